@@ -1,0 +1,3 @@
+//! The hardening half: controllers, and the pure decisions in [`plan`].
+
+pub mod plan;

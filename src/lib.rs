@@ -1,0 +1,13 @@
+//! Gabion makes a cluster hold what a hardening guide only advises.
+//!
+//! Data flows one way: watch -> queue -> observe -> decide -> act -> report. [`api`] holds the kinds and
+//! nothing else; `plan` modules decide, values in and values out; [`cluster`] is the only code that talks to
+//! the API server and [`provider`] the only code that talks to a secret manager; [`secrets`] and
+//! [`hardening`] are the controllers; `operator` wires them and is the only module that sees all others.
+
+pub mod api;
+pub mod cluster;
+pub mod hardening;
+pub mod provider;
+pub mod secrets;
+pub mod telemetry;

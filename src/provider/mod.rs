@@ -1,0 +1,1 @@
+//! Where secrets are read: providers behind one shared fetch plane.
