@@ -120,28 +120,34 @@ impl AwsSource {
         self.fingerprint
     }
 
-    /// Whose quota calls count against: the account of the last role, else the base credentials; and the
-    /// region.
+    /// Whose quota reads count against: the account of the last role, else of the base credentials; with the
+    /// region, because quotas are regional.
     pub(crate) fn account(&self) -> String {
         let settings = &*self.settings;
-        let last_role = settings
-            .role
-            .as_ref()
-            .map(|role| role.arn.as_str())
-            .or_else(|| settings.additional_roles.last().map(String::as_str))
-            .or(match &settings.credentials {
-                BaseCredentials::WebIdentity { role_arn, .. } => Some(role_arn.as_str()),
-                _ => None,
-            });
-        let owner = match (last_role, &settings.credentials) {
-            (Some(arn), _) => arn.split(':').nth(4).unwrap_or(arn).to_owned(),
-            (None, BaseCredentials::Static { access_key_id, .. }) => {
-                String::from_utf8_lossy(access_key_id.expose()).into_owned()
+        let role = settings.role.as_ref().map(|role| role.arn.as_str());
+        match role.or(settings.additional_roles.last().map(String::as_str)) {
+            Some(arn) => format!("{}/{}", account_of(arn), settings.region),
+            None => self.base_account(),
+        }
+    }
+
+    /// Whose quota role changes count against.
+    pub(crate) fn base_account(&self) -> String {
+        let settings = &*self.settings;
+        let owner = match &settings.credentials {
+            BaseCredentials::Default => "default".into(),
+            BaseCredentials::Static { access_key_id, .. } => {
+                String::from_utf8_lossy(access_key_id.expose())
             }
-            (None, _) => "default".to_owned(),
+            BaseCredentials::WebIdentity { role_arn, .. } => account_of(role_arn).into(),
         };
         format!("{owner}/{}", settings.region)
     }
+}
+
+/// The account in an ARN.
+fn account_of(arn: &str) -> &str {
+    arn.split(':').nth(4).unwrap_or(arn)
 }
 
 impl fmt::Debug for AwsSource {
