@@ -4,6 +4,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
 use kube::Api;
 use kube::api::{ListParams, PostParams};
 use support::{
-    ControlPlane, Failure, Operator, Options, Result, Server, Signal, control_plane_program,
+    ControlPlane, Failure, Moto, Operator, Options, Result, Server, Signal, control_plane_program,
     eventually, process_exists,
 };
 
@@ -186,6 +187,36 @@ fn a_binary_of_ours_runs_by_itself_and_gives_its_exit_code() -> Result<()> {
     let mut operator = Operator::start(&["--help"], &[("GABION_TEST", "1")])?;
 
     assert_eq!(operator.wait(SOON)?, Some(0), "{}", operator.log());
+    Ok(())
+}
+
+#[tokio::test]
+async fn moto_keeps_a_secret_and_ends_with_its_owner() -> Result<()> {
+    let moto = Moto::start()?;
+    let secrets = moto.secrets_manager().await;
+    secrets.create_secret().name("app/db").secret_string("first").send().await?;
+
+    secrets.put_secret_value().secret_id("app/db").secret_string("second").send().await?;
+
+    let read = secrets.get_secret_value().secret_id("app/db").send().await?;
+    assert_eq!(read.secret_string(), Some("second"));
+    let address = moto.url().trim_start_matches("http://").to_owned();
+    drop(moto);
+    assert!(TcpStream::connect(address).is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_sleeping_api_server_answers_nobody_until_it_is_woken() -> Result<()> {
+    let plane = ControlPlane::start_with(&Options { crds: None, ..Options::default() })?;
+    let accounts: Api<ServiceAccount> = Api::namespaced(plane.client().await?, "default");
+    plane.signal(Server::Apiserver, Signal::STOP)?;
+
+    let asleep = tokio::time::timeout(Duration::from_millis(500), accounts.get("default")).await;
+    plane.signal(Server::Apiserver, Signal::CONT)?;
+
+    assert!(asleep.is_err(), "it answered");
+    eventually(SOON, "it answers", || accounts.get("default")).await?;
     Ok(())
 }
 
