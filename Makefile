@@ -5,7 +5,7 @@ SHELL := bash
 .PHONY: help demo test check crds bench prepare prerequisites
 
 # Tests that need no server and together take seconds: names of files in tests/.
-CHECK_TESTS :=
+CHECK_TESTS := contract
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -27,8 +27,8 @@ check: prerequisites ## format, lints and the tests that need no server
 	cargo clippy --all-targets -- -D warnings
 	cargo test --lib $(addprefix --test ,$(CHECK_TESTS))
 
-crds: prerequisites ## write crds/ anew from the types in src/api
-	UPDATE=1 cargo test --quiet --test crds
+crds: prerequisites ## write anew what is generated from the types: crds/ and docs/flags.md
+	UPDATE=1 cargo test --quiet --test contract
 
 bench: prepare ## measure, and print ratios to what the API server can do
 	cargo run --quiet --profile bench-fast --example bench

@@ -32,9 +32,9 @@ fi
 
 python=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 if [[ -z $python ]]; then
-  lacks "Python 3.10 or newer, for kubectl and moto" "Debian and Ubuntu: the package python3"
-elif ! at_least "$python" 3.10; then
-  lacks "Python 3.10 or newer; this is $python" "install a newer python3"
+  lacks "Python 3.11 or newer, for kubectl and moto" "Debian and Ubuntu: the package python3"
+elif ! at_least "$python" 3.11; then
+  lacks "Python 3.11 or newer; this is $python" "install a newer python3"
 elif ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
   lacks "Python's module venv" "Debian and Ubuntu: the package python3-venv"
 fi
