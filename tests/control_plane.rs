@@ -179,7 +179,9 @@ async fn nothing_is_left_when_the_supervisor_is_killed() -> Result<()> {
 async fn an_argument_that_a_server_does_not_know_is_reported() {
     let options = Options { apiserver: vec!["--no-such-flag".into()], ..Options::default() };
 
-    assert!(ControlPlane::start_with(&options).is_err());
+    let failure = ControlPlane::start_with(&options).err().expect("it is refused");
+
+    assert!(failure.to_string().contains("--no-such-flag"), "{failure}");
 }
 
 #[test]
