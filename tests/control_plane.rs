@@ -38,8 +38,10 @@ async fn it_is_the_kubernetes_that_was_asked_for_with_a_default_service_account(
 #[tokio::test]
 async fn pod_security_refuses_a_privileged_pod_in_a_restricted_namespace() -> Result<()> {
     let plane = ControlPlane::shared()?;
-    plane.kubectl(&["create", "namespace", "hard"])?;
-    plane.kubectl(&["label", "ns", "hard", "pod-security.kubernetes.io/enforce=restricted"])?;
+    plane.admin()?.apply_yaml(
+        "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: hard\n  labels:\n    \
+         pod-security.kubernetes.io/enforce: restricted\n",
+    )?;
     let pods: Api<Pod> = Api::namespaced(plane.client().await?, "hard");
 
     let refusal = eventually(SOON, "the pod is refused", || async {

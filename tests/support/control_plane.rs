@@ -85,7 +85,7 @@ impl ControlPlane {
         Self::start_with(&Options::default())
     }
 
-    /// Starts one. When this returns, the default ServiceAccount exists and all CRDs are served.
+    /// Starts one. When this returns, the default `ServiceAccount` exists and all CRDs are served.
     pub fn start_with(options: &Options) -> Result<Self> {
         let mut command = Command::new(control_plane_program()?);
         command.arg("up").arg(format!("--audit={}", options.audit));
@@ -188,7 +188,7 @@ impl ControlPlane {
         self.admin()?.run(args)
     }
 
-    /// Writes a kubeconfig with a token for a ServiceAccount, good for a day, and returns its path: a
+    /// Writes a kubeconfig with a token for a `ServiceAccount`, good for a day, and returns its path: a
     /// client that uses it has the rights of that account and no others.
     pub fn service_account_kubeconfig(&self, namespace: &str, name: &str) -> Result<PathBuf> {
         let token = self.kubectl(&["create", "token", name, "-n", namespace, "--duration=24h"])?;
