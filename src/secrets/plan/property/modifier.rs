@@ -56,6 +56,7 @@ pub fn apply<'p>(
         "fromstr" => {
             let text = match scan::kind(json) {
                 Kind::String => scan::unquote(json),
+                Kind::Number => Zeroizing::new(scan::print_number(json)),
                 _ => Zeroizing::new(json.to_owned()),
             };
             if !scan::is_json(&text) {

@@ -116,6 +116,10 @@ fn walk_array<'a, 'p>(
     if path.starts_with("#(") || path.starts_with("#[") {
         return walk_query(json, path, depth);
     }
+    // Escapes mean nothing in an array: neither an index nor a count has any.
+    if !path.starts_with(|c: char| c == '#' || c.is_ascii_digit()) {
+        return Ok(None);
+    }
     let part = Part::parse(path);
     if part.name == "#" {
         let count = Found::Made(Zeroizing::new(scan::elements(json).count().to_string()));
