@@ -6,7 +6,9 @@
 //! [`hardening`] are the controllers; `operator` wires them and is the only module that sees all others.
 
 pub mod api;
+pub mod cli;
 pub mod cluster;
+pub mod config;
 pub mod hardening;
 pub mod provider;
 pub mod secrets;

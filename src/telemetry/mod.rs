@@ -1,1 +1,11 @@
-//! Logs, metrics and the admin server.
+//! Logs, metrics and the admin servers.
+
+mod admin;
+mod health;
+mod logs;
+mod metrics;
+
+pub use admin::{ServeError, bind, serve_health, serve_metrics};
+pub use health::Health;
+pub use logs::{LogFormat, init};
+pub use metrics::{Metrics, ObjectSeries, ReconcileMetrics, WriteMetrics};
