@@ -55,7 +55,7 @@ fn objects(value: &Value) -> Vec<(String, &serde_json::Map<String, Value>)> {
                 open.extend(map.iter().map(|(key, inner)| (format!("{path}/{key}"), inner)));
             }
             Value::Array(items) => {
-                open.extend(items.iter().map(|inner| (format!("{path}[]"), inner)))
+                open.extend(items.iter().map(|inner| (format!("{path}[]"), inner)));
             }
             _ => {}
         }

@@ -112,7 +112,7 @@ fn deleting_a_secret_that_others_may_use_is_refused() {
     }
     accepted(|spec| spec["target"] = json!({"deletionPolicy": "Delete"}));
     accepted(|spec| {
-        spec["target"] = json!({"creationPolicy": "Owner", "deletionPolicy": "Delete"})
+        spec["target"] = json!({"creationPolicy": "Owner", "deletionPolicy": "Delete"});
     });
 }
 
@@ -132,7 +132,7 @@ fn a_template_cannot_mint_tokens() {
         });
     }
     accepted(|spec| {
-        spec["target"] = json!({"template": {"type": "kubernetes.io/dockerconfigjson"}})
+        spec["target"] = json!({"template": {"type": "kubernetes.io/dockerconfigjson"}});
     });
 }
 
