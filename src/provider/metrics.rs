@@ -15,7 +15,7 @@ pub enum Operation {
     DescribeSecret,
     /// A role is assumed with other credentials.
     AssumeRole,
-    /// A role is assumed with a ServiceAccount's token.
+    /// A role is assumed with a service account's token.
     AssumeRoleWithWebIdentity,
 }
 

@@ -25,7 +25,7 @@ where
     E: ProvideErrorMetadata + Error + 'static,
 {
     match error {
-        SdkError::ServiceError(answer) => {
+        SdkError::ServiceError(answer) if answer.raw().status().as_u16() >= 400 => {
             let status = answer.raw().status().as_u16();
             let meta = answer.err();
             refused(
@@ -47,13 +47,11 @@ where
             unreachable_because("the connection failed or was closed", subject)
         }
         // The answer itself must not get into a log: it may hold values.
-        SdkError::ResponseError(answer) => {
-            let status = answer.raw().status().as_u16();
-            if status >= 400 {
-                refused("", "", status, subject)
-            } else {
-                unreachable_because("the answer was not understood", subject)
-            }
+        SdkError::ResponseError(answer) if answer.raw().status().as_u16() >= 400 => {
+            refused("", "", answer.raw().status().as_u16(), subject)
+        }
+        SdkError::ServiceError(_) | SdkError::ResponseError(_) => {
+            unreachable_because("the answer was not understood", subject)
         }
         _ => match own(error) {
             Some(error) => error.clone(),

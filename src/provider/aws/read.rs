@@ -25,6 +25,8 @@ use crate::provider::{
 
 /// AWS's limit of one `BatchGetSecretValue`.
 const BATCH: usize = 20;
+/// The permission for it, which ESO's users often lack.
+pub(super) const BATCH_ACTION: &str = "secretsmanager:BatchGetSecretValue";
 
 /// One identity's view of Secrets Manager.
 pub(crate) struct SecretsManager {
@@ -85,7 +87,7 @@ impl SecretsManager {
 
     pub(super) fn subject<'a>(&'a self, operation: Operation, key: &'a str) -> Subject<'a> {
         let action = match operation {
-            Operation::BatchGetSecretValue => "secretsmanager:BatchGetSecretValue",
+            Operation::BatchGetSecretValue => BATCH_ACTION,
             Operation::DescribeSecret => "secretsmanager:DescribeSecret",
             _ => "secretsmanager:GetSecretValue",
         };
@@ -101,7 +103,7 @@ impl SecretsManager {
             Version::Id(version) => request = request.version_id(version),
             Version::Stage(stage) => request = request.version_stage(stage),
         }
-        match self.call(Operation::GetSecretValue, lane, &id, request.send()).await {
+        match self.call(Operation::GetSecretValue, lane, &id, Box::pin(request.send())).await {
             Ok(answer) => Ok(Fetched {
                 text: answer.secret_string.map(Into::into),
                 binary: answer.secret_binary.map(|blob| blob.into_inner().into()),
@@ -149,7 +151,8 @@ impl SecretsManager {
 
     async fn describe(&self, id: &str, lane: Lane) -> Result<DescribeSecretOutput, ProviderError> {
         let request = self.client.describe_secret().secret_id(id);
-        let secret = self.call(Operation::DescribeSecret, lane, id, request.send()).await?;
+        let secret =
+            self.call(Operation::DescribeSecret, lane, id, Box::pin(request.send())).await?;
         // Unlike the reads, a description is given of a secret that is marked for deletion, too.
         if secret.deleted_date().is_some() {
             return Err(ProviderError::NotFound { key: id.to_owned() });
