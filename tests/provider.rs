@@ -8,6 +8,8 @@ mod secrets_manager;
 mod credentials;
 #[path = "provider/plane.rs"]
 mod plane;
+#[path = "provider/races.rs"]
+mod races;
 #[path = "provider/reads.rs"]
 mod reads;
 
@@ -24,7 +26,11 @@ use secrets_manager::SecretsManager;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn endpoints(server: &SecretsManager) -> Endpoints {
-    Endpoints { secrets_manager: Some(server.url()), sts: Some(server.url()) }
+    Endpoints {
+        secrets_manager: Some(server.url()),
+        sts: Some(server.url()),
+        ..Endpoints::default()
+    }
 }
 
 fn plane_with(server: &SecretsManager, settings: PlaneSettings) -> Plane {

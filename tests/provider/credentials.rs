@@ -209,7 +209,7 @@ async fn a_store_that_is_gone_or_changed_loses_its_session() {
 fn a_store_without_credentials_uses_those_of_the_process() {
     const URL: &str = "GABION_TEST_SECRETS_MANAGER";
     if let Ok(url) = std::env::var(URL) {
-        let endpoints = Endpoints { secrets_manager: Some(url), sts: None };
+        let endpoints = Endpoints { secrets_manager: Some(url), ..Endpoints::default() };
         let plane = Plane::new(PlaneSettings::default(), Platform::new(endpoints));
         let store = source_of("a", AwsSettings::new("eu-west-1"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

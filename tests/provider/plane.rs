@@ -407,7 +407,19 @@ async fn throttling_is_told_and_slows_the_account_down() {
     assert_eq!(error, "the provider is throttling requests");
     assert_eq!(server.calls("GetSecretValue"), 2, "one retry, no more");
     assert_eq!(plane.metrics().calls(Operation::GetSecretValue, Outcome::Throttled), 1);
+    assert!(plane.metrics().slowdowns() >= 1);
     assert!(read(&plane, &store, "secret-0").await.is_ok());
+}
+
+#[tokio::test]
+async fn throttling_that_a_retry_makes_good_slows_the_account_down_too() {
+    let server = filled(&names(2));
+    server.fault("BatchGetSecretValue", &Fault::Throttle, 1);
+    let (plane, store) = (plane(&server), store("a"));
+    let answers = read_all(&plane, &store, &["secret-0", "secret-1"]).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    assert_eq!(server.calls("BatchGetSecretValue"), 2);
+    assert_eq!(plane.metrics().slowdowns(), 1);
 }
 
 #[tokio::test]

@@ -201,7 +201,7 @@ async fn an_address_where_nobody_listens_is_unavailable() {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     drop(listener);
-    let endpoints = Endpoints { secrets_manager: Some(url), sts: None };
+    let endpoints = Endpoints { secrets_manager: Some(url), ..Endpoints::default() };
     let plane = Plane::new(PlaneSettings::default(), Platform::new(endpoints));
     let error = read(&plane, &store("a"), "db").await.expect_err("nobody listens");
     assert!(error.contains("secretsmanager in eu-west-1: the connection failed"), "{error}");

@@ -124,14 +124,14 @@ pub struct SecretsManager {
 impl SecretsManager {
     /// Starts on a free port and records every request.
     pub fn start() -> Self {
-        let server = Self::start_without_record();
+        let server = Self::start_at(([127, 0, 0, 1], 0).into());
         server.world().received = Some(Vec::new());
         server
     }
 
-    /// For benchmarks: counts, but keeps no list of requests.
-    pub fn start_without_record() -> Self {
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    /// For benchmarks: listens where it is told (port 0: any), and counts, but keeps no list of requests.
+    pub fn start_at(address: SocketAddr) -> Self {
+        let listener = std::net::TcpListener::bind(address).expect("a free port");
         listener.set_nonblocking(true).expect("a socket option");
         let address = listener.local_addr().expect("an address");
         let world = World {

@@ -11,6 +11,9 @@ use super::{
 };
 use crate::provider::{Ask, Fetched, Lane, ProviderError, metrics::Operation};
 
+/// Single reads under way at once for one batch.
+const SINGLES_AT_ONCE: usize = 4;
+
 type Answers = Vec<Option<Result<Fetched, ProviderError>>>;
 
 impl SecretsManager {
@@ -95,6 +98,7 @@ impl SecretsManager {
             ProviderError::Denied { identity, action: action @ BATCH_ACTION, .. } => {
                 self.remember_refusal(identity, action);
             }
+            ProviderError::Denied { action, .. } if !action.starts_with("sts:") => {}
             ProviderError::Invalid { .. }
             | ProviderError::NotFound { .. }
             | ProviderError::NoSuchVersion { .. } => {}
@@ -129,9 +133,11 @@ impl SecretsManager {
     /// Reads on its own what has no answer yet; the number of calls.
     async fn singles(&self, asks: &[&Ask], lane: Lane, answers: &mut Answers) -> usize {
         let open: Vec<usize> = (0..asks.len()).filter(|index| answers[*index].is_none()).collect();
-        let reads = open.iter().map(|index| Box::pin(self.value(asks[*index], lane)));
-        for (index, answer) in open.iter().zip(join_all(reads).await) {
-            answers[*index] = Some(answer);
+        for few in open.chunks(SINGLES_AT_ONCE) {
+            let reads = few.iter().map(|index| Box::pin(self.value(asks[*index], lane)));
+            for (index, answer) in few.iter().zip(join_all(reads).await) {
+                answers[*index] = Some(answer);
+            }
         }
         open.len()
     }

@@ -50,7 +50,7 @@ impl SecretsManager {
         let meter = Arc::new(meter);
         let credentials = Credentials::of(platform, source, &meter);
         Self {
-            client: platform.reader(source, &credentials),
+            client: platform.reader(source, &credentials, &meter),
             source: source.clone(),
             meter,
             credentials,
@@ -75,12 +75,12 @@ impl SecretsManager {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        self.credentials.current().await?;
+        let keys = self.credentials.current().await?;
         let subject = self.subject(operation, key);
         let translated = async { request.await.map_err(|error| translate(&error, subject)) };
         let result = self.meter.call(operation, lane, translated).await;
         if matches!(result, Err(ProviderError::Credentials { .. })) {
-            self.credentials.discard();
+            self.credentials.discard(&keys);
         }
         result
     }
