@@ -54,6 +54,19 @@ async fn a_version_that_does_not_exist_is_answered_with_those_that_do() {
 }
 
 #[tokio::test]
+async fn whether_a_secret_or_a_version_is_missing_does_not_hang_on_the_wording() {
+    let server = versioned();
+    let (plane, store) = (plane(&server), store("a"));
+    let wording = "Secrets Manager can't find the specified secret.";
+    server.fault("GetSecretValue", &Fault::Refuse("ResourceNotFoundException", wording), 1);
+    let error = read_version(&plane, &store, Version::Stage("AWSPENDING".to_owned())).await;
+    assert!(error.expect_err("there is none").contains("has no version AWSPENDING"));
+    server.remove("db");
+    let error = read_version(&plane, &store, Version::Stage("AWSPENDING".to_owned())).await;
+    assert_eq!(error, Err(r#"secret "db" does not exist"#.to_owned()));
+}
+
+#[tokio::test]
 async fn versions_that_may_not_be_listed_are_no_reason_to_hide_the_cause() {
     let server = versioned();
     server.deny(Denial { operation: Some("DescribeSecret"), ..Denial::default() });

@@ -108,33 +108,40 @@ impl SecretsManager {
                 text: answer.secret_string.map(Into::into),
                 binary: answer.secret_binary.map(|blob| blob.into_inner().into()),
             }),
-            Err(ProviderError::NoSuchVersion { key, .. }) => {
-                Err(self.no_such_version(key, ask, lane).await)
+            Err(error @ ProviderError::NoSuchVersion { .. }) => {
+                Err(self.which_versions(error, &id, ask, lane).await)
+            }
+            // A missing secret may be deleted in the cluster as well, so whether it is the secret or the
+            // version must not hang on AWS's wording.
+            Err(error @ ProviderError::NotFound { .. }) if ask.version != Version::Current => {
+                Err(self.which_versions(error, &id, ask, lane).await)
             }
             Err(error) => Err(error),
         }
     }
 
     /// The error for a version that does not exist, with those that do.
-    pub(super) async fn no_such_version(
+    async fn which_versions(
         &self,
-        key: String,
+        error: ProviderError,
+        id: &str,
         ask: &Ask,
         lane: Lane,
     ) -> ProviderError {
-        let version = match &ask.version {
-            Version::Current => "AWSCURRENT".to_owned(),
-            Version::Id(version) | Version::Stage(version) => version.clone(),
-        };
-        let available = match self.describe(&key, lane).await {
+        let available = match self.describe(id, lane).await {
             Ok(secret) => versions(&secret),
-            Err(ProviderError::NotFound { .. }) => return ProviderError::NotFound { key },
+            Err(gone @ ProviderError::NotFound { .. }) => return gone,
+            Err(_) if matches!(error, ProviderError::NotFound { .. }) => return error,
             Err(_) => vec![
                 "others that could not be listed (secretsmanager:DescribeSecret is needed for that)"
                     .to_owned(),
             ],
         };
-        ProviderError::NoSuchVersion { key, version, available }
+        let version = match &ask.version {
+            Version::Current => "AWSCURRENT".to_owned(),
+            Version::Id(version) | Version::Stage(version) => version.clone(),
+        };
+        ProviderError::NoSuchVersion { key: id.to_owned(), version, available }
     }
 
     /// The tags as a JSON object.
