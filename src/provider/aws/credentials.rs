@@ -82,7 +82,7 @@ impl Credentials {
             BaseCredentials::WebIdentity { role_arn, token } => link(Link::WebIdentity {
                 role_arn: role_arn.clone(),
                 token: token.clone(),
-                sts: platform.sts(source, None),
+                sts: platform.sts(source, None, meter),
                 region: settings.region.clone(),
             }),
         };
@@ -91,7 +91,7 @@ impl Credentials {
         for role in roles {
             chain = link(Link::Role {
                 role,
-                sts: platform.sts(source, Some(&chain)),
+                sts: platform.sts(source, Some(&chain), meter),
                 before: chain,
                 region: settings.region.clone(),
             });
@@ -138,9 +138,12 @@ impl Credentials {
         self.renew(&mut failure).await
     }
 
-    /// AWS refused these keys: the next call gets new ones.
-    pub(super) fn discard(&self) {
-        *self.cached.write().unwrap_or_else(PoisonError::into_inner) = None;
+    /// AWS refused these keys: the next call gets new ones, unless another has got them already.
+    pub(super) fn discard(&self, refused: &Keys) {
+        let mut cached = self.cached.write().unwrap_or_else(PoisonError::into_inner);
+        if cached.as_ref().is_some_and(|it| it.keys.access_key_id() == refused.access_key_id()) {
+            *cached = None;
+        }
     }
 
     fn cached(&self) -> Option<Cached> {
@@ -177,13 +180,13 @@ impl Credentials {
                     .await
             }
             Link::Role { role, before, sts, region } => {
-                before.current().await?;
+                let signed_with = before.current().await?;
                 let assumed = self
                     .meter
                     .call(Operation::AssumeRole, Lane::Urgent, assume(sts, role, region))
                     .await;
                 if matches!(assumed, Err(ProviderError::Credentials { .. })) {
-                    before.discard();
+                    before.discard(&signed_with);
                 }
                 assumed
             }
