@@ -75,6 +75,8 @@ fn two_versions(mut crd: CustomResourceDefinition) -> Result<CustomResourceDefin
         let mut served = rewrite(&stored, &kind, add_defaults)?;
         "v1beta1".clone_into(&mut served.name);
         served.storage = false;
+        // The API server refuses the same list in two versions whose schemas differ.
+        served.selectable_fields = None;
         crd.spec.versions.extend([stored, served]);
     }
     Ok(crd)
