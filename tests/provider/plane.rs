@@ -137,7 +137,7 @@ async fn one_ask_alone_is_a_single_read() {
 async fn periodic_asks_that_trickle_in_share_a_batch() {
     let server = filled(&names(3));
     let settings =
-        PlaneSettings { periodic_window: Duration::from_millis(500), ..PlaneSettings::default() };
+        PlaneSettings { periodic_window: Duration::from_secs(1), ..PlaneSettings::default() };
     let (plane, store) = (plane_with(&server, settings), store("a"));
     let trickle = (0..3_u64).map(|index| {
         let (plane, store) = (plane.clone(), store.clone());
@@ -357,7 +357,7 @@ async fn credentials_tell_identities_apart_even_if_callers_name_them_alike() {
 async fn a_hanging_identity_delays_no_other_and_ends_at_the_deadline() {
     let server = filled(&names(1));
     server.fault("GetSecretValue", &Fault::Hang, 1);
-    let settings = PlaneSettings { deadline: Duration::from_secs(2), ..PlaneSettings::default() };
+    let settings = PlaneSettings { deadline: Duration::from_secs(5), ..PlaneSettings::default() };
     let plane = plane_with(&server, settings);
     let (stuck, healthy) = (store("stuck"), store("healthy"));
     let hanging = {
