@@ -375,3 +375,6 @@ fn automount(enforced: &[&Compiled], merged: &mut Merged) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests;
