@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::error::Error;
 use super::labels::LabelPatch;
 use super::objects::{
-    DEFAULT_DENY, Generated, ObjectKey, ObjectKind, ObservedObject, PREVIOUS_SPEC,
+    ALLOW_DNS, DEFAULT_DENY, Generated, ObjectKey, ObjectKind, ObservedObject, PREVIOUS_SPEC,
 };
 use super::service_accounts::ServiceAccountPatch;
 use super::teardown::Departure;
@@ -184,7 +184,12 @@ pub(super) fn network(
         None => {}
     }
     let mut gone = leftovers(ObjectKind::NetworkPolicy, &wanted, observed);
-    gone.sort_by_key(|(key, _)| key.name != DEFAULT_DENY);
+    // An egress rule closes everything else for its pods, so name service goes last, as it came first.
+    gone.sort_by_key(|(key, _)| match key.name.as_str() {
+        DEFAULT_DENY => 0,
+        ALLOW_DNS => 2,
+        _ => 1,
+    });
     steps.extend(gone.into_iter().map(|(key, live)| undo(key, live, terms.departure)));
     Chain { name: "network", steps }
 }
