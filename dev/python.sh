@@ -5,7 +5,7 @@ cd "$(dirname "$0")"
 # shellcheck source=cache.sh
 . ./cache.sh
 
-command -v python3 >/dev/null || fail "the tests and the demo need Python 3.10 or newer"
+command -v python3 >/dev/null || fail "the tests and the demo need Python 3.11 or newer"
 key=$(hash_of requirements.txt python.sh)-$(python3 -c 'import sys; print("py%d.%d" % sys.version_info[:2])')
 environment=$cache/python/$key
 if [[ -e $environment/complete ]]; then

@@ -4,19 +4,21 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
 use kube::Api;
+use kube::api::{ListParams, PostParams};
 use support::{
-    ControlPlane, Failure, Operator, Options, Result, Server, Signal, control_plane_program,
+    ControlPlane, Failure, Moto, Operator, Options, Result, Server, Signal, control_plane_program,
     eventually, process_exists,
 };
 
 /// A bound for what takes a second or two.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 #[tokio::test]
 async fn it_is_the_kubernetes_that_was_asked_for_with_a_default_service_account() -> Result<()> {
@@ -41,7 +43,7 @@ async fn pod_security_refuses_a_privileged_pod_in_a_restricted_namespace() -> Re
     let pods: Api<Pod> = Api::namespaced(plane.client().await?, "hard");
 
     let refusal = eventually(SOON, "the pod is refused", || async {
-        match pods.create(&Default::default(), &privileged_pod()?).await {
+        match pods.create(&PostParams::default(), &privileged_pod()?).await {
             // Until the namespace has its ServiceAccount, that is the reason to refuse.
             Err(kube::Error::Api(status)) if status.message.contains("PodSecurity") => Ok(status),
             Err(error) => Err(Failure::from(error)),
@@ -62,7 +64,7 @@ async fn a_service_account_without_a_role_may_not_read_secrets() -> Result<()> {
     let kubeconfig = plane.service_account_kubeconfig("default", "nobody")?;
     let secrets: Api<Secret> = Api::namespaced(plane.client_of(&kubeconfig).await?, "default");
 
-    let Err(kube::Error::Api(status)) = secrets.list(&Default::default()).await else {
+    let Err(kube::Error::Api(status)) = secrets.list(&ListParams::default()).await else {
         panic!("the list was not refused");
     };
 
@@ -93,7 +95,7 @@ async fn the_audit_log_tells_who_did_what_and_no_value() -> Result<()> {
 
     assert_eq!(entry["user"]["username"], "admin");
     assert_eq!(entry["level"], "Metadata");
-    assert!(!log.contains(&"in-the-clear") && !log.contains("aW4tdGhlLWNsZWFy"));
+    assert!(!log.contains("in-the-clear") && !log.contains("aW4tdGhlLWNsZWFy"));
     Ok(())
 }
 
@@ -185,6 +187,36 @@ fn a_binary_of_ours_runs_by_itself_and_gives_its_exit_code() -> Result<()> {
     let mut operator = Operator::start(&["--help"], &[("GABION_TEST", "1")])?;
 
     assert_eq!(operator.wait(SOON)?, Some(0), "{}", operator.log());
+    Ok(())
+}
+
+#[tokio::test]
+async fn moto_keeps_a_secret_and_ends_with_its_owner() -> Result<()> {
+    let moto = Moto::start()?;
+    let secrets = moto.secrets_manager().await;
+    secrets.create_secret().name("app/db").secret_string("first").send().await?;
+
+    secrets.put_secret_value().secret_id("app/db").secret_string("second").send().await?;
+
+    let read = secrets.get_secret_value().secret_id("app/db").send().await?;
+    assert_eq!(read.secret_string(), Some("second"));
+    let address = moto.url().trim_start_matches("http://").to_owned();
+    drop(moto);
+    assert!(TcpStream::connect(address).is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_sleeping_api_server_answers_nobody_until_it_is_woken() -> Result<()> {
+    let plane = ControlPlane::start_with(&Options { crds: None, ..Options::default() })?;
+    let accounts: Api<ServiceAccount> = Api::namespaced(plane.client().await?, "default");
+    plane.signal(Server::Apiserver, Signal::STOP)?;
+
+    let asleep = tokio::time::timeout(Duration::from_millis(500), accounts.get("default")).await;
+    plane.signal(Server::Apiserver, Signal::CONT)?;
+
+    assert!(asleep.is_err(), "it answered");
+    eventually(SOON, "it answers", || accounts.get("default")).await?;
     Ok(())
 }
 

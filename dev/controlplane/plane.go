@@ -36,6 +36,8 @@ type plane struct {
 	client                          *http.Client
 	version                         string
 	broken                          chan error
+	// work counts the goroutines that use the directory and start servers.
+	work sync.WaitGroup
 
 	mu       sync.Mutex
 	children map[string]*child
@@ -113,6 +115,12 @@ func (p *plane) launch(name string) error {
 	return nil
 }
 
+func (p *plane) isStopping() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stopping
+}
+
 func (p *plane) child(name string) *child {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -123,6 +131,9 @@ func (p *plane) child(name string) *child {
 func (p *plane) await(name, what string, condition func() error) error {
 	c := p.child(name)
 	dead := func() error {
+		if p.isStopping() {
+			return errStopping
+		}
 		if c.ended() {
 			return fmt.Errorf("%s ended (%s)", name, c.cmd.ProcessState)
 		}
@@ -137,23 +148,25 @@ func (p *plane) await(name, what string, condition func() error) error {
 
 // restart starts a server that has ended again, on the port that it had.
 func (p *plane) restart(name string) error {
-	p.mu.Lock()
-	if p.stopping {
-		p.mu.Unlock()
+	if p.isStopping() {
 		return errStopping
 	}
-	p.mu.Unlock()
 	fmt.Fprintf(os.Stderr, "controlplane up: %s ended; starting it again\n", name)
 
 	// The kernel may hold a port for a while after its owner was killed.
 	port := map[string]int{etcd: p.etcdPort, apiserver: p.apiPort}[name]
-	inTime := func() error { return nil }
-	if err := waitUntil(startTimeout, inTime, func() error { return portFree(port) }); err != nil {
+	stopping := func() error {
+		if p.isStopping() {
+			return errStopping
+		}
+		return nil
+	}
+	if err := waitUntil(startTimeout, stopping, func() error { return portFree(port) }); err != nil {
 		return err
 	}
 	if name == controllerManager {
 		// It gives up when the API server is silent for ten seconds.
-		if err := waitUntil(startTimeout, inTime, p.healthy); err != nil {
+		if err := waitUntil(startTimeout, stopping, p.healthy); err != nil {
 			return err
 		}
 	}
@@ -175,6 +188,7 @@ func (p *plane) stop() {
 	for _, name := range []string{controllerManager, apiserver, etcd} {
 		children[name].kill()
 	}
+	p.work.Wait()
 	if p.options.keep {
 		_ = os.Remove(p.path("lock"))
 		fmt.Fprintf(os.Stderr, "controlplane up: kept %s\n", p.dir)

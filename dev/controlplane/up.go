@@ -70,7 +70,7 @@ func up(args []string) int {
 	}
 	defer p.stop()
 	ready := make(chan error, 1)
-	go func() { ready <- p.start() }()
+	p.work.Go(func() { ready <- p.start() })
 
 	for {
 		select {
@@ -187,7 +187,7 @@ var errStopping = errors.New("stopping")
 // watchOver starts a server again when it ends, and gives up on one that keeps ending.
 func (p *plane) watchOver() {
 	for _, name := range []string{etcd, apiserver, controllerManager} {
-		go func() {
+		p.work.Go(func() {
 			var ends []time.Time
 			for {
 				<-p.child(name).done
@@ -202,7 +202,7 @@ func (p *plane) watchOver() {
 					return
 				}
 			}
-		}()
+		})
 	}
 }
 

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::{Failure, Leash, Result, python_environment};
 
 /// How long moto may take to listen; it takes about a second.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running moto server with nothing in it. It ends when this is dropped.
 pub struct Moto {
