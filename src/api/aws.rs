@@ -43,7 +43,11 @@ pub struct AwsProvider {
     #[serde(default, deserialize_with = "null_is_absent")]
     pub session_tags_policy: SessionTagsPolicy,
     /// Session tags beside those.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_is_absent")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "null_is_absent"
+    )]
     #[schemars(extend("x-kubernetes-validations" = [{
         "rule": "!('esoNamespace' in self) && !('esoStoreName' in self) && !('esoStoreKind' in self)",
         "message": "customSessionTags cannot contain automatically injected reserved keys: esoNamespace, esoStoreName, esoStoreKind",

@@ -56,7 +56,8 @@ pub fn yaml() -> Result<String, CrdError> {
 /// One definition as a YAML document, as it is in `crds/`.
 pub fn to_yaml(crd: &CustomResourceDefinition) -> Result<String, CrdError> {
     let kind = || crd.spec.names.kind.clone();
-    let value = serde_json::to_value(crd).map_err(|source| CrdError::Schema { kind: kind(), source })?;
+    let value =
+        serde_json::to_value(crd).map_err(|source| CrdError::Schema { kind: kind(), source })?;
     let text = serde_saphyr::to_string(&value)
         .map_err(|error| CrdError::Yaml { kind: kind(), reason: error.to_string() })?;
     Ok(format!("---\n{text}"))
@@ -71,9 +72,12 @@ fn two_versions(mut crd: CustomResourceDefinition) -> Result<CustomResourceDefin
     let versions = std::mem::take(&mut crd.spec.versions);
     for version in versions {
         let stored = rewrite(&version, &kind, tidy)?;
-        let mut served = rewrite(&stored, &kind, |schema| add_defaults(schema))?;
+        let mut served = rewrite(&stored, &kind, add_defaults)?;
         "v1beta1".clone_into(&mut served.name);
         served.storage = false;
+        // The API server takes equal lists of selectable fields for one list of the whole definition, which
+        // it refuses because the schemas differ. The order means nothing otherwise.
+        served.selectable_fields.iter_mut().for_each(|fields| fields.reverse());
         crd.spec.versions.extend([stored, served]);
     }
     Ok(crd)
@@ -114,6 +118,9 @@ fn tidy(schema: &mut Map<String, Value>) {
     if schema.get("nullable") == Some(&json!(true)) && !keeps_null {
         schema.remove("nullable");
     }
+    if let Some(Value::Array(values)) = schema.get_mut("enum") {
+        values.retain(|value| !value.is_null());
+    }
     if schema.get("default") == Some(&Value::Null) {
         schema.remove("default");
     }
@@ -121,7 +128,9 @@ fn tidy(schema: &mut Map<String, Value>) {
 
 /// Adds the defaults of `v1beta1` to every `properties` that has such a field.
 fn add_defaults(schema: &mut Map<String, Value>) {
-    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else { return };
+    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else {
+        return;
+    };
     for (field, default) in V1BETA1_DEFAULTS {
         if let Some(property) = properties.get_mut(field).and_then(Value::as_object_mut) {
             property.insert("default".to_owned(), json!(default));

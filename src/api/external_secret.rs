@@ -31,20 +31,12 @@ use super::{
     selectable = ".spec.secretStoreRef.kind",
     selectable = ".spec.target.name",
     selectable = ".spec.refreshInterval",
-    printcolumn(name = "StoreType", type_ = "string", json_path = ".spec.secretStoreRef.kind"),
-    printcolumn(name = "Store", type_ = "string", json_path = ".spec.secretStoreRef.name"),
-    printcolumn(name = "Refresh Interval", type_ = "string", json_path = ".spec.refreshInterval"),
-    printcolumn(
-        name = "Status",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
-    ),
-    printcolumn(
-        name = "Ready",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
-    ),
-    printcolumn(name = "Last Sync", type_ = "date", json_path = ".status.refreshTime")
+    printcolumn = r#"{"name":"StoreType","type":"string","jsonPath":".spec.secretStoreRef.kind"}"#,
+    printcolumn = r#"{"name":"Store","type":"string","jsonPath":".spec.secretStoreRef.name"}"#,
+    printcolumn = r#"{"name":"Refresh Interval","type":"string","jsonPath":".spec.refreshInterval"}"#,
+    printcolumn = r#"{"name":"Status","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Last Sync","type":"date","jsonPath":".status.refreshTime"}"#
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [{
@@ -249,7 +241,11 @@ pub struct Find {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<FindName>,
     /// Only secrets that have all these tags.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_is_absent")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "null_is_absent"
+    )]
     pub tags: BTreeMap<String, String>,
     /// How key characters that a Secret cannot have are replaced. Absent means Default (an underscore).
     #[serde(default, skip_serializing_if = "Option::is_none")]

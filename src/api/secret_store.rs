@@ -5,9 +5,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use k8s_openapi::apimachinery::pkg::{
-    apis::meta::v1::LabelSelector, util::intstr::IntOrString,
-};
+use k8s_openapi::apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString};
 use kube::CustomResource;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -36,18 +34,10 @@ macro_rules! store_kind {
             category = "external-secrets",
             shortname = $short,
             label("external-secrets.io/component", "controller"),
-            printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp"),
-            printcolumn(
-                name = "Status",
-                type_ = "string",
-                json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
-            ),
-            printcolumn(name = "Capabilities", type_ = "string", json_path = ".status.capabilities"),
-            printcolumn(
-                name = "Ready",
-                type_ = "string",
-                json_path = r#".status.conditions[?(@.type=="Ready")].status"#
-            )
+            printcolumn = r#"{"name":"AGE","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+            printcolumn = r#"{"name":"Status","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#,
+            printcolumn = r#"{"name":"Capabilities","type":"string","jsonPath":".status.capabilities"}"#,
+            printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#
         )]
         #[serde(transparent)]
         #[schemars(transparent)]

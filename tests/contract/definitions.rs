@@ -1,8 +1,13 @@
 //! The files in `crds/` are what the types say, and small enough for a plain `kubectl apply`.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+};
 
 use gabion::api::crds;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinitionVersion;
 use serde_json::{Value, json};
 
 /// Limit of the annotation in which a client-side apply keeps the whole object.
@@ -17,7 +22,9 @@ fn generated() -> BTreeMap<String, String> {
     crds::all()
         .unwrap()
         .iter()
-        .map(|crd| (format!("{}.yaml", crd.metadata.name.clone().unwrap()), crds::to_yaml(crd).unwrap()))
+        .map(|crd| {
+            (format!("{}.yaml", crd.metadata.name.clone().unwrap()), crds::to_yaml(crd).unwrap())
+        })
         .collect()
 }
 
@@ -38,7 +45,8 @@ pub fn schema(kind: &str, version: &str) -> Value {
     let crds = crds::all().unwrap();
     let crd = crds.iter().find(|crd| crd.spec.names.kind == kind).unwrap();
     let version = crd.spec.versions.iter().find(|v| v.name == version).unwrap();
-    serde_json::to_value(version.schema.as_ref().unwrap().open_api_v3_schema.as_ref().unwrap()).unwrap()
+    serde_json::to_value(version.schema.as_ref().unwrap().open_api_v3_schema.as_ref().unwrap())
+        .unwrap()
 }
 
 /// Every object inside a JSON value with the path that leads to it.
@@ -51,7 +59,9 @@ fn objects(value: &Value) -> Vec<(String, &serde_json::Map<String, Value>)> {
                 found.push((path.clone(), map));
                 open.extend(map.iter().map(|(key, inner)| (format!("{path}/{key}"), inner)));
             }
-            Value::Array(items) => open.extend(items.iter().map(|inner| (format!("{path}[]"), inner))),
+            Value::Array(items) => {
+                open.extend(items.iter().map(|inner| (format!("{path}[]"), inner)));
+            }
             _ => {}
         }
     }
@@ -104,9 +114,19 @@ fn the_secrets_kinds_serve_v1beta1_and_store_v1() {
             .collect();
         assert_eq!(versions, [("v1", true, true, true), ("v1beta1", true, false, true)]);
         let [v1, v1beta1] = &crd.spec.versions[..] else { panic!("two versions") };
-        assert_eq!(v1.selectable_fields, v1beta1.selectable_fields);
+        let selectable = |version: &CustomResourceDefinitionVersion| {
+            let fields = version.selectable_fields.iter().flatten();
+            fields.map(|field| field.json_path.clone()).collect::<BTreeSet<_>>()
+        };
+        assert_eq!(selectable(v1), selectable(v1beta1));
+        let one_list = v1.selectable_fields == v1beta1.selectable_fields;
+        assert!(
+            v1.selectable_fields.is_none() || !one_list,
+            "the API server refuses equal lists where the schemas differ"
+        );
         assert_eq!(v1.additional_printer_columns, v1beta1.additional_printer_columns);
-        let label = crd.metadata.labels.as_ref().and_then(|l| l.get("external-secrets.io/component"));
+        let label =
+            crd.metadata.labels.as_ref().and_then(|l| l.get("external-secrets.io/component"));
         assert_eq!(label.map(String::as_str), Some("controller"));
         assert_eq!(crd.spec.names.categories, Some(vec!["external-secrets".to_owned()]));
     }
@@ -135,7 +155,8 @@ fn the_versions_differ_in_three_defaults_and_nothing_else() {
 fn schemas_are_structural_and_hold_no_number_format_that_kubernetes_does_not_know() {
     for kind in ["ExternalSecret", "SecretStore", "ClusterSecretStore"] {
         for (path, object) in objects(&schema(kind, "v1")) {
-            let is_property = path.rsplit('/').nth(1) == Some("properties") || path.ends_with("/items");
+            let is_property =
+                path.rsplit('/').nth(1) == Some("properties") || path.ends_with("/items");
             if is_property && !path.contains("/default") {
                 let typed = object.contains_key("type")
                     || object.contains_key("x-kubernetes-int-or-string")
@@ -143,8 +164,14 @@ fn schemas_are_structural_and_hold_no_number_format_that_kubernetes_does_not_kno
                 assert!(typed, "{kind}{path} has no type");
             }
             if let Some(format) = object.get("format").and_then(Value::as_str) {
-                assert!(["int32", "int64", "date-time"].contains(&format), "{kind}{path}: {format}");
+                assert!(
+                    ["int32", "int64", "date-time"].contains(&format),
+                    "{kind}{path}: {format}"
+                );
             }
+            let has_null =
+                object.get("enum").is_some_and(|v| v.as_array().unwrap().contains(&Value::Null));
+            assert!(!has_null, "{kind}{path} lists null");
             let nullable = object.get("nullable") == Some(&json!(true));
             assert!(!nullable || path.ends_with("refreshTime"), "{kind}{path} is nullable");
         }
@@ -167,8 +194,14 @@ fn defaults_are_those_that_existing_manifests_rely_on() {
         (".spec.dataFrom[].rewrite[].merge.into", r#""""#),
         (".spec.dataFrom[].rewrite[].merge.priorityPolicy", r#""Strict""#),
         (".spec.dataFrom[].rewrite[].merge.strategy", r#""Extract""#),
-        (".spec.dataFrom[].sourceRef.generatorRef.apiVersion", r#""generators.external-secrets.io/v1alpha1""#),
-        (".spec.data[].sourceRef.generatorRef.apiVersion", r#""generators.external-secrets.io/v1alpha1""#),
+        (
+            ".spec.dataFrom[].sourceRef.generatorRef.apiVersion",
+            r#""generators.external-secrets.io/v1alpha1""#,
+        ),
+        (
+            ".spec.data[].sourceRef.generatorRef.apiVersion",
+            r#""generators.external-secrets.io/v1alpha1""#,
+        ),
         (".spec.refreshInterval", r#""1h0m0s""#),
         (".spec.target", r#"{"creationPolicy":"Owner","deletionPolicy":"Retain"}"#),
         (".spec.target.creationPolicy", r#""Owner""#),

@@ -39,7 +39,9 @@ fn objects_of_another_operator_are_read_without_loss() {
 
 #[test]
 fn the_rotation_example_is_the_old_api_and_passes() {
-    let [store, secret] = &documents("examples/guide/rotation.yaml")[..] else { panic!("two objects") };
+    let [store, secret] = &documents("examples/guide/rotation.yaml")[..] else {
+        panic!("two objects")
+    };
     for object in [store, secret] {
         assert_eq!(object["apiVersion"], "external-secrets.io/v1beta1");
         let kind = object["kind"].as_str().unwrap();
@@ -48,7 +50,10 @@ fn the_rotation_example_is_the_old_api_and_passes() {
     let store: SecretStore = serde_json::from_value(store.clone()).unwrap();
     let aws = store.spec.0.provider.aws.unwrap();
     assert_eq!(aws.region, "us-west-2");
-    assert_eq!(aws.auth.unwrap().jwt.unwrap().service_account_ref.unwrap().name, "external-secrets-sa");
+    assert_eq!(
+        aws.auth.unwrap().jwt.unwrap().service_account_ref.unwrap().name,
+        "external-secrets-sa"
+    );
     let secret: ExternalSecret = serde_json::from_value(secret.clone()).unwrap();
     assert_eq!(secret.spec.refresh_interval.as_deref(), Some("1h"));
     assert_eq!(secret.spec.data[0].remote_ref.property.as_deref(), Some("password"));

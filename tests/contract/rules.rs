@@ -111,7 +111,9 @@ fn deleting_a_secret_that_others_may_use_is_refused() {
         });
     }
     accepted(|spec| spec["target"] = json!({"deletionPolicy": "Delete"}));
-    accepted(|spec| spec["target"] = json!({"creationPolicy": "Owner", "deletionPolicy": "Delete"}));
+    accepted(|spec| {
+        spec["target"] = json!({"creationPolicy": "Owner", "deletionPolicy": "Delete"});
+    });
 }
 
 #[test]
@@ -129,17 +131,21 @@ fn a_template_cannot_mint_tokens() {
             spec["target"] = json!({"template": {"type": kind}});
         });
     }
-    accepted(|spec| spec["target"] = json!({"template": {"type": "kubernetes.io/dockerconfigjson"}}));
+    accepted(|spec| {
+        spec["target"] = json!({"template": {"type": "kubernetes.io/dockerconfigjson"}});
+    });
 }
 
 #[test]
 fn a_template_writes_data_annotations_or_labels_of_a_secret() {
     refused("templateFrom[].target of a Secret must be Data, Annotations or Labels", |spec| {
-        spec["target"] = json!({"template": {"templateFrom": [{"literal": "a: b", "target": "spec.data"}]}});
+        spec["target"] =
+            json!({"template": {"templateFrom": [{"literal": "a: b", "target": "spec.data"}]}});
     });
     for target in ["Data", "annotations", "LABELS"] {
         accepted(|spec| {
-            spec["target"] = json!({"template": {"templateFrom": [{"literal": "a: b", "target": target}]}});
+            spec["target"] =
+                json!({"template": {"templateFrom": [{"literal": "a: b", "target": target}]}});
         });
     }
     accepted(|spec| {
