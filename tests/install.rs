@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use support::{ControlPlane, Failure, Options, Result, eventually, repository};
 
 /// A bound for what takes a second or two.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 /// The pod of a Deployment in what kubectl makes of a kustomization.
 fn pod(manifests: &str, deployment: &str) -> Result<Value> {

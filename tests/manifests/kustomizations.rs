@@ -2,13 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::yaml::{below, documents, root, texts};
+use super::yaml::{below, documents, is, root, texts};
 
 const KUSTOMIZATIONS: [&str; 2] = ["kustomization.yaml", "Kustomization"];
-
-fn is_yaml(path: &str) -> bool {
-    path.rsplit('.').next() == Some("yaml")
-}
 
 fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
@@ -16,7 +12,7 @@ fn file_name(path: &str) -> &str {
 
 #[test]
 fn every_manifest_is_an_object_with_kind_and_name() {
-    for path in below("config").iter().filter(|path| is_yaml(path)) {
+    for path in below("config").iter().filter(|path| is(path, "yaml")) {
         for document in documents(path) {
             assert!(document["apiVersion"].is_string() && document["kind"].is_string(), "{path}");
             let named = document["metadata"]["name"].is_string();
@@ -46,7 +42,7 @@ fn every_kustomization_names_what_exists_and_forgets_no_file_beside_it() {
         for other in all.iter().filter(|file| file.rsplit_once('/').unwrap().0 == folder) {
             let name = file_name(other);
             let known = KUSTOMIZATIONS.contains(&name) || resources.contains(name);
-            assert!(known || !is_yaml(name), "{path} does not name {name}");
+            assert!(known || !is(name, "yaml"), "{path} does not name {name}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs};
 use gabion::cli::flags_markdown;
 use regex::Regex;
 
-use super::yaml::{below, read, root, table_rows};
+use super::yaml::{below, is, read, root, table_rows};
 
 #[test]
 fn the_page_of_flags_is_what_the_program_says() {
@@ -30,8 +30,8 @@ fn documented() -> Vec<String> {
 fn reasons_are_single_words_and_each_section_lists_one_once() {
     let word = Regex::new("^[A-Z][A-Za-z]+$").unwrap();
     assert!(documented().iter().all(|reason| word.is_match(reason)));
+    let row = Regex::new(r"(?m)^\| `(\w+)` \|").unwrap();
     for section in read("docs/reasons.md").split("\n## ").skip(1) {
-        let row = Regex::new(r"(?m)^\| `(\w+)` \|").unwrap();
         let reasons: Vec<_> = row.captures_iter(section).map(|found| found[1].to_owned()).collect();
         let distinct: BTreeSet<_> = reasons.iter().collect();
         assert_eq!(distinct.len(), reasons.len(), "{section}");
@@ -57,7 +57,7 @@ fn every_reason_of_an_error_is_on_the_page() {
 #[test]
 fn every_reason_on_the_page_is_one_that_the_program_gives() {
     let source: String =
-        below("src").iter().filter(|path| path.ends_with(".rs")).map(|path| read(path)).collect();
+        below("src").iter().filter(|path| is(path, "rs")).map(|path| read(path)).collect();
     for reason in documented() {
         assert!(
             source.contains(&format!("\"{reason}\"")),
