@@ -1,8 +1,8 @@
 //! Every kustomization names files that exist, and forgets none.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs};
 
-use super::yaml::{below, documents, is, root, texts};
+use super::yaml::{below, documents, is, read, root, texts};
 
 const KUSTOMIZATIONS: [&str; 2] = ["kustomization.yaml", "Kustomization"];
 
@@ -19,6 +19,23 @@ fn every_manifest_is_an_object_with_kind_and_name() {
             assert!(named || KUSTOMIZATIONS.contains(&file_name(path)), "{path}");
         }
     }
+}
+
+/// Definitions are generated, and so is the list of them.
+#[test]
+fn the_list_of_definitions_is_complete() {
+    let (file, comment) = ("crds/Kustomization", "# The name has no extension so that");
+    let mut wanted = format!(
+        "{comment} `kubectl apply -f crds/` still takes definitions only.\n\
+         apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n"
+    );
+    for path in below("crds").iter().filter(|path| is(path, "yaml")) {
+        wanted = format!("{wanted}  - {}\n", file_name(path));
+    }
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(root().join(file), &wanted).unwrap();
+    }
+    assert!(read(file) == wanted, "{file} is not the list of the definitions: run `make crds`");
 }
 
 #[test]
