@@ -14,6 +14,8 @@ pub mod existing;
 pub mod hash;
 pub mod policy;
 pub mod property;
+pub mod rewrite;
 pub mod status;
+pub mod window;
 
 pub use error::{PlanError, Retry};
