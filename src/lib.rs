@@ -10,6 +10,7 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod hardening;
+pub mod operator;
 pub mod provider;
 pub mod secrets;
 pub mod telemetry;

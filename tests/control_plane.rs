@@ -38,8 +38,10 @@ async fn it_is_the_kubernetes_that_was_asked_for_with_a_default_service_account(
 #[tokio::test]
 async fn pod_security_refuses_a_privileged_pod_in_a_restricted_namespace() -> Result<()> {
     let plane = ControlPlane::shared()?;
-    plane.kubectl(&["create", "namespace", "hard"])?;
-    plane.kubectl(&["label", "ns", "hard", "pod-security.kubernetes.io/enforce=restricted"])?;
+    plane.admin()?.apply_yaml(
+        "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: hard\n  labels:\n    \
+         pod-security.kubernetes.io/enforce: restricted\n",
+    )?;
     let pods: Api<Pod> = Api::namespaced(plane.client().await?, "hard");
 
     let refusal = eventually(SOON, "the pod is refused", || async {
@@ -179,7 +181,9 @@ async fn nothing_is_left_when_the_supervisor_is_killed() -> Result<()> {
 async fn an_argument_that_a_server_does_not_know_is_reported() {
     let options = Options { apiserver: vec!["--no-such-flag".into()], ..Options::default() };
 
-    assert!(ControlPlane::start_with(&options).is_err());
+    let failure = ControlPlane::start_with(&options).err().expect("it is refused");
+
+    assert!(failure.to_string().contains("--no-such-flag"), "{failure}");
 }
 
 #[test]

@@ -52,7 +52,8 @@ func adminClient(path string) (*http.Client, error) {
 	}, nil
 }
 
-// call sends one request and returns the body. A status outside 2xx is an error that quotes it.
+// call sends one request and returns the body. A status outside 2xx is an error with the server's
+// own words.
 func (p *plane) call(method, path string, body []byte) ([]byte, error) {
 	request, err := http.NewRequest(method, p.url()+path, bytes.NewReader(body))
 	if err != nil {
@@ -69,7 +70,11 @@ func (p *plane) call(method, path string, body []byte) ([]byte, error) {
 		return nil, err
 	}
 	if response.StatusCode/100 != 2 {
-		return nil, fmt.Errorf("%s %s: %s: %s", method, path, response.Status, bytes.TrimSpace(answer))
+		var status struct{ Message string }
+		if json.Unmarshal(answer, &status) != nil || status.Message == "" {
+			status.Message = string(bytes.TrimSpace(answer))
+		}
+		return nil, fmt.Errorf("%s %s: %s: %s", method, path, response.Status, status.Message)
 	}
 	return answer, nil
 }

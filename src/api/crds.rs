@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     external_secret::ExternalSecret,
+    hardening_crds,
     secret_store::{ClusterSecretStore, SecretStore},
 };
 
@@ -39,13 +40,11 @@ const V1BETA1_DEFAULTS: [(&str, &str); 3] =
 
 /// Every definition, in the order of their names.
 pub fn all() -> Result<Vec<CustomResourceDefinition>, CrdError> {
-    [
-        two_versions(ClusterSecretStore::crd()),
-        two_versions(ExternalSecret::crd()),
-        two_versions(SecretStore::crd()),
-    ]
-    .into_iter()
-    .collect()
+    let secrets = [ClusterSecretStore::crd(), ExternalSecret::crd(), SecretStore::crd()];
+    let mut all = secrets.into_iter().map(two_versions).collect::<Result<Vec<_>, _>>()?;
+    all.extend(hardening_crds::crds());
+    all.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
+    Ok(all)
 }
 
 /// Every definition as one stream of YAML documents.

@@ -19,6 +19,7 @@ use std::{
 use tokio::{sync::Notify, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 
+pub use crate::provider::Lane;
 use state::{Running, State};
 
 /// After this time an object under way no longer counts against the bound.
@@ -27,15 +28,6 @@ const SLOW: Duration = Duration::from_secs(1);
 const WEDGED: Duration = Duration::from_mins(2);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_mins(5);
-
-/// Who may wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lane {
-    /// Never synced, edited, drifted: a person or a pod waits for it.
-    Urgent,
-    /// Periodic.
-    Periodic,
-}
 
 /// What the queue should do with an object after it was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 //! the rate, and it grows back over half a minute.
 
 use std::{
+    fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -36,7 +37,7 @@ pub struct Limits {
     pub batch: Limit,
     /// `DescribeSecret`; the quota is 40,000 per second (10,000 with `GetSecretValue` in older texts).
     pub describe: Limit,
-    /// `AssumeRole` and its kin; users report throttling from 15 per second on.
+    /// `AssumeRole` and its kin; users report throttling at rates far below those of reads.
     pub sts: Limit,
 }
 
@@ -46,7 +47,7 @@ impl Default for Limits {
             get: Limit { per_second: 1_000.0, burst: 500.0 },
             batch: Limit { per_second: 50.0, burst: 50.0 },
             describe: Limit { per_second: 500.0, burst: 100.0 },
-            sts: Limit { per_second: 10.0, burst: 20.0 },
+            sts: Limit { per_second: 25.0, burst: 50.0 },
         }
     }
 }
@@ -89,22 +90,31 @@ impl Meter {
         }
     }
 
-    /// Waits for the call's turn, makes it, counts it, and slows down when it was throttled.
+    /// Waits for the call's turn, makes it and counts it.
     pub(crate) async fn call<T>(
         &self,
         operation: Operation,
         lane: Lane,
         call: impl Future<Output = Result<T, ProviderError>>,
     ) -> Result<T, ProviderError> {
-        let bucket = self.bucket(operation);
-        bucket.take(lane).await;
+        self.bucket(operation).take(lane).await;
         let result = call.await;
         let outcome = result.as_ref().err().map_or(Outcome::Success, Outcome::from);
         self.metrics.count_call(operation, outcome);
-        if outcome == Outcome::Throttled {
-            bucket.slow_down();
-        }
         result
+    }
+
+    /// After a throttling answer.
+    pub(crate) fn slow_down(&self, operation: Operation) {
+        if self.bucket(operation).slow_down() {
+            self.metrics.count_slowdown();
+        }
+    }
+}
+
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Meter")
     }
 }
 
@@ -181,15 +191,16 @@ impl Bucket {
         Duration::from_secs_f64(missing / level.rate)
     }
 
-    /// After a throttling answer: half the rate, and nothing left of the burst.
-    pub(crate) fn slow_down(&self) {
+    /// Half the rate, and nothing left of the burst; false if the same burst of calls has done so already.
+    fn slow_down(&self) -> bool {
         let mut level = self.refilled();
         if level.slowed.is_some_and(|at| level.at.duration_since(at) < ONE_BURST) {
-            return;
+            return false;
         }
         level.slowed = Some(level.at);
         level.rate = (level.rate / 2.0).max(self.limit.per_second * SLOWEST);
         level.tokens = level.tokens.min(0.0);
+        true
     }
 
     fn waiting(&self, lane: Lane) -> usize {
@@ -261,8 +272,9 @@ mod tests {
     #[test]
     fn throttling_halves_the_rate_once_per_burst_of_answers() {
         let bucket = Bucket::new(Limit { per_second: 100.0, burst: 100.0 });
+        assert!(bucket.slow_down());
         for _ in 0..10 {
-            bucket.slow_down();
+            assert!(!bucket.slow_down());
         }
         let level = bucket.refilled();
         assert!((50.0..60.0).contains(&level.rate), "{}", level.rate);

@@ -15,7 +15,7 @@ pub enum Operation {
     DescribeSecret,
     /// A role is assumed with other credentials.
     AssumeRole,
-    /// A role is assumed with a ServiceAccount's token.
+    /// A role is assumed with a service account's token.
     AssumeRoleWithWebIdentity,
 }
 
@@ -28,6 +28,11 @@ impl Operation {
         Self::AssumeRole,
         Self::AssumeRoleWithWebIdentity,
     ];
+
+    /// The operation of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|operation| operation.name() == name)
+    }
 
     /// Label `provider`, spelled as ESO does for Secrets Manager.
     pub fn provider(self) -> &'static str {
@@ -116,6 +121,7 @@ pub struct Metrics {
     asks: AtomicU64,
     joined: AtomicU64,
     packed: AtomicU64,
+    slowdowns: AtomicU64,
 }
 
 impl Metrics {
@@ -134,6 +140,11 @@ impl Metrics {
         self.joined.load(Ordering::Relaxed) + self.packed.load(Ordering::Relaxed)
     }
 
+    /// How often a throttling answer halved the pace of an account.
+    pub fn slowdowns(&self) -> u64 {
+        self.slowdowns.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn count_call(&self, operation: Operation, outcome: Outcome) {
         self.calls[operation as usize][outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
@@ -144,6 +155,10 @@ impl Metrics {
 
     pub(crate) fn count_joined(&self) {
         self.joined.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_slowdown(&self) {
+        self.slowdowns.fetch_add(1, Ordering::Relaxed);
     }
 
     /// `asks` were answered by `calls` calls.

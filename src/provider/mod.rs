@@ -22,7 +22,7 @@ pub enum Version {
     /// The current one (`AWSCURRENT`, or the newest of a provider without stages).
     #[default]
     Current,
-    /// One exact version, by its id (`uuid/<id>` in an ExternalSecret).
+    /// One exact version, by its id (`uuid/<id>` in a manifest).
     Id(String),
     /// The version that carries a stage label.
     Stage(String),
@@ -174,7 +174,7 @@ impl fmt::Display for Note {
     }
 }
 
-/// Where a web identity token comes from: a file, or a `TokenRequest` for a ServiceAccount.
+/// Where a web identity token comes from: a file, or a `TokenRequest` for a service account.
 pub trait TokenSource: Send + Sync {
     /// A token that is valid now. Called once per credential refresh.
     fn token(&self) -> BoxFuture<'_, Result<SecretBytes, ProviderError>>;

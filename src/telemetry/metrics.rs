@@ -199,7 +199,8 @@ struct ConditionLabels {
 #[derive(Clone, Default)]
 pub struct ObjectSeries {
     syncs: Family<ObjectLabels, Counter>,
-    errors: Family<ObjectLabels, Counter>,
+    /// A gauge, because its name lacks the suffix of counters.
+    errors: Family<ObjectLabels, Gauge>,
     condition: Family<ConditionLabels, Gauge>,
     duration: Family<ObjectLabels, Gauge>,
 }

@@ -4,8 +4,10 @@ mod admin;
 mod health;
 mod logs;
 mod metrics;
+mod provider;
 
 pub use admin::{ServeError, bind, serve_health, serve_metrics};
 pub use health::Health;
 pub use logs::{LogFormat, init};
 pub use metrics::{Metrics, ObjectSeries, ReconcileMetrics, WriteMetrics};
+pub use provider::ProviderCalls;

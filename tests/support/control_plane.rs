@@ -1,9 +1,9 @@
 //! etcd, kube-apiserver and kube-controller-manager, as `dev/controlplane` starts them.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -85,7 +85,7 @@ impl ControlPlane {
         Self::start_with(&Options::default())
     }
 
-    /// Starts one. When this returns, the default ServiceAccount exists and all CRDs are served.
+    /// Starts one. When this returns, the default `ServiceAccount` exists and all CRDs are served.
     pub fn start_with(options: &Options) -> Result<Self> {
         let mut command = Command::new(control_plane_program()?);
         command.arg("up").arg(format!("--audit={}", options.audit));
@@ -98,12 +98,17 @@ impl ControlPlane {
         for argument in &options.controller_manager {
             command.arg("--controller-manager-arg").arg(argument);
         }
-        let mut leash = Leash::start(&mut command, None)?;
+        let mut complaints = tempfile::tempfile()?;
+        command.stdout(Stdio::piped()).stderr(complaints.try_clone()?);
+        let mut leash = Leash::start(&mut command)?;
         let output = leash.output().ok_or_else(|| Failure::new("the output is not captured"))?;
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line)?;
         if line.is_empty() {
-            return Err(Failure::new("the control plane did not start; see standard error"));
+            let mut why = String::new();
+            complaints.rewind()?;
+            complaints.read_to_string(&mut why)?;
+            return Err(Failure::new(format!("the control plane did not start; it says:\n{why}")));
         }
         let state = serde_json::from_str(&line).context("what the supervisor printed")?;
         Ok(Self { leash, state })
@@ -183,7 +188,7 @@ impl ControlPlane {
         self.admin()?.run(args)
     }
 
-    /// Writes a kubeconfig with a token for a ServiceAccount, good for a day, and returns its path: a
+    /// Writes a kubeconfig with a token for a `ServiceAccount`, good for a day, and returns its path: a
     /// client that uses it has the rights of that account and no others.
     pub fn service_account_kubeconfig(&self, namespace: &str, name: &str) -> Result<PathBuf> {
         let token = self.kubectl(&["create", "token", name, "-n", namespace, "--duration=24h"])?;

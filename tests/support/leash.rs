@@ -20,26 +20,25 @@ pub struct Leash {
 }
 
 impl Leash {
-    /// Starts `controlplane ARGS`, with its output to `log` if that is given.
-    pub fn start(command: &mut Command, log: Option<File>) -> Result<Self> {
+    /// Starts `controlplane ARGS`, with standard output and error as the command has them.
+    pub fn start(command: &mut Command) -> Result<Self> {
         // A group of its own: a Ctrl-C in the terminal is for the owner, who then cleans up.
         command.stdin(Stdio::piped()).process_group(0);
-        match log {
-            Some(file) => command.stdout(file.try_clone()?).stderr(file),
-            None => command.stdout(Stdio::piped()).stderr(Stdio::inherit()),
-        };
         let supervisor = command.spawn().context(command.get_program().display())?;
         Ok(Self { supervisor })
     }
 
-    /// A command that runs `program` under `controlplane exec`, which writes its process id to `pid_file`.
-    pub fn exec(program: &Path, pid_file: &Path) -> Result<Command> {
+    /// A command that runs `program` under `controlplane exec`, which writes its process id to
+    /// `pid_file`. All that it prints goes to `log`.
+    pub fn exec(program: &Path, pid_file: &Path, log: &Path) -> Result<Command> {
         let mut command = Command::new(control_plane_program()?);
         command.arg("exec").arg("--pid-file").arg(pid_file).arg("--").arg(program);
+        let log = File::create(log)?;
+        command.stdout(log.try_clone()?).stderr(log);
         Ok(command)
     }
 
-    /// What the supervisor prints, if that does not go to a log.
+    /// What the supervisor prints, if the command has a pipe for it.
     pub fn output(&mut self) -> Option<ChildStdout> {
         self.supervisor.stdout.take()
     }

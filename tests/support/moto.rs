@@ -1,6 +1,5 @@
 //! AWS, as moto plays it: good for meaning, not for speed, limits or signatures.
 
-use std::fs::File;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -29,10 +28,10 @@ impl Moto {
         let dir = tempfile::tempdir()?;
         let log = dir.path().join("moto.log");
         let python = python_environment()?.join("bin/python");
-        let mut command = Leash::exec(&python, &dir.path().join("pid"))?;
+        let mut command = Leash::exec(&python, &dir.path().join("pid"), &log)?;
         command.args(["-u", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]);
         command.env_remove("PYTHONPATH").env_remove("PYTHONHOME");
-        let mut leash = Leash::start(&mut command, Some(File::create(&log)?))?;
+        let mut leash = Leash::start(&mut command)?;
         let deadline = Instant::now() + PATIENCE;
         loop {
             let text = std::fs::read_to_string(&log)?;

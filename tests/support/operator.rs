@@ -1,6 +1,5 @@
 //! Our own binary, as a process of its own.
 
-use std::fs::File;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -38,15 +37,15 @@ impl Operator {
         V: AsRef<str>,
     {
         let dir = tempfile::tempdir()?;
-        let mut command = Leash::exec(&gabion()?, &dir.path().join("pid"))?;
+        let (pid_file, log) = (dir.path().join("pid"), dir.path().join("log"));
+        let mut command = Leash::exec(&gabion()?, &pid_file, &log)?;
         command.args(args.iter().map(AsRef::as_ref));
         command.env_clear().env("HOME", dir.path()).env("TMPDIR", dir.path());
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);
         }
         command.envs(environment.iter().map(|(name, value)| (name.as_ref(), value.as_ref())));
-        let log = File::create(dir.path().join("log"))?;
-        Ok(Self { leash: Leash::start(&mut command, Some(log))?, dir })
+        Ok(Self { leash: Leash::start(&mut command)?, dir })
     }
 
     /// What it has written so far to standard output and standard error.

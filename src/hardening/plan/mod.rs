@@ -1,1 +1,26 @@
-//! Pure decisions of the hardening half.
+//! Pure decisions of the hardening half: values in, values out.
+//!
+//! [`baseline`] compiles a stored object, [`selection`] says which namespaces it reaches, [`merge`] joins all
+//! baselines of a namespace, and [`namespace`] turns the result and what is observed into ordered steps.
+//! [`effective`] and [`baseline_status`] say it in status. Nothing here knows a client, a clock or chance.
+
+pub mod baseline;
+pub mod baseline_status;
+pub mod conditions;
+pub mod dns;
+pub mod effective;
+pub mod error;
+pub mod fight;
+pub mod labels;
+pub mod merge;
+pub mod namespace;
+pub mod network;
+pub mod objects;
+pub mod quantity;
+pub mod resources;
+pub mod selection;
+pub mod service_accounts;
+pub mod steps;
+pub mod teardown;
+pub mod unimplemented;
+pub mod version;

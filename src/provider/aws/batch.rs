@@ -5,8 +5,14 @@ use std::time::Duration;
 use aws_sdk_secretsmanager::types::SecretValueEntry;
 use futures::future::join_all;
 
-use super::{errors::refused, read::SecretsManager};
+use super::{
+    errors::refused,
+    read::{BATCH_ACTION, SecretsManager},
+};
 use crate::provider::{Ask, Fetched, Lane, ProviderError, metrics::Operation};
+
+/// Single reads under way at once for one batch.
+const SINGLES_AT_ONCE: usize = 4;
 
 type Answers = Vec<Option<Result<Fetched, ProviderError>>>;
 
@@ -55,7 +61,7 @@ impl SecretsManager {
                 .set_secret_id_list(Some(ids.clone()))
                 .set_next_token(token.take());
             let operation = Operation::BatchGetSecretValue;
-            let batch = match self.call(operation, lane, "*", request.send()).await {
+            let batch = match self.call(operation, lane, "*", Box::pin(request.send())).await {
                 Ok(batch) => batch,
                 Err(error) => {
                     self.batch_failed(error, answers);
@@ -89,9 +95,10 @@ impl SecretsManager {
     /// one. Any other failure would meet the single reads as well.
     fn batch_failed(&self, error: ProviderError, answers: &mut Answers) {
         match error {
-            ProviderError::Denied { identity, action, .. } => {
+            ProviderError::Denied { identity, action: action @ BATCH_ACTION, .. } => {
                 self.remember_refusal(identity, action);
             }
+            ProviderError::Denied { action, .. } if !action.starts_with("sts:") => {}
             ProviderError::Invalid { .. }
             | ProviderError::NotFound { .. }
             | ProviderError::NoSuchVersion { .. } => {}
@@ -105,8 +112,9 @@ impl SecretsManager {
 
     /// When each item is denied, it may be the batch that is: one single read tells. The number of calls.
     async fn doubt_total_denial(&self, asks: &[&Ask], lane: Lane, answers: &mut Answers) -> usize {
-        let denied = |answer: &Option<Result<Fetched, ProviderError>>| {
-            matches!(answer, Some(Err(ProviderError::Denied { .. })))
+        let denied = |answer: &Option<Result<Fetched, ProviderError>>| match answer {
+            Some(Err(ProviderError::Denied { action, .. })) => !action.starts_with("sts:"),
+            _ => false,
         };
         if answers.len() < 2 || !answers.iter().all(denied) {
             return 0;
@@ -114,10 +122,9 @@ impl SecretsManager {
         let probe = self.value(asks[0], lane).await;
         if probe.is_ok() {
             if let Some(Err(ProviderError::Denied { identity, .. })) = &answers[0] {
-                let batch = self.subject(Operation::BatchGetSecretValue, "*").action;
-                self.remember_refusal(identity.clone(), batch);
+                self.remember_refusal(identity.clone(), BATCH_ACTION);
             }
-            answers.iter_mut().for_each(|answer| *answer = None);
+            answers.fill_with(|| None);
         }
         answers[0] = Some(probe);
         1
@@ -126,9 +133,11 @@ impl SecretsManager {
     /// Reads on its own what has no answer yet; the number of calls.
     async fn singles(&self, asks: &[&Ask], lane: Lane, answers: &mut Answers) -> usize {
         let open: Vec<usize> = (0..asks.len()).filter(|index| answers[*index].is_none()).collect();
-        let reads = open.iter().map(|index| Box::pin(self.value(asks[*index], lane)));
-        for (index, answer) in open.iter().zip(join_all(reads).await) {
-            answers[*index] = Some(answer);
+        for few in open.chunks(SINGLES_AT_ONCE) {
+            let reads = few.iter().map(|index| Box::pin(self.value(asks[*index], lane)));
+            for (index, answer) in few.iter().zip(join_all(reads).await) {
+                answers[*index] = Some(answer);
+            }
         }
         open.len()
     }

@@ -82,7 +82,7 @@ impl Credentials {
             BaseCredentials::WebIdentity { role_arn, token } => link(Link::WebIdentity {
                 role_arn: role_arn.clone(),
                 token: token.clone(),
-                sts: platform.sts(source, None),
+                sts: platform.sts(source, None, meter),
                 region: settings.region.clone(),
             }),
         };
@@ -91,7 +91,7 @@ impl Credentials {
         for role in roles {
             chain = link(Link::Role {
                 role,
-                sts: platform.sts(source, Some(&chain)),
+                sts: platform.sts(source, Some(&chain), meter),
                 before: chain,
                 region: settings.region.clone(),
             });
@@ -138,9 +138,12 @@ impl Credentials {
         self.renew(&mut failure).await
     }
 
-    /// AWS refused these keys: the next call gets new ones.
-    pub(super) fn discard(&self) {
-        *self.cached.write().unwrap_or_else(PoisonError::into_inner) = None;
+    /// AWS refused these keys: the next call gets new ones, unless another has got them already.
+    pub(super) fn discard(&self, refused: &Keys) {
+        let mut cached = self.cached.write().unwrap_or_else(PoisonError::into_inner);
+        if cached.as_ref().is_some_and(|it| it.keys.access_key_id() == refused.access_key_id()) {
+            *cached = None;
+        }
     }
 
     fn cached(&self) -> Option<Cached> {
@@ -177,13 +180,13 @@ impl Credentials {
                     .await
             }
             Link::Role { role, before, sts, region } => {
-                before.current().await?;
+                let signed_with = before.current().await?;
                 let assumed = self
                     .meter
                     .call(Operation::AssumeRole, Lane::Urgent, assume(sts, role, region))
                     .await;
                 if matches!(assumed, Err(ProviderError::Credentials { .. })) {
-                    before.discard();
+                    before.discard(&signed_with);
                 }
                 assumed
             }
@@ -302,4 +305,94 @@ fn keys(
         expiry,
         "sts",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::{
+        aws::{AwsSettings, Endpoints},
+        budget::{Account, Limits},
+        metrics::{Metrics, Outcome},
+    };
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    /// A role at an STS that cannot be reached, with a session that expires then and is due for renewal.
+    fn due(expiry: SystemTime) -> Credentials {
+        let nowhere = Some("http://127.0.0.1:1".to_owned());
+        let platform = Platform::new(Endpoints { sts: nowhere, ..Endpoints::default() });
+        let source = AwsSource::new(AwsSettings::new("eu-west-1")).expect("valid");
+        let account = Arc::new(Account::new(&Limits::default()));
+        let meter = Arc::new(Meter {
+            metrics: Arc::new(Metrics::default()),
+            account: account.clone(),
+            payer_of_sts: account,
+        });
+        let base = Link::Static(Keys::new("AKIA", "secret", None, None, "test"));
+        let before = Arc::new(Credentials::new(base, meter.clone()));
+        let link = Link::Role {
+            role: AssumedRole { arn: "arn:aws:iam::1:role/a".to_owned(), ..Default::default() },
+            sts: platform.sts(&source, Some(&before), &meter),
+            before,
+            region: "eu-west-1".to_owned(),
+        };
+        let credentials = Credentials::new(link, meter);
+        let keys = Keys::new("ASIA", "secret", None, Some(expiry), "test");
+        let renew_at = Some(SystemTime::now() - Duration::from_secs(1));
+        *credentials.cached.write().expect("not poisoned") = Some(Cached { keys, renew_at });
+        credentials
+    }
+
+    fn failures(credentials: &Credentials) -> u64 {
+        credentials.meter.metrics.calls(Operation::AssumeRole, Outcome::Unavailable)
+    }
+
+    #[tokio::test]
+    async fn a_failed_renewal_does_no_harm_while_the_session_lasts() {
+        let credentials = due(SystemTime::now() + HOUR);
+        for _ in 0..3 {
+            let keys = credentials.current().await.expect("they still work");
+            assert_eq!(keys.access_key_id(), "ASIA");
+        }
+        assert_eq!(failures(&credentials), 1, "it is tried once, not with every read");
+    }
+
+    #[tokio::test]
+    async fn while_one_caller_renews_the_others_go_on() {
+        let credentials = due(SystemTime::now() + HOUR);
+        let _renewing = credentials.renewal.lock().await;
+        let keys = credentials.current().await.expect("they still work");
+        assert_eq!(keys.access_key_id(), "ASIA");
+        assert_eq!(failures(&credentials), 0);
+    }
+
+    #[tokio::test]
+    async fn an_expired_session_is_not_used() {
+        let credentials = due(SystemTime::now() - HOUR);
+        let error = credentials.current().await.expect_err("STS cannot be reached");
+        assert!(matches!(error, ProviderError::Unavailable { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn refused_keys_are_dropped_unless_they_have_been_replaced() {
+        let credentials = due(SystemTime::now() + HOUR);
+        credentials.discard(&Keys::new("ASIAold", "secret", None, None, "test"));
+        assert!(credentials.cached().is_some());
+        credentials.discard(&Keys::new("ASIA", "secret", None, None, "test"));
+        assert!(credentials.cached().is_none());
+    }
+
+    #[test]
+    fn renewal_comes_five_minutes_before_expiry_or_after_four_fifths_of_a_short_life() {
+        for (life, before) in
+            [(HOUR, RENEW_BEFORE), (Duration::from_secs(100), Duration::from_secs(20))]
+        {
+            let expiry = SystemTime::now() + life;
+            let at = renew_at(&Keys::new("ASIA", "secret", None, Some(expiry), "test"));
+            let margin = expiry.duration_since(at.expect("it expires")).expect("before expiry");
+            assert!(margin <= before && margin + Duration::from_secs(1) > before, "{margin:?}");
+        }
+        assert!(renew_at(&Keys::new("AKIA", "secret", None, None, "test")).is_none());
+    }
 }

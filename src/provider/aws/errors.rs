@@ -1,12 +1,17 @@
 //! What AWS's refusals mean. No text of AWS's gets through but error codes and ARNs of callers: request ids
 //! would make equal failures look different, and a message may quote what was sent.
 
-use std::error::Error;
+use std::{error::Error, sync::Arc};
 
 use aws_smithy_runtime_api::{client::result::SdkError, http::Response};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::provider::ProviderError;
+
+/// A connector's own words, for the log.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Detail(String);
 
 /// What was asked, for the error that names it.
 #[derive(Clone, Copy)]
@@ -25,7 +30,7 @@ where
     E: ProvideErrorMetadata + Error + 'static,
 {
     match error {
-        SdkError::ServiceError(answer) => {
+        SdkError::ServiceError(answer) if answer.raw().status().as_u16() >= 400 => {
             let status = answer.raw().status().as_u16();
             let meta = answer.err();
             refused(
@@ -36,24 +41,30 @@ where
             )
         }
         SdkError::TimeoutError(_) => unreachable_because("no answer in time", subject),
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
-            unreachable_because("no connection in time", subject)
-        }
-        SdkError::DispatchFailure(_) if mentions(error, "dns") => unreachable_because(
-            "the host name does not resolve; check the region (spec.provider.aws.region)",
-            subject,
-        ),
-        SdkError::DispatchFailure(_) => {
-            unreachable_because("the connection failed or was closed", subject)
+        SdkError::DispatchFailure(failure) => {
+            // What a connector says is about hosts and sockets, never about content.
+            let detail =
+                Detail(chain(error).map(ToString::to_string).collect::<Vec<_>>().join(": "));
+            let what = if failure.is_timeout() {
+                "no connection in time"
+            } else if detail.0.to_ascii_lowercase().contains("dns") {
+                "the host name does not resolve; check the region (spec.provider.aws.region)"
+            } else {
+                "the connection failed or was closed"
+            };
+            match unreachable_because(what, subject) {
+                ProviderError::Unavailable { reason, .. } => {
+                    ProviderError::Unavailable { reason, source: Some(Arc::new(detail)) }
+                }
+                other => other,
+            }
         }
         // The answer itself must not get into a log: it may hold values.
-        SdkError::ResponseError(answer) => {
-            let status = answer.raw().status().as_u16();
-            if status >= 400 {
-                refused("", "", status, subject)
-            } else {
-                unreachable_because("the answer was not understood", subject)
-            }
+        SdkError::ResponseError(answer) if answer.raw().status().as_u16() >= 400 => {
+            refused("", "", answer.raw().status().as_u16(), subject)
+        }
+        SdkError::ServiceError(_) | SdkError::ResponseError(_) => {
+            unreachable_because("the answer was not understood", subject)
         }
         _ => match own(error) {
             Some(error) => error.clone(),
@@ -217,10 +228,6 @@ fn unreachable_because(what: &str, subject: Subject<'_>) -> ProviderError {
 
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |link: &&'a (dyn Error + 'static)| (*link).source())
-}
-
-fn mentions(error: &(dyn Error + 'static), word: &str) -> bool {
-    chain(error).any(|link| link.to_string().to_ascii_lowercase().contains(word))
 }
 
 /// An error of ours that travelled through the SDK.

@@ -5,6 +5,7 @@ mod credentials;
 mod errors;
 mod read;
 mod source;
+mod throttling;
 
 use std::{
     collections::HashMap,
@@ -14,7 +15,7 @@ use std::{
 
 use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_sdk_secretsmanager as secretsmanager;
+use aws_sdk_secretsmanager::{self as secretsmanager, config::retry::RetryPartition};
 use aws_sdk_sts as sts;
 use aws_smithy_http_client::{Connector, proxy::ProxyConfig, tls};
 use aws_smithy_runtime_api::client::{
@@ -25,6 +26,8 @@ use aws_smithy_runtime_api::client::{
 use super::budget::Meter;
 use credentials::{Credentials, Link};
 pub(super) use read::SecretsManager;
+use throttling::Throttling;
+
 pub use source::{AssumedRole, AwsSettings, AwsSource, BaseCredentials, RetrySettings};
 
 /// Where AWS is, if not at its own addresses. All of them are URLs such as `http://127.0.0.1:4566`.
@@ -34,6 +37,10 @@ pub struct Endpoints {
     pub secrets_manager: Option<String>,
     /// Security Token Service.
     pub sts: Option<String>,
+    /// Validated cryptography; not together with an address of one's own.
+    pub fips: bool,
+    /// IPv4 and IPv6; not together with an address of one's own.
+    pub dual_stack: bool,
 }
 
 impl Endpoints {
@@ -50,6 +57,8 @@ impl Endpoints {
                 .map(|url| url.trim().to_owned())
                 .find(|url| !url.is_empty())
         };
+        let is_true =
+            |name| variable(name).is_some_and(|text| text.trim().eq_ignore_ascii_case("true"));
         Self {
             secrets_manager: first([
                 "AWS_SECRETSMANAGER_ENDPOINT",
@@ -57,9 +66,14 @@ impl Endpoints {
                 "AWS_ENDPOINT_URL",
             ]),
             sts: first(["AWS_STS_ENDPOINT", "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"]),
+            fips: is_true("AWS_USE_FIPS_ENDPOINT"),
+            dual_stack: is_true("AWS_USE_DUALSTACK_ENDPOINT"),
         }
     }
 }
+
+/// Connections kept open per host between calls; a burst may open more.
+const IDLE_CONNECTIONS: usize = 32;
 
 /// What all clients of AWS share: one connection pool, one set of endpoints, and Gabion's own credentials.
 #[derive(Clone)]
@@ -89,7 +103,12 @@ impl Platform {
         own.entry(region.to_owned()).or_insert_with(made).clone()
     }
 
-    fn reader(&self, source: &AwsSource, credentials: &Arc<Credentials>) -> secretsmanager::Client {
+    fn reader(
+        &self,
+        source: &AwsSource,
+        credentials: &Arc<Credentials>,
+        meter: &Arc<Meter>,
+    ) -> secretsmanager::Client {
         let settings = source.settings();
         let mut config = secretsmanager::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -97,25 +116,48 @@ impl Platform {
             .http_client(self.0.http.clone())
             .timeout_config(timeouts())
             .retry_config(retries(settings.retry))
+            .retry_partition(RetryPartition::custom("store").build())
+            .interceptor(Throttling(meter.clone()))
             .identity_cache(secretsmanager::config::IdentityCache::no_cache())
             .credentials_provider(signing(credentials));
-        config.set_endpoint_url(self.0.endpoints.secrets_manager.clone());
+        match &self.0.endpoints.secrets_manager {
+            Some(url) => config = config.endpoint_url(url),
+            None => config = config.use_fips(self.fips()).use_dual_stack(self.dual_stack()),
+        }
         secretsmanager::Client::from_conf(config.build())
     }
 
     /// A client of STS that signs with `credentials`; without any it can only exchange tokens.
-    fn sts(&self, source: &AwsSource, credentials: Option<&Arc<Credentials>>) -> sts::Client {
+    fn sts(
+        &self,
+        source: &AwsSource,
+        credentials: Option<&Arc<Credentials>>,
+        meter: &Arc<Meter>,
+    ) -> sts::Client {
         let settings = source.settings();
-        let signer = credentials.map(signing);
         let mut config = sts::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(settings.region.clone()))
             .http_client(self.0.http.clone())
             .timeout_config(timeouts())
             .retry_config(retries(settings.retry))
+            .retry_partition(RetryPartition::custom("store").build())
+            .interceptor(Throttling(meter.clone()))
             .identity_cache(sts::config::IdentityCache::no_cache());
-        config.set_endpoint_url(self.0.endpoints.sts.clone()).set_credentials_provider(signer);
+        config.set_credentials_provider(credentials.map(signing));
+        match &self.0.endpoints.sts {
+            Some(url) => config = config.endpoint_url(url),
+            None => config = config.use_fips(self.fips()).use_dual_stack(self.dual_stack()),
+        }
         sts::Client::from_conf(config.build())
+    }
+
+    fn fips(&self) -> bool {
+        self.0.endpoints.fips
+    }
+
+    fn dual_stack(&self) -> bool {
+        self.0.endpoints.dual_stack
     }
 }
 
@@ -142,6 +184,7 @@ fn connector(
         builder.set_sleep_impl(components.sleep_impl());
     }
     builder.set_proxy_config(Some(ProxyConfig::from_env()));
+    builder.set_pool_max_idle_per_host(Some(IDLE_CONNECTIONS));
     builder.build()
 }
 

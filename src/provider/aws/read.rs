@@ -25,6 +25,8 @@ use crate::provider::{
 
 /// AWS's limit of one `BatchGetSecretValue`.
 const BATCH: usize = 20;
+/// The permission for it, which ESO's users often lack.
+pub(super) const BATCH_ACTION: &str = "secretsmanager:BatchGetSecretValue";
 
 /// One identity's view of Secrets Manager.
 pub(crate) struct SecretsManager {
@@ -48,7 +50,7 @@ impl SecretsManager {
         let meter = Arc::new(meter);
         let credentials = Credentials::of(platform, source, &meter);
         Self {
-            client: platform.reader(source, &credentials),
+            client: platform.reader(source, &credentials, &meter),
             source: source.clone(),
             meter,
             credentials,
@@ -73,19 +75,19 @@ impl SecretsManager {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        self.credentials.current().await?;
+        let keys = self.credentials.current().await?;
         let subject = self.subject(operation, key);
         let translated = async { request.await.map_err(|error| translate(&error, subject)) };
         let result = self.meter.call(operation, lane, translated).await;
         if matches!(result, Err(ProviderError::Credentials { .. })) {
-            self.credentials.discard();
+            self.credentials.discard(&keys);
         }
         result
     }
 
     pub(super) fn subject<'a>(&'a self, operation: Operation, key: &'a str) -> Subject<'a> {
         let action = match operation {
-            Operation::BatchGetSecretValue => "secretsmanager:BatchGetSecretValue",
+            Operation::BatchGetSecretValue => BATCH_ACTION,
             Operation::DescribeSecret => "secretsmanager:DescribeSecret",
             _ => "secretsmanager:GetSecretValue",
         };
@@ -101,38 +103,45 @@ impl SecretsManager {
             Version::Id(version) => request = request.version_id(version),
             Version::Stage(stage) => request = request.version_stage(stage),
         }
-        match self.call(Operation::GetSecretValue, lane, &id, request.send()).await {
+        match self.call(Operation::GetSecretValue, lane, &id, Box::pin(request.send())).await {
             Ok(answer) => Ok(Fetched {
                 text: answer.secret_string.map(Into::into),
                 binary: answer.secret_binary.map(|blob| blob.into_inner().into()),
             }),
-            Err(ProviderError::NoSuchVersion { key, .. }) => {
-                Err(self.no_such_version(key, ask, lane).await)
+            Err(error @ ProviderError::NoSuchVersion { .. }) => {
+                Err(self.which_versions(error, &id, ask, lane).await)
+            }
+            // A missing secret may be deleted in the cluster as well, so whether it is the secret or the
+            // version must not hang on AWS's wording.
+            Err(error @ ProviderError::NotFound { .. }) if ask.version != Version::Current => {
+                Err(self.which_versions(error, &id, ask, lane).await)
             }
             Err(error) => Err(error),
         }
     }
 
     /// The error for a version that does not exist, with those that do.
-    pub(super) async fn no_such_version(
+    async fn which_versions(
         &self,
-        key: String,
+        error: ProviderError,
+        id: &str,
         ask: &Ask,
         lane: Lane,
     ) -> ProviderError {
-        let version = match &ask.version {
-            Version::Current => "AWSCURRENT".to_owned(),
-            Version::Id(version) | Version::Stage(version) => version.clone(),
-        };
-        let available = match self.describe(&key, lane).await {
+        let available = match self.describe(id, lane).await {
             Ok(secret) => versions(&secret),
-            Err(ProviderError::NotFound { .. }) => return ProviderError::NotFound { key },
+            Err(gone @ ProviderError::NotFound { .. }) => return gone,
+            Err(_) if matches!(error, ProviderError::NotFound { .. }) => return error,
             Err(_) => vec![
                 "others that could not be listed (secretsmanager:DescribeSecret is needed for that)"
                     .to_owned(),
             ],
         };
-        ProviderError::NoSuchVersion { key, version, available }
+        let version = match &ask.version {
+            Version::Current => "AWSCURRENT".to_owned(),
+            Version::Id(version) | Version::Stage(version) => version.clone(),
+        };
+        ProviderError::NoSuchVersion { key: id.to_owned(), version, available }
     }
 
     /// The tags as a JSON object.
@@ -149,7 +158,8 @@ impl SecretsManager {
 
     async fn describe(&self, id: &str, lane: Lane) -> Result<DescribeSecretOutput, ProviderError> {
         let request = self.client.describe_secret().secret_id(id);
-        let secret = self.call(Operation::DescribeSecret, lane, id, request.send()).await?;
+        let secret =
+            self.call(Operation::DescribeSecret, lane, id, Box::pin(request.send())).await?;
         // Unlike the reads, a description is given of a secret that is marked for deletion, too.
         if secret.deleted_date().is_some() {
             return Err(ProviderError::NotFound { key: id.to_owned() });

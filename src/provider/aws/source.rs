@@ -54,11 +54,11 @@ pub enum BaseCredentials {
         /// `sessionTokenSecretRef`
         session_token: Option<SecretBytes>,
     },
-    /// `auth.jwt`: a ServiceAccount's token is exchanged for its role.
+    /// `auth.jwt`: a service account's token is exchanged for its role.
     WebIdentity {
-        /// Annotation `eks.amazonaws.com/role-arn` of the ServiceAccount.
+        /// Annotation `eks.amazonaws.com/role-arn` of the service account.
         role_arn: String,
-        /// Issues tokens for the ServiceAccount.
+        /// Issues tokens for the service account.
         token: Arc<dyn TokenSource>,
     },
 }

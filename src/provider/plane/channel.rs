@@ -5,9 +5,7 @@
 //! that goes away takes nothing with it, and a hundred asks cost a handful of tasks.
 
 use std::{
-    borrow::Borrow,
-    collections::{HashSet, VecDeque},
-    hash::{Hash, Hasher},
+    collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -26,7 +24,7 @@ pub(super) type Answer = Result<Arc<Fetched>, ProviderError>;
 
 /// One question and, later, its answer. Dropped with the last asker; then the value is gone.
 pub(super) struct Slot {
-    ask: Ask,
+    ask: Arc<Ask>,
     /// Part of a call already. Changes under the board's lock only.
     sent: AtomicBool,
     /// Waits in the urgent queue. Changes under the board's lock only.
@@ -36,6 +34,16 @@ pub(super) struct Slot {
 }
 
 impl Slot {
+    fn new(ask: Ask, lane: Lane) -> Self {
+        Self {
+            ask: Arc::new(ask),
+            sent: AtomicBool::new(false),
+            urgent: AtomicBool::new(lane == Lane::Urgent),
+            answer: OnceLock::new(),
+            done: Notify::new(),
+        }
+    }
+
     /// Waits for the answer.
     pub(super) async fn answer(&self) -> Answer {
         loop {
@@ -48,32 +56,10 @@ impl Slot {
     }
 }
 
-/// A slot that may still be joined, found by its ask.
-struct Open(Arc<Slot>);
-
-impl Borrow<Ask> for Open {
-    fn borrow(&self) -> &Ask {
-        &self.0.ask
-    }
-}
-
-impl PartialEq for Open {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.ask == other.0.ask
-    }
-}
-
-impl Eq for Open {}
-
-impl Hash for Open {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.ask.hash(state);
-    }
-}
-
 #[derive(Default)]
 struct Board {
-    open: HashSet<Open>,
+    /// Slots that may still be joined.
+    open: HashMap<Arc<Ask>, Arc<Slot>>,
     queues: [Queue; 2],
 }
 
@@ -130,29 +116,19 @@ impl Channel {
     /// Joins an equal ask that is under way, or queues a new one.
     pub(super) fn post(self: &Arc<Self>, ask: Ask, lane: Lane) -> Arc<Slot> {
         let mut board = self.board();
-        let slot = match board.open.get(&ask) {
-            Some(Open(slot)) => {
-                self.metrics.count_joined();
-                let slot = slot.clone();
-                let passes = lane == Lane::Urgent
-                    && !slot.sent.load(Ordering::Relaxed)
-                    && !slot.urgent.swap(true, Ordering::Relaxed);
-                if !passes {
-                    return slot;
-                }
-                slot
+        let slot = if let Some(slot) = board.open.get(&ask) {
+            self.metrics.count_joined();
+            let passes = lane == Lane::Urgent
+                && !slot.sent.load(Ordering::Relaxed)
+                && !slot.urgent.swap(true, Ordering::Relaxed);
+            if !passes {
+                return slot.clone();
             }
-            None => {
-                let slot = Arc::new(Slot {
-                    ask,
-                    sent: AtomicBool::new(false),
-                    urgent: AtomicBool::new(lane == Lane::Urgent),
-                    answer: OnceLock::new(),
-                    done: Notify::new(),
-                });
-                board.open.insert(Open(slot.clone()));
-                slot
-            }
+            slot.clone()
+        } else {
+            let slot = Arc::new(Slot::new(ask, lane));
+            board.open.insert(slot.ask.clone(), slot.clone());
+            slot
         };
         let batch = self.provider.batch(&slot.ask);
         let queue = &mut board.queues[lane as usize];
@@ -240,8 +216,8 @@ impl Channel {
 }
 
 /// Marks a slot as sent. False when another lane has sent it, or when nobody waits for it any more (only the
-/// caller and the set of open slots hold it).
-fn claim(open: &mut HashSet<Open>, slot: &Arc<Slot>) -> bool {
+/// caller and the map of open slots hold it).
+fn claim(open: &mut HashMap<Arc<Ask>, Arc<Slot>>, slot: &Arc<Slot>) -> bool {
     if slot.sent.swap(true, Ordering::Relaxed) {
         return false;
     }
@@ -262,13 +238,10 @@ struct Call {
 impl Call {
     async fn make(mut self, _permit: OwnedSemaphorePermit) {
         let deadline = self.channel.settings.deadline;
-        let answers = match timeout(deadline, self.ask()).await {
-            Ok(answers) => answers,
-            Err(_) => {
-                let late = || Err(unavailable("the provider did not answer in time"));
-                self.slots.iter().map(|_| late()).collect()
-            }
-        };
+        let answers = timeout(deadline, self.ask()).await.unwrap_or_else(|_| {
+            let late = || Err(unavailable("the provider did not answer in time"));
+            self.slots.iter().map(|_| late()).collect()
+        });
         self.settle(answers);
     }
 
@@ -277,7 +250,7 @@ impl Call {
         if let [slot] = &self.slots[..] {
             return vec![provider.read(&slot.ask, self.lane).await];
         }
-        let asks: Vec<&Ask> = self.slots.iter().map(|slot| &slot.ask).collect();
+        let asks: Vec<&Ask> = self.slots.iter().map(|slot| &*slot.ask).collect();
         provider.read_many(&asks, self.lane).await
     }
 

@@ -47,8 +47,8 @@ impl Default for PlaneSettings {
         Self {
             urgent_window: Duration::from_millis(3),
             periodic_window: Duration::from_millis(50),
-            concurrency: 8,
-            deadline: Duration::from_secs(60),
+            concurrency: 4,
+            deadline: Duration::from_mins(1),
             batch_pause: Duration::from_hours(1),
             limits: Limits::default(),
         }

@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 
 use crate::provider::SecretBytes;
 
-/// Prefix of field managers.
-const MANAGER: &str = "externalsecrets.external-secrets.io/";
+/// Prefix of the field managers of all ExternalSecrets.
+pub const MANAGER: &str = "externalsecrets.external-secrets.io/";
 
 /// Hash of a Secret's data (annotation `reconcile.external-secrets.io/data-hash`).
 pub fn data_hash(data: &BTreeMap<String, SecretBytes>) -> String {

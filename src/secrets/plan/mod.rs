@@ -4,6 +4,7 @@
 //! answers mean, [`policy`] what to do about the Secret, [`desired`] what it should hold, [`status`] what to
 //! say about it.
 
+pub mod access;
 pub mod collect;
 pub mod decode;
 pub mod desired;
@@ -16,6 +17,8 @@ pub mod policy;
 pub mod property;
 pub mod rewrite;
 pub mod status;
+pub mod store_status;
 pub mod window;
 
+pub use access::BadCondition;
 pub use error::{PlanError, Retry};

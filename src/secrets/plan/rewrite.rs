@@ -128,6 +128,10 @@ mod tests {
 
     use super::*;
 
+    fn parsed(operations: serde_json::Value) -> Vec<Rewrite> {
+        serde_json::from_value(operations).unwrap()
+    }
+
     fn rewritten(
         operations: serde_json::Value,
         pairs: &[(&str, &str)],

@@ -1,0 +1,411 @@
+//! A stored baseline, checked and with every default filled in.
+//!
+//! The schema refuses malformed objects when they are written. One that was stored under older rules is found
+//! here, before anything in a namespace changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::error::Error;
+use super::quantity::Quantity;
+use super::selection::Selection;
+use super::version::PssVersion;
+use crate::api::hardening_baseline::{
+    AllowRule, Automount, ConflictPolicy, DeletionPolicy, Direction, Dns, HardeningBaseline,
+    LabelOwnership, Level, Network, Peer, PodSecurity, Protocol, Quantities, Resources, Selector,
+    SelectorOperator, Stage,
+};
+
+/// Amounts by resource name.
+pub type Amounts = BTreeMap<String, Quantity>;
+
+/// A baseline that can be merged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compiled {
+    /// Name of the baseline.
+    pub name: String,
+    /// Uid of the baseline, its owner mark on generated objects.
+    pub uid: String,
+    /// Generation of the spec that was compiled.
+    pub generation: Option<i64>,
+    /// Weight where only one baseline can win; ties go to the first name.
+    pub priority: i32,
+    /// How far it goes.
+    pub stage: Stage,
+    /// The namespaces that it wants.
+    pub selection: Selection,
+    /// Pod Security labels, when managed.
+    pub pod_security: Option<PodSecurityAsk>,
+    /// Network isolation, when managed.
+    pub network: Option<NetworkAsk>,
+    /// Quota by resource name; empty when not managed.
+    pub quota: Amounts,
+    /// Defaults of containers: requests and limits.
+    pub defaults: Option<(Amounts, Amounts)>,
+    /// Largest limits of one container.
+    pub max: Amounts,
+    /// Whether ServiceAccounts must not hand out their token.
+    pub automount_disabled: bool,
+    /// What happens to objects that somebody else made.
+    pub conflict_policy: ConflictPolicy,
+    /// What happens on deletion.
+    pub deletion_policy: DeletionPolicy,
+}
+
+/// What a baseline asks of the Pod Security labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PodSecurityAsk {
+    /// Level of the enforce label.
+    pub enforce: Level,
+    /// Level of the audit label.
+    pub audit: Level,
+    /// Level of the warn label.
+    pub warn: Level,
+    /// Version of all three.
+    pub version: PssVersion,
+    /// Who writes them.
+    pub ownership: LabelOwnership,
+}
+
+/// What a baseline asks of the network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NetworkAsk {
+    /// Directions denied unless allowed.
+    pub deny: BTreeSet<Direction>,
+    /// How name service stays reachable.
+    pub dns: Dns,
+    /// Traffic that stays open.
+    pub allow: Vec<AllowRule>,
+    /// Whether the rules join those of a baseline with a higher priority.
+    pub additive: bool,
+}
+
+/// Checks a stored baseline and fills in its defaults. `server_minor` is the minor version of the API server,
+/// which a baseline without a version is pinned to.
+pub fn compile(baseline: &HardeningBaseline, server_minor: u16) -> Result<Compiled, Error> {
+    let spec = &baseline.spec;
+    let pinned = baseline.status.as_ref().and_then(|s| s.pinned_version.as_deref());
+    let resources = spec.resources.clone().unwrap_or_default();
+    let automount = spec.service_accounts.as_ref().and_then(|s| s.automount_token);
+    Ok(Compiled {
+        name: baseline.metadata.name.clone().unwrap_or_default(),
+        uid: baseline.metadata.uid.clone().unwrap_or_default(),
+        generation: baseline.metadata.generation,
+        priority: spec.priority.unwrap_or_default(),
+        stage: known(
+            "rollout.target",
+            spec.rollout.as_ref().and_then(|r| r.target),
+            Stage::Audit,
+            Stage::Unknown,
+        )?,
+        selection: selection(baseline)?,
+        pod_security: spec
+            .pod_security
+            .as_ref()
+            .map(|p| pod_security(p, pinned, server_minor))
+            .transpose()?,
+        network: spec.network.as_ref().map(network).transpose()?,
+        quota: amounts("resources.quota.hard", &resources.quota.clone().unwrap_or_default().hard)?,
+        defaults: defaults(&resources)?,
+        max: amounts("resources.containerMax", &resources.container_max)?,
+        automount_disabled: known(
+            "serviceAccounts.automountToken",
+            automount,
+            Automount::Unmanaged,
+            Automount::Unknown,
+        )? == Automount::Disabled,
+        conflict_policy: known(
+            "conflictPolicy",
+            spec.conflict_policy,
+            ConflictPolicy::Report,
+            ConflictPolicy::Unknown,
+        )?,
+        deletion_policy: known(
+            "deletionPolicy",
+            spec.deletion_policy,
+            DeletionPolicy::Revert,
+            DeletionPolicy::Unknown,
+        )?,
+    })
+}
+
+fn known<T: PartialEq>(field: &str, value: Option<T>, default: T, unknown: T) -> Result<T, Error> {
+    match value {
+        Some(value) if value == unknown => Err(Error::invalid(
+            field,
+            "holds a word that this version does not know; use one from the schema",
+        )),
+        Some(value) => Ok(value),
+        None => Ok(default),
+    }
+}
+
+fn selection(baseline: &HardeningBaseline) -> Result<Selection, Error> {
+    let spec = &baseline.spec;
+    let selector = spec.namespace_selector.clone().unwrap_or_default();
+    let all = spec.all_namespaces.unwrap_or_default();
+    if selector == Selector::default() && !all {
+        return Err(Error::invalid(
+            "namespaceSelector",
+            "is empty; to select every namespace, set allNamespaces: true",
+        ));
+    }
+    check_selector("namespaceSelector", &selector)?;
+    let keys =
+        selector.match_labels.keys().chain(selector.match_expressions.iter().map(|e| &e.key));
+    if let Some(key) = keys.into_iter().find(|key| key.starts_with("gabion.dev/")) {
+        return Err(Error::invalid(
+            "namespaceSelector",
+            format!("selects by {key}, which the operator writes itself"),
+        ));
+    }
+    let selector = if all { Selector::default() } else { selector };
+    Ok(Selection { selector, exclude: spec.exclude_names.iter().cloned().collect() })
+}
+
+fn check_selector(field: &str, selector: &Selector) -> Result<(), Error> {
+    for requirement in &selector.match_expressions {
+        let listed = matches!(requirement.operator, SelectorOperator::In | SelectorOperator::NotIn);
+        if requirement.operator == SelectorOperator::Unknown
+            || listed == requirement.values.is_empty()
+        {
+            return Err(Error::invalid(
+                format!("{field}.matchExpressions[{}]", requirement.key),
+                "In and NotIn need values; Exists and DoesNotExist must have none",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn pod_security(
+    ask: &PodSecurity,
+    pinned: Option<&str>,
+    server_minor: u16,
+) -> Result<PodSecurityAsk, Error> {
+    let level = |field: &str, value, default| {
+        known(&format!("podSecurity.{field}"), value, default, Level::Unknown)
+    };
+    let enforce = level("level", ask.level, Level::Restricted)?;
+    let audit = level("auditLevel", ask.audit_level, enforce)?;
+    let warn = level("warnLevel", ask.warn_level, enforce)?;
+    if audit < enforce || warn < enforce {
+        return Err(Error::invalid(
+            "podSecurity",
+            "auditLevel and warnLevel must not be below level",
+        ));
+    }
+    let version = match ask.version.as_deref() {
+        None => PssVersion::pin(pinned, server_minor),
+        Some(text) => PssVersion::parse(text).ok_or_else(|| {
+            Error::invalid("podSecurity.version", "must be latest or a version from v1.0 to v1.37")
+        })?,
+    };
+    let ownership = known(
+        "podSecurity.labelOwnership",
+        ask.label_ownership,
+        LabelOwnership::Operator,
+        LabelOwnership::Unknown,
+    )?;
+    Ok(PodSecurityAsk { enforce, audit, warn, version, ownership })
+}
+
+fn network(ask: &Network) -> Result<NetworkAsk, Error> {
+    let deny: BTreeSet<Direction> = match &ask.default_deny {
+        None => [Direction::Ingress, Direction::Egress].into(),
+        Some(list) => list.iter().copied().collect(),
+    };
+    if deny.contains(&Direction::Unknown) {
+        return Err(Error::invalid(
+            "network.defaultDeny",
+            "must hold Ingress, Egress, both or nothing",
+        ));
+    }
+    let any_address = ask.acknowledge_any_cidr.unwrap_or_default();
+    for rule in &ask.allow {
+        check_rule(rule, any_address || rule.acknowledge_any_cidr.unwrap_or_default())?;
+    }
+    Ok(NetworkAsk {
+        deny,
+        dns: known("network.dns", ask.dns, Dns::Auto, Dns::Unknown)?,
+        allow: ask.allow.clone(),
+        additive: ask.additive.unwrap_or_default(),
+    })
+}
+
+fn check_rule(rule: &AllowRule, any_address: bool) -> Result<(), Error> {
+    let field = format!("network.allow[{}]", rule.name);
+    if rule.from.is_empty() == rule.to_peers.is_empty() {
+        return Err(Error::invalid(field, "needs peers: either from or toPeers"));
+    }
+    for selector in rule.to.iter().chain(&rule.from_pods) {
+        check_selector(&field, selector)?;
+    }
+    for peer in rule.from.iter().chain(&rule.to_peers) {
+        check_peer(&field, peer, any_address)?;
+    }
+    for port in &rule.ports {
+        let known_port = match &port.port {
+            Some(IntOrString::Int(number)) => {
+                (1..=65_535).contains(number) && port.end_port.is_none_or(|end| end >= *number)
+            }
+            Some(IntOrString::String(name)) => !name.is_empty() && port.end_port.is_none(),
+            None => port.end_port.is_none(),
+        };
+        if !known_port || port.protocol == Some(Protocol::Unknown) {
+            return Err(Error::invalid(field, "has a port or protocol that cannot be"));
+        }
+    }
+    Ok(())
+}
+
+fn check_peer(field: &str, peer: &Peer, any_address: bool) -> Result<(), Error> {
+    let selectors = [&peer.pod_selector, &peer.namespace_selector];
+    for selector in selectors.into_iter().flatten() {
+        check_selector(field, selector)?;
+    }
+    let selects = peer.pod_selector.is_some() || peer.namespace_selector.is_some();
+    let Some(block) = &peer.ip_block else {
+        return if selects {
+            Ok(())
+        } else {
+            Err(Error::invalid(field, "has an empty peer, which would mean everyone"))
+        };
+    };
+    let Ok(net) = block.cidr.parse::<ipnet::IpNet>() else {
+        return Err(Error::invalid(field, "has an ipBlock that is no CIDR"));
+    };
+    let inside = |e: &String| e.parse::<ipnet::IpNet>().is_ok_and(|e| net.contains(&e));
+    if selects || !block.except.iter().all(inside) {
+        return Err(Error::invalid(
+            field,
+            "has an ipBlock beside a selector, or an except outside its cidr",
+        ));
+    }
+    if net.prefix_len() == 0 && !any_address {
+        return Err(Error::invalid(
+            field,
+            "opens to every address without acknowledgeAnyCIDR: true",
+        ));
+    }
+    Ok(())
+}
+
+fn amounts(field: &str, texts: &Quantities) -> Result<Amounts, Error> {
+    let read = |(name, text): (&String, &String)| match Quantity::parse(text) {
+        Some(amount) if !amount.is_negative() => Ok((name.clone(), amount)),
+        _ => Err(Error::invalid(
+            format!("{field}[{name}]"),
+            "must be a quantity of zero or more, such as 500m or 64Gi",
+        )),
+    };
+    texts.iter().map(read).collect()
+}
+
+fn defaults(resources: &Resources) -> Result<Option<(Amounts, Amounts)>, Error> {
+    let Some(defaults) = &resources.container_defaults else { return Ok(None) };
+    let requests = amounts("resources.containerDefaults.requests", &defaults.requests)?;
+    let limits = amounts("resources.containerDefaults.limits", &defaults.limits)?;
+    match requests
+        .iter()
+        .find(|(name, request)| limits.get(*name).is_some_and(|limit| limit < request))
+    {
+        Some((name, _)) => Err(Error::invalid(
+            format!("resources.containerDefaults.requests[{name}]"),
+            "must not be above the limit of the same resource",
+        )),
+        None => Ok(Some((requests, limits))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn stored(spec: Value) -> HardeningBaseline {
+        let object = json!({ "apiVersion": "gabion.dev/v1alpha1", "kind": "HardeningBaseline",
+            "metadata": { "name": "b", "uid": "u" }, "spec": spec });
+        serde_json::from_value(object).expect("a baseline")
+    }
+
+    fn with(section: &str, value: Value) -> HardeningBaseline {
+        let mut spec = json!({ "namespaceSelector": { "matchLabels": { "env": "prod" } } });
+        spec[section] = value;
+        stored(spec)
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_contract() {
+        let mut baseline = with("podSecurity", json!({}));
+        baseline.spec.network = Some(Network::default());
+        let compiled = compile(&baseline, 36).expect("valid");
+        assert_eq!((compiled.priority, compiled.stage), (0, Stage::Audit));
+        let labels = compiled.pod_security.expect("managed");
+        assert_eq!(
+            (labels.enforce, labels.audit, labels.warn),
+            (Level::Restricted, Level::Restricted, Level::Restricted)
+        );
+        assert_eq!(
+            (labels.version, labels.ownership),
+            (PssVersion::Pinned(36), LabelOwnership::Operator)
+        );
+        let network = compiled.network.expect("managed");
+        assert_eq!(network.deny, [Direction::Ingress, Direction::Egress].into());
+        assert_eq!((network.dns, network.additive), (Dns::Auto, false));
+        assert!(
+            !compiled.automount_disabled
+                && compiled.quota.is_empty()
+                && compiled.defaults.is_none()
+        );
+        assert_eq!(compiled.conflict_policy, ConflictPolicy::Report);
+        assert_eq!(compiled.deletion_policy, DeletionPolicy::Revert);
+    }
+
+    #[test]
+    fn a_baseline_stored_under_older_rules_is_refused_with_its_field() {
+        let peer = |peer: Value| json!({ "allow": [{ "name": "r", "from": [peer] }] });
+        for (baseline, field) in [
+            (stored(json!({})), "spec.namespaceSelector"),
+            (
+                stored(json!({ "namespaceSelector": { "matchLabels": { "gabion.dev/x": "y" } } })),
+                "spec.namespaceSelector",
+            ),
+            (with("podSecurity", json!({ "level": "hermetic" })), "spec.podSecurity.level"),
+            (with("podSecurity", json!({ "version": "v1.99" })), "spec.podSecurity.version"),
+            (with("podSecurity", json!({ "auditLevel": "baseline" })), "spec.podSecurity"),
+            (with("rollout", json!({ "target": "Everything" })), "spec.rollout.target"),
+            (with("network", json!({ "allow": [{ "name": "r" }] })), "spec.network.allow[r]"),
+            (with("network", peer(json!({}))), "spec.network.allow[r]"),
+            (
+                with("network", peer(json!({ "ipBlock": { "cidr": "ten" } }))),
+                "spec.network.allow[r]",
+            ),
+            (
+                with("network", peer(json!({ "ipBlock": { "cidr": "0.0.0.0/0" } }))),
+                "spec.network.allow[r]",
+            ),
+            (
+                with("resources", json!({ "quota": { "hard": { "pods": "12potatoes" } } })),
+                "spec.resources.quota.hard[pods]",
+            ),
+            (
+                with(
+                    "resources",
+                    json!({ "containerDefaults": { "requests": { "cpu": "2" }, "limits": { "cpu": "1" } } }),
+                ),
+                "spec.resources.containerDefaults.requests[cpu]",
+            ),
+            (
+                with("serviceAccounts", json!({ "automountToken": "Maybe" })),
+                "spec.serviceAccounts.automountToken",
+            ),
+            (with("conflictPolicy", json!("Fight")), "spec.conflictPolicy"),
+            (with("deletionPolicy", json!("Explode")), "spec.deletionPolicy"),
+        ] {
+            let error = compile(&baseline, 36).expect_err(field);
+            assert!(error.to_string().starts_with(&format!("{field}:")), "{field}: {error}");
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The status of a `HardeningBaseline`: how far it has come.
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::baseline::Compiled;
+use super::conditions::{Saying, set};
+use super::error::{Error, Retry};
+use super::unimplemented::unimplemented_fields;
+use crate::api::hardening_baseline::{
+    Conflict, HardeningBaseline, HardeningBaselineStatus, NamespaceCounts, Stage, StageCounts,
+    Teardown,
+};
+
+/// Conflicts and stuck objects that are listed.
+const MAX_LISTED: usize = 10;
+
+/// How one selected namespace stands with a baseline.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Name of the namespace.
+    pub namespace: String,
+    /// Whether its plan was done and left nothing over.
+    pub settled: bool,
+    /// Whether something is held back there.
+    pub held: bool,
+    /// Objects and fields there that somebody else owns: object and manager.
+    pub conflicts: Vec<(String, String)>,
+    /// Whether its last attempt failed.
+    pub failed: bool,
+}
+
+/// The next status, or `None` when nothing changes. `compiled` is the outcome of compiling the present spec.
+pub fn next_status(
+    baseline: &HardeningBaseline,
+    compiled: Result<&Compiled, &Error>,
+    namespaces: &[Standing],
+    now: Timestamp,
+) -> Option<HardeningBaselineStatus> {
+    let old = baseline.status.clone().unwrap_or_default();
+    let mut next = HardeningBaselineStatus {
+        observed_generation: baseline.metadata.generation,
+        teardown: None,
+        ..old.clone()
+    };
+    if let Ok(compiled) = compiled {
+        describe(&mut next, compiled, namespaces);
+    }
+    for saying in sayings(baseline, compiled, namespaces) {
+        set(&mut next.conditions, saying, baseline.metadata.generation, now);
+    }
+    (next != old).then_some(next)
+}
+
+/// The next status of a baseline that is being deleted. `left` names what is still there, each starting with
+/// its namespace and a colon; `paused` is why nothing is undone, if so.
+pub fn next_teardown(
+    baseline: &HardeningBaseline,
+    left: &[String],
+    paused: Option<&Error>,
+    now: Timestamp,
+) -> Option<HardeningBaselineStatus> {
+    let old = baseline.status.clone().unwrap_or_default();
+    let mut namespaces: Vec<&str> = left.iter().filter_map(|item| item.split(':').next()).collect();
+    namespaces.sort_unstable();
+    namespaces.dedup();
+    let mut next = HardeningBaselineStatus {
+        observed_generation: baseline.metadata.generation,
+        teardown: Some(Teardown {
+            remaining: number(namespaces.len()),
+            stuck: left.iter().take(MAX_LISTED).cloned().collect(),
+        }),
+        ..old.clone()
+    };
+    let saying = match paused {
+        Some(error) => Saying::because("Ready", false, error),
+        None => Saying::new(
+            "Ready",
+            false,
+            "TearingDown",
+            format!("{} namespaces still hold something of this baseline.", namespaces.len()),
+        ),
+    };
+    set(&mut next.conditions, saying, baseline.metadata.generation, now);
+    (next != old).then_some(next)
+}
+
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn describe(next: &mut HardeningBaselineStatus, compiled: &Compiled, namespaces: &[Standing]) {
+    let count = |of: fn(&Standing) -> bool| number(namespaces.iter().filter(|n| of(n)).count());
+    let selected = number(namespaces.len());
+    let at = |stage| if compiled.stage == stage { selected } else { 0 };
+    next.level = compiled.pod_security.map(|ask| ask.enforce.to_string());
+    next.stage = Some(compiled.stage.to_string());
+    if let Some(ask) = compiled.pod_security {
+        next.pinned_version = Some(ask.version.to_string());
+    }
+    next.namespaces = Some(NamespaceCounts {
+        selected,
+        compliant: count(|n| n.settled && !n.held && !n.failed && n.conflicts.is_empty()),
+        violating: 0,
+        held: count(|n| n.held),
+        by_stage: StageCounts {
+            observe: at(Stage::Observe),
+            audit: at(Stage::Audit),
+            warn: at(Stage::Warn),
+            enforce: at(Stage::Enforce),
+        },
+    });
+    let mut conflicts: Vec<Conflict> = namespaces
+        .iter()
+        .flat_map(|n| {
+            n.conflicts.iter().map(|(object, manager)| Conflict {
+                namespace: n.namespace.clone(),
+                object: object.clone(),
+                manager: manager.clone(),
+            })
+        })
+        .collect();
+    conflicts.sort();
+    conflicts.truncate(MAX_LISTED);
+    next.conflicts = conflicts;
+}
+
+fn sayings(
+    baseline: &HardeningBaseline,
+    compiled: Result<&Compiled, &Error>,
+    namespaces: &[Standing],
+) -> Vec<Saying> {
+    let failed = namespaces.iter().filter(|n| n.failed).count();
+    let pending = namespaces.iter().filter(|n| !n.settled && !n.failed).count();
+    let selected = namespaces.len();
+    let degraded = (failed > 0).then_some(Error::NamespaceErrors { failed, selected });
+    let conflicting = namespaces.iter().find(|n| !n.conflicts.is_empty());
+    let held = namespaces.iter().filter(|n| n.held).count();
+    let missing = unimplemented_fields(&baseline.spec);
+
+    let ready = match (compiled, &degraded, conflicting) {
+        (Err(error), _, _) | (_, Some(error), _) => Saying::because("Ready", false, error),
+        _ if pending > 0 => {
+            let message = format!("{pending} of {selected} namespaces are still to be done.");
+            Saying::new("Ready", false, "Progressing", message)
+        }
+        (_, _, Some(first)) => {
+            let message = format!(
+                "Somebody else owns objects or fields in {}; see NamespaceHardening effective there.",
+                first.namespace
+            );
+            Saying::new("Ready", false, "Conflict", message)
+        }
+        _ if held > 0 => {
+            let message = format!("Something is held back in {held} of {selected} namespaces.");
+            Saying::new("Ready", false, "Held", message)
+        }
+        _ => Saying::new("Ready", true, "Applied", applied(selected, missing.len())),
+    };
+    let stalled = compiled.err().filter(|error| error.class().1 == Retry::OnChange);
+    let stalled = match stalled {
+        Some(error) => Saying::because("Stalled", true, error),
+        None => Saying::new(
+            "Stalled",
+            false,
+            "NotStalled",
+            "Nothing waits for a correction of the spec.",
+        ),
+    };
+    let working = Saying::new(
+        "Reconciling",
+        pending > 0,
+        if pending > 0 { "Progressing" } else { "Idle" },
+        format!("{pending} namespaces are still to be done."),
+    );
+    vec![
+        ready,
+        working,
+        stalled,
+        conflict(conflicting),
+        degraded_saying(degraded.as_ref()),
+        implemented(&missing),
+    ]
+}
+
+fn applied(selected: usize, missing: usize) -> String {
+    let mut message = format!("Applied in {selected} namespaces.");
+    if missing > 0 {
+        message.push_str(" Some fields are not acted on yet, see FullyImplemented.");
+    }
+    message
+}
+
+fn conflict(conflicting: Option<&Standing>) -> Saying {
+    match conflicting.and_then(|n| n.conflicts.first().map(|c| (n, c))) {
+        Some((standing, (object, manager))) => {
+            let reason = if object.contains('/') && !object.contains(' ') {
+                "NameTaken"
+            } else {
+                "FieldOwnedBy"
+            };
+            let message =
+                format!("{object} in namespace {} is owned by {manager}.", standing.namespace);
+            Saying::new("Conflict", true, reason, message)
+        }
+        None => Saying::new(
+            "Conflict",
+            false,
+            "NoConflict",
+            "Nobody else owns an object or field of ours.",
+        ),
+    }
+}
+
+fn degraded_saying(degraded: Option<&Error>) -> Saying {
+    match degraded {
+        Some(error) => Saying::because("Degraded", true, error),
+        None => Saying::new("Degraded", false, "AllNamespaces", "No namespace failed."),
+    }
+}
+
+fn implemented(missing: &[&'static str]) -> Saying {
+    if missing.is_empty() {
+        return Saying::new(
+            "FullyImplemented",
+            true,
+            "AllFields",
+            "Every field that is set is acted on.",
+        );
+    }
+    let message =
+        format!("Accepted but not acted on in this version: spec.{}.", missing.join(", spec."));
+    Saying::new("FullyImplemented", false, "NotImplemented", message)
+}

@@ -1,0 +1,131 @@
+//! The status of `NamespaceHardening/effective`: what is in force, why, and what is not.
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::baseline::Compiled;
+use super::conditions::{Saying, set};
+use super::error::Error;
+use super::merge::{Mode, ranked};
+use super::namespace::Plan;
+use crate::api::namespace_hardening::{
+    BaselineRef, EffectiveValue, MAX_VALUES, NamespaceConflict, NamespaceHardeningStatus,
+};
+
+/// Conflicts that are listed.
+const MAX_CONFLICTS: usize = 32;
+
+/// The next status, or `None` when nothing changes. `failure` is what stopped the writes of the plan, if
+/// anything did; `generation` is that of the `NamespaceHardening`.
+pub fn next_status(
+    old: &NamespaceHardeningStatus,
+    baselines: &[Compiled],
+    plan: &Plan,
+    failure: Option<&Error>,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Option<NamespaceHardeningStatus> {
+    let ranked = ranked(baselines);
+    let names: Vec<_> = ranked.iter().map(|b| b.name.as_str()).collect();
+    let held: Vec<String> = plan.problems.iter().filter_map(held).collect();
+    let mut conflicts: Vec<NamespaceConflict> = plan.problems.iter().filter_map(conflict).collect();
+    let conflict_count = conflicts.len();
+    conflicts.sort();
+    conflicts.truncate(MAX_CONFLICTS);
+    let changed = plan.preview.rows.iter().filter(|row| !plan.merged.rows.contains(row)).cloned();
+    let mut next = NamespaceHardeningStatus {
+        level: plan.merged.pod_security.get(&Mode::Enforce).map(|(level, _)| level.to_string()),
+        stage: ranked.iter().map(|b| b.stage).min().map(|stage| stage.to_string()),
+        baseline_names: (!names.is_empty()).then(|| names.join(",")),
+        baselines: ranked.iter().map(|b| reference(b)).collect(),
+        values: bounded(plan.merged.rows.clone()),
+        preview: bounded(changed.collect()),
+        held_count: count(held.len()),
+        held,
+        conflict_count: count(conflict_count),
+        conflicts,
+        dns: plan.dns.clone(),
+        previous: plan.previous.iter().take(MAX_VALUES).cloned().collect(),
+        conditions: old.conditions.clone(),
+    };
+    for saying in sayings(plan, &names, failure) {
+        set(&mut next.conditions, saying, generation, now);
+    }
+    (next != *old).then_some(next)
+}
+
+fn count(number: usize) -> Option<i64> {
+    i64::try_from(number).ok()
+}
+
+fn reference(baseline: &Compiled) -> BaselineRef {
+    BaselineRef {
+        name: baseline.name.clone(),
+        priority: baseline.priority,
+        stage: baseline.stage.to_string(),
+        generation: baseline.generation,
+    }
+}
+
+/// At most [`MAX_VALUES`] rows; the last one says how many there are beyond.
+fn bounded(mut rows: Vec<EffectiveValue>) -> Vec<EffectiveValue> {
+    if rows.len() > MAX_VALUES {
+        let more = rows.len() - (MAX_VALUES - 1);
+        rows.truncate(MAX_VALUES - 1);
+        rows.push(EffectiveValue {
+            item: "more".into(),
+            value: more.to_string(),
+            baseline: String::new(),
+            reason: "values beyond the limit of this list; see the objects themselves".into(),
+        });
+    }
+    rows
+}
+
+/// What is held back, in the words of the contract: reason, resource and amounts.
+fn held(problem: &Error) -> Option<String> {
+    match problem {
+        Error::QuotaBelowUsage(detail) | Error::AllowMissing(detail) => {
+            Some(format!("Held: {} {detail}", problem.class().0))
+        }
+        _ => None,
+    }
+}
+
+fn conflict(problem: &Error) -> Option<NamespaceConflict> {
+    let (object, manager) = match problem {
+        Error::NameTaken { object, manager } => (object, manager),
+        Error::FieldOwnedBy { field, manager } => (field, manager),
+        _ => return None,
+    };
+    let (object, manager) = (object.clone(), manager.clone());
+    Some(NamespaceConflict { object, manager, message: problem.to_string() })
+}
+
+fn sayings(plan: &Plan, names: &[&str], failure: Option<&Error>) -> Vec<Saying> {
+    let conflicting = plan.problems.iter().find(|p| conflict(p).is_some());
+    let holding = plan.problems.iter().find(|p| held(p).is_some());
+    let ready = match failure.or(plan.problems.first()) {
+        Some(error) => Saying::because("Ready", false, error),
+        None => {
+            let values = plan.merged.rows.len();
+            let message = format!("{values} values of {} are in force.", names.join(", "));
+            Saying::new("Ready", true, "Applied", message)
+        }
+    };
+    let conflict = match conflicting {
+        Some(error) => Saying::because("Conflict", true, error),
+        None => Saying::new(
+            "Conflict",
+            false,
+            "NoConflict",
+            "Nobody else owns an object or field of ours.",
+        ),
+    };
+    let held = match (holding, holding.and_then(held)) {
+        (Some(error), Some(text)) => {
+            Saying { message: format!("{text}. {error}"), ..Saying::because("Held", true, error) }
+        }
+        _ => Saying::new("Held", false, "NothingHeld", "Nothing is held back."),
+    };
+    vec![ready, conflict, held]
+}

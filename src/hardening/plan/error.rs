@@ -1,0 +1,175 @@
+//! Everything that can go wrong in the hardening half, and the one table of what to do about it.
+
+/// When to try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Only a change of the objects concerned can help; look again hourly all the same.
+    OnChange,
+    /// It may pass by itself: back off exponentially, per object.
+    Backoff,
+}
+
+/// A failure of the hardening half. The text names objects and fields, never contents.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The stored spec breaks a rule of today.
+    #[error(
+        "spec.{field}: {problem}; the previous generation stays in force until the spec is corrected"
+    )]
+    InvalidSpec {
+        /// Path below spec.
+        field: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// A name of ours is taken by an object that is not ours.
+    #[error(
+        "{object} is not ours (made by {manager}) and is left alone; rename or delete it, or annotate it gabion.dev/adopt: \"true\""
+    )]
+    NameTaken {
+        /// Kind and name.
+        object: String,
+        /// Field manager that made it.
+        manager: String,
+    },
+    /// Somebody else writes a field of ours.
+    #[error(
+        "{field} is owned by {manager} and is left alone for now; stop that writer, or set podSecurity.labelOwnership: External"
+    )]
+    FieldOwnedBy {
+        /// The field.
+        field: String,
+        /// Its manager.
+        manager: String,
+    },
+    /// A quota would be below what is in use.
+    #[error("ResourceQuota gabion-quota is held: {0}; it is applied when usage falls to the limit")]
+    QuotaBelowUsage(String),
+    /// The default deny must not come before its allow policies.
+    #[error(
+        "NetworkPolicy/gabion-default-deny is held: {0} is not ours, and denying without it would cut traffic that a baseline keeps open; free that name"
+    )]
+    AllowMissing(String),
+    /// Labels that somebody else writes are not what the baselines ask for.
+    #[error(
+        "namespace labels differ from the baselines: {0}; correct them where they are written (labelOwnership is External)"
+    )]
+    LabelsDiffer(String),
+    /// Some namespaces failed.
+    #[error(
+        "{failed} of {selected} namespaces are not as they should be; see NamespaceHardening effective there"
+    )]
+    NamespaceErrors {
+        /// Namespaces that failed.
+        failed: usize,
+        /// Namespaces selected.
+        selected: usize,
+    },
+    /// The CRD is going away, or many baselines at once.
+    #[error(
+        "teardown is paused: {0}; confirm each baseline with the annotation gabion.dev/confirm-delete, or restore them"
+    )]
+    MassDeletion(String),
+    /// The API server forbids a verb.
+    #[error("the API server forbids {verb} on {object}; grant it to the operator's ServiceAccount")]
+    Forbidden {
+        /// The verb.
+        verb: &'static str,
+        /// Kind and name.
+        object: String,
+    },
+    /// The API server refuses a generated object.
+    #[error("the API server refuses {object}; the spec that produced it must be corrected")]
+    Rejected {
+        /// Kind and name.
+        object: String,
+    },
+    /// Somebody changed the object first.
+    #[error("{object} changed while it was written; trying again")]
+    Stale {
+        /// Kind and name.
+        object: String,
+    },
+    /// The API server does not answer.
+    #[error("the API server does not answer for {object}; trying again")]
+    ApiUnavailable {
+        /// Kind and name.
+        object: String,
+    },
+    /// Something took too long.
+    #[error("{object} took longer than its deadline; trying again")]
+    Timeout {
+        /// Kind and name.
+        object: String,
+    },
+}
+
+impl Error {
+    /// Condition reason, event reason and metric label of the failure, and when to try again.
+    pub fn class(&self) -> (&'static str, Retry) {
+        match self {
+            Self::InvalidSpec { .. } => ("InvalidSpec", Retry::OnChange),
+            Self::NameTaken { .. } => ("NameTaken", Retry::OnChange),
+            Self::FieldOwnedBy { .. } => ("FieldOwnedBy", Retry::Backoff),
+            Self::QuotaBelowUsage(_) => ("QuotaBelowUsage", Retry::Backoff),
+            Self::AllowMissing(_) => ("AllowMissing", Retry::OnChange),
+            Self::LabelsDiffer(_) => ("LabelsDiffer", Retry::OnChange),
+            Self::NamespaceErrors { .. } => ("NamespaceErrors", Retry::Backoff),
+            Self::MassDeletion(_) => ("MassDeletion", Retry::OnChange),
+            Self::Forbidden { .. } => ("Forbidden", Retry::Backoff),
+            Self::Rejected { .. } => ("Rejected", Retry::OnChange),
+            Self::Stale { .. } => ("Stale", Retry::Backoff),
+            Self::ApiUnavailable { .. } => ("ApiUnavailable", Retry::Backoff),
+            Self::Timeout { .. } => ("Timeout", Retry::Backoff),
+        }
+    }
+
+    pub(crate) fn invalid(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::InvalidSpec { field: field.into(), problem: problem.into() }
+    }
+}
+
+/// One error of every kind, for tests that walk the table and the page of reasons.
+pub fn samples() -> Vec<Error> {
+    let object = || "NetworkPolicy/gabion-default-deny".to_owned();
+    vec![
+        Error::invalid("podSecurity.level", "must be privileged, baseline or restricted"),
+        Error::NameTaken { object: object(), manager: "kubectl-create".into() },
+        Error::FieldOwnedBy { field: "label x".into(), manager: "argocd-controller".into() },
+        Error::QuotaBelowUsage("pods used=3 hard=2".into()),
+        Error::AllowMissing("NetworkPolicy/gabion-allow-dns".into()),
+        Error::LabelsDiffer("enforce is baseline, should be restricted".into()),
+        Error::NamespaceErrors { failed: 1, selected: 2 },
+        Error::MassDeletion("the CustomResourceDefinition is being deleted".into()),
+        Error::Forbidden { verb: "patch", object: object() },
+        Error::Rejected { object: object() },
+        Error::Stale { object: object() },
+        Error::ApiUnavailable { object: object() },
+        Error::Timeout { object: object() },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn reasons_are_words_and_no_two_errors_share_one() {
+        let reasons: Vec<_> = samples().iter().map(|e| e.class().0).collect();
+        let distinct: BTreeSet<_> = reasons.iter().collect();
+        assert_eq!(distinct.len(), reasons.len());
+        for reason in reasons {
+            assert!(reason.starts_with(|c: char| c.is_ascii_uppercase()), "{reason}");
+            assert!(reason.chars().all(|c| c.is_ascii_alphanumeric()), "{reason}");
+        }
+    }
+
+    #[test]
+    fn every_error_names_the_object_and_the_remedy() {
+        for error in samples() {
+            let text = error.to_string();
+            assert!(text.len() > 30 && text.contains([';', ',']), "{text}");
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Pod Security labels of a namespace: what is wanted, what was there before, and what to write.
+//!
+//! What a label was before we set it is kept in an annotation of the namespace that is written together with
+//! the label, so that no crash can part them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::error::Error;
+use super::merge::{Merged, Mode};
+use crate::api::hardening_baseline::{ConflictPolicy, DeletionPolicy};
+use crate::api::namespace_hardening::PreviousValue;
+
+/// Prefix of the Pod Security labels.
+pub const PREFIX: &str = "pod-security.kubernetes.io/";
+/// Annotation of a namespace with what we set and what was there before.
+pub const RECORD: &str = "gabion.dev/pod-security";
+
+type Labels = BTreeMap<String, String>;
+
+/// What we set a label to, and what it was before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// The value that we set.
+    pub set: String,
+    /// The value before; `None` when there was none.
+    pub was: Option<String>,
+}
+
+/// Our memory of a namespace's labels, by full key.
+pub type Record = BTreeMap<String, Recorded>;
+
+/// One write to a namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LabelPatch {
+    /// All labels that we keep; a server-side apply names every one of them, or it would drop the others.
+    pub apply: Labels,
+    /// Labels that get back an earlier value; `None` removes the label.
+    pub restore: BTreeMap<String, Option<String>>,
+    /// New text of the annotation [`RECORD`]; `None` removes it.
+    pub record: Option<String>,
+    /// Keys whose present value is not what we keep: drift when they were ours before.
+    pub changed: Vec<String>,
+    /// Keys that we set before and that somebody changed since.
+    pub drifted: Vec<String>,
+    /// Uid of the namespace.
+    pub uid: String,
+    /// Resource version of the namespace that was looked at.
+    pub resource_version: String,
+}
+
+/// The labels that the baselines come to, by full key.
+pub fn wanted(merged: &Merged) -> Labels {
+    let mut labels = Labels::new();
+    for mode in Mode::ALL {
+        if let Some((level, version)) = merged.pod_security.get(&mode) {
+            labels.insert(format!("{PREFIX}{}", mode.as_str()), level.to_string());
+            labels.insert(format!("{PREFIX}{}-version", mode.as_str()), version.to_string());
+        }
+    }
+    labels
+}
+
+/// Reads our memory from the namespace's annotations; one that cannot be read counts as none.
+pub fn record(annotations: &Labels) -> Record {
+    annotations.get(RECORD).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+/// The earlier values, for status.
+pub fn previous(record: &Record) -> Vec<PreviousValue> {
+    record
+        .iter()
+        .map(|(key, was)| PreviousValue {
+            item: format!("Namespace label {key}"),
+            value: was.was.clone(),
+        })
+        .collect()
+}
+
+/// The write that brings the labels to what is wanted, if any. Keys in `contested` are left alone: somebody
+/// else keeps writing them. With [`DeletionPolicy::Retain`] labels that are no longer wanted stay.
+pub fn patch(
+    wanted: &Labels,
+    present: &Labels,
+    record: &Record,
+    contested: &BTreeSet<String>,
+    leaving: DeletionPolicy,
+) -> Option<LabelPatch> {
+    let mut patch = LabelPatch::default();
+    let mut next = Record::new();
+    for (key, value) in wanted {
+        if contested.contains(key) {
+            record.get(key).map(|kept| next.insert(key.clone(), kept.clone()));
+            continue;
+        }
+        let now = present.get(key);
+        let before = record.get(key);
+        let was = before.map_or_else(|| now.cloned(), |recorded| recorded.was.clone());
+        if now != Some(value) {
+            patch.changed.push(key.clone());
+            if before.is_some_and(|recorded| recorded.set == *value) {
+                patch.drifted.push(key.clone());
+            }
+        }
+        patch.apply.insert(key.clone(), value.clone());
+        next.insert(key.clone(), Recorded { set: value.clone(), was });
+    }
+    for (key, recorded) in record.iter().filter(|(key, _)| !wanted.contains_key(*key)) {
+        let ours = present.get(key) == Some(&recorded.set);
+        if ours && leaving == DeletionPolicy::Revert && recorded.was.as_ref() != Some(&recorded.set)
+        {
+            patch.restore.insert(key.clone(), recorded.was.clone());
+        }
+    }
+    if patch.changed.is_empty() && patch.restore.is_empty() && next == *record {
+        return None;
+    }
+    patch.record = (!next.is_empty()).then(|| serde_json::to_string(&next).unwrap_or_default());
+    Some(patch)
+}
+
+/// What differs between the labels that somebody else writes and what the baselines ask for.
+pub fn differences(wanted: &Labels, present: &Labels) -> Option<Error> {
+    let differing: Vec<String> = wanted
+        .iter()
+        .filter(|(key, value)| present.get(*key) != Some(value))
+        .map(|(key, value)| {
+            let now = present.get(key).map_or("absent", String::as_str);
+            format!("{} is {now}, should be {value}", key.trim_start_matches(PREFIX))
+        })
+        .collect();
+    (!differing.is_empty()).then(|| Error::LabelsDiffer(differing.join(", ")))
+}
+
+/// Who owns a field that a server-side apply was refused for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FieldOwner {
+    /// Something that applies its own manifest, again and again.
+    Declarative(String),
+    /// Something that once wrote the value.
+    Once(String),
+}
+
+impl FieldOwner {
+    /// Reads the message of a conflict's cause. The API server adds the version to managers that update and
+    /// leaves it out for managers that apply.
+    pub fn read(message: &str) -> Self {
+        let mut parts = message.split('"');
+        let manager = parts.nth(1).unwrap_or("unknown").to_owned();
+        let rest = parts.next().unwrap_or_default();
+        if rest.contains("using") { Self::Once(manager) } else { Self::Declarative(manager) }
+    }
+
+    /// Whether a label of this owner is taken over. A value that was once written by hand is: the baseline
+    /// was applied to change it, and it is recorded. A manifest of somebody else wins unless Force is asked.
+    pub fn gives_way(&self, policy: ConflictPolicy) -> bool {
+        matches!(self, Self::Once(_)) || policy == ConflictPolicy::Force
+    }
+
+    /// Its name.
+    pub fn manager(&self) -> &str {
+        match self {
+            Self::Declarative(manager) | Self::Once(manager) => manager,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        pairs.iter().map(|(k, v)| (format!("{PREFIX}{k}"), (*v).to_owned())).collect()
+    }
+
+    fn key(name: &str) -> String {
+        format!("{PREFIX}{name}")
+    }
+
+    /// Applies a patch the way the API server would.
+    fn applied(present: &Labels, patch: &LabelPatch) -> (Labels, Record) {
+        let mut present = present.clone();
+        present.extend(patch.apply.clone());
+        for (key, value) in &patch.restore {
+            match value {
+                Some(value) => present.insert(key.clone(), value.clone()),
+                None => present.remove(key),
+            };
+        }
+        let record =
+            patch.record.as_deref().map(|text| serde_json::from_str(text).expect("a record"));
+        (present, record.unwrap_or_default())
+    }
+
+    const REVERT: DeletionPolicy = DeletionPolicy::Revert;
+
+    #[test]
+    fn what_was_there_before_comes_back_and_what_was_not_goes() {
+        let before = labels(&[("enforce", "baseline")]);
+        let wanted = labels(&[("enforce", "restricted"), ("audit", "restricted")]);
+        let first =
+            patch(&wanted, &before, &Record::new(), &BTreeSet::new(), REVERT).expect("a write");
+        assert_eq!((first.changed.len(), first.drifted.len()), (2, 0));
+        let (present, record) = applied(&before, &first);
+        assert_eq!(present, wanted);
+        assert_eq!(patch(&wanted, &present, &record, &BTreeSet::new(), REVERT), None, "steady");
+        let last =
+            patch(&Labels::new(), &present, &record, &BTreeSet::new(), REVERT).expect("a write");
+        let (present, record) = applied(&present, &last);
+        assert_eq!((present, record), (before, Record::new()));
+    }
+
+    #[test]
+    fn a_value_that_is_no_longer_ours_is_not_restored() {
+        let record = [(key("enforce"), Recorded { set: "restricted".into(), was: None })].into();
+        let present = labels(&[("enforce", "privileged")]);
+        let last =
+            patch(&Labels::new(), &present, &record, &BTreeSet::new(), REVERT).expect("forgets");
+        assert!(last.restore.is_empty() && last.record.is_none());
+    }
+
+    #[test]
+    fn retained_labels_stay_and_are_forgotten() {
+        let record = [(key("enforce"), Recorded { set: "restricted".into(), was: None })].into();
+        let present = labels(&[("enforce", "restricted")]);
+        let last =
+            patch(&Labels::new(), &present, &record, &BTreeSet::new(), DeletionPolicy::Retain)
+                .expect("forgets");
+        assert!(last.restore.is_empty() && last.record.is_none());
+    }
+
+    #[test]
+    fn drift_is_repaired_and_the_recorded_value_kept() {
+        let wanted = labels(&[("enforce", "restricted")]);
+        let record: Record =
+            [(key("enforce"), Recorded { set: "restricted".into(), was: Some("baseline".into()) })]
+                .into();
+        let again =
+            patch(&wanted, &Labels::new(), &record, &BTreeSet::new(), REVERT).expect("a repair");
+        assert_eq!(again.drifted, [key("enforce")]);
+        assert_eq!(applied(&Labels::new(), &again), (wanted, record));
+    }
+
+    #[test]
+    fn a_contested_label_is_left_alone_and_the_others_are_kept() {
+        let wanted = labels(&[("enforce", "restricted"), ("warn", "restricted")]);
+        let contested = [key("enforce")].into();
+        let first =
+            patch(&wanted, &Labels::new(), &Record::new(), &contested, REVERT).expect("a write");
+        assert_eq!(first.apply, labels(&[("warn", "restricted")]));
+        let (present, record) = applied(&Labels::new(), &first);
+        assert_eq!(patch(&wanted, &present, &record, &contested, REVERT), None);
+    }
+
+    #[test]
+    fn a_hand_written_label_gives_way_and_a_manifest_does_not() {
+        let once =
+            FieldOwner::read(r#"conflict with "kubectl-label" using v1 at 2026-01-01T00:00:00Z"#);
+        let declared = FieldOwner::read(r#"conflict with "argocd-controller""#);
+        assert_eq!((once.manager(), declared.manager()), ("kubectl-label", "argocd-controller"));
+        assert!(
+            once.gives_way(ConflictPolicy::Report) && !declared.gives_way(ConflictPolicy::Report)
+        );
+        assert!(declared.gives_way(ConflictPolicy::Force));
+    }
+}

@@ -1,0 +1,198 @@
+//! The plan of one namespace: from the baselines that select it and what is observed there to ordered writes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::Namespace;
+
+use super::baseline::{Amounts, Compiled};
+use super::dns::DnsFacts;
+use super::error::Error;
+use super::labels::{self, LabelPatch};
+use super::merge::{self, Merged};
+use super::network::{self, Place};
+use super::objects::{Generated, ObjectKey, ObjectKind, ObservedObject, QUOTA};
+use super::resources;
+use super::service_accounts::{self, ObservedServiceAccount};
+use super::steps::{self, Chain, Step, Terms};
+use super::teardown::{Departure, Leaving};
+use crate::api::hardening_baseline::{ConflictPolicy, DeletionPolicy};
+use crate::api::namespace_hardening::{DnsFound, PreviousValue};
+
+/// What is seen of a namespace.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NamespaceObserved {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Its resource version.
+    pub resource_version: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Whether it is being deleted.
+    pub terminating: bool,
+    /// Objects of ours in it, and objects of others under names of ours.
+    pub objects: BTreeMap<ObjectKey, ObservedObject>,
+    /// Its ServiceAccounts.
+    pub service_accounts: Vec<ObservedServiceAccount>,
+    /// What is in use there, when it was looked up; see [`needs_usage`].
+    pub usage: Option<Amounts>,
+}
+
+impl NamespaceObserved {
+    /// Reads a namespace; objects, ServiceAccounts and usage are added by the caller.
+    pub fn of(namespace: &Namespace) -> Self {
+        let meta = &namespace.metadata;
+        Self {
+            name: meta.name.clone().unwrap_or_default(),
+            uid: meta.uid.clone().unwrap_or_default(),
+            resource_version: meta.resource_version.clone().unwrap_or_default(),
+            labels: meta.labels.clone().unwrap_or_default(),
+            annotations: meta.annotations.clone().unwrap_or_default(),
+            terminating: meta.deletion_timestamp.is_some(),
+            ..Self::default()
+        }
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place { name: &self.name, labels: &self.labels }
+    }
+}
+
+/// All that a plan is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// Baselines that select the namespace and stay.
+    pub baselines: &'a [Compiled],
+    /// Baselines that are being deleted.
+    pub leaving: &'a [Leaving],
+    /// What is seen of the namespace.
+    pub observed: &'a NamespaceObserved,
+    /// What the cluster says about name service.
+    pub dns: &'a DnsFacts,
+    /// Label keys, and objects as `Kind/name`, that somebody else keeps writing, each with that manager.
+    pub contested: &'a BTreeMap<String, String>,
+}
+
+/// What to do in a namespace, and how to explain it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// Writes; chains do not wait for each other.
+    pub chains: Vec<Chain>,
+    /// What is left alone or held, and why.
+    pub problems: Vec<Error>,
+    /// What the baselines come to.
+    pub merged: Merged,
+    /// What they would come to if each were at Enforce.
+    pub preview: Merged,
+    /// How name service was found.
+    pub dns: Option<DnsFound>,
+    /// Values from before we took over.
+    pub previous: Vec<PreviousValue>,
+}
+
+impl Plan {
+    /// All writes in an order that is safe for one worker.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.chains.iter().flat_map(|chain| &chain.steps)
+    }
+
+    /// Whether the namespace is as it should be, as far as it can be.
+    pub fn is_settled(&self) -> bool {
+        self.steps().next().is_none()
+    }
+}
+
+/// Whether a plan needs to know what is in use: only when a quota is about to be written.
+pub fn needs_usage(baselines: &[Compiled], observed: &NamespaceObserved) -> bool {
+    let merged = merge::merge(baselines);
+    let key = ObjectKey::new(ObjectKind::ResourceQuota, QUOTA);
+    resources::quota(&merged, &observed.name).is_some_and(|quota| {
+        let digest = Generated::ResourceQuota(quota).digest();
+        observed.objects.get(&key).is_none_or(|live| live.digest != digest)
+    })
+}
+
+/// Plans a namespace. The same input always gives the same plan, and doing it leaves nothing to do.
+pub fn plan(input: Input<'_>) -> Plan {
+    let observed = input.observed;
+    let merged = merge::merge(input.baselines);
+    let mut plan = Plan {
+        preview: merge::preview(input.baselines),
+        previous: labels::previous(&labels::record(&observed.annotations)),
+        ..Plan::default()
+    };
+    plan.previous.extend(service_accounts::previous(&observed.service_accounts));
+    if !observed.terminating {
+        fill(&mut plan, &merged, input);
+    }
+    plan.merged = merged;
+    plan
+}
+
+fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
+    let observed = input.observed;
+    let departure = Departure::of(input.leaving);
+    let policy = merged.conflict_policy.unwrap_or(ConflictPolicy::Report);
+    let terms = Terms { policy, departure: &departure, contested: input.contested };
+    let problems = &mut plan.problems;
+
+    let label_patch = label_patch(merged, input, departure.policy(), problems);
+    let loosening = label_patch.as_ref().is_some_and(|patch| !patch.restore.is_empty());
+    let label_chain =
+        Chain { name: "labels", steps: label_patch.map(Step::Labels).into_iter().collect() };
+
+    let set = network::policies(merged, observed.place(), input.dns);
+    let allows = set.allows.into_iter().map(Generated::NetworkPolicy).collect();
+    let deny = set.deny.map(Generated::NetworkPolicy);
+    let network = steps::network(allows, deny, &observed.objects, terms, problems);
+
+    let limits = resources::limit_range(merged, &observed.name).map(Generated::LimitRange);
+    let quota = resources::quota(merged, &observed.name).map(Generated::ResourceQuota);
+    let used = observed.usage.clone().unwrap_or_default();
+    let held = resources::below_usage(&merged.quota, &used);
+    let resources = steps::resources(limits, quota, held, &observed.objects, terms, problems);
+
+    let accounts = observed
+        .service_accounts
+        .iter()
+        .filter_map(|a| service_accounts::patch(a, merged.automount_disabled, departure.policy()));
+    let accounts =
+        Chain { name: "serviceAccounts", steps: accounts.map(Step::ServiceAccount).collect() };
+
+    let mut chains = vec![network, resources, accounts];
+    // Labels that tighten come first, labels that give way come last.
+    chains.insert(if loosening { chains.len() } else { 0 }, label_chain);
+    chains.retain(|chain| !chain.steps.is_empty());
+    plan.chains = chains;
+    plan.dns = set.dns;
+}
+
+fn label_patch(
+    merged: &Merged,
+    input: Input<'_>,
+    leaving: DeletionPolicy,
+    problems: &mut Vec<Error>,
+) -> Option<LabelPatch> {
+    let observed = input.observed;
+    let wanted = labels::wanted(merged);
+    if merged.labels_external {
+        problems.extend(labels::differences(&wanted, &observed.labels));
+        return None;
+    }
+    let contested = input.contested.iter().filter(|(key, _)| key.starts_with(labels::PREFIX));
+    for (key, manager) in contested.clone().filter(|(key, _)| wanted.contains_key(*key)) {
+        problems
+            .push(Error::FieldOwnedBy { field: format!("label {key}"), manager: manager.clone() });
+    }
+    let contested: BTreeSet<String> = contested.map(|(key, _)| key.clone()).collect();
+    let record = labels::record(&observed.annotations);
+    let patch = labels::patch(&wanted, &observed.labels, &record, &contested, leaving)?;
+    Some(LabelPatch {
+        uid: observed.uid.clone(),
+        resource_version: observed.resource_version.clone(),
+        ..patch
+    })
+}

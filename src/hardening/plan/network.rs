@@ -1,0 +1,199 @@
+//! The network policies of a namespace.
+//!
+//! A rule of a baseline opens an edge between pods, so both ends must let it pass where both directions are
+//! denied: the policy on the named pods, and its mirror on those peers that live in the same namespace.
+
+use k8s_openapi::api::networking::v1::{
+    IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
+    NetworkPolicyPort, NetworkPolicySpec,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+use std::collections::BTreeMap;
+
+use super::dns::{self, DnsFacts};
+use super::merge::{Merged, MergedRule, Owner};
+use super::objects::{ALLOW_DNS, DEFAULT_DENY, marked};
+use super::selection::{NAME_LABEL, Selection, matches};
+use crate::api::hardening_baseline::{AllowPort, Direction, Dns, Peer, Protocol, Selector};
+use crate::api::namespace_hardening::DnsFound;
+
+/// The policies of a namespace: those that open, in the order in which they are made, and the one that denies.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NetworkSet {
+    /// Made before the deny, and removed after it; name service first.
+    pub allows: Vec<NetworkPolicy>,
+    /// Denies everything that nothing allows.
+    pub deny: Option<NetworkPolicy>,
+    /// How name service was found.
+    pub dns: Option<DnsFound>,
+}
+
+/// The namespace that the policies are for.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its labels.
+    pub labels: &'a BTreeMap<String, String>,
+}
+
+/// Compiles the policies of a namespace. A direction that nobody denies gets no policy at all: in Kubernetes
+/// the first policy on a pod closes everything else, so an allow rule alone would deny.
+pub fn policies(merged: &Merged, place: Place<'_>, facts: &DnsFacts) -> NetworkSet {
+    let mut set = NetworkSet::default();
+    if merged.deny.is_empty() {
+        return set;
+    }
+    if merged.deny.contains(&Direction::Egress) && merged.dns == Some(Dns::Auto) {
+        let (egress, found) = dns::reachable(facts);
+        let spec = NetworkPolicySpec {
+            egress: Some(egress),
+            ..selecting(LabelSelector::default(), Direction::Egress)
+        };
+        set.allows.push(policy(place.name, ALLOW_DNS, &merged.network_owners, spec));
+        set.dns = Some(found);
+    }
+    let opened: Vec<(Direction, NetworkPolicy)> =
+        merged.rules.iter().flat_map(|rule| opened(rule, place)).collect();
+    for direction in [Direction::Egress, Direction::Ingress] {
+        if merged.deny.contains(&direction) {
+            set.allows
+                .extend(opened.iter().filter(|(d, _)| *d == direction).map(|(_, p)| p.clone()));
+        }
+    }
+    let types = merged.deny.iter().map(ToString::to_string).collect();
+    let spec = NetworkPolicySpec { policy_types: Some(types), ..all_pods() };
+    set.deny = Some(policy(place.name, DEFAULT_DENY, &merged.network_owners, spec));
+    set
+}
+
+/// The policies that open one rule, with the direction that each is for.
+fn opened(merged: &MergedRule, place: Place<'_>) -> Vec<(Direction, NetworkPolicy)> {
+    let rule = &merged.rule;
+    let owners = std::slice::from_ref(&merged.owner);
+    let (near, local, peers) = if rule.to_peers.is_empty() {
+        (Direction::Ingress, rule.to.as_ref(), &rule.from)
+    } else {
+        (Direction::Egress, rule.from_pods.as_ref(), &rule.to_peers)
+    };
+    let (far, prefix) = match near {
+        Direction::Ingress => (Direction::Egress, "gabion-egress-"),
+        _ => (Direction::Ingress, "gabion-ingress-"),
+    };
+    let local = local.map(label_selector).unwrap_or_default();
+    let near_spec = opening(near, local.clone(), peers.iter().map(peer).collect(), &rule.ports);
+    let name = format!("gabion-allow-{}", merged.suffix);
+    let mut made = vec![(near, policy(place.name, &name, owners, near_spec))];
+    let mirrored: Vec<_> = peers.iter().filter(|p| lives_here(p, place)).collect();
+    for (index, mirrored) in mirrored.into_iter().enumerate() {
+        let pods = mirrored.pod_selector.as_ref().map(label_selector).unwrap_or_default();
+        let mut ends = vec![NetworkPolicyPeer {
+            pod_selector: Some(local.clone()),
+            ..NetworkPolicyPeer::default()
+        }];
+        if mirrored.namespace_selector.is_some() {
+            ends.push(NetworkPolicyPeer {
+                pod_selector: Some(local.clone()),
+                namespace_selector: Some(namespaces(&merged.selection)),
+                ip_block: None,
+            });
+        }
+        // A dot cannot be in a rule's name, so the number cannot meet the name of another rule.
+        let number = if index == 0 { String::new() } else { format!(".{}", index + 1) };
+        let name = format!("{prefix}{}{number}", merged.suffix);
+        made.push((far, policy(place.name, &name, owners, opening(far, pods, ends, &rule.ports))));
+    }
+    made
+}
+
+/// Whether the peer may be pods of this namespace.
+fn lives_here(peer: &Peer, place: Place<'_>) -> bool {
+    match &peer.namespace_selector {
+        Some(selector) => matches(selector, place.labels, place.name),
+        None => peer.pod_selector.is_some(),
+    }
+}
+
+fn policy(namespace: &str, name: &str, owners: &[Owner], spec: NetworkPolicySpec) -> NetworkPolicy {
+    NetworkPolicy { metadata: marked(namespace, name, owners), spec: Some(spec) }
+}
+
+fn all_pods() -> NetworkPolicySpec {
+    NetworkPolicySpec {
+        pod_selector: Some(LabelSelector::default()),
+        ..NetworkPolicySpec::default()
+    }
+}
+
+fn selecting(pods: LabelSelector, direction: Direction) -> NetworkPolicySpec {
+    NetworkPolicySpec {
+        pod_selector: Some(pods),
+        policy_types: Some(vec![direction.to_string()]),
+        ..NetworkPolicySpec::default()
+    }
+}
+
+fn opening(
+    direction: Direction,
+    pods: LabelSelector,
+    peers: Vec<NetworkPolicyPeer>,
+    ports: &[AllowPort],
+) -> NetworkPolicySpec {
+    let ports = (!ports.is_empty()).then(|| ports.iter().map(port).collect());
+    let mut spec = selecting(pods, direction);
+    if direction == Direction::Ingress {
+        spec.ingress = Some(vec![NetworkPolicyIngressRule { from: Some(peers), ports }]);
+    } else {
+        spec.egress = Some(vec![NetworkPolicyEgressRule { to: Some(peers), ports }]);
+    }
+    spec
+}
+
+fn peer(peer: &Peer) -> NetworkPolicyPeer {
+    let block = peer.ip_block.as_ref().map(|block| IPBlock {
+        cidr: block.cidr.clone(),
+        except: (!block.except.is_empty()).then(|| block.except.clone()),
+    });
+    NetworkPolicyPeer {
+        pod_selector: peer.pod_selector.as_ref().map(label_selector),
+        namespace_selector: peer.namespace_selector.as_ref().map(label_selector),
+        ip_block: block,
+    }
+}
+
+fn port(port: &AllowPort) -> NetworkPolicyPort {
+    NetworkPolicyPort {
+        protocol: Some(port.protocol.unwrap_or(Protocol::Tcp).to_string()),
+        port: port.port.clone(),
+        end_port: port.end_port,
+    }
+}
+
+fn label_selector(selector: &Selector) -> LabelSelector {
+    let expressions: Vec<_> = selector
+        .match_expressions
+        .iter()
+        .map(|e| LabelSelectorRequirement {
+            key: e.key.clone(),
+            operator: e.operator.to_string(),
+            values: (!e.values.is_empty()).then(|| e.values.clone()),
+        })
+        .collect();
+    LabelSelector {
+        match_labels: (!selector.match_labels.is_empty()).then(|| selector.match_labels.clone()),
+        match_expressions: (!expressions.is_empty()).then_some(expressions),
+    }
+}
+
+/// The namespaces that a baseline selects, as a selector.
+fn namespaces(selection: &Selection) -> LabelSelector {
+    let mut selector = label_selector(&selection.selector);
+    if !selection.exclude.is_empty() {
+        selector.match_expressions.get_or_insert_default().push(LabelSelectorRequirement {
+            key: NAME_LABEL.into(),
+            operator: "NotIn".into(),
+            values: Some(selection.exclude.iter().cloned().collect()),
+        });
+    }
+    selector
+}

@@ -1,0 +1,414 @@
+//! The objects that are generated in a namespace: their marks, and when two of them are the same.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use k8s_openapi::api::core::v1::{LimitRange, ResourceQuota};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use serde_json::{Map, Value, json};
+use sha3::{Digest as _, Sha3_256};
+
+use super::merge::Owner;
+use super::quantity::Quantity;
+
+/// Field manager of every write of the hardening half.
+pub const FIELD_MANAGER: &str = "gabion";
+/// Label of every generated object; its value is [`FIELD_MANAGER`].
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Annotation with the uids of the baselines behind an object, comma-separated.
+pub const OWNER: &str = "gabion.dev/owner";
+/// Annotation with which a user hands an object over to us.
+pub const ADOPT: &str = "gabion.dev/adopt";
+/// Annotation with the spec that an adopted object had before.
+pub const PREVIOUS_SPEC: &str = "gabion.dev/previous-spec";
+/// Name of the policy that denies by default.
+pub const DEFAULT_DENY: &str = "gabion-default-deny";
+/// Name of the policy that keeps name service reachable.
+pub const ALLOW_DNS: &str = "gabion-allow-dns";
+/// Name of the quota.
+pub const QUOTA: &str = "gabion-quota";
+/// Name of the LimitRange.
+pub const LIMITS: &str = "gabion-limits";
+
+/// The kinds that are generated in a namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ObjectKind {
+    /// networking.k8s.io/v1 NetworkPolicy
+    NetworkPolicy,
+    /// v1 LimitRange
+    LimitRange,
+    /// v1 ResourceQuota
+    ResourceQuota,
+}
+
+impl ObjectKind {
+    /// The kind as it is written in a manifest.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NetworkPolicy => "NetworkPolicy",
+            Self::LimitRange => "LimitRange",
+            Self::ResourceQuota => "ResourceQuota",
+        }
+    }
+}
+
+/// Kind and name of a generated object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectKey {
+    /// Its kind.
+    pub kind: ObjectKind,
+    /// Its name.
+    pub name: String,
+}
+
+impl ObjectKey {
+    /// Key of an object.
+    pub fn new(kind: ObjectKind, name: impl Into<String>) -> Self {
+        Self { kind, name: name.into() }
+    }
+}
+
+impl std::fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.kind.as_str(), self.name)
+    }
+}
+
+/// A generated object, or a live one of the same kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Generated {
+    /// A network policy.
+    NetworkPolicy(NetworkPolicy),
+    /// A LimitRange.
+    LimitRange(LimitRange),
+    /// A quota.
+    ResourceQuota(ResourceQuota),
+}
+
+impl Generated {
+    /// Kind and name.
+    pub fn key(&self) -> ObjectKey {
+        let kind = match self {
+            Self::NetworkPolicy(_) => ObjectKind::NetworkPolicy,
+            Self::LimitRange(_) => ObjectKind::LimitRange,
+            Self::ResourceQuota(_) => ObjectKind::ResourceQuota,
+        };
+        ObjectKey::new(kind, self.meta().name.clone().unwrap_or_default())
+    }
+
+    /// Metadata.
+    pub fn meta(&self) -> &ObjectMeta {
+        match self {
+            Self::NetworkPolicy(object) => &object.metadata,
+            Self::LimitRange(object) => &object.metadata,
+            Self::ResourceQuota(object) => &object.metadata,
+        }
+    }
+
+    /// Metadata, to change.
+    pub fn meta_mut(&mut self) -> &mut ObjectMeta {
+        match self {
+            Self::NetworkPolicy(object) => &mut object.metadata,
+            Self::LimitRange(object) => &mut object.metadata,
+            Self::ResourceQuota(object) => &mut object.metadata,
+        }
+    }
+
+    /// The spec as JSON; null when there is none.
+    pub fn spec(&self) -> Value {
+        let spec = match self {
+            Self::NetworkPolicy(object) => serde_json::to_value(&object.spec),
+            Self::LimitRange(object) => serde_json::to_value(&object.spec),
+            Self::ResourceQuota(object) => serde_json::to_value(&object.spec),
+        };
+        spec.unwrap_or_default()
+    }
+
+    /// Digest of the spec: the same for specs that mean the same to the API server.
+    pub fn spec_digest(&self) -> String {
+        digest(&normal(self.key().kind, self.spec()))
+    }
+
+    /// Digest of all that we answer for: the spec and our marks, not what users add.
+    pub fn digest(&self) -> String {
+        let meta = self.meta();
+        let label = meta.labels.as_ref().and_then(|l| l.get(MANAGED_BY));
+        let annotation = meta.annotations.as_ref().and_then(|a| a.get(OWNER));
+        let mut owners: Vec<_> = meta
+            .owner_references
+            .iter()
+            .flatten()
+            .filter(|o| o.kind == "HardeningBaseline")
+            .map(|o| o.uid.clone())
+            .collect();
+        owners.sort();
+        digest(&json!([label, annotation, owners, normal(self.key().kind, self.spec())]))
+    }
+}
+
+/// Metadata of a generated object.
+pub fn marked(namespace: &str, name: &str, owners: &[Owner]) -> ObjectMeta {
+    let mut owners = owners.to_vec();
+    owners.sort_by(|a, b| a.uid.cmp(&b.uid));
+    owners.dedup();
+    let uids: Vec<_> = owners.iter().map(|o| o.uid.as_str()).collect();
+    let references = owners.iter().map(|owner| OwnerReference {
+        api_version: "gabion.dev/v1alpha1".into(),
+        kind: "HardeningBaseline".into(),
+        name: owner.name.clone(),
+        uid: owner.uid.clone(),
+        ..OwnerReference::default()
+    });
+    ObjectMeta {
+        name: Some(name.into()),
+        namespace: Some(namespace.into()),
+        labels: Some([(MANAGED_BY.to_owned(), FIELD_MANAGER.to_owned())].into()),
+        annotations: Some([(OWNER.to_owned(), uids.join(","))].into()),
+        owner_references: Some(references.collect()),
+        ..ObjectMeta::default()
+    }
+}
+
+/// What is kept of a live object: enough to decide, and no more.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObservedObject {
+    /// Its uid.
+    pub uid: String,
+    /// Its resource version.
+    pub resource_version: String,
+    /// [`Generated::digest`] of it.
+    pub digest: String,
+    /// [`Generated::spec_digest`] of it.
+    pub spec_digest: String,
+    /// Whether it carries our mark.
+    pub ours: bool,
+    /// Uids of the baselines behind it.
+    pub owners: Vec<String>,
+    /// Whether a user hands it over to us.
+    pub adopt: bool,
+    /// The spec that it had before we adopted it, as JSON text.
+    pub previous_spec: Option<String>,
+    /// Its present spec as JSON text, when it is not ours.
+    pub foreign_spec: Option<String>,
+    /// The field manager that made it, when it is not ours.
+    pub manager: String,
+}
+
+impl ObservedObject {
+    /// Boils a live object down. Give it the object with its managedFields where there is a choice: without
+    /// them the manager in a conflict reads "unknown".
+    pub fn of(live: &Generated) -> Self {
+        let meta = live.meta();
+        let annotation = |key| meta.annotations.as_ref().and_then(|a| a.get(key)).cloned();
+        let labelled = meta
+            .labels
+            .as_ref()
+            .and_then(|l| l.get(MANAGED_BY))
+            .is_some_and(|v| v == FIELD_MANAGER);
+        let owner = annotation(OWNER).unwrap_or_default();
+        let managers = || meta.managed_fields.iter().flatten();
+        let wrote = managers().any(|m| m.manager.as_deref() == Some(FIELD_MANAGER));
+        // A user may strip a mark by hand; the object stays ours while any of the marks is left.
+        let ours = labelled || !owner.is_empty() || wrote;
+        let manager =
+            managers().find_map(|m| m.manager.clone()).unwrap_or_else(|| "unknown".into());
+        Self {
+            uid: meta.uid.clone().unwrap_or_default(),
+            resource_version: meta.resource_version.clone().unwrap_or_default(),
+            digest: live.digest(),
+            spec_digest: live.spec_digest(),
+            ours,
+            owners: owner.split(',').filter(|uid| !uid.is_empty()).map(str::to_owned).collect(),
+            adopt: annotation(ADOPT).is_some_and(|v| v == "true"),
+            previous_spec: annotation(PREVIOUS_SPEC),
+            foreign_spec: (!ours).then(|| live.spec().to_string()),
+            manager,
+        }
+    }
+}
+
+/// What an object becomes when we write it over a live one: our spec and marks, the user's own labels and
+/// annotations kept.
+#[must_use]
+pub fn over(live: &Generated, desired: &Generated) -> Generated {
+    let mut written = desired.clone();
+    let kept = live.meta();
+    let meta = written.meta_mut();
+    meta.labels = joined(kept.labels.as_ref(), meta.labels.as_ref());
+    meta.annotations = joined(kept.annotations.as_ref(), meta.annotations.as_ref());
+    let foreign =
+        kept.owner_references.iter().flatten().filter(|o| o.kind != "HardeningBaseline").cloned();
+    meta.owner_references.get_or_insert_default().extend(foreign);
+    meta.finalizers.clone_from(&kept.finalizers);
+    meta.uid.clone_from(&kept.uid);
+    meta.resource_version.clone_from(&kept.resource_version);
+    written
+}
+
+/// What an object becomes when we let go of it: our marks off, and its former spec back if it was adopted.
+#[must_use]
+pub fn released(live: &Generated, previous_spec: Option<&str>) -> Generated {
+    let mut freed = live.clone();
+    let meta = freed.meta_mut();
+    if let Some(labels) = &mut meta.labels
+        && labels.get(MANAGED_BY).is_some_and(|v| v == FIELD_MANAGER)
+    {
+        labels.remove(MANAGED_BY);
+    }
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.retain(|key, _| key != OWNER && key != PREVIOUS_SPEC);
+    }
+    if let Some(references) = &mut meta.owner_references {
+        references.retain(|o| o.kind != "HardeningBaseline");
+    }
+    meta.managed_fields = None;
+    if let Some(text) = previous_spec {
+        match &mut freed {
+            Generated::NetworkPolicy(object) => object.spec = serde_json::from_str(text).ok(),
+            Generated::LimitRange(object) => object.spec = serde_json::from_str(text).ok(),
+            Generated::ResourceQuota(object) => object.spec = serde_json::from_str(text).ok(),
+        }
+    }
+    freed
+}
+
+fn joined(
+    kept: Option<&BTreeMap<String, String>>,
+    ours: Option<&BTreeMap<String, String>>,
+) -> Option<BTreeMap<String, String>> {
+    let mut all = kept.cloned().unwrap_or_default();
+    all.extend(ours.cloned().unwrap_or_default());
+    (!all.is_empty()).then_some(all)
+}
+
+fn digest(value: &Value) -> String {
+    let mut text = String::with_capacity(32);
+    for byte in &Sha3_256::digest(value.to_string())[..16] {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// The spec without what means nothing: empty lists, absent defaults, the notation of quantities.
+fn normal(kind: ObjectKind, mut spec: Value) -> Value {
+    match kind {
+        ObjectKind::NetworkPolicy => {
+            with_protocols(&mut spec);
+            if let Some(types) = spec.get_mut("policyTypes").and_then(Value::as_array_mut) {
+                types.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+            }
+        }
+        ObjectKind::LimitRange | ObjectKind::ResourceQuota => quantities(&mut spec),
+    }
+    without_empties(&mut spec);
+    spec
+}
+
+fn with_protocols(spec: &mut Value) {
+    for direction in ["ingress", "egress"] {
+        let rules = spec.get_mut(direction).and_then(Value::as_array_mut);
+        for rule in rules.into_iter().flatten() {
+            let ports = rule.get_mut("ports").and_then(Value::as_array_mut);
+            for port in ports.into_iter().flatten().filter_map(Value::as_object_mut) {
+                port.entry("protocol").or_insert_with(|| json!("TCP"));
+            }
+        }
+    }
+}
+
+fn quantities(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if let Some(amount) = Quantity::parse(text) {
+                *text = amount.exact();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(quantities),
+        Value::Object(fields) => fields.values_mut().for_each(quantities),
+        _ => {}
+    }
+}
+
+fn without_empties(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.values_mut().for_each(without_empties);
+            let nothing = |key: &str, v: &Value| {
+                v.is_null()
+                    || v.as_array().is_some_and(Vec::is_empty)
+                    || (key == "matchLabels" && v.as_object().is_some_and(Map::is_empty))
+            };
+            fields.retain(|key, v| !nothing(key, v));
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_empties),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(spec: Value) -> Generated {
+        let metadata =
+            marked("shop", "gabion-allow-x", &[Owner { name: "b".into(), uid: "u".into() }]);
+        Generated::NetworkPolicy(NetworkPolicy {
+            metadata,
+            spec: serde_json::from_value(spec).expect("a spec"),
+        })
+    }
+
+    #[test]
+    fn what_the_server_fills_in_makes_no_difference() {
+        let sent = policy(json!({ "podSelector": {}, "policyTypes": ["Ingress", "Egress"],
+            "ingress": [{ "ports": [{ "port": 80 }], "from": [{ "podSelector": { "matchLabels": {} } }] }] }));
+        let stored = policy(
+            json!({ "podSelector": {}, "policyTypes": ["Egress", "Ingress"], "egress": [],
+            "ingress": [{ "ports": [{ "port": 80, "protocol": "TCP" }], "from": [{ "podSelector": {} }] }] }),
+        );
+        assert_eq!(sent.digest(), stored.digest());
+    }
+
+    #[test]
+    fn what_changes_the_meaning_changes_the_digest() {
+        let deny = policy(json!({ "podSelector": {}, "policyTypes": ["Ingress"] }));
+        for other in [
+            json!({ "podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{}] }),
+            json!({ "podSelector": { "matchLabels": { "a": "b" } }, "policyTypes": ["Ingress"] }),
+            json!({ "podSelector": {}, "policyTypes": ["Ingress", "Egress"] }),
+        ] {
+            assert_ne!(deny.digest(), policy(other).digest());
+        }
+        let mut stripped = deny.clone();
+        stripped.meta_mut().labels = None;
+        assert_ne!(deny.digest(), stripped.digest());
+        let mut labelled = deny.clone();
+        labelled.meta_mut().labels.get_or_insert_default().insert("team".into(), "x".into());
+        assert_eq!(deny.digest(), labelled.digest(), "a user's own label is not drift");
+    }
+
+    #[test]
+    fn quantities_are_compared_by_amount() {
+        let quota = |text: &str| {
+            let spec = json!({ "hard": { "limits.memory": text } });
+            let spec = serde_json::from_value(spec).expect("a spec");
+            Generated::ResourceQuota(ResourceQuota { spec, ..ResourceQuota::default() })
+        };
+        assert_eq!(quota("1024Mi").digest(), quota("1Gi").digest());
+        assert_eq!(quota("1Gi").digest(), quota("1073741824").digest());
+        assert_ne!(quota("1Gi").digest(), quota("1G").digest());
+    }
+
+    #[test]
+    fn an_object_stays_ours_while_any_mark_is_left() {
+        let whole = policy(json!({ "podSelector": {} }));
+        assert!(ObservedObject::of(&whole).ours);
+        let mut unlabelled = whole.clone();
+        unlabelled.meta_mut().labels = None;
+        assert!(ObservedObject::of(&unlabelled).ours);
+        let mut bare = unlabelled;
+        bare.meta_mut().annotations = None;
+        assert!(!ObservedObject::of(&bare).ours);
+    }
+}

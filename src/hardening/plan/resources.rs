@@ -1,0 +1,229 @@
+//! Quota and container defaults of a namespace.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{
+    Container, LimitRange, LimitRangeItem, LimitRangeSpec, Pod, PodSpec, ResourceQuota,
+    ResourceQuotaSpec,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Written;
+
+use super::baseline::Amounts;
+use super::error::Error;
+use super::merge::{Limits, Merged};
+use super::objects::{LIMITS, QUOTA, marked};
+use super::quantity::Quantity;
+
+/// The LimitRange that the baselines come to.
+pub fn limit_range(merged: &Merged, namespace: &str) -> Option<LimitRange> {
+    let limits = merged.limits.as_ref()?;
+    let item = LimitRangeItem {
+        type_: "Container".into(),
+        default: written(&defaulted_limits(limits)),
+        default_request: written(&defaulted_requests(limits)),
+        max: written(&limits.max),
+        ..LimitRangeItem::default()
+    };
+    Some(LimitRange {
+        metadata: marked(namespace, LIMITS, &merged.limits_owners),
+        spec: Some(LimitRangeSpec { limits: vec![item] }),
+    })
+}
+
+/// The API server fills in a missing default limit from the maximum; saying so keeps the stored object equal
+/// to ours.
+fn defaulted_limits(limits: &Limits) -> Amounts {
+    let mut filled = limits.max.clone();
+    filled.extend(limits.default_limits.clone());
+    filled
+}
+
+/// The API server fills in a missing default request from the default limit.
+fn defaulted_requests(limits: &Limits) -> Amounts {
+    let mut filled = defaulted_limits(limits);
+    filled.extend(limits.default_requests.clone());
+    filled
+}
+
+/// The quota that the baselines come to.
+pub fn quota(merged: &Merged, namespace: &str) -> Option<ResourceQuota> {
+    (!merged.quota.is_empty()).then(|| ResourceQuota {
+        metadata: marked(namespace, QUOTA, &merged.quota_owners),
+        spec: Some(ResourceQuotaSpec {
+            hard: written(&merged.quota),
+            ..ResourceQuotaSpec::default()
+        }),
+        status: None,
+    })
+}
+
+fn written(amounts: &Amounts) -> Option<BTreeMap<String, Written>> {
+    (!amounts.is_empty())
+        .then(|| amounts.iter().map(|(k, v)| (k.clone(), Written(v.to_string()))).collect())
+}
+
+/// Why the quota must wait: resources of which more is in use than it would allow. A resource whose use is not
+/// known does not hold it.
+pub fn below_usage(hard: &Amounts, used: &Amounts) -> Option<Error> {
+    let over: Vec<String> = hard
+        .iter()
+        .filter_map(|(name, hard)| {
+            used.get(name).filter(|used| *used > hard).map(|used| (name, used, hard))
+        })
+        .map(|(name, used, hard)| format!("{name} used={used} hard={hard}"))
+        .collect();
+    (!over.is_empty()).then(|| Error::QuotaBelowUsage(over.join(", ")))
+}
+
+/// What the pods of a namespace use, by the names that a quota has for it. Pods that have ended count for
+/// nothing, as in the API server's own quota.
+pub fn usage_of_pods<'a>(pods: impl IntoIterator<Item = &'a Pod>) -> Amounts {
+    let mut used = Amounts::new();
+    for pod in pods {
+        let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref()).unwrap_or_default();
+        if phase == "Succeeded" || phase == "Failed" {
+            continue;
+        }
+        add(&mut used, "pods", Quantity::whole(1));
+        add(&mut used, "count/pods", Quantity::whole(1));
+        let Some(spec) = &pod.spec else { continue };
+        for (limits, prefix) in [(true, "limits."), (false, "requests.")] {
+            for (resource, amount) in pod_total(spec, limits) {
+                add(&mut used, &format!("{prefix}{resource}"), amount);
+                if !limits && ["cpu", "memory", "ephemeral-storage"].contains(&resource.as_str()) {
+                    add(&mut used, &resource, amount);
+                }
+            }
+        }
+    }
+    used
+}
+
+fn add(used: &mut Amounts, name: &str, amount: Quantity) {
+    let sum = used.get(name).copied().unwrap_or(Quantity::ZERO).plus(amount);
+    used.insert(name.to_owned(), sum);
+}
+
+/// What one pod counts for: its containers and sidecars together, or its largest init container with the
+/// sidecars started before it, whichever is more; plus its overhead.
+fn pod_total(spec: &PodSpec, limits: bool) -> Amounts {
+    let mut running = Amounts::new();
+    let mut starting = Amounts::new();
+    for container in spec.init_containers.iter().flatten() {
+        let own = stated(container, limits);
+        if container.restart_policy.as_deref() == Some("Always") {
+            own.iter().for_each(|(name, amount)| add(&mut running, name, *amount));
+            raise(&mut starting, &running);
+        } else {
+            let mut together = running.clone();
+            own.iter().for_each(|(name, amount)| add(&mut together, name, *amount));
+            raise(&mut starting, &together);
+        }
+    }
+    for container in &spec.containers {
+        stated(container, limits)
+            .iter()
+            .for_each(|(name, amount)| add(&mut running, name, *amount));
+    }
+    raise(&mut running, &starting);
+    for (name, amount) in spec.overhead.iter().flatten() {
+        if let Some(amount) = Quantity::parse(&amount.0)
+            && (!limits || running.contains_key(name))
+        {
+            add(&mut running, name, amount);
+        }
+    }
+    running
+}
+
+fn raise(amounts: &mut Amounts, least: &Amounts) {
+    for (name, amount) in least {
+        let entry = amounts.entry(name.clone()).or_insert(*amount);
+        *entry = (*entry).max(*amount);
+    }
+}
+
+fn stated(container: &Container, limits: bool) -> Amounts {
+    let resources = container.resources.as_ref();
+    let stated =
+        resources.and_then(|r| if limits { r.limits.as_ref() } else { r.requests.as_ref() });
+    let read =
+        |(name, amount): (&String, &Written)| Quantity::parse(&amount.0).map(|q| (name.clone(), q));
+    stated.into_iter().flatten().filter_map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn amounts(pairs: &[(&str, &str)]) -> Amounts {
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), Quantity::parse(v).expect("quantity")))
+            .collect()
+    }
+
+    fn pod(spec: Value, phase: &str) -> Pod {
+        serde_json::from_value(
+            json!({ "metadata": {}, "spec": spec, "status": { "phase": phase } }),
+        )
+        .expect("a pod")
+    }
+
+    #[test]
+    fn a_quota_below_usage_is_held_with_the_resource_and_both_amounts() {
+        let hard = amounts(&[("limits.memory", "64Gi"), ("pods", "20")]);
+        let used = amounts(&[("limits.memory", "80Gi"), ("pods", "3")]);
+        let held = below_usage(&hard, &used).expect("held").to_string();
+        assert!(
+            held.contains("limits.memory used=80Gi hard=64Gi") && !held.contains("pods"),
+            "{held}"
+        );
+        assert_eq!(below_usage(&hard, &amounts(&[("limits.memory", "64Gi")])), None);
+    }
+
+    #[test]
+    fn usage_counts_what_the_api_server_would_charge() {
+        let memory = |amount: &str| json!({ "limits": { "memory": amount }, "requests": { "memory": amount } });
+        let pods = [
+            pod(
+                json!({ "containers": [{ "name": "a", "resources": memory("1Gi") }, { "name": "b", "resources": memory("512Mi") }],
+                "initContainers": [
+                    { "name": "sidecar", "restartPolicy": "Always", "resources": memory("1Gi") },
+                    { "name": "setup", "resources": memory("4Gi") }] }),
+                "Running",
+            ),
+            pod(json!({ "containers": [{ "name": "a" }] }), "Pending"),
+            pod(
+                json!({ "containers": [{ "name": "a", "resources": memory("100Gi") }] }),
+                "Succeeded",
+            ),
+        ];
+        let used = usage_of_pods(&pods);
+        assert_eq!(used["pods"], Quantity::whole(2));
+        assert_eq!(
+            used["limits.memory"].to_string(),
+            "5Gi",
+            "the init container beside the sidecar is more"
+        );
+        assert_eq!(used["memory"], used["requests.memory"]);
+    }
+
+    #[test]
+    fn what_the_api_server_would_fill_in_is_said() {
+        let limits = Limits {
+            default_requests: amounts(&[("cpu", "100m")]),
+            default_limits: amounts(&[("memory", "512Mi")]),
+            max: amounts(&[("memory", "1Gi"), ("cpu", "2")]),
+        };
+        let merged = Merged { limits: Some(limits), ..Merged::default() };
+        let range =
+            limit_range(&merged, "shop").and_then(|range| range.spec).expect("a LimitRange");
+        assert_eq!(
+            serde_json::to_value(&range.limits[0]).expect("JSON"),
+            json!({ "type": "Container", "max": { "cpu": "2", "memory": "1Gi" },
+                "default": { "cpu": "2", "memory": "512Mi" }, "defaultRequest": { "cpu": "100m", "memory": "512Mi" } })
+        );
+    }
+}

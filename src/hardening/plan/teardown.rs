@@ -1,0 +1,186 @@
+//! Taking a baseline back.
+//!
+//! There is no list of things to undo: a namespace is planned without the baselines that leave, and what is
+//! left over goes. So a teardown can stop between any two writes and go on from what it finds, and where
+//! another baseline still selects the namespace its values are written before the old ones are dropped.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::error::Error;
+use super::namespace::{NamespaceObserved, Plan};
+use crate::api::hardening_baseline::{DeletionPolicy, HardeningBaseline};
+
+/// Finalizer of a baseline: its teardown must run before it goes.
+pub const FINALIZER: &str = "gabion.dev/teardown";
+/// Annotation with which a person confirms the deletion of a baseline; its value is the baseline's name.
+pub const CONFIRM_DELETE: &str = "gabion.dev/confirm-delete";
+/// Deletions this close together count as one.
+pub const MASS_WINDOW: Duration = Duration::from_mins(1);
+
+/// A baseline that is being deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaving {
+    /// Its uid.
+    pub uid: String,
+    /// What it leaves behind.
+    pub policy: DeletionPolicy,
+}
+
+/// All baselines that leave a namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Departure {
+    retaining: BTreeSet<String>,
+    all_retain: bool,
+}
+
+impl Departure {
+    /// Sums up the baselines that leave.
+    pub fn of(leaving: &[Leaving]) -> Self {
+        let retaining = leaving.iter().filter(|l| l.policy == DeletionPolicy::Retain);
+        let retaining: BTreeSet<String> = retaining.map(|l| l.uid.clone()).collect();
+        Self { all_retain: !leaving.is_empty() && retaining.len() == leaving.len(), retaining }
+    }
+
+    /// Whether an object with these owners stays behind: every one of them leaves and says so.
+    pub fn retains(&self, owners: &[String]) -> bool {
+        !owners.is_empty() && owners.iter().all(|owner| self.retaining.contains(owner))
+    }
+
+    /// What happens to labels and ServiceAccounts, which carry no owner of their own.
+    pub fn policy(&self) -> DeletionPolicy {
+        if self.all_retain { DeletionPolicy::Retain } else { DeletionPolicy::Revert }
+    }
+}
+
+/// What a namespace still holds of a baseline that leaves: names of objects, for status. Empty means that the
+/// finalizer does not wait for this namespace any more. A namespace that is being deleted never holds anything.
+pub fn remaining(uid: &str, observed: &NamespaceObserved, plan: &Plan) -> Vec<String> {
+    if observed.terminating {
+        return Vec::new();
+    }
+    let owned =
+        observed.objects.iter().filter(|(_, live)| live.owners.iter().any(|owner| owner == uid));
+    let mut left: Vec<String> = owned.map(|(key, _)| format!("{}: {key}", observed.name)).collect();
+    let steps = plan.steps().map(|step| format!("{}: {}", observed.name, step.object()));
+    left.extend(steps);
+    left.sort();
+    left.dedup();
+    left
+}
+
+/// One baseline, as the breaker sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deletion {
+    /// When its deletion began, if it did.
+    pub deleted_at: Option<Timestamp>,
+    /// Whether a person confirmed it.
+    pub confirmed: bool,
+    /// Whether it selects any namespace.
+    pub selects: bool,
+}
+
+impl Deletion {
+    /// Reads a baseline.
+    pub fn of(baseline: &HardeningBaseline, selects: bool) -> Self {
+        let meta = &baseline.metadata;
+        let confirmation = meta.annotations.as_ref().and_then(|a| a.get(CONFIRM_DELETE));
+        Self {
+            deleted_at: meta.deletion_timestamp.as_ref().map(|t| t.0),
+            confirmed: confirmation.is_some() && confirmation == meta.name.as_ref(),
+            selects,
+        }
+    }
+}
+
+/// Whether teardown must pause: the CRD itself goes, or more than half of at least two baselines that select a
+/// namespace were deleted within a minute without confirmation. Deletions stay counted until they are
+/// confirmed, so that waiting does not open the cluster.
+pub fn mass_deletion(crd_terminating: bool, baselines: &[Deletion]) -> Option<Error> {
+    if crd_terminating {
+        return Some(Error::MassDeletion("the CustomResourceDefinition is being deleted".into()));
+    }
+    let selecting: Vec<_> = baselines.iter().filter(|b| b.selects).collect();
+    let mut times: Vec<Timestamp> =
+        selecting.iter().filter(|b| !b.confirmed).filter_map(|b| b.deleted_at).collect();
+    times.sort();
+    let window = i128::try_from(MASS_WINDOW.as_nanos()).unwrap_or(i128::MAX);
+    let within = |from: &Timestamp| {
+        times
+            .iter()
+            .filter(|t| *t >= from && t.as_nanosecond() - from.as_nanosecond() <= window)
+            .count()
+    };
+    let most = times.iter().map(within).max().unwrap_or_default();
+    (most >= 2 && most * 2 > selecting.len()).then(|| {
+        Error::MassDeletion(format!(
+            "{most} of {} baselines are being deleted at once",
+            selecting.len()
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deletion(second: Option<i64>, confirmed: bool) -> Deletion {
+        let deleted_at = second.map(|s| Timestamp::from_second(s).expect("a time"));
+        Deletion { deleted_at, confirmed, selects: true }
+    }
+
+    #[test]
+    fn only_many_unconfirmed_deletions_at_once_pause_a_teardown() {
+        for (what, paused, baselines) in [
+            ("a single one", false, vec![deletion(Some(0), false)]),
+            ("one of two", false, vec![deletion(Some(0), false), deletion(None, false)]),
+            ("both", true, vec![deletion(Some(0), false), deletion(Some(30), false)]),
+            (
+                "both, a long time apart",
+                false,
+                vec![deletion(Some(0), false), deletion(Some(90), false)],
+            ),
+            ("both, one confirmed", false, vec![deletion(Some(0), true), deletion(Some(1), false)]),
+            (
+                "two of four",
+                false,
+                vec![
+                    deletion(Some(0), false),
+                    deletion(Some(1), false),
+                    deletion(None, false),
+                    deletion(None, false),
+                ],
+            ),
+            (
+                "three of four",
+                true,
+                vec![
+                    deletion(Some(0), false),
+                    deletion(Some(1), false),
+                    deletion(Some(2), false),
+                    deletion(None, false),
+                ],
+            ),
+        ] {
+            assert_eq!(mass_deletion(false, &baselines).is_some(), paused, "{what}");
+            assert!(mass_deletion(true, &baselines).is_some(), "the CRD goes");
+        }
+    }
+
+    #[test]
+    fn an_object_stays_only_if_all_its_owners_leave_and_retain() {
+        let leaving = |uid: &str, policy| Leaving { uid: uid.into(), policy };
+        let departure = Departure::of(&[
+            leaving("a", DeletionPolicy::Retain),
+            leaving("b", DeletionPolicy::Revert),
+        ]);
+        let owners = |list: &[&str]| list.iter().map(|o| (*o).to_owned()).collect::<Vec<_>>();
+        assert!(departure.retains(&owners(&["a"])));
+        for gone in [&["b"][..], &["a", "b"], &["a", "c"], &[]] {
+            assert!(!departure.retains(&owners(gone)), "{gone:?}");
+        }
+        assert_eq!(departure.policy(), DeletionPolicy::Revert);
+    }
+}

@@ -1,0 +1,55 @@
+//! Fields that the schema accepts and this version does not act on yet. Nothing is ignored in silence: a
+//! baseline that sets one says so in its condition `FullyImplemented`.
+
+use crate::api::hardening_baseline::{
+    Dns, HardeningBaselineSpec, Mesh, NewNamespaces, Promotion, Rollout, UserPolicies,
+};
+
+/// Paths, below `spec`, of the fields that are set and not acted on yet, in the order of the schema.
+pub fn unimplemented_fields(spec: &HardeningBaselineSpec) -> Vec<&'static str> {
+    let mut fields = Vec::new();
+    let mut say = |set: bool, field| {
+        if set {
+            fields.push(field);
+        }
+    };
+    say(!spec.include_protected.is_empty(), "includeProtected");
+    if let Some(rollout) = &spec.rollout {
+        rollout_fields(rollout, &mut say);
+    }
+    say(spec.pods.is_some(), "pods");
+    if let Some(resources) = &spec.resources {
+        say(!resources.require.is_empty(), "resources.require");
+    }
+    say(spec.images.is_some(), "images");
+    if let Some(network) = &spec.network {
+        say(network.mesh.is_some_and(|mesh| mesh != Mesh::None), "network.mesh");
+        say(network.guard_user_policies == Some(UserPolicies::Deny), "network.guardUserPolicies");
+        say(network.respect_existing == Some(true), "network.respectExisting");
+        say(network.dns == Some(Dns::Unknown), "network.dns");
+    }
+    if let Some(accounts) = &spec.service_accounts {
+        say(!accounts.pull_secrets.is_empty(), "serviceAccounts.pullSecrets");
+    }
+    say(spec.secrets.is_some(), "secrets");
+    say(spec.logging.is_some(), "logging");
+    say(spec.istio.is_some(), "istio");
+    say(spec.falco.is_some(), "falco");
+    if let Some(mutate) = &spec.mutate {
+        let asked = [mutate.pod_defaults, mutate.namespace_labels, mutate.service_accounts];
+        say(asked.contains(&Some(true)), "mutate");
+    }
+    say(spec.reports.is_some(), "reports");
+    fields
+}
+
+fn rollout_fields(rollout: &Rollout, say: &mut impl FnMut(bool, &'static str)) {
+    say(rollout.promotion == Some(Promotion::Auto), "rollout.promotion");
+    say(rollout.min_soak.is_some(), "rollout.minSoak");
+    say(rollout.max_violations.is_some(), "rollout.maxViolations");
+    say(rollout.wave_size.is_some(), "rollout.waveSize");
+    say(rollout.new_namespaces == Some(NewNamespaces::Staged), "rollout.newNamespaces");
+    say(rollout.paused == Some(true), "rollout.paused");
+    say(!rollout.acknowledge.is_empty(), "rollout.acknowledge");
+    say(rollout.approved_wave.is_some(), "rollout.approvedWave");
+}
