@@ -40,9 +40,13 @@ const V1BETA1_DEFAULTS: [(&str, &str); 3] =
 
 /// Every definition, in the order of their names.
 pub fn all() -> Result<Vec<CustomResourceDefinition>, CrdError> {
-    let secrets = [ClusterSecretStore::crd(), ExternalSecret::crd(), SecretStore::crd()];
-    let mut all = secrets.into_iter().map(two_versions).collect::<Result<Vec<_>, _>>()?;
-    all.extend(hardening_crds::crds());
+    let secrets = [
+        two_versions(ClusterSecretStore::crd()),
+        two_versions(ExternalSecret::crd()),
+        two_versions(SecretStore::crd()),
+    ];
+    let hardening = hardening_crds::crds().into_iter().map(Ok);
+    let mut all: Vec<_> = secrets.into_iter().chain(hardening).collect::<Result<_, _>>()?;
     all.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     Ok(all)
 }
