@@ -1,6 +1,16 @@
 //! The hardening kinds keep their contract: the schema takes what it should and refuses the rest with a
 //! reason.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    clippy::too_many_lines,
+    clippy::large_stack_arrays,
+    missing_docs,
+    reason = "a test says so by failing, and tables of cases read better whole"
+)]
+
 #[path = "support/schema_check.rs"]
 mod schema_check;
 

@@ -17,9 +17,9 @@ use crate::api::namespace_hardening::DnsFound;
 /// Services that are name service, by namespace and name.
 pub const DNS_SERVICES: [(&str, &str); 2] =
     [("kube-system", "kube-dns"), ("openshift-dns", "dns-default")];
-/// DaemonSet of the name-service cache on each node.
+/// `DaemonSet` of the name-service cache on each node.
 pub const NODE_LOCAL: (&str, &str) = ("kube-system", "node-local-dns");
-/// Address on which that cache listens unless its DaemonSet says otherwise.
+/// Address on which that cache listens unless its `DaemonSet` says otherwise.
 pub const NODE_LOCAL_ADDRESS: &str = "169.254.20.10";
 const DNS_PORT: i32 = 53;
 
@@ -28,7 +28,7 @@ const DNS_PORT: i32 = 53;
 pub struct DnsFacts {
     /// The Services that were found.
     pub services: Vec<DnsService>,
-    /// Addresses of the cache on each node; `None` when its DaemonSet is absent or could not be read.
+    /// Addresses of the cache on each node; `None` when its `DaemonSet` is absent or could not be read.
     pub node_local: Option<Vec<IpAddr>>,
 }
 
@@ -73,7 +73,7 @@ impl DnsService {
     }
 }
 
-/// Addresses in the `-localip` argument of the cache's DaemonSet; `None` when it names none.
+/// Addresses in the `-localip` argument of the cache's `DaemonSet`; `None` when it names none.
 pub fn node_local_addresses(set: &DaemonSet) -> Option<Vec<IpAddr>> {
     let containers = &set.spec.as_ref()?.template.spec.as_ref()?.containers;
     let words: Vec<&String> = containers
