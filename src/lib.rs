@@ -6,8 +6,11 @@
 //! [`hardening`] are the controllers; `operator` wires them and is the only module that sees all others.
 
 pub mod api;
+pub mod cli;
 pub mod cluster;
+pub mod config;
 pub mod hardening;
+pub mod operator;
 pub mod provider;
 pub mod secrets;
 pub mod telemetry;

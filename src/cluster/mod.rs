@@ -1,1 +1,15 @@
 //! Everything that talks to the API server.
+
+mod client;
+pub mod events;
+mod fence;
+mod key;
+pub mod lease;
+pub mod queue;
+mod watch;
+pub mod write;
+
+pub use client::{Clients, ConnectError};
+pub use fence::{Fence, Fenced};
+pub use key::ObjectKey;
+pub use watch::{Change, WatchHealth, follow};

@@ -3,9 +3,16 @@
 //! A provider translates between its own API and the closed types below. It never retries beyond its SDK's
 //! two attempts, never logs a value, and never decides when to read: `plane` does.
 
+pub mod aws;
+pub mod budget;
+pub mod fake;
+pub mod metrics;
+pub mod plane;
 mod secret_bytes;
 
 use std::{fmt, sync::Arc};
+
+use futures::future::BoxFuture;
 
 pub use secret_bytes::SecretBytes;
 
@@ -15,7 +22,7 @@ pub enum Version {
     /// The current one (`AWSCURRENT`, or the newest of a provider without stages).
     #[default]
     Current,
-    /// One exact version, by its id (`uuid/<id>` in an ExternalSecret).
+    /// One exact version, by its id (`uuid/<id>` in a manifest).
     Id(String),
     /// The version that carries a stage label.
     Stage(String),
@@ -101,6 +108,14 @@ pub enum ProviderError {
         /// Fixed text, or the provider's error code.
         reason: String,
     },
+    /// A setting of the store itself cannot work, whatever is asked: nothing was sent.
+    #[error("the store's settings cannot work: {field}: {reason}")]
+    Settings {
+        /// Path of the field, as in the store's manifest.
+        field: &'static str,
+        /// What is wrong and what to do.
+        reason: String,
+    },
     /// Too many calls.
     #[error("the provider is throttling requests")]
     Throttled,
@@ -122,4 +137,85 @@ pub enum Lane {
     Urgent,
     /// Periodic refreshes.
     Periodic,
+}
+
+/// What a check of a store found out when nothing failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Validation {
+    /// Credentials can be obtained. Says nothing about permissions.
+    Ready,
+    /// The provider cannot tell.
+    Unknown {
+        /// Fixed text for the store's condition.
+        reason: String,
+    },
+}
+
+/// Something a store's owner should know although everything works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The identity may not call the batch operation, so every secret is read on its own.
+    SingleReads {
+        /// Who was refused, as in [`ProviderError::Denied`].
+        identity: String,
+        /// The permission to add.
+        action: &'static str,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SingleReads { identity, action } => write!(
+                f,
+                "{identity} may not call {action}: every secret is read with a call of its own"
+            ),
+        }
+    }
+}
+
+/// Where a web identity token comes from: a file, or a `TokenRequest` for a service account.
+pub trait TokenSource: Send + Sync {
+    /// A token that is valid now. Called once per credential refresh.
+    fn token(&self) -> BoxFuture<'_, Result<SecretBytes, ProviderError>>;
+}
+
+/// A connected provider: one identity's view of one secret manager.
+///
+/// Only [`plane`] calls it. It is asked each thing once, however many callers want it.
+pub trait Provider: Send + Sync {
+    /// How many asks like this one fit into one call of [`Provider::read_many`]; 1 = it is read alone.
+    fn batch(&self, _ask: &Ask) -> usize {
+        1
+    }
+
+    /// Reads one thing.
+    fn read<'a>(
+        &'a self,
+        ask: &'a Ask,
+        lane: Lane,
+    ) -> BoxFuture<'a, Result<Fetched, ProviderError>>;
+
+    /// Reads several things. The answer has exactly one entry per ask, in the order of the asks.
+    fn read_many<'a>(
+        &'a self,
+        asks: &'a [&'a Ask],
+        lane: Lane,
+    ) -> BoxFuture<'a, Vec<Result<Fetched, ProviderError>>> {
+        Box::pin(async move {
+            let mut answers = Vec::with_capacity(asks.len());
+            for ask in asks {
+                answers.push(self.read(ask, lane).await);
+            }
+            answers
+        })
+    }
+
+    /// Whether credentials can be obtained.
+    fn validate(&self) -> BoxFuture<'_, Result<Validation, ProviderError>>;
+
+    /// What the store's owner should know.
+    fn notes(&self) -> Vec<Note> {
+        Vec::new()
+    }
 }

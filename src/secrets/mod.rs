@@ -1,3 +1,171 @@
 //! The secrets half: controllers, and the pure decisions in [`plan`].
 
+mod auth;
+mod cleanup;
+mod converge;
+mod error;
+mod external_secret;
+mod index;
 pub mod plan;
+mod secret_store;
+mod stores;
+mod target;
+mod watches;
+
+use std::{sync::Arc, time::Duration};
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
+use tokio::{task::JoinSet, time};
+use tokio_util::sync::CancellationToken;
+
+pub use error::Error;
+pub use index::{Index, StoreKey};
+pub use plan::Retry;
+pub use stores::Stores;
+
+use crate::{
+    cluster::{
+        ObjectKey,
+        events::{Events, Notice},
+        queue::{Bounds, Lane, Queue},
+        write::Writer,
+    },
+    config::{Config, SecretsConfig},
+    provider::{
+        aws::{Endpoints, Platform},
+        plane::{Plane, PlaneSettings},
+    },
+    telemetry::{Health, Metrics, ProviderCalls},
+};
+
+/// ExternalSecrets of one store under way at once.
+const PER_STORE: usize = 64;
+/// How often clients of stores that are gone are dropped.
+const TIDY_EVERY: Duration = Duration::from_mins(1);
+
+/// What the controllers share.
+pub struct Context {
+    config: SecretsConfig,
+    writer: Writer,
+    plane: Plane,
+    events: Events,
+    metrics: Arc<Metrics>,
+    index: Index,
+    stores: Stores,
+    externals: Queue<ObjectKey, StoreKey>,
+    validations: Queue<StoreKey, StoreKey>,
+}
+
+/// What the secrets half runs in.
+pub struct Surroundings<'a> {
+    /// The configuration.
+    pub config: &'a Config,
+    /// The connection for watches.
+    pub watch: Client,
+    /// The writing side.
+    pub writer: Writer,
+    /// Where notices go.
+    pub events: Events,
+    /// Where watches and queues report.
+    pub health: &'a Health,
+    /// What is counted.
+    pub metrics: &'a Arc<Metrics>,
+    /// Ends everything.
+    pub stop: &'a CancellationToken,
+    /// Where tasks are started.
+    pub tasks: &'a mut JoinSet<()>,
+}
+
+/// Starts the watches and controllers.
+pub fn start(around: Surroundings<'_>) {
+    let bounds = Bounds { places: around.config.concurrency, per_group: PER_STORE };
+    let mut config = around.config.secrets.clone();
+    // Cluster-scoped objects cannot be watched with rights in one namespace.
+    config.cluster_stores &= around.config.namespace.is_none();
+    let context = Arc::new(Context {
+        config,
+        writer: around.writer,
+        plane: Plane::new(PlaneSettings::default(), Platform::new(Endpoints::from_env())),
+        events: around.events,
+        metrics: Arc::clone(around.metrics),
+        index: Index::default(),
+        stores: Stores::default(),
+        externals: Queue::new("externalsecret", bounds),
+        validations: Queue::new("secretstore", Bounds { per_group: 1, ..bounds }),
+    });
+    let metrics = around.metrics;
+    for queue in [context.externals.name(), context.validations.name()] {
+        let (context, of) = (Arc::clone(&context), queue);
+        metrics.queue(queue, move || {
+            if of == context.externals.name() {
+                context.externals.figures()
+            } else {
+                context.validations.figures()
+            }
+        });
+    }
+    let calls = ProviderCalls(Arc::clone(context.plane.metrics()));
+    metrics.register(|registry| registry.register_collector(Box::new(calls)));
+    let (externals, validations) = (context.externals.clone(), context.validations.clone());
+    around.health.live_unless(move || externals.complaint());
+    around.health.live_unless(move || validations.complaint());
+
+    let (tasks, stop) = (around.tasks, around.stop);
+    let namespace = around.config.namespace.as_deref();
+    let listed = watches::start(&context, &around.watch, namespace, around.health, stop, tasks);
+    tasks.spawn(validate(Arc::clone(&context), stop.clone()));
+    tasks.spawn(synchronise(Arc::clone(&context), listed, stop.clone()));
+    tasks.spawn(tidy(context, stop.clone()));
+}
+
+async fn validate(context: Arc<Context>, stop: CancellationToken) {
+    let queue = context.validations.clone();
+    let work = move |key| secret_store::reconcile(Arc::clone(&context), key);
+    queue.run(stop, work).await;
+}
+
+/// Nothing is decided before all lists are in: a Secret that is not known yet would look deleted.
+async fn synchronise(context: Arc<Context>, listed: watches::Listed, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => return,
+        () = listed.all() => {}
+    }
+    tracing::info!(
+        externalsecrets = context.index.externals(),
+        stores = context.stores.len(),
+        "all lists are in: synchronising"
+    );
+    let queue = context.externals.clone();
+    let work = move |key| external_secret::reconcile(Arc::clone(&context), key);
+    queue.run(stop, work).await;
+}
+
+async fn tidy(context: Arc<Context>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = time::sleep(TIDY_EVERY) => {}
+        }
+        let used = context.stores.identities();
+        context.plane.retain(&|identity| used.contains(identity));
+    }
+}
+
+impl Context {
+    /// Looks at an ExternalSecret again, in the group of its first store.
+    fn wake(&self, key: &ObjectKey, lane: Lane) {
+        self.externals.wake(key, &self.group(key), lane);
+    }
+
+    fn group(&self, key: &ObjectKey) -> StoreKey {
+        let first = self.index.external(key).and_then(|tracked| {
+            index::stores_of(&tracked.object.spec, &key.namespace).into_iter().next()
+        });
+        first.unwrap_or_else(StoreKey::none)
+    }
+
+    fn tell(&self, about: ObjectReference, reason: &'static str, text: String, warning: bool) {
+        self.events.tell(Notice { about, reason, text, warning });
+    }
+}

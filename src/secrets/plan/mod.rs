@@ -1,1 +1,22 @@
-//! Pure decisions of the secrets half.
+//! What should be: values in, values out. No client, no clock, no randomness.
+//!
+//! In the order in which one reconcile asks: [`due`] when to read, [`collect`] what to read and what the
+//! answers mean, [`policy`] what to do about the Secret, [`desired`] what it should hold, [`status`] what to
+//! say about it.
+
+pub mod access;
+pub mod collect;
+pub mod decode;
+pub mod desired;
+pub mod due;
+pub mod duration;
+pub mod error;
+pub mod existing;
+pub mod hash;
+pub mod policy;
+pub mod property;
+pub mod status;
+pub mod store_status;
+
+pub use access::BadCondition;
+pub use error::{PlanError, Retry};

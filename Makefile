@@ -1,0 +1,42 @@
+# The list of commands. `make` alone prints it.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test check crds bench prepare prerequisites
+
+# Tests that need no server and together take seconds: names of files in tests/.
+CHECK_TESTS := contract
+
+help: ## print this list
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+	@echo
+	@echo "The first demo or test on a machine takes about ten minutes: it builds a Kubernetes control plane"
+	@echo "from source into $${XDG_CACHE_HOME:-~/.cache}/gabion. Later ones take it from there."
+
+demo: prepare ## secrets arrive and rotate, a namespace is hardened: on a real API server (KEEP=1 leaves it up)
+	@echo "Building gabion (a few minutes the first time, then seconds)"
+	@cargo build --quiet --bin gabion
+	@cargo run --quiet --example demo
+
+test: prepare ## all tests
+	@echo "Compiling gabion and its tests (about three minutes the first time)"
+	cargo test
+
+check: prerequisites ## format, lints and the tests that need no server
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	cargo test --lib $(addprefix --test ,$(CHECK_TESTS))
+
+crds: prerequisites ## write anew what is generated from the types: crds/ and docs/flags.md
+	UPDATE=1 cargo test --quiet --test contract
+
+bench: prepare ## measure, and print ratios to what the API server can do
+	cargo run --quiet --profile bench-fast --example bench
+
+# What tests and demo start: built once, then found in the cache folder.
+prepare: prerequisites
+	@dev/python.sh >/dev/null
+	@dev/controlplane/build.sh >/dev/null
+
+prerequisites:
+	@dev/prerequisites.sh

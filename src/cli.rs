@@ -1,0 +1,87 @@
+//! The command line. Every flag has an environment variable; `docs/flags.md` is generated from here.
+
+mod duration;
+mod eso;
+mod flags;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub use flags::RunFlags;
+
+use crate::config::Config;
+
+/// Keeps a cluster's secrets in step with AWS Secrets Manager and its namespaces hardened.
+///
+/// Gabion reconciles ExternalSecrets (a drop-in for External Secrets Operator) and HardeningBaselines.
+/// Install the CRDs once, then run it with access to the cluster:
+///
+///   gabion crds | kubectl apply --server-side -f -
+///   gabion run
+#[derive(Debug, Parser)]
+#[command(name = "gabion", version, verbatim_doc_comment, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Subcommands,
+}
+
+#[derive(Debug, Subcommand)]
+enum Subcommands {
+    /// Run the controllers until SIGTERM.
+    #[command(args_override_self = true)]
+    Run(Box<RunFlags>),
+    /// Print the CustomResourceDefinitions as YAML.
+    Crds,
+}
+
+/// What the user asked for.
+#[derive(Debug)]
+pub enum Command {
+    /// `gabion run`.
+    Run(Box<Config>),
+    /// `gabion crds`.
+    Crds,
+}
+
+/// Reads the command line; prints help or an error and exits where clap says so.
+pub fn parse() -> Command {
+    match Cli::parse().command {
+        Subcommands::Crds => Command::Crds,
+        Subcommands::Run(flags) => match flags.config() {
+            Ok(config) => Command::Run(Box::new(config)),
+            Err(message) => {
+                Cli::command().error(clap::error::ErrorKind::ValueValidation, message).exit()
+            }
+        },
+    }
+}
+
+/// `docs/flags.md`.
+pub fn flags_markdown() -> String {
+    let mut text = String::from(
+        "# Flags of `gabion run`\n\nGenerated from the program (`make crds` rewrites it). \
+         Every flag has an environment variable.\n",
+    );
+    let command = Cli::command();
+    let Some(run) = command.find_subcommand("run") else { return text };
+    let mut heading = None;
+    for argument in run.get_arguments().filter(|argument| argument.get_long().is_some()) {
+        let section = argument.get_help_heading().unwrap_or("General");
+        if heading != Some(section) {
+            text += &format!(
+                "\n## {section}\n\n| flag | environment | default | meaning |\n|---|---|---|---|\n"
+            );
+            heading = Some(section);
+        }
+        let env = argument.get_env().and_then(|name| name.to_str()).unwrap_or_default();
+        let defaults: Vec<_> =
+            argument.get_default_values().iter().filter_map(|value| value.to_str()).collect();
+        let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+        let (long, default) = (argument.get_long().unwrap_or_default(), defaults.join(","));
+        let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
+        text += &format!("| `--{long}` | `{env}` | {default} | {} |\n", help.replace('|', "\\|"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+//! The flags of `gabion run`.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, builder::BoolishValueParser};
+
+use super::{duration, eso::EsoFlags};
+use crate::{
+    config::{Config, ElectionConfig, HardeningConfig, SecretsConfig},
+    telemetry::LogFormat,
+};
+
+/// Flags of `gabion run`.
+#[derive(Debug, Args)]
+pub struct RunFlags {
+    /// Kubeconfig file; without it the in-cluster account is used, or the usual kubeconfig
+    #[arg(long, env = "GABION_KUBECONFIG", value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Watch and write only this namespace; without it the whole cluster
+    #[arg(long, env = "GABION_NAMESPACE", default_value = "")]
+    namespace: String,
+    /// Address of /metrics (HOST:PORT; an empty host means all)
+    #[arg(long, env = "GABION_METRICS_ADDR", default_value = ":8080", value_parser = address, value_name = "HOST:PORT")]
+    metrics_addr: SocketAddr,
+    /// Address of /healthz and /readyz (ESO's --live-addr is accepted too)
+    #[arg(long, alias = "live-addr", env = "GABION_HEALTH_ADDR", default_value = ":8081", value_parser = address, value_name = "HOST:PORT")]
+    health_addr: SocketAddr,
+    /// Log level, or a filter such as info,gabion=debug (ESO's --loglevel is accepted too)
+    #[arg(long, alias = "loglevel", env = "LOG_LEVEL", default_value = "info")]
+    log_level: String,
+    /// Log format: json or text
+    #[arg(long, env = "LOG_FORMAT", default_value_t = LogFormat::Json)]
+    log_format: LogFormat,
+    /// Objects under way at once, per controller (ESO's --concurrent is accepted too)
+    #[arg(long, alias = "concurrent", env = "GABION_CONCURRENCY", default_value_t = 128, value_parser = at_least_one)]
+    concurrency: usize,
+    /// Requests to the API server under way at once
+    #[arg(long, env = "GABION_WRITE_CONCURRENCY", default_value_t = 32, value_parser = at_least_one)]
+    write_concurrency: usize,
+    /// Series per object in /metrics, under ESO's names; grows with the number of objects
+    #[arg(long, env = "GABION_PER_OBJECT_METRICS", default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    per_object_metrics: bool,
+
+    /// Run the secrets half (ExternalSecret, SecretStore, ClusterSecretStore)
+    #[arg(long, env = "GABION_ENABLE_SECRETS", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    enable_secrets: bool,
+    /// Stores whose spec.controller is this, or empty, are ours
+    #[arg(
+        long,
+        env = "GABION_CONTROLLER_CLASS",
+        help_heading = "Secrets",
+        default_value = "default"
+    )]
+    controller_class: String,
+    /// Reconcile ClusterSecretStores
+    #[arg(long, env = "GABION_ENABLE_CLUSTER_STORE_RECONCILER", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    enable_cluster_store_reconciler: bool,
+    /// Reconcile SecretStores
+    #[arg(long, env = "GABION_ENABLE_SECRET_STORE_RECONCILER", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    enable_secret_store_reconciler: bool,
+    /// ExternalSecrets wait until their store is Ready
+    #[arg(long, env = "GABION_ENABLE_FLOOD_GATE", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    enable_flood_gate: bool,
+    /// How often a store without spec.refreshInterval is validated
+    #[arg(long, env = "GABION_STORE_REQUEUE_INTERVAL", help_heading = "Secrets", default_value = "5m", value_parser = duration::parse, value_name = "DURATION")]
+    store_requeue_interval: Duration,
+    /// status.refreshTime of an unchanged ExternalSecret is rewritten at most this often
+    #[arg(long, env = "GABION_REFRESH_HEARTBEAT", help_heading = "Secrets", default_value = "15m", value_parser = duration::parse, value_name = "DURATION")]
+    refresh_heartbeat: Duration,
+    /// Take over existing Secrets that no ExternalSecret made, as ESO does in silence
+    #[arg(long, env = "GABION_ADOPT_UNMANAGED", help_heading = "Secrets", default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    adopt_unmanaged: bool,
+
+    /// Run the hardening half (HardeningBaseline)
+    #[arg(long, env = "GABION_ENABLE_HARDENING", help_heading = "Hardening", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    enable_hardening: bool,
+    /// Namespace Gabion itself runs in: never hardened, holds the Lease
+    #[arg(
+        long,
+        env = "GABION_OPERATOR_NAMESPACE",
+        help_heading = "Hardening",
+        default_value = "gabion-system"
+    )]
+    operator_namespace: String,
+    /// More namespaces that are never touched, separated by commas
+    #[arg(
+        long,
+        env = "GABION_PROTECTED_NAMESPACES",
+        help_heading = "Hardening",
+        value_delimiter = ',',
+        value_name = "NAME,..."
+    )]
+    protected_namespaces: Vec<String>,
+
+    /// Several replicas: only the holder of a Lease writes
+    #[arg(long, env = "GABION_ENABLE_LEADER_ELECTION", help_heading = "Leader election", default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    enable_leader_election: bool,
+    /// Name of the Lease
+    #[arg(
+        long,
+        env = "GABION_LEADER_ELECTION_ID",
+        help_heading = "Leader election",
+        default_value = "gabion"
+    )]
+    leader_election_id: String,
+    /// How long others wait after the last renewal they saw
+    #[arg(long, env = "GABION_LEADER_ELECTION_LEASE_DURATION", help_heading = "Leader election", default_value = "15s", value_parser = duration::parse, value_name = "DURATION")]
+    leader_election_lease_duration: Duration,
+    /// How long the leader writes without a renewal
+    #[arg(long, env = "GABION_LEADER_ELECTION_RENEW_DEADLINE", help_heading = "Leader election", default_value = "10s", value_parser = duration::parse, value_name = "DURATION")]
+    leader_election_renew_deadline: Duration,
+    /// Pause between tries
+    #[arg(long, env = "GABION_LEADER_ELECTION_RETRY_PERIOD", help_heading = "Leader election", default_value = "2s", value_parser = duration::parse, value_name = "DURATION")]
+    leader_election_retry_period: Duration,
+
+    #[command(flatten)]
+    eso: EsoFlags,
+}
+
+impl RunFlags {
+    /// Checks what no single flag can check, and builds the configuration.
+    pub fn config(self) -> Result<Config, String> {
+        let election = self.election()?;
+        Ok(Config {
+            kubeconfig: self.kubeconfig,
+            namespace: Some(self.namespace).filter(|namespace| !namespace.is_empty()),
+            metrics_addr: self.metrics_addr,
+            health_addr: self.health_addr,
+            log_level: self.log_level,
+            log_format: self.log_format,
+            secrets: SecretsConfig {
+                enabled: self.enable_secrets,
+                controller_class: self.controller_class,
+                cluster_stores: self.enable_cluster_store_reconciler,
+                namespaced_stores: self.enable_secret_store_reconciler,
+                store_gate: self.enable_flood_gate,
+                store_interval: self.store_requeue_interval,
+                heartbeat: self.refresh_heartbeat,
+                adopt_unmanaged: self.adopt_unmanaged,
+            },
+            hardening: HardeningConfig {
+                enabled: self.enable_hardening,
+                operator_namespace: self.operator_namespace,
+                protected: self.protected_namespaces,
+            },
+            election,
+            concurrency: self.concurrency,
+            write_concurrency: self.write_concurrency,
+            per_object_metrics: self.per_object_metrics,
+            ignored_flags: self.eso.given(),
+        })
+    }
+
+    fn election(&self) -> Result<Option<ElectionConfig>, String> {
+        if !self.enable_leader_election {
+            return Ok(None);
+        }
+        let (lease, deadline, retry) = (
+            self.leader_election_lease_duration,
+            self.leader_election_renew_deadline,
+            self.leader_election_retry_period,
+        );
+        if !(lease > deadline && deadline > retry && !retry.is_zero()) {
+            return Err(format!(
+                "leader election needs lease duration > renew deadline > retry period > 0, \
+                 but got {lease:?}, {deadline:?}, {retry:?}: change --leader-election-lease-duration, \
+                 --leader-election-renew-deadline or --leader-election-retry-period"
+            ));
+        }
+        Ok(Some(ElectionConfig {
+            id: self.leader_election_id.clone(),
+            identity: replica_name(),
+            lease_duration: lease,
+            renew_deadline: deadline,
+            retry_period: retry,
+        }))
+    }
+}
+
+/// The pod's name, else the host's, with the process id: unique among replicas.
+fn replica_name() -> String {
+    let host = ["POD_NAME", "HOSTNAME"].iter().find_map(|name| std::env::var(name).ok());
+    format!("{}-{}", host.unwrap_or_else(|| "gabion".to_owned()), std::process::id())
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
+    full.parse().map_err(|_| {
+        format!(
+            "{text:?} is not HOST:PORT with an IP address as host: write 127.0.0.1:8080 or :8080"
+        )
+    })
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err(format!("{text:?} is not a whole number of at least 1")),
+        Ok(number) => Ok(number),
+    }
+}

@@ -1,0 +1,74 @@
+//! The connections to the API server.
+
+use std::{path::Path, time::Duration};
+
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+
+/// The three connections, kept apart so that none can starve another.
+#[derive(Clone)]
+pub struct Clients {
+    /// Reads and writes of the controllers.
+    pub work: Client,
+    /// Watches: long answers, no read timeout of their own (each watch has one).
+    pub watch: Client,
+    /// The lease: short timeouts, so that a renewal never outlives its deadline.
+    pub lease: Client,
+    /// The API server's address, for messages.
+    pub url: String,
+}
+
+/// The API server cannot be addressed at all.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The kubeconfig file cannot be used.
+    #[error("cannot use the kubeconfig {path}: {source}")]
+    Kubeconfig {
+        /// The file as given.
+        path: String,
+        /// Why.
+        #[source]
+        source: kube::config::KubeconfigError,
+    },
+    /// Neither a kubeconfig nor the in-cluster environment was found.
+    #[error(
+        "no API server is configured: run inside a cluster, or give --kubeconfig (or KUBECONFIG): {0}"
+    )]
+    Infer(#[source] kube::config::InferConfigError),
+    /// The TLS or proxy settings are unusable.
+    #[error("cannot set up the connection to the API server: {0}")]
+    Client(#[source] Box<kube::Error>),
+}
+
+impl Clients {
+    /// Connects lazily: nothing is sent yet.
+    pub async fn connect(kubeconfig: Option<&Path>) -> Result<Self, ConnectError> {
+        let base = match kubeconfig {
+            Some(path) => from_file(path).await?,
+            None => Config::infer().await.map_err(ConnectError::Infer)?,
+        };
+        let client = |read_timeout: Option<Duration>, connect_timeout: Duration| {
+            let mut config = base.clone();
+            // A retry hidden in the client repeats POSTs and outlives deadlines: retries are decided per object.
+            config.default_retry = false;
+            config.connect_timeout = Some(connect_timeout);
+            config.read_timeout = read_timeout;
+            config.reset_reader_on_write = true;
+            Client::try_from(config).map_err(|error| ConnectError::Client(Box::new(error)))
+        };
+        Ok(Self {
+            work: client(Some(Duration::from_secs(30)), Duration::from_secs(5))?,
+            watch: client(None, Duration::from_secs(5))?,
+            lease: client(Some(Duration::from_secs(4)), Duration::from_secs(2))?,
+            url: base.cluster_url.to_string(),
+        })
+    }
+}
+
+async fn from_file(path: &Path) -> Result<Config, ConnectError> {
+    let failed = |source| ConnectError::Kubeconfig { path: path.display().to_string(), source };
+    let kubeconfig = Kubeconfig::read_from(path).map_err(failed)?;
+    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(failed)
+}

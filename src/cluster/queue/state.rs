@@ -1,0 +1,364 @@
+//! The queue's state: plain data, no waiting, the time is passed in.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    hash::Hash,
+    time::{Duration, Instant},
+};
+
+use super::{Bounds, Figures, Lane, Next};
+
+/// After this many urgent objects in a row a waiting periodic one gets a turn.
+const URGENT_IN_A_ROW: u32 = 16;
+
+#[derive(Debug)]
+struct Entry<G> {
+    group: G,
+    phase: Phase,
+    /// Woken while under way: run again when done.
+    again: Option<Lane>,
+    timer: Option<(Instant, Instant)>,
+    failures: u32,
+    /// Forgotten while under way: dropped when done.
+    gone: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Ready { since: Instant, lane: Lane },
+    Running { slow: bool },
+}
+
+/// An object that was handed out.
+#[derive(Debug)]
+pub struct Running<K> {
+    /// Which.
+    pub key: K,
+}
+
+#[derive(Debug)]
+pub struct State<K, G> {
+    entries: HashMap<K, Entry<G>>,
+    timers: BTreeSet<(Instant, K)>,
+    /// Per group: start of the window, so that others can join early.
+    windows: BTreeMap<G, BTreeSet<(Instant, K)>>,
+    urgent: VecDeque<K>,
+    periodic: VecDeque<K>,
+    parked: HashMap<G, VecDeque<K>>,
+    running_in: HashMap<G, usize>,
+    running: usize,
+    fast: usize,
+    in_a_row: u32,
+    failing: usize,
+    last_finish: Instant,
+}
+
+impl<K, G> State<K, G>
+where
+    K: Clone + Ord + Hash,
+    G: Clone + Ord + Hash,
+{
+    pub fn new(now: Instant) -> Self {
+        Self {
+            entries: HashMap::new(),
+            timers: BTreeSet::new(),
+            windows: BTreeMap::new(),
+            urgent: VecDeque::new(),
+            periodic: VecDeque::new(),
+            parked: HashMap::new(),
+            running_in: HashMap::new(),
+            running: 0,
+            fast: 0,
+            in_a_row: 0,
+            failing: 0,
+            last_finish: now,
+        }
+    }
+
+    /// Makes `key` ready. Returns false if it already was.
+    pub fn wake(&mut self, key: &K, group: &G, lane: Lane, now: Instant) -> bool {
+        self.place_in_group(key, group);
+        let Some(entry) = self.entries.get_mut(key) else { return false };
+        match entry.phase {
+            Phase::Running { .. } => {
+                entry.gone = false;
+                if entry.again != Some(Lane::Urgent) {
+                    entry.again = Some(lane);
+                }
+                false
+            }
+            Phase::Ready { since, lane: Lane::Periodic } if lane == Lane::Urgent => {
+                // Stays in the periodic line as well; whichever line is reached first hands it out.
+                entry.phase = Phase::Ready { since, lane };
+                self.urgent.push_back(key.clone());
+                true
+            }
+            Phase::Ready { .. } => false,
+            Phase::Idle => {
+                entry.phase = Phase::Ready { since: now, lane };
+                self.clear_timer(key);
+                self.line(lane).push_back(key.clone());
+                true
+            }
+        }
+    }
+
+    /// Sets the timer of an idle object.
+    pub fn schedule(&mut self, key: &K, group: &G, earliest: Instant, due: Instant) {
+        self.place_in_group(key, group);
+        let idle = self.entries.get(key).is_some_and(|entry| entry.phase == Phase::Idle);
+        if idle {
+            self.set_timer(key, earliest, due);
+        }
+    }
+
+    pub fn forget(&mut self, key: &K) {
+        self.clear_timer(key);
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        if entry.failures > 0 {
+            entry.failures = 0;
+            self.failing -= 1;
+        }
+        entry.again = None;
+        // A queued one is skipped when its turn comes.
+        if matches!(entry.phase, Phase::Running { .. }) {
+            entry.gone = true;
+        } else {
+            self.entries.remove(key);
+        }
+    }
+
+    pub fn failures(&self, key: &K) -> u32 {
+        self.entries.get(key).map_or(0, |entry| entry.failures)
+    }
+
+    pub fn last_finish(&self) -> Instant {
+        self.last_finish
+    }
+
+    pub fn figures(&self, now: Instant) -> Figures {
+        let mut waiting = 0;
+        let mut oldest_wait = Duration::ZERO;
+        let parked = self.parked.values().flatten();
+        for key in self.urgent.iter().chain(&self.periodic).chain(parked) {
+            if let Some(Entry { phase: Phase::Ready { since, .. }, .. }) = self.entries.get(key) {
+                waiting += 1;
+                oldest_wait = oldest_wait.max(now.saturating_duration_since(*since));
+            }
+        }
+        let (running, known, failing) = (self.running, self.entries.len(), self.failing);
+        Figures { waiting, running, known, failing, oldest_wait }
+    }
+
+    /// Hands out everything that is due and has a place, and says when the next timer rings.
+    pub fn start_due(
+        &mut self,
+        now: Instant,
+        bounds: Bounds,
+    ) -> (Vec<Running<K>>, Option<Instant>) {
+        self.ring(now);
+        let mut started = Vec::new();
+        while self.fast < bounds.places {
+            let Some(key) = self.pop() else { break };
+            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            let Phase::Ready { .. } = entry.phase else { continue };
+            let group = entry.group.clone();
+            if self.running_in.get(&group).copied().unwrap_or(0) >= bounds.per_group {
+                self.parked.entry(group).or_default().push_back(key);
+                continue;
+            }
+            entry.phase = Phase::Running { slow: false };
+            *self.running_in.entry(group).or_default() += 1;
+            self.running += 1;
+            self.fast += 1;
+            started.push(Running { key });
+        }
+        (started, self.timers.first().map(|(due, _)| *due))
+    }
+
+    /// `key` takes long: it no longer counts against the places.
+    pub fn slow(&mut self, key: &K) {
+        if let Some(entry) = self.entries.get_mut(key)
+            && entry.phase == (Phase::Running { slow: false })
+        {
+            entry.phase = Phase::Running { slow: true };
+            self.fast -= 1;
+        }
+    }
+
+    pub fn finish(
+        &mut self,
+        key: &K,
+        next: &Next,
+        now: Instant,
+        backoff: impl Fn(u32) -> Duration,
+    ) {
+        self.last_finish = now;
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        let Phase::Running { slow } = entry.phase else { return };
+        entry.phase = Phase::Idle;
+        self.running -= 1;
+        if !slow {
+            self.fast -= 1;
+        }
+        let failed = matches!(next, Next::Retry | Next::RetryAfter(_));
+        match (entry.failures > 0, failed) {
+            (false, true) => self.failing += 1,
+            (true, false) => self.failing -= 1,
+            _ => {}
+        }
+        entry.failures = if failed { entry.failures.saturating_add(1) } else { 0 };
+        let (again, failures, group) = (entry.again.take(), entry.failures, entry.group.clone());
+        let gone = entry.gone && again.is_none();
+        self.leave_group(&group);
+        if gone {
+            self.failing -= usize::from(failed);
+            self.entries.remove(key);
+            return;
+        }
+        match (again, next) {
+            (Some(lane), _) => {
+                self.wake(key, &group, lane, now);
+            }
+            (None, Next::Idle) => {}
+            (None, Next::At { earliest, due }) => self.set_timer(key, *earliest, *due),
+            (None, Next::Retry) => {
+                let due = now + backoff(failures);
+                self.set_timer(key, due, due);
+            }
+            (None, Next::RetryAfter(pause)) => {
+                let due = now + *pause;
+                self.set_timer(key, due, due);
+            }
+        }
+    }
+
+    fn place_in_group(&mut self, key: &K, group: &G) {
+        match self.entries.get_mut(key) {
+            None => {
+                let entry = Entry {
+                    group: group.clone(),
+                    phase: Phase::Idle,
+                    again: None,
+                    timer: None,
+                    failures: 0,
+                    gone: false,
+                };
+                self.entries.insert(key.clone(), entry);
+            }
+            // The group of an object under way changes when it is done: its bound counts where it started.
+            Some(entry)
+                if entry.group != *group && !matches!(entry.phase, Phase::Running { .. }) =>
+            {
+                let timer = entry.timer;
+                self.clear_timer(key);
+                if let Some(entry) = self.entries.get_mut(key) {
+                    entry.group = group.clone();
+                }
+                if let Some((earliest, due)) = timer {
+                    self.set_timer(key, earliest, due);
+                }
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn leave_group(&mut self, group: &G) {
+        if let Some(running) = self.running_in.get_mut(group) {
+            *running -= 1;
+            if *running == 0 {
+                self.running_in.remove(group);
+            }
+        }
+        if let Some(parked) = self.parked.get_mut(group) {
+            if let Some(key) = parked.pop_front() {
+                // It has waited longest of its group, so it goes to the front.
+                self.urgent.push_front(key);
+            }
+            if parked.is_empty() {
+                self.parked.remove(group);
+            }
+        }
+    }
+
+    /// Moves everything whose time has come into line, and what may join it.
+    fn ring(&mut self, now: Instant) {
+        let mut groups = BTreeSet::new();
+        while let Some((due, key)) = self.timers.first().cloned() {
+            if due > now {
+                break;
+            }
+            self.clear_timer(&key);
+            if let Some(entry) = self.entries.get_mut(&key) {
+                groups.insert(entry.group.clone());
+                entry.phase = Phase::Ready { since: due, lane: Lane::Periodic };
+                self.periodic.push_back(key);
+            } else {
+                self.timers.remove(&(due, key));
+            }
+        }
+        for group in groups {
+            self.join(&group, now);
+        }
+    }
+
+    fn join(&mut self, group: &G, now: Instant) {
+        while let Some((earliest, key)) =
+            self.windows.get(group).and_then(|window| window.first()).cloned()
+        {
+            if earliest > now {
+                break;
+            }
+            self.clear_timer(&key);
+            if let Some(entry) = self.entries.get_mut(&key) {
+                entry.phase = Phase::Ready { since: now, lane: Lane::Periodic };
+                self.periodic.push_back(key);
+            }
+        }
+    }
+
+    fn pop(&mut self) -> Option<K> {
+        if self.in_a_row >= URGENT_IN_A_ROW
+            && let Some(key) = self.periodic.pop_front()
+        {
+            self.in_a_row = 0;
+            return Some(key);
+        }
+        if let Some(key) = self.urgent.pop_front() {
+            self.in_a_row += 1;
+            return Some(key);
+        }
+        self.in_a_row = 0;
+        self.periodic.pop_front()
+    }
+
+    fn line(&mut self, lane: Lane) -> &mut VecDeque<K> {
+        match lane {
+            Lane::Urgent => &mut self.urgent,
+            Lane::Periodic => &mut self.periodic,
+        }
+    }
+
+    fn set_timer(&mut self, key: &K, earliest: Instant, due: Instant) {
+        self.clear_timer(key);
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        let earliest = earliest.min(due);
+        entry.timer = Some((earliest, due));
+        self.timers.insert((due, key.clone()));
+        self.windows.entry(entry.group.clone()).or_default().insert((earliest, key.clone()));
+    }
+
+    fn clear_timer(&mut self, key: &K) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        let Some((earliest, due)) = entry.timer.take() else { return };
+        let group = entry.group.clone();
+        self.timers.remove(&(due, key.clone()));
+        if let Some(window) = self.windows.get_mut(&group) {
+            window.remove(&(earliest, key.clone()));
+            if window.is_empty() {
+                self.windows.remove(&group);
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex as StdMutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use super::*;
+
+const BOUNDS: Bounds = Bounds { places: 4, per_group: 2 };
+
+fn state() -> (State<&'static str, &'static str>, Instant) {
+    let now = Instant::now();
+    (State::new(now), now)
+}
+
+fn keys(started: &[Running<&'static str>]) -> Vec<&'static str> {
+    started.iter().map(|running| running.key).collect()
+}
+
+fn no_backoff(_: u32) -> Duration {
+    Duration::from_secs(1)
+}
+
+#[test]
+fn urgent_work_passes_periodic_work() {
+    let (mut state, now) = state();
+    state.wake(&"old", &"a", Lane::Periodic, now);
+    state.wake(&"new", &"b", Lane::Urgent, now);
+    assert_eq!(keys(&state.start_due(now, BOUNDS).0), ["new", "old"]);
+}
+
+#[test]
+fn periodic_work_is_not_starved_by_urgent_work() {
+    let (mut state, now) = state();
+    let names: Vec<String> = (0..40).map(|n| format!("u{n:02}")).collect();
+    let mut state2: State<String, String> = State::new(now);
+    state2.wake(&"periodic".to_owned(), &"p".to_owned(), Lane::Periodic, now);
+    for name in &names {
+        state2.wake(name, name, Lane::Urgent, now);
+    }
+    let (started, _) = state2.start_due(now, Bounds { places: 20, per_group: 1 });
+    assert!(started.iter().any(|running| running.key == "periodic"));
+    state.wake(&"x", &"g", Lane::Urgent, now);
+    assert_eq!(state.figures(now).waiting, 1);
+}
+
+#[test]
+fn an_object_under_way_runs_once_more_when_woken_meanwhile() {
+    let (mut state, now) = state();
+    state.wake(&"a", &"g", Lane::Urgent, now);
+    assert_eq!(keys(&state.start_due(now, BOUNDS).0), ["a"]);
+    state.wake(&"a", &"g", Lane::Urgent, now);
+    state.wake(&"a", &"g", Lane::Urgent, now);
+    assert!(state.start_due(now, BOUNDS).0.is_empty(), "never twice at the same time");
+    state.finish(&"a", &Next::Idle, now, no_backoff);
+    assert_eq!(keys(&state.start_due(now, BOUNDS).0), ["a"]);
+    state.finish(&"a", &Next::Idle, now, no_backoff);
+    assert!(state.start_due(now, BOUNDS).0.is_empty(), "once more, not twice more");
+}
+
+#[test]
+fn a_group_has_bounded_work_and_others_go_on() {
+    let (mut state, now) = state();
+    for key in ["a1", "a2", "a3", "a4"] {
+        state.wake(&key, &"a", Lane::Urgent, now);
+    }
+    state.wake(&"b1", &"b", Lane::Periodic, now);
+    assert_eq!(keys(&state.start_due(now, BOUNDS).0), ["a1", "a2", "b1"]);
+    assert_eq!(state.figures(now).waiting, 2);
+    state.finish(&"a1", &Next::Idle, now, no_backoff);
+    assert_eq!(keys(&state.start_due(now, BOUNDS).0), ["a3"]);
+}
+
+#[test]
+fn slow_work_gives_its_place_back() {
+    let (mut state, now) = state();
+    for (key, group) in [("a", "1"), ("b", "2"), ("c", "3"), ("d", "4"), ("e", "5")] {
+        state.wake(&key, &group, Lane::Urgent, now);
+    }
+    assert_eq!(state.start_due(now, BOUNDS).0.len(), 4);
+    state.slow(&"a");
+    assert_eq!(keys(&state.start_due(now, BOUNDS).0), ["e"]);
+    state.finish(&"a", &Next::Idle, now, no_backoff);
+    state.finish(&"b", &Next::Idle, now, no_backoff);
+    assert_eq!(state.figures(now).running, 3);
+}
+
+#[test]
+fn a_refresh_that_is_due_takes_others_of_its_group_along() {
+    let (mut state, now) = state();
+    let later = |seconds| now + Duration::from_secs(seconds);
+    state.schedule(&"first", &"g", later(8), later(10));
+    state.schedule(&"joins", &"g", later(9), later(12));
+    state.schedule(&"too-early", &"g", later(11), later(15));
+    state.schedule(&"other", &"h", later(9), later(12));
+    assert!(
+        state.start_due(later(9), BOUNDS).0.is_empty(),
+        "nobody starts before something is due"
+    );
+    let (started, next) = state.start_due(later(10), BOUNDS);
+    assert_eq!(keys(&started), ["first", "joins"]);
+    assert_eq!(next, Some(later(12)));
+}
+
+#[test]
+fn failures_back_off_and_are_forgotten_after_a_success() {
+    let (mut state, now) = state();
+    state.wake(&"a", &"g", Lane::Urgent, now);
+    state.start_due(now, BOUNDS);
+    state.finish(&"a", &Next::Retry, now, |n| Duration::from_secs(u64::from(n) * 10));
+    assert_eq!((state.failures(&"a"), state.figures(now).failing), (1, 1));
+    assert!(state.start_due(now + Duration::from_secs(9), BOUNDS).0.is_empty());
+    assert_eq!(keys(&state.start_due(now + Duration::from_secs(10), BOUNDS).0), ["a"]);
+    state.finish(&"a", &Next::Idle, now, no_backoff);
+    assert_eq!((state.failures(&"a"), state.figures(now).failing), (0, 0));
+}
+
+#[test]
+fn a_forgotten_object_leaves_nothing_behind() {
+    let (mut state, now) = state();
+    state.schedule(&"a", &"g", now, now);
+    state.forget(&"a");
+    assert!(state.start_due(now, BOUNDS).0.is_empty());
+    state.wake(&"a", &"g", Lane::Urgent, now);
+    state.start_due(now, BOUNDS);
+    state.forget(&"a");
+    state.finish(&"a", &Next::Retry, now, no_backoff);
+    assert_eq!(state.figures(now), Figures::default());
+}
+
+#[test]
+fn backoff_grows_is_bounded_and_differs_between_keys() {
+    let pauses: Vec<_> = (1..20).map(|n| backoff(&"a", n)).collect();
+    assert!(pauses[0] >= Duration::from_millis(800) && pauses[0] <= Duration::from_secs(1));
+    assert!(pauses.iter().all(|p| *p <= LONGEST_RETRY));
+    assert!(pauses[18] >= LONGEST_RETRY * 4 / 5);
+    assert_ne!(backoff(&"a", 5), backoff(&"b", 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_object_is_worked_on_and_never_twice_at_once() {
+    let queue: Queue<usize, usize> = Queue::new("test", Bounds { places: 8, per_group: 3 });
+    for key in 0..200 {
+        queue.wake(&key, &(key % 7), Lane::Urgent);
+    }
+    let stop = CancellationToken::new();
+    let busy: Arc<StdMutex<HashMap<usize, usize>>> = Arc::default();
+    let done = Arc::new(AtomicUsize::new(0));
+    let runner = {
+        let (queue, stop, busy, done) = (queue.clone(), stop.clone(), busy.clone(), done.clone());
+        tokio::spawn(async move {
+            queue
+                .run(stop, move |key| {
+                    let (busy, done) = (busy.clone(), done.clone());
+                    async move {
+                        assert!(busy.lock().unwrap().insert(key, 1).is_none());
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                        busy.lock().unwrap().remove(&key);
+                        done.fetch_add(1, Ordering::SeqCst);
+                        Next::Idle
+                    }
+                })
+                .await;
+        })
+    };
+    for key in 0..200 {
+        queue.wake(&key, &(key % 7), Lane::Periodic);
+    }
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    stop.cancel();
+    runner.await.unwrap();
+    assert!(done.load(Ordering::SeqCst) >= 200);
+    assert_eq!(queue.figures().waiting + queue.figures().running, 0);
+}

@@ -1,0 +1,181 @@
+//! The one way a watch enters the program.
+//!
+//! Each watch runs in a task of its own, so one that fails (a missing `watch` verb, a CRD that is gone)
+//! delays no other. Errors are paced, counted and shown on `/readyz`; they never reach a controller.
+
+use std::{
+    collections::HashSet,
+    fmt::Debug,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt, pin_mut};
+use kube::{
+    Api, Resource,
+    runtime::watcher::{self, watcher},
+};
+use serde::de::DeserializeOwned;
+
+use super::ObjectKey;
+
+/// How long one watch request lives. A dead connection is noticed 5 s after it should have ended.
+const WATCH_SECONDS: u32 = 60;
+const PAGE_SIZE: u32 = 500;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// A watch that fails for longer than this makes the process unready.
+const TOLERATED_FAILURE: Duration = Duration::from_mins(1);
+
+/// What a watch says.
+#[derive(Debug)]
+pub enum Change<K> {
+    /// The object exists and looks like this.
+    Applied(K),
+    /// The object is gone; this is its last known form.
+    Deleted(K),
+    /// A complete list has been delivered: whatever is not in the set does not exist.
+    Listed(HashSet<ObjectKey>),
+}
+
+/// The state of one watch, shared with the health endpoints.
+#[derive(Debug)]
+pub struct WatchHealth {
+    /// The kind that is watched.
+    pub kind: &'static str,
+    state: Mutex<WatchState>,
+}
+
+#[derive(Debug, Default)]
+struct WatchState {
+    listed: bool,
+    failing_since: Option<Instant>,
+    last_error: String,
+    failures: u64,
+}
+
+impl WatchHealth {
+    /// A watch that has not listed yet.
+    pub fn new(kind: &'static str) -> Arc<Self> {
+        Arc::new(Self { kind, state: Mutex::default() })
+    }
+
+    /// True once the first complete list has been delivered.
+    pub fn listed(&self) -> bool {
+        self.lock().listed
+    }
+
+    /// How often the watch failed since the start.
+    pub fn failures(&self) -> u64 {
+        self.lock().failures
+    }
+
+    /// Why this watch makes the process unready, if it does.
+    pub fn complaint(&self) -> Option<String> {
+        let state = self.lock();
+        match state.failing_since {
+            Some(since) if !state.listed || since.elapsed() > TOLERATED_FAILURE => Some(format!(
+                "the watch on {} has been failing for {} s: {}",
+                self.kind,
+                since.elapsed().as_secs(),
+                state.last_error
+            )),
+            None if !state.listed => Some(format!("the watch on {} has not listed yet", self.kind)),
+            _ => None,
+        }
+    }
+
+    fn worked(&self, listed: bool) {
+        let mut state = self.lock();
+        state.failing_since = None;
+        state.listed |= listed;
+    }
+
+    fn failed(&self, error: &watcher::Error) {
+        let mut state = self.lock();
+        state.failures += 1;
+        state.failing_since.get_or_insert_with(Instant::now);
+        state.last_error = explain(self.kind, error);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, WatchState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Follows every change of the objects of `api` for ever. Dropping the future ends the watch.
+pub async fn follow<K>(
+    api: Api<K>,
+    selector: Option<&str>,
+    health: Arc<WatchHealth>,
+    mut sink: impl FnMut(Change<K>),
+) where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let mut config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE_SIZE);
+    if let Some(selector) = selector {
+        config = config.labels(selector);
+    }
+    let events = watcher(api, config);
+    pin_mut!(events);
+    let mut seen = HashSet::new();
+    let mut pause = FIRST_PAUSE;
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(event) => {
+                pause = FIRST_PAUSE;
+                health.worked(matches!(event, watcher::Event::InitDone));
+                deliver(event, &mut seen, &mut sink);
+            }
+            Err(error) => {
+                health.failed(&error);
+                tracing::warn!(
+                    kind = health.kind,
+                    error = explain(health.kind, &error),
+                    retry_in_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+                    "watch failed"
+                );
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+fn deliver<K: Resource>(
+    event: watcher::Event<K>,
+    seen: &mut HashSet<ObjectKey>,
+    sink: &mut impl FnMut(Change<K>),
+) {
+    match event {
+        watcher::Event::Init => seen.clear(),
+        watcher::Event::InitApply(object) => {
+            seen.insert(ObjectKey::of(&object));
+            sink(Change::Applied(object));
+        }
+        watcher::Event::InitDone => sink(Change::Listed(std::mem::take(seen))),
+        watcher::Event::Apply(object) => sink(Change::Applied(object)),
+        watcher::Event::Delete(object) => sink(Change::Deleted(object)),
+    }
+}
+
+/// One line that says what is wrong with a watch and what to do about it.
+fn explain(kind: &str, error: &watcher::Error) -> String {
+    let cause = match error {
+        watcher::Error::InitialListFailed(cause)
+        | watcher::Error::WatchStartFailed(cause)
+        | watcher::Error::WatchFailed(cause) => cause,
+        other => return other.to_string(),
+    };
+    match cause {
+        kube::Error::Api(status) if status.code == 404 => format!(
+            "the API server does not serve {kind}: install the CRDs (gabion crds | kubectl apply -f -)"
+        ),
+        kube::Error::Api(status) if status.code == 403 => format!(
+            "RBAC does not let Gabion list and watch {kind}: apply config/rbac ({})",
+            status.message
+        ),
+        kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
+        other => other.to_string(),
+    }
+}

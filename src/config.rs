@@ -1,0 +1,83 @@
+//! The configuration: typed, complete, checked once at the start, safe to print.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use crate::telemetry::LogFormat;
+
+/// Everything `gabion run` needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the API server is; `None` = in-cluster, or the usual kubeconfig.
+    pub kubeconfig: Option<PathBuf>,
+    /// Only this namespace; `None` = the whole cluster.
+    pub namespace: Option<String>,
+    /// Address of `/metrics`.
+    pub metrics_addr: SocketAddr,
+    /// Address of `/healthz` and `/readyz`.
+    pub health_addr: SocketAddr,
+    /// Log level or filter.
+    pub log_level: String,
+    /// Log format.
+    pub log_format: LogFormat,
+    /// The secrets half.
+    pub secrets: SecretsConfig,
+    /// The hardening half.
+    pub hardening: HardeningConfig,
+    /// Leader election, if wanted.
+    pub election: Option<ElectionConfig>,
+    /// Objects under way at once, per controller.
+    pub concurrency: usize,
+    /// Requests to the API server under way at once.
+    pub write_concurrency: usize,
+    /// Series per object, as External Secrets Operator has them.
+    pub per_object_metrics: bool,
+    /// ESO flags that were given and mean nothing here.
+    pub ignored_flags: Vec<&'static str>,
+}
+
+/// Settings of the secrets half.
+#[derive(Clone, Debug)]
+pub struct SecretsConfig {
+    /// Whether it runs at all.
+    pub enabled: bool,
+    /// Stores with this `spec.controller`, or none, are ours.
+    pub controller_class: String,
+    /// ClusterSecretStores are reconciled.
+    pub cluster_stores: bool,
+    /// SecretStores are reconciled.
+    pub namespaced_stores: bool,
+    /// An ExternalSecret waits for its store to be Ready.
+    pub store_gate: bool,
+    /// How often a store without `refreshInterval` is validated.
+    pub store_interval: Duration,
+    /// `status.refreshTime` of an unchanged object is rewritten at most this often.
+    pub heartbeat: Duration,
+    /// Existing Secrets that nobody's ExternalSecret made may be taken over.
+    pub adopt_unmanaged: bool,
+}
+
+/// Settings of the hardening half.
+#[derive(Clone, Debug)]
+pub struct HardeningConfig {
+    /// Whether it runs at all.
+    pub enabled: bool,
+    /// The operator's own namespace: protected.
+    pub operator_namespace: String,
+    /// More protected namespaces.
+    pub protected: Vec<String>,
+}
+
+/// Settings of leader election.
+#[derive(Clone, Debug)]
+pub struct ElectionConfig {
+    /// Name of the Lease.
+    pub id: String,
+    /// This replica's name.
+    pub identity: String,
+    /// How long others wait after the last renewal they saw.
+    pub lease_duration: Duration,
+    /// How long the leader writes without a renewal.
+    pub renew_deadline: Duration,
+    /// Pause between tries.
+    pub retry_period: Duration,
+}

@@ -1,0 +1,168 @@
+//! The composition root: the only module that sees all others.
+//!
+//! Order of start: the ports (so that one in use is an error at once), the connection, the lease (if there is
+//! one), the controllers. Order of stop: the controllers finish what is under way, within ten seconds.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{signal::unix, task::JoinSet, time};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api,
+    cluster::{
+        Clients, ConnectError, Fence,
+        events::events,
+        lease::{Election, LeaseLost, LeaseSettings},
+        write::Writer,
+    },
+    config::Config,
+    secrets,
+    telemetry::{Health, Metrics, ServeError, bind, serve_health, serve_metrics},
+};
+
+/// After SIGTERM, work under way has this long to finish.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Why `gabion run` ended other than by a signal.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// The API server cannot be addressed.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// A port is taken.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The lease is lost.
+    #[error(transparent)]
+    Lease(#[from] LeaseLost),
+    /// A signal cannot be waited for.
+    #[error("cannot wait for signals: {0}")]
+    Signal(#[from] std::io::Error),
+    /// The definitions cannot be written.
+    #[error("the CustomResourceDefinitions cannot be written: {0}")]
+    Crds(String),
+    /// The TLS provider is already another one.
+    #[error("another TLS provider than aws-lc-rs is installed in this process")]
+    Tls,
+}
+
+/// The CustomResourceDefinitions as YAML.
+pub fn crds() -> Result<String, OperatorError> {
+    api::crds::yaml().map_err(|error| OperatorError::Crds(error.to_string()))
+}
+
+/// Runs everything until SIGTERM or SIGINT, or until the lease is lost.
+pub async fn run(config: Config) -> Result<(), OperatorError> {
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| OperatorError::Tls)?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), ?config, "starting");
+    for flag in &config.ignored_flags {
+        tracing::warn!(flag, "this flag of External Secrets Operator has no effect in Gabion");
+    }
+    let stop = CancellationToken::new();
+    let health = Health::default();
+    let metrics = Metrics::new(&health, config.per_object_metrics);
+    let metrics_port = bind("--metrics-addr", config.metrics_addr).await?;
+    let health_port = bind("--health-addr", config.health_addr).await?;
+    let clients = Clients::connect(config.kubeconfig.as_deref()).await?;
+    tracing::info!(api_server = clients.url, "connected");
+
+    let mut tasks = JoinSet::new();
+    // The admin servers outlive the controllers, so that a probe during the stop gets an answer.
+    let served = CancellationToken::new();
+    tokio::spawn(serve_metrics(metrics_port, Arc::clone(&metrics), served.clone()));
+    tokio::spawn(serve_health(health_port, health.clone(), served.clone()));
+
+    let signalled = tokio::spawn(wait_for_signal(stop.clone()));
+    let mut election = lead(&config, &clients, &stop).await;
+    let fence = election.as_ref().map_or_else(Fence::open, |(_, fence)| fence.clone());
+    if !stop.is_cancelled() {
+        start(&config, &clients, fence, &health, &metrics, &stop, &mut tasks);
+    }
+    let outcome = match election.as_mut() {
+        Some((election, _)) => election.keep(&stop).await.map_err(OperatorError::from),
+        None => {
+            stop.cancelled().await;
+            Ok(())
+        }
+    };
+    stop.cancel();
+    finish(tasks).await;
+    served.cancel();
+    signalled.abort();
+    tracing::info!("stopped");
+    outcome
+}
+
+/// Takes part in the election and returns once this process leads, if an election is wanted.
+async fn lead(
+    config: &Config,
+    clients: &Clients,
+    stop: &CancellationToken,
+) -> Option<(Election, Fence)> {
+    let wanted = config.election.as_ref()?;
+    let fence = Fence::closed();
+    let settings = LeaseSettings {
+        namespace: config.hardening.operator_namespace.clone(),
+        name: wanted.id.clone(),
+        identity: wanted.identity.clone(),
+        lease_duration: wanted.lease_duration,
+        renew_deadline: wanted.renew_deadline,
+        retry_period: wanted.retry_period,
+    };
+    let mut election = Election::new(clients.lease.clone(), settings, fence.clone());
+    election.win(stop).await;
+    Some((election, fence))
+}
+
+fn start(
+    config: &Config,
+    clients: &Clients,
+    fence: Fence,
+    health: &Health,
+    metrics: &Arc<Metrics>,
+    stop: &CancellationToken,
+    tasks: &mut JoinSet<()>,
+) {
+    let writer = Writer::new(
+        clients.work.clone(),
+        fence.clone(),
+        config.write_concurrency,
+        metrics.writes.clone(),
+    );
+    let (events, publish) = events(clients.work.clone(), fence, "external-secrets", stop.clone());
+    tasks.spawn(publish);
+    if config.secrets.enabled {
+        secrets::start(secrets::Surroundings {
+            config,
+            watch: clients.watch.clone(),
+            writer,
+            events,
+            health,
+            metrics,
+            stop,
+            tasks,
+        });
+    }
+}
+
+async fn finish(mut tasks: JoinSet<()>) {
+    let done = async { while tasks.join_next().await.is_some() {} };
+    if time::timeout(GRACE, done).await.is_err() {
+        tracing::warn!("work under way did not finish in {} s; leaving it", GRACE.as_secs());
+    }
+}
+
+async fn wait_for_signal(stop: CancellationToken) -> Result<(), std::io::Error> {
+    let mut terminate = unix::signal(unix::SignalKind::terminate())?;
+    let mut interrupt = unix::signal(unix::SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        () = stop.cancelled() => {}
+    }
+    stop.cancel();
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! What the fetch plane counts: plain atomics, read by the telemetry module.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::ProviderError;
+
+/// One API operation of a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// One secret.
+    GetSecretValue,
+    /// Up to twenty secrets.
+    BatchGetSecretValue,
+    /// Tags, or the list of versions.
+    DescribeSecret,
+    /// A role is assumed with other credentials.
+    AssumeRole,
+    /// A role is assumed with a service account's token.
+    AssumeRoleWithWebIdentity,
+}
+
+impl Operation {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::GetSecretValue,
+        Self::BatchGetSecretValue,
+        Self::DescribeSecret,
+        Self::AssumeRole,
+        Self::AssumeRoleWithWebIdentity,
+    ];
+
+    /// The operation of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|operation| operation.name() == name)
+    }
+
+    /// Label `provider`, spelled as ESO does for Secrets Manager.
+    pub fn provider(self) -> &'static str {
+        match self {
+            Self::GetSecretValue | Self::BatchGetSecretValue | Self::DescribeSecret => {
+                "AWS/SecretsManager"
+            }
+            Self::AssumeRole | Self::AssumeRoleWithWebIdentity => "AWS/STS",
+        }
+    }
+
+    /// Label `call`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::GetSecretValue => "GetSecretValue",
+            Self::BatchGetSecretValue => "BatchGetSecretValue",
+            Self::DescribeSecret => "DescribeSecret",
+            Self::AssumeRole => "AssumeRole",
+            Self::AssumeRoleWithWebIdentity => "AssumeRoleWithWebIdentity",
+        }
+    }
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// An answer.
+    Success,
+    /// No such secret or version.
+    NotFound,
+    /// Permission or credentials refused.
+    Denied,
+    /// Too many calls.
+    Throttled,
+    /// No answer in time, no connection, or a fault of the provider.
+    Unavailable,
+    /// Refused as wrong.
+    Invalid,
+}
+
+impl Outcome {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Success,
+        Self::NotFound,
+        Self::Denied,
+        Self::Throttled,
+        Self::Unavailable,
+        Self::Invalid,
+    ];
+
+    /// Label `outcome`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::NotFound => "not_found",
+            Self::Denied => "denied",
+            Self::Throttled => "throttled",
+            Self::Unavailable => "unavailable",
+            Self::Invalid => "invalid",
+        }
+    }
+
+    /// Label `status` of ESO's series `externalsecret_provider_api_calls_count`: success or error.
+    pub fn status(self) -> &'static str {
+        if self == Self::Success { "success" } else { "error" }
+    }
+}
+
+impl From<&ProviderError> for Outcome {
+    fn from(error: &ProviderError) -> Self {
+        match error {
+            ProviderError::NotFound { .. } | ProviderError::NoSuchVersion { .. } => Self::NotFound,
+            ProviderError::Denied { .. } | ProviderError::Credentials { .. } => Self::Denied,
+            ProviderError::Invalid { .. } | ProviderError::Settings { .. } => Self::Invalid,
+            ProviderError::Throttled => Self::Throttled,
+            ProviderError::Unavailable { .. } => Self::Unavailable,
+        }
+    }
+}
+
+/// Counters since the start of the process.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    calls: [[AtomicU64; Outcome::ALL.len()]; Operation::ALL.len()],
+    asks: AtomicU64,
+    joined: AtomicU64,
+    packed: AtomicU64,
+    slowdowns: AtomicU64,
+}
+
+impl Metrics {
+    /// Calls of one operation with one outcome. The SDK's own retries are part of the call.
+    pub fn calls(&self, operation: Operation, outcome: Outcome) -> u64 {
+        self.calls[operation as usize][outcome as usize].load(Ordering::Relaxed)
+    }
+
+    /// Questions put to the plane.
+    pub fn asks(&self) -> u64 {
+        self.asks.load(Ordering::Relaxed)
+    }
+
+    /// Calls that were not made, because an equal ask was under way or because several asks shared a batch.
+    pub fn calls_saved(&self) -> u64 {
+        self.joined.load(Ordering::Relaxed) + self.packed.load(Ordering::Relaxed)
+    }
+
+    /// How often a throttling answer halved the pace of an account.
+    pub fn slowdowns(&self) -> u64 {
+        self.slowdowns.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_call(&self, operation: Operation, outcome: Outcome) {
+        self.calls[operation as usize][outcome as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_asks(&self, asks: usize) {
+        self.asks.fetch_add(asks as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_joined(&self) {
+        self.joined.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_slowdown(&self) {
+        self.slowdowns.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// `asks` were answered by `calls` calls.
+    pub(crate) fn count_packed(&self, asks: usize, calls: usize) {
+        self.packed.fetch_add(asks.saturating_sub(calls) as u64, Ordering::Relaxed);
+    }
+}

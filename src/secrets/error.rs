@@ -1,0 +1,181 @@
+//! Everything that can go wrong in the secrets half, and the one table of what it is called and what to do.
+
+use std::time::Duration;
+
+use super::{
+    StoreKey,
+    plan::{BadCondition, PlanError, Retry},
+};
+use crate::{cluster::write::ApiError, provider::ProviderError};
+
+/// How often something that only a change can mend is looked at all the same.
+pub const RECHECK: Duration = Duration::from_hours(1);
+
+/// Why an object of the secrets half is not in order. `Display` is for users: names and fixed text.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The store does not exist.
+    #[error("{0} does not exist: create it, or correct secretStoreRef")]
+    StoreMissing(StoreKey),
+    /// The store is not ready.
+    #[error("{store} is not ready: {cause}")]
+    StoreNotReady {
+        /// Which.
+        store: StoreKey,
+        /// Why, from the store's own condition.
+        cause: String,
+    },
+    /// The ClusterSecretStore does not allow this namespace.
+    #[error(
+        "using cluster store {store:?} is not allowed from namespace {namespace:?}: denied by spec.conditions"
+    )]
+    StoreDenied {
+        /// Name of the store.
+        store: String,
+        /// The namespace that asked.
+        namespace: String,
+    },
+    /// A field of a store cannot work.
+    #[error("{field}: {reason}")]
+    StoreField {
+        /// Path of the field.
+        field: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// The provider is not one of ours.
+    #[error(
+        "provider {provider:?} is not supported by Gabion; its fields are kept and nothing is read"
+    )]
+    ProviderNotSupported {
+        /// Its name.
+        provider: String,
+    },
+    /// A reference of a namespaced store names another namespace.
+    #[error(
+        "{field} names namespace {namespace:?}, but a SecretStore reads only its own namespace: \
+         remove the namespace, or use a ClusterSecretStore"
+    )]
+    CrossNamespace {
+        /// Path of the field.
+        field: String,
+        /// The namespace it names.
+        namespace: String,
+    },
+    /// An object that holds credentials, or a key of it, is missing.
+    #[error("{field}: {what}")]
+    AuthMissing {
+        /// Path of the reference.
+        field: String,
+        /// What is missing.
+        what: String,
+    },
+    /// The provider said no.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// The API server said no.
+    #[error(transparent)]
+    Cluster(#[from] ApiError),
+    /// The decision itself failed: the object asks for something that cannot be.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A condition of a ClusterSecretStore cannot be evaluated.
+    #[error("{store}: {source}")]
+    BadCondition {
+        /// Which store.
+        store: StoreKey,
+        /// What is wrong with it.
+        source: BadCondition,
+    },
+    /// The whole look took too long.
+    #[error("gave up after {0} s")]
+    Deadline(u64),
+}
+
+impl Error {
+    /// The one table: a name for metrics and logs, and what to do next.
+    pub fn class(&self) -> (&'static str, Retry) {
+        match self {
+            Self::StoreMissing(_) => ("StoreMissing", Retry::Backoff),
+            Self::StoreNotReady { .. } => ("StoreNotReady", Retry::OnChange),
+            Self::StoreDenied { .. } => ("StoreDenied", Retry::OnChange),
+            Self::StoreField { .. } | Self::BadCondition { .. } => {
+                ("InvalidStore", Retry::OnChange)
+            }
+            Self::ProviderNotSupported { .. } => ("ProviderNotSupported", Retry::OnChange),
+            Self::CrossNamespace { .. } => ("CrossNamespace", Retry::OnChange),
+            Self::AuthMissing { .. } => ("AuthMissing", Retry::Backoff),
+            Self::Provider(error) => provider_class(error),
+            Self::Cluster(error) => cluster_class(error),
+            Self::Plan(PlanError::Provider { source, .. }) => provider_class(source),
+            Self::Plan(error) => (plan_reason(error), error.retry()),
+            Self::Deadline(_) => ("Deadline", Retry::Backoff),
+        }
+    }
+
+    /// The first half of the condition's message, in words that dashboards know.
+    pub fn headline(&self) -> &'static str {
+        match self {
+            Self::Plan(error) => error.headline(),
+            Self::Cluster(_) => "could not update secret",
+            _ => "could not get secret data from provider",
+        }
+    }
+}
+
+fn provider_class(error: &ProviderError) -> (&'static str, Retry) {
+    match error {
+        ProviderError::NotFound { .. } => ("SecretNotFound", Retry::Backoff),
+        ProviderError::NoSuchVersion { .. } => ("VersionNotFound", Retry::Backoff),
+        ProviderError::Denied { .. } => ("AccessDenied", Retry::Backoff),
+        ProviderError::Credentials { .. } => ("CredentialsRefused", Retry::Backoff),
+        ProviderError::Invalid { .. } => ("RequestRefused", Retry::Backoff),
+        ProviderError::Settings { .. } => ("InvalidStoreSettings", Retry::OnChange),
+        ProviderError::Throttled => ("Throttled", Retry::Backoff),
+        ProviderError::Unavailable { .. } => ("ProviderUnavailable", Retry::Backoff),
+    }
+}
+
+fn cluster_class(error: &ApiError) -> (&'static str, Retry) {
+    match error {
+        ApiError::Forbidden { .. } => ("Forbidden", Retry::Backoff),
+        ApiError::Conflict { .. } | ApiError::AlreadyExists { .. } => ("Conflict", Retry::Backoff),
+        ApiError::Invalid { .. } => ("Rejected", Retry::OnChange),
+        ApiError::TooLarge { .. } => ("TooLarge", Retry::OnChange),
+        ApiError::NamespaceTerminating { .. } => ("NamespaceTerminating", Retry::OnChange),
+        ApiError::Fenced => ("NotLeading", Retry::Backoff),
+        ApiError::NotFound { .. } | ApiError::Unavailable { .. } => {
+            ("ClusterUnavailable", Retry::Backoff)
+        }
+    }
+}
+
+fn plan_reason(error: &PlanError) -> &'static str {
+    match error {
+        PlanError::NotImplemented { .. } => "NotImplemented",
+        PlanError::UnknownValue { .. } => "UnknownValue",
+        PlanError::Duration { .. } => "InvalidDuration",
+        PlanError::NoStore { .. } => "NoStore",
+        PlanError::NoSource { .. } | PlanError::Nothing => "NothingToRead",
+        PlanError::DuplicateKey { .. } => "DuplicateKey",
+        PlanError::Provider { .. } => "ProviderError",
+        PlanError::PropertyAbsent { .. } => "PropertyAbsent",
+        PlanError::PropertyPath { .. } => "PropertyPath",
+        PlanError::NotJson { .. } => "NotJson",
+        PlanError::NotAnObject { .. } => "NotAnObject",
+        PlanError::NoValue { .. } => "NoValue",
+        PlanError::KeyCollision { .. } => "KeyCollision",
+        PlanError::BadKey { .. } => "InvalidKey",
+        PlanError::Undecodable { .. } => "Undecodable",
+        PlanError::NullByte { .. } => "NullByte",
+        PlanError::Foreign { .. } => "TargetNotOurs",
+        PlanError::OwnedByAnother { .. } => "TargetOfAnother",
+        PlanError::OwnedByOther { .. } => "TargetOwned",
+        PlanError::Immutable { .. } => "Immutable",
+        PlanError::DeleteNeedsOwner { .. } => "DeleteNeedsOwner",
+        PlanError::ForbiddenType { .. } => "ForbiddenType",
+        PlanError::TypeChange { .. } => "TypeChange",
+        PlanError::TooLarge { .. } => "TooLarge",
+        PlanError::NotPersisted { .. } => "NotPersisted",
+    }
+}

@@ -1,0 +1,186 @@
+//! The controller of ExternalSecrets: looks at one, converges it, and says how that went.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Resource;
+
+use super::{
+    Context, Error,
+    converge::{Converged, Look},
+    error::RECHECK,
+    index::Tracked,
+    plan::{
+        Retry, due,
+        status::{Outcome, Stamp, next_status},
+    },
+};
+use crate::{
+    api::external_secret::{ExternalSecret, ExternalSecretStatus},
+    cluster::{
+        ObjectKey,
+        queue::Next,
+        write::{ApiError, Part, PatchKind},
+    },
+};
+
+/// Longest time one look may take, all waiting included.
+const DEADLINE: Duration = Duration::from_secs(90);
+const KIND: &str = "ExternalSecret";
+/// Field manager of status writes, as External Secrets Operator has it.
+const MANAGER: &str = "external-secrets";
+
+/// Looks at one ExternalSecret.
+pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
+    let (started, clock) = (Timestamp::now(), Instant::now());
+    let Some(tracked) = context.index.external(&key) else { return Next::Idle };
+    let look = Look { context: &context, key: &key, tracked: &tracked, now: started };
+    let converged = match tokio::time::timeout(DEADLINE, Box::pin(look.converge())).await {
+        Ok(converged) => converged,
+        Err(_) => Err(Error::Deadline(DEADLINE.as_secs())),
+    };
+    let outcome = match &converged {
+        Ok(Converged::Waiting) => return Next::Idle,
+        Ok(Converged::NotDue) => return next_refresh(&context, &key, started),
+        Ok(Converged::Again(pause)) => return next_in(*pause),
+        Ok(Converged::Done(outcome)) => outcome.as_outcome(),
+        // A wait for other replicas, or for the end of the process: nothing to say about the object.
+        Err(Error::Cluster(ApiError::Fenced)) => return Next::Retry,
+        // Somebody moved first: look again, quietly.
+        Err(Error::Cluster(ApiError::Conflict { .. } | ApiError::AlreadyExists { .. }))
+            if context.externals.failures(&key) < 3 =>
+        {
+            return Next::Retry;
+        }
+        Err(_) => Outcome::Failed { headline: "", cause: "", retry: Retry::Backoff },
+    };
+    let reported = match &converged {
+        Err(error) => {
+            let cause = error.to_string();
+            let (headline, retry) = (error.headline(), error.class().1);
+            let outcome = Outcome::Failed { headline, cause: &cause, retry };
+            warn(&context, &tracked, error, &outcome);
+            report(&context, &key, &tracked, &outcome, started).await
+        }
+        Ok(_) => report(&context, &key, &tracked, &outcome, started).await,
+    };
+    let reason = converged.as_ref().map_or_else(|error| error.class().0, |_| outcome.reason());
+    count(&context, &key, reason, converged.is_ok(), clock.elapsed());
+    match (&converged, reported) {
+        (_, Err(ApiError::NotFound { .. })) => Next::Idle,
+        (_, Err(error)) => {
+            tracing::debug!(%key, %error, "status not written; trying again");
+            Next::Retry
+        }
+        (Ok(_), Ok(())) => next_refresh(&context, &key, started),
+        (Err(error), Ok(())) => match error.class().1 {
+            Retry::Backoff => Next::Retry,
+            Retry::OnChange => Next::RetryAfter(RECHECK),
+        },
+    }
+}
+
+/// When the object is looked at next, given that it is in order.
+fn next_refresh(context: &Context, key: &ObjectKey, now: Timestamp) -> Next {
+    let Some(tracked) = context.index.external(key) else { return Next::Idle };
+    let known = due::Known { last_read: tracked.memory.refreshed, in_order: true, now };
+    let interval = due::interval(&tracked.object).unwrap_or(SignedDuration::ZERO);
+    match due::due(&tracked.object, known) {
+        Ok(due::Due::At(at)) => {
+            let until = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+            let due = Instant::now() + until;
+            let slack = Duration::try_from(interval).unwrap_or_default() / 20;
+            Next::At { earliest: due.checked_sub(slack).unwrap_or(due), due }
+        }
+        // It became due while it was looked at.
+        Ok(due::Due::Now(_)) => next_in(Duration::from_millis(100)),
+        Ok(due::Due::Never) => Next::Idle,
+        Err(_) => Next::RetryAfter(RECHECK),
+    }
+}
+
+fn next_in(pause: Duration) -> Next {
+    let due = Instant::now() + pause;
+    Next::At { earliest: due, due }
+}
+
+/// Writes the status, if it is to say something else than it does.
+async fn report(
+    context: &Context,
+    key: &ObjectKey,
+    tracked: &Tracked,
+    outcome: &Outcome<'_>,
+    started: Timestamp,
+) -> Result<(), ApiError> {
+    let object = &tracked.object;
+    let heartbeat =
+        SignedDuration::try_from(context.config.heartbeat).unwrap_or(SignedDuration::MAX);
+    let stamp = Stamp {
+        started: whole_seconds(started),
+        now: whole_seconds(Timestamp::now()),
+        generation: object.metadata.generation.unwrap_or_default(),
+        version: tracked.version.to_string(),
+        heartbeat,
+    };
+    let Some(status) = next_status(object.status.as_ref(), outcome, &stamp) else {
+        return Ok(());
+    };
+    let body = serde_json::json!({
+        // A uid would be ignored here: the version alone keeps the status off a recreated namesake.
+        "metadata": {"resourceVersion": object.metadata.resource_version},
+        "status": patch_of(object.status.as_ref(), &status),
+    });
+    let meta = context
+        .writer
+        .patch::<ExternalSecret>(key, Part::Status, PatchKind::Merge, &body, MANAGER)
+        .await?;
+    let mut written = (**object).clone();
+    written.metadata.resource_version = meta.resource_version;
+    written.status = Some(status);
+    context.index.own_write(key, written);
+    Ok(())
+}
+
+/// A merge patch keeps what it does not name: fields that are to go are named with null.
+fn patch_of(old: Option<&ExternalSecretStatus>, new: &ExternalSecretStatus) -> serde_json::Value {
+    let mut patch = serde_json::json!(new);
+    let Some(old) = old else { return patch };
+    if old.binding.is_some() && new.binding.is_none() {
+        patch["binding"] = serde_json::Value::Null;
+    }
+    if old.gabion.is_some() && new.gabion.is_none() {
+        patch["gabion"] = serde_json::Value::Null;
+    }
+    patch
+}
+
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+fn warn(context: &Context, tracked: &Tracked, error: &Error, outcome: &Outcome<'_>) {
+    let key = ObjectKey::of(&*tracked.object);
+    let (reason, _) = error.class();
+    let source = std::error::Error::source(error).map(ToString::to_string);
+    tracing::warn!(kind = KIND, %key, reason, %error, source, "not synced");
+    context.tell(reference(&tracked.object), "UpdateFailed", outcome.message(), true);
+}
+
+fn count(context: &Context, key: &ObjectKey, reason: &'static str, ok: bool, took: Duration) {
+    context.metrics.reconciles.done(KIND, reason, took);
+    if let Some(objects) = &context.metrics.objects {
+        objects.looked(&key.namespace, &key.name, ok, took);
+    }
+    if ok {
+        tracing::info!(kind = KIND, %key, reason, took_ms = took.as_secs_f64() * 1e3, "synced");
+    }
+}
+
+/// What events are about.
+pub fn reference(object: &ExternalSecret) -> ObjectReference {
+    object.object_ref(&())
+}

@@ -1,0 +1,454 @@
+//! What the secrets half knows of the cluster, from watches: who uses which store and which Secret.
+//!
+//! Of Secrets only a digest is kept, never a value: the watch delivers metadata alone.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
+
+use super::plan::{
+    due,
+    existing::{CREATED_BY, DATA_HASH, MANAGED},
+    hash,
+};
+use crate::{
+    api::{
+        external_secret::{ExternalSecret, ExternalSecretSpec},
+        references::{StoreKind, StoreRef},
+    },
+    cluster::ObjectKey,
+};
+
+/// A SecretStore or a ClusterSecretStore (whose namespace is empty).
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StoreKey(pub ObjectKey);
+
+impl StoreKey {
+    /// The store that `reference` means in `namespace`. `None` if it names none.
+    pub fn of(reference: &StoreRef, namespace: &str) -> Option<Self> {
+        let name = reference.name.as_deref().filter(|name| !name.is_empty())?;
+        match reference.kind {
+            Some(StoreKind::ClusterSecretStore) => Some(Self(ObjectKey::new("", name))),
+            _ => Some(Self(ObjectKey::new(namespace, name))),
+        }
+    }
+
+    /// What stands for "no store".
+    pub fn none() -> Self {
+        Self(ObjectKey::new("", ""))
+    }
+
+    /// True for a ClusterSecretStore.
+    pub fn is_cluster(&self) -> bool {
+        self.0.namespace.is_empty()
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> &'static str {
+        if self.is_cluster() { "ClusterSecretStore" } else { "SecretStore" }
+    }
+}
+
+impl fmt::Display for StoreKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.kind(), &*self.0.name)
+    }
+}
+
+impl fmt::Debug for StoreKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind(), self.0)
+    }
+}
+
+/// One ExternalSecret as it is known.
+#[derive(Clone)]
+pub struct Tracked {
+    /// The object, without managedFields.
+    pub object: Arc<ExternalSecret>,
+    /// `<generation>-<hash of labels and annotations>` of the object as it was received.
+    pub version: Arc<str>,
+    /// What this process did with it.
+    pub memory: Memory,
+}
+
+/// What this process knows beyond the stored status.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// When the provider was last read with success (status is written less often).
+    pub refreshed: Option<jiff::Timestamp>,
+    /// The target exactly as it was last written or verified: uid, resourceVersion and data hash.
+    pub verified: Option<Verified>,
+    /// Empty answers in a row: a Secret is deleted only on a proven loss.
+    pub losses: u32,
+}
+
+/// A state of a Secret that is known to be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// Its uid.
+    pub uid: String,
+    /// Its resourceVersion.
+    pub resource_version: String,
+    /// Hash of the data that this ExternalSecret contributed, where that is known.
+    pub contributed: Option<String>,
+    /// Digest of everything else that was wanted of it, where that is known.
+    pub shape: Option<u64>,
+}
+
+/// What is remembered of a Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digest {
+    /// Its uid.
+    pub uid: String,
+    /// Its resourceVersion.
+    pub resource_version: String,
+    /// It carries the managed label.
+    pub managed: bool,
+    /// Value of the created-by label.
+    pub created_by: Option<String>,
+    /// Value of the data-hash annotation.
+    pub data_hash: Option<String>,
+    /// Somebody else's manager wrote data after ours.
+    pub touched: bool,
+}
+
+impl Digest {
+    fn of(meta: &ObjectMeta) -> Self {
+        let label = |name: &str| meta.labels.as_ref().and_then(|labels| labels.get(name)).cloned();
+        let annotation =
+            |name: &str| meta.annotations.as_ref().and_then(|notes| notes.get(name)).cloned();
+        Self {
+            uid: meta.uid.clone().unwrap_or_default(),
+            resource_version: meta.resource_version.clone().unwrap_or_default(),
+            managed: label(MANAGED).as_deref() == Some("true"),
+            created_by: label(CREATED_BY),
+            data_hash: annotation(DATA_HASH),
+            touched: touched_by_others(meta),
+        }
+    }
+}
+
+/// True when a field manager other than External Secrets wrote data after the last write of one.
+///
+/// Lets a Secret that was edited while no operator ran be found without reading any value.
+fn touched_by_others(meta: &ObjectMeta) -> bool {
+    let mut ours = None;
+    let mut theirs = None;
+    for entry in meta.managed_fields.iter().flatten() {
+        let writes_data = entry.fields_v1.as_ref().is_some_and(|f| f.0.get("f:data").is_some());
+        if !writes_data {
+            continue;
+        }
+        let time = entry.time.as_ref().map(|time| time.0);
+        let manager = entry.manager.as_deref().unwrap_or_default();
+        let latest = if manager.starts_with(hash::MANAGER) { &mut ours } else { &mut theirs };
+        *latest = (*latest).max(time);
+    }
+    theirs.is_some() && theirs > ours
+}
+
+/// What is known of a namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamespaceFacts {
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// It is being deleted.
+    pub terminating: bool,
+}
+
+/// The index. Every method locks for a moment only.
+#[derive(Default)]
+pub struct Index {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    externals: HashMap<ObjectKey, Tracked>,
+    by_store: HashMap<StoreKey, HashSet<ObjectKey>>,
+    by_target: HashMap<ObjectKey, BTreeSet<ObjectKey>>,
+    secrets: HashMap<ObjectKey, Digest>,
+    namespaces: HashMap<Arc<str>, NamespaceFacts>,
+}
+
+/// What an event about an ExternalSecret means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// It is new to this process.
+    New,
+    /// Spec, labels, annotations, finalizers or deletion changed.
+    Edited,
+    /// Nothing that matters.
+    Nothing,
+}
+
+impl Index {
+    /// Takes in an ExternalSecret from the watch.
+    pub fn external_applied(&self, mut object: ExternalSecret) -> News {
+        let key = ObjectKey::of(&object);
+        let version = due::version(&object);
+        object.metadata.managed_fields = None;
+        let mut state = self.lock();
+        let news = match state.externals.get(&key) {
+            Some(known) if is_older(&object, &known.object) => return News::Nothing,
+            Some(known) if is_same_intent(&object, &known.object, &version, &known.version) => {
+                News::Nothing
+            }
+            Some(known) if known.object.uid() == object.uid() => News::Edited,
+            _ => News::New,
+        };
+        let memory = match state.externals.get(&key) {
+            Some(known) if news != News::New => known.memory.clone(),
+            _ => Memory::default(),
+        };
+        if news != News::Nothing {
+            state.unlink(&key);
+            state.link(&key, &object.spec);
+        }
+        let tracked = Tracked { object: Arc::new(object), version: version.into(), memory };
+        state.externals.insert(key, tracked);
+        news
+    }
+
+    /// Forgets an ExternalSecret.
+    pub fn external_deleted(&self, key: &ObjectKey) {
+        let mut state = self.lock();
+        state.unlink(key);
+        state.externals.remove(key);
+    }
+
+    /// Forgets every ExternalSecret that is not in `present` and returns them.
+    pub fn externals_listed(&self, present: &HashSet<ObjectKey>) -> Vec<ObjectKey> {
+        let mut state = self.lock();
+        let gone: Vec<_> =
+            state.externals.keys().filter(|key| !present.contains(*key)).cloned().collect();
+        for key in &gone {
+            state.unlink(key);
+            state.externals.remove(key);
+        }
+        gone
+    }
+
+    /// What is known of an ExternalSecret.
+    pub fn external(&self, key: &ObjectKey) -> Option<Tracked> {
+        self.lock().externals.get(key).cloned()
+    }
+
+    /// Number of ExternalSecrets.
+    pub fn externals(&self) -> usize {
+        self.lock().externals.len()
+    }
+
+    /// Records what this process just learnt or did, unless the object was replaced meanwhile.
+    pub fn remember(&self, key: &ObjectKey, uid: Option<&str>, change: impl FnOnce(&mut Memory)) {
+        if let Some(tracked) = self.lock().externals.get_mut(key)
+            && tracked.object.metadata.uid.as_deref() == uid
+        {
+            change(&mut tracked.memory);
+        }
+    }
+
+    /// Takes in the object as our own status write left it, so that its watch event is no news.
+    pub fn own_write(&self, key: &ObjectKey, object: ExternalSecret) {
+        if let Some(tracked) = self.lock().externals.get_mut(key)
+            && tracked.object.metadata.uid == object.metadata.uid
+            && !is_older(&object, &tracked.object)
+        {
+            tracked.object = Arc::new(object);
+        }
+    }
+
+    /// The ExternalSecrets that use a store.
+    pub fn users_of_store(&self, store: &StoreKey) -> Vec<ObjectKey> {
+        self.lock().by_store.get(store).into_iter().flatten().cloned().collect()
+    }
+
+    /// The stores that ExternalSecrets of a namespace use.
+    pub fn cluster_store_users_in(&self, namespace: &str) -> Vec<ObjectKey> {
+        let state = self.lock();
+        let of_cluster = state.by_store.iter().filter(|(store, _)| store.is_cluster());
+        let users = of_cluster.flat_map(|(_, users)| users);
+        users.filter(|key| &*key.namespace == namespace).cloned().collect()
+    }
+
+    /// Takes in a Secret's metadata. Returns the ExternalSecrets that write to it, if it changed in a way
+    /// that none of them made.
+    pub fn secret_applied(&self, key: &ObjectKey, meta: &ObjectMeta) -> Vec<ObjectKey> {
+        let mut state = self.lock();
+        let managed = meta
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get(MANAGED))
+            .is_some_and(|value| value == "true");
+        if !managed && !state.by_target.contains_key(key) {
+            state.secrets.remove(key);
+            return Vec::new();
+        }
+        let digest = Digest::of(meta);
+        let users = state.users_unaware_of(key, Some(&digest));
+        state.secrets.insert(key.clone(), digest);
+        users
+    }
+
+    /// Takes in that a Secret is gone; the ExternalSecrets that write to it.
+    pub fn secret_deleted(&self, key: &ObjectKey) -> Vec<ObjectKey> {
+        let mut state = self.lock();
+        state.secrets.remove(key);
+        state.users_unaware_of(key, None)
+    }
+
+    /// Forgets every Secret that is not in `present`; the ExternalSecrets that write to one of those.
+    pub fn secrets_listed(&self, present: &HashSet<ObjectKey>) -> Vec<ObjectKey> {
+        let mut state = self.lock();
+        let gone: Vec<_> =
+            state.secrets.keys().filter(|key| !present.contains(*key)).cloned().collect();
+        let mut users = Vec::new();
+        for key in &gone {
+            state.secrets.remove(key);
+            users.extend(state.users_unaware_of(key, None));
+        }
+        users
+    }
+
+    /// What is known of a Secret.
+    pub fn secret(&self, key: &ObjectKey) -> Option<Digest> {
+        self.lock().secrets.get(key).cloned()
+    }
+
+    /// Records a Secret as our own write left it.
+    pub fn secret_written(&self, key: &ObjectKey, meta: &ObjectMeta) {
+        let mut digest = Digest::of(meta);
+        digest.touched = false;
+        self.lock().secrets.insert(key.clone(), digest);
+    }
+
+    /// Records that a Secret is gone by our own hand.
+    pub fn secret_removed(&self, key: &ObjectKey) {
+        self.lock().secrets.remove(key);
+    }
+
+    /// Secrets of a namespace that carry this created-by label.
+    pub fn created_by(&self, namespace: &str, label: &str) -> Vec<(ObjectKey, Digest)> {
+        let state = self.lock();
+        let ours = state.secrets.iter().filter(|(key, digest)| {
+            &*key.namespace == namespace && digest.created_by.as_deref() == Some(label)
+        });
+        ours.map(|(key, digest)| (key.clone(), digest.clone())).collect()
+    }
+
+    /// Takes in a namespace. True if its labels changed or it is new.
+    pub fn namespace_applied(&self, meta: &ObjectMeta) -> bool {
+        let name = meta.name.as_deref().unwrap_or_default();
+        let facts = NamespaceFacts {
+            labels: meta.labels.clone().unwrap_or_default(),
+            terminating: meta.deletion_timestamp.is_some(),
+        };
+        let previous = self.lock().namespaces.insert(name.into(), facts.clone());
+        previous.as_ref() != Some(&facts)
+    }
+
+    /// Forgets a namespace.
+    pub fn namespace_deleted(&self, name: &str) {
+        self.lock().namespaces.remove(name);
+    }
+
+    /// What is known of a namespace.
+    pub fn namespace(&self, name: &str) -> Option<NamespaceFacts> {
+        self.lock().namespaces.get(name).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn link(&mut self, key: &ObjectKey, spec: &ExternalSecretSpec) {
+        for store in stores_of(spec, &key.namespace) {
+            self.by_store.entry(store).or_default().insert(key.clone());
+        }
+        let target = target_key(key, spec);
+        self.by_target.entry(target).or_default().insert(key.clone());
+    }
+
+    fn unlink(&mut self, key: &ObjectKey) {
+        let Some(known) = self.externals.get(key) else { return };
+        let object = Arc::clone(&known.object);
+        for store in stores_of(&object.spec, &key.namespace) {
+            if let Some(users) = self.by_store.get_mut(&store) {
+                users.remove(key);
+                if users.is_empty() {
+                    self.by_store.remove(&store);
+                }
+            }
+        }
+        let target = target_key(key, &object.spec);
+        if let Some(users) = self.by_target.get_mut(&target) {
+            users.remove(key);
+            if users.is_empty() {
+                self.by_target.remove(&target);
+            }
+        }
+    }
+
+    /// Users of a Secret whose memory says something else than `now`.
+    fn users_unaware_of(&self, key: &ObjectKey, now: Option<&Digest>) -> Vec<ObjectKey> {
+        let users = self.by_target.get(key).into_iter().flatten();
+        let unaware = users.filter(|user| {
+            let verified =
+                self.externals.get(*user).and_then(|tracked| tracked.memory.verified.as_ref());
+            match (verified, now) {
+                (Some(verified), Some(now)) => verified.resource_version != now.resource_version,
+                (None, None) => false,
+                _ => true,
+            }
+        });
+        unaware.cloned().collect()
+    }
+}
+
+/// Every store an ExternalSecret names.
+pub fn stores_of(spec: &ExternalSecretSpec, namespace: &str) -> BTreeSet<StoreKey> {
+    let own = spec.secret_store_ref.iter();
+    let of_data = spec.data.iter().filter_map(|entry| entry.source_ref.as_ref());
+    let of_data_from = spec.data_from.iter().filter_map(|entry| entry.source_ref.as_ref());
+    let others = of_data.chain(of_data_from).filter_map(|source| source.store_ref.as_ref());
+    own.chain(others).filter_map(|reference| StoreKey::of(reference, namespace)).collect()
+}
+
+/// The Secret an ExternalSecret writes.
+pub fn target_key(key: &ObjectKey, spec: &ExternalSecretSpec) -> ObjectKey {
+    let name = spec.target.name.as_deref().filter(|name| !name.is_empty());
+    ObjectKey {
+        namespace: Arc::clone(&key.namespace),
+        name: name.map_or(Arc::clone(&key.name), Into::into),
+    }
+}
+
+fn resource_version(object: &ExternalSecret) -> Option<u64> {
+    object.metadata.resource_version.as_deref()?.parse().ok()
+}
+
+/// True if `new` is an earlier state of `known`, as when a watch lags behind our own write.
+fn is_older(new: &ExternalSecret, known: &ExternalSecret) -> bool {
+    new.metadata.uid == known.metadata.uid
+        && matches!((resource_version(new), resource_version(known)), (Some(a), Some(b)) if a < b)
+}
+
+fn is_same_intent(
+    new: &ExternalSecret,
+    known: &ExternalSecret,
+    version: &str,
+    known_version: &str,
+) -> bool {
+    new.metadata.uid == known.metadata.uid
+        && version == known_version
+        && new.metadata.deletion_timestamp == known.metadata.deletion_timestamp
+        && new.metadata.finalizers == known.metadata.finalizers
+}

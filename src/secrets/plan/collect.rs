@@ -1,0 +1,320 @@
+//! What an `ExternalSecret` asks of its providers, and what the answers make.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{
+    decode::{check_null_bytes, convert_keys, decode},
+    error::PlanError,
+    property::{self, PropertyError},
+};
+use crate::{
+    api::{
+        external_secret::{
+            DataFromEntry, DeletionPolicy, ExternalSecretSpec, MetadataPolicy, RemoteRef, SourceRef,
+        },
+        references::StoreKind,
+    },
+    provider::{Ask, Content, Fetched, ProviderError, SecretBytes, Version},
+};
+
+/// A store, as an object refers to it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StoreId {
+    /// Whether it is a `ClusterSecretStore`.
+    pub cluster: bool,
+    /// Its name. A `SecretStore` is in the namespace of the object.
+    pub name: String,
+}
+
+impl StoreId {
+    /// Its kind.
+    pub fn kind(&self) -> &'static str {
+        if self.cluster { "ClusterSecretStore" } else { "SecretStore" }
+    }
+}
+
+/// One question of an `ExternalSecret`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// Where it is in the object: `dataFrom[0].extract` or `data[3].remoteRef`.
+    pub field: String,
+    /// Whom to ask.
+    pub store: StoreId,
+    /// What to ask.
+    pub ask: Ask,
+}
+
+/// One answer to a [`Lookup`].
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// What the provider said.
+    pub result: Result<Arc<Fetched>, ProviderError>,
+    /// Whether a property that the secret does not have counts as a missing secret. It does for the fake
+    /// provider; for AWS it is an error, which no deletion policy excuses.
+    pub absent_property_is_missing: bool,
+}
+
+impl Answer {
+    /// An answer of AWS, or of any provider with its rule on properties.
+    pub fn new(result: Result<Arc<Fetched>, ProviderError>) -> Self {
+        Self { result, absent_property_is_missing: false }
+    }
+}
+
+/// What the answers make.
+#[derive(Clone, Debug, Default)]
+pub struct Collected {
+    /// The data, before a template.
+    pub data: BTreeMap<String, SecretBytes>,
+    /// Fields whose remote secret is missing and that the deletion policy excuses.
+    pub missing: Vec<String>,
+}
+
+/// Every question of an object, in the order in which the answers count.
+///
+/// Equal questions are listed each time they are asked: sharing them is the fetch plane's business.
+pub fn lookups(spec: &ExternalSecretSpec) -> Result<Vec<Lookup>, PlanError> {
+    check_supported(spec)?;
+    if spec.data.is_empty() && spec.data_from.is_empty() {
+        return Err(PlanError::Nothing);
+    }
+    let from = spec.data_from.iter().enumerate().map(|(nth, entry)| {
+        let field = format!("dataFrom[{nth}]");
+        let remote =
+            entry.extract.as_ref().ok_or_else(|| PlanError::NoSource { field: field.clone() })?;
+        lookup(spec, field, "extract", entry.source_ref.as_ref(), remote)
+    });
+    let data = spec.data.iter().enumerate().map(|(nth, entry)| {
+        let field = format!("data[{nth}]");
+        lookup(spec, field, "remoteRef", entry.source_ref.as_ref(), &entry.remote_ref)
+    });
+    from.chain(data).collect()
+}
+
+fn lookup(
+    spec: &ExternalSecretSpec,
+    entry: String,
+    part: &str,
+    source: Option<&SourceRef>,
+    remote: &RemoteRef,
+) -> Result<Lookup, PlanError> {
+    let field = format!("{entry}.{part}");
+    let own = source.and_then(|source| source.store_ref.as_ref());
+    let store = own.or(spec.secret_store_ref.as_ref());
+    let cluster = match store.and_then(|store| store.kind.as_ref()) {
+        None | Some(StoreKind::SecretStore) => false,
+        Some(StoreKind::ClusterSecretStore) => true,
+        Some(StoreKind::Other(value)) => {
+            let field = if own.is_some() {
+                format!("{entry}.sourceRef.storeRef.kind")
+            } else {
+                "secretStoreRef.kind".to_owned()
+            };
+            return Err(PlanError::UnknownValue { field, value: value.clone() });
+        }
+    };
+    let name = store.and_then(|store| store.name.clone()).filter(|name| !name.is_empty());
+    let name = name.ok_or(PlanError::NoStore { field: entry })?;
+    let content = match remote.metadata_policy.as_ref() {
+        None | Some(MetadataPolicy::None) => Content::Value,
+        Some(MetadataPolicy::Fetch) => Content::Tags,
+        Some(MetadataPolicy::Other(value)) => {
+            let field = format!("{field}.metadataPolicy");
+            return Err(PlanError::UnknownValue { field, value: value.clone() });
+        }
+    };
+    let version = parse_version(remote.version.as_deref().unwrap_or_default());
+    Ok(Lookup {
+        field,
+        store: StoreId { cluster, name },
+        ask: Ask { key: remote.key.clone(), version, content },
+    })
+}
+
+fn parse_version(text: &str) -> Version {
+    match text.strip_prefix("uuid/") {
+        Some(id) => Version::Id(id.to_owned()),
+        None if text.is_empty() => Version::Current,
+        None => Version::Stage(text.to_owned()),
+    }
+}
+
+/// Refuses what this release would otherwise ignore.
+fn check_supported(spec: &ExternalSecretSpec) -> Result<(), PlanError> {
+    let mut unsupported = Vec::new();
+    if spec.sync_windows.is_some() {
+        unsupported.push("syncWindows".to_owned());
+    }
+    if spec.target.manifest.is_some() {
+        unsupported.push("target.manifest".to_owned());
+    }
+    if spec.target.template.is_some() {
+        unsupported.push("target.template".to_owned());
+    }
+    for (nth, entry) in spec.data_from.iter().enumerate() {
+        if entry.find.is_some() {
+            unsupported.push(format!("dataFrom[{nth}].find"));
+        }
+        if !entry.rewrite.is_empty() {
+            unsupported.push(format!("dataFrom[{nth}].rewrite"));
+        }
+        if has_generator(entry.source_ref.as_ref()) {
+            unsupported.push(format!("dataFrom[{nth}].sourceRef.generatorRef"));
+        }
+    }
+    for (nth, entry) in spec.data.iter().enumerate() {
+        if has_generator(entry.source_ref.as_ref()) {
+            unsupported.push(format!("data[{nth}].sourceRef.generatorRef"));
+        }
+    }
+    match unsupported.into_iter().next() {
+        Some(field) => Err(PlanError::NotImplemented { field }),
+        None => Ok(()),
+    }
+}
+
+fn has_generator(source: Option<&SourceRef>) -> bool {
+    source.is_some_and(|source| source.generator_ref.is_some())
+}
+
+/// Makes the data out of the answers, which are in the order of [`lookups`].
+///
+/// dataFrom in its order, then data: the later wins. A secret that is missing is an error under
+/// `deletionPolicy: Retain` and is left out otherwise.
+pub fn collect(spec: &ExternalSecretSpec, answers: &[Answer]) -> Result<Collected, PlanError> {
+    check_duplicates(spec)?;
+    let mut collected = Collected::default();
+    let mut answers = answers.iter();
+    // Fewer answers than questions: the rest is unknown, and nothing may be concluded from that.
+    let unanswered = |field: String| PlanError::Provider {
+        field,
+        source: ProviderError::Unavailable { reason: "no answer".to_owned(), source: None },
+    };
+    for (nth, entry) in spec.data_from.iter().enumerate() {
+        let field = format!("dataFrom[{nth}].extract");
+        let Some(remote) = entry.extract.as_ref() else { continue };
+        let answer = answers.next().ok_or_else(|| unanswered(field.clone()))?;
+        match value(spec, &field, remote, answer)? {
+            Some(value) => collected.data.extend(extract(&field, entry, remote, &value)?),
+            None => collected.missing.push(field),
+        }
+    }
+    for (nth, entry) in spec.data.iter().enumerate() {
+        let field = format!("data[{nth}].remoteRef");
+        let remote = &entry.remote_ref;
+        let answer = answers.next().ok_or_else(|| unanswered(field.clone()))?;
+        match value(spec, &field, remote, answer)? {
+            Some(value) => {
+                let value = finish(&field, &entry.secret_key, remote, value)?;
+                collected.data.insert(entry.secret_key.clone(), value);
+            }
+            None => collected.missing.push(field),
+        }
+    }
+    Ok(collected)
+}
+
+/// The value that an entry speaks of, or `None` if it is missing and may be.
+fn value(
+    spec: &ExternalSecretSpec,
+    field: &str,
+    remote: &RemoteRef,
+    answer: &Answer,
+) -> Result<Option<SecretBytes>, PlanError> {
+    let excused = spec.target.deletion_policy != DeletionPolicy::Retain;
+    let fetched = match &answer.result {
+        Ok(fetched) => fetched,
+        Err(ProviderError::NotFound { .. }) if excused => return Ok(None),
+        Err(source) => {
+            return Err(PlanError::Provider { field: field.to_owned(), source: source.clone() });
+        }
+    };
+    let (field, key) = (|| field.to_owned(), || remote.key.clone());
+    let no_value = || PlanError::NoValue { field: field(), key: key() };
+    let Some(path) = remote.property.as_deref().filter(|path| !path.is_empty()) else {
+        return fetched
+            .text
+            .as_ref()
+            .or(fetched.binary.as_ref())
+            .cloned()
+            .map(Some)
+            .ok_or_else(no_value);
+    };
+    let json = fetched.binary.as_ref().or(fetched.text.as_ref()).ok_or_else(no_value)?;
+    match property::find(json.expose(), path)
+        .map_err(|error| property_error(error, field(), key()))?
+    {
+        Some(value) => Ok(Some(value)),
+        None if answer.absent_property_is_missing && excused => Ok(None),
+        None => {
+            Err(PlanError::PropertyAbsent { field: field(), key: key(), property: path.to_owned() })
+        }
+    }
+}
+
+fn property_error(error: PropertyError, field: String, key: String) -> PlanError {
+    match error {
+        PropertyError::NotJson => PlanError::NotJson { field, key },
+        PropertyError::NotAnObject => PlanError::NotAnObject { field, key },
+        PropertyError::TooDeep | PropertyError::Unsupported(_) => {
+            PlanError::PropertyPath { field, reason: error.to_string() }
+        }
+    }
+}
+
+/// Every key of a JSON object, under names that a Secret can have.
+fn extract(
+    field: &str,
+    entry: &DataFromEntry,
+    remote: &RemoteRef,
+    value: &SecretBytes,
+) -> Result<BTreeMap<String, SecretBytes>, PlanError> {
+    debug_assert!(entry.rewrite.is_empty(), "refused by check_supported");
+    let data = match property::entries(value.expose()) {
+        Ok(data) => data,
+        // The value of a property is no JSON of its own where it is a string.
+        Err(PropertyError::NotJson) if remote.property.is_some() => {
+            return Err(PlanError::NotAnObject {
+                field: field.to_owned(),
+                key: remote.key.clone(),
+            });
+        }
+        Err(error) => return Err(property_error(error, field.to_owned(), remote.key.clone())),
+    };
+    let strategy = remote.conversion_strategy.clone().unwrap_or_default();
+    let data = convert_keys(field, &strategy, data)?;
+    data.into_iter()
+        .map(|(key, value)| finish(field, &key, remote, value).map(|value| (key, value)))
+        .collect()
+}
+
+/// Decodes a value and refuses what its policy refuses.
+fn finish(
+    field: &str,
+    key: &str,
+    remote: &RemoteRef,
+    value: SecretBytes,
+) -> Result<SecretBytes, PlanError> {
+    let value = decode(field, key, &remote.decoding_strategy.clone().unwrap_or_default(), value)?;
+    check_null_bytes(field, key, &remote.null_byte_policy.clone().unwrap_or_default(), &value)?;
+    Ok(value)
+}
+
+/// Two entries of one key: a mistake, unless they are meant as alternatives of which one may be missing.
+fn check_duplicates(spec: &ExternalSecretSpec) -> Result<(), PlanError> {
+    if spec.target.deletion_policy != DeletionPolicy::Retain {
+        return Ok(());
+    }
+    let mut seen = BTreeSet::new();
+    match spec.data.iter().find(|entry| !seen.insert(&entry.secret_key)) {
+        Some(entry) => Err(PlanError::DuplicateKey { key: entry.secret_key.clone() }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[path = "collect_tests.rs"]
+mod tests;

@@ -1,0 +1,335 @@
+//! When an `ExternalSecret` is read again, and why.
+
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+
+use super::{duration, error::PlanError, hash};
+use crate::api::external_secret::{ExternalSecret, RefreshPolicy};
+
+/// Interval of an object that has none.
+const DEFAULT_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
+/// By how much a refresh may come early: a tenth of the interval.
+const EARLY: i32 = 10;
+
+/// When to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// At once.
+    Now(Why),
+    /// Not before.
+    At(Timestamp),
+    /// Not until something changes.
+    Never,
+}
+
+/// Why to read at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// It never succeeded.
+    NeverSynced,
+    /// Spec, labels or annotations changed: an edit, or a forced refresh.
+    Edited,
+    /// The interval has passed.
+    Interval,
+    /// The Secret is missing, or was changed by somebody else.
+    Drift,
+    /// The last refresh lies in the future: a clock was set back.
+    Clock,
+}
+
+impl Why {
+    /// For logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NeverSynced => "NeverSynced",
+            Self::Edited => "Edited",
+            Self::Interval => "Interval",
+            Self::Drift => "Drift",
+            Self::Clock => "Clock",
+        }
+    }
+
+    /// Whether a person is waiting.
+    pub fn is_urgent(self) -> bool {
+        matches!(self, Self::NeverSynced | Self::Edited | Self::Drift)
+    }
+}
+
+/// What the controller knows beside the object itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    /// When the providers last answered, if this process has seen it. The status may be older, because an
+    /// unchanged refresh is not always written.
+    pub last_read: Option<Timestamp>,
+    /// Whether the Secret is as it was written ([`super::policy::is_in_order`]).
+    pub in_order: bool,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// When `object` is to be read.
+///
+/// An edit counts under `refreshInterval: 0`, too. Under `CreatedOnce` only a first success, and a Secret
+/// that is not in order, count.
+pub fn due(object: &ExternalSecret, known: Known) -> Result<Due, PlanError> {
+    let status = object.status.as_ref();
+    let synced =
+        status.and_then(|s| s.synced_resource_version.as_deref()).filter(|v| !v.is_empty());
+    let written = status.and_then(|s| s.refresh_time.as_ref()).map(|time| time.0);
+    let (Some(synced), Some(written)) = (synced, written) else {
+        return Ok(Due::Now(Why::NeverSynced));
+    };
+    let policy = object.spec.refresh_policy.as_ref().unwrap_or(&RefreshPolicy::Periodic);
+    let edited = synced != version(object);
+    match policy {
+        RefreshPolicy::Other(value) => {
+            Err(PlanError::UnknownValue { field: "refreshPolicy".to_owned(), value: value.clone() })
+        }
+        RefreshPolicy::OnChange | RefreshPolicy::Periodic if edited => Ok(Due::Now(Why::Edited)),
+        _ if !known.in_order => Ok(Due::Now(Why::Drift)),
+        RefreshPolicy::OnChange | RefreshPolicy::CreatedOnce => Ok(Due::Never),
+        RefreshPolicy::Periodic => {
+            let last = known
+                .last_read
+                .filter(|read| *read <= known.now)
+                .map_or(written, |r| r.max(written));
+            Ok(periodic(object, last, known.now, interval(object)?))
+        }
+    }
+}
+
+fn periodic(
+    object: &ExternalSecret,
+    last: Timestamp,
+    now: Timestamp,
+    interval: SignedDuration,
+) -> Due {
+    if !interval.is_positive() {
+        return Due::Never;
+    }
+    if last > now {
+        return Due::Now(Why::Clock);
+    }
+    let early = share(interval, jitter(object.metadata.uid.as_deref().unwrap_or_default()));
+    match last.checked_add(interval - early) {
+        Ok(at) if at <= now => Due::Now(Why::Interval),
+        Ok(at) => Due::At(at),
+        Err(_) => Due::Never,
+    }
+}
+
+/// From when on a refresh may join others, and when it must have happened at the latest.
+///
+/// A refresh that is due within this window shares a batch with one that is due now.
+pub fn window(last: Timestamp, interval: SignedDuration) -> Option<(Timestamp, Timestamp)> {
+    if !interval.is_positive() {
+        return None;
+    }
+    let latest = last.checked_add(interval).ok()?;
+    Some((latest.checked_sub(interval / EARLY).ok()?, latest))
+}
+
+/// The refresh interval; zero or less means that there is none.
+pub fn interval(object: &ExternalSecret) -> Result<SignedDuration, PlanError> {
+    let Some(text) = object.spec.refresh_interval.as_deref() else { return Ok(DEFAULT_INTERVAL) };
+    let wrong = || PlanError::Duration { field: "refreshInterval", text: text.to_owned() };
+    duration::parse(text).ok_or_else(wrong)
+}
+
+/// What `status.syncedResourceVersion` of an object that is in step says.
+pub fn version(object: &ExternalSecret) -> String {
+    hash::object_version(
+        object.metadata.generation.unwrap_or_default(),
+        Some(object.labels()),
+        Some(object.annotations()),
+    )
+}
+
+/// A number from 0 to 65535 that is always the same for one uid and spread evenly over many (FNV-1a).
+fn jitter(uid: &str) -> u16 {
+    let hash = uid.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let folded = hash ^ (hash >> 32);
+    let [.., high, low] = (folded ^ (folded >> 16)).to_be_bytes();
+    u16::from_be_bytes([high, low])
+}
+
+/// `jitter` as a share of the tenth of the interval by which a refresh may come early.
+fn share(interval: SignedDuration, jitter: u16) -> SignedDuration {
+    let nanos = interval.as_nanos() / i128::from(EARLY) * i128::from(jitter) / i128::from(u16::MAX);
+    // A tenth of a duration is a duration.
+    i64::try_from(nanos).map_or(SignedDuration::ZERO, SignedDuration::from_nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::api::external_secret::{ExternalSecretSpec, ExternalSecretStatus};
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+    }
+
+    /// An object that was read at second 0 and is in step.
+    fn synced(policy: Option<RefreshPolicy>, interval: &str) -> ExternalSecret {
+        let mut object = ExternalSecret::new("a", ExternalSecretSpec::default());
+        object.spec.refresh_policy = policy;
+        object.spec.refresh_interval = Some(interval.to_owned());
+        object.metadata.generation = Some(1);
+        object.metadata.uid = Some("6f1d7f6e-2a59-4f9c-8b0e-000000000001".to_owned());
+        object.status = Some(ExternalSecretStatus {
+            refresh_time: Some(Time(at(0))),
+            synced_resource_version: Some(version(&object)),
+            ..ExternalSecretStatus::default()
+        });
+        object
+    }
+
+    fn known(seconds: i64) -> Known {
+        Known { last_read: None, in_order: true, now: at(seconds) }
+    }
+
+    #[test]
+    fn a_new_object_is_due() {
+        for policy in [None, Some(RefreshPolicy::CreatedOnce), Some(RefreshPolicy::OnChange)] {
+            for interval in ["1h", "0"] {
+                let mut object = synced(policy.clone(), interval);
+                object.status = None;
+                assert_eq!(due(&object, known(1)).unwrap(), Due::Now(Why::NeverSynced));
+            }
+        }
+    }
+
+    #[test]
+    fn an_object_that_only_ever_failed_is_due() {
+        let mut object = synced(None, "1h");
+        object.status.as_mut().unwrap().refresh_time = None;
+        assert_eq!(due(&object, known(1)).unwrap(), Due::Now(Why::NeverSynced));
+    }
+
+    #[test]
+    fn a_refresh_comes_at_most_a_tenth_of_the_interval_early_and_never_late() {
+        let object = synced(None, "1h");
+        let Due::At(when) = due(&object, known(1)).unwrap() else { panic!("not at a time") };
+        assert!(at(3240) <= when && when <= at(3600), "{when}");
+        assert_eq!(due(&object, known(3600)).unwrap(), Due::Now(Why::Interval));
+        assert_eq!(due(&object, known(3239)).unwrap(), Due::At(when));
+    }
+
+    #[test]
+    fn an_edit_is_due_whatever_the_interval() {
+        for interval in ["1h", "0", "0s", "-1s"] {
+            for policy in [None, Some(RefreshPolicy::Periodic), Some(RefreshPolicy::OnChange)] {
+                let mut object = synced(policy, interval);
+                object.annotations_mut().insert("force-sync".to_owned(), "1".to_owned());
+                assert_eq!(due(&object, known(1)).unwrap(), Due::Now(Why::Edited));
+                let mut object = synced(None, interval);
+                object.metadata.generation = Some(2);
+                assert_eq!(due(&object, known(1)).unwrap(), Due::Now(Why::Edited));
+            }
+        }
+    }
+
+    #[test]
+    fn created_once_ignores_edits_and_time() {
+        let mut object = synced(Some(RefreshPolicy::CreatedOnce), "1h");
+        object.metadata.generation = Some(2);
+        assert_eq!(due(&object, known(1_000_000)).unwrap(), Due::Never);
+    }
+
+    #[test]
+    fn on_change_ignores_time() {
+        assert_eq!(
+            due(&synced(Some(RefreshPolicy::OnChange), "1h"), known(1_000_000)).unwrap(),
+            Due::Never
+        );
+    }
+
+    #[test]
+    fn zero_and_less_read_once() {
+        for interval in ["0", "0s", "-5m"] {
+            assert_eq!(due(&synced(None, interval), known(1_000_000)).unwrap(), Due::Never);
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_not_in_order_is_due_under_every_policy() {
+        for policy in [None, Some(RefreshPolicy::CreatedOnce), Some(RefreshPolicy::OnChange)] {
+            for interval in ["1h", "0"] {
+                let known = Known { in_order: false, ..known(1) };
+                let due = due(&synced(policy.clone(), interval), known).unwrap();
+                assert_eq!(due, Due::Now(Why::Drift));
+            }
+        }
+    }
+
+    #[test]
+    fn a_refresh_in_the_future_is_a_clock_that_was_set_back() {
+        assert_eq!(due(&synced(None, "1h"), known(-1)).unwrap(), Due::Now(Why::Clock));
+    }
+
+    #[test]
+    fn what_this_process_read_counts_more_than_what_the_status_says() {
+        let object = synced(None, "1m");
+        let read = |seconds| Known { last_read: Some(at(seconds)), ..known(100) };
+        assert!(matches!(due(&object, read(95)).unwrap(), Due::At(when) if when >= at(149)));
+        assert_eq!(due(&object, read(0)).unwrap(), Due::Now(Why::Interval));
+        assert_eq!(
+            due(&object, read(200)).unwrap(),
+            Due::Now(Why::Interval),
+            "not what lies in the future"
+        );
+    }
+
+    #[test]
+    fn an_absent_interval_is_an_hour_and_a_wrong_one_is_named() {
+        let mut object = synced(None, "1h");
+        object.spec.refresh_interval = None;
+        assert_eq!(interval(&object).unwrap(), SignedDuration::from_hours(1));
+        object.spec.refresh_interval = Some("1d".to_owned());
+        assert_eq!(
+            due(&object, known(1)).unwrap_err().to_string(),
+            r#"spec.refreshInterval is "1d", which is no duration: write for example 30s, 15m or 1h0m0s"#
+        );
+    }
+
+    #[test]
+    fn an_unknown_policy_is_named() {
+        let object = synced(Some(RefreshPolicy::Other("Sometimes".to_owned())), "1h");
+        assert!(
+            due(&object, known(1))
+                .unwrap_err()
+                .to_string()
+                .contains("refreshPolicy is \"Sometimes\"")
+        );
+    }
+
+    #[test]
+    fn refreshes_of_many_objects_are_spread() {
+        let mut tenths = [0; 10];
+        for n in 0..10_000 {
+            let jitter = jitter(&format!("6f1d7f6e-2a59-4f9c-8b0e-{n:012}"));
+            tenths[usize::from(jitter) * 10 / 65_536] += 1;
+        }
+        assert!(tenths.iter().all(|count| (800..1200).contains(count)), "{tenths:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_promise_is_kept(uid in "[0-9a-f-]{36}", seconds in 1_i64..1_000_000, now in 0_i64..2_000_000) {
+            let mut object = synced(None, &format!("{seconds}s"));
+            object.metadata.uid = Some(uid);
+            let (earliest, latest) = window(at(0), SignedDuration::from_secs(seconds)).unwrap();
+            prop_assert_eq!(latest, at(seconds));
+            match due(&object, known(now)).unwrap() {
+                Due::Now(Why::Interval) => prop_assert!(at(now) >= earliest),
+                Due::At(when) => prop_assert!(earliest <= when && when <= latest && when > at(now)),
+                other => prop_assert!(false, "{:?}", other),
+            }
+        }
+    }
+}

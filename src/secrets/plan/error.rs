@@ -1,0 +1,317 @@
+//! Why an `ExternalSecret` cannot be synced, in words for the person who wrote it.
+
+use crate::provider::ProviderError;
+
+/// What to do after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Retry {
+    /// Try again by itself, less and less often.
+    Backoff,
+    /// Trying again changes nothing: wait until the object, or something it names, is changed.
+    OnChange,
+}
+
+/// Everything that `plan` refuses. `Display` names the field and what to do, and holds no value.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A field that this release cannot honour. Ignoring it would give a wrong Secret.
+    #[error("spec.{field} is not supported by this release of Gabion: remove it")]
+    NotImplemented {
+        /// Path below `spec`.
+        field: String,
+    },
+    /// A value that this release does not know.
+    #[error(
+        "spec.{field} is {value:?}, which this release does not know: use one of the values that `kubectl explain` lists"
+    )]
+    UnknownValue {
+        /// Path below `spec`.
+        field: String,
+        /// The value.
+        value: String,
+    },
+    /// Not a duration.
+    #[error("spec.{field} is {text:?}, which is no duration: write for example 30s, 15m or 1h0m0s")]
+    Duration {
+        /// Path below `spec`.
+        field: &'static str,
+        /// The text.
+        text: String,
+    },
+    /// No store to read from.
+    #[error(
+        "spec.{field} names no store: set spec.secretStoreRef.name or the entry's sourceRef.storeRef.name"
+    )]
+    NoStore {
+        /// Path below `spec`.
+        field: String,
+    },
+    /// An entry that reads nothing.
+    #[error("spec.{field} has no source: set one of extract, find or sourceRef.generatorRef")]
+    NoSource {
+        /// Path below `spec`.
+        field: String,
+    },
+    /// Neither data nor dataFrom.
+    #[error("spec names no remote secret: set data or dataFrom")]
+    Nothing,
+    /// Two entries of one key.
+    #[error("spec.data has two entries with secretKey {key:?}: rename or remove one")]
+    DuplicateKey {
+        /// The key.
+        key: String,
+    },
+    /// The provider said no.
+    #[error("spec.{field}: {source}")]
+    Provider {
+        /// Path below `spec`.
+        field: String,
+        /// Its words.
+        source: ProviderError,
+    },
+    /// The remote secret has no such property.
+    #[error("spec.{field}: key {property:?} does not exist in secret {key:?}")]
+    PropertyAbsent {
+        /// Path below `spec`.
+        field: String,
+        /// The remote secret.
+        key: String,
+        /// What was looked for.
+        property: String,
+    },
+    /// A path that cannot be followed.
+    #[error("spec.{field}.property cannot be followed: {reason}; name the key more directly")]
+    PropertyPath {
+        /// Path below `spec`.
+        field: String,
+        /// Fixed text.
+        reason: String,
+    },
+    /// JSON was needed.
+    #[error(
+        "spec.{field}: secret {key:?} is not valid JSON, so it has no properties: remove `property`, or correct the secret"
+    )]
+    NotJson {
+        /// Path below `spec`.
+        field: String,
+        /// The remote secret.
+        key: String,
+    },
+    /// A JSON object was needed.
+    #[error(
+        "spec.{field}: secret {key:?} is not a JSON object, which extract needs: use data with a secretKey in its place"
+    )]
+    NotAnObject {
+        /// Path below `spec`.
+        field: String,
+        /// The remote secret.
+        key: String,
+    },
+    /// A secret with neither text nor bytes.
+    #[error("spec.{field}: secret {key:?} holds neither a string nor bytes")]
+    NoValue {
+        /// Path below `spec`.
+        field: String,
+        /// The remote secret.
+        key: String,
+    },
+    /// Two keys became one.
+    #[error(
+        "spec.{field}: keys {first:?} and {second:?} both become {key:?}: use conversionStrategy Unicode or rewrite them"
+    )]
+    KeyCollision {
+        /// Path below `spec`.
+        field: String,
+        /// One key.
+        first: String,
+        /// The other.
+        second: String,
+        /// What both become.
+        key: String,
+    },
+    /// A key that a Secret cannot have.
+    #[error(
+        "spec.{field}: key {key:?} is no valid Secret key (1 to 253 of A-Z, a-z, 0-9, '-', '_', '.'): use rewrite or conversionStrategy"
+    )]
+    BadKey {
+        /// Path below `spec`.
+        field: String,
+        /// The key.
+        key: String,
+    },
+    /// A value that is not encoded as claimed.
+    #[error("spec.{field}: the value of {key:?} is not {strategy}: correct decodingStrategy")]
+    Undecodable {
+        /// Path below `spec`.
+        field: String,
+        /// The key.
+        key: String,
+        /// The strategy.
+        strategy: &'static str,
+    },
+    /// A zero byte where none is allowed.
+    #[error(
+        "spec.{field}: the value of {key:?} has a zero byte, which nullBytePolicy Fail refuses"
+    )]
+    NullByte {
+        /// Path below `spec`.
+        field: String,
+        /// The key.
+        key: String,
+    },
+    /// A Secret that was there before.
+    #[error(
+        "Secret {name:?} exists and was not made by this ExternalSecret: annotate the ExternalSecret with gabion.dev/adopt: \"true\" to replace its data, set another target.name, or use creationPolicy Merge"
+    )]
+    Foreign {
+        /// Name of the Secret.
+        name: String,
+    },
+    /// A Secret of another `ExternalSecret`.
+    #[error(
+        "Secret {name:?} belongs to ExternalSecret {owner:?}: set another target.name, or use creationPolicy Merge in both"
+    )]
+    OwnedByAnother {
+        /// Name of the Secret.
+        name: String,
+        /// The other `ExternalSecret`.
+        owner: String,
+    },
+    /// A Secret that another controller owns.
+    #[error("Secret {name:?} belongs to {owner}: set another target.name")]
+    OwnedByOther {
+        /// Name of the Secret.
+        name: String,
+        /// Kind and name of its owner.
+        owner: String,
+    },
+    /// A Secret that cannot be changed.
+    #[error(
+        "Secret {name:?} is immutable and the data has changed: delete it to have it written again"
+    )]
+    Immutable {
+        /// Name of the Secret.
+        name: String,
+    },
+    /// `deletionPolicy: Delete` without ownership.
+    #[error(
+        "deletionPolicy Delete needs creationPolicy Owner, not {creation}: Secret {name:?} is left as it is"
+    )]
+    DeleteNeedsOwner {
+        /// Name of the Secret.
+        name: String,
+        /// The policy that is set.
+        creation: String,
+    },
+    /// A Secret that would be more than data.
+    #[error(
+        "a Secret of type {type_} is not written, because the cluster would act on it: use type Opaque"
+    )]
+    ForbiddenType {
+        /// The type.
+        type_: String,
+    },
+    /// Kubernetes does not change the type of a Secret.
+    #[error(
+        "Secret {name:?} has type {from:?} and cannot become {to:?}: delete it to have it created with the new type"
+    )]
+    TypeChange {
+        /// Name of the Secret.
+        name: String,
+        /// The type it has.
+        from: String,
+        /// The type asked for.
+        to: String,
+    },
+    /// More than a Secret can hold.
+    #[error(
+        "the data for Secret {name:?} has {bytes} bytes and a Secret holds at most 1048576: read fewer keys into it"
+    )]
+    TooLarge {
+        /// Name of the Secret.
+        name: String,
+        /// Sum of all values.
+        bytes: usize,
+    },
+    /// An object without name, namespace or uid: it did not come from an API server.
+    #[error("the ExternalSecret has no {what}")]
+    NotPersisted {
+        /// What is missing.
+        what: &'static str,
+    },
+}
+
+impl PlanError {
+    /// The first half of the condition's message. These texts are known to dashboards and alerts.
+    pub fn headline(&self) -> &'static str {
+        match self {
+            Self::Foreign { .. } | Self::OwnedByOther { .. } => {
+                "failed to take ownership of target secret"
+            }
+            Self::OwnedByAnother { .. } => "target is owned by another ExternalSecret",
+            Self::Immutable { .. } => "could not update secret, target is immutable",
+            Self::DeleteNeedsOwner { .. } => "could not delete secret",
+            Self::ForbiddenType { .. }
+            | Self::TypeChange { .. }
+            | Self::TooLarge { .. }
+            | Self::NotPersisted { .. } => "could not update secret",
+            Self::NotImplemented { field } if field == "target.manifest" => {
+                "invalid generic target"
+            }
+            Self::NotImplemented { field } if field.starts_with("target") => {
+                "could not update secret"
+            }
+            Self::NotImplemented { .. }
+            | Self::UnknownValue { .. }
+            | Self::Duration { .. }
+            | Self::NoStore { .. }
+            | Self::NoSource { .. }
+            | Self::Nothing
+            | Self::DuplicateKey { .. }
+            | Self::Provider { .. }
+            | Self::PropertyAbsent { .. }
+            | Self::PropertyPath { .. }
+            | Self::NotJson { .. }
+            | Self::NotAnObject { .. }
+            | Self::NoValue { .. }
+            | Self::KeyCollision { .. }
+            | Self::BadKey { .. }
+            | Self::Undecodable { .. }
+            | Self::NullByte { .. } => "could not get secret data from provider",
+        }
+    }
+
+    /// Whether trying again by itself can help.
+    ///
+    /// What comes from the remote secret may be corrected there, where nobody tells us: those back off.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Provider { .. }
+            | Self::PropertyAbsent { .. }
+            | Self::NotJson { .. }
+            | Self::NotAnObject { .. }
+            | Self::NoValue { .. }
+            | Self::KeyCollision { .. }
+            | Self::BadKey { .. }
+            | Self::Undecodable { .. }
+            | Self::NullByte { .. }
+            | Self::TooLarge { .. } => Retry::Backoff,
+            Self::NotImplemented { .. }
+            | Self::UnknownValue { .. }
+            | Self::Duration { .. }
+            | Self::NoStore { .. }
+            | Self::NoSource { .. }
+            | Self::Nothing
+            | Self::DuplicateKey { .. }
+            | Self::PropertyPath { .. }
+            | Self::Foreign { .. }
+            | Self::OwnedByAnother { .. }
+            | Self::OwnedByOther { .. }
+            | Self::Immutable { .. }
+            | Self::DeleteNeedsOwner { .. }
+            | Self::ForbiddenType { .. }
+            | Self::TypeChange { .. }
+            | Self::NotPersisted { .. } => Retry::OnChange,
+        }
+    }
+}

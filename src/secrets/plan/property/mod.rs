@@ -1,0 +1,97 @@
+//! `property`: a part of a JSON secret.
+//!
+//! The path language is gjson's, because that is what existing manifests are written in: keys and indexes
+//! with dots between them, `#`, queries, wildcards, escapes, pipes and the modifiers of `modifier.rs`. It
+//! works on the text of the JSON, so that numbers and nested values come out as they were written. What is
+//! left out (multipaths, literals, JSON lines, `@pretty`, `@group`, `@dig`) is an error and not a wrong answer.
+//! Everything is bounded: the length of a path, its nesting, and the text that modifiers may build.
+
+mod modifier;
+mod path;
+mod query;
+mod scan;
+
+use std::collections::BTreeMap;
+
+use scan::Kind;
+use zeroize::Zeroizing;
+
+use crate::provider::SecretBytes;
+
+/// Longest path.
+const MAX_PATH: usize = 1024;
+
+/// Why a property cannot be had. Holds no part of the secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PropertyError {
+    /// The secret is not JSON.
+    #[error("not valid JSON")]
+    NotJson,
+    /// The secret is JSON, but no object.
+    #[error("not a JSON object")]
+    NotAnObject,
+    /// The path is longer, or goes deeper, than anything reasonable.
+    #[error("the path is too long or too deeply nested")]
+    TooDeep,
+    /// A part of the path language that is left out.
+    #[error("the path uses {0}, which is not supported")]
+    Unsupported(&'static str),
+}
+
+/// The value at a path, or `None` if there is none.
+///
+/// A path with dots is first taken as one key. Strings come out unquoted, numbers as gjson prints them,
+/// `null` as nothing, objects and arrays as they were written.
+pub fn find(json: &[u8], path: &str) -> Result<Option<SecretBytes>, PropertyError> {
+    let json = checked(json)?;
+    if path.len() > MAX_PATH {
+        return Err(PropertyError::TooDeep);
+    }
+    if path.contains('.')
+        && let Some(found) = path::get(json, &path.replace('.', "\\."), 0)?
+    {
+        return Ok(Some(printed(found.as_str())));
+    }
+    Ok(path::get(json, path, 0)?.map(|found| printed(found.as_str())))
+}
+
+/// Every key of a JSON object with its value: strings unquoted, everything else as it was written.
+pub fn entries(json: &[u8]) -> Result<BTreeMap<String, SecretBytes>, PropertyError> {
+    let json = checked(json)?;
+    if scan::kind(json) != Kind::Object {
+        return Err(PropertyError::NotAnObject);
+    }
+    let entry = |(key, value): (&str, &str)| {
+        let bytes = match scan::kind(value) {
+            Kind::String => text(scan::unquote(value)),
+            Kind::Null => SecretBytes::default(),
+            _ => SecretBytes::new(value.as_bytes().to_vec()),
+        };
+        (scan::unquote(key).to_string(), bytes)
+    };
+    Ok(scan::entries(json).map(entry).collect())
+}
+
+fn checked(json: &[u8]) -> Result<&str, PropertyError> {
+    let text = std::str::from_utf8(json).map_err(|_| PropertyError::NotJson)?;
+    if scan::is_json(text) { Ok(scan::trim(text)) } else { Err(PropertyError::NotJson) }
+}
+
+/// A JSON value as text, as gjson prints it.
+fn printed(raw: &str) -> SecretBytes {
+    match scan::kind(raw) {
+        Kind::Null => SecretBytes::default(),
+        Kind::String => text(scan::unquote(raw)),
+        Kind::Number => SecretBytes::from(scan::print_number(raw)),
+        Kind::True | Kind::False | Kind::Object | Kind::Array => {
+            SecretBytes::new(raw.as_bytes().to_vec())
+        }
+    }
+}
+
+fn text(mut text: Zeroizing<String>) -> SecretBytes {
+    SecretBytes::from(std::mem::take(&mut *text))
+}
+
+#[cfg(test)]
+mod tests;

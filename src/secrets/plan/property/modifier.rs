@@ -1,0 +1,216 @@
+//! `@name`: changes a value on the way.
+
+use zeroize::Zeroizing;
+
+use super::{
+    PropertyError,
+    path::MAX_DEPTH,
+    scan::{self, Kind},
+};
+
+/// The most that a modifier may make of a value.
+const MAX_TEXT: usize = 8 << 20;
+
+const NAMES: [&str; 13] = [
+    "this", "reverse", "keys", "values", "flatten", "join", "valid", "ugly", "tostr", "fromstr",
+    "pretty", "group", "dig",
+];
+
+/// Whether a path starts with a modifier.
+pub fn is_next(path: &str) -> bool {
+    split(path).is_some()
+}
+
+/// Name, argument and rest of a path that starts with a modifier.
+fn split(path: &str) -> Option<(&'static str, &str, &str)> {
+    let after = path.strip_prefix('@')?;
+    let end = after.find([':', '|', '.']).unwrap_or(after.len());
+    let (name, rest) = after.split_at(end);
+    let name = NAMES.iter().find(|known| **known == name)?;
+    let Some(rest) = rest.strip_prefix(':') else { return Some((name, "", rest)) };
+    let end = match rest.as_bytes().first() {
+        Some(b'{' | b'[' | b'"') => scan::value_end(rest.as_bytes(), 0),
+        _ => rest.find('|').unwrap_or(rest.len()),
+    };
+    let (argument, rest) = rest.split_at(end);
+    Some((name, argument, rest))
+}
+
+/// Applies the modifier that a path starts with. `None` if there is none: then it is a key like any other.
+/// The inner `None` is a modifier that has no answer.
+#[expect(clippy::type_complexity, reason = "an alias would hide which None is which")]
+pub fn apply<'p>(
+    json: &str,
+    path: &'p str,
+) -> Result<Option<(Option<Zeroizing<String>>, &'p str)>, PropertyError> {
+    let Some((name, argument, rest)) = split(path) else { return Ok(None) };
+    let array = scan::kind(json) == Kind::Array;
+    let made = match name {
+        "reverse" => reverse(json),
+        "keys" => keys(json),
+        "values" if !array => listed(values(json)),
+        "flatten" if array => flatten(json, is_set(argument, "deep"))?,
+        "join" if array => join(json, is_set(argument, "preserve")),
+        "ugly" => ugly(json),
+        "tostr" => quote(json),
+        "fromstr" => {
+            let text = match scan::kind(json) {
+                Kind::String => scan::unquote(json),
+                Kind::Number => Zeroizing::new(scan::print_number(json)),
+                _ => Zeroizing::new(json.to_owned()),
+            };
+            if !scan::is_json(&text) {
+                return Ok(Some((None, rest)));
+            }
+            Zeroizing::new(scan::trim(&text).to_owned())
+        }
+        "pretty" => return Err(PropertyError::Unsupported("@pretty")),
+        "group" => return Err(PropertyError::Unsupported("@group")),
+        "dig" => return Err(PropertyError::Unsupported("@dig")),
+        _ => Zeroizing::new(json.to_owned()),
+    };
+    if made.len() > MAX_TEXT {
+        return Err(PropertyError::TooDeep);
+    }
+    Ok(Some((Some(made), rest)))
+}
+
+fn is_set(argument: &str, name: &str) -> bool {
+    scan::is_json(argument)
+        && scan::kind(argument) == Kind::Object
+        && scan::entries(argument)
+            .any(|(key, value)| *scan::unquote(key) == name && value == "true")
+}
+
+fn values(json: &str) -> Vec<&str> {
+    match scan::kind(json) {
+        Kind::Object => scan::entries(json).map(|(_, value)| value).collect(),
+        Kind::Array => scan::elements(json).collect(),
+        _ => vec![json],
+    }
+}
+
+fn keys(json: &str) -> Zeroizing<String> {
+    match scan::kind(json) {
+        Kind::Object => listed(scan::entries(json).map(|(key, _)| key)),
+        _ => listed(values(json).into_iter().map(|_| "null")),
+    }
+}
+
+fn listed<'a>(items: impl IntoIterator<Item = &'a str>) -> Zeroizing<String> {
+    enclosed('[', items.into_iter().map(|item| [item, "", ""]), ']')
+}
+
+fn mapped<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> Zeroizing<String> {
+    enclosed('{', entries.into_iter().map(|(key, value)| [key, ":", value]), '}')
+}
+
+fn enclosed<'a>(
+    open: char,
+    items: impl Iterator<Item = [&'a str; 3]>,
+    close: char,
+) -> Zeroizing<String> {
+    let items: Vec<_> = items.collect();
+    let size: usize = items.iter().flatten().map(|text| text.len()).sum();
+    let mut out = Zeroizing::new(String::with_capacity(size + items.len() + 2));
+    out.push(open);
+    for (nth, item) in items.iter().enumerate() {
+        if nth > 0 {
+            out.push(',');
+        }
+        out.extend(item.iter().copied());
+    }
+    out.push(close);
+    out
+}
+
+fn reverse(json: &str) -> Zeroizing<String> {
+    match scan::kind(json) {
+        Kind::Array => {
+            let items: Vec<_> = scan::elements(json).collect();
+            listed(items.into_iter().rev())
+        }
+        Kind::Object => {
+            let items: Vec<_> = scan::entries(json).collect();
+            mapped(items.into_iter().rev())
+        }
+        _ => Zeroizing::new(json.to_owned()),
+    }
+}
+
+/// Puts the elements of inner arrays in their place: those of the next level, or of all levels.
+fn flatten(json: &str, deep: bool) -> Result<Zeroizing<String>, PropertyError> {
+    let mut out = Vec::new();
+    let mut open: Vec<(&str, usize)> =
+        values(json).into_iter().rev().map(|value| (value, 1)).collect();
+    while let Some((value, level)) = open.pop() {
+        if level > MAX_DEPTH {
+            return Err(PropertyError::TooDeep);
+        }
+        if scan::kind(value) == Kind::Array && (deep || level == 1) {
+            open.extend(values(value).into_iter().rev().map(|value| (value, level + 1)));
+        } else {
+            out.push(value);
+        }
+    }
+    Ok(listed(out))
+}
+
+/// Merges the objects of an array; the later wins, in the order in which keys first appear.
+fn join(json: &str, preserve: bool) -> Zeroizing<String> {
+    let objects = scan::elements(json).filter(|value| scan::kind(value) == Kind::Object);
+    let mut merged: Vec<(&str, &str)> = Vec::new();
+    let mut places = std::collections::HashMap::new();
+    for (key, value) in objects.flat_map(scan::entries) {
+        match places.get(key) {
+            Some(place) if !preserve => merged[*place] = (key, value),
+            _ => {
+                places.insert(key, merged.len());
+                merged.push((key, value));
+            }
+        }
+    }
+    mapped(merged)
+}
+
+/// Without white space between the tokens.
+fn ugly(json: &str) -> Zeroizing<String> {
+    let mut out = Zeroizing::new(String::with_capacity(json.len()));
+    let (mut quoted, mut escaped) = (false, false);
+    for c in json.chars() {
+        let space = matches!(c, ' ' | '\t' | '\n' | '\r');
+        if quoted || !space {
+            out.push(c);
+        }
+        if c == '"' && !escaped {
+            quoted = !quoted;
+        }
+        escaped = quoted && c == '\\' && !escaped;
+    }
+    out
+}
+
+/// A text as a JSON string. Characters that matter in HTML are escaped, too, as in Go.
+fn quote(text: &str) -> Zeroizing<String> {
+    use std::fmt::Write;
+    let mut out = Zeroizing::new(String::with_capacity(text.len() * 6 + 2));
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            _ => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}

@@ -1,0 +1,174 @@
+//! The controller of SecretStores and ClusterSecretStores: are they usable, and if not, why.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::{
+    Context, Error, StoreKey,
+    auth::{self, is_referent},
+    error::RECHECK,
+    plan::{
+        Retry, duration,
+        store_status::{StoreOutcome, next_status},
+    },
+    stores::{Readiness, Store},
+};
+use crate::{
+    api::secret_store::{ClusterSecretStore, SecretStore, SecretStoreStatus},
+    cluster::{
+        queue::{Lane, Next},
+        write::{ApiError, Part, PatchKind},
+    },
+    provider::Validation,
+};
+
+const MANAGER: &str = "external-secrets";
+
+/// Validates one store, says so in its status, and wakes whoever waits for it.
+pub async fn reconcile(context: Arc<Context>, key: StoreKey) -> Next {
+    let started = Instant::now();
+    let Some((store, _, epoch)) = context.stores.find(&key) else { return Next::Idle };
+    if store.deleting || !context.is_ours(&store) {
+        return Next::Idle;
+    }
+    let (outcome, retry) = validate(&context, &store, epoch).await;
+    let (ready, reason, message) = outcome.condition();
+    let readiness = if ready { Readiness::Ready } else { Readiness::NotReady(message.clone()) };
+    let changed = context.stores.validated(&key, epoch, &readiness);
+    if changed {
+        for user in context.index.users_of_store(&key) {
+            context.wake(&user, Lane::Urgent);
+        }
+    }
+    context.metrics.reconciles.done(key.kind(), reason, started.elapsed());
+    let reported = report(&context, &store, &outcome).await;
+    if changed && !ready {
+        context.tell(store_reference(&store), reason, message.clone(), true);
+    }
+    match &reported {
+        Ok(()) => tracing::debug!(store = ?key, reason, message, "store validated"),
+        Err(error) => tracing::warn!(store = ?key, %error, "store status not written"),
+    }
+    match (reported, retry) {
+        (Err(_), _) | (Ok(()), Some(Retry::Backoff)) => Next::Retry,
+        (Ok(()), Some(Retry::OnChange)) => Next::RetryAfter(RECHECK),
+        (Ok(()), None) => {
+            let due = Instant::now() + interval(&context, &store);
+            Next::At { earliest: due, due }
+        }
+    }
+}
+
+async fn validate(context: &Context, store: &Store, epoch: u64) -> (StoreOutcome, Option<Retry>) {
+    if is_referent(store) {
+        // Its credentials are those of whoever uses it: there is nothing to try before.
+        return (StoreOutcome::Valid { note: None }, None);
+    }
+    let namespace = &*store.key.0.namespace;
+    let source = match context.source(store, epoch, namespace).await {
+        Ok(source) => source,
+        Err(error @ Error::ProviderNotSupported { .. }) => {
+            let retry = error.class().1;
+            return (StoreOutcome::NotSupported { cause: error.to_string() }, Some(retry));
+        }
+        Err(error) => {
+            let retry = error.class().1;
+            return (StoreOutcome::NoClient { cause: error.to_string() }, Some(retry));
+        }
+    };
+    match context.plane.validate(&source).await {
+        Ok(Validation::Ready) => {
+            let notes = context.plane.notes(source.identity());
+            let note = notes.first().map(ToString::to_string);
+            (StoreOutcome::Valid { note }, None)
+        }
+        Ok(Validation::Unknown { reason }) => (StoreOutcome::Unknown { cause: reason }, None),
+        Err(error) => {
+            let error = Error::from(error);
+            (StoreOutcome::NotValid { cause: error.to_string() }, Some(error.class().1))
+        }
+    }
+}
+
+async fn report(context: &Context, store: &Store, outcome: &StoreOutcome) -> Result<(), ApiError> {
+    let old = store.status.as_ref();
+    let Some(next) = next_status(old, outcome, store.generation, Timestamp::now()) else {
+        return Ok(());
+    };
+    let written = write_status(context, store, &next).await?;
+    context.stores.own_write(&store.key, &written, next);
+    Ok(())
+}
+
+async fn write_status(
+    context: &Context,
+    store: &Store,
+    status: &SecretStoreStatus,
+) -> Result<String, ApiError> {
+    let body = serde_json::json!({
+        "metadata": {"resourceVersion": store.resource_version},
+        "status": status,
+    });
+    let key = &store.key.0;
+    let (part, kind) = (Part::Status, PatchKind::Merge);
+    let meta = if store.key.is_cluster() {
+        context.writer.patch::<ClusterSecretStore>(key, part, kind, &body, MANAGER).await?
+    } else {
+        context.writer.patch::<SecretStore>(key, part, kind, &body, MANAGER).await?
+    };
+    Ok(meta.resource_version.unwrap_or_default())
+}
+
+fn interval(context: &Context, store: &Store) -> Duration {
+    let own = match &store.spec.refresh_interval {
+        Some(IntOrString::Int(seconds)) => u64::try_from(*seconds).map(Duration::from_secs).ok(),
+        Some(IntOrString::String(text)) => {
+            duration::parse(text).and_then(|interval| Duration::try_from(interval).ok())
+        }
+        None => None,
+    };
+    own.filter(|interval| !interval.is_zero()).unwrap_or(context.config.store_interval)
+}
+
+fn store_reference(store: &Store) -> k8s_openapi::api::core::v1::ObjectReference {
+    k8s_openapi::api::core::v1::ObjectReference {
+        api_version: Some("external-secrets.io/v1".to_owned()),
+        kind: Some(store.key.kind().to_owned()),
+        namespace: (!store.key.is_cluster()).then(|| store.key.0.namespace.to_string()),
+        name: Some(store.key.0.name.to_string()),
+        uid: Some(store.uid.clone()),
+        ..Default::default()
+    }
+}
+
+impl Context {
+    /// The source of a store for a user in `namespace`, made once per state of the store and its inputs.
+    pub async fn source(
+        &self,
+        store: &Store,
+        epoch: u64,
+        namespace: &str,
+    ) -> Result<crate::provider::plane::Source, Error> {
+        let asker = if is_referent(store) { namespace } else { "" };
+        if let Some(source) = self.stores.source(&store.key, asker) {
+            return Ok(source);
+        }
+        let (inputs, resolved) = auth::resolve(&self.writer, store, namespace).await;
+        // Also after a failure: a Secret that appears later must wake the store.
+        self.stores.depends_on(&store.key, inputs);
+        let source = resolved?;
+        self.stores.keep_source(&store.key, epoch, asker, &source);
+        Ok(source)
+    }
+
+    /// True if the store's class is ours.
+    pub fn is_ours(&self, store: &Store) -> bool {
+        let class = store.spec.controller.as_deref().unwrap_or_default();
+        class.is_empty() || class == self.config.controller_class
+    }
+}

@@ -1,0 +1,76 @@
+//! What `/healthz` and `/readyz` say.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::cluster::WatchHealth;
+
+type Complaint = Box<dyn Fn() -> Option<String> + Send + Sync>;
+
+/// Collects what can be wrong. Cheap to clone.
+///
+/// Ready: every watch has listed and none has failed for a minute. Live: no queue is stuck.
+#[derive(Clone, Default)]
+pub struct Health(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    watches: Mutex<Vec<Arc<WatchHealth>>>,
+    liveness: Mutex<Vec<Complaint>>,
+    readiness: Mutex<Vec<Complaint>>,
+}
+
+impl Health {
+    /// Adds a watch.
+    pub fn watch(&self, kind: &'static str) -> Arc<WatchHealth> {
+        let health = WatchHealth::new(kind);
+        lock(&self.0.watches).push(Arc::clone(&health));
+        health
+    }
+
+    /// Adds something that makes the process restart-worthy.
+    pub fn live_unless(&self, complaint: impl Fn() -> Option<String> + Send + Sync + 'static) {
+        lock(&self.0.liveness).push(Box::new(complaint));
+    }
+
+    /// Adds something that makes the process unready.
+    pub fn ready_unless(&self, complaint: impl Fn() -> Option<String> + Send + Sync + 'static) {
+        lock(&self.0.readiness).push(Box::new(complaint));
+    }
+
+    /// Why the process should be restarted; empty if it should not.
+    pub fn not_live(&self) -> Vec<String> {
+        lock(&self.0.liveness).iter().filter_map(|complaint| complaint()).collect()
+    }
+
+    /// Why the process is not ready; empty if it is.
+    pub fn not_ready(&self) -> Vec<String> {
+        let watches = self.watches();
+        let watching = watches.iter().filter_map(|watch| watch.complaint());
+        let other = lock(&self.0.readiness);
+        watching.chain(other.iter().filter_map(|complaint| complaint())).collect()
+    }
+
+    /// The watches, for metrics.
+    pub fn watches(&self) -> Vec<Arc<WatchHealth>> {
+        lock(&self.0.watches).clone()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unlisted_watch_makes_it_unready_and_a_stuck_queue_makes_it_dead() {
+        let health = Health::default();
+        assert!(health.not_ready().is_empty() && health.not_live().is_empty());
+        health.watch("ExternalSecret");
+        assert_eq!(health.not_ready(), ["the watch on ExternalSecret has not listed yet"]);
+        health.live_unless(|| Some("queue x is stuck".into()));
+        assert_eq!(health.not_live(), ["queue x is stuck"]);
+    }
+}

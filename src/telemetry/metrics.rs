@@ -1,0 +1,345 @@
+//! Metrics. Labels come from closed sets; series per object exist only with `--per-object-metrics`, under
+//! the names that External Secrets Operator's dashboards know.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text::encode},
+    metrics::{
+        counter::{ConstCounter, Counter},
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Registry, Unit},
+};
+
+use super::Health;
+use crate::cluster::{queue::Figures, write::ApiError};
+
+/// Everything that is counted.
+pub struct Metrics {
+    registry: Mutex<Registry>,
+    /// Requests to the API server.
+    pub writes: WriteMetrics,
+    /// Outcomes of reconciling.
+    pub reconciles: ReconcileMetrics,
+    /// Per-object series, when asked for.
+    pub objects: Option<ObjectSeries>,
+}
+
+impl Metrics {
+    /// All series, registered. `per_object` adds the ones that grow with the number of objects.
+    pub fn new(health: &Health, per_object: bool) -> Arc<Self> {
+        let mut registry = Registry::default();
+        let writes = WriteMetrics::default();
+        let reconciles = ReconcileMetrics::default();
+        writes.register(&mut registry);
+        reconciles.register(&mut registry);
+        registry.register_collector(Box::new(Watches(health.clone())));
+        let objects = per_object.then(ObjectSeries::default);
+        if let Some(objects) = &objects {
+            objects.register(&mut registry);
+        }
+        Arc::new(Self { registry: Mutex::new(registry), writes, reconciles, objects })
+    }
+
+    /// Registers more series.
+    pub fn register(&self, add: impl FnOnce(&mut Registry)) {
+        add(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Registers the figures of a queue.
+    pub fn queue(&self, name: &'static str, figures: impl Fn() -> Figures + Send + Sync + 'static) {
+        let collector = Queues { name, figures: Box::new(figures) };
+        self.register(|registry| registry.register_collector(Box::new(collector)));
+    }
+
+    /// All series as OpenMetrics text.
+    pub fn render(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry.lock().unwrap_or_else(PoisonError::into_inner))?;
+        Ok(text)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    verb: &'static str,
+    kind: String,
+    outcome: &'static str,
+}
+
+/// Requests to the API server, apart from watches.
+#[derive(Clone, Default)]
+pub struct WriteMetrics {
+    requests: Family<RequestLabels, Counter>,
+}
+
+impl WriteMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "gabion_api_requests",
+            "Requests to the API server by verb, kind and outcome, watches apart",
+            self.requests.clone(),
+        );
+    }
+
+    /// Counts one request.
+    pub fn count(&self, verb: &'static str, kind: &str, error: Option<&ApiError>) {
+        let outcome = match error {
+            None => "ok",
+            Some(ApiError::Fenced) => "fenced",
+            Some(ApiError::NotFound { .. }) => "not_found",
+            Some(ApiError::AlreadyExists { .. }) => "already_exists",
+            Some(ApiError::Conflict { .. }) => "conflict",
+            Some(ApiError::Forbidden { .. } | ApiError::NamespaceTerminating { .. }) => "forbidden",
+            Some(ApiError::Invalid { .. } | ApiError::TooLarge { .. }) => "invalid",
+            Some(ApiError::Unavailable { .. }) => "unavailable",
+        };
+        let labels = RequestLabels { verb, kind: kind.to_owned(), outcome };
+        self.requests.get_or_create(&labels).inc();
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    kind: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
+/// Outcomes of reconciling, by the reasons of `docs/reasons.md`.
+#[derive(Clone)]
+pub struct ReconcileMetrics {
+    outcomes: Family<OutcomeLabels, Counter>,
+    duration: Family<KindLabel, Histogram, fn() -> Histogram>,
+    drift: Family<KindLabel, Counter>,
+    fights: Family<KindLabel, Counter>,
+}
+
+impl Default for ReconcileMetrics {
+    fn default() -> Self {
+        let seconds: fn() -> Histogram = || Histogram::new(exponential_buckets(0.001, 2.0, 16));
+        Self {
+            outcomes: Family::default(),
+            duration: Family::new_with_constructor(seconds),
+            drift: Family::default(),
+            fights: Family::default(),
+        }
+    }
+}
+
+impl ReconcileMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "gabion_reconciles",
+            "Objects looked at, by kind and by the reason of the outcome",
+            self.outcomes.clone(),
+        );
+        registry.register_with_unit(
+            "gabion_reconcile_duration",
+            "Time from start to end of looking at one object",
+            Unit::Seconds,
+            self.duration.clone(),
+        );
+        registry.register(
+            "gabion_drift_repairs",
+            "Objects that somebody else changed or deleted, put back",
+            self.drift.clone(),
+        );
+        registry.register(
+            "gabion_fights",
+            "Fields left alone because another manager keeps changing them",
+            self.fights.clone(),
+        );
+    }
+
+    /// Counts one look at one object.
+    pub fn done(&self, kind: &'static str, reason: &'static str, took: Duration) {
+        self.outcomes.get_or_create(&OutcomeLabels { kind, reason }).inc();
+        self.duration.get_or_create(&KindLabel { kind }).observe(took.as_secs_f64());
+    }
+
+    /// Counts a repair of a generated object.
+    pub fn drift_repaired(&self, kind: &'static str) {
+        self.drift.get_or_create(&KindLabel { kind }).inc();
+    }
+
+    /// Counts a field that is given up for a while.
+    pub fn fight(&self, kind: &'static str) {
+        self.fights.get_or_create(&KindLabel { kind }).inc();
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ObjectLabels {
+    name: String,
+    namespace: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ConditionLabels {
+    name: String,
+    namespace: String,
+    condition: &'static str,
+    status: &'static str,
+}
+
+/// The series per object that External Secrets Operator has, for existing dashboards.
+#[derive(Clone, Default)]
+pub struct ObjectSeries {
+    syncs: Family<ObjectLabels, Counter>,
+    /// A gauge, because its name lacks the suffix of counters.
+    errors: Family<ObjectLabels, Gauge>,
+    condition: Family<ConditionLabels, Gauge>,
+    duration: Family<ObjectLabels, Gauge>,
+}
+
+impl ObjectSeries {
+    fn register(&self, registry: &mut Registry) {
+        let help = "Looks at the object";
+        registry.register("externalsecret_sync_calls", help, self.syncs.clone());
+        let help = "Looks at the object that failed";
+        registry.register("externalsecret_sync_calls_error", help, self.errors.clone());
+        let help = "1 for the present status of the condition, 0 for the other";
+        registry.register("externalsecret_status_condition", help, self.condition.clone());
+        let help = "Duration of the last look in nanoseconds";
+        registry.register("externalsecret_reconcile_duration", help, self.duration.clone());
+    }
+
+    /// Records one look at an ExternalSecret.
+    pub fn looked(&self, namespace: &str, name: &str, ready: bool, took: Duration) {
+        let labels = ObjectLabels { name: name.to_owned(), namespace: namespace.to_owned() };
+        self.syncs.get_or_create(&labels).inc();
+        if !ready {
+            self.errors.get_or_create(&labels).inc();
+        }
+        let nanoseconds = i64::try_from(took.as_nanos()).unwrap_or(i64::MAX);
+        self.duration.get_or_create(&labels).set(nanoseconds);
+        for (status, is) in [("True", ready), ("False", !ready)] {
+            let labels = condition(namespace, name, status);
+            self.condition.get_or_create(&labels).set(i64::from(is));
+        }
+    }
+
+    /// Drops the series of an object that is gone.
+    pub fn forget(&self, namespace: &str, name: &str) {
+        let labels = ObjectLabels { name: name.to_owned(), namespace: namespace.to_owned() };
+        self.syncs.remove(&labels);
+        self.errors.remove(&labels);
+        self.duration.remove(&labels);
+        for status in ["True", "False"] {
+            self.condition.remove(&condition(namespace, name, status));
+        }
+    }
+}
+
+fn condition(namespace: &str, name: &str, status: &'static str) -> ConditionLabels {
+    ConditionLabels {
+        name: name.to_owned(),
+        namespace: namespace.to_owned(),
+        condition: "Ready",
+        status,
+    }
+}
+
+struct Watches(Health);
+
+impl fmt::Debug for Watches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watches")
+    }
+}
+
+impl Collector for Watches {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        let watches = self.0.watches();
+        let failures = ConstCounter::new(0u64);
+        let help = "Failed watch requests by kind";
+        let mut series = encoder.encode_descriptor(
+            "gabion_watch_failures",
+            help,
+            None,
+            failures.metric_type(),
+        )?;
+        for watch in watches {
+            let counter = ConstCounter::new(watch.failures());
+            counter.encode(series.encode_family(&[("kind", watch.kind)])?)?;
+        }
+        Ok(())
+    }
+}
+
+struct Queues {
+    name: &'static str,
+    figures: Box<dyn Fn() -> Figures + Send + Sync>,
+}
+
+impl fmt::Debug for Queues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Queues")
+    }
+}
+
+impl Collector for Queues {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        let figures = (self.figures)();
+        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let series = [
+            ("waiting", "objects that wait for a place", count(figures.waiting)),
+            ("running", "objects under way", count(figures.running)),
+            ("known", "objects known", count(figures.known)),
+            ("failing", "objects in backoff after a failure", count(figures.failing)),
+        ];
+        for (name, help, value) in series {
+            let name = format!("gabion_{}_queue_{name}", self.name);
+            let gauge = ConstGauge::new(value);
+            gauge.encode(encoder.encode_descriptor(&name, help, None, gauge.metric_type())?)?;
+        }
+        let name = format!("gabion_{}_queue_oldest_wait", self.name);
+        let gauge = ConstGauge::new(figures.oldest_wait.as_secs_f64());
+        let help = "how long the oldest waiting object has been waiting";
+        let unit = Some(&Unit::Seconds);
+        gauge.encode(encoder.encode_descriptor(&name, help, unit, gauge.metric_type())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_series_are_written_and_an_object_that_is_gone_leaves_none() {
+        let health = Health::default();
+        health.watch("ExternalSecret");
+        let metrics = Metrics::new(&health, true);
+        metrics.queue("secrets", Figures::default);
+        metrics.writes.count("create", "Secret", None);
+        metrics.reconciles.done("ExternalSecret", "SecretSynced", Duration::from_millis(3));
+        let objects = metrics.objects.clone().unwrap();
+        objects.looked("shop", "db", true, Duration::from_millis(3));
+        let text = metrics.render().unwrap();
+        for line in [
+            r#"gabion_api_requests_total{verb="create",kind="Secret",outcome="ok"} 1"#,
+            r#"gabion_reconciles_total{kind="ExternalSecret",reason="SecretSynced"} 1"#,
+            r#"gabion_watch_failures_total{kind="ExternalSecret"} 0"#,
+            "gabion_secrets_queue_waiting 0",
+            r#"externalsecret_sync_calls_total{name="db",namespace="shop"} 1"#,
+            r#"externalsecret_reconcile_duration{name="db",namespace="shop"} 3000000"#,
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+        objects.forget("shop", "db");
+        assert!(!metrics.render().unwrap().contains("shop"));
+    }
+}
