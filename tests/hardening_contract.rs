@@ -18,6 +18,7 @@ mod schema_check;
 
 use gabion::api::hardening_baseline::HardeningBaseline;
 use gabion::api::hardening_crds::crds;
+use gabion::hardening::plan::baseline::compile;
 use malformed_baselines::{acknowledged, baseline, malformed, with};
 use serde_json::{Value, json};
 
@@ -52,6 +53,23 @@ fn every_definition_is_small_enough_for_a_plain_apply() {
 #[test]
 fn the_full_example_is_accepted_and_read_back_as_it_stands() {
     accepted(&yaml(include_str!("../examples/hardening/full.yaml")));
+}
+
+#[test]
+fn every_example_is_accepted_and_compiles() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/hardening");
+    let mut seen = 0;
+    for file in std::fs::read_dir(folder).expect("the examples") {
+        let text = std::fs::read_to_string(file.expect("a file").path()).expect("text");
+        for document in text.split("\n---\n") {
+            let object = yaml(document);
+            accepted(&object);
+            let typed: HardeningBaseline = serde_json::from_value(object).expect("a baseline");
+            compile(&typed, 36).expect("it compiles");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 12, "{seen}");
 }
 
 #[test]
