@@ -99,6 +99,7 @@ struct World {
     rejected_keys: HashMap<String, &'static str>,
     scripts: HashMap<String, VecDeque<Fault>>,
     standing: HashMap<String, Fault>,
+    standing_of_key: HashMap<String, Fault>,
     omitted: Vec<String>,
     sessions: HashMap<String, SystemTime>,
     session_life: Duration,
@@ -221,6 +222,15 @@ impl SecretsManager {
         match fault {
             Some(fault) => world.standing.insert(operation.to_owned(), fault),
             None => world.standing.remove(operation),
+        };
+    }
+
+    /// Every call of this key meets this fault, until it is taken back with `None`.
+    pub fn fault_of_key(&self, access_key: &str, fault: Option<Fault>) {
+        let mut world = self.world();
+        match fault {
+            Some(fault) => world.standing_of_key.insert(access_key.to_owned(), fault),
+            None => world.standing_of_key.remove(access_key),
         };
     }
 
@@ -481,7 +491,8 @@ impl World {
             });
         }
         let scripted = self.scripts.get_mut(&call.operation).and_then(VecDeque::pop_front);
-        scripted.or_else(|| self.standing.get(&call.operation).cloned())
+        let of_key = || self.standing_of_key.get(&call.access_key).cloned();
+        scripted.or_else(of_key).or_else(|| self.standing.get(&call.operation).cloned())
     }
 
     fn reply(&mut self, call: &Call) -> Reply {
