@@ -19,7 +19,17 @@ mod world;
 
 #[path = "secrets/creation.rs"]
 mod creation;
+#[path = "secrets/deletion.rs"]
+mod deletion;
+#[path = "secrets/drift.rs"]
+mod drift;
 #[path = "secrets/guide.rs"]
 mod guide;
+#[path = "secrets/ownership.rs"]
+mod ownership;
 #[path = "secrets/refresh.rs"]
 mod refresh;
+#[path = "secrets/rules.rs"]
+mod rules;
+#[path = "secrets/status.rs"]
+mod status;

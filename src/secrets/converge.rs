@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::{
     Context, Error, StoreKey,
     external_secret::reference,
-    index::{Digest, Tracked, Verified, target_key},
+    index::{Digest, Tracked, Verified, stores_of, target_key},
     plan::{
         access, collect,
         desired::{Desired, Rendered, desired},
@@ -102,13 +102,11 @@ impl Look<'_> {
             super::cleanup::leave(self).await?;
             return Ok(Converged::Waiting);
         }
-        let lookups = collect::lookups(&object.spec);
-        if let Ok(lookups) = &lookups
-            && !self.all_ours(lookups)
-        {
+        // Before anything is said: what another controller reads may be beyond this one.
+        if !self.all_ours() {
             return Ok(Converged::Waiting);
         }
-        let lookups = lookups?;
+        let lookups = collect::lookups(&object.spec)?;
         let target = self.observe().await?;
         let in_order = match &target {
             Target::Absent => policy::is_in_order(object, None),
@@ -136,8 +134,9 @@ impl Look<'_> {
         if self.is_unproven_loss(collected.data.is_empty()) {
             return Ok(Converged::Again(SECOND_LOOK));
         }
-        self.context.index.remember(self.key, self.uid(), |m| m.refreshed = Some(self.now));
         let done = self.act(target, collected.data, why).await?;
+        // Not before: what was read and could not be written has to be read again.
+        self.context.index.remember(self.key, self.uid(), |m| m.refreshed = Some(self.now));
         if self.wants_rename_tidied(why) {
             super::cleanup::orphans(self).await?;
         }
@@ -165,14 +164,14 @@ impl Look<'_> {
     }
 
     /// False if any store it names is for another controller, or of a kind that is switched off.
-    fn all_ours(&self, lookups: &[collect::Lookup]) -> bool {
-        lookups.iter().all(|lookup| {
-            let enabled = if lookup.store.cluster {
+    fn all_ours(&self) -> bool {
+        stores_of(&self.object().spec, &self.key.namespace).iter().all(|key| {
+            let enabled = if key.is_cluster() {
                 self.context.config.cluster_stores
             } else {
                 self.context.config.namespaced_stores
             };
-            let store = self.context.stores.find(&self.store_key(&lookup.store));
+            let store = self.context.stores.find(key);
             enabled && store.is_none_or(|(store, _, _)| self.context.is_ours(&store))
         })
     }
@@ -184,14 +183,14 @@ impl Look<'_> {
 
     /// What is known of the target. Reads it only if neither memory, status nor marks can tell.
     async fn observe(&self) -> Result<Target, Error> {
+        if self.object().spec.target.creation_policy == CreationPolicy::None {
+            return Ok(Target::Absent); // never looked at, never written
+        }
         let Some(digest) = self.context.index.secret(&self.target()) else {
             return Ok(Target::Absent);
         };
         if let Some(verified) = self.trusted(&digest) {
             return Ok(Target::Intact(verified));
-        }
-        if self.object().spec.target.creation_policy == CreationPolicy::None {
-            return Ok(Target::Absent); // never looked at, never written
         }
         let read = target::read(&self.context.writer, &self.target(), &self.manager()).await?;
         Ok(read.map_or(Target::Absent, Target::Read))
@@ -345,6 +344,10 @@ impl Look<'_> {
                 Some(done) => return Ok(done),
                 None => self.read().await?,
             },
+            // A Secret that nobody manages is not in the index. Who creates finds out; who merges has to look.
+            Target::Absent if self.object().spec.target.creation_policy == CreationPolicy::Merge => {
+                self.read().await?
+            }
             Target::Absent => None,
             Target::Read(existing) => Some(existing),
         };

@@ -239,6 +239,7 @@ async fn two_that_merge_the_same_key_come_to_rest_with_the_last_one() -> Result<
         let target = json!({"name": "shared", "creationPolicy": "Merge"});
         let data = json!([scene.entry("key", name)]);
         scene.synced(name, json!({"target": target, "data": data})).await?;
+        scene.data_is("shared", json!({"foreign": "kept", "key": value(name)})).await?;
     }
     scene.settle().await?;
     let writes = || scene.requests().iter().filter(|r| r.is_write() && r.name == "shared").count();
