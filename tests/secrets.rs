@@ -31,5 +31,15 @@ mod ownership;
 mod refresh;
 #[path = "secrets/rules.rs"]
 mod rules;
+#[path = "secrets/references.rs"]
+mod references;
 #[path = "secrets/status.rs"]
 mod status;
+#[path = "secrets/stores.rs"]
+mod stores;
+#[path = "secrets/cluster_stores.rs"]
+mod cluster_stores;
+#[path = "secrets/takeover.rs"]
+mod takeover;
+#[path = "secrets/restart.rs"]
+mod restart;

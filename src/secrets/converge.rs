@@ -279,6 +279,7 @@ impl Look<'_> {
             asked.push(async move {
                 let asks = places.iter().map(|nth| lookups[*nth].ask.clone()).collect();
                 let results = self.context.plane.fetch_all(&source, asks, lane).await;
+                self.context.mention_notes(&self.store_key(store), &source);
                 (places, results, fake)
             });
         }

@@ -419,8 +419,12 @@ impl Call {
     }
 
     fn denied(&self, what: &str) -> (&'static str, String) {
+        self.denied_to(&self.operation, what)
+    }
+
+    fn denied_to(&self, operation: &str, what: &str) -> (&'static str, String) {
         let service = if self.sts { "sts" } else { "secretsmanager" };
-        let (key, operation) = (&self.access_key, &self.operation);
+        let key = &self.access_key;
         let message = format!(
             "User: arn:aws:iam::000000000000:user/{key} is not authorized to perform: \
              {service}:{operation} on resource: {what} because no identity-based policy allows it"
@@ -568,7 +572,8 @@ impl World {
         let name = self.name_of(id);
         for operation in ["GetSecretValue", call.operation.as_str()] {
             if self.is_denied(call, operation, Some(name)) {
-                return Err(call.denied(id));
+                // In a batch, too, it is the single read of the item that is not allowed.
+                return Err(call.denied_to("GetSecretValue", id));
             }
         }
         let (name, secret) = self.find(id)?;
