@@ -56,6 +56,9 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
         {
             return Next::Retry;
         }
+        // Store and ExternalSecret come on watches of their own: those that are applied together may arrive in
+        // any order. The store that arrives wakes the object before this retry.
+        Err(Error::StoreMissing(_)) if context.externals.failures(&key) == 0 => return Next::Retry,
         Err(_) => Outcome::Failed { headline: "", cause: "", retry: Retry::Backoff },
     };
     let reported = match &converged {
@@ -74,6 +77,8 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
         (_, Err(ApiError::NotFound { .. })) => Next::Idle,
         (_, Err(error)) => {
             tracing::debug!(%key, %error, "status not written; trying again");
+            // What is not on record is not done: the next look comes to the same outcome, and writes it.
+            context.index.remember(&key, look.uid(), |memory| memory.refreshed = None);
             Next::Retry
         }
         (Ok(_), Ok(())) => next_refresh(&context, &key, started),

@@ -24,7 +24,7 @@ use crate::{
         queue::{Lane, Next},
         write::{ApiError, Part, PatchKind},
     },
-    provider::Validation,
+    provider::{Validation, plane::Source},
 };
 
 const MANAGER: &str = "external-secrets";
@@ -153,7 +153,7 @@ impl Context {
         store: &Store,
         epoch: u64,
         namespace: &str,
-    ) -> Result<crate::provider::plane::Source, Error> {
+    ) -> Result<Source, Error> {
         let asker = if is_referent(store) { namespace } else { "" };
         if let Some(source) = self.stores.source(&store.key, asker) {
             return Ok(source);
@@ -164,6 +164,18 @@ impl Context {
         let source = resolved?;
         self.stores.keep_source(&store.key, epoch, asker, &source);
         Ok(source)
+    }
+
+    /// Has a store say what its owner should know, as soon as that is known.
+    pub fn mention_notes(&self, key: &StoreKey, source: &Source) {
+        let Some(note) = self.plane.notes(source.identity()).into_iter().next() else { return };
+        let Some((store, _, _)) = self.stores.find(key) else { return };
+        let text = note.to_string();
+        let conditions = store.status.iter().flat_map(|status| &status.conditions);
+        let mut messages = conditions.filter_map(|condition| condition.message.as_deref());
+        if !is_referent(&store) && !messages.any(|message| message.contains(&text)) {
+            self.validations.wake(key, key, Lane::Periodic);
+        }
     }
 
     /// True if the store's class is ours.
