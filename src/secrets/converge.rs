@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     api::external_secret::{CreationPolicy, DeletionPolicy, ExternalSecret, WrittenTarget},
-    cluster::{ObjectKey, write::ApiError},
+    cluster::{ObjectKey, events::Tone, write::ApiError},
     provider::SecretBytes,
 };
 
@@ -114,7 +114,7 @@ impl Look<'_> {
         let collected = collect::collect(&object.spec, &answers)?;
         for field in &collected.missing {
             let text = format!("spec.{field}: the remote secret does not exist; left out");
-            self.context.tell(reference(object), "MissingProviderSecret", text, false);
+            self.context.tell(reference(object), "MissingProviderSecret", text, Tone::Hint);
         }
         if self.is_unproven_loss(collected.data.is_empty()) {
             return Ok(Converged::Again(SECOND_LOOK));
@@ -281,7 +281,7 @@ impl Look<'_> {
         let Some(existing) = existing else { return Err(self.moved()) };
         super::cleanup::delete(self, &self.target(), &existing).await?;
         let text = format!("Secret {:?} deleted: the provider has nothing any more", existing.name);
-        self.context.tell(reference(self.object()), "Deleted", text, false);
+        self.context.tell(reference(self.object()), "Deleted", text, Tone::Done);
         Ok(Done::Deleted)
     }
 
@@ -293,7 +293,7 @@ impl Look<'_> {
 
     fn tell_updated(&self) {
         let text = format!("Secret {:?} updated", &*self.target().name);
-        self.context.tell(reference(self.object()), "Updated", text, false);
+        self.context.tell(reference(self.object()), "Updated", text, Tone::Done);
     }
 
     /// Takes in a Secret as our own write left it.

@@ -1,6 +1,6 @@
 //! Asking the providers, through stores that may be used and are ready.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::future::join_all;
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     cluster::ObjectKey,
-    provider::{Lane, plane::Source},
+    provider::{Fetched, Lane, ProviderError, plane::Source},
 };
 
 impl Look<'_> {
@@ -55,6 +55,7 @@ impl Look<'_> {
                 let asks = places.iter().map(|nth| lookups[*nth].ask.clone()).collect();
                 let results = self.context.plane.fetch_all(&source, asks, lane).await;
                 self.context.mention_notes(&self.store_key(store), &source);
+                self.note_answers(&self.store_key(store), &results);
                 (places, results, fake)
             });
         }
@@ -65,6 +66,19 @@ impl Look<'_> {
             }
         }
         Ok(Some(answers.into_iter().flatten().collect()))
+    }
+
+    /// The first answer after an outage wakes everybody who waited it out.
+    fn note_answers(&self, store: &StoreKey, results: &[Result<Arc<Fetched>, ProviderError>]) {
+        let silent = |result: &Result<_, ProviderError>| {
+            matches!(result, Err(ProviderError::Unavailable { .. }))
+        };
+        if !results.iter().all(silent) && self.context.stores.answered(store) {
+            tracing::info!(?store, "its provider answers again");
+            for user in self.context.index.users_of_store(store) {
+                self.context.wake(&user, Lane::Urgent);
+            }
+        }
     }
 
     /// The source of a store, if the store may be used here and is ready; and whether it is a fake one.
