@@ -45,6 +45,8 @@ pub struct Compiled {
     pub defaults: Option<(Amounts, Amounts)>,
     /// Largest limits of one container.
     pub max: Amounts,
+    /// Registries that images must come from; empty when not checked.
+    pub registries: Vec<String>,
     /// Whether `ServiceAccounts` must not hand out their token.
     pub automount_disabled: bool,
     /// What happens to objects that somebody else made.
@@ -109,6 +111,7 @@ pub fn compile(baseline: &HardeningBaseline, server_minor: u16) -> Result<Compil
         quota: amounts("resources.quota.hard", &resources.quota.clone().unwrap_or_default().hard)?,
         defaults: defaults(&resources)?,
         max: amounts("resources.containerMax", &resources.container_max)?,
+        registries: spec.images.as_ref().map(|i| i.allowed_registries.clone()).unwrap_or_default(),
         automount_disabled: known(
             "serviceAccounts.automountToken",
             automount,

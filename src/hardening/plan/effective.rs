@@ -95,6 +95,7 @@ fn conflict(problem: &Error) -> Option<NamespaceConflict> {
     let (object, manager) = match problem {
         Error::NameTaken { object, manager } => (object, manager),
         Error::FieldOwnedBy { field, manager } => (field, manager),
+        Error::EmptyIntersection(baselines) => (&"images.allowedRegistries".to_owned(), baselines),
         _ => return None,
     };
     let (object, manager) = (object.clone(), manager.clone());

@@ -15,7 +15,7 @@ use super::resources;
 use super::service_accounts::{self, ObservedServiceAccount};
 use super::steps::{self, Chain, Step, Terms};
 use super::teardown::{Departure, Leaving};
-use crate::api::hardening_baseline::{ConflictPolicy, DeletionPolicy};
+use crate::api::hardening_baseline::{ConflictPolicy, DeletionPolicy, Stage};
 use crate::api::namespace_hardening::{DnsFound, PreviousValue};
 
 /// What is seen of a namespace.
@@ -119,8 +119,9 @@ pub fn needs_usage(baselines: &[Compiled], observed: &NamespaceObserved) -> bool
 pub fn plan(input: Input<'_>) -> Plan {
     let observed = input.observed;
     let merged = merge::merge(input.baselines);
+    let enforced = input.baselines.iter().all(|baseline| baseline.stage == Stage::Enforce);
     let mut plan = Plan {
-        preview: merge::preview(input.baselines),
+        preview: if enforced { merged.clone() } else { merge::preview(input.baselines) },
         previous: labels::previous(&labels::record(&observed.annotations)),
         ..Plan::default()
     };
@@ -138,6 +139,7 @@ fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     let policy = merged.conflict_policy.unwrap_or(ConflictPolicy::Report);
     let terms = Terms { policy, departure: &departure, contested: input.contested };
     let problems = &mut plan.problems;
+    problems.extend(merged.registry_conflict.clone().map(Error::EmptyIntersection));
 
     let label_patch = label_patch(merged, input, departure.policy(), problems);
     let loosening = label_patch.as_ref().is_some_and(|patch| !patch.restore.is_empty());

@@ -40,6 +40,7 @@ pub fn unimplemented_fields(spec: &HardeningBaselineSpec) -> Vec<&'static str> {
         say(asked.contains(&Some(true)), "mutate");
     }
     say(spec.reports.is_some(), "reports");
+    say(spec.deletion_protection == Some(true), "deletionProtection");
     fields
 }
 

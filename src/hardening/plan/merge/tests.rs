@@ -20,6 +20,7 @@ fn baseline(name: &str, priority: i32) -> Compiled {
         quota: Amounts::new(),
         defaults: None,
         max: Amounts::new(),
+        registries: Vec::new(),
         automount_disabled: false,
         conflict_policy: ConflictPolicy::Report,
         deletion_policy: DeletionPolicy::Revert,
