@@ -73,6 +73,7 @@ impl Model {
                     ..ObservedServiceAccount::default()
                 })
                 .collect(),
+            widening: Vec::new(),
             usage: self.usage.clone(),
         }
     }

@@ -14,7 +14,7 @@ use super::version::PssVersion;
 use crate::api::hardening_baseline::{
     AllowRule, Automount, ConflictPolicy, DeletionPolicy, Direction, Dns, HardeningBaseline,
     LabelOwnership, Level, Network, Peer, PodSecurity, Protocol, Quantities, Resources, Selector,
-    SelectorOperator, Stage,
+    SelectorOperator, Stage, UserPolicies,
 };
 
 /// Amounts by resource name.
@@ -81,6 +81,8 @@ pub struct NetworkAsk {
     pub allow: Vec<AllowRule>,
     /// Whether the rules join those of a baseline with a higher priority.
     pub additive: bool,
+    /// Whether users' own policies that open everything are reported.
+    pub reports_users: bool,
 }
 
 /// Checks a stored baseline and fills in its defaults. `server_minor` is the minor version of the API server,
@@ -239,6 +241,7 @@ fn network(ask: &Network) -> Result<NetworkAsk, Error> {
         dns: known("network.dns", ask.dns, Dns::Auto, &Dns::Unknown)?,
         allow: ask.allow.clone(),
         additive: ask.additive.unwrap_or_default(),
+        reports_users: ask.guard_user_policies != Some(UserPolicies::Ignore),
     })
 }
 

@@ -22,6 +22,8 @@ pub struct Merged {
     pub labels_external: bool,
     /// Directions that are denied unless allowed.
     pub deny: BTreeSet<Direction>,
+    /// Whether users' own policies that open everything are reported.
+    pub reports_users: bool,
     /// How name service stays reachable.
     pub dns: Option<Dns>,
     /// Traffic that stays open.
@@ -247,6 +249,7 @@ fn network(enforced: &[&Compiled], merged: &mut Merged) {
             );
         }
     }
+    merged.reports_users = asking.iter().any(|(_, ask)| ask.reports_users);
     merged.dns = Some(top_ask.dns);
     row(
         merged,

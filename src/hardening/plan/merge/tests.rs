@@ -44,7 +44,13 @@ fn rule(name: &str) -> AllowRule {
 
 fn isolated(rules: &[&str], additive: bool) -> NetworkAsk {
     let deny = [Direction::Ingress, Direction::Egress].into();
-    NetworkAsk { deny, dns: Dns::Auto, allow: rules.iter().map(|r| rule(r)).collect(), additive }
+    NetworkAsk {
+        deny,
+        dns: Dns::Auto,
+        allow: rules.iter().map(|r| rule(r)).collect(),
+        additive,
+        reports_users: true,
+    }
 }
 
 fn amounts(pairs: &[(&str, &str)]) -> Amounts {
@@ -206,6 +212,7 @@ fn any_network() -> impl Strategy<Value = NetworkAsk> {
             dns: if dns { Dns::Auto } else { Dns::None },
             allow: names.into_iter().map(rule).collect(),
             additive,
+            reports_users: true,
         },
     )
 }
