@@ -1,6 +1,16 @@
 //! The scenarios of the hardening contract, on a namespace in memory: order of writes, what stays reachable at
 //! every point, what comes back at the end.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    clippy::too_many_lines,
+    clippy::large_stack_arrays,
+    missing_docs,
+    reason = "a test says so by failing, and tables of cases read better whole"
+)]
+
 #[path = "support/model_namespace.rs"]
 mod model_namespace;
 #[path = "support/network_judge.rs"]
@@ -20,6 +30,7 @@ use gabion::hardening::plan::objects::{Generated, ObjectKey, ObjectKind};
 use gabion::hardening::plan::quantity::Quantity;
 use gabion::hardening::plan::steps::Step;
 use gabion::hardening::plan::teardown::{Leaving, remaining};
+use k8s_openapi::api::networking::v1::NetworkPolicyIngressRule;
 use k8s_openapi::jiff::Timestamp;
 use model_namespace::Model;
 use network_judge::{End, Network};
@@ -238,7 +249,8 @@ fn a_steady_namespace_gets_no_write_and_every_drift_gets_one() {
         object.meta_mut().labels.get_or_insert_default().insert("team".into(), "web".into());
         match &mut object {
             Generated::NetworkPolicy(policy) => {
-                policy.spec.as_mut().expect("spec").ingress = Some(vec![Default::default()])
+                policy.spec.as_mut().expect("spec").ingress =
+                    Some(vec![NetworkPolicyIngressRule::default()]);
             }
             Generated::LimitRange(range) => range.spec.as_mut().expect("spec").limits.clear(),
             Generated::ResourceQuota(quota) => quota.spec = None,

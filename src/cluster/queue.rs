@@ -112,7 +112,7 @@ where
         }
     }
 
-    /// Looks at `key` within the window, unless it is woken before.
+    /// Looks at an idle `key` within the window, or earlier if that is planned already.
     pub fn schedule(&self, key: &K, group: &G, earliest: Instant, due: Instant) {
         self.lock().schedule(key, group, earliest, due);
         self.shared.changed.notify_one();

@@ -16,6 +16,7 @@ use kube::{
     runtime::watcher::{self, watcher},
 };
 use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
 
 use super::ObjectKey;
 
@@ -139,6 +140,31 @@ pub async fn follow<K>(
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
+    }
+}
+
+/// The watches whose first list must be in before anything is decided.
+pub struct Listed(Vec<Arc<WatchHealth>>);
+
+impl Listed {
+    /// Waits for these.
+    pub fn new(watches: Vec<Arc<WatchHealth>>) -> Self {
+        Self(watches)
+    }
+
+    /// Waits until every list is in.
+    pub async fn all(self) {
+        while !self.0.iter().all(|watch| watch.listed()) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// Runs `work` until it ends or `stop`.
+pub async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = work => {}
     }
 }
 

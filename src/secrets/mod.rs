@@ -26,7 +26,7 @@ pub use stores::Stores;
 
 use crate::{
     cluster::{
-        ObjectKey,
+        Listed, ObjectKey,
         events::{Events, Notice},
         queue::{Bounds, Lane, Queue},
         write::Writer,
@@ -126,7 +126,7 @@ async fn validate(context: Arc<Context>, stop: CancellationToken) {
 }
 
 /// Nothing is decided before all lists are in: a Secret that is not known yet would look deleted.
-async fn synchronise(context: Arc<Context>, listed: watches::Listed, stop: CancellationToken) {
+async fn synchronise(context: Arc<Context>, listed: Listed, stop: CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => return,
         () = listed.all() => {}

@@ -1,11 +1,11 @@
 //! Which watches the secrets half has, and what each of their events wakes.
 
-use std::{collections::HashSet, future::Future, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc};
 
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
 use kube::{Api, Client, Resource, core::NamespaceResourceScope, core::PartialObjectMeta};
 use serde::de::DeserializeOwned;
-use tokio::{task::JoinSet, time};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -18,21 +18,9 @@ use crate::{
         external_secret::ExternalSecret,
         secret_store::{ClusterSecretStore, SecretStore},
     },
-    cluster::{Change, ObjectKey, WatchHealth, follow, queue::Lane},
+    cluster::{Change, Listed, ObjectKey, WatchHealth, follow, queue::Lane, until},
     telemetry::Health,
 };
-
-/// The watches whose first list must be in before anything is decided.
-pub struct Listed(Vec<Arc<WatchHealth>>);
-
-impl Listed {
-    /// Waits until every list is in.
-    pub async fn all(self) {
-        while !self.0.iter().all(|watch| watch.listed()) {
-            time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-}
 
 /// Starts every watch in a task of its own.
 pub fn start(
@@ -55,7 +43,7 @@ pub fn start(
         watches.cluster("ClusterSecretStore", cluster_secret_store);
         watches.cluster::<PartialObjectMeta<Namespace>>("Namespace", namespaces);
     }
-    Listed(watches.listed)
+    Listed::new(watches.listed)
 }
 
 struct Watches<'a> {
@@ -99,13 +87,6 @@ impl Watches<'_> {
         let context = Arc::clone(self.context);
         let events = follow(api, None, health, move |change| sink(&context, change));
         self.tasks.spawn(until(self.stop.clone(), events));
-    }
-}
-
-async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = work => {}
     }
 }
 

@@ -104,13 +104,12 @@ fn conflict(problem: &Error) -> Option<NamespaceConflict> {
 fn sayings(plan: &Plan, names: &[&str], failure: Option<&Error>) -> Vec<Saying> {
     let conflicting = plan.problems.iter().find(|p| conflict(p).is_some());
     let holding = plan.problems.iter().find(|p| held(p).is_some());
-    let ready = match failure.or(plan.problems.first()) {
-        Some(error) => Saying::because("Ready", false, error),
-        None => {
-            let values = plan.merged.rows.len();
-            let message = format!("{values} values of {} are in force.", names.join(", "));
-            Saying::new("Ready", true, "Applied", message)
-        }
+    let ready = if let Some(error) = failure.or(plan.problems.first()) {
+        Saying::because("Ready", false, error)
+    } else {
+        let message =
+            format!("{} values of {} are in force.", plan.merged.rows.len(), names.join(", "));
+        Saying::new("Ready", true, "Applied", message)
     };
     let conflict = match conflicting {
         Some(error) => Saying::because("Conflict", true, error),

@@ -28,9 +28,9 @@ pub struct Merged {
     pub rules: Vec<MergedRule>,
     /// Quota by resource name.
     pub quota: Amounts,
-    /// Settings of the LimitRange.
+    /// Settings of the `LimitRange`.
     pub limits: Option<Limits>,
-    /// Whether ServiceAccounts must not hand out their token.
+    /// Whether `ServiceAccounts` must not hand out their token.
     pub automount_disabled: bool,
     /// What happens to objects that somebody else made.
     pub conflict_policy: Option<ConflictPolicy>,
@@ -38,7 +38,7 @@ pub struct Merged {
     pub network_owners: Vec<Owner>,
     /// Baselines behind the quota.
     pub quota_owners: Vec<Owner>,
-    /// Baselines behind the LimitRange.
+    /// Baselines behind the `LimitRange`.
     pub limits_owners: Vec<Owner>,
     /// Where each value came from.
     pub rows: Vec<EffectiveValue>,
@@ -69,7 +69,7 @@ impl Mode {
     }
 
     /// The first stage at which the label is set.
-    fn from_stage(self) -> Stage {
+    fn first_stage(self) -> Stage {
         match self {
             Self::Enforce => Stage::Enforce,
             Self::Audit => Stage::Audit,
@@ -77,7 +77,7 @@ impl Mode {
         }
     }
 
-    fn level(self, ask: &PodSecurityAsk) -> Level {
+    fn level(self, ask: PodSecurityAsk) -> Level {
         match self {
             Self::Enforce => ask.enforce,
             Self::Audit => ask.audit,
@@ -99,7 +99,7 @@ pub struct MergedRule {
     pub selection: Selection,
 }
 
-/// Settings of the LimitRange.
+/// Settings of the `LimitRange`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// Requests of containers that state none.
@@ -179,13 +179,13 @@ fn pod_security(all: &[&Compiled], merged: &mut Merged) {
     for mode in Mode::ALL {
         let at: Vec<_> = asking
             .iter()
-            .filter(|(b, _)| b.stage >= mode.from_stage() && b.stage != Stage::Unknown)
+            .filter(|(b, _)| b.stage >= mode.first_stage() && b.stage != Stage::Unknown)
             .collect();
         // max_by takes the last of equals; reversed, that is the one with the highest weight.
-        let Some((by, ask)) = at.iter().rev().max_by_key(|(_, ask)| mode.level(ask)) else {
+        let Some((by, ask)) = at.iter().rev().max_by_key(|(_, ask)| mode.level(*ask)) else {
             continue;
         };
-        let level = mode.level(ask);
+        let level = mode.level(*ask);
         let pinned = at.iter().filter(|(_, ask)| ask.version != PssVersion::Latest);
         let Some((version_by, versioned)) =
             pinned.rev().max_by_key(|(_, ask)| ask.version).or_else(|| at.first())

@@ -35,14 +35,14 @@ pub struct NamespaceObserved {
     pub terminating: bool,
     /// Objects of ours in it, and objects of others under names of ours.
     pub objects: BTreeMap<ObjectKey, ObservedObject>,
-    /// Its ServiceAccounts.
+    /// Its `ServiceAccounts`.
     pub service_accounts: Vec<ObservedServiceAccount>,
     /// What is in use there, when it was looked up; see [`needs_usage`].
     pub usage: Option<Amounts>,
 }
 
 impl NamespaceObserved {
-    /// Reads a namespace; objects, ServiceAccounts and usage are added by the caller.
+    /// Reads a namespace; objects, `ServiceAccounts` and usage are added by the caller.
     pub fn of(namespace: &Namespace) -> Self {
         let meta = &namespace.metadata;
         Self {
@@ -153,7 +153,8 @@ fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     let quota = resources::quota(merged, &observed.name).map(Generated::ResourceQuota);
     let used = observed.usage.clone().unwrap_or_default();
     let held = resources::below_usage(&merged.quota, &used);
-    let resources = steps::resources(limits, quota, held, &observed.objects, terms, problems);
+    let resources =
+        steps::resources(limits, quota, held.as_ref(), &observed.objects, terms, problems);
 
     let accounts = observed
         .service_accounts
