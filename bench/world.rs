@@ -117,10 +117,21 @@ impl World {
     /// Waits until the operator has written every status, and proves that all are Ready. Returns the time
     /// since the operator's start.
     pub async fn until_all_ready(&self, operator: &Running) -> Result<Duration> {
+        self.watched_until_all_ready(operator, |_| {}).await
+    }
+
+    /// The same, and tells how many objects are under way from time to time.
+    pub async fn watched_until_all_ready(
+        &self,
+        operator: &Running,
+        mut under_way: impl FnMut(u64),
+    ) -> Result<Duration> {
         let wanted = self.population.objects as u64;
         let deadline = Instant::now() + Duration::from_mins(10);
         loop {
-            let written = operator.metric(STATUS_WRITTEN).await;
+            let text = get(operator.metrics, "/metrics").await.unwrap_or_default();
+            let written = value(&text, STATUS_WRITTEN).unwrap_or_default();
+            under_way(value(&text, UNDER_WAY).unwrap_or_default());
             let elapsed = operator.started.elapsed();
             if written >= wanted {
                 let ready = self.ready().await?;
@@ -151,6 +162,7 @@ impl World {
 pub const STATUS_WRITTEN: &str =
     r#"gabion_api_requests_total{verb="patch-status",kind="ExternalSecret",outcome="ok"}"#;
 
+const UNDER_WAY: &str = "gabion_externalsecret_queue_running";
 /// Looks at ExternalSecrets that found them, or made them, in order.
 pub const SYNCED: &str = r#"gabion_reconciles_total{kind="ExternalSecret",reason="SecretSynced"}"#;
 

@@ -15,7 +15,8 @@ pub async fn run(objects: usize) -> Result<()> {
     let world = World::populated(&Population::spread(objects)).await?;
     let mark = world.mark()?;
     let operator = world.start_operator()?;
-    let wall = world.until_all_ready(&operator).await?;
+    let mut most = 0;
+    let wall = world.watched_until_all_ready(&operator, |now| most = most.max(now)).await?;
     let (cpu, peak) = (operator.cpu_seconds()?, operator.peak_mib()?);
     let log = operator.log_bytes();
     let requests = mark.since(OPERATOR)?;
@@ -51,6 +52,7 @@ pub async fn run(objects: usize) -> Result<()> {
         64.0
     };
     table.at_most("peak resident memory", peak, memory, " MiB");
+    table.plain("most objects under way at once", most.to_string());
     table.plain("log", format!("{} KiB", log >> 10));
     table.note(format!("Requests: {}. Load {}.", requests.describe(), machine::load()));
     table.print();

@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     hash::{DefaultHasher, Hash, Hasher},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::future::join_all;
@@ -32,7 +32,7 @@ use super::{
 use crate::{
     api::external_secret::{CreationPolicy, DeletionPolicy, ExternalSecret, WrittenTarget},
     cluster::{ObjectKey, write::ApiError},
-    provider::{Lane, SecretBytes},
+    provider::{Fetched, Lane, ProviderError, SecretBytes},
 };
 
 /// A Secret is deleted only after this many answers in a row that say that nothing is left.
@@ -274,12 +274,12 @@ impl Look<'_> {
         }
         let mut asked = Vec::with_capacity(by_store.len());
         for (store, places) in by_store {
-            let Some((source, fake)) = self.source(&self.store_key(store)).await? else {
-                return Ok(None);
-            };
+            let key = self.store_key(store);
+            let Some((source, fake)) = self.source(&key).await? else { return Ok(None) };
             asked.push(async move {
                 let asks = places.iter().map(|nth| lookups[*nth].ask.clone()).collect();
                 let results = self.context.plane.fetch_all(&source, asks, lane).await;
+                self.note_silence(&key, &results);
                 (places, results, fake)
             });
         }
@@ -290,6 +290,23 @@ impl Look<'_> {
             }
         }
         Ok(Some(answers.into_iter().flatten().collect()))
+    }
+
+    /// An answer after a long silence is for every object of the store.
+    fn note_silence(
+        &self,
+        store: &StoreKey,
+        results: &[Result<std::sync::Arc<Fetched>, ProviderError>],
+    ) {
+        let outages = &self.context.outages;
+        let is_silence = |result| matches!(result, &Err(ProviderError::Unavailable { .. }));
+        if results.iter().all(is_silence) {
+            outages.unanswered(store, self.key, Instant::now());
+            return;
+        }
+        for other in outages.answered(store, self.key, Instant::now()) {
+            self.context.wake(&other, Lane::Periodic);
+        }
     }
 
     /// The source of a store, if the store may be used here and is ready; and whether it is a fake one.

@@ -78,7 +78,10 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
         }
         (Ok(_), Ok(())) => next_refresh(&context, &key, started),
         (Err(error), Ok(())) => match error.class().1 {
-            Retry::Backoff => Next::Retry,
+            Retry::Backoff => {
+                let scouting = context.outages.pause(&key, Instant::now());
+                scouting.map_or(Next::Retry, Next::RetryAfter)
+            }
             Retry::OnChange => Next::RetryAfter(RECHECK),
         },
     }
