@@ -111,7 +111,7 @@ struct State {
     namespaces: HashMap<Arc<str>, Entry>,
     baselines: BTreeMap<Arc<str>, Baseline>,
     dns_services: BTreeMap<(String, String), DnsService>,
-    node_local: Option<Vec<std::net::IpAddr>>,
+    node_local: Option<Vec<ipnet::IpNet>>,
 }
 
 impl Index {
@@ -369,7 +369,7 @@ impl Index {
     }
 
     /// Takes in the addresses of the cache on each node (`None` = there is none). True if they changed.
-    pub fn node_local_seen(&self, seen: Option<Vec<std::net::IpAddr>>) -> bool {
+    pub fn node_local_seen(&self, seen: Option<Vec<ipnet::IpNet>>) -> bool {
         let mut state = self.lock();
         let changed = state.node_local != seen;
         state.node_local = seen;
