@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use story::screen::Screen;
 use story::stage::Stage;
-use story::{secrets};
+use story::{hardening, secrets, summary};
 use support::{Failure, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -71,10 +71,18 @@ async fn tell(keep: bool) -> Result<()> {
     })
 }
 
-async fn scenes(stage: &Stage, screen: &mut Screen, _keep: bool) -> Result<()> {
+async fn scenes(stage: &Stage, screen: &mut Screen, keep: bool) -> Result<()> {
     secrets::arrival(stage, screen).await?;
     secrets::rotation(stage, screen).await?;
     secrets::repair(stage, screen).await?;
+    hardening::hardened(stage, screen).await?;
+    hardening::admission(stage, screen).await?;
+    if keep {
+        summary::keep(stage, screen)?;
+        return std::future::pending().await;
+    }
+    hardening::softened(stage, screen).await?;
+    summary::farewell(stage, screen).await?;
     Ok(())
 }
 

@@ -5,12 +5,12 @@
 #![allow(dead_code)]
 
 pub mod audit;
-//pub mod hardening;
+pub mod hardening;
 pub mod screen;
 pub mod secrets;
 pub mod shell;
 pub mod stage;
-//pub mod summary;
+pub mod summary;
 pub mod witness;
 
 use crate::support::Failure;

@@ -111,10 +111,7 @@ pub async fn repair(stage: &Stage, screen: &mut Screen) -> Result<Outcome> {
     let edited = stage.secrets.awaits(mark, "the edit is seen", holds(TAMPERED)).await?;
     let restored = stage.secrets.awaits(mark, "the Secret is put back", holds(PASSWORDS[1])).await?;
     let took = restored.at.saturating_duration_since(edited.at);
-    screen.done(&format!(
-        "put back {} after the edit, without asking AWS to wait for the next refresh",
-        spoken(took)
-    ))?;
+    screen.done(&format!("put back {} after the edit", spoken(took)))?;
     let fingerprint = fingerprint(stage, screen, PASSWORDS[1]).await?;
     Ok(Outcome { took, fingerprint })
 }
