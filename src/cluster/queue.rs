@@ -233,7 +233,7 @@ pub fn backoff<K: Hash>(key: &K, failures: u32) -> Duration {
     let mut hasher = DefaultHasher::new();
     (key, failures).hash(&mut hasher);
     let fifth = u32::try_from(hasher.finish() % 200).unwrap_or(0);
-    pause - pause * fifth / 1000
+    pause.saturating_sub(pause * fifth / 1000)
 }
 
 #[cfg(test)]

@@ -181,7 +181,7 @@ async fn pause(context: &Context) -> Result<Option<Error>, Error> {
     let key = ObjectKey::new("", CRD);
     let definition: Result<Option<CustomResourceDefinition>, ApiError> =
         context.writer.read::<CustomResourceDefinition, _>(&key).await;
-    let definition = definition.map_err(|error| explain("get", CRD, error))?;
+    let definition = definition.map_err(|error| explain("get", CRD, &error))?;
     let terminating = definition.is_none_or(|found| found.metadata.deletion_timestamp.is_some());
     let objects = context.index.baseline_objects();
     let deletions: Vec<_> = objects
@@ -233,7 +233,7 @@ async fn set_finalizer(
     let meta = match patched {
         Ok(meta) => meta,
         Err(ApiError::NotFound { .. }) if !present => return Ok(Arc::new(object.clone())),
-        Err(error) => return Err(explain("patch", &format!("{KIND}/{name}"), error)),
+        Err(error) => return Err(explain("patch", &format!("{KIND}/{name}"), &error)),
     };
     let mut written = object.clone();
     written.metadata = meta;
@@ -263,7 +263,7 @@ async fn write_status(
     let meta = writer
         .patch::<HardeningBaseline>(&key, Part::Status, kind, &body, FIELD_MANAGER)
         .await
-        .map_err(|error| explain("patch", &format!("{KIND}/{name}"), error))?;
+        .map_err(|error| explain("patch", &format!("{KIND}/{name}"), &error))?;
     let mut written = object.clone();
     written.metadata.resource_version = meta.resource_version;
     written.status = Some(status);

@@ -177,7 +177,8 @@ impl Resolver<'_> {
         let found: Option<SecretData> = self.writer.read::<Secret, _>(&secret).await?;
         let version =
             found.as_ref().map(|found| secret_version(&found.metadata)).unwrap_or_default();
-        self.digest += &format!("{version};");
+        self.digest.push_str(&version);
+        self.digest.push(';');
         self.inputs.push((Input::Secret(secret.clone()), version));
         let Some(mut found) = found else {
             let what = format!("Secret {secret} does not exist");
@@ -203,7 +204,8 @@ impl Resolver<'_> {
         let key = ObjectKey::new(&namespace, &selector.name);
         let account: Option<ServiceAccount> = self.writer.read::<ServiceAccount, _>(&key).await?;
         let version = account.as_ref().map(|a| account_version(&a.metadata)).unwrap_or_default();
-        self.digest += &format!("{version};");
+        self.digest.push_str(&version);
+        self.digest.push(';');
         self.inputs.push((Input::ServiceAccount(key.clone()), version));
         let Some(account) = account else {
             let what = format!("ServiceAccount {key} does not exist");
