@@ -59,7 +59,8 @@ async fn run() -> Result<ExitCode> {
 
 async fn tell(keep: bool) -> Result<()> {
     let mut screen = Screen::stdout();
-    screen.banner("Gabion: secrets that arrive and rotate, namespaces that become hard and stay so")?;
+    screen
+        .banner("Gabion: secrets that arrive and rotate, namespaces that are hard and stay so")?;
     let mut stage = match Stage::start(&mut screen).await {
         Ok(stage) => stage,
         Err(failure) => return Err(Failure::new(format!("\"{}\": {failure}", screen.title()))),
@@ -81,7 +82,7 @@ async fn scenes(stage: &Stage, screen: &mut Screen, keep: bool) -> Result<()> {
         summary::keep(stage, screen)?;
         return std::future::pending().await;
     }
-    hardening::softened(stage, screen).await?;
+    hardening::released(stage, screen).await?;
     summary::farewell(stage, screen).await?;
     Ok(())
 }

@@ -1,10 +1,12 @@
 //! What the API server noted down of Gabion's requests.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::support::Result;
+use crate::support::{Failure, Result};
 
 /// Who Gabion is to the API server.
 const GABION: &str = "system:serviceaccount:gabion-system:gabion";
@@ -31,7 +33,8 @@ struct Entry {
     user: User,
     object_ref: Option<Object>,
     response_status: Option<Response>,
-    request_received_timestamp: String,
+    request_received_timestamp: Timestamp,
+    stage_timestamp: Timestamp,
 }
 
 #[derive(Deserialize)]
@@ -62,32 +65,52 @@ impl Audit {
     /// What Gabion wrote in or to a namespace since then, in the order in which the requests came. Its
     /// reports (status and Events) are left out.
     pub fn writes(&self, namespace: &str) -> Result<Vec<Write>> {
+        let entries = self.entries()?;
+        let writes = entries.iter().filter_map(|entry| entry.write_in(namespace));
+        Ok(writes.collect())
+    }
+
+    /// From the first request that concerns `resource` to the answer to Gabion's last write in the namespace.
+    pub fn took(&self, resource: &str, namespace: &str) -> Result<Duration> {
+        let entries = self.entries()?;
+        let concerns =
+            |entry: &&Entry| entry.object_ref.as_ref().is_some_and(|o| o.resource == resource);
+        let cause = entries.iter().filter(|entry| entry.is_a_write()).find(concerns);
+        let last = entries.iter().rfind(|entry| entry.write_in(namespace).is_some());
+        let (Some(cause), Some(last)) = (cause, last) else {
+            return Err(Failure::new(format!("the audit log says nothing of {resource}")));
+        };
+        let took = last.stage_timestamp.duration_since(cause.request_received_timestamp);
+        Ok(Duration::try_from(took).unwrap_or_default())
+    }
+
+    /// Everything since then, by the time at which the requests came.
+    fn entries(&self) -> Result<Vec<Entry>> {
         let bytes = std::fs::read(&self.log)?;
         let text = String::from_utf8_lossy(bytes.get(self.from..).unwrap_or_default());
-        let mut entries: Vec<_> = text
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Entry>(line).ok())
-            .filter(|entry| entry.is_a_write_of_gabion())
-            .filter_map(|entry| {
-                let object = entry.object_ref?;
-                let inside = object.namespace == namespace && object.subresource.is_empty();
-                let counts = inside && object.resource != "events"
-                    && object.resource != "namespacehardenings";
-                let name = format!("{}/{}", object.resource, object.name);
-                let write = Write { verb: entry.verb, object: name };
-                counts.then_some((entry.request_received_timestamp, write))
-            })
-            .collect();
-        // RFC 3339 with six digits in each: the order of the texts is that of the times.
-        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
-        Ok(entries.into_iter().map(|(_, write)| write).collect())
+        let mut entries: Vec<Entry> =
+            text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        entries.sort_by_key(|entry| entry.request_received_timestamp);
+        Ok(entries)
     }
 }
 
 impl Entry {
-    fn is_a_write_of_gabion(&self) -> bool {
+    /// What was written, if this is a write of Gabion in the namespace and no report.
+    fn write_in(&self, namespace: &str) -> Option<Write> {
+        let object = self.object_ref.as_ref()?;
+        let report = !object.subresource.is_empty()
+            || matches!(object.resource.as_str(), "events" | "namespacehardenings");
+        let counts = object.namespace == namespace
+            && !report
+            && self.is_a_write()
+            && self.user.username == GABION;
+        let object = format!("{}/{}", object.resource, object.name);
+        counts.then(|| Write { verb: self.verb.clone(), object })
+    }
+
+    fn is_a_write(&self) -> bool {
         let writes = matches!(self.verb.as_str(), "create" | "update" | "patch" | "delete");
-        let worked = self.response_status.as_ref().is_some_and(|response| response.code < 300);
-        writes && worked && self.user.username == GABION
+        writes && self.response_status.as_ref().is_some_and(|response| response.code < 300)
     }
 }

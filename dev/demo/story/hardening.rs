@@ -1,13 +1,14 @@
-//! The hardening half: a namespace becomes hard, keeps a bad pod out, lets a good one in, and is soft again
-//! when the baseline goes.
+//! The hardening half: a namespace is hardened, keeps a bad pod out, lets a good one in, and is as it was when
+//! the baseline is gone.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gabion::api::hardening_baseline::HardeningBaseline;
 use gabion::api::namespace_hardening::NamespaceHardening;
 use k8s_openapi::api::core::v1::{Namespace, Pod, ResourceQuota, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 
 use super::audit::Write;
@@ -20,12 +21,13 @@ use crate::support::{Failure, Result, eventually};
 const BASELINE: &str = "production";
 const POD_SECURITY: &str = "pod-security.kubernetes.io/";
 const DENY: &str = "networkpolicies/gabion-default-deny";
-/// Where the label column of a namespace ends and its labels begin would not fit on a line.
-const LABELS: &str = "kubectl get namespace shop -o jsonpath='{.metadata.labels}' | tr , '\\n'";
+/// The labels that Pod Security goes by, as columns.
+const LABELS: &str = "kubectl get namespace shop \
+                      -L pod-security.kubernetes.io/enforce,pod-security.kubernetes.io/enforce-version";
 
 /// What was written, in order.
 pub struct Changes {
-    /// From the command to a report that says it is so.
+    /// From the change of the baseline to the last of them.
     pub took: Duration,
     /// Gabion's writes in the namespace.
     pub writes: Vec<Write>,
@@ -34,13 +36,13 @@ pub struct Changes {
 /// A baseline selects the namespace.
 pub async fn hardened(stage: &Stage, screen: &mut Screen) -> Result<Changes> {
     let shell = &stage.shell;
-    screen.heading("A namespace becomes hard")?;
+    screen.heading("A namespace is hardened")?;
     screen.say("One object says what every production namespace is to have:")?;
     shell.show(screen, "tail -n +4 dev/demo/baseline.yaml").await?;
     screen.gap()?;
-    let (audit, start) = (stage.audit()?, Instant::now());
+    let audit = stage.audit()?;
     shell.show(screen, "kubectl apply -f dev/demo/baseline.yaml").await?;
-    screen.awaiting("the namespace is hard")?;
+    screen.awaiting("the namespace is hardened")?;
     let reports = Api::<NamespaceHardening>::namespaced(stage.client.clone(), NAMESPACE);
     eventually(PATIENCE, "NamespaceHardening effective is Ready", || async {
         let status = reports.get("effective").await?.status.unwrap_or_default();
@@ -53,10 +55,11 @@ pub async fn hardened(stage: &Stage, screen: &mut Screen) -> Result<Changes> {
         ready(&status.conditions)
     })
     .await?;
-    let took = start.elapsed();
+    let took = audit.took("hardeningbaselines", NAMESPACE)?;
     let writes = audit.writes(NAMESPACE)?;
     screen.done(&format!(
-        "hard {} after the command, by {} writes; the API server's audit log has them in this order:",
+        "hardened {} after the baseline came, by {} writes. The API server's audit log has them in this order, allow \
+         before deny:",
         spoken(took),
         writes.len()
     ))?;
@@ -65,15 +68,24 @@ pub async fn hardened(stage: &Stage, screen: &mut Screen) -> Result<Changes> {
     shell.show(screen, "kubectl get hb").await?;
     shell.show(screen, "kubectl get nsh effective -n shop").await?;
     let labels = shell.show(screen, LABELS).await?;
-    check(labels.contains("enforce\":\"restricted"), || "there is no label enforce".to_owned())?;
+    check(labels.contains("restricted"), || "there is no label enforce".to_owned())?;
     shell.show(screen, "kubectl get networkpolicy,quota,limits -n shop").await?;
     accounts_keep_their_tokens(stage).await?;
-    screen.say("Why is each of these so? The status says which baseline decided, and by which rule:")?;
-    let why = "kubectl get nsh effective -n shop -o jsonpath='{range .status.values[*]}{.item} = {.value} \
-               ({.baseline}: {.reason}){\"\\n\"}{end}'";
-    let why = shell.show_end(screen, why, 8).await?;
-    check(why.contains("podSecurity.enforce"), || "there is no provenance".to_owned())?;
+    why(stage, screen).await?;
     Ok(Changes { took, writes })
+}
+
+/// Where each value comes from.
+async fn why(stage: &Stage, screen: &mut Screen) -> Result<()> {
+    screen.say(
+        "Why is it so? The report has every value, the baseline that decided, and the rule:",
+    )?;
+    let command = "kubectl get nsh effective -n shop -o jsonpath='{range .status.values[*]}\
+                   {.item} = {.value}  ({.baseline}: {.reason}){\"\\n\"}{end}' | grep -v version";
+    let values = stage.shell.show_end(screen, command, 8).await?;
+    check(values.contains("podSecurity.enforce = restricted"), || {
+        format!("podSecurity.enforce is not explained in: {values}")
+    })
 }
 
 /// A pod that does not fit is refused; one that does is admitted. Gives the refusal.
@@ -101,14 +113,14 @@ pub async fn admission(stage: &Stage, screen: &mut Screen) -> Result<String> {
 }
 
 /// The baseline goes, and all that it brought.
-pub async fn softened(stage: &Stage, screen: &mut Screen) -> Result<Changes> {
+pub async fn released(stage: &Stage, screen: &mut Screen) -> Result<Changes> {
     screen.heading("The baseline goes, and what it brought goes with it")?;
-    let (audit, start) = (stage.audit()?, Instant::now());
+    let audit = stage.audit()?;
     stage.shell.show(screen, "kubectl delete hb production").await?;
-    let took = start.elapsed();
+    let took = audit.took("hardeningbaselines", NAMESPACE)?;
     let writes = audit.writes(NAMESPACE)?;
     screen.done(&format!(
-        "gone after {}. What opens goes after what closes, so that nothing is cut off in between:",
+        "gone after {}, deny before allow, so that nothing is cut off in between:",
         spoken(took)
     ))?;
     list(screen, &writes)?;
@@ -140,17 +152,19 @@ fn ready(conditions: &[Condition]) -> Result<()> {
 /// Every other policy is there before the one that denies.
 fn deny_comes_last(writes: &[Write]) -> Result<()> {
     let created = position(writes, "create", DENY)?;
-    let late = writes.iter().skip(created + 1).find(|write| {
-        write.verb == "create" && write.object.starts_with("networkpolicies/")
-    });
+    let late = writes
+        .iter()
+        .skip(created + 1)
+        .find(|write| write.verb == "create" && write.object.starts_with("networkpolicies/"));
     check(late.is_none(), || format!("{late:?} came after the default deny"))
 }
 
 fn deny_goes_first(writes: &[Write]) -> Result<()> {
     let deleted = position(writes, "delete", DENY)?;
-    let early = writes.iter().take(deleted).find(|write| {
-        write.verb == "delete" && write.object.starts_with("networkpolicies/")
-    });
+    let early = writes
+        .iter()
+        .take(deleted)
+        .find(|write| write.verb == "delete" && write.object.starts_with("networkpolicies/"));
     check(early.is_none(), || format!("{early:?} went before the default deny"))
 }
 
@@ -161,7 +175,7 @@ fn position(writes: &[Write], verb: &str, object: &str) -> Result<usize> {
 
 async fn accounts_keep_their_tokens(stage: &Stage) -> Result<()> {
     let accounts = Api::<ServiceAccount>::namespaced(stage.client.clone(), NAMESPACE);
-    for account in accounts.list(&Default::default()).await? {
+    for account in accounts.list(&ListParams::default()).await? {
         check(account.automount_service_account_token == Some(false), || {
             format!("ServiceAccount {} hands its token to pods", account.name_any())
         })?;
@@ -173,7 +187,7 @@ async fn accounts_keep_their_tokens(stage: &Stage) -> Result<()> {
 async fn quota_counts(stage: &Stage) -> Result<()> {
     let quotas = Api::<ResourceQuota>::namespaced(stage.client.clone(), NAMESPACE);
     eventually(PATIENCE, "the quota is counted", || async {
-        let counted = quotas.list(&Default::default()).await?.into_iter().all(|quota| {
+        let counted = quotas.list(&ListParams::default()).await?.into_iter().all(|quota| {
             quota.status.is_some_and(|status| status.hard.is_some_and(|hard| !hard.is_empty()))
         });
         check(counted, || "not yet".to_owned())
@@ -186,13 +200,13 @@ async fn nothing_is_left(stage: &Stage) -> Result<()> {
     let label = namespace.labels().keys().find(|key| key.starts_with(POD_SECURITY)).cloned();
     check(label.is_none(), || format!("the label {label:?} is still there"))?;
     let policies = Api::<NetworkPolicy>::namespaced(stage.client.clone(), NAMESPACE);
-    let left = policies.list(&Default::default()).await?.items;
+    let left = policies.list(&ListParams::default()).await?.items;
     check(left.is_empty(), || format!("{} network policies are still there", left.len()))?;
     let quotas = Api::<ResourceQuota>::namespaced(stage.client.clone(), NAMESPACE);
-    let left = quotas.list(&Default::default()).await?.items;
+    let left = quotas.list(&ListParams::default()).await?.items;
     check(left.is_empty(), || "the quota is still there".to_owned())?;
     let accounts = Api::<ServiceAccount>::namespaced(stage.client.clone(), NAMESPACE);
-    for account in accounts.list(&Default::default()).await? {
+    for account in accounts.list(&ListParams::default()).await? {
         check(account.automount_service_account_token.is_none(), || {
             format!("ServiceAccount {} is not as it was", account.name_any())
         })?;

@@ -44,7 +44,12 @@ impl Shell {
     }
 
     /// As [`Self::show`], with only the first lines of what is printed.
-    pub async fn show_end(&self, screen: &mut Screen, command: &str, most: usize) -> Result<String> {
+    pub async fn show_end(
+        &self,
+        screen: &mut Screen,
+        command: &str,
+        most: usize,
+    ) -> Result<String> {
         screen.command(command)?;
         let answer = self.run(command).await?;
         let lines: Vec<_> = answer.text.lines().collect();

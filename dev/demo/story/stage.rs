@@ -150,7 +150,7 @@ async fn run_gabion(
          pod's ServiceAccount. It has no AWS keys.",
     )?;
     screen.command(
-        "gabion run --kubeconfig <(a token of gabion-system/gabion)   # AWS_ENDPOINT_URL leads to moto",
+        "gabion run --kubeconfig=(token of gabion-system/gabion)   # AWS_ENDPOINT_URL leads to moto",
     )?;
     let kubeconfig = plane.service_account_kubeconfig("gabion-system", "gabion")?;
     let metrics = format!("127.0.0.1:{}", free_port()?);

@@ -1,7 +1,5 @@
 //! The end: what it took, and that no password went where it should not.
 
-use std::time::Duration;
-
 use super::check;
 use super::screen::{Screen, spoken};
 use super::secrets::PASSWORDS;
@@ -10,9 +8,9 @@ use crate::support::{Failure, Result};
 
 /// What the story took.
 pub struct Figures {
-    /// Writes to the API server.
+    /// Writes to the API server, Events apart.
     pub writes: u64,
-    /// Of these, reports: status and Events.
+    /// Reads of single objects and lists, watches apart.
     pub reads: u64,
     /// Requests for tokens of ServiceAccounts.
     pub tokens: u64,
@@ -28,8 +26,8 @@ pub async fn farewell(stage: &Stage, screen: &mut Screen) -> Result<Figures> {
     stage.shell.show(screen, "kubectl delete namespace shop").await?;
     let figures = figures(stage)?;
     screen.done(&format!(
-        "Gabion sent the API server {} writes, {} reads and {} token requests besides its watches, and made {} \
-         calls to AWS; it uses {} MiB of memory (a debug build)",
+        "/metrics has the sums: {} writes to the API server, {} reads beside the watches, {} token request, {} \
+         calls to AWS. Gabion, a debug build, holds {} MiB of memory",
         figures.writes,
         figures.reads,
         figures.tokens,
@@ -39,7 +37,8 @@ pub async fn farewell(stage: &Stage, screen: &mut Screen) -> Result<Figures> {
     nowhere_else(stage)?;
     screen.done("neither password is in Gabion's log or in the API server's audit log")?;
     screen.done(&format!(
-        "shown: arrival, rotation, repair, hardening, admission and the way back, in {}",
+        "shown in {}: a secret arrived, rotated and was put back; a namespace was hardened, kept a bad pod out, \
+         and is as it was",
         spoken(stage.began.elapsed())
     ))?;
     Ok(figures)
@@ -63,7 +62,8 @@ pub fn figures(stage: &Stage) -> Result<Figures> {
 
 /// Sum of the series of one name whose labels are `wanted`.
 fn total(text: &str, name: &str, wanted: fn(&str) -> bool) -> u64 {
-    let series = text.lines().filter_map(|line| line.strip_prefix(name)).filter(|line| wanted(line));
+    let series =
+        text.lines().filter_map(|line| line.strip_prefix(name)).filter(|line| wanted(line));
     series.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
 }
 
@@ -109,9 +109,4 @@ pub fn keep(stage: &Stage, screen: &mut Screen) -> Result<()> {
          -d '{{\"SecretId\": \"prod/app/database\", \"SecretString\": \"{{\\\"password\\\": \\\"third\\\"}}\"}}'\n  \
          kubectl annotate es app-secret -n shop force-sync=again --overwrite"
     ))
-}
-
-/// How long everything took, for the end of the test.
-pub fn elapsed(stage: &Stage) -> Duration {
-    stage.began.elapsed()
 }
