@@ -9,6 +9,7 @@ use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
+use tokio::time::sleep;
 
 use gabion::api::external_secret::ExternalSecret;
 
@@ -18,6 +19,7 @@ use super::shell::Shell;
 use super::witness::Witness;
 use crate::support::{
     Context as _, ControlPlane, Failure, Moto, Operator, Options, Result, eventually, free_port,
+    process_exists,
 };
 
 /// The namespace of the story.
@@ -112,6 +114,20 @@ impl Stage {
     /// The body of a page of Gabion's `/metrics` server.
     pub fn metrics(&self) -> Result<String> {
         page(&self.metrics, "/metrics")
+    }
+
+    /// What `told` gives, or a failure as soon as Gabion is not there any more.
+    pub async fn alive_during<T>(&self, told: impl Future<Output = Result<T>>) -> Result<T> {
+        let pid = self.operator.pid()?;
+        let ended = async {
+            while process_exists(pid) {
+                sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::select! {
+            outcome = told => outcome,
+            () = ended => Err(Failure::new("Gabion ended")),
+        }
     }
 
     /// The last lines of Gabion's log, and whether it still runs.
