@@ -1,30 +1,31 @@
 //! Asking the providers, through stores that may be used and are ready.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::future::join_all;
 
 use super::{
     Error, StoreKey,
     converge::Look,
+    index::stores_of,
     plan::{access, collect, due::Why},
     stores::Readiness,
 };
 use crate::{
     cluster::ObjectKey,
-    provider::{Lane, plane::Source},
+    provider::{Fetched, Lane, ProviderError, plane::Source},
 };
 
 impl Look<'_> {
     /// False if any store it names is for another controller, or of a kind that is switched off.
-    pub fn all_ours(&self, lookups: &[collect::Lookup]) -> bool {
-        lookups.iter().all(|lookup| {
-            let enabled = if lookup.store.cluster {
+    pub fn all_ours(&self) -> bool {
+        stores_of(&self.object().spec, &self.key.namespace).iter().all(|key| {
+            let enabled = if key.is_cluster() {
                 self.context.config.cluster_stores
             } else {
                 self.context.config.namespaced_stores
             };
-            let store = self.context.stores.find(&self.store_key(&lookup.store));
+            let store = self.context.stores.find(key);
             enabled && store.is_none_or(|(store, _, _)| self.context.is_ours(&store))
         })
     }
@@ -53,6 +54,8 @@ impl Look<'_> {
             asked.push(async move {
                 let asks = places.iter().map(|nth| lookups[*nth].ask.clone()).collect();
                 let results = self.context.plane.fetch_all(&source, asks, lane).await;
+                self.context.mention_notes(&self.store_key(store), &source);
+                self.note_answers(&self.store_key(store), &results);
                 (places, results, fake)
             });
         }
@@ -63,6 +66,19 @@ impl Look<'_> {
             }
         }
         Ok(Some(answers.into_iter().flatten().collect()))
+    }
+
+    /// The first answer after an outage wakes everybody who waited it out.
+    fn note_answers(&self, store: &StoreKey, results: &[Result<Arc<Fetched>, ProviderError>]) {
+        let silent = |result: &Result<_, ProviderError>| {
+            matches!(result, Err(ProviderError::Unavailable { .. }))
+        };
+        if !results.iter().all(silent) && self.context.stores.answered(store) {
+            tracing::info!(?store, "its provider answers again");
+            for user in self.context.index.users_of_store(store) {
+                self.context.wake(&user, Lane::Urgent);
+            }
+        }
     }
 
     /// The source of a store, if the store may be used here and is ready; and whether it is a fake one.

@@ -129,7 +129,7 @@ fn secret(context: &Context, change: Change<PartialObjectMeta<Secret>>) {
         Change::Deleted(object) => {
             let key = ObjectKey::of(&object);
             input(context, &Input::Secret(key.clone()), "");
-            context.index.secret_deleted(&key)
+            context.index.secret_deleted(&key, object.metadata.uid.as_deref())
         }
         Change::Listed(present) => {
             for gone in context.stores.inputs_gone(&present, true) {
