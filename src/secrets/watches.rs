@@ -23,12 +23,19 @@ use crate::{
 };
 
 /// The watches whose first list must be in before anything is decided.
-pub struct Listed(Vec<Arc<WatchHealth>>);
+#[derive(Default)]
+pub struct Listed {
+    /// Without these, every decision would be wrong.
+    needed: Vec<Arc<WatchHealth>>,
+    /// Without these, some objects have to wait. One that fails (a missing right) holds up no others.
+    useful: Vec<Arc<WatchHealth>>,
+}
 
 impl Listed {
-    /// Waits until every list is in.
+    /// Waits until every list is in that is needed or can be had.
     pub async fn all(self) {
-        while !self.0.iter().all(|watch| watch.listed()) {
+        let known = |watch: &Arc<WatchHealth>| watch.listed() || watch.failures() > 0;
+        while !(self.needed.iter().all(|w| w.listed()) && self.useful.iter().all(known)) {
             time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -44,7 +51,7 @@ pub fn start(
     tasks: &mut JoinSet<()>,
 ) -> Listed {
     let mut watches =
-        Watches { context, client, namespace, health, stop, tasks, listed: Vec::new() };
+        Watches { context, client, namespace, health, stop, tasks, listed: Listed::default() };
     watches.namespaced("ExternalSecret", external_secret);
     watches.namespaced::<PartialObjectMeta<Secret>>("Secret", secret);
     watches.namespaced::<PartialObjectMeta<ServiceAccount>>("ServiceAccount", service_account);
@@ -55,7 +62,7 @@ pub fn start(
         watches.cluster("ClusterSecretStore", cluster_secret_store);
         watches.cluster::<PartialObjectMeta<Namespace>>("Namespace", namespaces);
     }
-    Listed(watches.listed)
+    watches.listed
 }
 
 struct Watches<'a> {
@@ -65,7 +72,7 @@ struct Watches<'a> {
     health: &'a Health,
     stop: &'a CancellationToken,
     tasks: &'a mut JoinSet<()>,
-    listed: Vec<Arc<WatchHealth>>,
+    listed: Listed,
 }
 
 impl Watches<'_> {
@@ -95,7 +102,11 @@ impl Watches<'_> {
         K: Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
     {
         let health = self.health.watch(kind);
-        self.listed.push(Arc::clone(&health));
+        let list = match kind {
+            "ExternalSecret" | "Secret" | "SecretStore" => &mut self.listed.needed,
+            _ => &mut self.listed.useful,
+        };
+        list.push(Arc::clone(&health));
         let context = Arc::clone(self.context);
         let events = follow(api, None, health, move |change| sink(&context, change));
         self.tasks.spawn(until(self.stop.clone(), events));
