@@ -71,7 +71,7 @@ async fn a_restart_in_sync_reads_no_value_and_writes_nothing() -> Result<()> {
     assert!(writes.is_empty(), "{writes:?}");
     // The credentials of the one store, once; no Secret that it wrote.
     let reads: Vec<_> = requests.iter().filter(|r| r.is_secret_read()).map(|r| &*r.name).collect();
-    assert!(reads.iter().all(|name| *name == "aws-keys") && reads.len() <= 1, "{requests:#?} {:?} {}", world.aws.received(), world.operator.log());
+    assert!(reads.iter().all(|name| *name == "aws-keys") && reads.len() <= 1, "{reads:?}");
     assert_eq!(world.aws.received(), []);
     Ok(())
 }
