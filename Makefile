@@ -5,7 +5,7 @@ SHELL := bash
 .PHONY: help demo test check crds bench prepare prerequisites
 
 # Tests that need no server and together take seconds: names of files in tests/.
-CHECK_TESTS := contract
+CHECK_TESTS := contract layers manifests hardening_contract
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -21,6 +21,7 @@ demo: prepare ## secrets arrive and rotate, a namespace is hardened: on a real A
 test: prepare ## all tests
 	@echo "Compiling gabion and its tests (about three minutes the first time)"
 	cargo test
+	dev/image-check.sh
 
 check: prerequisites ## format, lints and the tests that need no server
 	cargo fmt --check
@@ -28,7 +29,7 @@ check: prerequisites ## format, lints and the tests that need no server
 	cargo test --lib $(addprefix --test ,$(CHECK_TESTS))
 
 crds: prerequisites ## write anew what is generated from the types: crds/ and docs/flags.md
-	UPDATE=1 cargo test --quiet --test contract
+	UPDATE=1 cargo test --quiet --test contract --test manifests
 
 bench: prepare ## measure, and print ratios to what the API server can do
 	cargo run --quiet --profile bench-fast --example bench

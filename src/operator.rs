@@ -17,7 +17,7 @@ use crate::{
         write::Writer,
     },
     config::Config,
-    secrets,
+    hardening, secrets,
     telemetry::{Health, Metrics, ServeError, bind, serve_health, serve_metrics},
 };
 
@@ -79,17 +79,19 @@ pub async fn run(config: Config) -> Result<(), OperatorError> {
     let mut election = lead(&config, &clients, &stop).await;
     let fence = election.as_ref().map_or_else(Fence::open, |(_, fence)| fence.clone());
     if !stop.is_cancelled() {
-        start(&config, &clients, fence, &health, &metrics, &stop, &mut tasks);
+        start(&config, &clients, fence, &health, &metrics, &stop, &mut tasks).await;
     }
-    let outcome = match election.as_mut() {
-        Some((election, _)) => election.keep(&stop).await.map_err(OperatorError::from),
-        None => {
-            stop.cancelled().await;
-            Ok(())
-        }
+    let outcome = if let Some((election, _)) = election.as_mut() {
+        election.keep(&stop).await.map_err(OperatorError::from)
+    } else {
+        stop.cancelled().await;
+        Ok(())
     };
     stop.cancel();
     finish(tasks).await;
+    if let (Ok(()), Some((election, _))) = (&outcome, election.as_mut()) {
+        election.release().await;
+    }
     served.cancel();
     signalled.abort();
     tracing::info!("stopped");
@@ -117,7 +119,7 @@ async fn lead(
     Some((election, fence))
 }
 
-fn start(
+async fn start(
     config: &Config,
     clients: &Clients,
     fence: Fence,
@@ -138,13 +140,57 @@ fn start(
         secrets::start(secrets::Surroundings {
             config,
             watch: clients.watch.clone(),
+            writer: writer.clone(),
+            events: events.clone(),
+            health,
+            metrics,
+            stop,
+            tasks,
+        });
+    }
+    // Cluster-scoped objects cannot be hardened with rights in one namespace.
+    if config.hardening.enabled && config.namespace.is_none() {
+        let Some(server_minor) = server_minor(clients, stop).await else { return };
+        hardening::start(hardening::Surroundings {
+            config,
+            watch: clients.watch.clone(),
             writer,
             events,
             health,
             metrics,
             stop,
             tasks,
+            server_minor,
         });
+    }
+}
+
+/// Minor version of the API server, asked until it answers. `None` once the process is to stop.
+async fn server_minor(clients: &Clients, stop: &CancellationToken) -> Option<u16> {
+    loop {
+        let asked = time::timeout(Duration::from_secs(5), clients.work.apiserver_version());
+        let answer = tokio::select! {
+            () = stop.cancelled() => return None,
+            answer = asked => answer,
+        };
+        match answer {
+            Ok(Ok(version)) => {
+                let digits: String =
+                    version.minor.chars().take_while(char::is_ascii_digit).collect();
+                if let Ok(minor) = digits.parse() {
+                    return Some(minor);
+                }
+                tracing::warn!(minor = version.minor, "the API server's version cannot be read");
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the API server does not say its version; asking again");
+            }
+            Err(_) => tracing::warn!("the API server does not answer; asking again"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            () = time::sleep(Duration::from_secs(2)) => {}
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The shape of the repository, held by text search: what may name what, how long things get, where links lead.
 
+#![allow(clippy::unwrap_used)] // a file that cannot be read fails the test
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -143,7 +145,8 @@ fn what_decides_knows_no_client_no_runtime_no_clock_and_no_chance() {
         r"\bTimeZone::system\b",
         r"\bRandomState\b",
         r"\b(rand|fastrand|getrandom|uuid)::",
-        r"\bstd::(env|fs|net|process|thread)\b",
+        r"\bstd::(env|fs|process|thread)\b",
+        r"\b(TcpStream|TcpListener|UdpSocket|ToSocketAddrs)\b",
         r"\btracing::",
     ];
     let forbidden = Regex::new(&words.join("|")).unwrap();

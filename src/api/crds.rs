@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     external_secret::ExternalSecret,
+    hardening_crds,
     secret_store::{ClusterSecretStore, SecretStore},
 };
 
@@ -39,13 +40,15 @@ const V1BETA1_DEFAULTS: [(&str, &str); 3] =
 
 /// Every definition, in the order of their names.
 pub fn all() -> Result<Vec<CustomResourceDefinition>, CrdError> {
-    [
+    let secrets = [
         two_versions(ClusterSecretStore::crd()),
         two_versions(ExternalSecret::crd()),
         two_versions(SecretStore::crd()),
-    ]
-    .into_iter()
-    .collect()
+    ];
+    let hardening = hardening_crds::crds().into_iter().map(Ok);
+    let mut all: Vec<_> = secrets.into_iter().chain(hardening).collect::<Result<_, _>>()?;
+    all.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
+    Ok(all)
 }
 
 /// Every definition as one stream of YAML documents.

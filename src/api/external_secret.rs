@@ -12,6 +12,13 @@ use super::{
     references::{Condition, StoreRef, data_key, null_is_absent, object_name},
     template::Template,
 };
+pub use super::{
+    rewrite::{
+        MergeConflictPolicy, MergePriorityPolicy, MergeStrategy, Rewrite, RewriteMerge,
+        RewriteRegexp, RewriteTransform,
+    },
+    sync_windows::{SyncWindow, SyncWindowKind, SyncWindows},
+};
 
 /// What an ExternalSecret asks for.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -266,73 +273,6 @@ pub struct FindName {
     pub regexp: Option<String>,
 }
 
-/// One change of keys. Exactly one field is set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
-pub struct Rewrite {
-    /// Replaces every match in every key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub regexp: Option<RewriteRegexp>,
-    /// Makes the new key with a template; `.value` is the old key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub transform: Option<RewriteTransform>,
-    /// Merges values that are JSON objects.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub merge: Option<RewriteMerge>,
-}
-
-/// Search and replace in keys.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct RewriteRegexp {
-    /// What to search: a regular expression (RE2).
-    pub source: String,
-    /// What to put in its place; $1 and ${name} are groups.
-    pub target: String,
-}
-
-/// A template for keys.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct RewriteTransform {
-    /// The template.
-    pub template: String,
-}
-
-/// How values are merged.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RewriteMerge {
-    /// Under JSON: the key that gets the merged object.
-    #[serde(default, deserialize_with = "null_is_absent")]
-    pub into: String,
-    /// Keys to merge last, the strongest at the end.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_absent")]
-    pub priority: Vec<String>,
-    /// Whether a key in `priority` may be missing.
-    #[serde(default, deserialize_with = "null_is_absent")]
-    pub priority_policy: MergePriorityPolicy,
-    /// Whether two values may have the same inner key.
-    #[serde(default, deserialize_with = "null_is_absent")]
-    pub conflict_policy: MergeConflictPolicy,
-    /// Extract makes the inner keys the result; JSON adds one key with the merged object.
-    #[serde(default, deserialize_with = "null_is_absent")]
-    pub strategy: MergeStrategy,
-}
-
-open_enum! {
-    /// Whether a key in `priority` may be missing.
-    MergePriorityPolicy { Strict = "Strict", IgnoreNotFound = "IgnoreNotFound" }
-}
-
-open_enum! {
-    /// Whether two values may have the same inner key.
-    MergeConflictPolicy { Error = "Error", Ignore = "Ignore" }
-}
-
-open_enum! {
-    /// What a merge produces.
-    MergeStrategy { Extract = "Extract", Json = "JSON" }
-}
-
 /// Where an entry reads from. Exactly one field is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -383,31 +323,6 @@ open_enum! {
         Grafana = "Grafana",
         Mfa = "MFA",
     }
-}
-
-/// Times at which periodic refreshes are allowed or denied.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct SyncWindows {
-    /// allow: only inside a window. deny: never inside one.
-    pub kind: SyncWindowKind,
-    /// The windows.
-    #[schemars(length(min = 1))]
-    pub windows: Vec<SyncWindow>,
-}
-
-open_enum! {
-    /// Whether windows allow or deny.
-    SyncWindowKind { Allow = "allow", Deny = "deny" }
-}
-
-/// One window: it opens at each time of the schedule and stays open for the duration.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct SyncWindow {
-    /// When it opens: five cron fields in UTC, or a macro such as @daily.
-    #[schemars(schema_with = "cron_schedule")]
-    pub schedule: String,
-    /// How long it stays open, for example 8h.
-    pub duration: String,
 }
 
 /// What the controller knows.
@@ -481,11 +396,4 @@ fn refresh_time(_: &mut SchemaGenerator) -> Schema {
 
 fn generator_api_version(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "default": "generators.external-secrets.io/v1alpha1"})
-}
-
-fn cron_schedule(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "string",
-        "pattern": "^(@(annually|yearly|monthly|weekly|daily|midnight|hourly)|@every [^\\s]+.*|[^\\s]+( [^\\s]+){4})$",
-    })
 }

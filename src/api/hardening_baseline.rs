@@ -3,6 +3,11 @@
 //! Defaults are applied by the compiler and not stored, so that what a user reads back equals what was
 //! applied. A section that is absent is not managed.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "these texts are read with kubectl explain, where marks are noise"
+)]
+
 mod integration;
 mod network;
 mod pod_security;

@@ -13,5 +13,7 @@ pub mod hardening_schema;
 pub mod namespace_hardening;
 mod open_enum;
 pub mod references;
+pub mod rewrite;
 pub mod secret_store;
+pub mod sync_windows;
 pub mod template;

@@ -2,6 +2,11 @@
 //!
 //! The operator writes one object per namespace, named `effective`. Nobody edits it; tenants may read it.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "these texts are read with kubectl explain, where marks are noise"
+)]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::JsonSchema;

@@ -16,6 +16,7 @@ use kube::{
     runtime::watcher::{self, watcher},
 };
 use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
 
 use super::ObjectKey;
 
@@ -139,6 +140,46 @@ pub async fn follow<K>(
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
+    }
+}
+
+/// The watches whose first list must be in before anything is decided.
+#[derive(Default)]
+pub struct Listed {
+    needed: Vec<Arc<WatchHealth>>,
+    useful: Vec<Arc<WatchHealth>>,
+}
+
+impl Listed {
+    /// Waits for these.
+    pub fn new(needed: Vec<Arc<WatchHealth>>) -> Self {
+        Self { needed, useful: Vec::new() }
+    }
+
+    /// One more without which every decision would be wrong.
+    pub fn needs(&mut self, watch: Arc<WatchHealth>) {
+        self.needed.push(watch);
+    }
+
+    /// One more that some objects depend on. If it fails (a missing right), it holds up no others.
+    pub fn uses(&mut self, watch: Arc<WatchHealth>) {
+        self.useful.push(watch);
+    }
+
+    /// Waits until every list is in that is needed or can be had.
+    pub async fn all(self) {
+        let settled = |watch: &Arc<WatchHealth>| watch.listed() || watch.failures() > 0;
+        while !(self.needed.iter().all(|w| w.listed()) && self.useful.iter().all(settled)) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// Runs `work` until it ends or `stop`.
+pub async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = work => {}
     }
 }
 

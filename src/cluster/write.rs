@@ -136,6 +136,11 @@ pub struct Writer {
 }
 
 #[derive(Deserialize)]
+struct Items<T> {
+    items: Vec<T>,
+}
+
+#[derive(Deserialize)]
 struct MetadataOnly {
     #[serde(default)]
     metadata: ObjectMeta,
@@ -200,6 +205,21 @@ impl Writer {
         self.write::<K>(verb, key, request).await
     }
 
+    /// Replaces an object whole. The body must carry the uid and resourceVersion that were looked at.
+    pub async fn replace<K>(
+        &self,
+        key: &ObjectKey,
+        body: &impl Serialize,
+        manager: &str,
+    ) -> Result<ObjectMeta, ApiError>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let url = format!("{}?fieldManager={}", object::<K>(key), encode(manager));
+        let request = build("PUT", &url, "application/json", to_bytes(body)?)?;
+        self.write::<K>("update", key, request).await
+    }
+
     /// Deletes exactly the object that was looked at. An object that is already gone is success.
     pub async fn delete<K>(
         &self,
@@ -239,6 +259,23 @@ impl Writer {
             Err(ApiError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Lists the objects of one namespace whole: for the few that are not worth a watch.
+    pub async fn list<K, T>(&self, namespace: &str) -> Result<Vec<T>, ApiError>
+    where
+        K: Resource<DynamicType = ()>,
+        T: DeserializeOwned,
+    {
+        let key = ObjectKey::new(namespace, "");
+        let url = format!("{}?limit=5000", collection::<K>(&key));
+        let request = build("GET", &url, "application/json", Vec::new())?;
+        let request = with_accept(request, "application/json");
+        let body = self.exchange::<K>("list", &key, request).await?;
+        let list: Items<T> = serde_json::from_slice(&body).map_err(|_| ApiError::Unavailable {
+            reason: format!("the list of {} came back in an unknown form", K::plural(&())),
+        })?;
+        Ok(list.items)
     }
 
     /// Sends a request to a subresource that answers with an object (`serviceaccounts/token`).
@@ -293,7 +330,7 @@ impl Writer {
             return Err(ApiError::Fenced); // the semaphore is never closed
         };
         // The wait for a place may have been long: look again before anything is sent.
-        if !matches!(verb, "get" | "token") {
+        if !matches!(verb, "get" | "list" | "token") {
             self.fence.check().map_err(|_| ApiError::Fenced)?;
         }
         let outcome = within(DEADLINE, self.send(request)).await;

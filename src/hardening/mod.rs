@@ -1,3 +1,149 @@
 //! The hardening half: controllers, and the pure decisions in [`plan`].
+//!
+//! One reconcile per namespace merges all baselines that select it and writes the differences; one per
+//! baseline compiles it, counts, and takes it back in order when it is deleted.
 
+mod apply;
+mod baseline;
+mod index;
+mod namespace;
 pub mod plan;
+mod watches;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cluster::{
+        Listed,
+        events::{Events, Notice, Tone},
+        queue::{Bounds, Lane, Queue},
+        write::Writer,
+    },
+    config::Config,
+    telemetry::{Health, Metrics},
+};
+use index::Index;
+use plan::selection::Protected;
+
+/// Changes of many namespaces are told to their baselines together.
+const TELL_BASELINES_AFTER: Duration = Duration::from_millis(500);
+
+/// What the controllers share.
+pub struct Context {
+    writer: Writer,
+    events: Events,
+    metrics: Arc<Metrics>,
+    index: Index,
+    protected: Protected,
+    namespaces: Queue<Arc<str>, ()>,
+    baselines: Queue<Arc<str>, ()>,
+    /// Minor version of the API server.
+    server_minor: u16,
+}
+
+/// What the hardening half runs in.
+pub struct Surroundings<'a> {
+    /// The configuration.
+    pub config: &'a Config,
+    /// The connection for watches.
+    pub watch: Client,
+    /// The writing side.
+    pub writer: Writer,
+    /// Where notices go.
+    pub events: Events,
+    /// Where watches and queues report.
+    pub health: &'a Health,
+    /// What is counted.
+    pub metrics: &'a Arc<Metrics>,
+    /// Ends everything.
+    pub stop: &'a CancellationToken,
+    /// Where tasks are started.
+    pub tasks: &'a mut JoinSet<()>,
+    /// Minor version of the API server.
+    pub server_minor: u16,
+}
+
+/// Starts the watches and controllers.
+pub fn start(around: Surroundings<'_>) {
+    let config = &around.config.hardening;
+    let bounds = Bounds { places: around.config.concurrency, per_group: usize::MAX };
+    let context = Arc::new(Context {
+        writer: around.writer,
+        events: around.events,
+        metrics: Arc::clone(around.metrics),
+        index: Index::default(),
+        protected: Protected::new(&config.operator_namespace, config.protected.iter().cloned()),
+        namespaces: Queue::new("namespace", bounds),
+        baselines: Queue::new("baseline", bounds),
+        server_minor: around.server_minor,
+    });
+    let (namespaces, baselines) = (context.namespaces.clone(), context.baselines.clone());
+    around.metrics.queue(namespaces.name(), {
+        let queue = namespaces.clone();
+        move || queue.figures()
+    });
+    around.metrics.queue(baselines.name(), {
+        let queue = baselines.clone();
+        move || queue.figures()
+    });
+    around.health.live_unless(move || namespaces.complaint());
+    around.health.live_unless(move || baselines.complaint());
+
+    let (tasks, stop) = (around.tasks, around.stop);
+    let listed = watches::start(&context, &around.watch, around.health, stop, tasks);
+    tasks.spawn(harden(context, listed, stop.clone()));
+}
+
+/// Nothing is decided before all lists are in: an object that is not known yet would look deleted, and a
+/// baseline that is not known yet would look taken back.
+async fn harden(context: Arc<Context>, listed: Listed, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => return,
+        () = listed.all() => {}
+    }
+    let (baselines, namespaces) = (context.baselines.clone(), context.namespaces.clone());
+    // Every baseline is compiled before the first namespace is planned.
+    for name in context.index.baseline_names() {
+        baseline::take_in(&context, &name);
+    }
+    tracing::info!(
+        baselines = context.index.baseline_names().len(),
+        namespaces = context.index.namespace_names().len(),
+        "all lists are in: hardening"
+    );
+    context.wake_all(Lane::Periodic);
+    let of_baselines = {
+        let context = Arc::clone(&context);
+        move |name| baseline::reconcile(Arc::clone(&context), name)
+    };
+    let of_namespaces = move |name| namespace::reconcile(Arc::clone(&context), name);
+    tokio::join!(baselines.run(stop.clone(), of_baselines), namespaces.run(stop, of_namespaces));
+}
+
+impl Context {
+    fn wake_all(&self, lane: Lane) {
+        for name in self.index.namespace_names() {
+            self.namespaces.wake(&name, &(), lane);
+        }
+    }
+
+    /// Counts again, soon: many namespaces that change together are counted once.
+    fn tell_baselines(&self) {
+        let due = Instant::now() + TELL_BASELINES_AFTER;
+        for name in self.index.baseline_names() {
+            self.baselines.schedule(&name, &(), due, due);
+        }
+    }
+
+    fn tell(&self, about: ObjectReference, reason: &'static str, text: String, tone: Tone) {
+        self.events.tell(Notice { about, reason, text, tone });
+    }
+}

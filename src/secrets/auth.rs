@@ -196,7 +196,8 @@ impl Resolver<'_> {
         if !self.secrets.contains_key(key) {
             let found: Option<SecretData> = self.writer.read::<Secret, _>(key).await?;
             let version = found.as_ref().map(|f| secret_version(&f.metadata)).unwrap_or_default();
-            self.digest += &format!("{version};");
+            self.digest.push_str(&version);
+            self.digest.push(';');
             self.inputs.push((Input::Secret(key.clone()), version));
             self.secrets.insert(key.clone(), found);
         }
@@ -212,7 +213,8 @@ impl Resolver<'_> {
         let key = ObjectKey::new(&namespace, &selector.name);
         let account: Option<ServiceAccount> = self.writer.read::<ServiceAccount, _>(&key).await?;
         let version = account.as_ref().map(|a| account_version(&a.metadata)).unwrap_or_default();
-        self.digest += &format!("{version};");
+        self.digest.push_str(&version);
+        self.digest.push(';');
         self.inputs.push((Input::ServiceAccount(key.clone()), version));
         let Some(account) = account else {
             let what = format!("ServiceAccount {key} does not exist");

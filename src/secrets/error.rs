@@ -113,6 +113,15 @@ impl Error {
         }
     }
 
+    /// The provider does not answer anybody.
+    pub fn is_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Provider(ProviderError::Unavailable { .. })
+                | Self::Plan(PlanError::Provider { source: ProviderError::Unavailable { .. }, .. })
+        )
+    }
+
     /// The first half of the condition's message, in words that dashboards know.
     pub fn headline(&self) -> &'static str {
         match self {
@@ -155,6 +164,11 @@ fn plan_reason(error: &PlanError) -> &'static str {
         PlanError::NotImplemented { .. } => "NotImplemented",
         PlanError::UnknownValue { .. } => "UnknownValue",
         PlanError::Duration { .. } => "InvalidDuration",
+        PlanError::Schedule { .. } => "InvalidSchedule",
+        PlanError::Regexp { .. } => "InvalidRegexp",
+        PlanError::Missing { .. } => "FieldMissing",
+        PlanError::MergeConflict { .. } => "MergeConflict",
+        PlanError::PriorityAbsent { .. } => "PriorityAbsent",
         PlanError::NoStore { .. } => "NoStore",
         PlanError::NoSource { .. } | PlanError::Nothing => "NothingToRead",
         PlanError::DuplicateKey { .. } => "DuplicateKey",

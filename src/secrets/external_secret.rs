@@ -23,7 +23,8 @@ use crate::{
     api::external_secret::{ExternalSecret, ExternalSecretStatus},
     cluster::{
         ObjectKey,
-        queue::Next,
+        events::Tone,
+        queue::{Next, spread},
         write::{ApiError, Part, PatchKind},
     },
 };
@@ -83,6 +84,10 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
         }
         (Ok(_), Ok(())) => next_refresh(&context, &key, started),
         (Err(error), Ok(())) => match error.class().1 {
+            Retry::Backoff if error.is_outage() => {
+                let pause = context.stores.unanswered(&context.group(&key), Instant::now());
+                Next::RetryAfter(spread(&key, pause))
+            }
             Retry::Backoff => Next::Retry,
             Retry::OnChange => Next::RetryAfter(RECHECK),
         },
@@ -172,7 +177,7 @@ fn warn(context: &Context, tracked: &Tracked, error: &Error, outcome: &Outcome<'
     let (reason, _) = error.class();
     let source = std::error::Error::source(error).map(ToString::to_string);
     tracing::warn!(kind = KIND, %key, reason, %error, source, "not synced");
-    context.tell(reference(&tracked.object), "UpdateFailed", outcome.message(), true);
+    context.tell(reference(&tracked.object), "UpdateFailed", outcome.message(), Tone::Warning);
 }
 
 fn count(context: &Context, key: &ObjectKey, reason: &'static str, ok: bool, took: Duration) {

@@ -135,7 +135,8 @@ impl Digest {
 
     fn is_older_than(&self, other: &Self) -> bool {
         let number = |digest: &Self| digest.resource_version.parse::<u64>().ok();
-        self.uid == other.uid && matches!((number(self), number(other)), (Some(a), Some(b)) if a < b)
+        self.uid == other.uid
+            && matches!((number(self), number(other)), (Some(a), Some(b)) if a < b)
     }
 }
 

@@ -5,7 +5,9 @@ mod cleanup;
 mod converge;
 mod error;
 mod external_secret;
+mod fetch;
 mod index;
+mod observe;
 pub mod plan;
 mod secret_store;
 mod stores;
@@ -26,8 +28,8 @@ pub use stores::Stores;
 
 use crate::{
     cluster::{
-        ObjectKey,
-        events::{Events, Notice},
+        Listed, ObjectKey,
+        events::{Events, Notice, Tone},
         queue::{Bounds, Lane, Queue},
         write::Writer,
     },
@@ -126,7 +128,7 @@ async fn validate(context: Arc<Context>, stop: CancellationToken) {
 }
 
 /// Nothing is decided before all lists are in: a Secret that is not known yet would look deleted.
-async fn synchronise(context: Arc<Context>, listed: watches::Listed, stop: CancellationToken) {
+async fn synchronise(context: Arc<Context>, listed: Listed, stop: CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => return,
         () = listed.all() => {}
@@ -165,7 +167,7 @@ impl Context {
         first.unwrap_or_else(StoreKey::none)
     }
 
-    fn tell(&self, about: ObjectReference, reason: &'static str, text: String, warning: bool) {
-        self.events.tell(Notice { about, reason, text, warning });
+    fn tell(&self, about: ObjectReference, reason: &'static str, text: String, tone: Tone) {
+        self.events.tell(Notice { about, reason, text, tone });
     }
 }

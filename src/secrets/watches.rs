@@ -1,11 +1,11 @@
 //! Which watches the secrets half has, and what each of their events wakes.
 
-use std::{collections::HashSet, future::Future, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc};
 
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
 use kube::{Api, Client, Resource, core::NamespaceResourceScope, core::PartialObjectMeta};
 use serde::de::DeserializeOwned;
-use tokio::{task::JoinSet, time};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -18,28 +18,9 @@ use crate::{
         external_secret::ExternalSecret,
         secret_store::{ClusterSecretStore, SecretStore},
     },
-    cluster::{Change, ObjectKey, WatchHealth, follow, queue::Lane},
+    cluster::{Change, Listed, ObjectKey, follow, queue::Lane, until},
     telemetry::Health,
 };
-
-/// The watches whose first list must be in before anything is decided.
-#[derive(Default)]
-pub struct Listed {
-    /// Without these, every decision would be wrong.
-    needed: Vec<Arc<WatchHealth>>,
-    /// Without these, some objects have to wait. One that fails (a missing right) holds up no others.
-    useful: Vec<Arc<WatchHealth>>,
-}
-
-impl Listed {
-    /// Waits until every list is in that is needed or can be had.
-    pub async fn all(self) {
-        let known = |watch: &Arc<WatchHealth>| watch.listed() || watch.failures() > 0;
-        while !(self.needed.iter().all(|w| w.listed()) && self.useful.iter().all(known)) {
-            time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-}
 
 /// Starts every watch in a task of its own.
 pub fn start(
@@ -102,21 +83,13 @@ impl Watches<'_> {
         K: Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
     {
         let health = self.health.watch(kind);
-        let list = match kind {
-            "ExternalSecret" | "Secret" | "SecretStore" => &mut self.listed.needed,
-            _ => &mut self.listed.useful,
-        };
-        list.push(Arc::clone(&health));
+        match kind {
+            "ExternalSecret" | "Secret" | "SecretStore" => self.listed.needs(Arc::clone(&health)),
+            _ => self.listed.uses(Arc::clone(&health)),
+        }
         let context = Arc::clone(self.context);
         let events = follow(api, None, health, move |change| sink(&context, change));
         self.tasks.spawn(until(self.stop.clone(), events));
-    }
-}
-
-async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = work => {}
     }
 }
 

@@ -1,8 +1,14 @@
 //! Objects as they are written in the wild, and as another operator left them, are read without loss.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use gabion::api::{external_secret::ExternalSecret, secret_store::SecretStore};
+use gabion::{
+    api::{external_secret::ExternalSecret, secret_store::SecretStore},
+    secrets::plan::{collect, due},
+};
 use kube_cel::Validator;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -57,6 +63,59 @@ fn the_rotation_example_is_the_old_api_and_passes() {
     let secret: ExternalSecret = serde_json::from_value(secret.clone()).unwrap();
     assert_eq!(secret.spec.refresh_interval.as_deref(), Some("1h"));
     assert_eq!(secret.spec.data[0].remote_ref.property.as_deref(), Some("password"));
+}
+
+/// Every document of every YAML file in a folder, with the file's name.
+fn examples(folder: &str) -> Vec<(String, Value)> {
+    let mut files: Vec<_> = fs::read_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "yaml"))
+        .collect();
+    files.sort();
+    let all = files.into_iter().flat_map(|name| {
+        documents(&format!("{folder}/{name}")).into_iter().map(move |object| (name.clone(), object))
+    });
+    all.collect()
+}
+
+#[test]
+fn every_example_passes_the_rules_and_is_supported_in_full() {
+    let examples: Vec<_> =
+        ["examples/secrets", "examples/guide"].into_iter().flat_map(examples).collect();
+    assert!(examples.len() > 20);
+    for (file, object) in examples {
+        let (group, version) =
+            object["apiVersion"].as_str().unwrap().rsplit_once('/').unwrap_or(("", "v1"));
+        if group != "external-secrets.io" {
+            continue;
+        }
+        let kind = object["kind"].as_str().unwrap();
+        if let Err(errors) = Validator::new().validate(&schema(kind, version), &object, None) {
+            panic!("{file}: {errors:?}");
+        }
+        if kind == "ExternalSecret" {
+            let object: ExternalSecret = serde_json::from_value(object).unwrap();
+            let asked =
+                collect::lookups(&object.spec).unwrap_or_else(|error| panic!("{file}: {error}"));
+            assert!(!asked.is_empty(), "{file}");
+            assert!(due::interval(&object).is_ok(), "{file}");
+        } else {
+            let store: SecretStore = serde_json::from_value(object).unwrap();
+            assert!(["aws", "fake"].contains(&store.spec.0.provider.name()), "{file}");
+        }
+    }
+}
+
+#[test]
+fn every_example_says_what_it_is_for() {
+    for folder in ["examples/secrets", "examples/guide"] {
+        for (name, _) in examples(folder) {
+            let text = read(&format!("{folder}/{name}"));
+            // The guide's own two objects stand exactly as the guide has them.
+            assert!(text.starts_with("# ") || name == "rotation.yaml", "{folder}/{name}");
+        }
+    }
 }
 
 #[test]

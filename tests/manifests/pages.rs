@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs};
 use gabion::cli::flags_markdown;
 use regex::Regex;
 
-use super::yaml::{below, read, root, table_rows};
+use super::yaml::{below, is, read, root, table_rows};
 
 #[test]
 fn the_page_of_flags_is_what_the_program_says() {
@@ -30,25 +30,38 @@ fn documented() -> Vec<String> {
 fn reasons_are_single_words_and_each_section_lists_one_once() {
     let word = Regex::new("^[A-Z][A-Za-z]+$").unwrap();
     assert!(documented().iter().all(|reason| word.is_match(reason)));
+    let row = Regex::new(r"(?m)^\| `(\w+)` \|").unwrap();
     for section in read("docs/reasons.md").split("\n## ").skip(1) {
-        let row = Regex::new(r"(?m)^\| `(\w+)` \|").unwrap();
         let reasons: Vec<_> = row.captures_iter(section).map(|found| found[1].to_owned()).collect();
         let distinct: BTreeSet<_> = reasons.iter().collect();
         assert_eq!(distinct.len(), reasons.len(), "{section}");
     }
 }
 
-/// Every reason that an error's `class` gives is a pair of a text and what to do next.
+/// The words in `error.rs` files that stand as a reason: alone, or in a pair with what to do next.
 #[test]
 fn every_reason_of_an_error_is_on_the_page() {
-    let (known, pair) = (documented(), Regex::new(r#"\("([A-Z][A-Za-z]+)",\s*Retry::"#).unwrap());
+    let known = documented();
+    let word = Regex::new(r#"(=> |\()"([A-Z][a-z]+[A-Za-z]*)"(, *Retry::|,\n)"#).unwrap();
     for path in below("src").iter().filter(|path| path.ends_with("error.rs")) {
-        for found in pair.captures_iter(&read(path)) {
+        for found in word.captures_iter(&read(path)) {
+            let reason = &found[2];
             assert!(
-                known.iter().any(|reason| *reason == found[1]),
-                "{path}: {} is not in docs/reasons.md",
-                &found[1]
+                known.iter().any(|known| known == reason),
+                "{path}: no row {reason} in docs/reasons.md"
             );
         }
+    }
+}
+
+#[test]
+fn every_reason_on_the_page_is_one_that_the_program_gives() {
+    let source: String =
+        below("src").iter().filter(|path| is(path, "rs")).map(|path| read(path)).collect();
+    for reason in documented() {
+        assert!(
+            source.contains(&format!("\"{reason}\"")),
+            "nothing in src/ gives the reason {reason}"
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::yaml::{below, document, documents, read, table_rows, texts};
+use super::yaml::{below, document, documents, is, read, table_rows, texts};
 
 /// Resource (`name.group/subresource`, or `name.group object`) and verb.
 type Rights = BTreeSet<(String, String)>;
@@ -39,13 +39,9 @@ fn granted(role: &Value) -> Rights {
         let (groups, resources) = (texts(&rule["apiGroups"]), texts(&rule["resources"]));
         for (group, resource) in groups.iter().flat_map(|g| resources.iter().map(move |r| (g, r))) {
             let (base, part) = resource.split_once('/').unwrap_or((resource, ""));
-            let mut full = base.to_owned();
-            if !group.is_empty() {
-                full += &format!(".{group}");
-            }
-            if !part.is_empty() {
-                full += &format!("/{part}");
-            }
+            let group = if group.is_empty() { String::new() } else { format!(".{group}") };
+            let part = if part.is_empty() { String::new() } else { format!("/{part}") };
+            let full = format!("{base}{group}{part}");
             for verb in texts(&rule["verbs"]) {
                 if names.is_empty() {
                     rights.insert((full.clone(), verb.clone()));
@@ -102,9 +98,7 @@ fn no_right_is_a_wildcard_or_leads_to_others() {
 fn every_role_is_bound_to_our_account_and_to_nobody_else() {
     let account =
         json!([{"kind": "ServiceAccount", "name": "gabion", "namespace": "gabion-system"}]);
-    for path in
-        below("config").iter().filter(|path| path.contains("rbac") && path.ends_with(".yaml"))
-    {
+    for path in below("config").iter().filter(|path| path.contains("rbac") && is(path, "yaml")) {
         let all = documents(path);
         let of = |kind: &str| -> BTreeSet<String> {
             let those =

@@ -35,6 +35,11 @@ pub fn texts(list: &Value) -> Vec<String> {
     list.as_array().into_iter().flatten().map(|item| item.as_str().unwrap().to_owned()).collect()
 }
 
+/// True if the name of the file ends in `.` and `extension`.
+pub fn is(path: &str, extension: &str) -> bool {
+    Path::new(path).extension().is_some_and(|found| found == extension)
+}
+
 /// Every file below a folder, as paths from the root.
 pub fn below(folder: &str) -> Vec<String> {
     let (mut found, mut open) = (Vec::new(), vec![PathBuf::from(folder)]);

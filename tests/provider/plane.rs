@@ -41,7 +41,7 @@ async fn an_ask_that_arrives_while_its_equal_is_under_way_joins_it() {
     server.fault("GetSecretValue", &Fault::Delay(Duration::from_millis(200)), 1);
     let (plane, store) = (plane(&server), store("a"));
     let late = async {
-        eventually(|| server.calls("GetSecretValue") == 1).await;
+        eventually(|| server.calls("GetSecretValue") >= 1).await;
         read(&plane, &store, "secret-0").await
     };
     let (first, second) = tokio::join!(read(&plane, &store, "secret-0"), late);
@@ -85,7 +85,7 @@ async fn an_asker_that_goes_away_takes_nothing_from_the_others() {
     };
     let first = start("secret-0");
     let others = [start("secret-0"), start("secret-1"), start("secret-1")];
-    eventually(|| server.calls("BatchGetSecretValue") == 1).await;
+    eventually(|| server.calls("BatchGetSecretValue") >= 1).await;
     first.abort();
     for other in others {
         assert!(other.await.expect("no panic").is_ok());
@@ -364,7 +364,7 @@ async fn a_hanging_identity_delays_no_other_and_ends_at_the_deadline() {
         let (plane, stuck) = (plane.clone(), stuck.clone());
         tokio::spawn(async move { read(&plane, &stuck, "secret-0").await })
     };
-    eventually(|| server.calls("GetSecretValue") == 1).await;
+    eventually(|| server.calls("GetSecretValue") >= 1).await;
     assert!(read(&plane, &healthy, "secret-0").await.is_ok());
     assert!(!hanging.is_finished());
     let error = hanging.await.expect("no panic").expect_err("no answer ever comes");
@@ -376,7 +376,7 @@ async fn urgent_asks_pass_periodic_ones_when_calls_are_scarce() {
     let names = names(200);
     let server = filled(&names);
     server.put("urgent", "now");
-    let scarce = Limit { per_second: 20.0, burst: 1.0 };
+    let scarce = Limit { per_second: 5.0, burst: 1.0 };
     let limits = Limits { get: scarce, batch: scarce, ..Limits::default() };
     let settings = PlaneSettings { limits, concurrency: 2, ..PlaneSettings::default() };
     let (plane, store) = (plane_with(&server, settings), store("a"));
@@ -385,7 +385,7 @@ async fn urgent_asks_pass_periodic_ones_when_calls_are_scarce() {
         let asks = names.iter().map(|name| ask(name)).collect();
         tokio::spawn(async move { plane.fetch_all(&store, asks, Lane::Periodic).await })
     };
-    eventually(|| server.calls("BatchGetSecretValue") == 1).await;
+    eventually(|| server.calls("BatchGetSecretValue") >= 1).await;
     assert_eq!(read(&plane, &store, "urgent").await, Ok("now".to_owned()));
     assert!(!periodic.is_finished());
     let answers = periodic.await.expect("no panic");

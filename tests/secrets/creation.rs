@@ -90,9 +90,7 @@ async fn merging_policies_keep_foreign_keys_and_drop_their_own_when_they_are_gon
         let creation = if name == "merge" { "Merge" } else { "CreateOrMerge" };
         scene.create(user_secret(name)).await?;
         let data = json!([scene.entry("one", "one"), scene.entry("two", "two")]);
-        scene
-            .synced(name, json!({"target": {"creationPolicy": creation}, "data": data}))
-            .await?;
+        scene.synced(name, json!({"target": {"creationPolicy": creation}, "data": data})).await?;
         let all = json!({"foreign": "kept", "one": value("1"), "two": value("2")});
         scene.data_is(name, all).await?;
 
@@ -209,9 +207,7 @@ async fn several_merge_into_one_secret_each_with_its_own_keys() -> Result<()> {
         let data = json!([scene.entry(name, name)]);
         scene.create(scene.external(name, json!({"target": target, "data": data}))).await?;
     }
-    let all = |b: &str| {
-        json!({"foreign": "kept", "a": value("a"), "b": value(b), "c": value("c")})
-    };
+    let all = |b: &str| json!({"foreign": "kept", "a": value("a"), "b": value(b), "c": value("c")});
     scene.data_is("shared", all("b")).await?;
     for name in ["a", "b", "c"] {
         scene.ready(name).await?;
@@ -312,11 +308,18 @@ async fn labels_and_annotations_are_copied_and_pruned_and_stamps_are_not() -> Re
     scene.patch("ExternalSecret", name, change).await?;
     crate::support::eventually(crate::world::SOON, "the label goes", || async {
         let labels = meta(scene.get("Secret", name).await?)["labels"].clone();
-        if labels["tier"].is_null() { Ok(labels) } else { Err(crate::support::Failure::new("there")) }
+        if labels["tier"].is_null() {
+            Ok(labels)
+        } else {
+            Err(crate::support::Failure::new("there"))
+        }
     })
     .await?;
     let last = meta(scene.get("Secret", name).await?);
-    assert_eq!((&last["labels"]["team"], &last["labels"]["foreign"]), (&json!("shop"), &json!("f")));
+    assert_eq!(
+        (&last["labels"]["team"], &last["labels"]["foreign"]),
+        (&json!("shop"), &json!("f"))
+    );
     assert!(last["annotations"]["note"].is_null());
     Ok(())
 }

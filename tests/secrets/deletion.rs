@@ -39,8 +39,7 @@ async fn retain_keeps_the_secret_when_an_extract_yields_nothing() -> Result<()> 
     scene.force("db", "1").await?;
 
     let retained = "secret retained due to DeletionPolicy=Retain";
-    let object =
-        scene.says("ExternalSecret", "db", |ready| ready["message"] == retained).await?;
+    let object = scene.says("ExternalSecret", "db", |ready| ready["message"] == retained).await?;
     let ready = ready_of(&object);
     assert_eq!((&ready["status"], &ready["reason"]), (&json!("True"), &json!("SecretSynced")));
     scene.data_is("db", json!({"a": value("x")})).await
@@ -151,9 +150,7 @@ async fn a_key_that_is_lost_disappears_alone() -> Result<()> {
     scene.put("a", &value("a"));
     scene.put("b", &value("b"));
     let data = json!([scene.entry("a", "a"), scene.entry("b", "b")]);
-    scene
-        .synced("db", json!({"data": data, "target": {"deletionPolicy": "Delete"}}))
-        .await?;
+    scene.synced("db", json!({"data": data, "target": {"deletionPolicy": "Delete"}})).await?;
 
     scene.world.aws.remove(&scene.remote("b"));
     scene.force("db", "1").await?;
@@ -179,8 +176,8 @@ async fn a_lost_source_deletes_no_secret_of_somebody_else() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_deletion_policy_that_needs_ownership_is_refused_under_orphan_when_it_matters() -> Result<()>
-{
+async fn a_deletion_policy_that_needs_ownership_is_refused_under_orphan_when_it_matters()
+-> Result<()> {
     let scene = Scene::new("delete-orphan").await?;
     scene.put("db", &value("x"));
     let target = json!({"creationPolicy": "Orphan", "deletionPolicy": "Delete"});

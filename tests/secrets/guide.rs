@@ -31,7 +31,9 @@ async fn the_guides_sample_works_exactly_as_it_stands_and_rotates() -> Result<()
     let exchanged: Vec<_> = scene.world.aws.received();
     let exchange = exchanged
         .iter()
-        .find(|call| call.operation == "AssumeRoleWithWebIdentity" && call.parameters["RoleArn"] == ROLE)
+        .find(|call| {
+            call.operation == "AssumeRoleWithWebIdentity" && call.parameters["RoleArn"] == ROLE
+        })
         .expect("an exchange of the ServiceAccount's token");
     assert_eq!(exchange.parameters["RoleSessionName"], "external-secrets-provider-aws");
     assert_eq!(exchange.parameters["WebIdentityToken"].split('.').count(), 3, "no JWT");
@@ -107,7 +109,8 @@ async fn a_role_is_assumed_with_its_external_id_and_session_tags() -> Result<()>
     assert_eq!(hop[0].access_key, scene.access_key);
     assert!(reader[0].access_key.starts_with("ASIA"), "the second role is assumed with the first");
     assert_eq!(reader[0].parameters["ExternalId"], "partner-7");
-    let tags: Vec<_> = reader[0].parameters.iter().filter(|(k, _)| k.starts_with("Tags.")).collect();
+    let tags: Vec<_> =
+        reader[0].parameters.iter().filter(|(k, _)| k.starts_with("Tags.")).collect();
     assert!(tags.iter().any(|(_, value)| *value == "esoNamespace"), "{tags:?}");
     assert!(tags.iter().any(|(_, value)| **value == scene.ns), "{tags:?}");
     Ok(())

@@ -13,7 +13,8 @@ fn user_secret(name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_secret_that_no_external_secret_made_is_left_alone_until_that_is_asked_for() -> Result<()> {
+async fn a_secret_that_no_external_secret_made_is_left_alone_until_that_is_asked_for() -> Result<()>
+{
     let scene = Scene::new("adopt").await?;
     for (name, policy) in [("owner", "Owner"), ("orphan", "Orphan")] {
         scene.put(name, &value("x"));

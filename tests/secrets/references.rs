@@ -2,12 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    audit::Request,
-    scene::Scene,
-    support::Result,
-    world::value,
-};
+use crate::{audit::Request, scene::Scene, support::Result, world::value};
 
 const ROLE: &str = "arn:aws:iam::000000000000:role/app";
 

@@ -15,7 +15,9 @@ async fn a_rotated_value_arrives_with_the_next_periodic_refresh() -> Result<()> 
 
     scene.holds("db", &value("new")).await?;
     let after = scene.says("ExternalSecret", "db", |_| true).await?;
-    assert!(before["status"]["refreshTime"].is_string() && after["status"]["refreshTime"].is_string());
+    assert!(
+        before["status"]["refreshTime"].is_string() && after["status"]["refreshTime"].is_string()
+    );
     Ok(())
 }
 
@@ -63,9 +65,7 @@ async fn interval_zero_reads_once_and_still_honours_a_forced_refresh_and_an_edit
 async fn created_once_ignores_intervals_edits_and_force_but_not_a_lost_secret() -> Result<()> {
     let scene = Scene::new("once").await?;
     scene.put("db", &value("old"));
-    scene
-        .synced("db", json!({"refreshPolicy": "CreatedOnce", "refreshInterval": "1s"}))
-        .await?;
+    scene.synced("db", json!({"refreshPolicy": "CreatedOnce", "refreshInterval": "1s"})).await?;
     let reads = scene.reads("db");
     scene.put("db", &value("new"));
 

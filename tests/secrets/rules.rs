@@ -70,10 +70,7 @@ async fn a_template_that_mints_tokens_or_aims_elsewhere_is_refused() -> Result<(
                 "kubernetes.io/service-account-token is refused",
                 of_type("kubernetes.io/service-account-token"),
             ),
-            (
-                "bootstrap.kubernetes.io/token is refused",
-                of_type("bootstrap.kubernetes.io/token"),
-            ),
+            ("bootstrap.kubernetes.io/token is refused", of_type("bootstrap.kubernetes.io/token")),
             ("must be Data, Annotations or Labels", json!({"target": {"template": elsewhere}})),
         ],
     )
@@ -148,10 +145,7 @@ async fn stores_that_cannot_work_are_refused() -> Result<()> {
 #[tokio::test]
 async fn every_field_of_v1beta1_comes_back() -> Result<()> {
     let scene = Scene::new("rules-fields-kept").await?;
-    for (file, written) in [
-        ("externalsecrets", external_secrets()),
-        ("secretstores", stores()),
-    ] {
+    for (file, written) in [("externalsecrets", external_secrets()), ("secretstores", stores())] {
         let mut covered = BTreeSet::new();
         for (nth, spec) in written.into_iter().enumerate() {
             let kind = if file == "secretstores" { "SecretStore" } else { "ExternalSecret" };
@@ -266,25 +260,23 @@ fn external_secrets() -> Vec<Value> {
             {"secret": source}, {"literal": "a: b"},
         ],
     });
-    vec![
-        json!({
-            "secretStoreRef": {"name": "absent", "kind": "SecretStore"},
-            "refreshPolicy": "OnChange", "refreshInterval": "5m",
-            "syncWindows": {"kind": "allow",
-                "windows": [{"schedule": "0 1 * * *", "duration": "8h"}]},
-            "target": {"name": "t", "creationPolicy": "Orphan", "deletionPolicy": "Merge",
-                "immutable": true, "template": template,
-                "manifest": {"apiVersion": "v1", "kind": "ConfigMap"}},
-            "data": [
-                {"secretKey": "k", "remoteRef": remote, "sourceRef": store},
-                {"secretKey": "l", "remoteRef": {"key": "r"}, "sourceRef": generator},
-            ],
-            "dataFrom": [
-                {"extract": remote, "rewrite": rewrite, "sourceRef": store},
-                {"find": find}, {"sourceRef": generator},
-            ],
-        }),
-    ]
+    vec![json!({
+        "secretStoreRef": {"name": "absent", "kind": "SecretStore"},
+        "refreshPolicy": "OnChange", "refreshInterval": "5m",
+        "syncWindows": {"kind": "allow",
+            "windows": [{"schedule": "0 1 * * *", "duration": "8h"}]},
+        "target": {"name": "t", "creationPolicy": "Orphan", "deletionPolicy": "Merge",
+            "immutable": true, "template": template,
+            "manifest": {"apiVersion": "v1", "kind": "ConfigMap"}},
+        "data": [
+            {"secretKey": "k", "remoteRef": remote, "sourceRef": store},
+            {"secretKey": "l", "remoteRef": {"key": "r"}, "sourceRef": generator},
+        ],
+        "dataFrom": [
+            {"extract": remote, "rewrite": rewrite, "sourceRef": store},
+            {"find": find}, {"sourceRef": generator},
+        ],
+    })]
 }
 
 fn stores() -> Vec<Value> {

@@ -295,7 +295,13 @@ impl<'a> Scene<'a> {
     }
 
     /// Waits until a store has this Ready status, and a message that holds `text`.
-    pub async fn store_says(&self, kind: &str, name: &str, status: &str, text: &str) -> Result<Value> {
+    pub async fn store_says(
+        &self,
+        kind: &str,
+        name: &str,
+        status: &str,
+        text: &str,
+    ) -> Result<Value> {
         self.says(kind, name, |ready| {
             ready["status"] == status
                 && ready["message"].as_str().is_some_and(|message| message.contains(text))
@@ -329,9 +335,9 @@ impl<'a> Scene<'a> {
         let what = format!("event {reason} about {}/{name}", self.ns);
         eventually(SOON, &what, || async {
             let events = self.list("Event").await?;
-            let found = events.iter().find(|event| {
-                event["reason"] == reason && event["regarding"]["name"] == name
-            });
+            let found = events
+                .iter()
+                .find(|event| event["reason"] == reason && event["regarding"]["name"] == name);
             match found {
                 Some(event) => Ok(event["note"].as_str().unwrap_or_default().to_owned()),
                 None => Err(Failure::new(format!("{} other events", events.len()))),
@@ -431,9 +437,7 @@ fn api_version(kind: &str) -> &'static str {
 fn path(kind: &str, namespace: &str, name: Option<&str>) -> String {
     let (prefix, plural) = match kind {
         "Namespace" => ("/api/v1".to_owned(), "namespaces"),
-        "ClusterSecretStore" => {
-            ("/apis/external-secrets.io/v1".to_owned(), "clustersecretstores")
-        }
+        "ClusterSecretStore" => ("/apis/external-secrets.io/v1".to_owned(), "clustersecretstores"),
         "SecretStore" => {
             (format!("/apis/external-secrets.io/v1/namespaces/{namespace}"), "secretstores")
         }

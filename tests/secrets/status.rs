@@ -125,7 +125,11 @@ async fn a_rotation_is_an_event_and_an_unchanged_refresh_is_none() -> Result<()>
     scene.settle().await?;
     let events = |scene: &Scene<'_>| {
         let kubectl = scene.world.plane().kubectl(&[
-            "get", "events", "-n", &scene.ns, "--field-selector=involvedObject.name=db",
+            "get",
+            "events",
+            "-n",
+            &scene.ns,
+            "--field-selector=involvedObject.name=db",
             "-o=jsonpath={.items[*].reason}",
         ]);
         kubectl.expect("events")

@@ -34,7 +34,9 @@ async fn a_store_without_its_credentials_says_which_and_recovers_with_them() -> 
     scene.put("db", &value("x"));
     scene.create(scene.store("aws")).await?;
     scene.create(scene.external("db", json!({}))).await?;
-    scene.store_says("SecretStore", "aws", "False", "Secret store-auth/aws-keys does not exist").await?;
+    scene
+        .store_says("SecretStore", "aws", "False", "Secret store-auth/aws-keys does not exist")
+        .await?;
     let message = scene.fails("db", "SecretStore \"aws\" is not ready").await?;
     assert!(message.contains("aws-keys"), "the cause is missing: {message}");
     scene.event("aws", "InvalidProviderConfig").await?;
@@ -67,7 +69,9 @@ async fn rotated_credentials_are_used_at_once() -> Result<()> {
     scene.patch("Secret", "aws-keys", fresh).await?;
 
     scene.ready("db").await?;
-    assert!(scene.world.aws.received().iter().any(|call| call.access_key == "AKIASTOREROTATEFRESH"));
+    assert!(
+        scene.world.aws.received().iter().any(|call| call.access_key == "AKIASTOREROTATEFRESH")
+    );
     Ok(())
 }
 
@@ -82,7 +86,14 @@ async fn a_service_account_that_gets_its_annotation_later_is_noticed() -> Result
             "spec": {"provider": {"aws": aws}}}))
         .await?;
     scene.create(scene.external("db", json!({}))).await?;
-    scene.store_says("SecretStore", "aws", "False", "ServiceAccount store-account/app does not exist").await?;
+    scene
+        .store_says(
+            "SecretStore",
+            "aws",
+            "False",
+            "ServiceAccount store-account/app does not exist",
+        )
+        .await?;
 
     scene.create(json!({"kind": "ServiceAccount", "metadata": {"name": "app"}})).await?;
     scene.store_says("SecretStore", "aws", "False", "eks.amazonaws.com/role-arn").await?;
@@ -387,8 +398,7 @@ async fn a_hanging_store_with_fifty_objects_does_not_hold_up_a_healthy_one() -> 
         let present = value(&round.to_string());
         scene.put("db", &present);
         scene.force("db", &round.to_string()).await?;
-        let arrived =
-            tokio::time::timeout(Duration::from_secs(10), scene.holds("db", &present));
+        let arrived = tokio::time::timeout(Duration::from_secs(10), scene.holds("db", &present));
         arrived.await.map_err(|_| Failure::new("the healthy one waits"))??;
     }
     scene.fails("stuck-0", "cannot be reached").await?;
@@ -400,7 +410,11 @@ async fn a_hanging_store_with_fifty_objects_does_not_hold_up_a_healthy_one() -> 
             .filter(|object| ready_of(object)["status"] != "True")
             .map(|object| object["metadata"]["name"].clone())
             .collect::<Vec<Value>>();
-        if failing.is_empty() { Ok(()) } else { Err(Failure::new(format!("{} fail", failing.len()))) }
+        if failing.is_empty() {
+            Ok(())
+        } else {
+            Err(Failure::new(format!("{} fail", failing.len())))
+        }
     })
     .await
 }

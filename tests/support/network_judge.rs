@@ -1,5 +1,7 @@
-//! Judges which connections a set of NetworkPolicies lets pass. Written from the documentation of Kubernetes
+//! Judges which connections a set of `NetworkPolicies` lets pass. Written from the documentation of Kubernetes
 //! alone and over plain JSON: it shares no code with what generates the policies.
+
+#![allow(dead_code, reason = "each test uses a part")]
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! Judges an object by a CustomResourceDefinition the way the API server does with strict field validation:
+//! Judges an object by a `CustomResourceDefinition` the way the API server does with strict field validation:
 //! the structure by hand, the CEL rules by `kube-cel`.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

@@ -104,11 +104,13 @@ where
         }
     }
 
-    /// Sets the timer of an idle object.
+    /// Sets the timer of an idle object, unless it rings earlier anyway.
     pub fn schedule(&mut self, key: &K, group: &G, earliest: Instant, due: Instant) {
         self.place_in_group(key, group);
-        let idle = self.entries.get(key).is_some_and(|entry| entry.phase == Phase::Idle);
-        if idle {
+        let later = self.entries.get(key).is_some_and(|entry| {
+            entry.phase == Phase::Idle && entry.timer.is_none_or(|(_, planned)| due < planned)
+        });
+        if later {
             self.set_timer(key, earliest, due);
         }
     }

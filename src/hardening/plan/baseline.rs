@@ -14,7 +14,7 @@ use super::version::PssVersion;
 use crate::api::hardening_baseline::{
     AllowRule, Automount, ConflictPolicy, DeletionPolicy, Direction, Dns, HardeningBaseline,
     LabelOwnership, Level, Network, Peer, PodSecurity, Protocol, Quantities, Resources, Selector,
-    SelectorOperator, Stage,
+    SelectorOperator, Stage, UserPolicies,
 };
 
 /// Amounts by resource name.
@@ -45,7 +45,9 @@ pub struct Compiled {
     pub defaults: Option<(Amounts, Amounts)>,
     /// Largest limits of one container.
     pub max: Amounts,
-    /// Whether ServiceAccounts must not hand out their token.
+    /// Registries that images must come from; empty when not checked.
+    pub registries: Vec<String>,
+    /// Whether `ServiceAccounts` must not hand out their token.
     pub automount_disabled: bool,
     /// What happens to objects that somebody else made.
     pub conflict_policy: ConflictPolicy,
@@ -79,6 +81,8 @@ pub struct NetworkAsk {
     pub allow: Vec<AllowRule>,
     /// Whether the rules join those of a baseline with a higher priority.
     pub additive: bool,
+    /// Whether users' own policies that open everything are reported.
+    pub reports_users: bool,
 }
 
 /// Checks a stored baseline and fills in its defaults. `server_minor` is the minor version of the API server,
@@ -97,7 +101,7 @@ pub fn compile(baseline: &HardeningBaseline, server_minor: u16) -> Result<Compil
             "rollout.target",
             spec.rollout.as_ref().and_then(|r| r.target),
             Stage::Audit,
-            Stage::Unknown,
+            &Stage::Unknown,
         )?,
         selection: selection(baseline)?,
         pod_security: spec
@@ -109,30 +113,36 @@ pub fn compile(baseline: &HardeningBaseline, server_minor: u16) -> Result<Compil
         quota: amounts("resources.quota.hard", &resources.quota.clone().unwrap_or_default().hard)?,
         defaults: defaults(&resources)?,
         max: amounts("resources.containerMax", &resources.container_max)?,
+        registries: spec.images.as_ref().map(|i| i.allowed_registries.clone()).unwrap_or_default(),
         automount_disabled: known(
             "serviceAccounts.automountToken",
             automount,
             Automount::Unmanaged,
-            Automount::Unknown,
+            &Automount::Unknown,
         )? == Automount::Disabled,
         conflict_policy: known(
             "conflictPolicy",
             spec.conflict_policy,
             ConflictPolicy::Report,
-            ConflictPolicy::Unknown,
+            &ConflictPolicy::Unknown,
         )?,
         deletion_policy: known(
             "deletionPolicy",
             spec.deletion_policy,
             DeletionPolicy::Revert,
-            DeletionPolicy::Unknown,
+            &DeletionPolicy::Unknown,
         )?,
     })
 }
 
-fn known<T: PartialEq>(field: &str, value: Option<T>, default: T, unknown: T) -> Result<T, Error> {
+fn known<T: PartialEq + Copy>(
+    field: &str,
+    value: Option<T>,
+    default: T,
+    unknown: &T,
+) -> Result<T, Error> {
     match value {
-        Some(value) if value == unknown => Err(Error::invalid(
+        Some(value) if value == *unknown => Err(Error::invalid(
             field,
             "holds a word that this version does not know; use one from the schema",
         )),
@@ -185,7 +195,7 @@ fn pod_security(
     server_minor: u16,
 ) -> Result<PodSecurityAsk, Error> {
     let level = |field: &str, value, default| {
-        known(&format!("podSecurity.{field}"), value, default, Level::Unknown)
+        known(&format!("podSecurity.{field}"), value, default, &Level::Unknown)
     };
     let enforce = level("level", ask.level, Level::Restricted)?;
     let audit = level("auditLevel", ask.audit_level, enforce)?;
@@ -206,7 +216,7 @@ fn pod_security(
         "podSecurity.labelOwnership",
         ask.label_ownership,
         LabelOwnership::Operator,
-        LabelOwnership::Unknown,
+        &LabelOwnership::Unknown,
     )?;
     Ok(PodSecurityAsk { enforce, audit, warn, version, ownership })
 }
@@ -228,9 +238,10 @@ fn network(ask: &Network) -> Result<NetworkAsk, Error> {
     }
     Ok(NetworkAsk {
         deny,
-        dns: known("network.dns", ask.dns, Dns::Auto, Dns::Unknown)?,
+        dns: known("network.dns", ask.dns, Dns::Auto, &Dns::Unknown)?,
         allow: ask.allow.clone(),
         additive: ask.additive.unwrap_or_default(),
+        reports_users: ask.guard_user_policies != Some(UserPolicies::Ignore),
     })
 }
 
@@ -324,7 +335,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn stored(spec: Value) -> HardeningBaseline {
+    fn stored(spec: &Value) -> HardeningBaseline {
         let object = json!({ "apiVersion": "gabion.dev/v1alpha1", "kind": "HardeningBaseline",
             "metadata": { "name": "b", "uid": "u" }, "spec": spec });
         serde_json::from_value(object).expect("a baseline")
@@ -333,7 +344,7 @@ mod tests {
     fn with(section: &str, value: Value) -> HardeningBaseline {
         let mut spec = json!({ "namespaceSelector": { "matchLabels": { "env": "prod" } } });
         spec[section] = value;
-        stored(spec)
+        stored(&spec)
     }
 
     #[test]
@@ -366,10 +377,10 @@ mod tests {
     #[test]
     fn a_baseline_stored_under_older_rules_is_refused_with_its_field() {
         let peer = |peer: Value| json!({ "allow": [{ "name": "r", "from": [peer] }] });
-        for (baseline, field) in [
-            (stored(json!({})), "spec.namespaceSelector"),
+        for (baseline, field) in vec![
+            (stored(&json!({})), "spec.namespaceSelector"),
             (
-                stored(json!({ "namespaceSelector": { "matchLabels": { "gabion.dev/x": "y" } } })),
+                stored(&json!({ "namespaceSelector": { "matchLabels": { "gabion.dev/x": "y" } } })),
                 "spec.namespaceSelector",
             ),
             (with("podSecurity", json!({ "level": "hermetic" })), "spec.podSecurity.level"),

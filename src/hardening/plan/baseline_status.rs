@@ -231,3 +231,112 @@ fn implemented(missing: &[&'static str]) -> Saying {
         format!("Accepted but not acted on in this version: spec.{}.", missing.join(", spec."));
     Saying::new("FullyImplemented", false, "NotImplemented", message)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::hardening::plan::baseline::compile;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time")
+    }
+
+    fn baseline() -> HardeningBaseline {
+        let object = json!({ "apiVersion": "gabion.dev/v1alpha1", "kind": "HardeningBaseline",
+            "metadata": { "name": "prod", "uid": "u", "generation": 7 },
+            "spec": { "allNamespaces": true, "podSecurity": {}, "rollout": { "target": "Enforce" },
+                "images": { "tags": "DenyLatest" }, "falco": { "rules": ["ShellInContainer"] } } });
+        serde_json::from_value(object).expect("a baseline")
+    }
+
+    fn settled(namespace: &str) -> Standing {
+        Standing { namespace: namespace.into(), settled: true, ..Standing::default() }
+    }
+
+    fn status(namespaces: &[Standing]) -> HardeningBaselineStatus {
+        let compiled = compile(&baseline(), 36).expect("valid");
+        next_status(&baseline(), Ok(&compiled), namespaces, at(1)).expect("a status")
+    }
+
+    fn says(status: &HardeningBaselineStatus, kind: &str) -> (String, String) {
+        let condition = status.conditions.iter().find(|c| c.type_ == kind).expect(kind);
+        assert_eq!(condition.observed_generation, Some(7));
+        (condition.status.clone(), condition.reason.clone())
+    }
+
+    fn pair(status: &str, reason: &str) -> (String, String) {
+        (status.to_owned(), reason.to_owned())
+    }
+
+    #[test]
+    fn a_baseline_that_is_applied_everywhere_is_ready_and_written_once() {
+        let first = status(&[settled("a"), settled("b")]);
+        assert_eq!(says(&first, "Ready"), pair("True", "Applied"));
+        assert_eq!(
+            (first.level.as_deref(), first.stage.as_deref()),
+            (Some("restricted"), Some("Enforce"))
+        );
+        assert_eq!(first.pinned_version.as_deref(), Some("v1.36"));
+        let counts = first.namespaces.clone().expect("counts");
+        assert_eq!((counts.selected, counts.compliant, counts.by_stage.enforce), (2, 2, 2));
+        let again = HardeningBaseline { status: Some(first), ..baseline() };
+        let compiled = compile(&again, 37).expect("valid");
+        assert_eq!(next_status(&again, Ok(&compiled), &[settled("a"), settled("b")], at(9)), None);
+    }
+
+    #[test]
+    fn fields_that_are_not_acted_on_yet_are_named() {
+        let first = status(&[settled("a")]);
+        assert_eq!(says(&first, "FullyImplemented"), pair("False", "NotImplemented"));
+        let condition =
+            first.conditions.iter().find(|c| c.type_ == "FullyImplemented").expect("it");
+        assert!(condition.message.contains("spec.images, spec.falco"), "{}", condition.message);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_by_the_condition_that_is_about_it() {
+        let pending = Standing { settled: false, ..settled("b") };
+        assert_eq!(says(&status(&[settled("a"), pending]), "Ready"), pair("False", "Progressing"));
+        let failed = status(&[settled("a"), Standing { failed: true, ..settled("b") }]);
+        assert_eq!(says(&failed, "Degraded"), pair("True", "NamespaceErrors"));
+        assert_eq!(says(&failed, "Ready"), pair("False", "NamespaceErrors"));
+        let taken = ("NetworkPolicy/gabion-default-deny".to_owned(), "kubectl-create".to_owned());
+        let taken = status(&[Standing { conflicts: vec![taken], ..settled("web") }]);
+        assert_eq!(says(&taken, "Conflict"), pair("True", "NameTaken"));
+        assert_eq!(taken.conflicts[0].namespace, "web");
+        let fought = ("label pod-security.kubernetes.io/enforce".to_owned(), "argocd".to_owned());
+        let fought = status(&[Standing { conflicts: vec![fought], ..settled("web") }]);
+        assert_eq!(says(&fought, "Conflict"), pair("True", "FieldOwnedBy"));
+        let held = status(&[Standing { held: true, ..settled("a") }]);
+        assert_eq!(says(&held, "Ready"), pair("False", "Held"));
+    }
+
+    #[test]
+    fn a_spec_that_does_not_compile_keeps_the_last_counts_and_says_so() {
+        let mut stored = baseline();
+        stored.status = Some(status(&[settled("a")]));
+        stored.metadata.generation = Some(8);
+        let error =
+            Error::invalid("podSecurity.level", "holds a word that this version does not know");
+        let next = next_status(&stored, Err(&error), &[settled("a")], at(5)).expect("a status");
+        let ready = next.conditions.iter().find(|c| c.type_ == "Ready").expect("Ready");
+        assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "InvalidSpec"));
+        assert!(ready.message.contains("previous generation stays in force"));
+        assert_eq!(next.namespaces, stored.status.expect("status").namespaces);
+    }
+
+    #[test]
+    fn a_teardown_says_what_is_left_or_why_it_waits() {
+        let left = [
+            "web: NetworkPolicy/gabion-default-deny".to_owned(),
+            "web: Namespace labels".to_owned(),
+        ];
+        let next = next_teardown(&baseline(), &left, None, at(1)).expect("a status");
+        assert_eq!(next.teardown.clone().expect("teardown").remaining, 1);
+        let paused = Error::MassDeletion("the CustomResourceDefinition is being deleted".into());
+        let next = next_teardown(&baseline(), &left, Some(&paused), at(1)).expect("a status");
+        assert_eq!(says(&next, "Ready"), pair("False", "MassDeletion"));
+    }
+}

@@ -1,8 +1,8 @@
 //! Name service: what is found in the cluster, and the traffic that keeps it reachable.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::networking::v1::{
@@ -17,9 +17,9 @@ use crate::api::namespace_hardening::DnsFound;
 /// Services that are name service, by namespace and name.
 pub const DNS_SERVICES: [(&str, &str); 2] =
     [("kube-system", "kube-dns"), ("openshift-dns", "dns-default")];
-/// DaemonSet of the name-service cache on each node.
+/// `DaemonSet` of the name-service cache on each node.
 pub const NODE_LOCAL: (&str, &str) = ("kube-system", "node-local-dns");
-/// Address on which that cache listens unless its DaemonSet says otherwise.
+/// Address on which that cache listens unless its `DaemonSet` says otherwise.
 pub const NODE_LOCAL_ADDRESS: &str = "169.254.20.10";
 const DNS_PORT: i32 = 53;
 
@@ -28,8 +28,8 @@ const DNS_PORT: i32 = 53;
 pub struct DnsFacts {
     /// The Services that were found.
     pub services: Vec<DnsService>,
-    /// Addresses of the cache on each node; `None` when its DaemonSet is absent or could not be read.
-    pub node_local: Option<Vec<IpAddr>>,
+    /// Addresses of the cache on each node; `None` when its `DaemonSet` is absent or could not be read.
+    pub node_local: Option<Vec<IpNet>>,
 }
 
 /// One name service.
@@ -41,8 +41,8 @@ pub struct DnsService {
     pub name: String,
     /// Labels of the pods behind it.
     pub selector: BTreeMap<String, String>,
-    /// Its addresses, of both families.
-    pub addresses: Vec<IpAddr>,
+    /// Its addresses, of both families, each as a block of one.
+    pub addresses: Vec<IpNet>,
     /// Ports of the pods that answer on port 53 of the Service.
     pub targets: Vec<IntOrString>,
 }
@@ -62,7 +62,7 @@ impl DnsService {
             }
         }
         let texts = spec.cluster_ips.iter().flatten().chain(&spec.cluster_ip);
-        let addresses: BTreeSet<IpAddr> = texts.filter_map(|ip| ip.parse().ok()).collect();
+        let addresses: BTreeSet<IpNet> = texts.filter_map(|ip| single(ip)).collect();
         (!targets.is_empty()).then(|| Self {
             namespace: service.metadata.namespace.clone().unwrap_or_default(),
             name: service.metadata.name.clone().unwrap_or_default(),
@@ -73,8 +73,8 @@ impl DnsService {
     }
 }
 
-/// Addresses in the `-localip` argument of the cache's DaemonSet; `None` when it names none.
-pub fn node_local_addresses(set: &DaemonSet) -> Option<Vec<IpAddr>> {
+/// Addresses in the `-localip` argument of the cache's `DaemonSet`; `None` when it names none.
+pub fn node_local_addresses(set: &DaemonSet) -> Option<Vec<IpNet>> {
     let containers = &set.spec.as_ref()?.template.spec.as_ref()?.containers;
     let words: Vec<&String> = containers
         .iter()
@@ -88,8 +88,7 @@ pub fn node_local_addresses(set: &DaemonSet) -> Option<Vec<IpAddr>> {
             _ => None,
         }
     });
-    let found: Vec<IpAddr> =
-        lists.next()?.split(',').filter_map(|ip| ip.trim().parse().ok()).collect();
+    let found: Vec<IpNet> = lists.next()?.split(',').filter_map(|ip| single(ip.trim())).collect();
     (!found.is_empty()).then_some(found)
 }
 
@@ -98,7 +97,7 @@ pub fn reachable(facts: &DnsFacts) -> (Vec<NetworkPolicyEgressRule>, DnsFound) {
     let mut rules = Vec::new();
     let mut found = DnsFound::default();
     let mut sources = Vec::new();
-    let mut addresses: BTreeSet<IpAddr> = BTreeSet::new();
+    let mut addresses: BTreeSet<IpNet> = BTreeSet::new();
     for service in &facts.services {
         if !service.selector.is_empty() {
             rules.push(pods(&service.namespace, &service.selector, &service.targets));
@@ -118,9 +117,9 @@ pub fn reachable(facts: &DnsFacts) -> (Vec<NetworkPolicyEgressRule>, DnsFound) {
             addresses.extend(listening);
             sources.push(format!("DaemonSet {}/{}", NODE_LOCAL.0, NODE_LOCAL.1));
         }
-        None => addresses.extend(NODE_LOCAL_ADDRESS.parse::<IpAddr>()),
+        None => addresses.extend(single(NODE_LOCAL_ADDRESS)),
     }
-    let blocks: Vec<String> = addresses.iter().map(block).collect();
+    let blocks: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     let peers = blocks.iter().map(|cidr| NetworkPolicyPeer {
         ip_block: Some(IPBlock { cidr: cidr.clone(), except: None }),
         ..NetworkPolicyPeer::default()
@@ -167,9 +166,11 @@ fn both_protocols(ports: &[IntOrString]) -> Vec<NetworkPolicyPort> {
         .collect()
 }
 
-fn block(address: &IpAddr) -> String {
-    let bits = if address.is_ipv4() { 32 } else { 128 };
-    format!("{address}/{bits}")
+/// The block of one address; `None` when the text is no address, such as the `None` of a headless Service.
+fn single(address: &str) -> Option<IpNet> {
+    let v4 = || format!("{address}/32").parse::<Ipv4Net>().map(IpNet::V4);
+    let v6 = || format!("{address}/128").parse::<Ipv6Net>().map(IpNet::V6);
+    v4().or_else(|_| v6()).ok()
 }
 
 fn port_text(port: &IntOrString) -> String {
@@ -201,7 +202,7 @@ mod tests {
         let found = DnsService::of(&service()).expect("serves 53");
         assert_eq!(
             found.addresses,
-            ["172.30.0.10".parse::<IpAddr>().expect("ip"), "fd00::a".parse().expect("ip")]
+            [single("172.30.0.10").expect("ip"), single("fd00::a").expect("ip")]
         );
         assert_eq!(
             found.targets,

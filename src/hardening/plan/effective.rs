@@ -95,6 +95,7 @@ fn conflict(problem: &Error) -> Option<NamespaceConflict> {
     let (object, manager) = match problem {
         Error::NameTaken { object, manager } => (object, manager),
         Error::FieldOwnedBy { field, manager } => (field, manager),
+        Error::EmptyIntersection(baselines) => (&"images.allowedRegistries".to_owned(), baselines),
         _ => return None,
     };
     let (object, manager) = (object.clone(), manager.clone());
@@ -104,13 +105,12 @@ fn conflict(problem: &Error) -> Option<NamespaceConflict> {
 fn sayings(plan: &Plan, names: &[&str], failure: Option<&Error>) -> Vec<Saying> {
     let conflicting = plan.problems.iter().find(|p| conflict(p).is_some());
     let holding = plan.problems.iter().find(|p| held(p).is_some());
-    let ready = match failure.or(plan.problems.first()) {
-        Some(error) => Saying::because("Ready", false, error),
-        None => {
-            let values = plan.merged.rows.len();
-            let message = format!("{values} values of {} are in force.", names.join(", "));
-            Saying::new("Ready", true, "Applied", message)
-        }
+    let ready = if let Some(error) = failure.or(plan.problems.first()) {
+        Saying::because("Ready", false, error)
+    } else {
+        let message =
+            format!("{} values of {} are in force.", plan.merged.rows.len(), names.join(", "));
+        Saying::new("Ready", true, "Applied", message)
     };
     let conflict = match conflicting {
         Some(error) => Saying::because("Conflict", true, error),
@@ -127,5 +127,14 @@ fn sayings(plan: &Plan, names: &[&str], failure: Option<&Error>) -> Vec<Saying> 
         }
         _ => Saying::new("Held", false, "NothingHeld", "Nothing is held back."),
     };
-    vec![ready, conflict, held]
+    let widened = match plan.warnings.first() {
+        Some(warning) => Saying::because("NetworkWidened", true, warning),
+        None => Saying::new(
+            "NetworkWidened",
+            false,
+            "AsAsked",
+            "No policy of a user opens what is denied.",
+        ),
+    };
+    vec![ready, conflict, held, widened]
 }

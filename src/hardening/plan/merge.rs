@@ -22,23 +22,27 @@ pub struct Merged {
     pub labels_external: bool,
     /// Directions that are denied unless allowed.
     pub deny: BTreeSet<Direction>,
+    /// Whether users' own policies that open everything are reported.
+    pub reports_users: bool,
     /// How name service stays reachable.
     pub dns: Option<Dns>,
     /// Traffic that stays open.
     pub rules: Vec<MergedRule>,
     /// Quota by resource name.
     pub quota: Amounts,
-    /// Settings of the LimitRange.
+    /// Settings of the `LimitRange`.
     pub limits: Option<Limits>,
-    /// Whether ServiceAccounts must not hand out their token.
+    /// Whether `ServiceAccounts` must not hand out their token.
     pub automount_disabled: bool,
+    /// Baselines whose registries exclude each other, at whatever stage they are.
+    pub registry_conflict: Option<String>,
     /// What happens to objects that somebody else made.
     pub conflict_policy: Option<ConflictPolicy>,
     /// Baselines behind the network policies.
     pub network_owners: Vec<Owner>,
     /// Baselines behind the quota.
     pub quota_owners: Vec<Owner>,
-    /// Baselines behind the LimitRange.
+    /// Baselines behind the `LimitRange`.
     pub limits_owners: Vec<Owner>,
     /// Where each value came from.
     pub rows: Vec<EffectiveValue>,
@@ -69,7 +73,7 @@ impl Mode {
     }
 
     /// The first stage at which the label is set.
-    fn from_stage(self) -> Stage {
+    fn first_stage(self) -> Stage {
         match self {
             Self::Enforce => Stage::Enforce,
             Self::Audit => Stage::Audit,
@@ -77,7 +81,7 @@ impl Mode {
         }
     }
 
-    fn level(self, ask: &PodSecurityAsk) -> Level {
+    fn level(self, ask: PodSecurityAsk) -> Level {
         match self {
             Self::Enforce => ask.enforce,
             Self::Audit => ask.audit,
@@ -99,7 +103,7 @@ pub struct MergedRule {
     pub selection: Selection,
 }
 
-/// Settings of the LimitRange.
+/// Settings of the `LimitRange`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// Requests of containers that state none.
@@ -137,6 +141,7 @@ pub fn ranked<'a>(baselines: impl IntoIterator<Item = &'a Compiled>) -> Vec<&'a 
 pub fn merge(baselines: &[Compiled]) -> Merged {
     let all = ranked(baselines);
     let mut merged = Merged {
+        registry_conflict: registry_conflict(&all),
         conflict_policy: all.first().map(|first| first.conflict_policy),
         ..Merged::default()
     };
@@ -179,13 +184,13 @@ fn pod_security(all: &[&Compiled], merged: &mut Merged) {
     for mode in Mode::ALL {
         let at: Vec<_> = asking
             .iter()
-            .filter(|(b, _)| b.stage >= mode.from_stage() && b.stage != Stage::Unknown)
+            .filter(|(b, _)| b.stage >= mode.first_stage() && b.stage != Stage::Unknown)
             .collect();
         // max_by takes the last of equals; reversed, that is the one with the highest weight.
-        let Some((by, ask)) = at.iter().rev().max_by_key(|(_, ask)| mode.level(ask)) else {
+        let Some((by, ask)) = at.iter().rev().max_by_key(|(_, ask)| mode.level(*ask)) else {
             continue;
         };
-        let level = mode.level(ask);
+        let level = mode.level(*ask);
         let pinned = at.iter().filter(|(_, ask)| ask.version != PssVersion::Latest);
         let Some((version_by, versioned)) =
             pinned.rev().max_by_key(|(_, ask)| ask.version).or_else(|| at.first())
@@ -244,6 +249,7 @@ fn network(enforced: &[&Compiled], merged: &mut Merged) {
             );
         }
     }
+    merged.reports_users = asking.iter().any(|(_, ask)| ask.reports_users);
     merged.dns = Some(top_ask.dns);
     row(
         merged,
@@ -374,6 +380,32 @@ fn automount(enforced: &[&Compiled], merged: &mut Merged) {
             why("first", count),
         );
     }
+}
+
+/// Registries are joined by the admission policies, one per baseline, so that only what all allow can start.
+fn registry_conflict(all: &[&Compiled]) -> Option<String> {
+    let checking: Vec<_> = all.iter().filter(|b| !b.registries.is_empty()).collect();
+    let mut common = checking.first()?.registries.clone();
+    for baseline in &checking[1..] {
+        let narrower = |ours: &String| {
+            let theirs = baseline.registries.iter();
+            theirs.filter_map(|theirs| narrower(ours, theirs)).collect::<Vec<_>>()
+        };
+        common = common.iter().flat_map(narrower).collect();
+    }
+    let names: Vec<_> = checking.iter().map(|b| b.name.as_str()).collect();
+    common.is_empty().then(|| names.join(", "))
+}
+
+/// The one of two registries, or paths in them, that lies inside the other.
+fn narrower(a: &str, b: &str) -> Option<String> {
+    let inside = |inner: &str, outer: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    if inside(a, b) {
+        return Some(a.to_owned());
+    }
+    inside(b, a).then(|| b.to_owned())
 }
 
 #[cfg(test)]

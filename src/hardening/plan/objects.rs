@@ -28,17 +28,17 @@ pub const DEFAULT_DENY: &str = "gabion-default-deny";
 pub const ALLOW_DNS: &str = "gabion-allow-dns";
 /// Name of the quota.
 pub const QUOTA: &str = "gabion-quota";
-/// Name of the LimitRange.
+/// Name of the `LimitRange`.
 pub const LIMITS: &str = "gabion-limits";
 
 /// The kinds that are generated in a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ObjectKind {
-    /// networking.k8s.io/v1 NetworkPolicy
+    /// networking.k8s.io/v1 `NetworkPolicy`
     NetworkPolicy,
-    /// v1 LimitRange
+    /// v1 `LimitRange`
     LimitRange,
-    /// v1 ResourceQuota
+    /// v1 `ResourceQuota`
     ResourceQuota,
 }
 
@@ -80,7 +80,7 @@ impl std::fmt::Display for ObjectKey {
 pub enum Generated {
     /// A network policy.
     NetworkPolicy(NetworkPolicy),
-    /// A LimitRange.
+    /// A `LimitRange`.
     LimitRange(LimitRange),
     /// A quota.
     ResourceQuota(ResourceQuota),
@@ -196,7 +196,7 @@ pub struct ObservedObject {
 }
 
 impl ObservedObject {
-    /// Boils a live object down. Give it the object with its managedFields where there is a choice: without
+    /// Boils a live object down. Give it the object with its `managedFields` where there is a choice: without
     /// them the manager in a conflict reads "unknown".
     pub fn of(live: &Generated) -> Self {
         let meta = live.meta();

@@ -86,6 +86,7 @@ fn unit(suffix: &str) -> Option<(Unit, bool)> {
     })
 }
 
+#[derive(Clone, Copy)]
 enum Unit {
     Nanos(i128),
     Huge,

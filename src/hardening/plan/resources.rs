@@ -14,7 +14,7 @@ use super::merge::{Limits, Merged};
 use super::objects::{LIMITS, QUOTA, marked};
 use super::quantity::Quantity;
 
-/// The LimitRange that the baselines come to.
+/// The `LimitRange` that the baselines come to.
 pub fn limit_range(merged: &Merged, namespace: &str) -> Option<LimitRange> {
     let limits = merged.limits.as_ref()?;
     let item = LimitRangeItem {
@@ -104,6 +104,12 @@ fn add(used: &mut Amounts, name: &str, amount: Quantity) {
     used.insert(name.to_owned(), sum);
 }
 
+fn add_all(used: &mut Amounts, more: &Amounts) {
+    for (name, amount) in more {
+        add(used, name, *amount);
+    }
+}
+
 /// What one pod counts for: its containers and sidecars together, or its largest init container with the
 /// sidecars started before it, whichever is more; plus its overhead.
 fn pod_total(spec: &PodSpec, limits: bool) -> Amounts {
@@ -112,18 +118,16 @@ fn pod_total(spec: &PodSpec, limits: bool) -> Amounts {
     for container in spec.init_containers.iter().flatten() {
         let own = stated(container, limits);
         if container.restart_policy.as_deref() == Some("Always") {
-            own.iter().for_each(|(name, amount)| add(&mut running, name, *amount));
+            add_all(&mut running, &own);
             raise(&mut starting, &running);
         } else {
             let mut together = running.clone();
-            own.iter().for_each(|(name, amount)| add(&mut together, name, *amount));
+            add_all(&mut together, &own);
             raise(&mut starting, &together);
         }
     }
     for container in &spec.containers {
-        stated(container, limits)
-            .iter()
-            .for_each(|(name, amount)| add(&mut running, name, *amount));
+        add_all(&mut running, &stated(container, limits));
     }
     raise(&mut running, &starting);
     for (name, amount) in spec.overhead.iter().flatten() {
@@ -164,7 +168,7 @@ mod tests {
             .collect()
     }
 
-    fn pod(spec: Value, phase: &str) -> Pod {
+    fn pod(spec: &Value, phase: &str) -> Pod {
         serde_json::from_value(
             json!({ "metadata": {}, "spec": spec, "status": { "phase": phase } }),
         )
@@ -188,15 +192,15 @@ mod tests {
         let memory = |amount: &str| json!({ "limits": { "memory": amount }, "requests": { "memory": amount } });
         let pods = [
             pod(
-                json!({ "containers": [{ "name": "a", "resources": memory("1Gi") }, { "name": "b", "resources": memory("512Mi") }],
+                &json!({ "containers": [{ "name": "a", "resources": memory("1Gi") }, { "name": "b", "resources": memory("512Mi") }],
                 "initContainers": [
                     { "name": "sidecar", "restartPolicy": "Always", "resources": memory("1Gi") },
                     { "name": "setup", "resources": memory("4Gi") }] }),
                 "Running",
             ),
-            pod(json!({ "containers": [{ "name": "a" }] }), "Pending"),
+            pod(&json!({ "containers": [{ "name": "a" }] }), "Pending"),
             pod(
-                json!({ "containers": [{ "name": "a", "resources": memory("100Gi") }] }),
+                &json!({ "containers": [{ "name": "a", "resources": memory("100Gi") }] }),
                 "Succeeded",
             ),
         ];

@@ -1,6 +1,6 @@
-//! Whether the ServiceAccounts of a namespace hand out their token.
+//! Whether the `ServiceAccounts` of a namespace hand out their token.
 //!
-//! What the field was before is kept in an annotation of the ServiceAccount, written together with the field.
+//! What the field was before is kept in an annotation of the `ServiceAccount`, written together with the field.
 //! `imagePullSecrets` is never part of a write.
 
 use crate::api::hardening_baseline::DeletionPolicy;
@@ -9,7 +9,7 @@ use crate::api::namespace_hardening::PreviousValue;
 /// Annotation with the value from before: `unset`, `true` or `false`.
 pub const PREVIOUS_AUTOMOUNT: &str = "gabion.dev/previous-automount";
 
-/// What is kept of a live ServiceAccount.
+/// What is kept of a live `ServiceAccount`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObservedServiceAccount {
     /// Its name.
@@ -24,10 +24,10 @@ pub struct ObservedServiceAccount {
     pub previous: Option<String>,
 }
 
-/// One write to a ServiceAccount.
+/// One write to a `ServiceAccount`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceAccountPatch {
-    /// Name of the ServiceAccount.
+    /// Name of the `ServiceAccount`.
     pub name: String,
     /// Its uid.
     pub uid: String,
@@ -39,7 +39,7 @@ pub struct ServiceAccountPatch {
     pub previous: Option<String>,
 }
 
-/// The write that brings one ServiceAccount to what is wanted, if any.
+/// The write that brings one `ServiceAccount` to what is wanted, if any.
 pub fn patch(
     account: &ObservedServiceAccount,
     disabled: bool,

@@ -53,7 +53,7 @@ pub enum Step {
     },
     /// Write the labels of the namespace.
     Labels(LabelPatch),
-    /// Write one ServiceAccount.
+    /// Write one `ServiceAccount`.
     ServiceAccount(ServiceAccountPatch),
 }
 
@@ -177,7 +177,7 @@ pub(super) fn network(
     }
     match deny.map(|deny| compare(deny, observed, terms)) {
         Some(Ok(Some(_))) if !missing.is_empty() => {
-            problems.push(Error::AllowMissing(missing.join(", ")))
+            problems.push(Error::AllowMissing(missing.join(", ")));
         }
         Some(Ok(step)) => steps.extend(step),
         Some(Err(problem)) => problems.push(problem),
@@ -194,11 +194,11 @@ pub(super) fn network(
     Chain { name: "network", steps }
 }
 
-/// LimitRange before quota; the reverse on the way out. A quota that is held stays as it is.
+/// `LimitRange` before quota; the reverse on the way out. A quota that is held stays as it is.
 pub(super) fn resources(
     limits: Option<Generated>,
     quota: Option<Generated>,
-    held: Option<Error>,
+    held: Option<&Error>,
     observed: &Observed,
     terms: Terms<'_>,
     problems: &mut Vec<Error>,
@@ -208,7 +208,7 @@ pub(super) fn resources(
     for desired in limits.into_iter().chain(quota) {
         let is_quota = desired.key().kind == ObjectKind::ResourceQuota;
         match compare(desired, observed, terms) {
-            Ok(Some(_)) if is_quota && held.is_some() => problems.extend(held.clone()),
+            Ok(Some(_)) if is_quota && held.is_some() => problems.extend(held.cloned()),
             Ok(step) => steps.extend(step),
             Err(problem) => problems.push(problem),
         }

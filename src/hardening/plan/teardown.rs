@@ -49,7 +49,7 @@ impl Departure {
         !owners.is_empty() && owners.iter().all(|owner| self.retaining.contains(owner))
     }
 
-    /// What happens to labels and ServiceAccounts, which carry no owner of their own.
+    /// What happens to labels and `ServiceAccounts`, which carry no owner of their own.
     pub fn policy(&self) -> DeletionPolicy {
         if self.all_retain { DeletionPolicy::Retain } else { DeletionPolicy::Revert }
     }

@@ -6,9 +6,10 @@ use std::{
 };
 
 use super::{
-    decode::{check_null_bytes, convert_keys, decode},
+    decode::{check_key, check_null_bytes, convert_keys, decode},
     error::PlanError,
     property::{self, PropertyError},
+    rewrite,
 };
 use crate::{
     api::{
@@ -145,9 +146,6 @@ fn parse_version(text: &str) -> Version {
 /// Refuses what this release would otherwise ignore.
 fn check_supported(spec: &ExternalSecretSpec) -> Result<(), PlanError> {
     let mut unsupported = Vec::new();
-    if spec.sync_windows.is_some() {
-        unsupported.push("syncWindows".to_owned());
-    }
     if spec.target.manifest.is_some() {
         unsupported.push("target.manifest".to_owned());
     }
@@ -158,9 +156,8 @@ fn check_supported(spec: &ExternalSecretSpec) -> Result<(), PlanError> {
         if entry.find.is_some() {
             unsupported.push(format!("dataFrom[{nth}].find"));
         }
-        if !entry.rewrite.is_empty() {
-            unsupported.push(format!("dataFrom[{nth}].rewrite"));
-        }
+        let transform = entry.rewrite.iter().position(|operation| operation.transform.is_some());
+        unsupported.extend(transform.map(|at| format!("dataFrom[{nth}].rewrite[{at}].transform")));
         if has_generator(entry.source_ref.as_ref()) {
             unsupported.push(format!("dataFrom[{nth}].sourceRef.generatorRef"));
         }
@@ -272,7 +269,6 @@ fn extract(
     remote: &RemoteRef,
     value: &SecretBytes,
 ) -> Result<BTreeMap<String, SecretBytes>, PlanError> {
-    debug_assert!(entry.rewrite.is_empty(), "refused by check_supported");
     let data = match property::entries(value.expose()) {
         Ok(data) => data,
         // The value of a property is no JSON of its own where it is a string.
@@ -284,11 +280,27 @@ fn extract(
         }
         Err(error) => return Err(property_error(error, field.to_owned(), remote.key.clone())),
     };
-    let strategy = remote.conversion_strategy.clone().unwrap_or_default();
-    let data = convert_keys(field, &strategy, data)?;
+    let data = if entry.rewrite.is_empty() {
+        convert_keys(field, &remote.conversion_strategy.clone().unwrap_or_default(), data)?
+    } else {
+        rewritten_keys(field, entry, data)?
+    };
     data.into_iter()
         .map(|(key, value)| finish(field, &key, remote, value).map(|value| (key, value)))
         .collect()
+}
+
+/// Keys as the rewrite operations leave them: those are checked and not converted.
+fn rewritten_keys(
+    field: &str,
+    entry: &DataFromEntry,
+    data: BTreeMap<String, SecretBytes>,
+) -> Result<BTreeMap<String, SecretBytes>, PlanError> {
+    let parent = field.rsplit_once('.').map_or(field, |(parent, _)| parent);
+    let mut data = rewrite::rewrite(parent, &entry.rewrite, data)?;
+    data.retain(|key, _| !key.is_empty());
+    data.keys().try_for_each(|key| check_key(parent, key))?;
+    Ok(data)
 }
 
 /// Decodes a value and refuses what its policy refuses.

@@ -108,7 +108,6 @@ fn nothing_is_ignored_in_silence() {
     let data = json!([{"secretKey": "a", "remoteRef": {"key": "r"}}]);
     let generator = json!({"generatorRef": {"kind": "Password", "name": "p"}});
     for (value, field) in [
-        (json!({"data": data, "syncWindows": {"kind": "allow", "windows": []}}), "syncWindows"),
         (
             json!({"data": data, "target": {"manifest": {"apiVersion": "v1", "kind": "X"}}}),
             "target.manifest",
@@ -116,8 +115,8 @@ fn nothing_is_ignored_in_silence() {
         (json!({"data": data, "target": {"template": {}}}), "target.template"),
         (json!({"dataFrom": [{"find": {}}]}), "dataFrom[0].find"),
         (
-            json!({"dataFrom": [{"extract": {"key": "r"}, "rewrite": [{"regexp": {"source": "a", "target": "b"}}]}]}),
-            "dataFrom[0].rewrite",
+            json!({"dataFrom": [{"extract": {"key": "r"}, "rewrite": [{"transform": {"template": "b"}}]}]}),
+            "dataFrom[0].rewrite[0].transform",
         ),
         (json!({"dataFrom": [{"sourceRef": generator}]}), "dataFrom[0].sourceRef.generatorRef"),
         (
@@ -182,6 +181,23 @@ fn extract_makes_keys_valid_and_decodes_values() {
         "key": "r", "property": "in", "conversionStrategy": "Unicode", "decodingStrategy": "Base64",
     }}]}));
     assert_eq!(data(&spec, &[text(r#"{"in":{"a/b":"aGk="}}"#)]), map(&[("a_U002f_b", "hi")]));
+}
+
+#[test]
+fn rewritten_keys_are_checked_and_not_converted() {
+    let rewrite = |target: &str| {
+        spec(json!({"dataFrom": [{
+            "extract": {"key": "r"},
+            "rewrite": [{"regexp": {"source": "/", "target": target}}],
+        }]}))
+    };
+    assert_eq!(data(&rewrite("."), &[text(r#"{"a/b":"1"}"#)]), map(&[("a.b", "1")]));
+    assert_eq!(data(&rewrite(""), &[text(r#"{"/":"1","b":"2"}"#)]), map(&[("b", "2")]));
+    let error = collect(&rewrite("@"), &[text(r#"{"a/b":"1"}"#)]).unwrap_err();
+    assert!(
+        error.to_string().starts_with(r#"spec.dataFrom[0]: key "a@b" is no valid Secret key"#),
+        "{error}"
+    );
 }
 
 #[test]

@@ -189,16 +189,18 @@ fn secret_type(
     existing: Option<&Existing>,
 ) -> Result<String, PlanError> {
     let wanted = wanted.filter(|type_| !type_.is_empty());
-    if let Some(type_) = wanted.as_ref().filter(|type_| FORBIDDEN_TYPES.contains(&type_.as_str())) {
-        return Err(PlanError::ForbiddenType { type_: type_.clone() });
-    }
     let current = existing.and_then(|secret| secret.type_.clone());
-    match (wanted, current) {
+    let type_ = match (wanted, current) {
         (Some(to), Some(from)) if to != from => {
-            Err(PlanError::TypeChange { name: name.to_owned(), from, to })
+            return Err(PlanError::TypeChange { name: name.to_owned(), from, to });
         }
-        (wanted, current) => Ok(current.or(wanted).unwrap_or_else(|| "Opaque".to_owned())),
+        (wanted, current) => current.or(wanted).unwrap_or_else(|| "Opaque".to_owned()),
+    };
+    // Adding to one that exists is no better: its annotations say whose token it holds.
+    if FORBIDDEN_TYPES.contains(&type_.as_str()) {
+        return Err(PlanError::ForbiddenType { type_ });
     }
+    Ok(type_)
 }
 
 fn owners(object: &ExternalSecret, old: &Existing) -> Result<Vec<OwnerReference>, PlanError> {

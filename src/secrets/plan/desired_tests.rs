@@ -189,7 +189,11 @@ fn a_type_is_set_once_and_never_one_that_the_cluster_acts_on() {
     );
     let error = desired(&object, typed("Opaque"), Some(&existing)).unwrap_err();
     assert!(error.to_string().contains("cannot become \"Opaque\""), "{error}");
+    let merging = self::object(CreationPolicy::Merge);
     for type_ in FORBIDDEN_TYPES {
+        let token = Existing { type_: Some(type_.to_owned()), ..Existing::default() };
+        let merging = desired(&merging, rendered(&[("k", "v")]), Some(&token));
+        assert!(matches!(merging, Err(PlanError::ForbiddenType { .. })));
         assert!(matches!(
             desired(&object, typed(type_), None),
             Err(PlanError::ForbiddenType { .. })

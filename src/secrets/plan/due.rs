@@ -3,7 +3,13 @@
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
-use super::{duration, error::PlanError, hash, status::READY};
+use super::{
+    duration,
+    error::PlanError,
+    hash,
+    status::READY,
+    window::{self, Gate},
+};
 use crate::api::external_secret::{ExternalSecret, RefreshPolicy};
 
 /// Interval of an object that has none.
@@ -98,8 +104,24 @@ pub fn due(object: &ExternalSecret, known: Known) -> Result<Due, PlanError> {
                 .last_read
                 .filter(|read| *read <= known.now)
                 .map_or(written, |r| r.max(written));
-            Ok(periodic(object, last, known.now, interval(object)?))
+            let due = periodic(object, last, known.now, interval(object)?);
+            let windows = object.spec.sync_windows.as_ref();
+            // They hold back refreshes that are merely due, not edits and repairs.
+            match (due, windows) {
+                (Due::Now(Why::Interval), Some(windows)) => {
+                    Ok(held_back(window::gate(windows, known.now)?))
+                }
+                (due, _) => Ok(due),
+            }
         }
+    }
+}
+
+fn held_back(gate: Gate) -> Due {
+    match gate {
+        Gate::Open => Due::Now(Why::Interval),
+        Gate::ClosedUntil(then) => Due::At(then),
+        Gate::Closed => Due::Never,
     }
 }
 
@@ -142,7 +164,8 @@ pub fn window(last: Timestamp, interval: SignedDuration) -> Option<(Timestamp, T
 /// The refresh interval; zero or less means that there is none.
 pub fn interval(object: &ExternalSecret) -> Result<SignedDuration, PlanError> {
     let Some(text) = object.spec.refresh_interval.as_deref() else { return Ok(DEFAULT_INTERVAL) };
-    let wrong = || PlanError::Duration { field: "refreshInterval", text: text.to_owned() };
+    let wrong =
+        || PlanError::Duration { field: "refreshInterval".to_owned(), text: text.to_owned() };
     duration::parse(text).ok_or_else(wrong)
 }
 
@@ -293,6 +316,24 @@ mod tests {
             Due::Now(Why::Interval),
             "not what lies in the future"
         );
+    }
+
+    #[test]
+    fn a_window_holds_back_the_interval_and_nothing_else() {
+        // Second 0 is 08:00 UTC.
+        let mut object = synced(None, "1h");
+        object.spec.sync_windows = serde_json::from_value(serde_json::json!({
+            "kind": "deny", "windows": [{"schedule": "0 8 * * *", "duration": "3h"}],
+        }))
+        .unwrap();
+        object.status.as_mut().unwrap().synced_resource_version = Some(version(&object));
+        assert!(matches!(due(&object, known(1)).unwrap(), Due::At(when) if when <= at(3600)));
+        assert_eq!(due(&object, known(3600)).unwrap(), Due::At(at(10_800)));
+        assert_eq!(due(&object, known(10_800)).unwrap(), Due::Now(Why::Interval));
+        let drifted = Known { in_order: false, ..known(3600) };
+        assert_eq!(due(&object, drifted).unwrap(), Due::Now(Why::Drift));
+        object.metadata.generation = Some(2);
+        assert_eq!(due(&object, known(3600)).unwrap(), Due::Now(Why::Edited));
     }
 
     #[test]

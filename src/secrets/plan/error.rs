@@ -34,9 +34,55 @@ pub enum PlanError {
     #[error("spec.{field} is {text:?}, which is no duration: write for example 30s, 15m or 1h0m0s")]
     Duration {
         /// Path below `spec`.
-        field: &'static str,
+        field: String,
         /// The text.
         text: String,
+    },
+    /// Not a schedule.
+    #[error(
+        "spec.{field} is {text:?}, which is no schedule: write five cron fields, or for example @daily"
+    )]
+    Schedule {
+        /// Path below `spec`.
+        field: String,
+        /// The text.
+        text: String,
+    },
+    /// Not a regular expression.
+    #[error("spec.{field} is {text:?}, which is no regular expression: correct it")]
+    Regexp {
+        /// Path below `spec`.
+        field: String,
+        /// The text.
+        text: String,
+    },
+    /// A field that another one needs.
+    #[error("spec.{field} is needed by {why}: set it")]
+    Missing {
+        /// Path below `spec`.
+        field: String,
+        /// What needs it.
+        why: &'static str,
+    },
+    /// Two merged objects have the same key.
+    #[error(
+        "spec.{field}: key {key:?} is in more than one of the merged secrets: set conflictPolicy Ignore, or remove it from all but one"
+    )]
+    MergeConflict {
+        /// Path below `spec`.
+        field: String,
+        /// The key.
+        key: String,
+    },
+    /// A key in the priority list is not there.
+    #[error(
+        "spec.{field}.priority names {key:?}, which was not read: remove it, or set priorityPolicy IgnoreNotFound"
+    )]
+    PriorityAbsent {
+        /// Path below `spec`.
+        field: String,
+        /// The key.
+        key: String,
     },
     /// No store to read from.
     #[error(
@@ -264,6 +310,11 @@ impl PlanError {
             Self::NotImplemented { .. }
             | Self::UnknownValue { .. }
             | Self::Duration { .. }
+            | Self::Schedule { .. }
+            | Self::Regexp { .. }
+            | Self::Missing { .. }
+            | Self::MergeConflict { .. }
+            | Self::PriorityAbsent { .. }
             | Self::NoStore { .. }
             | Self::NoSource { .. }
             | Self::Nothing
@@ -288,6 +339,8 @@ impl PlanError {
         match self {
             Self::Provider { .. }
             | Self::PropertyAbsent { .. }
+            | Self::MergeConflict { .. }
+            | Self::PriorityAbsent { .. }
             | Self::NotJson { .. }
             | Self::NotAnObject { .. }
             | Self::NoValue { .. }
@@ -299,6 +352,9 @@ impl PlanError {
             Self::NotImplemented { .. }
             | Self::UnknownValue { .. }
             | Self::Duration { .. }
+            | Self::Schedule { .. }
+            | Self::Regexp { .. }
+            | Self::Missing { .. }
             | Self::NoStore { .. }
             | Self::NoSource { .. }
             | Self::Nothing

@@ -15,8 +15,10 @@ pub mod existing;
 pub mod hash;
 pub mod policy;
 pub mod property;
+pub mod rewrite;
 pub mod status;
 pub mod store_status;
+pub mod window;
 
 pub use access::BadCondition;
 pub use error::{PlanError, Retry};

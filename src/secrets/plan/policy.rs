@@ -6,6 +6,7 @@ use super::{
     error::PlanError,
     existing::{CREATED_BY, Existing},
     hash,
+    status::{READY, SECRET_DELETED},
 };
 use crate::api::external_secret::{CreationPolicy, DeletionPolicy, ExternalSecret};
 
@@ -150,13 +151,21 @@ pub fn is_made_by(object: &ExternalSecret, secret: &Existing) -> bool {
 
 /// Whether the Secret is as it was written, so that nothing needs to be read before the next refresh.
 ///
-/// A Secret that is missing by design (None, Merge) is in order, and so is any state under Orphan.
+/// A Secret that is missing by design (None, Merge, or deleted because the provider has nothing for it) is in
+/// order, and so is any state under Orphan.
 pub fn is_in_order(object: &ExternalSecret, existing: Option<&Existing>) -> bool {
     match (&object.spec.target.creation_policy, existing) {
         (CreationPolicy::Orphan | CreationPolicy::None, _) | (CreationPolicy::Merge, None) => true,
-        (_, None) => false,
+        (_, None) => was_deleted(object),
         (_, Some(secret)) => secret.is_managed() && secret.is_intact(),
     }
+}
+
+/// Whether the last success was to delete the Secret.
+fn was_deleted(object: &ExternalSecret) -> bool {
+    let conditions = object.status.iter().flat_map(|status| &status.conditions);
+    let mut ready = conditions.filter(|condition| condition.type_ == READY);
+    ready.any(|ready| ready.reason.as_deref() == Some(SECRET_DELETED))
 }
 
 fn is_external_secret(api_version: &str, kind: &str) -> bool {

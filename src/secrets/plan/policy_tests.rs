@@ -220,6 +220,21 @@ fn what_counts_as_in_order_depends_on_the_policy() {
 }
 
 #[test]
+fn a_secret_that_was_deleted_on_purpose_is_not_missed() {
+    let mut object = object(CreationPolicy::Owner, DeletionPolicy::Delete);
+    let status = |reason: &str| {
+        serde_json::from_value(serde_json::json!({
+            "conditions": [{"type": "Ready", "status": "True", "reason": reason}],
+        }))
+        .unwrap()
+    };
+    object.status = Some(status("SecretDeleted"));
+    assert!(is_in_order(&object, None));
+    object.status = Some(status("SecretSynced"));
+    assert!(!is_in_order(&object, None));
+}
+
+#[test]
 fn policies_of_a_later_release_are_named() {
     let creation = object(CreationPolicy::Other("Share".to_owned()), DeletionPolicy::Retain);
     let Action::Refuse(error) = decide(&creation, None, false, false) else {

@@ -14,6 +14,8 @@ use crate::api::{
 
 /// The condition type that says whether the Secret is in step.
 pub const READY: &str = "Ready";
+/// Its reason after the Secret was deleted because the provider has nothing for it any more.
+pub const SECRET_DELETED: &str = "SecretDeleted";
 /// Longest message. Longer ones come only from long names.
 const MAX_MESSAGE: usize = 2048;
 
@@ -49,7 +51,7 @@ impl Outcome<'_> {
             Self::Synced { .. } | Self::Left(Leave::NothingToWrite | Leave::Retained) => {
                 "SecretSynced"
             }
-            Self::Deleted | Self::Left(Leave::AlreadyDeleted) => "SecretDeleted",
+            Self::Deleted | Self::Left(Leave::AlreadyDeleted) => SECRET_DELETED,
             Self::Left(Leave::NothingToMergeInto) => "SecretMissing",
             Self::Failed { .. } => "SecretSyncedError",
         }

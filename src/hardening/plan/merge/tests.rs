@@ -20,20 +20,21 @@ fn baseline(name: &str, priority: i32) -> Compiled {
         quota: Amounts::new(),
         defaults: None,
         max: Amounts::new(),
+        registries: Vec::new(),
         automount_disabled: false,
         conflict_policy: ConflictPolicy::Report,
         deletion_policy: DeletionPolicy::Revert,
     }
 }
 
-fn ask(level: Level, version: PssVersion) -> Option<PodSecurityAsk> {
-    Some(PodSecurityAsk {
+fn ask(level: Level, version: PssVersion) -> PodSecurityAsk {
+    PodSecurityAsk {
         enforce: level,
         audit: level,
         warn: level,
         version,
         ownership: LabelOwnership::Operator,
-    })
+    }
 }
 
 fn rule(name: &str) -> AllowRule {
@@ -41,14 +42,15 @@ fn rule(name: &str) -> AllowRule {
     AllowRule { name: name.into(), from, ..AllowRule::default() }
 }
 
-fn isolated(rules: &[&str], additive: bool) -> Option<NetworkAsk> {
+fn isolated(rules: &[&str], additive: bool) -> NetworkAsk {
     let deny = [Direction::Ingress, Direction::Egress].into();
-    Some(NetworkAsk {
+    NetworkAsk {
         deny,
         dns: Dns::Auto,
         allow: rules.iter().map(|r| rule(r)).collect(),
         additive,
-    })
+        reports_users: true,
+    }
 }
 
 fn amounts(pairs: &[(&str, &str)]) -> Amounts {
@@ -66,13 +68,13 @@ fn row<'a>(merged: &'a Merged, item: &str) -> &'a EffectiveValue {
 #[test]
 fn the_strictest_wins_and_says_whose_it_is() {
     let mut org = baseline("org", 10);
-    org.pod_security = ask(Level::Baseline, PssVersion::Pinned(36));
+    org.pod_security = Some(ask(Level::Baseline, PssVersion::Pinned(36)));
     org.quota = amounts(&[("pods", "100"), ("limits.memory", "64Gi")]);
-    org.network = isolated(&["x"], false);
+    org.network = Some(isolated(&["x"], false));
     let mut pci = baseline("pci", 50);
-    pci.pod_security = ask(Level::Restricted, PssVersion::Pinned(34));
+    pci.pod_security = Some(ask(Level::Restricted, PssVersion::Pinned(34)));
     pci.quota = amounts(&[("pods", "20")]);
-    pci.network = isolated(&["y"], false);
+    pci.network = Some(isolated(&["y"], false));
     let merged = merge(&[org, pci]);
     assert_eq!(merged.pod_security[&Mode::Enforce], (Level::Restricted, PssVersion::Pinned(36)));
     assert_eq!(merged.quota, amounts(&[("pods", "20"), ("limits.memory", "64Gi")]));
@@ -90,11 +92,11 @@ fn the_strictest_wins_and_says_whose_it_is() {
 #[test]
 fn lower_rules_join_only_when_they_say_so_and_carry_their_baseline_in_the_name() {
     let mut top = baseline("top", 9);
-    top.network = isolated(&["web"], true);
+    top.network = Some(isolated(&["web"], true));
     let mut low = baseline("low", 1);
-    low.network = isolated(&["web", "metrics"], true);
+    low.network = Some(isolated(&["web", "metrics"], true));
     let mut silent = baseline("silent", 5);
-    silent.network = isolated(&["open"], false);
+    silent.network = Some(isolated(&["open"], false));
     let suffixes =
         |merged: &Merged| merged.rules.iter().map(|r| r.suffix.clone()).collect::<Vec<_>>();
     assert_eq!(suffixes(&merge(&[low, silent, top])), ["web", "web-low", "metrics-low"]);
@@ -103,9 +105,9 @@ fn lower_rules_join_only_when_they_say_so_and_carry_their_baseline_in_the_name()
 #[test]
 fn two_rules_never_share_a_name() {
     let mut top = baseline("top", 9);
-    top.network = isolated(&["a-b"], false);
+    top.network = Some(isolated(&["a-b"], false));
     let mut low = baseline("b", 1);
-    low.network = isolated(&["a"], true);
+    low.network = Some(isolated(&["a"], true));
     let merged = merge(&[top, low]);
     let names: BTreeSet<_> = merged.rules.iter().map(|r| r.suffix.clone()).collect();
     assert_eq!(names, ["a-b".to_owned(), "a-b-b".to_owned()].into());
@@ -113,10 +115,14 @@ fn two_rules_never_share_a_name() {
 
 #[test]
 fn latest_wins_only_when_every_baseline_says_latest() {
-    let with =
-        |version| Compiled { pod_security: ask(Level::Baseline, version), ..baseline("b", 1) };
-    let other =
-        |version| Compiled { pod_security: ask(Level::Baseline, version), ..baseline("a", 1) };
+    let with = |version| Compiled {
+        pod_security: Some(ask(Level::Baseline, version)),
+        ..baseline("b", 1)
+    };
+    let other = |version| Compiled {
+        pod_security: Some(ask(Level::Baseline, version)),
+        ..baseline("a", 1)
+    };
     let version = |merged: &Merged| merged.pod_security[&Mode::Warn].1;
     assert_eq!(
         version(&merge(&[with(PssVersion::Latest), other(PssVersion::Pinned(30))])),
@@ -138,8 +144,8 @@ fn each_stage_writes_what_the_contract_says() {
     ] {
         let mut one = baseline("one", 1);
         one.stage = stage;
-        one.pod_security = ask(Level::Restricted, PssVersion::Pinned(36));
-        one.network = isolated(&[], false);
+        one.pod_security = Some(ask(Level::Restricted, PssVersion::Pinned(36)));
+        one.network = Some(isolated(&[], false));
         one.quota = amounts(&[("pods", "3")]);
         one.defaults = Some((Amounts::new(), amounts(&[("memory", "1Gi")])));
         one.automount_disabled = true;
@@ -206,6 +212,7 @@ fn any_network() -> impl Strategy<Value = NetworkAsk> {
             dns: if dns { Dns::Auto } else { Dns::None },
             allow: names.into_iter().map(rule).collect(),
             additive,
+            reports_users: true,
         },
     )
 }
@@ -244,10 +251,10 @@ fn any_baselines() -> impl Strategy<Value = Vec<Compiled>> {
 
 /// Whether a merge holds everything that one of its inputs asks for.
 fn assert_not_weaker(merged: &Merged, input: &Compiled, all: &[Compiled]) {
-    for mode in Mode::ALL.into_iter().filter(|mode| input.stage >= mode.from_stage()) {
+    for mode in Mode::ALL.into_iter().filter(|mode| input.stage >= mode.first_stage()) {
         if let Some(ask) = input.pod_security {
             let (level, version) = merged.pod_security[&mode];
-            assert!(level >= mode.level(&ask));
+            assert!(level >= mode.level(ask));
             assert!(version >= ask.version || ask.version == PssVersion::Latest);
         }
     }

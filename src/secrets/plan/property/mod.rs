@@ -57,19 +57,39 @@ pub fn find(json: &[u8], path: &str) -> Result<Option<SecretBytes>, PropertyErro
 
 /// Every key of a JSON object with its value: strings unquoted, everything else as it was written.
 pub fn entries(json: &[u8]) -> Result<BTreeMap<String, SecretBytes>, PropertyError> {
+    Ok(members(json)?.into_iter().map(|(key, member)| (key, member.printed())).collect())
+}
+
+/// A value in a JSON object, as it was written.
+#[derive(Clone, Copy)]
+pub struct Member<'a>(&'a str);
+
+impl Member<'_> {
+    /// A string unquoted, `null` as nothing, everything else as it was written.
+    pub fn printed(&self) -> SecretBytes {
+        match scan::kind(self.0) {
+            Kind::Number => SecretBytes::new(self.0.as_bytes().to_vec()),
+            _ => printed(self.0),
+        }
+    }
+}
+
+/// Keys and values of a JSON object, in the order in which they were written.
+pub fn members(json: &[u8]) -> Result<Vec<(String, Member<'_>)>, PropertyError> {
     let json = checked(json)?;
     if scan::kind(json) != Kind::Object {
         return Err(PropertyError::NotAnObject);
     }
-    let entry = |(key, value): (&str, &str)| {
-        let bytes = match scan::kind(value) {
-            Kind::String => text(scan::unquote(value)),
-            Kind::Null => SecretBytes::default(),
-            _ => SecretBytes::new(value.as_bytes().to_vec()),
-        };
-        (scan::unquote(key).to_string(), bytes)
-    };
-    Ok(scan::entries(json).map(entry).collect())
+    Ok(scan::entries(json)
+        .map(|(key, value)| (scan::unquote(key).to_string(), Member(value)))
+        .collect())
+}
+
+/// A JSON object of these members.
+pub fn object(members: &BTreeMap<String, Member<'_>>) -> SecretBytes {
+    let keys: Vec<_> = members.keys().map(|key| modifier::quote(key)).collect();
+    let entries = keys.iter().zip(members.values()).map(|(key, member)| (key.as_str(), member.0));
+    text(modifier::mapped(entries))
 }
 
 fn checked(json: &[u8]) -> Result<&str, PropertyError> {

@@ -101,7 +101,8 @@ fn listed<'a>(items: impl IntoIterator<Item = &'a str>) -> Zeroizing<String> {
     enclosed('[', items.into_iter().map(|item| [item, "", ""]), ']')
 }
 
-fn mapped<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> Zeroizing<String> {
+/// A JSON object of quoted keys and values.
+pub fn mapped<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> Zeroizing<String> {
     enclosed('{', entries.into_iter().map(|(key, value)| [key, ":", value]), '}')
 }
 
@@ -191,7 +192,7 @@ fn ugly(json: &str) -> Zeroizing<String> {
 }
 
 /// A text as a JSON string. Characters that matter in HTML are escaped, too, as in Go.
-fn quote(text: &str) -> Zeroizing<String> {
+pub fn quote(text: &str) -> Zeroizing<String> {
     use std::fmt::Write;
     let mut out = Zeroizing::new(String::with_capacity(text.len() * 6 + 2));
     out.push('"');

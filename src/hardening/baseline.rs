@@ -1,0 +1,273 @@
+//! The controller of baselines: compiles one, counts how its namespaces stand, and takes it back in order.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::Resource;
+use serde_json::json;
+
+use super::{
+    Context,
+    apply::explain,
+    index::{Baseline, Phase},
+    plan::{
+        baseline::{Compiled, compile},
+        baseline_status::{next_status, next_teardown},
+        error::{Error, Retry},
+        objects::FIELD_MANAGER,
+        teardown::{Deletion, FINALIZER, Leaving, mass_deletion},
+    },
+};
+use crate::{
+    api::hardening_baseline::{DeletionPolicy, HardeningBaseline, HardeningBaselineStatus},
+    cluster::{
+        ObjectKey,
+        events::Tone,
+        queue::{Lane, Next},
+        write::{ApiError, Part, PatchKind},
+    },
+};
+
+const KIND: &str = "HardeningBaseline";
+const CRD: &str = "hardeningbaselines.gabion.dev";
+const RECHECK: Duration = Duration::from_hours(1);
+/// While a baseline is being taken back it is looked at this often.
+const TEARDOWN_PACE: Duration = Duration::from_secs(1);
+
+/// Compiles the baseline as it is now. The namespaces it may concern are woken if that changed anything.
+pub fn take_in(context: &Context, name: &str) -> Option<Baseline> {
+    let known = context.index.baseline(name)?;
+    if known.object.metadata.deletion_timestamp.is_some()
+        && matches!(known.phase, Some(Phase::Leaving(_)))
+    {
+        return Some(known);
+    }
+    let compiled = compile(&known.object, context.server_minor);
+    let before = match &known.phase {
+        Some(Phase::InForce(compiled)) => Some(Arc::clone(compiled)),
+        _ => None,
+    };
+    let (phase, refused) = match (compiled, before.clone()) {
+        (Ok(compiled), _) => (Phase::InForce(Arc::new(compiled)), None),
+        // The previous valid generation stays in force.
+        (Err(error), Some(before)) => (Phase::InForce(before), Some(error)),
+        (Err(error), None) => (Phase::Broken(error.clone()), Some(error)),
+    };
+    let changed = match (&phase, &known.phase) {
+        (Phase::InForce(now), Some(Phase::InForce(before))) => !says_the_same(now, before),
+        (Phase::Broken(now), Some(Phase::Broken(before))) => now != before,
+        _ => true,
+    };
+    context.index.set_phase(name, phase, refused);
+    if changed {
+        context.wake_all(Lane::Urgent);
+    }
+    context.index.baseline(name)
+}
+
+/// True if both ask for the same; their generations may differ.
+fn says_the_same(a: &Compiled, b: &Compiled) -> bool {
+    *a == Compiled { generation: a.generation, ..b.clone() }
+}
+
+/// Looks at one baseline.
+pub async fn reconcile(context: Arc<Context>, name: Arc<str>) -> Next {
+    let started = Instant::now();
+    let Some(known) = take_in(&context, &name) else { return Next::Idle };
+    let deleting = known.object.metadata.deletion_timestamp.is_some();
+    let outcome = if deleting {
+        take_back(&context, &name, &known).await
+    } else {
+        keep(&context, &name, &known).await
+    };
+    let reason = match &outcome {
+        Ok(_) => known.refused.as_ref().map_or("Counted", |error| error.class().0),
+        Err(error) => error.class().0,
+    };
+    context.metrics.reconciles.done(KIND, reason, started.elapsed());
+    match outcome {
+        Ok(next) => next,
+        Err(error) => {
+            tracing::warn!(baseline = &*name, %error, "baseline not up to date");
+            match error.class().1 {
+                Retry::Backoff => Next::Retry,
+                Retry::OnChange => Next::RetryAfter(RECHECK),
+            }
+        }
+    }
+}
+
+async fn keep(context: &Context, name: &str, known: &Baseline) -> Result<Next, Error> {
+    let mut object = Arc::clone(&known.object);
+    if !has_finalizer(&object) {
+        object = set_finalizer(context, name, &object, true).await?;
+    }
+    let compiled = match (&known.phase, &known.refused) {
+        (_, Some(error)) => Err(error.clone()),
+        (Some(Phase::InForce(compiled)), None) => Ok(Arc::clone(compiled)),
+        _ => return Ok(Next::Idle),
+    };
+    let in_force = match &known.phase {
+        Some(Phase::InForce(compiled)) => Some(Arc::clone(compiled)),
+        _ => None,
+    };
+    let standings = context.index.standings(|observed| {
+        in_force.as_ref().is_some_and(|compiled| {
+            !observed.terminating
+                && compiled.selection.reaches(&observed.name, &observed.labels, &context.protected)
+        })
+    });
+    let next = next_status(
+        &object,
+        compiled.as_ref().map(|compiled| &**compiled),
+        &standings,
+        Timestamp::now(),
+    );
+    if let Some(status) = next {
+        write_status(context, name, &object, status).await?;
+    }
+    if let Some(error) = &known.refused {
+        let text = error.to_string();
+        context.tell(object.object_ref(&()), error.class().0, text, Tone::Warning);
+        return Ok(Next::RetryAfter(RECHECK));
+    }
+    Ok(Next::Idle)
+}
+
+/// Ordered: paused if it looks like an accident, then every namespace is planned without it, then it may go.
+async fn take_back(context: &Context, name: &str, known: &Baseline) -> Result<Next, Error> {
+    let object = &known.object;
+    if !has_finalizer(object) {
+        return Ok(Next::Idle);
+    }
+    let uid = object.metadata.uid.clone().unwrap_or_default();
+    if !matches!(known.phase, Some(Phase::Leaving(_))) {
+        if let Some(paused) = pause(context).await? {
+            if let Some(status) = next_teardown(object, &[], Some(&paused), Timestamp::now()) {
+                write_status(context, name, object, status).await?;
+            }
+            let text = paused.to_string();
+            context.tell(object.object_ref(&()), paused.class().0, text, Tone::Warning);
+            return Ok(in_a_while(Duration::from_secs(10)));
+        }
+        let policy = object.spec.deletion_policy.unwrap_or(DeletionPolicy::Revert);
+        let leaving = Leaving { uid: uid.clone(), policy };
+        context.index.set_phase(name, Phase::Leaving(leaving), None);
+        context.wake_all(Lane::Urgent);
+        return Ok(in_a_while(Duration::from_millis(100)));
+    }
+    let left = context.index.holding(&uid);
+    if left.is_empty() {
+        set_finalizer(context, name, object, false).await?;
+        tracing::info!(baseline = name, "taken back");
+        return Ok(Next::Idle);
+    }
+    if let Some(status) = next_teardown(object, &left, None, Timestamp::now()) {
+        write_status(context, name, object, status).await?;
+    }
+    Ok(in_a_while(TEARDOWN_PACE))
+}
+
+fn in_a_while(pause: Duration) -> Next {
+    let due = Instant::now() + pause;
+    Next::At { earliest: due, due }
+}
+
+/// Why nothing is taken back, if so: the definition itself goes, or many baselines go at once.
+async fn pause(context: &Context) -> Result<Option<Error>, Error> {
+    let key = ObjectKey::new("", CRD);
+    let definition: Result<Option<CustomResourceDefinition>, ApiError> =
+        context.writer.read::<CustomResourceDefinition, _>(&key).await;
+    let definition = definition.map_err(|error| explain("get", CRD, &error))?;
+    let terminating = definition.is_none_or(|found| found.metadata.deletion_timestamp.is_some());
+    let objects = context.index.baseline_objects();
+    let deletions: Vec<_> = objects
+        .iter()
+        .map(|object| {
+            let selects = compile(object, context.server_minor).is_ok_and(|compiled| {
+                !context
+                    .index
+                    .standings(|observed| selects(context, &compiled, observed))
+                    .is_empty()
+            });
+            Deletion::of(object, selects)
+        })
+        .collect();
+    Ok(mass_deletion(terminating, &deletions))
+}
+
+fn selects(
+    context: &Context,
+    compiled: &Compiled,
+    observed: &super::plan::namespace::NamespaceObserved,
+) -> bool {
+    compiled.selection.reaches(&observed.name, &observed.labels, &context.protected)
+}
+
+fn has_finalizer(object: &HardeningBaseline) -> bool {
+    object.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
+}
+
+async fn set_finalizer(
+    context: &Context,
+    name: &str,
+    object: &HardeningBaseline,
+    present: bool,
+) -> Result<Arc<HardeningBaseline>, Error> {
+    let mut finalizers = object.metadata.finalizers.clone().unwrap_or_default();
+    finalizers.retain(|finalizer| finalizer != FINALIZER);
+    if present {
+        finalizers.push(FINALIZER.to_owned());
+    }
+    let body = json!({"metadata": {
+        "resourceVersion": object.metadata.resource_version,
+        "finalizers": finalizers,
+    }});
+    let (key, kind) = (ObjectKey::new("", name), PatchKind::Merge);
+    let writer = &context.writer;
+    let patched =
+        writer.patch::<HardeningBaseline>(&key, Part::Object, kind, &body, FIELD_MANAGER).await;
+    let meta = match patched {
+        Ok(meta) => meta,
+        Err(ApiError::NotFound { .. }) if !present => return Ok(Arc::new(object.clone())),
+        Err(error) => return Err(explain("patch", &format!("{KIND}/{name}"), &error)),
+    };
+    let mut written = object.clone();
+    written.metadata = meta;
+    written.metadata.managed_fields = None;
+    if present {
+        context.index.baseline_written(name, written.clone());
+    }
+    Ok(Arc::new(written))
+}
+
+async fn write_status(
+    context: &Context,
+    name: &str,
+    object: &HardeningBaseline,
+    status: HardeningBaselineStatus,
+) -> Result<(), Error> {
+    let body = json!([
+        {
+            "op": "replace",
+            "path": "/metadata/resourceVersion",
+            "value": object.metadata.resource_version,
+        },
+        {"op": "add", "path": "/status", "value": status},
+    ]);
+    let (key, kind) = (ObjectKey::new("", name), PatchKind::Json);
+    let writer = &context.writer;
+    let meta = writer
+        .patch::<HardeningBaseline>(&key, Part::Status, kind, &body, FIELD_MANAGER)
+        .await
+        .map_err(|error| explain("patch", &format!("{KIND}/{name}"), &error))?;
+    let mut written = object.clone();
+    written.metadata.resource_version = meta.resource_version;
+    written.status = Some(status);
+    context.index.baseline_written(name, written);
+    Ok(())
+}

@@ -1,0 +1,354 @@
+//! What the hardening half knows of the cluster, from watches: digests, not objects.
+
+mod baselines;
+mod objects;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::core::v1::{Namespace, ServiceAccount},
+    apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta},
+};
+
+use super::plan::{
+    baseline::Compiled,
+    baseline_status::Standing,
+    dns::{DnsFacts, DnsService},
+    error::Error,
+    fight::{Fight, Verdict},
+    namespace::NamespaceObserved,
+    objects::{FIELD_MANAGER, ObjectKey},
+    service_accounts::{ObservedServiceAccount, PREVIOUS_AUTOMOUNT},
+    teardown::Leaving,
+};
+use crate::api::{
+    hardening_baseline::HardeningBaseline,
+    namespace_hardening::{NamespaceHardening, NamespaceHardeningStatus},
+};
+
+/// What is known of one namespace.
+#[derive(Default)]
+struct Entry {
+    observed: NamespaceObserved,
+    /// Whoever wrote the namespace last, apart from us.
+    last_writer: String,
+    accounts: BTreeMap<String, ObservedServiceAccount>,
+    effective: Option<Effective>,
+    standing: Standing,
+    /// Uids of leaving baselines that may still have something here.
+    holds: BTreeSet<String>,
+    fights: BTreeMap<String, Fight>,
+    /// Digest of each object as we last wrote it.
+    written: BTreeMap<ObjectKey, String>,
+}
+
+/// `NamespaceHardening/effective` as it is stored.
+#[derive(Clone, Debug, Default)]
+pub struct Effective {
+    /// Its uid.
+    pub uid: String,
+    /// Its resourceVersion.
+    pub resource_version: String,
+    /// Its generation.
+    pub generation: Option<i64>,
+    /// Its status.
+    pub status: NamespaceHardeningStatus,
+}
+
+/// How a baseline stands.
+#[derive(Clone, Debug)]
+pub enum Phase {
+    /// It is in force as it was last compiled.
+    InForce(Arc<Compiled>),
+    /// Its stored spec cannot be compiled, and no earlier one is known: what it made is left as it is.
+    Broken(Error),
+    /// It is being taken back.
+    Leaving(Leaving),
+}
+
+/// What is known of one baseline.
+#[derive(Clone)]
+pub struct Baseline {
+    /// The object, without managedFields.
+    pub object: Arc<HardeningBaseline>,
+    /// How it stands; `None` until it is compiled for the first time.
+    pub phase: Option<Phase>,
+    /// Why the present spec is not in force, if it is not.
+    pub refused: Option<Error>,
+}
+
+/// What a plan of a namespace is made from.
+pub struct Material {
+    /// What is seen of it.
+    pub observed: NamespaceObserved,
+    /// Baselines that may select it.
+    pub in_force: Vec<Arc<Compiled>>,
+    /// Baselines that are being taken back.
+    pub leaving: Vec<Leaving>,
+    /// Baselines that cannot be compiled: uid and why.
+    pub broken: Vec<(String, Error)>,
+    /// Fields that somebody else keeps writing, each with that manager.
+    pub contested: BTreeMap<String, String>,
+    /// When the first of those is tried again.
+    pub contested_until: Option<Timestamp>,
+    /// What is said of it now.
+    pub effective: Option<Effective>,
+    /// How name service was found.
+    pub dns: DnsFacts,
+    /// Who wrote the namespace last, apart from us.
+    pub last_writer: String,
+}
+
+/// The index. Every method locks for a moment only.
+#[derive(Default)]
+pub struct Index {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    namespaces: HashMap<Arc<str>, Entry>,
+    baselines: BTreeMap<Arc<str>, Baseline>,
+    dns_services: BTreeMap<(String, String), DnsService>,
+    node_local: Option<Vec<IpNet>>,
+}
+
+impl Index {
+    /// Takes in a namespace. True if something that matters changed.
+    pub fn namespace_applied(&self, namespace: &Namespace) -> bool {
+        let seen = NamespaceObserved::of(namespace);
+        let mut state = self.lock();
+        let entry = state.namespaces.entry(seen.name.as_str().into()).or_default();
+        if is_older(&seen.resource_version, &entry.observed.resource_version)
+            && seen.uid == entry.observed.uid
+        {
+            return false;
+        }
+        let known = &entry.observed;
+        let changed = known.uid != seen.uid
+            || known.labels != seen.labels
+            || known.annotations != seen.annotations
+            || known.terminating != seen.terminating;
+        entry.last_writer = last_writer(namespace.metadata.managed_fields.as_deref());
+        let objects = std::mem::take(&mut entry.observed.objects);
+        entry.observed = NamespaceObserved { objects, ..seen };
+        changed
+    }
+
+    /// Records a namespace as our own write left it.
+    pub fn namespace_written(&self, name: &str, meta: &ObjectMeta) {
+        if let Some(entry) = self.lock().namespaces.get_mut(name) {
+            entry.observed.resource_version = meta.resource_version.clone().unwrap_or_default();
+            entry.observed.labels = meta.labels.clone().unwrap_or_default();
+            entry.observed.annotations = meta.annotations.clone().unwrap_or_default();
+        }
+    }
+
+    /// Forgets a namespace.
+    pub fn namespace_deleted(&self, name: &str) {
+        self.lock().namespaces.remove(name);
+    }
+
+    /// Forgets every namespace that is not in `present`; their names.
+    pub fn namespaces_listed(&self, present: &HashSet<Arc<str>>) -> Vec<Arc<str>> {
+        let mut state = self.lock();
+        let gone: Vec<_> =
+            state.namespaces.keys().filter(|name| !present.contains(*name)).cloned().collect();
+        for name in &gone {
+            state.namespaces.remove(name);
+        }
+        gone
+    }
+
+    /// All namespaces.
+    pub fn namespace_names(&self) -> Vec<Arc<str>> {
+        self.lock().namespaces.keys().cloned().collect()
+    }
+
+    /// Takes in a ServiceAccount. True if its automount or our mark on it changed.
+    pub fn account_applied(&self, account: &ServiceAccount) -> bool {
+        let meta = &account.metadata;
+        let notes = meta.annotations.as_ref();
+        let seen = ObservedServiceAccount {
+            name: meta.name.clone().unwrap_or_default(),
+            uid: meta.uid.clone().unwrap_or_default(),
+            resource_version: meta.resource_version.clone().unwrap_or_default(),
+            automount: account.automount_service_account_token,
+            previous: notes.and_then(|notes| notes.get(PREVIOUS_AUTOMOUNT)).cloned(),
+        };
+        let mut state = self.lock();
+        let namespace = meta.namespace.as_deref().unwrap_or_default();
+        let entry = state.namespaces.entry(namespace.into()).or_default();
+        let news = entry.accounts.get(&seen.name).is_none_or(|known| {
+            (&known.uid, known.automount, &known.previous)
+                != (&seen.uid, seen.automount, &seen.previous)
+        });
+        entry.accounts.insert(seen.name.clone(), seen);
+        news
+    }
+
+    /// Forgets a ServiceAccount.
+    pub fn account_deleted(&self, namespace: &str, name: &str) {
+        if let Some(entry) = self.lock().namespaces.get_mut(namespace) {
+            entry.accounts.remove(name);
+        }
+    }
+
+    /// Takes in `NamespaceHardening/effective` (`None` = gone). True if somebody else changed or deleted it.
+    pub fn effective_seen(&self, namespace: &str, seen: Option<NamespaceHardening>) -> bool {
+        let mut state = self.lock();
+        let entry = state.namespaces.entry(namespace.into()).or_default();
+        let Some(seen) = seen else { return entry.effective.take().is_some() };
+        let seen = Effective {
+            uid: seen.metadata.uid.unwrap_or_default(),
+            resource_version: seen.metadata.resource_version.unwrap_or_default(),
+            generation: seen.metadata.generation,
+            status: seen.status.unwrap_or_default(),
+        };
+        let news = entry.effective.as_ref().is_none_or(|known| known.status != seen.status);
+        let older = entry.effective.as_ref().is_some_and(|known| {
+            known.uid == seen.uid && is_older(&seen.resource_version, &known.resource_version)
+        });
+        if older {
+            return false;
+        }
+        entry.effective = Some(seen);
+        news
+    }
+
+    /// Records the status as our own write left it.
+    pub fn effective_written(&self, namespace: &str, effective: Option<Effective>) {
+        if let Some(entry) = self.lock().namespaces.get_mut(namespace) {
+            entry.effective = effective;
+        }
+    }
+
+    /// Takes in a name service (`None` = gone). True if it changed.
+    pub fn dns_service_seen(&self, key: (String, String), seen: Option<DnsService>) -> bool {
+        let mut state = self.lock();
+        match seen {
+            Some(seen) => state.dns_services.insert(key, seen.clone()) != Some(seen),
+            None => state.dns_services.remove(&key).is_some(),
+        }
+    }
+
+    /// Takes in the addresses of the cache on each node (`None` = there is none). True if they changed.
+    pub fn node_local_seen(&self, seen: Option<Vec<IpNet>>) -> bool {
+        let mut state = self.lock();
+        let changed = state.node_local != seen;
+        state.node_local = seen;
+        changed
+    }
+
+    /// All that a plan of the namespace is made from. `None` if there is no such namespace.
+    pub fn material(&self, name: &str, now: Timestamp) -> Option<Material> {
+        let state = self.lock();
+        let entry = state.namespaces.get(name).filter(|entry| !entry.observed.uid.is_empty())?;
+        let mut observed = entry.observed.clone();
+        observed.service_accounts = entry.accounts.values().cloned().collect();
+        let mut material = Material {
+            observed,
+            in_force: Vec::new(),
+            leaving: Vec::new(),
+            broken: Vec::new(),
+            contested: BTreeMap::new(),
+            contested_until: None,
+            effective: entry.effective.clone(),
+            dns: DnsFacts {
+                services: state.dns_services.values().cloned().collect(),
+                node_local: state.node_local.clone(),
+            },
+            last_writer: entry.last_writer.clone(),
+        };
+        for baseline in state.baselines.values() {
+            match &baseline.phase {
+                Some(Phase::InForce(compiled)) => material.in_force.push(Arc::clone(compiled)),
+                Some(Phase::Leaving(leaving)) => material.leaving.push(leaving.clone()),
+                Some(Phase::Broken(error)) => {
+                    let uid = baseline.object.metadata.uid.clone().unwrap_or_default();
+                    material.broken.push((uid, error.clone()));
+                }
+                None => {}
+            }
+        }
+        for (field, fight) in &entry.fights {
+            if let Verdict::Leave { manager, until } = fight.verdict(now) {
+                material.contested.insert(field.clone(), manager);
+                let first = material.contested_until.map_or(until, |first| first.min(until));
+                material.contested_until = Some(first);
+            }
+        }
+        Some(material)
+    }
+
+    /// Somebody else changed a field of ours. True if that makes a fight, as of now.
+    pub fn flipped(&self, namespace: &str, field: &str, manager: &str, now: Timestamp) -> bool {
+        let mut state = self.lock();
+        let Some(entry) = state.namespaces.get_mut(namespace) else { return false };
+        entry.fights.retain(|_, fight| !fight.is_forgotten(now));
+        let fight = entry.fights.entry(field.to_owned()).or_default();
+        matches!(fight.flipped(manager, now), Verdict::Leave { .. })
+    }
+
+    /// Records how a namespace came out of a look: its standing, and which leaving baselines are done here.
+    pub fn looked(&self, namespace: &str, standing: Standing, done: &[String]) -> bool {
+        let mut state = self.lock();
+        let Some(entry) = state.namespaces.get_mut(namespace) else { return false };
+        let held = entry.holds.len();
+        entry.holds.retain(|uid| !done.contains(uid));
+        let changed = entry.standing != standing || entry.holds.len() != held;
+        entry.standing = standing;
+        changed
+    }
+
+    /// Namespaces that may still hold something of a leaving baseline.
+    pub fn holding(&self, uid: &str) -> Vec<String> {
+        let state = self.lock();
+        let holding = state.namespaces.iter().filter(|(_, entry)| {
+            entry.holds.contains(uid)
+                && !entry.observed.uid.is_empty()
+                && !entry.observed.terminating
+        });
+        holding.map(|(name, _)| format!("{name}: waiting for its turn")).collect()
+    }
+
+    /// How the namespaces stand that `selects` picks.
+    pub fn standings(&self, selects: impl Fn(&NamespaceObserved) -> bool) -> Vec<Standing> {
+        let state = self.lock();
+        let mut standings: Vec<_> = state
+            .namespaces
+            .values()
+            .filter(|entry| !entry.observed.uid.is_empty() && selects(&entry.observed))
+            .map(|entry| Standing {
+                namespace: entry.observed.name.clone(),
+                ..entry.standing.clone()
+            })
+            .collect();
+        standings.sort_by(|a, b| a.namespace.cmp(&b.namespace));
+        standings
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// True if `new` is an earlier version than `known`, as when a watch lags behind our own write.
+fn is_older(new: &str, known: &str) -> bool {
+    matches!((new.parse::<u64>(), known.parse::<u64>()), (Ok(new), Ok(known)) if new < known)
+}
+
+/// The field manager that wrote last, apart from us.
+pub fn last_writer(entries: Option<&[ManagedFieldsEntry]>) -> String {
+    let others = entries
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry.manager.as_deref() != Some(FIELD_MANAGER));
+    let last = others.max_by_key(|entry| entry.time.as_ref().map(|time| time.0));
+    last.and_then(|entry| entry.manager.clone()).unwrap_or_else(|| "unknown".to_owned())
+}

@@ -1,0 +1,393 @@
+//! The controller of namespaces: merges what selects one, writes the differences, explains the result.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ObjectReference, Pod};
+use serde_json::json;
+
+use super::{
+    Context,
+    apply::{Applier, explain},
+    index::{Effective, Material},
+    plan::{
+        baseline::Compiled,
+        baseline_status::Standing,
+        effective,
+        error::{Error, Retry},
+        namespace::{Input, Plan, needs_usage, plan},
+        objects::FIELD_MANAGER,
+        resources,
+        steps::Step,
+        teardown,
+    },
+};
+use crate::{
+    api::{
+        hardening_baseline::ConflictPolicy,
+        namespace_hardening::{EFFECTIVE, NamespaceHardening},
+    },
+    cluster::{
+        ObjectKey,
+        events::Tone,
+        queue::Next,
+        write::{ApiError, Part, PatchKind},
+    },
+};
+
+const KIND: &str = "Namespace";
+/// Longest time one look may take.
+const DEADLINE: Duration = Duration::from_secs(90);
+/// How often a hardened namespace is compared again although nothing was heard of it.
+const COMPARE_EVERY: Duration = Duration::from_mins(10);
+const RECHECK: Duration = Duration::from_hours(1);
+
+/// Looks at one namespace.
+pub async fn reconcile(context: Arc<Context>, name: Arc<str>) -> Next {
+    let started = Instant::now();
+    let now = Timestamp::now();
+    let Some(material) = context.index.material(&name, now) else { return Next::Idle };
+    if context.protected.contains(&name) || material.observed.terminating {
+        context.index.looked(&name, Standing::default(), &uids(&material));
+        context.tell_baselines();
+        return Next::Idle;
+    }
+    let look = Look { context: &context, name: &name, material, now };
+    let looked = tokio::time::timeout(DEADLINE, Box::pin(look.look())).await;
+    let Looked { reason, next } = looked.unwrap_or(Looked { reason: "Timeout", next: Next::Retry });
+    context.metrics.reconciles.done(KIND, reason, started.elapsed());
+    next
+}
+
+fn uids(material: &Material) -> Vec<String> {
+    material.leaving.iter().map(|leaving| leaving.uid.clone()).collect()
+}
+
+struct Look<'a> {
+    context: &'a Context,
+    name: &'a str,
+    material: Material,
+    now: Timestamp,
+}
+
+struct Looked {
+    reason: &'static str,
+    next: Next,
+}
+
+impl Look<'_> {
+    async fn look(mut self) -> Looked {
+        let selecting = self.selecting();
+        if let Some(error) = self.untouchable() {
+            return self.hands_off(&error);
+        }
+        if self.has_nothing(&selecting) {
+            self.context.index.looked(self.name, Standing::default(), &uids(&self.material));
+            let removed = self.remove_effective().await;
+            return Looked {
+                reason: "NotSelected",
+                next: if removed.is_ok() { Next::Idle } else { Next::Retry },
+            };
+        }
+        let mut failure = self.look_up_usage(&selecting).await.err();
+        let made = self.plan(&selecting);
+        self.note_drift(&made);
+        // A plan made after a fight was noticed leaves that field alone.
+        let made = self.replan(&selecting).unwrap_or(made);
+        if failure.is_none() {
+            failure = self.write(&made).await;
+        }
+        let failed = failure.is_some();
+        // What is said, is said of the state after the writes.
+        let material = self.context.index.material(self.name, self.now);
+        if let Some(material) = material {
+            let usage = self.material.observed.usage.take();
+            self.material = material;
+            self.material.observed.usage = usage;
+        }
+        let after = self.plan(&selecting);
+        let reported = self.report(&selecting, &after, failure.as_ref()).await;
+        let standing = standing(&selecting, &after, failed);
+        let done = self.done(&after);
+        if self.context.index.looked(self.name, standing, &done) {
+            self.context.tell_baselines();
+        }
+        self.tell(failure.as_ref().or(after.problems.first()));
+        let next = self.next(&selecting, &after, failure.as_ref(), reported.is_err());
+        let reason = failure.or(reported.err()).map_or("Applied", |error| error.class().0);
+        Looked { reason, next }
+    }
+
+    fn selecting(&self) -> Vec<Compiled> {
+        let observed = &self.material.observed;
+        let selecting = self.material.in_force.iter().filter(|compiled| {
+            compiled.selection.reaches(&observed.name, &observed.labels, &self.context.protected)
+        });
+        selecting.map(|compiled| (**compiled).clone()).collect()
+    }
+
+    /// Why nothing here may be changed: a baseline that made some of it cannot be compiled.
+    fn untouchable(&self) -> Option<Error> {
+        let made = |uid: &String| {
+            self.material.observed.objects.values().any(|object| object.owners.contains(uid))
+        };
+        let labelled = self.material.observed.annotations.contains_key(super::plan::labels::RECORD);
+        let listed = |uid: &String| made(uid) || labelled;
+        let broken = self.material.broken.iter().find(|(uid, _)| listed(uid));
+        broken.map(|(_, error)| error.clone())
+    }
+
+    fn hands_off(&self, error: &Error) -> Looked {
+        let reason = error.class().0;
+        self.tell(Some(error));
+        Looked { reason, next: Next::RetryAfter(RECHECK) }
+    }
+
+    /// True if no baseline selects the namespace and nothing of ours is left in it.
+    fn has_nothing(&self, selecting: &[Compiled]) -> bool {
+        selecting.is_empty() && self.plan(selecting).is_settled()
+    }
+
+    fn plan(&self, selecting: &[Compiled]) -> Plan {
+        plan(Input {
+            baselines: selecting,
+            leaving: &self.material.leaving,
+            observed: &self.material.observed,
+            dns: &self.material.dns,
+            contested: &self.material.contested,
+        })
+    }
+
+    /// A quota is written only after a look at what is in use.
+    async fn look_up_usage(&mut self, selecting: &[Compiled]) -> Result<(), Error> {
+        if !needs_usage(selecting, &self.material.observed) {
+            return Ok(());
+        }
+        let pods: Result<Vec<Pod>, ApiError> = self.context.writer.list::<Pod, _>(self.name).await;
+        let pods = pods.map_err(|error| explain("list", "Pod", &error))?;
+        self.material.observed.usage = Some(resources::usage_of_pods(&pods));
+        Ok(())
+    }
+
+    /// Counts what somebody else changed, and finds out whether that is a fight.
+    fn note_drift(&mut self, made: &Plan) {
+        let mut fields = Vec::new();
+        for step in made.steps() {
+            match step {
+                Step::Create(object) | Step::Update { object, adopting: false, .. } => {
+                    let key = object.key();
+                    if self.context.index.wrote_before(self.name, &key, &object.digest()) {
+                        self.context.metrics.reconciles.drift_repaired(key.kind.as_str());
+                        let live = self.material.observed.objects.get(&key);
+                        let manager = live.map_or("unknown", |live| live.manager.as_str());
+                        fields.push((key.to_string(), manager.to_owned()));
+                    }
+                }
+                Step::Labels(patch) => {
+                    for key in &patch.drifted {
+                        self.context.metrics.reconciles.drift_repaired(KIND);
+                        fields.push((key.clone(), self.material.last_writer.clone()));
+                    }
+                }
+                _ => {}
+            }
+        }
+        for (field, manager) in fields {
+            if self.context.index.flipped(self.name, &field, &manager, self.now) {
+                self.context.metrics.reconciles.fight(KIND);
+                self.material.contested.insert(field, manager);
+            }
+        }
+    }
+
+    fn replan(&self, selecting: &[Compiled]) -> Option<Plan> {
+        (!self.material.contested.is_empty()).then(|| self.plan(selecting))
+    }
+
+    /// Does all chains; one that fails keeps no other from being done. The first failure.
+    async fn write(&self, made: &Plan) -> Option<Error> {
+        let policy = made.merged.conflict_policy.unwrap_or(ConflictPolicy::Report);
+        let applier = Applier { context: self.context, namespace: self.name, policy };
+        let mut first = None;
+        for chain in &made.chains {
+            if let Err(error) = applier.chain(chain).await {
+                if let Error::FieldOwnedBy { field, manager } = &error {
+                    tracing::debug!(namespace = self.name, field, manager, "owned by another");
+                }
+                first = first.or(Some(error));
+            }
+        }
+        first
+    }
+
+    async fn report(
+        &self,
+        selecting: &[Compiled],
+        after: &Plan,
+        failure: Option<&Error>,
+    ) -> Result<(), Error> {
+        if selecting.is_empty() && after.is_settled() {
+            return self.remove_effective().await;
+        }
+        let object = || format!("NamespaceHardening/{EFFECTIVE}");
+        let known = match &self.material.effective {
+            Some(known) => known.clone(),
+            None => self.create_effective().await?,
+        };
+        let next = effective::next_status(
+            &known.status,
+            selecting,
+            after,
+            failure,
+            known.generation,
+            self.now,
+        );
+        let Some(status) = next else { return Ok(()) };
+        let body = json!([
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": known.resource_version},
+            {"op": "add", "path": "/status", "value": status},
+        ]);
+        let key = ObjectKey::new(self.name, EFFECTIVE);
+        let writer = &self.context.writer;
+        let (part, kind) = (Part::Status, PatchKind::Json);
+        let patched = writer
+            .patch::<NamespaceHardening>(&key, part, kind, &body, FIELD_MANAGER)
+            .await
+            .map_err(|error| explain("patch", &object(), &error))?;
+        let resource_version = patched.resource_version.unwrap_or_default();
+        let written = Effective { resource_version, status, ..known };
+        self.context.index.effective_written(self.name, Some(written));
+        Ok(())
+    }
+
+    async fn create_effective(&self) -> Result<Effective, Error> {
+        let body = json!({
+            "apiVersion": "gabion.dev/v1alpha1",
+            "kind": "NamespaceHardening",
+            "metadata": {
+                "name": EFFECTIVE,
+                "namespace": self.name,
+                "labels": {super::plan::objects::MANAGED_BY: FIELD_MANAGER},
+            },
+            "spec": {},
+        });
+        let key = ObjectKey::new(self.name, EFFECTIVE);
+        let created =
+            self.context.writer.create::<NamespaceHardening>(&key, &body, FIELD_MANAGER).await;
+        let object = format!("NamespaceHardening/{EFFECTIVE}");
+        let meta = created.map_err(|error| explain("create", &object, &error))?;
+        Ok(Effective {
+            uid: meta.uid.unwrap_or_default(),
+            resource_version: meta.resource_version.unwrap_or_default(),
+            generation: meta.generation,
+            ..Effective::default()
+        })
+    }
+
+    async fn remove_effective(&self) -> Result<(), Error> {
+        let Some(known) = &self.material.effective else { return Ok(()) };
+        let key = ObjectKey::new(self.name, EFFECTIVE);
+        let (uid, version) = (&known.uid, &known.resource_version);
+        let deleted = self.context.writer.delete::<NamespaceHardening>(&key, uid, version).await;
+        let object = format!("NamespaceHardening/{EFFECTIVE}");
+        deleted.map_err(|error| explain("delete", &object, &error))?;
+        self.context.index.effective_written(self.name, None);
+        Ok(())
+    }
+
+    /// Leaving baselines that have nothing left here.
+    fn done(&self, after: &Plan) -> Vec<String> {
+        let uids = uids(&self.material).into_iter();
+        uids.filter(|uid| teardown::remaining(uid, &self.material.observed, after).is_empty())
+            .collect()
+    }
+
+    fn tell(&self, problem: Option<&Error>) {
+        let Some(problem) = problem else { return };
+        if matches!(problem, Error::Stale { .. }) {
+            return; // somebody moved first; the next look is at once
+        }
+        let about = match &self.material.effective {
+            Some(effective) => ObjectReference {
+                api_version: Some("gabion.dev/v1alpha1".to_owned()),
+                kind: Some("NamespaceHardening".to_owned()),
+                namespace: Some(self.name.to_owned()),
+                name: Some(EFFECTIVE.to_owned()),
+                uid: Some(effective.uid.clone()),
+                ..ObjectReference::default()
+            },
+            None => ObjectReference {
+                api_version: Some("v1".to_owned()),
+                kind: Some(KIND.to_owned()),
+                name: Some(self.name.to_owned()),
+                uid: Some(self.material.observed.uid.clone()),
+                ..ObjectReference::default()
+            },
+        };
+        let (reason, text) = (problem.class().0, problem.to_string());
+        tracing::warn!(namespace = self.name, reason, problem = text, "not as it should be");
+        self.context.tell(about, reason, text, Tone::Warning);
+    }
+
+    fn next(
+        &self,
+        selecting: &[Compiled],
+        after: &Plan,
+        failure: Option<&Error>,
+        report_failed: bool,
+    ) -> Next {
+        if report_failed {
+            return Next::Retry;
+        }
+        let worst = failure.map(|error| error.class().1);
+        match worst {
+            Some(Retry::Backoff) => return Next::Retry,
+            Some(Retry::OnChange) => return Next::RetryAfter(RECHECK),
+            None => {}
+        }
+        if selecting.is_empty() && after.is_settled() {
+            return Next::Idle;
+        }
+        let mut pause = COMPARE_EVERY;
+        // What is held back by usage changes with pods, which are not watched.
+        if after.problems.iter().any(|problem| matches!(problem, Error::QuotaBelowUsage(_))) {
+            pause = Duration::from_secs(15);
+        }
+        if let Some(until) = self.material.contested_until {
+            let left = Duration::try_from(until.duration_since(self.now)).unwrap_or_default();
+            pause = pause.min(left.max(Duration::from_secs(1)));
+        }
+        let due = Instant::now() + pause;
+        Next::At { earliest: due, due }
+    }
+}
+
+fn standing(selecting: &[Compiled], after: &Plan, failed: bool) -> Standing {
+    if selecting.is_empty() {
+        return Standing::default();
+    }
+    let conflicts: BTreeMap<_, _> = after
+        .problems
+        .iter()
+        .filter_map(|problem| match problem {
+            Error::NameTaken { object, manager } => Some((object.clone(), manager.clone())),
+            Error::FieldOwnedBy { field, manager } => Some((field.clone(), manager.clone())),
+            _ => None,
+        })
+        .collect();
+    let held = after
+        .problems
+        .iter()
+        .any(|problem| matches!(problem, Error::QuotaBelowUsage(_) | Error::AllowMissing(_)));
+    Standing {
+        namespace: String::new(),
+        settled: after.is_settled(),
+        held,
+        conflicts: conflicts.into_iter().collect(),
+        failed,
+    }
+}

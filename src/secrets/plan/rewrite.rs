@@ -1,0 +1,236 @@
+//! `rewrite`: changing the keys of what was read, and merging values that are JSON objects.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use regex::Regex;
+
+use super::{
+    error::PlanError,
+    property::{self, Member},
+};
+use crate::{
+    api::external_secret::{
+        MergeConflictPolicy, MergePriorityPolicy, MergeStrategy, Rewrite, RewriteMerge,
+        RewriteRegexp,
+    },
+    provider::SecretBytes,
+};
+
+type Data = BTreeMap<String, SecretBytes>;
+
+/// Applies the operations in their order, each to what the one before made.
+pub fn rewrite(field: &str, operations: &[Rewrite], data: Data) -> Result<Data, PlanError> {
+    operations.iter().enumerate().try_fold(data, |data, (nth, operation)| {
+        let field = format!("{field}.rewrite[{nth}]");
+        match (&operation.regexp, &operation.merge, &operation.transform) {
+            (Some(regexp), _, _) => replace(&field, regexp, data),
+            (_, Some(merge), _) => merged(&field, merge, data),
+            (_, _, Some(_)) => {
+                Err(PlanError::NotImplemented { field: format!("{field}.transform") })
+            }
+            (None, None, None) => Ok(data),
+        }
+    })
+}
+
+/// Replaces every match in every key. Keys that become one are an error: which value would win is nobody's
+/// choice.
+fn replace(field: &str, operation: &RewriteRegexp, data: Data) -> Result<Data, PlanError> {
+    let pattern = Regex::new(&operation.source).map_err(|_| PlanError::Regexp {
+        field: format!("{field}.regexp.source"),
+        text: operation.source.clone(),
+    })?;
+    let mut origin: BTreeMap<String, String> = BTreeMap::new();
+    let mut replaced = Data::new();
+    for (key, value) in data {
+        let new = match pattern.replace_all(&key, operation.target.as_str()) {
+            Cow::Borrowed(same) => same.to_owned(),
+            Cow::Owned(new) => new,
+        };
+        if let Some(first) = origin.insert(new.clone(), key.clone()) {
+            return Err(PlanError::KeyCollision {
+                field: field.to_owned(),
+                first,
+                second: key,
+                key: new,
+            });
+        }
+        replaced.insert(new, value);
+    }
+    Ok(replaced)
+}
+
+/// Merges all values: first those without priority in the order of their keys, then the others in the order
+/// of the list. The later wins.
+fn merged(field: &str, operation: &RewriteMerge, mut data: Data) -> Result<Data, PlanError> {
+    let field = format!("{field}.merge");
+    let order = merge_order(&field, operation, &data)?;
+    let refuses_conflicts = match &operation.conflict_policy {
+        MergeConflictPolicy::Error => true,
+        MergeConflictPolicy::Ignore => false,
+        MergeConflictPolicy::Other(value) => return Err(unknown(&field, "conflictPolicy", value)),
+    };
+    let mut members: BTreeMap<String, Member<'_>> = BTreeMap::new();
+    for (key, value) in order.iter().filter_map(|key| data.get_key_value(key)) {
+        let inner = property::members(value.expose());
+        let inner =
+            inner.map_err(|_| PlanError::NotAnObject { field: field.clone(), key: key.clone() })?;
+        for (name, member) in inner {
+            if members.insert(name.clone(), member).is_some() && refuses_conflicts {
+                return Err(PlanError::MergeConflict { field, key: name });
+            }
+        }
+    }
+    match &operation.strategy {
+        MergeStrategy::Extract => {
+            Ok(members.iter().map(|(k, v)| (k.clone(), v.printed())).collect())
+        }
+        MergeStrategy::Json if operation.into.is_empty() => {
+            Err(PlanError::Missing { field: format!("{field}.into"), why: "strategy JSON" })
+        }
+        MergeStrategy::Json => {
+            let object = property::object(&members);
+            data.insert(operation.into.clone(), object);
+            Ok(data)
+        }
+        MergeStrategy::Other(value) => Err(unknown(&field, "strategy", value)),
+    }
+}
+
+fn merge_order(
+    field: &str,
+    operation: &RewriteMerge,
+    data: &Data,
+) -> Result<Vec<String>, PlanError> {
+    let strict = match &operation.priority_policy {
+        MergePriorityPolicy::Strict => true,
+        MergePriorityPolicy::IgnoreNotFound => false,
+        MergePriorityPolicy::Other(value) => return Err(unknown(field, "priorityPolicy", value)),
+    };
+    if strict && let Some(key) = operation.priority.iter().find(|key| !data.contains_key(*key)) {
+        return Err(PlanError::PriorityAbsent { field: field.to_owned(), key: key.clone() });
+    }
+    let listed: BTreeSet<&String> = operation.priority.iter().collect();
+    let others = data.keys().filter(|key| !listed.contains(key));
+    Ok(others.chain(&operation.priority).cloned().collect())
+}
+
+fn unknown(field: &str, name: &str, value: &str) -> PlanError {
+    PlanError::UnknownValue { field: format!("{field}.{name}"), value: value.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parsed(operations: serde_json::Value) -> Vec<Rewrite> {
+        serde_json::from_value(operations).unwrap()
+    }
+
+    fn rewritten(
+        operations: serde_json::Value,
+        pairs: &[(&str, &str)],
+    ) -> Result<Vec<String>, PlanError> {
+        let operations = parsed(operations);
+        let data = pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), SecretBytes::from((*v).to_owned())))
+            .collect();
+        let shown = |(key, value): (String, SecretBytes)| {
+            format!("{key}={}", String::from_utf8_lossy(value.expose()))
+        };
+        Ok(rewrite("dataFrom[0]", &operations, data)?.into_iter().map(shown).collect())
+    }
+
+    #[test]
+    fn every_match_in_every_key_is_replaced() {
+        let groups = json!([{"regexp": {"source": "^shop/(?P<rest>.*)$", "target": "${rest}_$1"}}]);
+        assert_eq!(rewritten(groups, &[("shop/a", "1"), ("b", "2")]).unwrap(), ["a_a=1", "b=2"]);
+        let every = json!([{"regexp": {"source": "/", "target": "-"}}, {"regexp": {"source": "^", "target": "x-"}}]);
+        assert_eq!(rewritten(every, &[("a/b/c", "1")]).unwrap(), ["x-a-b-c=1"]);
+        let dollar = json!([{"regexp": {"source": "a", "target": "$$$9"}}]);
+        assert_eq!(rewritten(dollar, &[("a", "1")]).unwrap(), ["$=1"]);
+    }
+
+    #[test]
+    fn keys_that_become_one_are_an_error() {
+        let operations = json!([{"regexp": {"source": "[0-9]", "target": ""}}]);
+        let error = rewritten(operations, &[("a1", "1"), ("a2", "2")]).unwrap_err();
+        assert!(error.to_string().contains(r#"keys "a1" and "a2" both become "a""#), "{error}");
+    }
+
+    #[test]
+    fn an_expression_that_is_none_is_named() {
+        let operations = json!([{"regexp": {"source": "a", "target": ""}}, {"regexp": {"source": "(", "target": ""}}]);
+        let error = rewritten(operations, &[("a", "1")]).unwrap_err();
+        assert!(
+            error.to_string().contains("spec.dataFrom[0].rewrite[1].regexp.source is \"(\""),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn merging_makes_the_inner_keys_the_result() {
+        let pairs = [("a", r#"{"x":1.50,"s":"t"}"#), ("b", r#"{"y":{"z":null}}"#)];
+        assert_eq!(
+            rewritten(json!([{"merge": {}}]), &pairs).unwrap(),
+            ["s=t", "x=1.50", r#"y={"z":null}"#]
+        );
+    }
+
+    #[test]
+    fn merging_can_add_one_key_with_the_merged_object() {
+        let pairs = [("a", r#"{"x":1.50,"q\"":"t\n"}"#), ("b", r#"{"y":[1]}"#)];
+        let merge = json!([{"merge": {"strategy": "JSON", "into": "all"}}]);
+        assert_eq!(
+            rewritten(merge, &pairs).unwrap(),
+            [
+                r#"a={"x":1.50,"q\"":"t\n"}"#,
+                r#"all={"q\"":"t\n","x":1.50,"y":[1]}"#,
+                r#"b={"y":[1]}"#,
+            ]
+        );
+        let error = rewritten(json!([{"merge": {"strategy": "JSON"}}]), &pairs).unwrap_err();
+        assert!(error.to_string().contains("spec.dataFrom[0].rewrite[0].merge.into"), "{error}");
+    }
+
+    #[test]
+    fn the_last_of_the_priority_list_is_the_strongest() {
+        let pairs = [("a", r#"{"k":"a"}"#), ("b", r#"{"k":"b"}"#), ("c", r#"{"k":"c"}"#)];
+        let merge = |priority: serde_json::Value| json!([{"merge": {"conflictPolicy": "Ignore", "priority": priority}}]);
+        assert_eq!(rewritten(merge(json!([])), &pairs).unwrap(), ["k=c"]);
+        assert_eq!(rewritten(merge(json!(["a"])), &pairs).unwrap(), ["k=a"]);
+        assert_eq!(rewritten(merge(json!(["b", "a", "b"])), &pairs).unwrap(), ["k=b"]);
+        assert_eq!(rewritten(merge(json!(["c", "b", "a"])), &pairs).unwrap(), ["k=a"]);
+    }
+
+    #[test]
+    fn a_conflict_and_a_missing_priority_are_errors_unless_ignored() {
+        let pairs = [("a", r#"{"k":"a"}"#), ("b", r#"{"k":"b"}"#)];
+        let error = rewritten(json!([{"merge": {"priority": ["a"]}}]), &pairs).unwrap_err();
+        assert!(matches!(&error, PlanError::MergeConflict { key, .. } if key == "k"), "{error}");
+        let absent =
+            |policy: &str| json!([{"merge": {"priority": ["z"], "priorityPolicy": policy}}]);
+        let error = rewritten(absent("Strict"), &pairs[..1]).unwrap_err();
+        assert!(matches!(&error, PlanError::PriorityAbsent { key, .. } if key == "z"), "{error}");
+        assert_eq!(rewritten(absent("IgnoreNotFound"), &pairs[..1]).unwrap(), ["k=a"]);
+    }
+
+    #[test]
+    fn a_value_that_is_no_object_cannot_be_merged() {
+        let error = rewritten(json!([{"merge": {}}]), &[("a", "plain")]).unwrap_err();
+        assert!(matches!(&error, PlanError::NotAnObject { key, .. } if key == "a"), "{error}");
+    }
+
+    #[test]
+    fn a_transform_is_not_ignored() {
+        let error =
+            rewritten(json!([{"transform": {"template": "x"}}]), &[("a", "1")]).unwrap_err();
+        assert!(matches!(error, PlanError::NotImplemented { .. }), "{error}");
+    }
+}
