@@ -3,7 +3,7 @@
 //! Network policies only add, so a tenant can undo a default deny with one of their own. That is reported; to
 //! refuse it takes an admission policy.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicyPeer};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -41,7 +41,7 @@ fn is_everyone(peer: &NetworkPolicyPeer) -> bool {
     }
     let all = |selector: &Option<LabelSelector>| {
         selector.as_ref().is_some_and(|s| {
-            s.match_labels.as_ref().is_none_or(|l| l.is_empty())
+            s.match_labels.as_ref().is_none_or(BTreeMap::is_empty)
                 && s.match_expressions.as_ref().is_none_or(Vec::is_empty)
         })
     };
