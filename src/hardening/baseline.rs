@@ -46,7 +46,7 @@ pub fn take_in(context: &Context, name: &str) -> Option<Baseline> {
     {
         return Some(known);
     }
-    let compiled = compile(&known.object, context.server_minor);
+    let compiled = compile(&known.object, context.server_minor());
     let before = match &known.phase {
         Some(Phase::InForce(compiled)) => Some(Arc::clone(compiled)),
         _ => None,
@@ -188,7 +188,7 @@ async fn pause(context: &Context) -> Result<Option<Error>, Error> {
     let deletions: Vec<_> = objects
         .iter()
         .map(|object| {
-            let selects = compile(object, context.server_minor).is_ok_and(|compiled| {
+            let selects = compile(object, context.server_minor()).is_ok_and(|compiled| {
                 !context
                     .index
                     .standings(|observed| selects(context, &compiled, observed))
