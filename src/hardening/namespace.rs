@@ -198,8 +198,15 @@ impl Look<'_> {
                         fields.push((key.clone(), self.material.last_writer.clone()));
                     }
                 }
+                Step::ServiceAccount(patch) if patch.drifted => {
+                    self.context.metrics.reconciles.drift_repaired("ServiceAccount");
+                    fields.push((step.object(), patch.manager.clone()));
+                }
                 _ => {}
             }
+        }
+        if self.material.effective_drifted {
+            self.context.metrics.reconciles.drift_repaired("NamespaceHardening");
         }
         for (field, manager) in fields {
             if self.context.index.flipped(self.name, &field, &manager, self.now) {
