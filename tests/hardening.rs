@@ -26,9 +26,17 @@ mod world;
 
 #[path = "hardening/appearance.rs"]
 mod appearance;
+#[path = "hardening/deletion.rs"]
+mod deletion;
+#[path = "hardening/fights.rs"]
+mod fights;
 #[path = "hardening/network.rs"]
 mod network;
 #[path = "hardening/protected.rs"]
 mod protected;
 #[path = "hardening/resources.rs"]
 mod resources;
+#[path = "hardening/several.rs"]
+mod several;
+#[path = "hardening/taken.rs"]
+mod taken;

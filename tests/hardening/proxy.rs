@@ -15,7 +15,10 @@ use kube::Client;
 use serde_json::Value;
 use tokio::{sync::Notify, task::JoinHandle};
 
-use crate::support::{ControlPlane, Failure, Result};
+use crate::{
+    cluster::Cluster,
+    support::{ControlPlane, Result},
+};
 
 /// The proxy. It ends when this is dropped.
 pub struct Proxy {
@@ -63,12 +66,15 @@ impl Proxy {
         self.shared.left.store(writes, Ordering::SeqCst);
     }
 
-    /// Waits until that has happened.
-    pub async fn is_cut(&self) -> Result<()> {
-        let waiting = self.shared.reached.notified();
-        let limit = std::time::Duration::from_secs(20);
-        let outcome = tokio::time::timeout(limit, waiting).await;
-        outcome.map_err(|_| Failure::new("there were not that many writes"))
+    /// Waits until that has happened; false if the baseline is gone before.
+    pub async fn is_cut(&self, cluster: &Cluster, baseline: &str) -> Result<bool> {
+        tokio::select! {
+            () = self.shared.reached.notified() => Ok(true),
+            gone = cluster.gone("HardeningBaseline", "", baseline) => {
+                gone?;
+                Ok(false)
+            }
+        }
     }
 }
 

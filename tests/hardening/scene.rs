@@ -1,11 +1,16 @@
 //! The namespace and the baselines of one test.
 
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
 use serde_json::{Value, json};
 
 use crate::{
     audit::{self, Request},
     cluster::{Cluster, condition},
-    support::{Result, eventually},
+    support::{Failure, Result, eventually},
     world::{SOON, World},
 };
 
@@ -191,20 +196,53 @@ impl<'a> Scene<'a> {
         Ok(names)
     }
 
-    /// Waits until no object of ours, no record and no Pod Security label of ours is left in a namespace.
+    /// Waits until no object of ours and no note of ours is left in a namespace.
     pub async fn bare(&self, ns: &str) -> Result<()> {
+        self.bare_but(ns, &[]).await
+    }
+
+    /// The same, apart from these notes.
+    pub async fn bare_but(&self, ns: &str, notes: &[&str]) -> Result<()> {
         eventually(SOON, &format!("nothing is left in {ns}"), || async {
             let owned = self.owned(ns).await?;
-            let object = self.cluster.get("Namespace", "", ns).await?.unwrap_or_default();
-            let accounts = self.cluster.list("ServiceAccount", ns).await?;
-            let notes = format!("{} {accounts:?}", object["metadata"]["annotations"]);
-            if owned.is_empty() && !notes.contains("gabion.dev/") {
+            let namespace = self.cluster.get("Namespace", "", ns).await?.unwrap_or_default();
+            let mut text = namespace["metadata"]["annotations"].to_string();
+            for kind in ["ServiceAccount", "NetworkPolicy", "ResourceQuota", "LimitRange"] {
+                for object in self.cluster.list(kind, ns).await? {
+                    text += &object["metadata"]["annotations"].to_string();
+                }
+            }
+            for note in notes {
+                text = text.replace(note, "");
+            }
+            if owned.is_empty() && !text.contains("gabion.dev/") {
                 Ok(())
             } else {
-                Err(crate::support::Failure::new(format!("{owned:?} {notes}")))
+                Err(Failure::new(format!("{owned:?} {text}")))
             }
         })
         .await
+    }
+
+    /// Waits until the operator has seen all that happened before: a namespace that is made now is hardened.
+    /// For tests that something does *not* happen.
+    pub async fn settle(&self) -> Result<()> {
+        static SERIAL: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("settle-{}", SERIAL.fetch_add(1, Ordering::Relaxed));
+        let labels = json!({"set": name});
+        let object = json!({"kind": "Namespace", "metadata": {"name": name, "labels": labels}});
+        self.cluster.create(object).await?;
+        let spec = json!({
+            "namespaceSelector": {"matchLabels": labels},
+            "rollout": {"target": "Enforce"},
+            "podSecurity": {},
+        });
+        let baseline =
+            json!({"kind": "HardeningBaseline", "metadata": {"name": name}, "spec": spec});
+        self.cluster.create(baseline).await?;
+        self.hardened(&name, &[&name]).await?;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        Ok(())
     }
 
     /// Writes of the operator to a namespace and what is in it, so far.
