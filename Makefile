@@ -5,7 +5,7 @@ SHELL := bash
 .PHONY: help demo test check crds bench prepare prerequisites
 
 # Tests that need no server and together take seconds: names of files in tests/.
-CHECK_TESTS := contract
+CHECK_TESTS := contract layers manifests hardening_contract
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -14,13 +14,14 @@ help: ## print this list
 	@echo "from source into $${XDG_CACHE_HOME:-~/.cache}/gabion. Later ones take it from there."
 
 demo: prepare ## secrets arrive and rotate, a namespace is hardened: on a real API server (KEEP=1 leaves it up)
-	@echo "Building gabion (a few minutes the first time, then seconds)"
-	@cargo build --quiet --bin gabion
+	@echo "Building gabion and its demo (about three minutes the first time, then seconds)"
+	@cargo build --bin gabion --example demo
 	@cargo run --quiet --example demo
 
 test: prepare ## all tests
 	@echo "Compiling gabion and its tests (about three minutes the first time)"
 	cargo test
+	dev/image-check.sh
 
 check: prerequisites ## format, lints and the tests that need no server
 	cargo fmt --check
@@ -28,7 +29,7 @@ check: prerequisites ## format, lints and the tests that need no server
 	cargo test --lib $(addprefix --test ,$(CHECK_TESTS))
 
 crds: prerequisites ## write anew what is generated from the types: crds/ and docs/flags.md
-	UPDATE=1 cargo test --quiet --test contract
+	UPDATE=1 cargo test --quiet --test contract --test manifests
 
 bench: prepare ## measure, and print ratios to what the API server can do
 	cargo run --quiet --profile bench-fast --example bench

@@ -4,6 +4,8 @@ mod duration;
 mod eso;
 mod flags;
 
+use std::fmt::Write as _;
+
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub use flags::RunFlags;
@@ -67,7 +69,8 @@ pub fn flags_markdown() -> String {
     for argument in run.get_arguments().filter(|argument| argument.get_long().is_some()) {
         let section = argument.get_help_heading().unwrap_or("General");
         if heading != Some(section) {
-            text += &format!(
+            let _ = write!(
+                text,
                 "\n## {section}\n\n| flag | environment | default | meaning |\n|---|---|---|---|\n"
             );
             heading = Some(section);
@@ -78,7 +81,8 @@ pub fn flags_markdown() -> String {
         let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
         let (long, default) = (argument.get_long().unwrap_or_default(), defaults.join(","));
         let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
-        text += &format!("| `--{long}` | `{env}` | {default} | {} |\n", help.replace('|', "\\|"));
+        let _ =
+            writeln!(text, "| `--{long}` | `{env}` | {default} | {} |", help.replace('|', "\\|"));
     }
     text
 }

@@ -37,6 +37,7 @@ pub struct Config {
 
 /// Settings of the secrets half.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // each is a flag of its own
 pub struct SecretsConfig {
     /// Whether it runs at all.
     pub enabled: bool,

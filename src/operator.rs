@@ -81,15 +81,17 @@ pub async fn run(config: Config) -> Result<(), OperatorError> {
     if !stop.is_cancelled() {
         start(&config, &clients, fence, &health, &metrics, &stop, &mut tasks).await;
     }
-    let outcome = match election.as_mut() {
-        Some((election, _)) => election.keep(&stop).await.map_err(OperatorError::from),
-        None => {
-            stop.cancelled().await;
-            Ok(())
-        }
+    let outcome = if let Some((election, _)) = election.as_mut() {
+        election.keep(&stop).await.map_err(OperatorError::from)
+    } else {
+        stop.cancelled().await;
+        Ok(())
     };
     stop.cancel();
     finish(tasks).await;
+    if let (Ok(()), Some((election, _))) = (&outcome, election.as_mut()) {
+        election.release().await;
+    }
     served.cancel();
     signalled.abort();
     tracing::info!("stopped");

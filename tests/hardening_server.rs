@@ -1,6 +1,13 @@
 //! What only a real API server can tell of the hardening kinds: that it takes their definitions, that it
 //! refuses what it should with a message that helps, and that what it stores is what was generated.
 
+#![allow(
+    clippy::expect_used,
+    clippy::needless_pass_by_value,
+    clippy::too_many_lines,
+    reason = "a test says so by failing, and tables of cases read better whole"
+)]
+
 #[path = "support/malformed_baselines.rs"]
 mod malformed_baselines;
 mod support;

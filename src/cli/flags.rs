@@ -12,6 +12,7 @@ use crate::{
 
 /// Flags of `gabion run`.
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // each is a flag of its own
 pub struct RunFlags {
     /// Kubeconfig file; without it the in-cluster account is used, or the usual kubeconfig
     #[arg(long, env = "GABION_KUBECONFIG", value_name = "FILE")]

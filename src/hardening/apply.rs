@@ -71,7 +71,7 @@ impl Applier<'_> {
             }
             Step::Delete { key, uid, resource_version } => {
                 let deleted = self.delete(key, uid, resource_version).await;
-                deleted.map_err(|error| explain("delete", &key.to_string(), error))?;
+                deleted.map_err(|error| explain("delete", &key.to_string(), &error))?;
                 self.context.index.object_removed(self.namespace, key);
                 Ok(())
             }
@@ -98,7 +98,7 @@ impl Applier<'_> {
                 writer.create::<ResourceQuota>(&key, body, FIELD_MANAGER).await
             }
         };
-        let meta = created.map_err(|error| explain("create", &name.to_string(), error))?;
+        let meta = created.map_err(|error| explain("create", &name.to_string(), &error))?;
         let mut written = object.clone();
         written.meta_mut().uid = meta.uid;
         written.meta_mut().resource_version = meta.resource_version;
@@ -118,7 +118,7 @@ impl Applier<'_> {
                 writer.replace::<ResourceQuota>(&key, body, manager).await
             }
         };
-        let meta = replaced.map_err(|error| explain("update", &name.to_string(), error))?;
+        let meta = replaced.map_err(|error| explain("update", &name.to_string(), &error))?;
         let mut written = object.clone();
         written.meta_mut().resource_version = meta.resource_version;
         written.meta_mut().managed_fields = meta.managed_fields;
@@ -148,7 +148,7 @@ impl Applier<'_> {
                 .await
                 .map(|found| found.map(Generated::ResourceQuota)),
         };
-        let live = read.map_err(|error| explain("get", &name.to_string(), error))?;
+        let live = read.map_err(|error| explain("get", &name.to_string(), &error))?;
         // The status of a quota moves its version all the time: the uid and our own comparison of the spec
         // in the next plan are what counts, and the write itself carries the version just read.
         live.filter(|live| {
@@ -187,7 +187,7 @@ impl Applier<'_> {
         let causes = match self.apply_labels(patch, &version, false).await {
             Ok(()) => return Ok(()),
             Err(ApiError::Conflict { causes, .. }) if !causes.is_empty() => causes,
-            Err(error) => return Err(explain("patch", "Namespace labels", error)),
+            Err(error) => return Err(explain("patch", "Namespace labels", &error)),
         };
         let mut rest = patch.clone();
         for cause in &causes {
@@ -202,7 +202,7 @@ impl Applier<'_> {
             return Ok(());
         }
         let applied = self.apply_labels(&rest, &version, true).await;
-        applied.map_err(|error| explain("patch", "Namespace labels", error))
+        applied.map_err(|error| explain("patch", "Namespace labels", &error))
     }
 
     fn refused(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
@@ -239,7 +239,7 @@ impl Applier<'_> {
         let writer = &self.context.writer;
         let patched =
             writer.patch::<Namespace>(&key, Part::Object, kind, body, FIELD_MANAGER).await;
-        let meta = patched.map_err(|error| explain("patch", "Namespace labels", error))?;
+        let meta = patched.map_err(|error| explain("patch", "Namespace labels", &error))?;
         self.context.index.namespace_written(self.namespace, &meta);
         Ok(meta.resource_version.unwrap_or_default())
     }
@@ -258,7 +258,7 @@ impl Applier<'_> {
         let patched =
             writer.patch::<ServiceAccount>(&key, Part::Object, kind, &body, FIELD_MANAGER).await;
         let meta = patched
-            .map_err(|error| explain("patch", &format!("ServiceAccount/{}", patch.name), error))?;
+            .map_err(|error| explain("patch", &format!("ServiceAccount/{}", patch.name), &error))?;
         self.context.index.account_applied(&ServiceAccount {
             metadata: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
                 namespace: Some(self.namespace.to_owned()),
@@ -272,7 +272,7 @@ impl Applier<'_> {
 }
 
 /// A refusal of the API server in the words of this half.
-pub fn explain(verb: &'static str, object: &str, error: ApiError) -> Error {
+pub fn explain(verb: &'static str, object: &str, error: &ApiError) -> Error {
     let object = object.to_owned();
     match error {
         ApiError::Forbidden { .. } => Error::Forbidden { verb, object },

@@ -26,6 +26,7 @@ use crate::{
     api::hardening_baseline::{DeletionPolicy, HardeningBaseline, HardeningBaselineStatus},
     cluster::{
         ObjectKey,
+        events::Tone,
         queue::{Lane, Next},
         write::{ApiError, Part, PatchKind},
     },
@@ -136,7 +137,7 @@ async fn keep(context: &Context, name: &str, known: &Baseline) -> Result<Next, E
     }
     if let Some(error) = &known.refused {
         let text = error.to_string();
-        context.tell(object.object_ref(&()), error.class().0, text, true);
+        context.tell(object.object_ref(&()), error.class().0, text, Tone::Warning);
         return Ok(Next::RetryAfter(RECHECK));
     }
     Ok(Next::Idle)
@@ -159,7 +160,7 @@ async fn take_back(context: &Context, name: &str, known: &Baseline) -> Result<Ne
                     write_status(context, name, object, status).await?;
                 }
                 let text = error.to_string();
-                context.tell(object.object_ref(&()), error.class().0, text, true);
+                context.tell(object.object_ref(&()), error.class().0, text, Tone::Warning);
                 return Ok(in_a_while(Duration::from_secs(10)));
             }
         }
@@ -212,7 +213,7 @@ async fn pause(context: &Context, object: &HardeningBaseline) -> Result<Pause, E
     let key = ObjectKey::new("", CRD);
     let definition: Result<Option<CustomResourceDefinition>, ApiError> =
         context.writer.read::<CustomResourceDefinition, _>(&key).await;
-    let definition = definition.map_err(|error| explain("get", CRD, error))?;
+    let definition = definition.map_err(|error| explain("get", CRD, &error))?;
     let terminating = definition.is_none_or(|found| found.metadata.deletion_timestamp.is_some());
     let objects = context.index.baseline_objects();
     let deletions: Vec<_> = objects
@@ -264,7 +265,7 @@ async fn set_finalizer(
     let meta = match patched {
         Ok(meta) => meta,
         Err(ApiError::NotFound { .. }) if !present => return Ok(Arc::new(object.clone())),
-        Err(error) => return Err(explain("patch", &format!("{KIND}/{name}"), error)),
+        Err(error) => return Err(explain("patch", &format!("{KIND}/{name}"), &error)),
     };
     let mut written = object.clone();
     written.metadata = meta;
@@ -294,7 +295,7 @@ async fn write_status(
     let meta = writer
         .patch::<HardeningBaseline>(&key, Part::Status, kind, &body, FIELD_MANAGER)
         .await
-        .map_err(|error| explain("patch", &format!("{KIND}/{name}"), error))?;
+        .map_err(|error| explain("patch", &format!("{KIND}/{name}"), &error))?;
     let mut written = object.clone();
     written.metadata.resource_version = meta.resource_version;
     written.status = Some(status);

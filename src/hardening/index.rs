@@ -1,10 +1,14 @@
 //! What the hardening half knows of the cluster, from watches: digests, not objects.
 
+mod baselines;
+mod objects;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::{Namespace, ServiceAccount},
@@ -18,12 +22,12 @@ use super::plan::{
     error::Error,
     fight::{Fight, Verdict},
     namespace::NamespaceObserved,
-    objects::{FIELD_MANAGER, ObjectKey, ObservedObject},
+    objects::{FIELD_MANAGER, ObjectKey},
     service_accounts::{ObservedServiceAccount, PREVIOUS_AUTOMOUNT},
     teardown::Leaving,
 };
 use crate::api::{
-    hardening_baseline::HardeningBaseline,
+    hardening_baseline::{Direction, HardeningBaseline},
     namespace_hardening::{EFFECTIVE, NamespaceHardening, NamespaceHardeningStatus},
 };
 
@@ -34,6 +38,8 @@ struct Entry {
     /// Whoever wrote the namespace last, apart from us.
     last_writer: String,
     accounts: BTreeMap<String, ObservedServiceAccount>,
+    /// Users' own network policies that open a direction to everyone.
+    widening: BTreeMap<String, BTreeSet<Direction>>,
     effective: Option<Effective>,
     /// The status of `effective` as we last wrote it.
     said: Option<NamespaceHardeningStatus>,
@@ -115,7 +121,7 @@ struct State {
     namespaces: HashMap<Arc<str>, Entry>,
     baselines: BTreeMap<Arc<str>, Baseline>,
     dns_services: BTreeMap<(String, String), DnsService>,
-    node_local: Option<Vec<ipnet::IpNet>>,
+    node_local: Option<Vec<IpNet>>,
 }
 
 impl Index {
@@ -168,56 +174,6 @@ impl Index {
     /// All namespaces.
     pub fn namespace_names(&self) -> Vec<Arc<str>> {
         self.lock().namespaces.keys().cloned().collect()
-    }
-
-    /// Takes in an object of a generated kind (`None` = gone). True if it is not what we knew.
-    pub fn object_seen(
-        &self,
-        namespace: &str,
-        key: &ObjectKey,
-        seen: Option<ObservedObject>,
-    ) -> bool {
-        let mut state = self.lock();
-        let entry = state.namespaces.entry(namespace.into()).or_default();
-        let known = entry.observed.objects.get(key);
-        match seen {
-            Some(seen) => {
-                let news = known.is_none_or(|known| {
-                    (&known.uid, &known.digest, known.ours, known.adopt)
-                        != (&seen.uid, &seen.digest, seen.ours, seen.adopt)
-                });
-                let older = known.is_some_and(|known| {
-                    known.uid == seen.uid
-                        && is_older(&seen.resource_version, &known.resource_version)
-                });
-                if !older {
-                    entry.observed.objects.insert(key.clone(), seen);
-                }
-                news && !older
-            }
-            None => entry.observed.objects.remove(key).is_some(),
-        }
-    }
-
-    /// Forgets every object of `kind` that is not in `present`; the namespaces concerned.
-    pub fn objects_listed(
-        &self,
-        kind: super::plan::objects::ObjectKind,
-        present: &HashSet<crate::cluster::ObjectKey>,
-    ) -> Vec<Arc<str>> {
-        let mut state = self.lock();
-        let mut concerned = Vec::new();
-        for (namespace, entry) in &mut state.namespaces {
-            let before = entry.observed.objects.len();
-            entry.observed.objects.retain(|key, _| {
-                key.kind != kind
-                    || present.contains(&crate::cluster::ObjectKey::new(namespace, &key.name))
-            });
-            if entry.observed.objects.len() != before {
-                concerned.push(Arc::clone(namespace));
-            }
-        }
-        concerned
     }
 
     /// Takes in a ServiceAccount. True if its automount or our mark on it changed.
@@ -309,91 +265,6 @@ impl Index {
         }
     }
 
-    /// Takes in a baseline. True if its spec, deletion or annotations changed.
-    pub fn baseline_applied(&self, mut object: HardeningBaseline) -> bool {
-        object.metadata.managed_fields = None;
-        let name: Arc<str> = object.metadata.name.as_deref().unwrap_or_default().into();
-        let mut state = self.lock();
-        let known = state.baselines.get(&name).cloned();
-        let same_object =
-            known.as_ref().filter(|known| known.object.metadata.uid == object.metadata.uid);
-        if let Some(known) = same_object
-            && is_older(version(&object.metadata), version(&known.object.metadata))
-        {
-            return false;
-        }
-        let news = same_object.is_none_or(|known| {
-            let (a, b) = (&known.object.metadata, &object.metadata);
-            (a.generation, &a.deletion_timestamp, &a.annotations, &a.finalizers)
-                != (b.generation, &b.deletion_timestamp, &b.annotations, &b.finalizers)
-        });
-        let (phase, refused) =
-            same_object.map_or((None, None), |known| (known.phase.clone(), known.refused.clone()));
-        let object = Arc::new(object);
-        state.baselines.insert(name, Baseline { object, phase, refused });
-        news
-    }
-
-    /// Forgets a baseline.
-    pub fn baseline_deleted(&self, name: &str) {
-        self.lock().baselines.remove(name);
-    }
-
-    /// Forgets every baseline that is not in `present`; their names.
-    pub fn baselines_listed(&self, present: &HashSet<Arc<str>>) -> Vec<Arc<str>> {
-        let mut state = self.lock();
-        let gone: Vec<_> =
-            state.baselines.keys().filter(|name| !present.contains(*name)).cloned().collect();
-        for name in &gone {
-            state.baselines.remove(name);
-        }
-        gone
-    }
-
-    /// All baselines.
-    pub fn baseline_names(&self) -> Vec<Arc<str>> {
-        self.lock().baselines.keys().cloned().collect()
-    }
-
-    /// One baseline.
-    pub fn baseline(&self, name: &str) -> Option<Baseline> {
-        self.lock().baselines.get(name).cloned()
-    }
-
-    /// Every baseline as it is stored.
-    pub fn baseline_objects(&self) -> Vec<Arc<HardeningBaseline>> {
-        self.lock().baselines.values().map(|baseline| Arc::clone(&baseline.object)).collect()
-    }
-
-    /// Records how a baseline stands. A baseline that starts to leave is looked for in every namespace.
-    pub fn set_phase(&self, name: &str, phase: Phase, refused: Option<Error>) {
-        let mut state = self.lock();
-        if let Phase::Leaving(leaving) = &phase {
-            let was_leaving = matches!(
-                state.baselines.get(name).and_then(|baseline| baseline.phase.as_ref()),
-                Some(Phase::Leaving(_))
-            );
-            if !was_leaving {
-                for entry in state.namespaces.values_mut() {
-                    entry.holds.insert(leaving.uid.clone());
-                }
-            }
-        }
-        if let Some(baseline) = state.baselines.get_mut(name) {
-            baseline.phase = Some(phase);
-            baseline.refused = refused;
-        }
-    }
-
-    /// Takes in a baseline as our own write left it.
-    pub fn baseline_written(&self, name: &str, object: HardeningBaseline) {
-        if let Some(baseline) = self.lock().baselines.get_mut(name)
-            && baseline.object.metadata.uid == object.metadata.uid
-        {
-            baseline.object = Arc::new(object);
-        }
-    }
-
     /// Takes in a name service (`None` = gone). True if it changed.
     pub fn dns_service_seen(&self, key: (String, String), seen: Option<DnsService>) -> bool {
         let mut state = self.lock();
@@ -404,7 +275,7 @@ impl Index {
     }
 
     /// Takes in the addresses of the cache on each node (`None` = there is none). True if they changed.
-    pub fn node_local_seen(&self, seen: Option<Vec<ipnet::IpNet>>) -> bool {
+    pub fn node_local_seen(&self, seen: Option<Vec<IpNet>>) -> bool {
         let mut state = self.lock();
         let changed = state.node_local != seen;
         state.node_local = seen;
@@ -417,6 +288,7 @@ impl Index {
         let entry = state.namespaces.get(name).filter(|entry| !entry.observed.uid.is_empty())?;
         let mut observed = entry.observed.clone();
         observed.service_accounts = entry.accounts.values().cloned().collect();
+        observed.widening = entry.widening.clone().into_iter().collect();
         let mut material = Material {
             observed,
             in_force: Vec::new(),
@@ -453,29 +325,6 @@ impl Index {
             }
         }
         Some(material)
-    }
-
-    /// Records an object as our own write left it.
-    pub fn object_written(&self, namespace: &str, key: &ObjectKey, seen: ObservedObject) {
-        if let Some(entry) = self.lock().namespaces.get_mut(namespace) {
-            entry.written.insert(key.clone(), seen.digest.clone());
-            entry.observed.objects.insert(key.clone(), seen);
-        }
-    }
-
-    /// Records that we deleted or let go of an object.
-    pub fn object_removed(&self, namespace: &str, key: &ObjectKey) {
-        if let Some(entry) = self.lock().namespaces.get_mut(namespace) {
-            entry.written.remove(key);
-            entry.observed.objects.remove(key);
-        }
-    }
-
-    /// True if we wrote the object in just this form before: then somebody else changed or deleted it.
-    pub fn wrote_before(&self, namespace: &str, key: &ObjectKey, digest: &str) -> bool {
-        let state = self.lock();
-        let entry = state.namespaces.get(namespace);
-        entry.and_then(|entry| entry.written.get(key)).is_some_and(|written| written == digest)
     }
 
     /// Somebody else changed a field of ours. True if that makes a fight, as of now.
@@ -528,10 +377,6 @@ impl Index {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn version(meta: &ObjectMeta) -> &str {
-    meta.resource_version.as_deref().unwrap_or_default()
 }
 
 /// True if `new` is an earlier version than `known`, as when a watch lags behind our own write.

@@ -33,6 +33,7 @@ use crate::{
     },
     cluster::{
         ObjectKey,
+        events::Tone,
         queue::Next,
         write::{ApiError, Part, PatchKind},
     },
@@ -56,16 +57,10 @@ pub async fn reconcile(context: Arc<Context>, name: Arc<str>) -> Next {
         return Next::Idle;
     }
     let look = Look { context: &context, name: &name, material, now };
-    match tokio::time::timeout(DEADLINE, Box::pin(look.look())).await {
-        Ok(Looked { reason, next }) => {
-            context.metrics.reconciles.done(KIND, reason, started.elapsed());
-            next
-        }
-        Err(_) => {
-            context.metrics.reconciles.done(KIND, "Timeout", started.elapsed());
-            Next::Retry
-        }
-    }
+    let looked = tokio::time::timeout(DEADLINE, Box::pin(look.look())).await;
+    let Looked { reason, next } = looked.unwrap_or(Looked { reason: "Timeout", next: Next::Retry });
+    context.metrics.reconciles.done(KIND, reason, started.elapsed());
+    next
 }
 
 fn uids(material: &Material) -> Vec<String> {
@@ -88,7 +83,7 @@ impl Look<'_> {
     async fn look(mut self) -> Looked {
         let selecting = self.selecting();
         if let Some(error) = self.untouchable() {
-            return self.hands_off(&error).await;
+            return self.hands_off(&error);
         }
         if self.has_nothing(&selecting) {
             self.context.index.looked(self.name, Standing::default(), &uids(&self.material));
@@ -149,7 +144,7 @@ impl Look<'_> {
         broken.map(|(_, error)| error.clone())
     }
 
-    async fn hands_off(&mut self, error: &Error) -> Looked {
+    fn hands_off(&self, error: &Error) -> Looked {
         let reason = error.class().0;
         self.tell(Some(error));
         Looked { reason, next: Next::RetryAfter(RECHECK) }
@@ -176,7 +171,7 @@ impl Look<'_> {
             return Ok(());
         }
         let pods: Result<Vec<Pod>, ApiError> = self.context.writer.list::<Pod, _>(self.name).await;
-        let pods = pods.map_err(|error| explain("list", "Pod", error))?;
+        let pods = pods.map_err(|error| explain("list", "Pod", &error))?;
         self.material.observed.usage = Some(resources::usage_of_pods(&pods));
         Ok(())
     }
@@ -271,7 +266,7 @@ impl Look<'_> {
         let patched = writer
             .patch::<NamespaceHardening>(&key, part, kind, &body, FIELD_MANAGER)
             .await
-            .map_err(|error| explain("patch", &object(), error))?;
+            .map_err(|error| explain("patch", &object(), &error))?;
         let resource_version = patched.resource_version.unwrap_or_default();
         let written = Effective { resource_version, status, ..known };
         self.context.index.effective_written(self.name, Some(written));
@@ -293,7 +288,7 @@ impl Look<'_> {
         let created =
             self.context.writer.create::<NamespaceHardening>(&key, &body, FIELD_MANAGER).await;
         let object = format!("NamespaceHardening/{EFFECTIVE}");
-        let meta = created.map_err(|error| explain("create", &object, error))?;
+        let meta = created.map_err(|error| explain("create", &object, &error))?;
         Ok(Effective {
             uid: meta.uid.unwrap_or_default(),
             resource_version: meta.resource_version.unwrap_or_default(),
@@ -308,7 +303,7 @@ impl Look<'_> {
         let (uid, version) = (&known.uid, &known.resource_version);
         let deleted = self.context.writer.delete::<NamespaceHardening>(&key, uid, version).await;
         let object = format!("NamespaceHardening/{EFFECTIVE}");
-        deleted.map_err(|error| explain("delete", &object, error))?;
+        deleted.map_err(|error| explain("delete", &object, &error))?;
         self.context.index.effective_written(self.name, None);
         Ok(())
     }
@@ -344,7 +339,7 @@ impl Look<'_> {
         };
         let (reason, text) = (problem.class().0, problem.to_string());
         tracing::warn!(namespace = self.name, reason, problem = text, "not as it should be");
-        self.context.tell(about, reason, text, true);
+        self.context.tell(about, reason, text, Tone::Warning);
     }
 
     fn next(

@@ -3,22 +3,18 @@
 //! The order of cost: what memory and watches know is asked first, then the provider, and only where neither
 //! can tell, the Secret itself. An object that is in sync costs nothing; a new one costs one create.
 
-use std::{
-    collections::BTreeMap,
-    hash::{DefaultHasher, Hash, Hasher},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
-use futures::future::join_all;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{
-    Context, Error, StoreKey,
+    Context, Error,
     external_secret::reference,
-    index::{Digest, Tracked, Verified, target_key},
+    index::{Tracked, Verified, target_key},
+    observe::Target,
     plan::{
-        access, collect,
+        collect,
         desired::{Desired, Rendered, desired},
         due::{self, Due, Why},
         existing::Existing,
@@ -26,13 +22,12 @@ use super::{
         policy::{self, Action, Leave},
         status::Outcome,
     },
-    stores::Readiness,
     target,
 };
 use crate::{
     api::external_secret::{CreationPolicy, DeletionPolicy, ExternalSecret, WrittenTarget},
-    cluster::{ObjectKey, write::ApiError},
-    provider::{Lane, SecretBytes},
+    cluster::{ObjectKey, events::Tone, write::ApiError},
+    provider::SecretBytes,
 };
 
 /// A Secret is deleted only after this many answers in a row that say that nothing is left.
@@ -72,16 +67,6 @@ impl Done {
     }
 }
 
-/// What is known of the target before anything is read.
-enum Target {
-    /// There is none.
-    Absent,
-    /// It is as it was written.
-    Intact(Verified),
-    /// It was read, because nothing else could tell.
-    Read(Existing),
-}
-
 /// One look.
 pub struct Look<'a> {
     /// What the controllers share.
@@ -102,13 +87,11 @@ impl Look<'_> {
             super::cleanup::leave(self).await?;
             return Ok(Converged::Waiting);
         }
-        let lookups = collect::lookups(&object.spec);
-        if let Ok(lookups) = &lookups
-            && !self.all_ours(lookups)
-        {
+        // Before anything is said: what another controller reads may be beyond this one.
+        if !self.all_ours() {
             return Ok(Converged::Waiting);
         }
-        let lookups = lookups?;
+        let lookups = collect::lookups(&object.spec)?;
         let target = self.observe().await?;
         let in_order = match &target {
             Target::Absent => policy::is_in_order(object, None),
@@ -116,7 +99,10 @@ impl Look<'_> {
             Target::Read(existing) => policy::is_in_order(object, Some(existing)),
         };
         let last_read = self.tracked.memory.refreshed;
-        let why = match due::due(object, due::Known { last_read, in_order, now: self.now })? {
+        // Not in the first look of this process: a restart reads nothing before it is due.
+        let joining = last_read.is_some();
+        let known = due::Known { last_read, in_order, joining, now: self.now };
+        let why = match due::due(object, known)? {
             Due::Now(why) => why,
             Due::At(_) | Due::Never => {
                 self.note_intact(&target);
@@ -131,13 +117,14 @@ impl Look<'_> {
         let collected = collect::collect(&object.spec, &answers)?;
         for field in &collected.missing {
             let text = format!("spec.{field}: the remote secret does not exist; left out");
-            self.context.tell(reference(object), "MissingProviderSecret", text, false);
+            self.context.tell(reference(object), "MissingProviderSecret", text, Tone::Hint);
         }
         if self.is_unproven_loss(collected.data.is_empty()) {
             return Ok(Converged::Again(SECOND_LOOK));
         }
-        self.context.index.remember(self.key, self.uid(), |m| m.refreshed = Some(self.now));
         let done = self.act(target, collected.data, why).await?;
+        // Not before: what was read and could not be written has to be read again.
+        self.context.index.remember(self.key, self.uid(), |m| m.refreshed = Some(self.now));
         if self.wants_rename_tidied(why) {
             super::cleanup::orphans(self).await?;
         }
@@ -164,165 +151,6 @@ impl Look<'_> {
         target_key(self.key, &self.object().spec)
     }
 
-    /// False if any store it names is for another controller, or of a kind that is switched off.
-    fn all_ours(&self, lookups: &[collect::Lookup]) -> bool {
-        lookups.iter().all(|lookup| {
-            let enabled = if lookup.store.cluster {
-                self.context.config.cluster_stores
-            } else {
-                self.context.config.namespaced_stores
-            };
-            let store = self.context.stores.find(&self.store_key(&lookup.store));
-            enabled && store.is_none_or(|(store, _, _)| self.context.is_ours(&store))
-        })
-    }
-
-    fn store_key(&self, store: &collect::StoreId) -> StoreKey {
-        let namespace = if store.cluster { "" } else { &*self.key.namespace };
-        StoreKey(ObjectKey::new(namespace, &store.name))
-    }
-
-    /// What is known of the target. Reads it only if neither memory, status nor marks can tell.
-    async fn observe(&self) -> Result<Target, Error> {
-        let Some(digest) = self.context.index.secret(&self.target()) else {
-            return Ok(Target::Absent);
-        };
-        if let Some(verified) = self.trusted(&digest) {
-            return Ok(Target::Intact(verified));
-        }
-        if self.object().spec.target.creation_policy == CreationPolicy::None {
-            return Ok(Target::Absent); // never looked at, never written
-        }
-        let read = target::read(&self.context.writer, &self.target(), &self.manager()).await?;
-        Ok(read.map_or(Target::Absent, Target::Read))
-    }
-
-    /// The present state of the Secret, if it is known to be the one that was written.
-    fn trusted(&self, digest: &Digest) -> Option<Verified> {
-        let memory = &self.tracked.memory;
-        if let Some(verified) = &memory.verified {
-            let same =
-                verified.uid == digest.uid && verified.resource_version == digest.resource_version;
-            return same.then(|| verified.clone());
-        }
-        // The first look of this process: what does the stored status say?
-        let status = self.object().status.as_ref()?;
-        let data_hash = digest.data_hash.clone().filter(|_| digest.managed)?;
-        let as_written = match status.gabion.as_ref().and_then(|gabion| gabion.target.as_ref()) {
-            Some(written) => {
-                written.uid == digest.uid && written.resource_version == digest.resource_version
-            }
-            // Written by External Secrets Operator: its marks are trusted unless somebody wrote data after it.
-            None => status.refresh_time.is_some() && !digest.touched && self.is_marked_ours(digest),
-        };
-        let unchanged = status.synced_resource_version.as_deref() == Some(&*self.tracked.version);
-        as_written.then(|| Verified {
-            uid: digest.uid.clone(),
-            resource_version: digest.resource_version.clone(),
-            // What a merging object contributed cannot be told from the hash of the whole.
-            contributed: (!self.merges()).then_some(data_hash),
-            shape: unchanged.then(|| self.shape()),
-        })
-    }
-
-    fn is_marked_ours(&self, digest: &Digest) -> bool {
-        self.object().spec.target.creation_policy != CreationPolicy::Owner
-            || digest.created_by.as_deref()
-                == Some(&hash::created_by(&self.key.namespace, &self.key.name))
-    }
-
-    fn merges(&self) -> bool {
-        let creation = &self.object().spec.target.creation_policy;
-        matches!(creation, CreationPolicy::Merge | CreationPolicy::CreateOrMerge)
-    }
-
-    /// Everything but the data that decides how the Secret looks.
-    fn shape(&self) -> u64 {
-        let rendered = Rendered::without_template(self.object(), BTreeMap::new());
-        let target = &self.object().spec.target;
-        let mut hasher = DefaultHasher::new();
-        (rendered.labels, rendered.annotations, rendered.type_).hash(&mut hasher);
-        (&target.creation_policy, &target.name, target.immutable).hash(&mut hasher);
-        hasher.finish()
-    }
-
-    /// Remembers a Secret that was found in order, so that it is not read again.
-    fn note_intact(&self, target: &Target) {
-        let verified = match target {
-            Target::Absent => return,
-            Target::Intact(verified) => verified.clone(),
-            Target::Read(existing) => Verified {
-                uid: existing.uid.clone(),
-                resource_version: existing.resource_version.clone(),
-                contributed: (!self.merges()).then(|| hash::data_hash(&existing.data)),
-                shape: None,
-            },
-        };
-        self.context.index.remember(self.key, self.uid(), |m| m.verified = Some(verified));
-    }
-
-    /// Asks the providers. `None`: a store is being validated, and will wake this object.
-    async fn fetch(
-        &self,
-        lookups: &[collect::Lookup],
-        why: Why,
-    ) -> Result<Option<Vec<collect::Answer>>, Error> {
-        let lane = if why.is_urgent() { Lane::Urgent } else { Lane::Periodic };
-        let mut by_store: BTreeMap<&collect::StoreId, Vec<usize>> = BTreeMap::new();
-        for (nth, lookup) in lookups.iter().enumerate() {
-            by_store.entry(&lookup.store).or_default().push(nth);
-        }
-        let mut asked = Vec::with_capacity(by_store.len());
-        for (store, places) in by_store {
-            let Some((source, fake)) = self.source(&self.store_key(store)).await? else {
-                return Ok(None);
-            };
-            asked.push(async move {
-                let asks = places.iter().map(|nth| lookups[*nth].ask.clone()).collect();
-                let results = self.context.plane.fetch_all(&source, asks, lane).await;
-                (places, results, fake)
-            });
-        }
-        let mut answers: Vec<Option<collect::Answer>> = vec![None; lookups.len()];
-        for (places, results, fake) in join_all(asked).await {
-            for (nth, result) in places.into_iter().zip(results) {
-                answers[nth] = Some(collect::Answer { result, absent_property_is_missing: fake });
-            }
-        }
-        Ok(Some(answers.into_iter().flatten().collect()))
-    }
-
-    /// The source of a store, if the store may be used here and is ready; and whether it is a fake one.
-    async fn source(
-        &self,
-        key: &StoreKey,
-    ) -> Result<Option<(crate::provider::plane::Source, bool)>, Error> {
-        let context = self.context;
-        let Some((store, readiness, epoch)) = context.stores.find(key) else {
-            return Err(Error::StoreMissing(key.clone()));
-        };
-        if key.is_cluster() {
-            let labels = context.index.namespace(&self.key.namespace).unwrap_or_default().labels;
-            let allowed = access::is_allowed(&store.spec.conditions, &self.key.namespace, &labels)
-                .map_err(|source| Error::BadCondition { store: key.clone(), source })?;
-            if !allowed {
-                return Err(Error::StoreDenied {
-                    store: key.0.name.to_string(),
-                    namespace: self.key.namespace.to_string(),
-                });
-            }
-        }
-        match readiness {
-            Readiness::Unknown => return Ok(None),
-            Readiness::NotReady(cause) if context.config.store_gate => {
-                return Err(Error::StoreNotReady { store: key.clone(), cause });
-            }
-            Readiness::NotReady(_) | Readiness::Ready => {}
-        }
-        let source = context.source(&store, epoch, &self.key.namespace).await?;
-        Ok(Some((source, store.spec.provider.fake.is_some())))
-    }
-
     /// Under `deletionPolicy: Delete` one answer that says "gone" is not enough.
     fn is_unproven_loss(&self, empty: bool) -> bool {
         let deletes = self.object().spec.target.deletion_policy == DeletionPolicy::Delete;
@@ -345,8 +173,14 @@ impl Look<'_> {
                 Some(done) => return Ok(done),
                 None => self.read().await?,
             },
+            // A Secret that nobody manages is not in the index. Who creates finds out; who merges has to look.
+            Target::Absent
+                if self.object().spec.target.creation_policy == CreationPolicy::Merge =>
+            {
+                self.read().await?
+            }
             Target::Absent => None,
-            Target::Read(existing) => Some(existing),
+            Target::Read(existing) => Some(*existing),
         };
         let adopt = self.context.config.adopt_unmanaged;
         match policy::decide(self.object(), existing.as_ref(), empty, adopt) {
@@ -450,7 +284,7 @@ impl Look<'_> {
         let Some(existing) = existing else { return Err(self.moved()) };
         super::cleanup::delete(self, &self.target(), &existing).await?;
         let text = format!("Secret {:?} deleted: the provider has nothing any more", existing.name);
-        self.context.tell(reference(self.object()), "Deleted", text, false);
+        self.context.tell(reference(self.object()), "Deleted", text, Tone::Done);
         Ok(Done::Deleted)
     }
 
@@ -462,7 +296,7 @@ impl Look<'_> {
 
     fn tell_updated(&self) {
         let text = format!("Secret {:?} updated", &*self.target().name);
-        self.context.tell(reference(self.object()), "Updated", text, false);
+        self.context.tell(reference(self.object()), "Updated", text, Tone::Done);
     }
 
     /// Takes in a Secret as our own write left it.

@@ -5,7 +5,10 @@ mod cleanup;
 mod converge;
 mod error;
 mod external_secret;
+mod fetch;
 mod index;
+mod observe;
+mod outage;
 pub mod plan;
 mod secret_store;
 mod stores;
@@ -19,6 +22,8 @@ use kube::Client;
 use tokio::{task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 
+use outage::Outages;
+
 pub use error::Error;
 pub use index::{Index, StoreKey};
 pub use plan::Retry;
@@ -27,7 +32,7 @@ pub use stores::Stores;
 use crate::{
     cluster::{
         Listed, ObjectKey,
-        events::{Events, Notice},
+        events::{Events, Notice, Tone},
         queue::{Bounds, Lane, Queue},
         write::Writer,
     },
@@ -53,6 +58,7 @@ pub struct Context {
     metrics: Arc<Metrics>,
     index: Index,
     stores: Stores,
+    outages: Outages,
     externals: Queue<ObjectKey, StoreKey>,
     validations: Queue<StoreKey, StoreKey>,
 }
@@ -91,6 +97,7 @@ pub fn start(around: Surroundings<'_>) {
         metrics: Arc::clone(around.metrics),
         index: Index::default(),
         stores: Stores::default(),
+        outages: Outages::default(),
         externals: Queue::new("externalsecret", bounds),
         validations: Queue::new("secretstore", Bounds { per_group: 1, ..bounds }),
     });
@@ -165,7 +172,7 @@ impl Context {
         first.unwrap_or_else(StoreKey::none)
     }
 
-    fn tell(&self, about: ObjectReference, reason: &'static str, text: String, warning: bool) {
-        self.events.tell(Notice { about, reason, text, warning });
+    fn tell(&self, about: ObjectReference, reason: &'static str, text: String, tone: Tone) {
+        self.events.tell(Notice { about, reason, text, tone });
     }
 }

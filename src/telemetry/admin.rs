@@ -63,16 +63,13 @@ async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
 }
 
 async fn render(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
-    match metrics.render() {
-        Ok(text) => {
-            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            (StatusCode::OK, [(CONTENT_TYPE, kind)], text)
-        }
-        Err(_) => {
-            let kind = "text/plain; charset=utf-8";
-            let text = "metrics cannot be written\n".to_owned();
-            (StatusCode::INTERNAL_SERVER_ERROR, [(CONTENT_TYPE, kind)], text)
-        }
+    if let Ok(text) = metrics.render() {
+        let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        (StatusCode::OK, [(CONTENT_TYPE, kind)], text)
+    } else {
+        let kind = "text/plain; charset=utf-8";
+        let text = "metrics cannot be written\n".to_owned();
+        (StatusCode::INTERNAL_SERVER_ERROR, [(CONTENT_TYPE, kind)], text)
     }
 }
 

@@ -1,6 +1,9 @@
 //! Objects as they are written in the wild, and as another operator left them, are read without loss.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use gabion::{
     api::{external_secret::ExternalSecret, secret_store::SecretStore},
@@ -67,7 +70,7 @@ fn examples(folder: &str) -> Vec<(String, Value)> {
     let mut files: Vec<_> = fs::read_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(folder))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
-        .filter(|name| name.ends_with(".yaml"))
+        .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "yaml"))
         .collect();
     files.sort();
     let all = files.into_iter().flat_map(|name| {
@@ -91,18 +94,15 @@ fn every_example_passes_the_rules_and_is_supported_in_full() {
         if let Err(errors) = Validator::new().validate(&schema(kind, version), &object, None) {
             panic!("{file}: {errors:?}");
         }
-        match kind {
-            "ExternalSecret" => {
-                let object: ExternalSecret = serde_json::from_value(object).unwrap();
-                let asked = collect::lookups(&object.spec)
-                    .unwrap_or_else(|error| panic!("{file}: {error}"));
-                assert!(!asked.is_empty(), "{file}");
-                assert!(due::interval(&object).is_ok(), "{file}");
-            }
-            _ => {
-                let store: SecretStore = serde_json::from_value(object).unwrap();
-                assert!(["aws", "fake"].contains(&store.spec.0.provider.name()), "{file}");
-            }
+        if kind == "ExternalSecret" {
+            let object: ExternalSecret = serde_json::from_value(object).unwrap();
+            let asked =
+                collect::lookups(&object.spec).unwrap_or_else(|error| panic!("{file}: {error}"));
+            assert!(!asked.is_empty(), "{file}");
+            assert!(due::interval(&object).is_ok(), "{file}");
+        } else {
+            let store: SecretStore = serde_json::from_value(object).unwrap();
+            assert!(["aws", "fake"].contains(&store.spec.0.provider.name()), "{file}");
         }
     }
 }

@@ -1,0 +1,99 @@
+//! What is known of baselines.
+
+use std::{collections::HashSet, sync::Arc};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::{Baseline, Index, Phase, is_older};
+use crate::{api::hardening_baseline::HardeningBaseline, hardening::plan::error::Error};
+
+impl Index {
+    /// Takes in a baseline. True if its spec, deletion or annotations changed.
+    pub fn baseline_applied(&self, mut object: HardeningBaseline) -> bool {
+        object.metadata.managed_fields = None;
+        let name: Arc<str> = object.metadata.name.as_deref().unwrap_or_default().into();
+        let mut state = self.lock();
+        let known = state.baselines.get(&name).cloned();
+        let same_object =
+            known.as_ref().filter(|known| known.object.metadata.uid == object.metadata.uid);
+        if let Some(known) = same_object
+            && is_older(version(&object.metadata), version(&known.object.metadata))
+        {
+            return false;
+        }
+        let news = same_object.is_none_or(|known| {
+            let (a, b) = (&known.object.metadata, &object.metadata);
+            (a.generation, &a.deletion_timestamp, &a.annotations, &a.finalizers)
+                != (b.generation, &b.deletion_timestamp, &b.annotations, &b.finalizers)
+        });
+        let (phase, refused) =
+            same_object.map_or((None, None), |known| (known.phase.clone(), known.refused.clone()));
+        let object = Arc::new(object);
+        state.baselines.insert(name, Baseline { object, phase, refused });
+        news
+    }
+
+    /// Forgets a baseline.
+    pub fn baseline_deleted(&self, name: &str) {
+        self.lock().baselines.remove(name);
+    }
+
+    /// Forgets every baseline that is not in `present`; their names.
+    pub fn baselines_listed(&self, present: &HashSet<Arc<str>>) -> Vec<Arc<str>> {
+        let mut state = self.lock();
+        let gone: Vec<_> =
+            state.baselines.keys().filter(|name| !present.contains(*name)).cloned().collect();
+        for name in &gone {
+            state.baselines.remove(name);
+        }
+        gone
+    }
+
+    /// All baselines.
+    pub fn baseline_names(&self) -> Vec<Arc<str>> {
+        self.lock().baselines.keys().cloned().collect()
+    }
+
+    /// One baseline.
+    pub fn baseline(&self, name: &str) -> Option<Baseline> {
+        self.lock().baselines.get(name).cloned()
+    }
+
+    /// Every baseline as it is stored.
+    pub fn baseline_objects(&self) -> Vec<Arc<HardeningBaseline>> {
+        self.lock().baselines.values().map(|baseline| Arc::clone(&baseline.object)).collect()
+    }
+
+    /// Records how a baseline stands. A baseline that starts to leave is looked for in every namespace.
+    pub fn set_phase(&self, name: &str, phase: Phase, refused: Option<Error>) {
+        let mut state = self.lock();
+        if let Phase::Leaving(leaving) = &phase {
+            let was_leaving = matches!(
+                state.baselines.get(name).and_then(|baseline| baseline.phase.as_ref()),
+                Some(Phase::Leaving(_))
+            );
+            if !was_leaving {
+                for entry in state.namespaces.values_mut() {
+                    entry.holds.insert(leaving.uid.clone());
+                }
+            }
+        }
+        if let Some(baseline) = state.baselines.get_mut(name) {
+            baseline.phase = Some(phase);
+            baseline.refused = refused;
+        }
+    }
+
+    /// Takes in a baseline as our own write left it.
+    pub fn baseline_written(&self, name: &str, object: HardeningBaseline) {
+        if let Some(baseline) = self.lock().baselines.get_mut(name)
+            && baseline.object.metadata.uid == object.metadata.uid
+        {
+            baseline.object = Arc::new(object);
+        }
+    }
+}
+
+fn version(meta: &ObjectMeta) -> &str {
+    meta.resource_version.as_deref().unwrap_or_default()
+}

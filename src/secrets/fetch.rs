@@ -1,0 +1,110 @@
+//! Asking the providers, through stores that may be used and are ready.
+
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
+
+use futures::future::join_all;
+
+use super::{
+    Error, StoreKey,
+    converge::Look,
+    index::stores_of,
+    plan::{access, collect, due::Why},
+    stores::Readiness,
+};
+use crate::{
+    cluster::ObjectKey,
+    provider::{Fetched, Lane, ProviderError, plane::Source},
+};
+
+impl Look<'_> {
+    /// False if any store it names is for another controller, or of a kind that is switched off.
+    pub fn all_ours(&self) -> bool {
+        stores_of(&self.object().spec, &self.key.namespace).iter().all(|key| {
+            let enabled = if key.is_cluster() {
+                self.context.config.cluster_stores
+            } else {
+                self.context.config.namespaced_stores
+            };
+            let store = self.context.stores.find(key);
+            enabled && store.is_none_or(|(store, _, _)| self.context.is_ours(&store))
+        })
+    }
+
+    fn store_key(&self, store: &collect::StoreId) -> StoreKey {
+        let namespace = if store.cluster { "" } else { &*self.key.namespace };
+        StoreKey(ObjectKey::new(namespace, &store.name))
+    }
+
+    /// Asks the providers. `None`: a store is being validated, and will wake this object.
+    pub async fn fetch(
+        &self,
+        lookups: &[collect::Lookup],
+        why: Why,
+    ) -> Result<Option<Vec<collect::Answer>>, Error> {
+        let lane = if why.is_urgent() { Lane::Urgent } else { Lane::Periodic };
+        let mut by_store: BTreeMap<&collect::StoreId, Vec<usize>> = BTreeMap::new();
+        for (nth, lookup) in lookups.iter().enumerate() {
+            by_store.entry(&lookup.store).or_default().push(nth);
+        }
+        let mut asked = Vec::with_capacity(by_store.len());
+        for (store, places) in by_store {
+            let key = self.store_key(store);
+            let Some((source, fake)) = self.source(&key).await? else { return Ok(None) };
+            asked.push(async move {
+                let asks = places.iter().map(|nth| lookups[*nth].ask.clone()).collect();
+                let results = self.context.plane.fetch_all(&source, asks, lane).await;
+                self.context.mention_notes(&key, &source);
+                self.note_silence(&key, &results);
+                (places, results, fake)
+            });
+        }
+        let mut answers: Vec<Option<collect::Answer>> = vec![None; lookups.len()];
+        for (places, results, fake) in join_all(asked).await {
+            for (nth, result) in places.into_iter().zip(results) {
+                answers[nth] = Some(collect::Answer { result, absent_property_is_missing: fake });
+            }
+        }
+        Ok(Some(answers.into_iter().flatten().collect()))
+    }
+
+    /// An answer after a long silence is for every object of the store.
+    fn note_silence(&self, store: &StoreKey, results: &[Result<Arc<Fetched>, ProviderError>]) {
+        let outages = &self.context.outages;
+        let is_silence = |result| matches!(result, &Err(ProviderError::Unavailable { .. }));
+        if results.iter().all(is_silence) {
+            outages.unanswered(store, self.key, Instant::now());
+            return;
+        }
+        for other in outages.answered(store, self.key, Instant::now()) {
+            self.context.wake(&other, Lane::Periodic);
+        }
+    }
+
+    /// The source of a store, if the store may be used here and is ready; and whether it is a fake one.
+    async fn source(&self, key: &StoreKey) -> Result<Option<(Source, bool)>, Error> {
+        let context = self.context;
+        let Some((store, readiness, epoch)) = context.stores.find(key) else {
+            return Err(Error::StoreMissing(key.clone()));
+        };
+        if key.is_cluster() {
+            let labels = context.index.namespace(&self.key.namespace).unwrap_or_default().labels;
+            let allowed = access::is_allowed(&store.spec.conditions, &self.key.namespace, &labels)
+                .map_err(|source| Error::BadCondition { store: key.clone(), source })?;
+            if !allowed {
+                return Err(Error::StoreDenied {
+                    store: key.0.name.to_string(),
+                    namespace: self.key.namespace.to_string(),
+                });
+            }
+        }
+        match readiness {
+            Readiness::Unknown => return Ok(None),
+            Readiness::NotReady(cause) if context.config.store_gate => {
+                return Err(Error::StoreNotReady { store: key.clone(), cause });
+            }
+            Readiness::NotReady(_) | Readiness::Ready => {}
+        }
+        let source = context.source(&store, epoch, &self.key.namespace).await?;
+        Ok(Some((source, store.spec.provider.fake.is_some())))
+    }
+}
