@@ -99,7 +99,10 @@ impl Look<'_> {
             Target::Read(existing) => policy::is_in_order(object, Some(existing)),
         };
         let last_read = self.tracked.memory.refreshed;
-        let why = match due::due(object, due::Known { last_read, in_order, now: self.now })? {
+        // Not in the first look of this process: a restart reads nothing before it is due.
+        let joining = last_read.is_some();
+        let known = due::Known { last_read, in_order, joining, now: self.now };
+        let why = match due::due(object, known)? {
             Due::Now(why) => why,
             Due::At(_) | Due::Never => {
                 self.note_intact(&target);

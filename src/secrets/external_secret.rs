@@ -24,7 +24,7 @@ use crate::{
     cluster::{
         ObjectKey,
         events::Tone,
-        queue::{Next, spread},
+        queue::Next,
         write::{ApiError, Part, PatchKind},
     },
 };
@@ -74,6 +74,15 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
     };
     let reason = converged.as_ref().map_or_else(|error| error.class().0, |_| outcome.reason());
     count(&context, &key, reason, converged.is_ok(), clock.elapsed());
+    if converged.is_ok() {
+        let took_ms = clock.elapsed().as_secs_f64() * 1e3;
+        // A refresh that found nothing new is no news.
+        if matches!(reported, Ok(false)) {
+            tracing::debug!(kind = KIND, %key, reason, took_ms, "unchanged");
+        } else {
+            tracing::info!(kind = KIND, %key, reason, took_ms, "synced");
+        }
+    }
     match (&converged, reported) {
         (_, Err(ApiError::NotFound { .. })) => Next::Idle,
         (_, Err(error)) => {
@@ -82,13 +91,12 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
             context.index.remember(&key, look.uid(), |memory| memory.refreshed = None);
             Next::Retry
         }
-        (Ok(_), Ok(())) => next_refresh(&context, &key, started),
-        (Err(error), Ok(())) => match error.class().1 {
-            Retry::Backoff if error.is_outage() => {
-                let pause = context.stores.unanswered(&context.group(&key), Instant::now());
-                Next::RetryAfter(spread(&key, pause))
+        (Ok(_), Ok(_)) => next_refresh(&context, &key, started),
+        (Err(error), Ok(_)) => match error.class().1 {
+            Retry::Backoff => {
+                let scouting = context.outages.pause(&key, Instant::now());
+                scouting.map_or(Next::Retry, Next::RetryAfter)
             }
-            Retry::Backoff => Next::Retry,
             Retry::OnChange => Next::RetryAfter(RECHECK),
         },
     }
@@ -97,14 +105,20 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
 /// When the object is looked at next, given that it is in order.
 fn next_refresh(context: &Context, key: &ObjectKey, now: Timestamp) -> Next {
     let Some(tracked) = context.index.external(key) else { return Next::Idle };
-    let known = due::Known { last_read: tracked.memory.refreshed, in_order: true, now };
-    let interval = due::interval(&tracked.object).unwrap_or(SignedDuration::ZERO);
+    let (last_read, clock) = (tracked.memory.refreshed, Instant::now());
+    let known = due::Known { last_read, in_order: true, joining: false, now };
+    let when =
+        |at: Timestamp| clock + Duration::try_from(at.duration_since(now)).unwrap_or_default();
     match due::due(&tracked.object, known) {
         Ok(due::Due::At(at)) => {
-            let until = Duration::try_from(at.duration_since(now)).unwrap_or_default();
-            let due = Instant::now() + until;
-            let slack = Duration::try_from(interval).unwrap_or_default() / 20;
-            Next::At { earliest: due.checked_sub(slack).unwrap_or(due), due }
+            let due = when(at);
+            let joins = due::due(&tracked.object, due::Known { joining: true, ..known });
+            let earliest = match joins {
+                Ok(due::Due::At(at)) if last_read.is_some() => when(at),
+                Ok(due::Due::Now(_)) if last_read.is_some() => clock,
+                _ => due,
+            };
+            Next::At { earliest, due }
         }
         // It became due while it was looked at.
         Ok(due::Due::Now(_)) => next_in(Duration::from_millis(100)),
@@ -118,14 +132,14 @@ fn next_in(pause: Duration) -> Next {
     Next::At { earliest: due, due }
 }
 
-/// Writes the status, if it is to say something else than it does.
+/// Writes the status, if it is to say something else than it does. True if it was written.
 async fn report(
     context: &Context,
     key: &ObjectKey,
     tracked: &Tracked,
     outcome: &Outcome<'_>,
     started: Timestamp,
-) -> Result<(), ApiError> {
+) -> Result<bool, ApiError> {
     let object = &tracked.object;
     let heartbeat =
         SignedDuration::try_from(context.config.heartbeat).unwrap_or(SignedDuration::MAX);
@@ -137,7 +151,7 @@ async fn report(
         heartbeat,
     };
     let Some(status) = next_status(object.status.as_ref(), outcome, &stamp) else {
-        return Ok(());
+        return Ok(false);
     };
     let body = serde_json::json!({
         // A uid would be ignored here: the version alone keeps the status off a recreated namesake.
@@ -152,7 +166,7 @@ async fn report(
     written.metadata.resource_version = meta.resource_version;
     written.status = Some(status);
     context.index.own_write(key, written);
-    Ok(())
+    Ok(true)
 }
 
 /// A merge patch keeps what it does not name: fields that are to go are named with null.
@@ -184,9 +198,6 @@ fn count(context: &Context, key: &ObjectKey, reason: &'static str, ok: bool, too
     context.metrics.reconciles.done(KIND, reason, took);
     if let Some(objects) = &context.metrics.objects {
         objects.looked(&key.namespace, &key.name, ok, took);
-    }
-    if ok {
-        tracing::info!(kind = KIND, %key, reason, took_ms = took.as_secs_f64() * 1e3, "synced");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Asking the providers, through stores that may be used and are ready.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use futures::future::join_all;
 
@@ -48,14 +48,13 @@ impl Look<'_> {
         }
         let mut asked = Vec::with_capacity(by_store.len());
         for (store, places) in by_store {
-            let Some((source, fake)) = self.source(&self.store_key(store)).await? else {
-                return Ok(None);
-            };
+            let key = self.store_key(store);
+            let Some((source, fake)) = self.source(&key).await? else { return Ok(None) };
             asked.push(async move {
                 let asks = places.iter().map(|nth| lookups[*nth].ask.clone()).collect();
                 let results = self.context.plane.fetch_all(&source, asks, lane).await;
-                self.context.mention_notes(&self.store_key(store), &source);
-                self.note_answers(&self.store_key(store), &results);
+                self.context.mention_notes(&key, &source);
+                self.note_silence(&key, &results);
                 (places, results, fake)
             });
         }
@@ -68,16 +67,16 @@ impl Look<'_> {
         Ok(Some(answers.into_iter().flatten().collect()))
     }
 
-    /// The first answer after an outage wakes everybody who waited it out.
-    fn note_answers(&self, store: &StoreKey, results: &[Result<Arc<Fetched>, ProviderError>]) {
-        let silent = |result: &Result<_, ProviderError>| {
-            matches!(result, Err(ProviderError::Unavailable { .. }))
-        };
-        if !results.iter().all(silent) && self.context.stores.answered(store) {
-            tracing::info!(?store, "its provider answers again");
-            for user in self.context.index.users_of_store(store) {
-                self.context.wake(&user, Lane::Urgent);
-            }
+    /// An answer after a long silence is for every object of the store.
+    fn note_silence(&self, store: &StoreKey, results: &[Result<Arc<Fetched>, ProviderError>]) {
+        let outages = &self.context.outages;
+        let is_silence = |result| matches!(result, &Err(ProviderError::Unavailable { .. }));
+        if results.iter().all(is_silence) {
+            outages.unanswered(store, self.key, Instant::now());
+            return;
+        }
+        for other in outages.answered(store, self.key, Instant::now()) {
+            self.context.wake(&other, Lane::Periodic);
         }
     }
 

@@ -8,6 +8,7 @@ mod external_secret;
 mod fetch;
 mod index;
 mod observe;
+mod outage;
 pub mod plan;
 mod secret_store;
 mod stores;
@@ -20,6 +21,8 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use tokio::{task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
+
+use outage::Outages;
 
 pub use error::Error;
 pub use index::{Index, StoreKey};
@@ -55,6 +58,7 @@ pub struct Context {
     metrics: Arc<Metrics>,
     index: Index,
     stores: Stores,
+    outages: Outages,
     externals: Queue<ObjectKey, StoreKey>,
     validations: Queue<StoreKey, StoreKey>,
 }
@@ -93,6 +97,7 @@ pub fn start(around: Surroundings<'_>) {
         metrics: Arc::clone(around.metrics),
         index: Index::default(),
         stores: Stores::default(),
+        outages: Outages::default(),
         externals: Queue::new("externalsecret", bounds),
         validations: Queue::new("secretstore", Bounds { per_group: 1, ..bounds }),
     });

@@ -16,7 +16,7 @@ use super::{
         Retry, duration,
         store_status::{StoreOutcome, next_status},
     },
-    stores::{PROBE_EVERY, Readiness, Store},
+    stores::{Readiness, Store},
 };
 use crate::{
     api::secret_store::{ClusterSecretStore, SecretStore, SecretStoreStatus},
@@ -28,6 +28,8 @@ use crate::{
     provider::{Validation, plane::Source},
 };
 
+/// While a provider does not answer, its stores are validated this often.
+const PROBE_EVERY: Duration = Duration::from_secs(2);
 const MANAGER: &str = "external-secrets";
 
 /// Validates one store, says so in its status, and wakes whoever waits for it.

@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
 };
 
 use super::StoreKey;
@@ -65,11 +64,6 @@ impl Store {
     }
 }
 
-/// While a provider does not answer, it is asked this often.
-pub const PROBE_EVERY: Duration = Duration::from_secs(2);
-/// Whoever does not ask waits this long, unless woken.
-const WAIT_OUT: Duration = Duration::from_mins(1);
-
 /// What the last validation of a store found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Readiness {
@@ -117,8 +111,6 @@ struct Entry {
     epoch: u64,
     /// By namespace of the asker where the credentials depend on it, else "".
     sources: HashMap<Arc<str>, Source>,
-    /// Its provider does not answer; the time of the next probe.
-    silent: Option<Instant>,
 }
 
 impl Stores {
@@ -146,7 +138,6 @@ impl Stores {
                     readiness: Readiness::Unknown,
                     epoch: 0,
                     sources: HashMap::new(),
-                    silent: None,
                 };
                 state.entries.insert(key, entry);
                 true
@@ -220,24 +211,6 @@ impl Stores {
             }
             _ => false,
         }
-    }
-
-    /// Its provider gave no answer. How long the asker should wait: one at a time asks again soon, so that the
-    /// end of an outage is noticed at once, and the others wait to be woken.
-    pub fn unanswered(&self, key: &StoreKey, now: Instant) -> Duration {
-        let mut state = self.lock();
-        let Some(entry) = state.entries.get_mut(key) else { return WAIT_OUT };
-        if entry.silent.is_some_and(|probe| now < probe) {
-            return WAIT_OUT;
-        }
-        entry.silent = Some(now + PROBE_EVERY);
-        PROBE_EVERY
-    }
-
-    /// Its provider gave an answer. True if it did not before.
-    pub fn answered(&self, key: &StoreKey) -> bool {
-        let mut state = self.lock();
-        state.entries.get_mut(key).is_some_and(|entry| entry.silent.take().is_some())
     }
 
     /// Takes in a store's metadata and status as our own write left them.

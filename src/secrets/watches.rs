@@ -113,6 +113,7 @@ fn external_secret(context: &Context, change: Change<ExternalSecret>) {
 fn external_gone(context: &Context, key: &ObjectKey) {
     context.index.external_deleted(key);
     context.externals.forget(key);
+    context.outages.forget(key);
     if let Some(objects) = &context.metrics.objects {
         objects.forget(&key.namespace, &key.name);
     }
@@ -197,6 +198,7 @@ fn store_applied(context: &Context, store: Store) {
 fn store_gone(context: &Context, key: &StoreKey) {
     context.stores.deleted(key);
     context.validations.forget(key);
+    context.outages.forget_store(key);
 }
 
 fn stores_listed(context: &Context, cluster: bool, present: &HashSet<ObjectKey>) {

@@ -72,6 +72,8 @@ pub struct Known {
     pub last_read: Option<Timestamp>,
     /// Whether the Secret is as it was written ([`super::policy::is_in_order`]).
     pub in_order: bool,
+    /// A refresh may happen as soon as its window is open, to share a call with others of its store.
+    pub joining: bool,
     /// The time.
     pub now: Timestamp,
 }
@@ -104,7 +106,7 @@ pub fn due(object: &ExternalSecret, known: Known) -> Result<Due, PlanError> {
                 .last_read
                 .filter(|read| *read <= known.now)
                 .map_or(written, |r| r.max(written));
-            let due = periodic(object, last, known.now, interval(object)?);
+            let due = periodic(object, last, &known, interval(object)?);
             let windows = object.spec.sync_windows.as_ref();
             // They hold back refreshes that are merely due, not edits and repairs.
             match (due, windows) {
@@ -133,32 +135,25 @@ fn has_failed(object: &ExternalSecret) -> bool {
 fn periodic(
     object: &ExternalSecret,
     last: Timestamp,
-    now: Timestamp,
+    known: &Known,
     interval: SignedDuration,
 ) -> Due {
     if !interval.is_positive() {
         return Due::Never;
     }
-    if last > now {
+    if last > known.now {
         return Due::Now(Why::Clock);
     }
-    let early = share(interval, jitter(object.metadata.uid.as_deref().unwrap_or_default()));
+    let early = if known.joining {
+        interval / EARLY
+    } else {
+        share(interval, jitter(object.metadata.uid.as_deref().unwrap_or_default()))
+    };
     match last.checked_add(interval - early) {
-        Ok(at) if at <= now => Due::Now(Why::Interval),
+        Ok(at) if at <= known.now => Due::Now(Why::Interval),
         Ok(at) => Due::At(at),
         Err(_) => Due::Never,
     }
-}
-
-/// From when on a refresh may join others, and when it must have happened at the latest.
-///
-/// A refresh that is due within this window shares a batch with one that is due now.
-pub fn window(last: Timestamp, interval: SignedDuration) -> Option<(Timestamp, Timestamp)> {
-    if !interval.is_positive() {
-        return None;
-    }
-    let latest = last.checked_add(interval).ok()?;
-    Some((latest.checked_sub(interval / EARLY).ok()?, latest))
 }
 
 /// The refresh interval; zero or less means that there is none.
@@ -223,7 +218,7 @@ mod tests {
     }
 
     fn known(seconds: i64) -> Known {
-        Known { last_read: None, in_order: true, now: at(seconds) }
+        Known { last_read: None, in_order: true, joining: false, now: at(seconds) }
     }
 
     #[test]
@@ -251,6 +246,14 @@ mod tests {
         assert!(at(3240) <= when && when <= at(3600), "{when}");
         assert_eq!(due(&object, known(3600)).unwrap(), Due::Now(Why::Interval));
         assert_eq!(due(&object, known(3239)).unwrap(), Due::At(when));
+    }
+
+    #[test]
+    fn a_refresh_joins_others_from_the_start_of_its_window_on() {
+        let object = synced(None, "1h");
+        let joining = |seconds| Known { joining: true, ..known(seconds) };
+        assert_eq!(due(&object, joining(3239)).unwrap(), Due::At(at(3240)));
+        assert_eq!(due(&object, joining(3240)).unwrap(), Due::Now(Why::Interval));
     }
 
     #[test]
@@ -374,8 +377,8 @@ mod tests {
         fn a_promise_is_kept(uid in "[0-9a-f-]{36}", seconds in 1_i64..1_000_000, now in 0_i64..2_000_000) {
             let mut object = synced(None, &format!("{seconds}s"));
             object.metadata.uid = Some(uid);
-            let (earliest, latest) = window(at(0), SignedDuration::from_secs(seconds)).unwrap();
-            prop_assert_eq!(latest, at(seconds));
+            let latest = at(seconds);
+            let earliest = latest - SignedDuration::from_secs(seconds) / EARLY;
             match due(&object, known(now)).unwrap() {
                 Due::Now(Why::Interval) => prop_assert!(at(now) >= earliest),
                 Due::At(when) => prop_assert!(earliest <= when && when <= latest && when > at(now)),

@@ -1,0 +1,84 @@
+//! The workloads, by name.
+
+mod cold;
+mod drift;
+mod floor;
+mod newcomer;
+mod outage;
+mod refresh;
+mod restart;
+mod rotation;
+
+use std::fmt;
+
+use crate::support::{Failure, Result};
+
+/// Name, default number of objects, and what it is.
+pub const LIST: [(&str, usize, &str); 9] = [
+    ("floor", 1_000, "what the API server can do: creates and status patches by a bare loop"),
+    ("cold", 1_000, "the operator starts and finds that nothing is synchronised"),
+    ("restart", 1_000, "the operator starts again and finds that everything is"),
+    ("refresh", 1_000, "refreshes every 30 s with nothing changed, one remote secret each"),
+    ("refresh-shared", 1_000, "the same with ten objects per remote secret"),
+    ("rotation", 1_000, "all remote secrets change at once, read every 10 s"),
+    ("newcomer", 5_000, "a new object while as many refreshes are due"),
+    ("drift", 100, "edited and deleted Secrets come back; a forced refresh arrives"),
+    ("outage", 1_000, "the provider is away for a minute"),
+];
+
+/// Everything, in the order of `docs/performance.md`.
+pub const ALL: [&str; 13] = [
+    "floor",
+    "cold:1000",
+    "cold:5000",
+    "cold:10000",
+    "restart:1000",
+    "restart:10000",
+    "refresh",
+    "refresh-shared",
+    "rotation",
+    "newcomer",
+    "drift",
+    "outage:1000",
+    "floor",
+];
+
+/// One workload and its size.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    name: &'static str,
+    objects: usize,
+}
+
+impl Workload {
+    /// From `NAME` or `NAME:OBJECTS`.
+    pub fn parse(text: &str) -> Result<Self> {
+        let (name, objects) = text.split_once(':').map_or((text, None), |(n, o)| (n, Some(o)));
+        let known = LIST.iter().find(|(known, _, _)| *known == name);
+        let Some((name, default, _)) = known else {
+            return Err(Failure::new(format!("no workload {name:?}: `help` lists them")));
+        };
+        Ok(Self { name, objects: objects.map_or(Ok(*default), str::parse)? })
+    }
+
+    /// Runs it and prints its table.
+    pub async fn run(&self) -> Result<()> {
+        match self.name {
+            "cold" => cold::run(self.objects).await,
+            "restart" => restart::run(self.objects).await,
+            "refresh" => refresh::run(self.objects, 1).await,
+            "refresh-shared" => refresh::run(self.objects, 10).await,
+            "rotation" => rotation::run(self.objects).await,
+            "newcomer" => newcomer::run(self.objects).await,
+            "drift" => drift::run(self.objects).await,
+            "outage" => outage::run(self.objects).await,
+            _ => floor::run(self.objects).await,
+        }
+    }
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} with {} objects", self.name, self.objects)
+    }
+}
