@@ -13,11 +13,6 @@ mod secrets_manager;
 
 #[path = "secrets/audit.rs"]
 mod audit;
-#[path = "secrets/scene.rs"]
-mod scene;
-#[path = "secrets/world.rs"]
-mod world;
-
 #[path = "secrets/cluster_stores.rs"]
 mod cluster_stores;
 #[path = "secrets/creation.rs"]
@@ -28,15 +23,27 @@ mod deletion;
 mod drift;
 #[path = "secrets/guide.rs"]
 mod guide;
+#[path = "secrets/input.rs"]
+mod input;
 #[path = "secrets/ownership.rs"]
 mod ownership;
 #[path = "secrets/references.rs"]
 mod references;
 #[path = "secrets/refresh.rs"]
 mod refresh;
+#[path = "secrets/restart.rs"]
+mod restart;
 #[path = "secrets/rules.rs"]
 mod rules;
+#[path = "secrets/scene.rs"]
+mod scene;
 #[path = "secrets/status.rs"]
 mod status;
 #[path = "secrets/stores.rs"]
 mod stores;
+#[path = "secrets/takeover.rs"]
+mod takeover;
+#[path = "secrets/world.rs"]
+mod world;
+#[path = "secrets/zz_afterwards.rs"]
+mod zz_afterwards;

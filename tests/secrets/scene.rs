@@ -64,12 +64,17 @@ impl<'a> Scene<'a> {
         Ok(scene)
     }
 
-    /// An empty namespace of this name.
-    pub async fn bare(world: &'a World, name: &str) -> Result<Self> {
+    /// The namespace of this name, which exists or has existed.
+    pub async fn enter(world: &'a World, name: &str) -> Result<Self> {
         let client = world.plane().client().await?;
         let access_key = format!("AKIA{}", name.replace('-', "").to_uppercase());
         ALIVE.fetch_add(1, Ordering::Relaxed);
-        let scene = Self { world, ns: name.to_owned(), access_key, client };
+        Ok(Self { world, ns: name.to_owned(), access_key, client })
+    }
+
+    /// An empty namespace of this name.
+    pub async fn bare(world: &'a World, name: &str) -> Result<Self> {
+        let scene = Self::enter(world, name).await?;
         scene.create(json!({"kind": "Namespace", "metadata": {"name": name}})).await?;
         Ok(scene)
     }
