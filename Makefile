@@ -14,8 +14,8 @@ help: ## print this list
 	@echo "from source into $${XDG_CACHE_HOME:-~/.cache}/gabion. Later ones take it from there."
 
 demo: prepare ## secrets arrive and rotate, a namespace is hardened: on a real API server (KEEP=1 leaves it up)
-	@echo "Building gabion (a few minutes the first time, then seconds)"
-	@cargo build --quiet --bin gabion
+	@echo "Building gabion and its demo (about three minutes the first time, then seconds)"
+	@cargo build --bin gabion --example demo
 	@cargo run --quiet --example demo
 
 test: prepare ## all tests

@@ -89,6 +89,9 @@ pub async fn run(config: Config) -> Result<(), OperatorError> {
     };
     stop.cancel();
     finish(tasks).await;
+    if let (Ok(()), Some((election, _))) = (&outcome, election.as_mut()) {
+        election.release().await;
+    }
     served.cancel();
     signalled.abort();
     tracing::info!("stopped");

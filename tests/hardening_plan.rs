@@ -15,17 +15,17 @@
 mod model_namespace;
 #[path = "support/network_judge.rs"]
 mod network_judge;
+#[path = "support/shop.rs"]
+mod shop;
 
 use std::collections::BTreeMap;
 
-use gabion::api::hardening_baseline::{DeletionPolicy, HardeningBaseline};
+use gabion::api::hardening_baseline::{ConflictPolicy, DeletionPolicy};
 use gabion::api::namespace_hardening::NamespaceHardeningStatus;
-use gabion::hardening::plan::baseline::{Compiled, compile};
-use gabion::hardening::plan::dns::{DnsFacts, DnsService};
 use gabion::hardening::plan::effective;
 use gabion::hardening::plan::error::Error;
 use gabion::hardening::plan::labels;
-use gabion::hardening::plan::namespace::{Input, Plan, needs_usage, plan};
+use gabion::hardening::plan::namespace::{Input, needs_usage, plan};
 use gabion::hardening::plan::objects::{Generated, ObjectKey, ObjectKind};
 use gabion::hardening::plan::quantity::Quantity;
 use gabion::hardening::plan::steps::Step;
@@ -33,163 +33,8 @@ use gabion::hardening::plan::teardown::{Leaving, remaining};
 use k8s_openapi::api::networking::v1::NetworkPolicyIngressRule;
 use k8s_openapi::jiff::Timestamp;
 use model_namespace::Model;
-use network_judge::{End, Network};
-use proptest::prelude::*;
 use serde_json::{Value, json};
-
-fn compiled(name: &str, spec: Value) -> Compiled {
-    let object = json!({ "apiVersion": "gabion.dev/v1alpha1", "kind": "HardeningBaseline",
-        "metadata": { "name": name, "uid": format!("uid-{name}"), "generation": 1 }, "spec": spec });
-    let baseline: HardeningBaseline = serde_json::from_value(object).expect("a baseline");
-    compile(&baseline, 36).expect("a valid baseline")
-}
-
-/// A baseline at Enforce that selects env=prod.
-fn enforced(name: &str, priority: i32, sections: Value) -> Compiled {
-    let mut spec = json!({ "priority": priority, "namespaceSelector": { "matchLabels": { "env": "prod" } },
-        "rollout": { "target": "Enforce" } });
-    spec.as_object_mut().expect("a spec").extend(sections.as_object().expect("sections").clone());
-    compiled(name, spec)
-}
-
-/// The full example of the contract.
-fn prod() -> Compiled {
-    let text = include_str!("../examples/hardening/full.yaml");
-    let mut baseline: HardeningBaseline = serde_saphyr::from_str(text).expect("a baseline");
-    baseline.metadata.uid = Some("uid-prod".into());
-    compile(&baseline, 36).expect("a valid baseline")
-}
-
-fn dns_facts() -> DnsFacts {
-    let service = json!({ "metadata": { "namespace": "kube-system", "name": "kube-dns" },
-        "spec": { "selector": { "k8s-app": "kube-dns" }, "clusterIP": "10.96.0.10", "clusterIPs": ["10.96.0.10", "fd00::a"],
-            "ports": [{ "port": 53, "protocol": "UDP", "targetPort": 53 }, { "port": 53, "protocol": "TCP", "targetPort": 53 },
-                { "port": 9153, "protocol": "TCP", "targetPort": 9153 }] } });
-    let service = serde_json::from_value(service).expect("a Service");
-    DnsFacts { services: DnsService::of(&service).into_iter().collect(), node_local: None }
-}
-
-fn planned_with(
-    model: &Model,
-    baselines: &[Compiled],
-    leaving: &[Leaving],
-    contested: &BTreeMap<String, String>,
-) -> Plan {
-    let observed = model.observed();
-    plan(Input { baselines, leaving, observed: &observed, dns: &dns_facts(), contested })
-}
-
-fn planned(model: &Model, baselines: &[Compiled]) -> Plan {
-    planned_with(model, baselines, &[], &BTreeMap::new())
-}
-
-fn end(namespace: Option<&str>, app: &str, address: &str) -> End {
-    let key = if namespace == Some("kube-system") { "k8s-app" } else { "app" };
-    End {
-        name: format!("{}/{app}", namespace.unwrap_or("outside")),
-        namespace: namespace.map(str::to_owned),
-        labels: json!({ key: app }),
-        address: address.parse().expect("an address"),
-        ports: vec![("web".into(), "TCP".into(), 80)],
-    }
-}
-
-fn shop() -> Vec<End> {
-    ["frontend", "backend", "other"]
-        .iter()
-        .enumerate()
-        .map(|(i, app)| end(Some("shop"), app, &format!("10.1.0.{i}")))
-        .collect()
-}
-
-fn network(model: &Model) -> Network {
-    let policies = model.objects.values().filter_map(|o| match o {
-        Generated::NetworkPolicy(policy) => serde_json::to_value(policy).ok(),
-        _ => None,
-    });
-    Network {
-        namespaces: vec![
-            ("shop".into(), json!({ "env": "prod", "kubernetes.io/metadata.name": "shop" })),
-            ("till".into(), json!({ "env": "prod", "kubernetes.io/metadata.name": "till" })),
-            ("lab".into(), json!({ "env": "dev", "kubernetes.io/metadata.name": "lab" })),
-            ("kube-system".into(), json!({ "kubernetes.io/metadata.name": "kube-system" })),
-        ],
-        policies: policies.collect(),
-    }
-}
-
-fn name_service() -> Vec<End> {
-    vec![
-        end(Some("kube-system"), "kube-dns", "10.1.9.1"),
-        end(None, "service", "10.96.0.10"),
-        end(None, "service-v6", "fd00::a"),
-        end(None, "node-local", "169.254.20.10"),
-    ]
-}
-
-fn assert_name_service(model: &Model, when: &str) {
-    let network = network(model);
-    for pod in shop() {
-        for target in name_service() {
-            for protocol in ["UDP", "TCP"] {
-                assert!(
-                    network.passes(&pod, &target, protocol, 53),
-                    "{}: {} -> {} {protocol}",
-                    when,
-                    pod.name,
-                    target.name
-                );
-            }
-        }
-    }
-}
-
-/// The connections that pass, among the pods of the namespace and a few strangers.
-fn open_edges(model: &Model) -> Vec<String> {
-    let network = network(model);
-    let mut ends = shop();
-    ends.extend([
-        end(Some("lab"), "frontend", "10.1.7.1"),
-        end(None, "internet", "203.0.113.9"),
-        end(Some("kube-system"), "kube-dns", "10.1.9.1"),
-    ]);
-    let mut open = Vec::new();
-    for from in &ends {
-        for to in ends.iter().filter(|to| to.name != from.name) {
-            let concerned = [from, to].iter().any(|e| e.namespace.as_deref() == Some("shop"));
-            for (protocol, port) in
-                [("TCP", 8080), ("UDP", 8080), ("TCP", 80), ("TCP", 53), ("TCP", 9153)]
-            {
-                if concerned && network.passes(from, to, protocol, port) {
-                    open.push(format!("{} -> {} {protocol}/{port}", from.name, to.name));
-                }
-            }
-        }
-    }
-    open
-}
-
-#[test]
-fn at_every_write_name_service_is_reachable_and_at_the_end_only_the_asked_edge_is_open() {
-    let mut model = Model::new(&[("env", "prod")]);
-    let everything = open_edges(&model);
-    for step in planned(&model, &[prod()]).steps() {
-        model.apply(step);
-        assert_name_service(&model, &step.object());
-    }
-    let mut wanted = vec!["shop/frontend -> shop/backend TCP/8080".to_owned()];
-    wanted.extend(shop().iter().map(|pod| format!("{} -> kube-system/kube-dns TCP/53", pod.name)));
-    wanted.sort();
-    let mut open = open_edges(&model);
-    open.sort();
-    assert_eq!(open, wanted);
-
-    for step in planned(&model, &[]).steps() {
-        model.apply(step);
-        assert_name_service(&model, &step.object());
-    }
-    assert_eq!(open_edges(&model), everything);
-}
+use shop::{assert_name_service, dns_facts, enforced, planned, planned_with, prod};
 
 #[test]
 fn the_full_set_appears_in_order_and_goes_in_the_reverse_order() {
@@ -541,99 +386,91 @@ fn status_says_where_each_value_comes_from_and_is_written_once() {
     assert!(first.previous.iter().any(|p| p.item.ends_with("/enforce") && p.value.is_none()));
 }
 
-const APPS: [&str; 3] = ["frontend", "backend", "other"];
-
-#[derive(Clone, Debug)]
-struct Ask {
-    outward: bool,
-    near: usize,
-    far: usize,
-    named: bool,
-    from_lab: bool,
-}
-
-fn any_ask() -> impl Strategy<Value = Ask> {
-    (any::<bool>(), 0..3_usize, 0..3_usize, any::<bool>(), any::<bool>()).prop_map(
-        |(outward, near, far, named, from_lab)| Ask { outward, near, far, named, from_lab },
-    )
-}
-
-fn selector(app: usize) -> Value {
-    json!({ "matchLabels": { "app": APPS[app] } })
-}
-
-impl Ask {
-    fn rule(&self, name: &str) -> Value {
-        let mut peer = json!({ "podSelector": selector(self.far) });
-        if self.from_lab {
-            peer["namespaceSelector"] = json!({ "matchLabels": { "env": "dev" } });
-        }
-        let ports = json!([{ "port": if self.named { json!("web") } else { json!(8080) } }]);
-        if self.outward {
-            json!({ "name": name, "fromPods": selector(self.near), "toPeers": [peer], "ports": ports })
-        } else {
-            json!({ "name": name, "to": selector(self.near), "from": [peer], "ports": ports })
-        }
-    }
-
-    /// Whether this rule asks for the connection.
-    fn asks(&self, from: &End, to: &End, port: i64) -> bool {
-        let (near, far) = if self.outward { (from, to) } else { (to, from) };
-        let far_namespace = if self.from_lab { "lab" } else { "shop" };
-        near.namespace.as_deref() == Some("shop")
-            && near.labels["app"] == APPS[self.near]
-            && far.namespace.as_deref() == Some(far_namespace)
-            && far.labels["app"] == APPS[self.far]
-            && port == if self.named { 80 } else { 8080 }
+#[test]
+fn an_object_that_says_the_same_is_adopted_only_where_that_is_asked() {
+    let mut model = Model::new(&[("env", "prod")]);
+    let key = ObjectKey::new(ObjectKind::NetworkPolicy, "gabion-default-deny");
+    let theirs = |types: &[&str]| {
+        let Generated::NetworkPolicy(mut policy) = foreign("gabion-default-deny", json!({})) else {
+            panic!("a policy")
+        };
+        let spec = policy.spec.as_mut().expect("a spec");
+        spec.pod_selector =
+            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector::default());
+        spec.policy_types = Some(types.iter().map(|t| (*t).to_owned()).collect());
+        Generated::NetworkPolicy(policy)
+    };
+    let mut adopting = prod();
+    for (policy, types, adopted) in [
+        (ConflictPolicy::Report, &["Egress", "Ingress"][..], false),
+        (ConflictPolicy::Adopt, &["Egress", "Ingress"][..], true),
+        (ConflictPolicy::Adopt, &["Ingress"][..], false),
+        (ConflictPolicy::Force, &["Ingress"][..], false),
+    ] {
+        model.put(theirs(types));
+        adopting.conflict_policy = policy;
+        let plan = planned(&model, std::slice::from_ref(&adopting));
+        let update = |step: &Step| {
+            matches!(step, Step::Update { adopting: true, .. }) && step.object() == key.to_string()
+        };
+        assert_eq!(plan.steps().any(update), adopted, "{policy} {types:?}");
+        assert_eq!(plan.problems.is_empty(), adopted);
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+#[test]
+fn an_object_that_somebody_keeps_changing_is_left_alone_and_the_rest_is_kept() {
+    let model = Model::new(&[("env", "prod")]);
+    let contested = [("LimitRange/gabion-limits".to_owned(), "helm".to_owned())].into();
+    let plan = planned_with(&model, &[prod()], &[], &contested);
+    assert!(plan.steps().all(|step| step.object() != "LimitRange/gabion-limits"));
+    assert!(plan.steps().any(|step| step.object() == "NetworkPolicy/gabion-default-deny"));
+    assert!(
+        matches!(&plan.problems[..], [Error::FieldOwnedBy { manager, .. }] if manager == "helm")
+    );
+}
 
-    /// The judge against a statement of what the baselines ask for, for any set of rules and directions.
-    #[test]
-    fn exactly_the_asked_edges_are_open(
-        top in prop::collection::vec(any_ask(), 0..4), low in prop::collection::vec(any_ask(), 0..3),
-        additive: bool, deny in prop::sample::subsequence(vec!["Ingress", "Egress"], 0..=2),
-        low_deny in prop::sample::subsequence(vec!["Ingress", "Egress"], 0..=2),
-    ) {
-        let rules = |asks: &[Ask]| asks.iter().enumerate().map(|(i, a)| a.rule(&format!("r{i}"))).collect::<Vec<_>>();
-        let baselines = [
-            enforced("top", 9, json!({ "network": { "defaultDeny": deny, "allow": rules(&top) } })),
-            enforced("low", 1, json!({ "network": { "defaultDeny": low_deny, "allow": rules(&low), "additive": additive } })),
-        ];
-        let mut model = Model::new(&[("env", "prod")]);
-        for step in planned(&model, &baselines).steps() {
-            model.apply(step);
-            assert_name_service(&model, &step.object());
-        }
-        prop_assert!(planned(&model, &baselines).is_settled());
-
-        let asks: Vec<&Ask> = top.iter().chain(low.iter().filter(|_| additive)).collect();
-        let denied = |direction| deny.contains(&direction) || low_deny.contains(&direction);
-        let network = network(&model);
-        let mut ends = shop();
-        ends.push(end(Some("lab"), "frontend", "10.1.7.1"));
-        for from in &ends {
-            for to in &ends {
-                let here = |e: &End| e.namespace.as_deref() == Some("shop");
-                let concerned = (here(from) && denied("Egress")) || (here(to) && denied("Ingress"));
-                for port in [80, 8080, 9999] {
-                    let wanted = !concerned || asks.iter().any(|ask| ask.asks(from, to, port));
-                    prop_assert_eq!(network.passes(from, to, "TCP", port), wanted, "{} -> {} {}", from.name, to.name, port);
-                }
-            }
-        }
-
-        // From here to one of the two alone, and to none: name service stays, whatever goes.
-        for rest in [&baselines[..1], &baselines[1..], &[]] {
-            let mut changed = model.clone();
-            for step in planned(&changed, rest).steps() {
-                changed.apply(step);
-                assert_name_service(&changed, &step.object());
-            }
-            prop_assert!(planned(&changed, rest).is_settled());
-        }
+#[test]
+fn registries_that_exclude_each_other_are_a_conflict() {
+    let model = Model::new(&[("env", "prod")]);
+    let with =
+        |name, list: &[&str]| enforced(name, 1, json!({ "images": { "allowedRegistries": list } }));
+    for (other, empty) in [
+        ("b.example", true),
+        ("a.example/team", false),
+        ("a.example.evil", true),
+        ("a.example", false),
+    ] {
+        let plan = planned(
+            &model,
+            &[with("one", &["a.example"]), with("two", &[other]), with("none", &[])],
+        );
+        assert_eq!(
+            plan.problems,
+            if empty { vec![Error::EmptyIntersection("one, two".into())] } else { vec![] },
+            "{other}"
+        );
     }
+}
+
+#[test]
+fn a_status_with_many_rules_stays_bounded_and_says_what_is_left_out() {
+    let rules: Vec<Value> = (0..64)
+        .map(|i| json!({ "name": format!("r{i}"), "from": [{ "podSelector": {} }] }))
+        .collect();
+    let many = [enforced("many", 1, json!({ "podSecurity": {}, "network": { "allow": rules } }))];
+    let plan = planned(&Model::new(&[("env", "prod")]), &many);
+    let status = effective::next_status(
+        &NamespaceHardeningStatus::default(),
+        &many,
+        &plan,
+        None,
+        None,
+        now(),
+    );
+    let values = status.expect("a status").values;
+    assert_eq!(values.len(), 64);
+    let last = values.last().expect("a row");
+    assert_eq!((last.item.as_str(), last.value.as_str()), ("more", "10"));
+    assert!(values.iter().any(|row| row.item == "podSecurity.enforce"));
 }

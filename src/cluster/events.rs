@@ -31,8 +31,19 @@ pub struct Notice {
     pub reason: &'static str,
     /// Safe text: names and fixed words only.
     pub text: String,
-    /// Something is wrong, as opposed to something was done.
-    pub warning: bool,
+    /// How it is told.
+    pub tone: Tone,
+}
+
+/// How a notice is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// Something was done: always told.
+    Done,
+    /// Something is worth knowing: told once an hour.
+    Hint,
+    /// Something is wrong: told once an hour.
+    Warning,
 }
 
 /// Where controllers put their notices.
@@ -73,9 +84,9 @@ pub fn events(
     (Events(sender), publish)
 }
 
-/// Warnings are told once per object, reason and hour; what was done is always told.
+/// Hints and warnings are told once per object, text and hour; what was done is always told.
 fn is_news(told: &mut HashMap<(String, &'static str, String), Instant>, notice: &Notice) -> bool {
-    if !notice.warning {
+    if notice.tone == Tone::Done {
         return true;
     }
     if told.len() >= REMEMBERED {
@@ -95,7 +106,10 @@ fn is_news(told: &mut HashMap<(String, &'static str, String), Instant>, notice: 
 
 async fn post(recorder: &Recorder, notice: &Notice) {
     let event = Event {
-        type_: if notice.warning { EventType::Warning } else { EventType::Normal },
+        type_: match notice.tone {
+            Tone::Warning => EventType::Warning,
+            Tone::Done | Tone::Hint => EventType::Normal,
+        },
         reason: notice.reason.to_owned(),
         // The API server takes at most 1 kB.
         note: Some(notice.text.chars().take(1000).collect()),
@@ -114,18 +128,18 @@ async fn post(recorder: &Recorder, notice: &Notice) {
 mod tests {
     use super::*;
 
-    fn notice(text: &str, warning: bool) -> Notice {
+    fn notice(text: &str, tone: Tone) -> Notice {
         let about = ObjectReference { uid: Some("u".into()), ..ObjectReference::default() };
-        Notice { about, reason: "UpdateFailed", text: text.into(), warning }
+        Notice { about, reason: "UpdateFailed", text: text.into(), tone }
     }
 
     #[test]
     fn the_same_warning_is_told_once_and_another_one_at_once() {
         let mut told = HashMap::new();
-        assert!(is_news(&mut told, &notice("a", true)));
-        assert!(!is_news(&mut told, &notice("a", true)));
-        assert!(is_news(&mut told, &notice("b", true)));
-        assert!(is_news(&mut told, &notice("done", false)));
-        assert!(is_news(&mut told, &notice("done", false)));
+        assert!(is_news(&mut told, &notice("a", Tone::Warning)));
+        assert!(!is_news(&mut told, &notice("a", Tone::Warning)));
+        assert!(is_news(&mut told, &notice("b", Tone::Hint)));
+        assert!(is_news(&mut told, &notice("done", Tone::Done)));
+        assert!(is_news(&mut told, &notice("done", Tone::Done)));
     }
 }

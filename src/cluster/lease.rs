@@ -80,15 +80,12 @@ impl Election {
         }
     }
 
-    /// Renews until `stop`, then gives the lease back. Fails once the lease is lost.
+    /// Renews until `stop`. Fails once the lease is lost.
     pub async fn keep(&mut self, stop: &CancellationToken) -> Result<(), LeaseLost> {
         let mut last_success = Instant::now();
         loop {
             tokio::select! {
-                () = stop.cancelled() => {
-                    self.release().await;
-                    return Ok(());
-                }
+                () = stop.cancelled() => return Ok(()),
                 () = time::sleep(self.settings.retry_period) => {}
             }
             if self.attempt().await {
@@ -150,7 +147,8 @@ impl Election {
         Ok(true)
     }
 
-    async fn release(&mut self) {
+    /// Stops writing and gives the lease back, so that another replica need not wait it out.
+    pub async fn release(&mut self) {
         self.fence.close();
         if self.held_by_another() {
             return;

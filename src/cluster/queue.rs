@@ -225,13 +225,17 @@ where
     }
 }
 
-/// 1 s, 2 s, 4 s, ... 5 min, minus up to a fifth derived from the key, so that objects that failed together
-/// do not come back together.
+/// 1 s, 2 s, 4 s, ... 5 min, each a little shorter by [`spread`].
 pub fn backoff<K: Hash>(key: &K, failures: u32) -> Duration {
-    let pause =
-        FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LONGEST_RETRY);
+    let pause = FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(10));
+    spread(&(key, failures), pause.min(LONGEST_RETRY))
+}
+
+/// `pause`, minus up to a fifth derived from the key, so that objects that failed together do not come back
+/// together.
+pub fn spread<K: Hash>(key: &K, pause: Duration) -> Duration {
     let mut hasher = DefaultHasher::new();
-    (key, failures).hash(&mut hasher);
+    key.hash(&mut hasher);
     let fifth = u32::try_from(hasher.finish() % 200).unwrap_or(0);
     pause.saturating_sub(pause * fifth / 1000)
 }

@@ -145,17 +145,32 @@ pub async fn follow<K>(
 }
 
 /// The watches whose first list must be in before anything is decided.
-pub struct Listed(Vec<Arc<WatchHealth>>);
+#[derive(Default)]
+pub struct Listed {
+    needed: Vec<Arc<WatchHealth>>,
+    useful: Vec<Arc<WatchHealth>>,
+}
 
 impl Listed {
     /// Waits for these.
-    pub fn new(watches: Vec<Arc<WatchHealth>>) -> Self {
-        Self(watches)
+    pub fn new(needed: Vec<Arc<WatchHealth>>) -> Self {
+        Self { needed, useful: Vec::new() }
     }
 
-    /// Waits until every list is in.
+    /// One more without which every decision would be wrong.
+    pub fn needs(&mut self, watch: Arc<WatchHealth>) {
+        self.needed.push(watch);
+    }
+
+    /// One more that some objects depend on. If it fails (a missing right), it holds up no others.
+    pub fn uses(&mut self, watch: Arc<WatchHealth>) {
+        self.useful.push(watch);
+    }
+
+    /// Waits until every list is in that is needed or can be had.
     pub async fn all(self) {
-        while !self.0.iter().all(|watch| watch.listed()) {
+        let settled = |watch: &Arc<WatchHealth>| watch.listed() || watch.failures() > 0;
+        while !(self.needed.iter().all(|w| w.listed()) && self.useful.iter().all(settled)) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

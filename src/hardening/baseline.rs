@@ -26,6 +26,7 @@ use crate::{
     api::hardening_baseline::{DeletionPolicy, HardeningBaseline, HardeningBaselineStatus},
     cluster::{
         ObjectKey,
+        events::Tone,
         queue::{Lane, Next},
         write::{ApiError, Part, PatchKind},
     },
@@ -131,7 +132,7 @@ async fn keep(context: &Context, name: &str, known: &Baseline) -> Result<Next, E
     }
     if let Some(error) = &known.refused {
         let text = error.to_string();
-        context.tell(object.object_ref(&()), error.class().0, text, true);
+        context.tell(object.object_ref(&()), error.class().0, text, Tone::Warning);
         return Ok(Next::RetryAfter(RECHECK));
     }
     Ok(Next::Idle)
@@ -150,7 +151,7 @@ async fn take_back(context: &Context, name: &str, known: &Baseline) -> Result<Ne
                 write_status(context, name, object, status).await?;
             }
             let text = paused.to_string();
-            context.tell(object.object_ref(&()), paused.class().0, text, true);
+            context.tell(object.object_ref(&()), paused.class().0, text, Tone::Warning);
             return Ok(in_a_while(Duration::from_secs(10)));
         }
         let policy = object.spec.deletion_policy.unwrap_or(DeletionPolicy::Revert);

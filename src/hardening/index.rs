@@ -27,7 +27,7 @@ use super::plan::{
     teardown::Leaving,
 };
 use crate::api::{
-    hardening_baseline::HardeningBaseline,
+    hardening_baseline::{Direction, HardeningBaseline},
     namespace_hardening::{NamespaceHardening, NamespaceHardeningStatus},
 };
 
@@ -38,6 +38,8 @@ struct Entry {
     /// Whoever wrote the namespace last, apart from us.
     last_writer: String,
     accounts: BTreeMap<String, ObservedServiceAccount>,
+    /// Users' own network policies that open a direction to everyone.
+    widening: BTreeMap<String, BTreeSet<Direction>>,
     effective: Option<Effective>,
     standing: Standing,
     /// Uids of leaving baselines that may still have something here.
@@ -251,6 +253,7 @@ impl Index {
         let entry = state.namespaces.get(name).filter(|entry| !entry.observed.uid.is_empty())?;
         let mut observed = entry.observed.clone();
         observed.service_accounts = entry.accounts.values().cloned().collect();
+        observed.widening = entry.widening.clone().into_iter().collect();
         let mut material = Material {
             observed,
             in_force: Vec::new(),

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     cluster::{
         Listed,
-        events::{Events, Notice},
+        events::{Events, Notice, Tone},
         queue::{Bounds, Lane, Queue},
         write::Writer,
     },
@@ -143,7 +143,7 @@ impl Context {
         }
     }
 
-    fn tell(&self, about: ObjectReference, reason: &'static str, text: String, warning: bool) {
-        self.events.tell(Notice { about, reason, text, warning });
+    fn tell(&self, about: ObjectReference, reason: &'static str, text: String, tone: Tone) {
+        self.events.tell(Notice { about, reason, text, tone });
     }
 }

@@ -33,6 +33,7 @@ use crate::{
     },
     cluster::{
         ObjectKey,
+        events::Tone,
         queue::Next,
         write::{ApiError, Part, PatchKind},
     },
@@ -329,7 +330,7 @@ impl Look<'_> {
         };
         let (reason, text) = (problem.class().0, problem.to_string());
         tracing::warn!(namespace = self.name, reason, problem = text, "not as it should be");
-        self.context.tell(about, reason, text, true);
+        self.context.tell(about, reason, text, Tone::Warning);
     }
 
     fn next(

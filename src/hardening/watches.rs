@@ -1,6 +1,9 @@
 //! Which watches the hardening half has, and what each of their events wakes.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use k8s_openapi::api::{
     apps::v1::DaemonSet,
@@ -17,6 +20,7 @@ use super::{
     plan::{
         dns::{DNS_SERVICES, DnsService, NODE_LOCAL, node_local_addresses},
         objects::{Generated, ObjectKey as Named, ObjectKind, ObservedObject},
+        widening::opens,
     },
 };
 use crate::{
@@ -158,13 +162,19 @@ fn object<K: Resource>(
             let wrapped = wrap(object);
             let mut seen = ObservedObject::of(&wrapped);
             let key = wrapped.key();
+            let namespace = wrapped.meta().namespace.clone().unwrap_or_default();
+            if let Generated::NetworkPolicy(policy) = &wrapped {
+                let opened = if seen.ours { BTreeSet::new() } else { opens(policy) };
+                if context.index.widening_seen(&namespace, &key.name, opened) {
+                    context.namespaces.wake(&namespace.as_str().into(), &(), Lane::Urgent);
+                }
+            }
             if !seen.ours && !key.name.starts_with("gabion-") {
                 return;
             }
             if seen.ours {
                 seen.manager = last_writer(wrapped.meta().managed_fields.as_deref());
             }
-            let namespace = wrapped.meta().namespace.clone().unwrap_or_default();
             if context.index.object_seen(&namespace, &key, Some(seen)) {
                 context.namespaces.wake(&namespace.into(), &(), Lane::Urgent);
             }
@@ -172,7 +182,8 @@ fn object<K: Resource>(
         Change::Deleted(object) => {
             let namespace = object.meta().namespace.clone().unwrap_or_default();
             let key = Named::new(kind, object.name_any());
-            if context.index.object_seen(&namespace, &key, None) {
+            let gone = context.index.widening_seen(&namespace, &key.name, BTreeSet::new());
+            if context.index.object_seen(&namespace, &key, None) || gone {
                 context.namespaces.wake(&namespace.into(), &(), Lane::Urgent);
             }
         }

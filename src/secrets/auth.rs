@@ -81,8 +81,8 @@ pub async fn resolve(
         let provider = format!("aws/{}", aws.service);
         return (Vec::new(), Err(Error::ProviderNotSupported { provider }));
     }
-    let mut resolver =
-        Resolver { writer, store, namespace, inputs: Vec::new(), digest: String::new() };
+    let (secrets, inputs, digest) = (BTreeMap::new(), Vec::new(), String::new());
+    let mut resolver = Resolver { writer, store, namespace, secrets, inputs, digest };
     let source = resolver.aws(aws).await;
     (resolver.inputs, source)
 }
@@ -102,6 +102,8 @@ struct Resolver<'a> {
     writer: &'a Writer,
     store: &'a Store,
     namespace: &'a str,
+    /// The Secrets that were read; `None` does not exist.
+    secrets: BTreeMap<ObjectKey, Option<SecretData>>,
     /// What was read, and in which state it was.
     inputs: Vec<(Input, String)>,
     /// Everything that the store's generation does not show: uids and versions of what was read.
@@ -174,17 +176,11 @@ impl Resolver<'_> {
         };
         let namespace = self.namespace_of(&field, selector.namespace.as_deref())?;
         let secret = ObjectKey::new(&namespace, name);
-        let found: Option<SecretData> = self.writer.read::<Secret, _>(&secret).await?;
-        let version =
-            found.as_ref().map(|found| secret_version(&found.metadata)).unwrap_or_default();
-        self.digest.push_str(&version);
-        self.digest.push(';');
-        self.inputs.push((Input::Secret(secret.clone()), version));
-        let Some(mut found) = found else {
+        let Some(found) = self.secret(&secret).await? else {
             let what = format!("Secret {secret} does not exist");
             return Err(Error::AuthMissing { field, what });
         };
-        let Some(encoded) = found.data.remove(key) else {
+        let Some(encoded) = found.data.get(key) else {
             let what = format!("Secret {secret} has no key {key:?}");
             return Err(Error::AuthMissing { field, what });
         };
@@ -193,6 +189,19 @@ impl Resolver<'_> {
         decoded
             .map(SecretBytes::new)
             .map_err(|_| Error::AuthMissing { field: field.clone(), what: what() })
+    }
+
+    /// A Secret, read once however many references name it.
+    async fn secret(&mut self, key: &ObjectKey) -> Result<Option<&SecretData>, Error> {
+        if !self.secrets.contains_key(key) {
+            let found: Option<SecretData> = self.writer.read::<Secret, _>(key).await?;
+            let version = found.as_ref().map(|f| secret_version(&f.metadata)).unwrap_or_default();
+            self.digest.push_str(&version);
+            self.digest.push(';');
+            self.inputs.push((Input::Secret(key.clone()), version));
+            self.secrets.insert(key.clone(), found);
+        }
+        Ok(self.secrets.get(key).and_then(Option::as_ref))
     }
 
     async fn web_identity(

@@ -11,6 +11,7 @@ use crate::{
     api::external_secret::{DeletionPolicy, ExternalSecret},
     cluster::{
         ObjectKey,
+        events::Tone,
         write::{Part, PatchKind},
     },
 };
@@ -62,7 +63,7 @@ pub async fn orphans(look: &Look<'_>) -> Result<(), Error> {
         if policy::is_made_by(look.object(), &existing) {
             delete(look, &key, &existing).await?;
             let text = format!("secret {:?} deleted because it was orphaned", existing.name);
-            look.context.tell(reference(look.object()), "Deleted", text, false);
+            look.context.tell(reference(look.object()), "Deleted", text, Tone::Done);
         }
     }
     Ok(())

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     api::external_secret::{CreationPolicy, DeletionPolicy, ExternalSecret, WrittenTarget},
-    cluster::{ObjectKey, write::ApiError},
+    cluster::{ObjectKey, events::Tone, write::ApiError},
     provider::SecretBytes,
 };
 
@@ -87,13 +87,11 @@ impl Look<'_> {
             super::cleanup::leave(self).await?;
             return Ok(Converged::Waiting);
         }
-        let lookups = collect::lookups(&object.spec);
-        if let Ok(lookups) = &lookups
-            && !self.all_ours(lookups)
-        {
+        // Before anything is said: what another controller reads may be beyond this one.
+        if !self.all_ours() {
             return Ok(Converged::Waiting);
         }
-        let lookups = lookups?;
+        let lookups = collect::lookups(&object.spec)?;
         let target = self.observe().await?;
         let in_order = match &target {
             Target::Absent => policy::is_in_order(object, None),
@@ -119,13 +117,14 @@ impl Look<'_> {
         let collected = collect::collect(&object.spec, &answers)?;
         for field in &collected.missing {
             let text = format!("spec.{field}: the remote secret does not exist; left out");
-            self.context.tell(reference(object), "MissingProviderSecret", text, false);
+            self.context.tell(reference(object), "MissingProviderSecret", text, Tone::Hint);
         }
         if self.is_unproven_loss(collected.data.is_empty()) {
             return Ok(Converged::Again(SECOND_LOOK));
         }
-        self.context.index.remember(self.key, self.uid(), |m| m.refreshed = Some(self.now));
         let done = self.act(target, collected.data, why).await?;
+        // Not before: what was read and could not be written has to be read again.
+        self.context.index.remember(self.key, self.uid(), |m| m.refreshed = Some(self.now));
         if self.wants_rename_tidied(why) {
             super::cleanup::orphans(self).await?;
         }
@@ -174,6 +173,12 @@ impl Look<'_> {
                 Some(done) => return Ok(done),
                 None => self.read().await?,
             },
+            // A Secret that nobody manages is not in the index. Who creates finds out; who merges has to look.
+            Target::Absent
+                if self.object().spec.target.creation_policy == CreationPolicy::Merge =>
+            {
+                self.read().await?
+            }
             Target::Absent => None,
             Target::Read(existing) => Some(*existing),
         };
@@ -279,7 +284,7 @@ impl Look<'_> {
         let Some(existing) = existing else { return Err(self.moved()) };
         super::cleanup::delete(self, &self.target(), &existing).await?;
         let text = format!("Secret {:?} deleted: the provider has nothing any more", existing.name);
-        self.context.tell(reference(self.object()), "Deleted", text, false);
+        self.context.tell(reference(self.object()), "Deleted", text, Tone::Done);
         Ok(Done::Deleted)
     }
 
@@ -291,7 +296,7 @@ impl Look<'_> {
 
     fn tell_updated(&self) {
         let text = format!("Secret {:?} updated", &*self.target().name);
-        self.context.tell(reference(self.object()), "Updated", text, false);
+        self.context.tell(reference(self.object()), "Updated", text, Tone::Done);
     }
 
     /// Takes in a Secret as our own write left it.

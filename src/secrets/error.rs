@@ -113,6 +113,15 @@ impl Error {
         }
     }
 
+    /// The provider does not answer anybody.
+    pub fn is_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Provider(ProviderError::Unavailable { .. })
+                | Self::Plan(PlanError::Provider { source: ProviderError::Unavailable { .. }, .. })
+        )
+    }
+
     /// The first half of the condition's message, in words that dashboards know.
     pub fn headline(&self) -> &'static str {
         match self {

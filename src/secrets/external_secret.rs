@@ -23,6 +23,7 @@ use crate::{
     api::external_secret::{ExternalSecret, ExternalSecretStatus},
     cluster::{
         ObjectKey,
+        events::Tone,
         queue::Next,
         write::{ApiError, Part, PatchKind},
     },
@@ -56,6 +57,9 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
         {
             return Next::Retry;
         }
+        // Store and ExternalSecret come on watches of their own: those that are applied together may arrive in
+        // any order. The store that arrives wakes the object before this retry.
+        Err(Error::StoreMissing(_)) if context.externals.failures(&key) == 0 => return Next::Retry,
         Err(_) => Outcome::Failed { headline: "", cause: "", retry: Retry::Backoff },
     };
     let reported = match &converged {
@@ -83,6 +87,8 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
         (_, Err(ApiError::NotFound { .. })) => Next::Idle,
         (_, Err(error)) => {
             tracing::debug!(%key, %error, "status not written; trying again");
+            // What is not on record is not done: the next look comes to the same outcome, and writes it.
+            context.index.remember(&key, look.uid(), |memory| memory.refreshed = None);
             Next::Retry
         }
         (Ok(_), Ok(_)) => next_refresh(&context, &key, started),
@@ -185,7 +191,7 @@ fn warn(context: &Context, tracked: &Tracked, error: &Error, outcome: &Outcome<'
     let (reason, _) = error.class();
     let source = std::error::Error::source(error).map(ToString::to_string);
     tracing::warn!(kind = KIND, %key, reason, %error, source, "not synced");
-    context.tell(reference(&tracked.object), "UpdateFailed", outcome.message(), true);
+    context.tell(reference(&tracked.object), "UpdateFailed", outcome.message(), Tone::Warning);
 }
 
 fn count(context: &Context, key: &ObjectKey, reason: &'static str, ok: bool, took: Duration) {

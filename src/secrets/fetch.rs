@@ -7,6 +7,7 @@ use futures::future::join_all;
 use super::{
     Error, StoreKey,
     converge::Look,
+    index::stores_of,
     plan::{access, collect, due::Why},
     stores::Readiness,
 };
@@ -17,14 +18,14 @@ use crate::{
 
 impl Look<'_> {
     /// False if any store it names is for another controller, or of a kind that is switched off.
-    pub fn all_ours(&self, lookups: &[collect::Lookup]) -> bool {
-        lookups.iter().all(|lookup| {
-            let enabled = if lookup.store.cluster {
+    pub fn all_ours(&self) -> bool {
+        stores_of(&self.object().spec, &self.key.namespace).iter().all(|key| {
+            let enabled = if key.is_cluster() {
                 self.context.config.cluster_stores
             } else {
                 self.context.config.namespaced_stores
             };
-            let store = self.context.stores.find(&self.store_key(&lookup.store));
+            let store = self.context.stores.find(key);
             enabled && store.is_none_or(|(store, _, _)| self.context.is_ours(&store))
         })
     }
@@ -52,6 +53,7 @@ impl Look<'_> {
             asked.push(async move {
                 let asks = places.iter().map(|nth| lookups[*nth].ask.clone()).collect();
                 let results = self.context.plane.fetch_all(&source, asks, lane).await;
+                self.context.mention_notes(&key, &source);
                 self.note_silence(&key, &results);
                 (places, results, fake)
             });

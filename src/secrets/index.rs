@@ -132,6 +132,12 @@ impl Digest {
             touched: touched_by_others(meta),
         }
     }
+
+    fn is_older_than(&self, other: &Self) -> bool {
+        let number = |digest: &Self| digest.resource_version.parse::<u64>().ok();
+        self.uid == other.uid
+            && matches!((number(self), number(other)), (Some(a), Some(b)) if a < b)
+    }
 }
 
 /// True when a field manager other than External Secrets wrote data after the last write of one.
@@ -175,6 +181,8 @@ struct State {
     /// Nearly always one: a list of one is much smaller than a set.
     by_target: HashMap<ObjectKey, Vec<ObjectKey>>,
     secrets: HashMap<ObjectKey, Digest>,
+    /// Deleted by our own hand; the watch has not said so yet.
+    removed: HashSet<ObjectKey>,
     namespaces: HashMap<Arc<str>, NamespaceFacts>,
 }
 
@@ -293,21 +301,34 @@ impl Index {
             return Vec::new();
         }
         let digest = Digest::of(meta);
+        state.removed.remove(key);
+        // A watch that lags behind our own write tells nothing new.
+        if state.secrets.get(key).is_some_and(|known| digest.is_older_than(known)) {
+            return Vec::new();
+        }
         let users = state.users_unaware_of(key, Some(&digest));
         state.secrets.insert(key.clone(), digest);
         users
     }
 
     /// Takes in that a Secret is gone; the ExternalSecrets that write to it.
-    pub fn secret_deleted(&self, key: &ObjectKey) -> Vec<ObjectKey> {
+    pub fn secret_deleted(&self, key: &ObjectKey, uid: Option<&str>) -> Vec<ObjectKey> {
         let mut state = self.lock();
+        if state.secrets.get(key).is_some_and(|known| Some(known.uid.as_str()) != uid) {
+            return Vec::new(); // a namesake has taken its place already
+        }
         state.secrets.remove(key);
-        state.users_unaware_of(key, None)
+        if state.removed.remove(key) {
+            return Vec::new();
+        }
+        // Those that were refused it, too: what was in their way is gone.
+        state.by_target.get(key).into_iter().flatten().cloned().collect()
     }
 
     /// Forgets every Secret that is not in `present`; the ExternalSecrets that write to one of those.
     pub fn secrets_listed(&self, present: &HashSet<ObjectKey>) -> Vec<ObjectKey> {
         let mut state = self.lock();
+        state.removed.retain(|key| present.contains(key));
         let gone: Vec<_> =
             state.secrets.keys().filter(|key| !present.contains(*key)).cloned().collect();
         let mut users = Vec::new();
@@ -332,7 +353,9 @@ impl Index {
 
     /// Records that a Secret is gone by our own hand.
     pub fn secret_removed(&self, key: &ObjectKey) {
-        self.lock().secrets.remove(key);
+        let mut state = self.lock();
+        state.secrets.remove(key);
+        state.removed.insert(key.clone());
     }
 
     /// Secrets of a namespace that carry this created-by label.

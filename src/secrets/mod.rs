@@ -32,7 +32,7 @@ pub use stores::Stores;
 use crate::{
     cluster::{
         Listed, ObjectKey,
-        events::{Events, Notice},
+        events::{Events, Notice, Tone},
         queue::{Bounds, Lane, Queue},
         write::Writer,
     },
@@ -172,7 +172,7 @@ impl Context {
         first.unwrap_or_else(StoreKey::none)
     }
 
-    fn tell(&self, about: ObjectReference, reason: &'static str, text: String, warning: bool) {
-        self.events.tell(Notice { about, reason, text, warning });
+    fn tell(&self, about: ObjectReference, reason: &'static str, text: String, tone: Tone) {
+        self.events.tell(Notice { about, reason, text, tone });
     }
 }

@@ -28,14 +28,14 @@ pub enum Target {
 impl Look<'_> {
     /// What is known of the target. Reads it only if neither memory, status nor marks can tell.
     pub async fn observe(&self) -> Result<Target, Error> {
+        if self.object().spec.target.creation_policy == CreationPolicy::None {
+            return Ok(Target::Absent); // never looked at, never written
+        }
         let Some(digest) = self.context.index.secret(&self.target()) else {
             return Ok(Target::Absent);
         };
         if let Some(verified) = self.trusted(&digest) {
             return Ok(Target::Intact(verified));
-        }
-        if self.object().spec.target.creation_policy == CreationPolicy::None {
-            return Ok(Target::Absent); // never looked at, never written
         }
         let read = target::read(&self.context.writer, &self.target(), &self.manager()).await?;
         Ok(read.map_or(Target::Absent, |existing| Target::Read(Box::new(existing))))

@@ -21,12 +21,15 @@ use super::{
 use crate::{
     api::secret_store::{ClusterSecretStore, SecretStore, SecretStoreStatus},
     cluster::{
+        events::Tone,
         queue::{Lane, Next},
         write::{ApiError, Part, PatchKind},
     },
-    provider::Validation,
+    provider::{Validation, plane::Source},
 };
 
+/// While a provider does not answer, its stores are validated this often.
+const PROBE_EVERY: Duration = Duration::from_secs(2);
 const MANAGER: &str = "external-secrets";
 
 /// Validates one store, says so in its status, and wakes whoever waits for it.
@@ -36,7 +39,7 @@ pub async fn reconcile(context: Arc<Context>, key: StoreKey) -> Next {
     if store.deleting || !context.is_ours(&store) {
         return Next::Idle;
     }
-    let (outcome, retry) = validate(&context, &store, epoch).await;
+    let (outcome, failure) = validate(&context, &store, epoch).await;
     let (ready, reason, message) = outcome.condition();
     let readiness = if ready { Readiness::Ready } else { Readiness::NotReady(message.clone()) };
     let changed = context.stores.validated(&key, epoch, &readiness);
@@ -48,23 +51,27 @@ pub async fn reconcile(context: Arc<Context>, key: StoreKey) -> Next {
     context.metrics.reconciles.done(key.kind(), reason, started.elapsed());
     let reported = report(&context, &store, &outcome).await;
     if changed && !ready {
-        context.tell(store_reference(&store), reason, message.clone(), true);
+        context.tell(store_reference(&store), reason, message.clone(), Tone::Warning);
     }
     match &reported {
         Ok(()) => tracing::debug!(store = ?key, reason, message, "store validated"),
         Err(error) => tracing::warn!(store = ?key, %error, "store status not written"),
     }
-    match (reported, retry) {
-        (Err(_), _) | (Ok(()), Some(Retry::Backoff)) => Next::Retry,
-        (Ok(()), Some(Retry::OnChange)) => Next::RetryAfter(RECHECK),
-        (Ok(()), None) => {
+    match failure {
+        _ if reported.is_err() => Next::Retry,
+        None => {
             let due = Instant::now() + interval(&context, &store);
             Next::At { earliest: due, due }
         }
+        Some(error) if error.is_outage() => Next::RetryAfter(PROBE_EVERY),
+        Some(error) => match error.class().1 {
+            Retry::Backoff => Next::Retry,
+            Retry::OnChange => Next::RetryAfter(RECHECK),
+        },
     }
 }
 
-async fn validate(context: &Context, store: &Store, epoch: u64) -> (StoreOutcome, Option<Retry>) {
+async fn validate(context: &Context, store: &Store, epoch: u64) -> (StoreOutcome, Option<Error>) {
     if is_referent(store) {
         // Its credentials are those of whoever uses it: there is nothing to try before.
         return (StoreOutcome::Valid { note: None }, None);
@@ -73,13 +80,9 @@ async fn validate(context: &Context, store: &Store, epoch: u64) -> (StoreOutcome
     let source = match context.source(store, epoch, namespace).await {
         Ok(source) => source,
         Err(error @ Error::ProviderNotSupported { .. }) => {
-            let retry = error.class().1;
-            return (StoreOutcome::NotSupported { cause: error.to_string() }, Some(retry));
+            return (StoreOutcome::NotSupported { cause: error.to_string() }, Some(error));
         }
-        Err(error) => {
-            let retry = error.class().1;
-            return (StoreOutcome::NoClient { cause: error.to_string() }, Some(retry));
-        }
+        Err(error) => return (StoreOutcome::NoClient { cause: error.to_string() }, Some(error)),
     };
     match context.plane.validate(&source).await {
         Ok(Validation::Ready) => {
@@ -90,7 +93,7 @@ async fn validate(context: &Context, store: &Store, epoch: u64) -> (StoreOutcome
         Ok(Validation::Unknown { reason }) => (StoreOutcome::Unknown { cause: reason }, None),
         Err(error) => {
             let error = Error::from(error);
-            (StoreOutcome::NotValid { cause: error.to_string() }, Some(error.class().1))
+            (StoreOutcome::NotValid { cause: error.to_string() }, Some(error))
         }
     }
 }
@@ -153,7 +156,7 @@ impl Context {
         store: &Store,
         epoch: u64,
         namespace: &str,
-    ) -> Result<crate::provider::plane::Source, Error> {
+    ) -> Result<Source, Error> {
         let asker = if is_referent(store) { namespace } else { "" };
         if let Some(source) = self.stores.source(&store.key, asker) {
             return Ok(source);
@@ -164,6 +167,18 @@ impl Context {
         let source = resolved?;
         self.stores.keep_source(&store.key, epoch, asker, &source);
         Ok(source)
+    }
+
+    /// Has a store say what its owner should know, as soon as that is known.
+    pub fn mention_notes(&self, key: &StoreKey, source: &Source) {
+        let Some(note) = self.plane.notes(source.identity()).into_iter().next() else { return };
+        let Some((store, _, _)) = self.stores.find(key) else { return };
+        let text = note.to_string();
+        let conditions = store.status.iter().flat_map(|status| &status.conditions);
+        let mut messages = conditions.filter_map(|condition| condition.message.as_deref());
+        if !is_referent(&store) && !messages.any(|message| message.contains(&text)) {
+            self.validations.wake(key, key, Lane::Periodic);
+        }
     }
 
     /// True if the store's class is ours.

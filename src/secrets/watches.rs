@@ -18,7 +18,7 @@ use crate::{
         external_secret::ExternalSecret,
         secret_store::{ClusterSecretStore, SecretStore},
     },
-    cluster::{Change, Listed, ObjectKey, WatchHealth, follow, queue::Lane, until},
+    cluster::{Change, Listed, ObjectKey, follow, queue::Lane, until},
     telemetry::Health,
 };
 
@@ -32,7 +32,7 @@ pub fn start(
     tasks: &mut JoinSet<()>,
 ) -> Listed {
     let mut watches =
-        Watches { context, client, namespace, health, stop, tasks, listed: Vec::new() };
+        Watches { context, client, namespace, health, stop, tasks, listed: Listed::default() };
     watches.namespaced("ExternalSecret", external_secret);
     watches.namespaced::<PartialObjectMeta<Secret>>("Secret", secret);
     watches.namespaced::<PartialObjectMeta<ServiceAccount>>("ServiceAccount", service_account);
@@ -43,7 +43,7 @@ pub fn start(
         watches.cluster("ClusterSecretStore", cluster_secret_store);
         watches.cluster::<PartialObjectMeta<Namespace>>("Namespace", namespaces);
     }
-    Listed::new(watches.listed)
+    watches.listed
 }
 
 struct Watches<'a> {
@@ -53,7 +53,7 @@ struct Watches<'a> {
     health: &'a Health,
     stop: &'a CancellationToken,
     tasks: &'a mut JoinSet<()>,
-    listed: Vec<Arc<WatchHealth>>,
+    listed: Listed,
 }
 
 impl Watches<'_> {
@@ -83,7 +83,10 @@ impl Watches<'_> {
         K: Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
     {
         let health = self.health.watch(kind);
-        self.listed.push(Arc::clone(&health));
+        match kind {
+            "ExternalSecret" | "Secret" | "SecretStore" => self.listed.needs(Arc::clone(&health)),
+            _ => self.listed.uses(Arc::clone(&health)),
+        }
         let context = Arc::clone(self.context);
         let events = follow(api, None, health, move |change| sink(&context, change));
         self.tasks.spawn(until(self.stop.clone(), events));
@@ -130,7 +133,7 @@ fn secret(context: &Context, change: Change<PartialObjectMeta<Secret>>) {
         Change::Deleted(object) => {
             let key = ObjectKey::of(&object);
             input(context, &Input::Secret(key.clone()), "");
-            context.index.secret_deleted(&key)
+            context.index.secret_deleted(&key, object.metadata.uid.as_deref())
         }
         Change::Listed(present) => {
             for gone in context.stores.inputs_gone(&present, true) {

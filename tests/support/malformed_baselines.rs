@@ -1,5 +1,13 @@
 //! Baselines that must be refused, each with the field and a word of the remedy, and a few that must not.
 
+#![allow(
+    dead_code,
+    clippy::expect_used,
+    clippy::needless_pass_by_value,
+    clippy::too_many_lines,
+    reason = "each test uses a part, and a table reads better whole"
+)]
+
 use serde_json::{Value, json};
 
 /// A baseline with this spec.

@@ -1,6 +1,8 @@
 //! A namespace in memory that does what the API server does with the steps of a plan: it checks the
 //! preconditions, fills in defaults, and remembers the order of events.
 
+#![allow(dead_code, reason = "each test uses a part")]
+
 use std::collections::BTreeMap;
 
 use gabion::hardening::plan::labels::RECORD;
@@ -71,6 +73,7 @@ impl Model {
                     ..ObservedServiceAccount::default()
                 })
                 .collect(),
+            widening: Vec::new(),
             usage: self.usage.clone(),
         }
     }

@@ -1,6 +1,8 @@
 //! Judges which connections a set of `NetworkPolicies` lets pass. Written from the documentation of Kubernetes
 //! alone and over plain JSON: it shares no code with what generates the policies.
 
+#![allow(dead_code, reason = "each test uses a part")]
+
 use std::net::IpAddr;
 
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! Our own binary, as a process of its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,17 @@ impl Operator {
         K: AsRef<str>,
         V: AsRef<str>,
     {
-        let dir = tempfile::tempdir()?;
+        Self::start_in(&std::env::temp_dir(), args, environment)
+    }
+
+    /// The same, with its files below `parent`: for an operator in a static, which nobody drops.
+    pub fn start_in<A, K, V>(parent: &Path, args: &[A], environment: &[(K, V)]) -> Result<Self>
+    where
+        A: AsRef<str>,
+        K: AsRef<str>,
+        V: AsRef<str>,
+    {
+        let dir = tempfile::tempdir_in(parent)?;
         let (pid_file, log) = (dir.path().join("pid"), dir.path().join("log"));
         let mut command = Leash::exec(&gabion()?, &pid_file, &log)?;
         command.args(args.iter().map(AsRef::as_ref));

@@ -99,6 +99,7 @@ struct World {
     rejected_keys: HashMap<String, &'static str>,
     scripts: HashMap<String, VecDeque<Fault>>,
     standing: HashMap<String, Fault>,
+    standing_of_key: HashMap<String, Fault>,
     omitted: Vec<String>,
     sessions: HashMap<String, SystemTime>,
     session_life: Duration,
@@ -221,6 +222,15 @@ impl SecretsManager {
         match fault {
             Some(fault) => world.standing.insert(operation.to_owned(), fault),
             None => world.standing.remove(operation),
+        };
+    }
+
+    /// Every call of this key meets this fault, until it is taken back with `None`.
+    pub fn fault_of_key(&self, access_key: &str, fault: Option<Fault>) {
+        let mut world = self.world();
+        match fault {
+            Some(fault) => world.standing_of_key.insert(access_key.to_owned(), fault),
+            None => world.standing_of_key.remove(access_key),
         };
     }
 
@@ -409,8 +419,12 @@ impl Call {
     }
 
     fn denied(&self, what: &str) -> (&'static str, String) {
+        self.denied_to(&self.operation, what)
+    }
+
+    fn denied_to(&self, operation: &str, what: &str) -> (&'static str, String) {
         let service = if self.sts { "sts" } else { "secretsmanager" };
-        let (key, operation) = (&self.access_key, &self.operation);
+        let key = &self.access_key;
         let message = format!(
             "User: arn:aws:iam::000000000000:user/{key} is not authorized to perform: \
              {service}:{operation} on resource: {what} because no identity-based policy allows it"
@@ -481,7 +495,8 @@ impl World {
             });
         }
         let scripted = self.scripts.get_mut(&call.operation).and_then(VecDeque::pop_front);
-        scripted.or_else(|| self.standing.get(&call.operation).cloned())
+        let of_key = || self.standing_of_key.get(&call.access_key).cloned();
+        scripted.or_else(of_key).or_else(|| self.standing.get(&call.operation).cloned())
     }
 
     fn reply(&mut self, call: &Call) -> Reply {
@@ -557,7 +572,8 @@ impl World {
         let name = self.name_of(id);
         for operation in ["GetSecretValue", call.operation.as_str()] {
             if self.is_denied(call, operation, Some(name)) {
-                return Err(call.denied(id));
+                // In a batch, too, it is the single read of the item that is not allowed.
+                return Err(call.denied_to("GetSecretValue", id));
             }
         }
         let (name, secret) = self.find(id)?;

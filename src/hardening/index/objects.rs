@@ -1,14 +1,28 @@
 //! What is known of generated objects.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use super::{Index, is_older};
 use crate::{
+    api::hardening_baseline::Direction,
     cluster,
     hardening::plan::objects::{ObjectKey, ObjectKind, ObservedObject},
 };
 
 impl Index {
+    /// Takes in which directions a user's own network policy opens to everyone. True if that changed.
+    pub fn widening_seen(&self, namespace: &str, name: &str, opened: BTreeSet<Direction>) -> bool {
+        let mut state = self.lock();
+        let entry = state.namespaces.entry(namespace.into()).or_default();
+        if opened.is_empty() {
+            return entry.widening.remove(name).is_some();
+        }
+        entry.widening.insert(name.to_owned(), opened.clone()) != Some(opened)
+    }
+
     /// Takes in an object of a generated kind (`None` = gone). True if it is not what we knew.
     pub fn object_seen(
         &self,
@@ -47,6 +61,11 @@ impl Index {
         let mut state = self.lock();
         let mut concerned = Vec::new();
         for (namespace, entry) in &mut state.namespaces {
+            if kind == ObjectKind::NetworkPolicy {
+                entry
+                    .widening
+                    .retain(|name, _| present.contains(&cluster::ObjectKey::new(namespace, name)));
+            }
             let before = entry.observed.objects.len();
             entry.observed.objects.retain(|key, _| {
                 key.kind != kind || present.contains(&cluster::ObjectKey::new(namespace, &key.name))

@@ -14,7 +14,7 @@ use super::version::PssVersion;
 use crate::api::hardening_baseline::{
     AllowRule, Automount, ConflictPolicy, DeletionPolicy, Direction, Dns, HardeningBaseline,
     LabelOwnership, Level, Network, Peer, PodSecurity, Protocol, Quantities, Resources, Selector,
-    SelectorOperator, Stage,
+    SelectorOperator, Stage, UserPolicies,
 };
 
 /// Amounts by resource name.
@@ -45,6 +45,8 @@ pub struct Compiled {
     pub defaults: Option<(Amounts, Amounts)>,
     /// Largest limits of one container.
     pub max: Amounts,
+    /// Registries that images must come from; empty when not checked.
+    pub registries: Vec<String>,
     /// Whether `ServiceAccounts` must not hand out their token.
     pub automount_disabled: bool,
     /// What happens to objects that somebody else made.
@@ -79,6 +81,8 @@ pub struct NetworkAsk {
     pub allow: Vec<AllowRule>,
     /// Whether the rules join those of a baseline with a higher priority.
     pub additive: bool,
+    /// Whether users' own policies that open everything are reported.
+    pub reports_users: bool,
 }
 
 /// Checks a stored baseline and fills in its defaults. `server_minor` is the minor version of the API server,
@@ -109,6 +113,7 @@ pub fn compile(baseline: &HardeningBaseline, server_minor: u16) -> Result<Compil
         quota: amounts("resources.quota.hard", &resources.quota.clone().unwrap_or_default().hard)?,
         defaults: defaults(&resources)?,
         max: amounts("resources.containerMax", &resources.container_max)?,
+        registries: spec.images.as_ref().map(|i| i.allowed_registries.clone()).unwrap_or_default(),
         automount_disabled: known(
             "serviceAccounts.automountToken",
             automount,
@@ -236,6 +241,7 @@ fn network(ask: &Network) -> Result<NetworkAsk, Error> {
         dns: known("network.dns", ask.dns, Dns::Auto, &Dns::Unknown)?,
         allow: ask.allow.clone(),
         additive: ask.additive.unwrap_or_default(),
+        reports_users: ask.guard_user_policies != Some(UserPolicies::Ignore),
     })
 }
 

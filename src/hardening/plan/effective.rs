@@ -95,6 +95,7 @@ fn conflict(problem: &Error) -> Option<NamespaceConflict> {
     let (object, manager) = match problem {
         Error::NameTaken { object, manager } => (object, manager),
         Error::FieldOwnedBy { field, manager } => (field, manager),
+        Error::EmptyIntersection(baselines) => (&"images.allowedRegistries".to_owned(), baselines),
         _ => return None,
     };
     let (object, manager) = (object.clone(), manager.clone());
@@ -126,5 +127,14 @@ fn sayings(plan: &Plan, names: &[&str], failure: Option<&Error>) -> Vec<Saying> 
         }
         _ => Saying::new("Held", false, "NothingHeld", "Nothing is held back."),
     };
-    vec![ready, conflict, held]
+    let widened = match plan.warnings.first() {
+        Some(warning) => Saying::because("NetworkWidened", true, warning),
+        None => Saying::new(
+            "NetworkWidened",
+            false,
+            "AsAsked",
+            "No policy of a user opens what is denied.",
+        ),
+    };
+    vec![ready, conflict, held, widened]
 }

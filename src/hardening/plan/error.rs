@@ -50,6 +50,21 @@ pub enum Error {
         "NetworkPolicy/gabion-default-deny is held: {0} is not ours, and denying without it would cut traffic that a baseline keeps open; free that name"
     )]
     AllowMissing(String),
+    /// Baselines allow registries that exclude each other.
+    #[error(
+        "images.allowedRegistries of {0} have nothing in common, so that no image could start; allow a registry in all of them"
+    )]
+    EmptyIntersection(String),
+    /// A user's own policy opens what the baselines deny.
+    #[error(
+        "{object} opens {directions} to everyone, which the baselines deny; narrow or delete it, or set network.guardUserPolicies: Ignore"
+    )]
+    NetworkWidened {
+        /// Kind and name.
+        object: String,
+        /// What it opens.
+        directions: String,
+    },
     /// Labels that somebody else writes are not what the baselines ask for.
     #[error(
         "namespace labels differ from the baselines: {0}; correct them where they are written (labelOwnership is External)"
@@ -113,6 +128,8 @@ impl Error {
             Self::FieldOwnedBy { .. } => ("FieldOwnedBy", Retry::Backoff),
             Self::QuotaBelowUsage(_) => ("QuotaBelowUsage", Retry::Backoff),
             Self::AllowMissing(_) => ("AllowMissing", Retry::OnChange),
+            Self::EmptyIntersection(_) => ("EmptyIntersection", Retry::OnChange),
+            Self::NetworkWidened { .. } => ("NetworkWidened", Retry::OnChange),
             Self::LabelsDiffer(_) => ("LabelsDiffer", Retry::OnChange),
             Self::NamespaceErrors { .. } => ("NamespaceErrors", Retry::Backoff),
             Self::MassDeletion(_) => ("MassDeletion", Retry::OnChange),
@@ -138,6 +155,8 @@ pub fn samples() -> Vec<Error> {
         Error::FieldOwnedBy { field: "label x".into(), manager: "argocd-controller".into() },
         Error::QuotaBelowUsage("pods used=3 hard=2".into()),
         Error::AllowMissing("NetworkPolicy/gabion-allow-dns".into()),
+        Error::EmptyIntersection("org, pci".into()),
+        Error::NetworkWidened { object: "NetworkPolicy/mine".into(), directions: "Ingress".into() },
         Error::LabelsDiffer("enforce is baseline, should be restricted".into()),
         Error::NamespaceErrors { failed: 1, selected: 2 },
         Error::MassDeletion("the CustomResourceDefinition is being deleted".into()),

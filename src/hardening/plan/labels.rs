@@ -31,7 +31,8 @@ pub struct Recorded {
 /// Our memory of a namespace's labels, by full key.
 pub type Record = BTreeMap<String, Recorded>;
 
-/// One write to a namespace.
+/// One write to a namespace: a server-side apply of `apply` and the record, or, where something gets an
+/// earlier value back or only the record goes, a merge patch of everything with the resource version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LabelPatch {
     /// All labels that we keep; a server-side apply names every one of them, or it would drop the others.

@@ -22,6 +22,8 @@ pub struct Merged {
     pub labels_external: bool,
     /// Directions that are denied unless allowed.
     pub deny: BTreeSet<Direction>,
+    /// Whether users' own policies that open everything are reported.
+    pub reports_users: bool,
     /// How name service stays reachable.
     pub dns: Option<Dns>,
     /// Traffic that stays open.
@@ -32,6 +34,8 @@ pub struct Merged {
     pub limits: Option<Limits>,
     /// Whether `ServiceAccounts` must not hand out their token.
     pub automount_disabled: bool,
+    /// Baselines whose registries exclude each other, at whatever stage they are.
+    pub registry_conflict: Option<String>,
     /// What happens to objects that somebody else made.
     pub conflict_policy: Option<ConflictPolicy>,
     /// Baselines behind the network policies.
@@ -137,6 +141,7 @@ pub fn ranked<'a>(baselines: impl IntoIterator<Item = &'a Compiled>) -> Vec<&'a 
 pub fn merge(baselines: &[Compiled]) -> Merged {
     let all = ranked(baselines);
     let mut merged = Merged {
+        registry_conflict: registry_conflict(&all),
         conflict_policy: all.first().map(|first| first.conflict_policy),
         ..Merged::default()
     };
@@ -244,6 +249,7 @@ fn network(enforced: &[&Compiled], merged: &mut Merged) {
             );
         }
     }
+    merged.reports_users = asking.iter().any(|(_, ask)| ask.reports_users);
     merged.dns = Some(top_ask.dns);
     row(
         merged,
@@ -374,6 +380,32 @@ fn automount(enforced: &[&Compiled], merged: &mut Merged) {
             why("first", count),
         );
     }
+}
+
+/// Registries are joined by the admission policies, one per baseline, so that only what all allow can start.
+fn registry_conflict(all: &[&Compiled]) -> Option<String> {
+    let checking: Vec<_> = all.iter().filter(|b| !b.registries.is_empty()).collect();
+    let mut common = checking.first()?.registries.clone();
+    for baseline in &checking[1..] {
+        let narrower = |ours: &String| {
+            let theirs = baseline.registries.iter();
+            theirs.filter_map(|theirs| narrower(ours, theirs)).collect::<Vec<_>>()
+        };
+        common = common.iter().flat_map(narrower).collect();
+    }
+    let names: Vec<_> = checking.iter().map(|b| b.name.as_str()).collect();
+    common.is_empty().then(|| names.join(", "))
+}
+
+/// The one of two registries, or paths in them, that lies inside the other.
+fn narrower(a: &str, b: &str) -> Option<String> {
+    let inside = |inner: &str, outer: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    if inside(a, b) {
+        return Some(a.to_owned());
+    }
+    inside(b, a).then(|| b.to_owned())
 }
 
 #[cfg(test)]

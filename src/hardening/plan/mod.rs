@@ -24,3 +24,4 @@ pub mod steps;
 pub mod teardown;
 pub mod unimplemented;
 pub mod version;
+pub mod widening;

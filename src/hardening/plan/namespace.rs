@@ -15,7 +15,8 @@ use super::resources;
 use super::service_accounts::{self, ObservedServiceAccount};
 use super::steps::{self, Chain, Step, Terms};
 use super::teardown::{Departure, Leaving};
-use crate::api::hardening_baseline::{ConflictPolicy, DeletionPolicy};
+use super::widening;
+use crate::api::hardening_baseline::{ConflictPolicy, DeletionPolicy, Direction, Stage};
 use crate::api::namespace_hardening::{DnsFound, PreviousValue};
 
 /// What is seen of a namespace.
@@ -37,6 +38,8 @@ pub struct NamespaceObserved {
     pub objects: BTreeMap<ObjectKey, ObservedObject>,
     /// Its `ServiceAccounts`.
     pub service_accounts: Vec<ObservedServiceAccount>,
+    /// Users' own policies that open a direction to everyone; see [`widening::opens`].
+    pub widening: Vec<(String, BTreeSet<Direction>)>,
     /// What is in use there, when it was looked up; see [`needs_usage`].
     pub usage: Option<Amounts>,
 }
@@ -83,6 +86,8 @@ pub struct Plan {
     pub chains: Vec<Chain>,
     /// What is left alone or held, and why.
     pub problems: Vec<Error>,
+    /// What is out of our hands and worth knowing; it keeps nothing from being Ready.
+    pub warnings: Vec<Error>,
     /// What the baselines come to.
     pub merged: Merged,
     /// What they would come to if each were at Enforce.
@@ -119,8 +124,9 @@ pub fn needs_usage(baselines: &[Compiled], observed: &NamespaceObserved) -> bool
 pub fn plan(input: Input<'_>) -> Plan {
     let observed = input.observed;
     let merged = merge::merge(input.baselines);
+    let enforced = input.baselines.iter().all(|baseline| baseline.stage == Stage::Enforce);
     let mut plan = Plan {
-        preview: merge::preview(input.baselines),
+        preview: if enforced { merged.clone() } else { merge::preview(input.baselines) },
         previous: labels::previous(&labels::record(&observed.annotations)),
         ..Plan::default()
     };
@@ -138,6 +144,7 @@ fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     let policy = merged.conflict_policy.unwrap_or(ConflictPolicy::Report);
     let terms = Terms { policy, departure: &departure, contested: input.contested };
     let problems = &mut plan.problems;
+    problems.extend(merged.registry_conflict.clone().map(Error::EmptyIntersection));
 
     let label_patch = label_patch(merged, input, departure.policy(), problems);
     let loosening = label_patch.as_ref().is_some_and(|patch| !patch.restore.is_empty());
@@ -169,6 +176,7 @@ fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     chains.retain(|chain| !chain.steps.is_empty());
     plan.chains = chains;
     plan.dns = set.dns;
+    plan.warnings = widening::reported(merged, &observed.widening);
 }
 
 fn label_patch(

@@ -24,7 +24,10 @@ pub fn unimplemented_fields(spec: &HardeningBaselineSpec) -> Vec<&'static str> {
     say(spec.images.is_some(), "images");
     if let Some(network) = &spec.network {
         say(network.mesh.is_some_and(|mesh| mesh != Mesh::None), "network.mesh");
-        say(network.guard_user_policies == Some(UserPolicies::Deny), "network.guardUserPolicies");
+        say(
+            matches!(network.guard_user_policies, Some(UserPolicies::Deny | UserPolicies::Unknown)),
+            "network.guardUserPolicies",
+        );
         say(network.respect_existing == Some(true), "network.respectExisting");
         say(network.dns == Some(Dns::Unknown), "network.dns");
     }
@@ -40,6 +43,7 @@ pub fn unimplemented_fields(spec: &HardeningBaselineSpec) -> Vec<&'static str> {
         say(asked.contains(&Some(true)), "mutate");
     }
     say(spec.reports.is_some(), "reports");
+    say(spec.deletion_protection == Some(true), "deletionProtection");
     fields
 }
 

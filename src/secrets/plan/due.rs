@@ -7,6 +7,7 @@ use super::{
     duration,
     error::PlanError,
     hash,
+    status::READY,
     window::{self, Gate},
 };
 use crate::api::external_secret::{ExternalSecret, RefreshPolicy};
@@ -40,6 +41,8 @@ pub enum Why {
     Drift,
     /// The last refresh lies in the future: a clock was set back.
     Clock,
+    /// The status says that the last try failed.
+    Failed,
 }
 
 impl Why {
@@ -51,6 +54,7 @@ impl Why {
             Self::Interval => "Interval",
             Self::Drift => "Drift",
             Self::Clock => "Clock",
+            Self::Failed => "Failed",
         }
     }
 
@@ -95,6 +99,8 @@ pub fn due(object: &ExternalSecret, known: Known) -> Result<Due, PlanError> {
         RefreshPolicy::OnChange | RefreshPolicy::Periodic if edited => Ok(Due::Now(Why::Edited)),
         _ if !known.in_order => Ok(Due::Now(Why::Drift)),
         RefreshPolicy::OnChange | RefreshPolicy::CreatedOnce => Ok(Due::Never),
+        // Whatever made it fail may be gone without a trace, as when an edit is taken back.
+        RefreshPolicy::Periodic if has_failed(object) => Ok(Due::Now(Why::Failed)),
         RefreshPolicy::Periodic => {
             let last = known
                 .last_read
@@ -119,6 +125,11 @@ fn held_back(gate: Gate) -> Due {
         Gate::ClosedUntil(then) => Due::At(then),
         Gate::Closed => Due::Never,
     }
+}
+
+fn has_failed(object: &ExternalSecret) -> bool {
+    let conditions = object.status.iter().flat_map(|status| &status.conditions);
+    conditions.into_iter().any(|condition| condition.type_ == READY && condition.status == "False")
 }
 
 fn periodic(

@@ -20,6 +20,7 @@ fn baseline(name: &str, priority: i32) -> Compiled {
         quota: Amounts::new(),
         defaults: None,
         max: Amounts::new(),
+        registries: Vec::new(),
         automount_disabled: false,
         conflict_policy: ConflictPolicy::Report,
         deletion_policy: DeletionPolicy::Revert,
@@ -43,7 +44,13 @@ fn rule(name: &str) -> AllowRule {
 
 fn isolated(rules: &[&str], additive: bool) -> NetworkAsk {
     let deny = [Direction::Ingress, Direction::Egress].into();
-    NetworkAsk { deny, dns: Dns::Auto, allow: rules.iter().map(|r| rule(r)).collect(), additive }
+    NetworkAsk {
+        deny,
+        dns: Dns::Auto,
+        allow: rules.iter().map(|r| rule(r)).collect(),
+        additive,
+        reports_users: true,
+    }
 }
 
 fn amounts(pairs: &[(&str, &str)]) -> Amounts {
@@ -205,6 +212,7 @@ fn any_network() -> impl Strategy<Value = NetworkAsk> {
             dns: if dns { Dns::Auto } else { Dns::None },
             allow: names.into_iter().map(rule).collect(),
             additive,
+            reports_users: true,
         },
     )
 }

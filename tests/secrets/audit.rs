@@ -1,0 +1,90 @@
+//! What the operator asked of the API server, from the audit log.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+};
+
+use serde_json::Value;
+
+use crate::support::ControlPlane;
+
+/// The user that the operator is.
+pub const OPERATOR: &str = "system:serviceaccount:gabion-system:gabion";
+
+/// One request of the operator.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Request {
+    /// API group, "" for the core.
+    pub group: String,
+    /// Plural, with `/subresource` if there is one.
+    pub resource: String,
+    pub verb: String,
+    pub namespace: String,
+    pub name: String,
+    /// The answer's status code.
+    pub code: i64,
+}
+
+/// Every request of the operator so far, in order.
+pub fn requests(plane: &ControlPlane) -> Vec<Request> {
+    let path = plane.audit_log().expect("an audit log");
+    let log = std::fs::read_to_string(path).expect("a readable log");
+    log.lines()
+        // Cheaper than to parse what others did.
+        .filter(|line| line.contains(OPERATOR))
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|entry| entry["user"]["username"] == OPERATOR)
+        .filter_map(|entry| request(&entry))
+        .collect()
+}
+
+fn request(entry: &Value) -> Option<Request> {
+    let object = entry.get("objectRef")?;
+    let text = |field: &str| object[field].as_str().unwrap_or_default().to_owned();
+    let (resource, part) = (text("resource"), text("subresource"));
+    Some(Request {
+        group: text("apiGroup"),
+        resource: if part.is_empty() { resource } else { format!("{resource}/{part}") },
+        verb: entry["verb"].as_str().unwrap_or_default().to_owned(),
+        namespace: text("namespace"),
+        name: text("name"),
+        code: entry["responseStatus"]["code"].as_i64().unwrap_or_default(),
+    })
+}
+
+impl Request {
+    /// True for anything but reads and the making of a token or an event.
+    pub fn is_write(&self) -> bool {
+        !matches!(self.verb.as_str(), "get" | "list" | "watch")
+            && !matches!(self.resource.as_str(), "serviceaccounts/token" | "events")
+    }
+
+    /// True for the read of one Secret.
+    pub fn is_secret_read(&self) -> bool {
+        self.resource == "secrets" && self.verb == "get"
+    }
+}
+
+/// What the operators on control planes that are gone used: (group, resource, verb).
+static USED: Mutex<BTreeSet<(String, String, String)>> = Mutex::new(BTreeSet::new());
+
+/// Keeps what was used on a control plane that ends.
+pub fn collect(plane: &ControlPlane) {
+    let used = used_on(plane);
+    USED.lock().unwrap_or_else(PoisonError::into_inner).extend(used);
+}
+
+/// What was used on one control plane, denied requests aside.
+pub fn used_on(plane: &ControlPlane) -> BTreeSet<(String, String, String)> {
+    requests(plane)
+        .into_iter()
+        .filter(|request| !matches!(request.code, 401 | 403))
+        .map(|request| (request.group, request.resource, request.verb))
+        .collect()
+}
+
+/// What was used on all control planes that have ended.
+pub fn used_before() -> BTreeSet<(String, String, String)> {
+    USED.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}

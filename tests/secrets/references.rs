@@ -1,0 +1,110 @@
+//! Where a store's references may lead: store kind x kind of reference x namespace.
+
+use serde_json::{Value, json};
+
+use crate::{audit::Request, scene::Scene, support::Result, world::value};
+
+const ROLE: &str = "arn:aws:iam::000000000000:role/app";
+
+/// `spec.provider.aws` with one kind of reference.
+fn provider(reference: &str, namespace: Option<&str>) -> Value {
+    let with = |mut object: Value| {
+        if let Some(namespace) = namespace {
+            object["namespace"] = namespace.into();
+        }
+        object
+    };
+    let auth = match reference {
+        "secretRef" => json!({"secretRef": {
+            "accessKeyIDSecretRef": with(json!({"name": "aws-keys", "key": "id"})),
+            "secretAccessKeySecretRef": with(json!({"name": "aws-keys", "key": "key"})),
+        }}),
+        "sessionToken" => json!({"secretRef": {
+            "accessKeyIDSecretRef": {"name": "aws-keys", "key": "id"},
+            "secretAccessKeySecretRef": {"name": "aws-keys", "key": "key"},
+            "sessionTokenSecretRef": with(json!({"name": "aws-keys", "key": "key"})),
+        }}),
+        _ => json!({"jwt": {"serviceAccountRef": with(json!({"name": "app"}))}}),
+    };
+    json!({"aws": {"service": "SecretsManager", "region": "eu-west-1", "auth": auth}})
+}
+
+async fn furnish(scene: &Scene<'_>) -> Result<()> {
+    scene.create(scene.credentials("aws-keys")).await?;
+    let annotations = json!({"eks.amazonaws.com/role-arn": ROLE});
+    let meta = json!({"name": "app", "annotations": annotations});
+    scene.create(json!({"kind": "ServiceAccount", "metadata": meta})).await?;
+    Ok(())
+}
+
+/// What of a namespace was looked into: its Secrets, ServiceAccounts and tokens, one by one.
+fn looked_into(scene: &Scene<'_>) -> Vec<Request> {
+    let is_look = |request: &Request| {
+        request.is_secret_read()
+            || (request.resource == "serviceaccounts" && request.verb == "get")
+            || request.resource == "serviceaccounts/token"
+    };
+    scene.requests().into_iter().filter(is_look).collect()
+}
+
+#[tokio::test]
+async fn a_secret_store_never_looks_into_another_namespace() -> Result<()> {
+    let scene = Scene::bare(crate::world::World::shared()?, "matrix").await?;
+    let other = scene.beside("other").await?;
+    furnish(&scene).await?;
+    furnish(&other).await?;
+    scene.put("db", &value("x"));
+    for reference in ["secretRef", "sessionToken", "serviceAccountRef"] {
+        for (place, namespace) in
+            [("absent", None), ("own", Some(scene.ns.as_str())), ("other", Some(other.ns.as_str()))]
+        {
+            let name = format!("{}-{place}", reference.to_lowercase());
+            scene
+                .create(json!({"kind": "SecretStore", "metadata": {"name": name},
+                    "spec": {"provider": provider(reference, namespace)}}))
+                .await?;
+            let data = json!([scene.entry("value", "db")]);
+            let spec = json!({"secretStoreRef": {"name": name}, "data": data});
+            scene.create(scene.external(&name, spec)).await?;
+            if place == "other" {
+                let text = "a SecretStore reads only its own namespace";
+                scene.store_says("SecretStore", &name, "False", text).await?;
+                scene.fails(&name, "matrix-other").await?;
+                assert_eq!(scene.data(&name).await?, None);
+            } else {
+                scene.ready(&name).await?;
+            }
+        }
+    }
+    assert_eq!(looked_into(&other), [], "0 cross-namespace reads");
+    assert!(!looked_into(&scene).is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cluster_store_looks_where_it_is_told_or_where_the_asker_is() -> Result<()> {
+    let scene = Scene::bare(crate::world::World::shared()?, "cmatrix").await?;
+    let told = scene.beside("told").await?;
+    let bystander = scene.beside("bystander").await?;
+    for place in [&scene, &told, &bystander] {
+        furnish(place).await?;
+    }
+    scene.put("db", &value("x"));
+    for reference in ["secretRef", "serviceAccountRef"] {
+        for (place, namespace) in [("absent", None), ("told", Some(told.ns.as_str()))] {
+            let name = format!("cmatrix-{}-{place}", reference.to_lowercase());
+            let before = looked_into(&told).len();
+            scene
+                .create(json!({"kind": "ClusterSecretStore", "metadata": {"name": name},
+                    "spec": {"provider": provider(reference, namespace)}}))
+                .await?;
+            let store = json!({"name": name, "kind": "ClusterSecretStore"});
+            let data = json!([scene.entry("value", "db")]);
+            let spec = json!({"secretStoreRef": store, "data": data});
+            scene.synced(&name, spec).await?;
+            assert_eq!(looked_into(&told).len() > before, place == "told", "{name}");
+        }
+    }
+    assert_eq!(looked_into(&bystander), []);
+    Ok(())
+}

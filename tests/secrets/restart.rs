@@ -1,0 +1,344 @@
+//! Starting, stopping, and what happens when a server goes away for a while.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    audit,
+    scene::{Scene, ready_of},
+    secrets_manager::Fault,
+    support::{Failure, Options, Result, Server, Signal, eventually, repository},
+    world::{SOON, World, value},
+};
+
+/// What a GET of `path` answers: status line and body in one text.
+pub fn http_get(address: &str, path: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+async fn answers(address: &str, path: &str, text: &str) -> Result<()> {
+    eventually(SOON, &format!("{path} says {text:?}"), || async {
+        let answer = http_get(address, path)?;
+        if answer.contains(text) { Ok(()) } else { Err(Failure::new(answer)) }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_restart_in_sync_reads_no_value_and_writes_nothing() -> Result<()> {
+    let mut world = World::own(&[])?;
+    let scene = Scene::within(&world, "in-sync").await?;
+    for policy in ["Owner", "Orphan", "Merge", "CreateOrMerge", "None"] {
+        for nth in 0..4 {
+            let name = format!("{}-{nth}", policy.to_lowercase());
+            scene.put(&name, &value("x"));
+            if policy == "Merge" {
+                let object = json!({"kind": "Secret", "metadata": {"name": name},
+                    "stringData": {"foreign": "f"}});
+                scene.create(object).await?;
+            }
+            let spec = json!({"target": {"creationPolicy": policy}});
+            scene.synced(&name, spec).await?;
+        }
+    }
+    scene.settle().await?;
+    drop(scene);
+    let stopped = world.operator.stop(SOON)?;
+    assert_eq!(stopped.code, Some(0));
+    let before = audit::requests(world.plane()).len();
+    world.aws.reset_counts();
+
+    world.start_again(&[])?;
+    answers(&world.health, "/readyz", "200 OK").await?;
+    let scene = Scene::enter(&world, "in-sync").await?;
+    scene.settle().await?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+
+    let requests = audit::requests(world.plane());
+    let requests: Vec<_> =
+        requests[before..].iter().filter(|r| !r.name.starts_with("settle-")).collect();
+    let writes: Vec<_> = requests.iter().filter(|request| request.is_write()).collect();
+    assert!(writes.is_empty(), "{writes:?}");
+    // The credentials of the one store, once; no Secret that it wrote.
+    let reads: Vec<_> = requests.iter().filter(|r| r.is_secret_read()).map(|r| &*r.name).collect();
+    assert!(reads.iter().all(|name| *name == "aws-keys") && reads.len() <= 1, "{reads:?}");
+    assert_eq!(world.aws.received(), []);
+    Ok(())
+}
+
+#[tokio::test]
+async fn sigterm_ends_it_with_code_0_even_while_a_provider_hangs() -> Result<()> {
+    let mut world = World::own(&[])?;
+    let scene = Scene::within(&world, "graceful").await?;
+    scene.put("db", &value("x"));
+    scene.synced("db", json!({})).await?;
+    scene.world.aws.fault_of_key(&scene.access_key, Some(Fault::Hang));
+    scene.force("db", "1").await?;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    drop(scene);
+
+    let stopped = world.operator.stop(Duration::from_secs(30))?;
+
+    assert_eq!(stopped.code, Some(0));
+    assert!(stopped.after < Duration::from_secs(15), "{:?}", stopped.after);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_port_in_use_ends_it_with_a_message_that_names_the_flag() -> Result<()> {
+    let world = World::shared()?;
+    let taken = TcpListener::bind("127.0.0.1:0")?;
+    let address = taken.local_addr()?;
+    for flag in ["--metrics-addr", "--health-addr"] {
+        let (mut operator, _) = world.another(&[&format!("{flag}={address}")])?;
+        let code = operator.wait(SOON)?;
+        assert_eq!(code, Some(1));
+        let log = operator.log();
+        assert!(log.contains(&format!("cannot listen on {address} ({flag})")), "{log}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_its_definitions_it_says_so_and_comes_alive_when_they_are_there() -> Result<()> {
+    let options = Options { crds: None, ..Options::default() };
+    let world = World::own_with(&options, &[])?;
+    answers(&world.health, "/readyz", "the API server does not serve ExternalSecret: install")
+        .await?;
+    answers(&world.health, "/healthz", "200 OK").await?;
+
+    world.plane().admin()?.apply_path(&repository().join("crds"))?;
+
+    answers(&world.health, "/readyz", "200 OK").await?;
+    let scene = eventually(SOON, "the definitions are served", || Scene::within(&world, "late"));
+    let scene = scene.await?;
+    scene.put("db", &value("x"));
+    scene.synced("db", json!({})).await?;
+    scene.holds("db", &value("x")).await
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_is_named_and_the_rest_works() -> Result<()> {
+    let mut world = World::own(&[])?;
+    world.operator.stop(SOON)?;
+    // Without ServiceAccounts and cluster stores.
+    let text = world.plane().kubectl(&["get", "clusterrole", "gabion-secrets", "-o", "json"])?;
+    let mut role: Value = serde_json::from_str(&text)?;
+    let rules = role["rules"].as_array_mut().expect("rules");
+    rules.retain(|rule| rule["resources"] != json!(["serviceaccounts"]));
+    for rule in rules {
+        let resources = rule["resources"].as_array_mut().expect("resources");
+        resources.retain(|resource| resource != "clustersecretstores");
+    }
+    let kubectl = world.plane().admin()?;
+    kubectl.run_with_input(&["replace", "-f", "-"], &role.to_string())?;
+    kubectl.run(&["delete", "clusterrolebinding", "gabion-hardening"])?;
+
+    world.start_again(&[])?;
+
+    let missing = "RBAC does not let Gabion list and watch";
+    answers(&world.health, "/readyz", &format!("{missing} ServiceAccount")).await?;
+    answers(&world.health, "/readyz", &format!("{missing} ClusterSecretStore")).await?;
+    let scene = Scene::within(&world, "rights").await?;
+    scene.put("db", &value("x"));
+    scene.synced("db", json!({})).await?;
+    scene.holds("db", &value("x")).await?;
+
+    kubectl.apply_path(&repository().join("config/rbac/secrets.yaml"))?;
+    answers(&world.health, "/readyz", "200 OK").await
+}
+
+#[tokio::test]
+async fn a_missing_right_to_write_is_told_to_the_object() -> Result<()> {
+    let world = World::own(&[])?;
+    let scene = Scene::within(&world, "no-write").await?;
+    scene.put("db", &value("x"));
+    let text = world.plane().kubectl(&["get", "clusterrole", "gabion-secrets", "-o", "json"])?;
+    let mut role: Value = serde_json::from_str(&text)?;
+    for rule in role["rules"].as_array_mut().expect("rules") {
+        if rule["resources"] == json!(["secrets"]) {
+            rule["verbs"] = json!(["get", "list", "watch"]);
+        }
+    }
+    let kubectl = world.plane().admin()?;
+    kubectl.run_with_input(&["replace", "-f", "-"], &role.to_string())?;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+
+    scene.create(scene.external("db", json!({}))).await?;
+    let message = scene.fails("db", "not allowed").await?;
+    assert!(message.contains("cannot create resource \"secrets\""), "{message}");
+
+    kubectl.apply_path(&repository().join("config/rbac/secrets.yaml"))?;
+    scene.ready("db").await?;
+    scene.holds("db", &value("x")).await
+}
+
+#[tokio::test]
+async fn an_api_server_that_sleeps_or_dies_is_waited_for() -> Result<()> {
+    let world = World::own(&[])?;
+    let scene = Scene::within(&world, "away").await?;
+    for nth in 0..10 {
+        scene.put(&format!("s{nth}"), &value("old"));
+        scene.synced(&format!("s{nth}"), json!({"refreshInterval": "1s"})).await?;
+    }
+    for round in ["asleep", "dead"] {
+        let signal = if round == "asleep" { Signal::STOP } else { Signal::KILL };
+        world.plane().signal(Server::Apiserver, signal)?;
+        for nth in 0..10 {
+            scene.put(&format!("s{nth}"), &value(round));
+        }
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        if round == "asleep" {
+            world.plane().signal(Server::Apiserver, Signal::CONT)?;
+        }
+        // A client of its own: the pool of the old one may hold dead connections.
+        for nth in 0..10 {
+            let name = format!("s{nth}");
+            eventually(Duration::from_secs(90), &format!("{name} after {round}"), || async {
+                let kubectl = world.plane().admin()?;
+                let path = "jsonpath={.data.value}";
+                let found = kubectl.run(&["get", "secret", &name, "-n", &scene.ns, "-o", path])?;
+                let expected = base64::Engine::encode(
+                    &base64::engine::general_purpose::STANDARD,
+                    value(round),
+                );
+                if found == expected { Ok(()) } else { Err(Failure::new("an old value")) }
+            })
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_provider_that_is_away_takes_no_secret_with_it_and_all_is_well_when_it_is_back()
+-> Result<()> {
+    let scene = Scene::new("outage").await?;
+    let names: Vec<_> = (0..20).map(|nth| format!("s{nth}")).collect();
+    for (nth, name) in names.iter().enumerate() {
+        let deletion = if nth % 2 == 0 { "Delete" } else { "Retain" };
+        scene.put(name, &value("x"));
+        let spec = json!({"refreshInterval": "1s", "target": {"deletionPolicy": deletion}});
+        scene.create(scene.external(name, spec)).await?;
+    }
+    let mut uids = Vec::new();
+    for name in &names {
+        scene.ready(name).await?;
+        uids.push(scene.get("Secret", name).await?.expect("a Secret")["metadata"]["uid"].clone());
+    }
+
+    for fault in [Fault::Drop, Fault::Broken, Fault::Garbage] {
+        scene.world.aws.fault_of_key(&scene.access_key, Some(fault));
+        for name in &names {
+            scene.fails(name, "could not get secret data from provider").await?;
+        }
+        scene.world.aws.fault_of_key(&scene.access_key, None);
+        for name in &names {
+            scene.ready(name).await?;
+        }
+    }
+    for (name, uid) in names.iter().zip(uids) {
+        let secret = scene.get("Secret", name).await?.expect("a Secret");
+        assert_eq!(secret["metadata"]["uid"], uid, "{name} was deleted");
+        scene.holds(name, &value("x")).await?;
+    }
+    Ok(())
+}
+
+const ELECTION: [&str; 4] = [
+    "--enable-leader-election",
+    "--leader-election-lease-duration=4s",
+    "--leader-election-renew-deadline=3s",
+    "--leader-election-retry-period=500ms",
+];
+
+#[tokio::test]
+async fn of_two_replicas_one_writes_and_the_other_takes_over_when_it_hangs() -> Result<()> {
+    let mut world = World::own(&ELECTION)?;
+    let first = credential(&world)?;
+    let scene = Scene::within(&world, "replicas").await?;
+    scene.put("db", &value("1"));
+    scene.synced("db", json!({"refreshInterval": "1s"})).await?;
+    // A token of its own, by which the audit log tells the two apart.
+    world.plane().service_account_kubeconfig("gabion-system", "gabion")?;
+    let second = credential(&world)?;
+    assert_ne!(first, second);
+    let (mut other, _) = world.another(&ELECTION)?;
+    scene.put("db", &value("2"));
+    scene.holds("db", &value("2")).await?;
+    assert_eq!(writes_of(&world, &second), 0, "the second waits");
+
+    world.operator.signal(Signal::STOP)?;
+    scene.put("db", &value("3"));
+    scene.holds("db", &value("3")).await?;
+    assert!(writes_of(&world, &second) > 0);
+
+    let before = writes_of(&world, &first);
+    drop(scene);
+    world.operator.signal(Signal::CONT)?;
+    let code = world.operator.wait(SOON)?;
+    assert_eq!(code, Some(1), "who lost the lease ends");
+    assert!(world.operator.log().contains("lost the lease"), "{}", world.operator.log());
+    assert_eq!(writes_of(&world, &first), before, "and writes nothing more");
+
+    // Given back, the lease is taken at once.
+    assert_eq!(other.stop(SOON)?.code, Some(0));
+    world.start_again(&ELECTION)?;
+    let scene = Scene::enter(&world, "replicas").await?;
+    scene.put("db", &value("4"));
+    scene.holds("db", &value("4")).await
+}
+
+/// Id of the token in the present kubeconfig of the operator.
+fn credential(world: &World) -> Result<String> {
+    use base64::Engine as _;
+    let text = std::fs::read_to_string(world.kubeconfig())?;
+    let config: Value = serde_json::from_str(&text)?;
+    let token = config["users"][0]["user"]["token"].as_str().expect("a token").to_owned();
+    let claims = token.split('.').nth(1).expect("claims");
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims)?;
+    let claims: Value = serde_json::from_slice(&claims)?;
+    Ok(claims["jti"].as_str().expect("an id").to_owned())
+}
+
+/// Writes made with a token, those of the lease aside.
+fn writes_of(world: &World, credential: &str) -> usize {
+    let log = std::fs::read_to_string(world.plane().audit_log().expect("a log")).expect("a log");
+    let made = log.lines().filter(|line| line.contains(credential));
+    let entries = made.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    entries
+        .filter(|entry| {
+            entry["objectRef"]["resource"] != "leases"
+                // Not who issued it.
+                && entry["user"]["username"] == audit::OPERATOR
+                && !matches!(entry["verb"].as_str(), Some("get" | "list" | "watch"))
+        })
+        .count()
+}
+
+#[tokio::test]
+async fn a_steady_cluster_is_not_written_to() -> Result<()> {
+    let scene = Scene::new("steady").await?;
+    for nth in 0..10 {
+        scene.put(&format!("s{nth}"), &value("x"));
+        scene.synced(&format!("s{nth}"), json!({"refreshInterval": "1s"})).await?;
+    }
+    scene.settle().await?;
+    let writes = || scene.requests().iter().filter(|request| request.is_write()).count();
+    let before = writes();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(writes(), before);
+    let objects = scene.list("ExternalSecret").await?;
+    assert!(objects.iter().all(|object| ready_of(object)["status"] == "True"));
+    Ok(())
+}
