@@ -19,7 +19,7 @@ use support::{Failure, Result, process_exists};
 async fn the_demo_shows_what_it_says_and_leaves_nothing_behind() -> Result<()> {
     let (mut screen, recording) = Screen::captured();
     let mut stage = Stage::start(&mut screen).await?;
-    let told = stage.alive_during(tell(&stage, &mut screen)).await;
+    let told = Box::pin(stage.alive_during(tell(&stage, &mut screen))).await;
     let figures = told.map_err(|failure| {
         let (title, obituary) = (screen.title(), stage.obituary());
         Failure::new(format!("\"{title}\" went wrong: {failure}\n{obituary}"))

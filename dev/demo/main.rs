@@ -65,7 +65,7 @@ async fn tell(keep: bool) -> Result<()> {
         Ok(stage) => stage,
         Err(failure) => return Err(Failure::new(format!("\"{}\": {failure}", screen.title()))),
     };
-    let told = stage.alive_during(scenes(&stage, &mut screen, keep)).await;
+    let told = Box::pin(stage.alive_during(scenes(&stage, &mut screen, keep))).await;
     told.map_err(|failure| {
         let end = stage.obituary();
         Failure::new(format!("\"{}\" went wrong: {failure}\n\n{end}", screen.title()))
