@@ -81,7 +81,8 @@ async fn a_held_lease_is_not_touched_however_old_its_time_says_it_is() {
     let mut election = election(&script, &fence);
 
     // Its renewTime is long past, but only what we saw ourselves counts.
-    let win = election.win(&CancellationToken::new());
+    let stop = CancellationToken::new();
+    let win = election.win(&stop);
     assert!(tokio::time::timeout(Duration::from_secs(6), win).await.is_err());
 
     assert!(script.asked().iter().all(|asked| asked.method == "GET"));

@@ -28,8 +28,11 @@ fn notice(text: &str, tone: Tone) -> Notice {
 }
 
 fn accepted() -> Step {
-    Step::Answer(201, json!({"apiVersion": "events.k8s.io/v1", "kind": "Event",
-        "metadata": {"name": "e", "namespace": "t"}, "eventTime": "2026-01-01T00:00:00.000000Z"}))
+    Step::Answer(
+        201,
+        json!({"apiVersion": "events.k8s.io/v1", "kind": "Event",
+        "metadata": {"name": "e", "namespace": "t"}, "eventTime": "2026-01-01T00:00:00.000000Z"}),
+    )
 }
 
 async fn asked(script: &Script, count: usize) {
@@ -52,7 +55,10 @@ async fn an_event_fits_into_what_the_api_server_takes() {
     let sent = &script.asked()[0];
     assert_eq!(sent.uri, "/apis/events.k8s.io/v1/namespaces/t/events?");
     assert!(sent.body["note"].as_str().is_some_and(|note| note.len() <= 1024), "too long");
-    assert_eq!((&sent.body["type"], &sent.body["reason"]), (&json!("Warning"), &json!("UpdateFailed")));
+    assert_eq!(
+        (&sent.body["type"], &sent.body["reason"]),
+        (&json!("Warning"), &json!("UpdateFailed"))
+    );
     assert_eq!(sent.body["reportingController"], "external-secrets");
 }
 

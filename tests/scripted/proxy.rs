@@ -31,7 +31,22 @@ pub enum Failing {
     LostReply,
 }
 
-type Error = Box<dyn std::error::Error + Send + Sync>;
+/// Why a connection ends.
+#[derive(Debug)]
+struct Error(String);
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Error {}
+
+fn broken(error: impl std::fmt::Display) -> Error {
+    Error(error.to_string())
+}
+
 type Body = UnsyncBoxBody<Bytes, Error>;
 
 /// What is to fail, and what has been written.
@@ -124,7 +139,7 @@ fn pass(request: Request<Incoming>, client: Client, plan: Arc<Plan>) -> Answer<'
             }
             Some(Failing::Hang) => {
                 tokio::time::sleep(Duration::from_hours(1)).await;
-                return Err("hanging is over".into());
+                return Err(broken("hanging is over"));
             }
             _ => {}
         }
@@ -134,19 +149,20 @@ fn pass(request: Request<Incoming>, client: Client, plan: Arc<Plan>) -> Answer<'
             head.headers.remove(header);
         }
         head.version = http::Version::HTTP_11;
-        head.uri = head.uri.path_and_query().map_or("/", |path| path.as_str()).parse()?;
-        let bytes = body.collect().await?.to_bytes();
+        let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+        head.uri = path.parse().map_err(broken)?;
+        let bytes = body.collect().await.map_err(broken)?.to_bytes();
         let request = Request::from_parts(head, kube::client::Body::from(bytes.to_vec()));
-        let response = client.send(request).await?;
+        let response = client.send(request).await.map_err(broken)?;
         if fault == Some(Failing::LostReply) {
-            return Err("lost on purpose".into());
+            return Err(broken("lost on purpose"));
         }
         let (mut head, body) = response.into_parts();
         for header in ["connection", "transfer-encoding", "content-length"] {
             head.headers.remove(header);
         }
         head.version = http::Version::HTTP_11;
-        Ok(Response::from_parts(head, body.map_err(Error::from).boxed_unsync()))
+        Ok(Response::from_parts(head, body.map_err(broken).boxed_unsync()))
     })
 }
 
@@ -161,7 +177,6 @@ fn refusal(code: u16) -> Response<Body> {
         "reason": reason, "code": code, "message": "failed on purpose",
         "details": {"retryAfterSeconds": 1}});
     let body = Full::new(Bytes::from(status.to_string()));
-    let response =
-        Response::builder().status(code).header("content-type", "application/json");
+    let response = Response::builder().status(code).header("content-type", "application/json");
     response.body(body.map_err(|never| match never {}).boxed_unsync()).expect("an answer")
 }

@@ -55,16 +55,25 @@ async fn each_kind_of_patch_has_its_content_type_and_a_status_its_address() {
 
     let asked = script.asked();
     let types: Vec<_> = asked.iter().map(|asked| asked.content_type.as_str()).collect();
-    assert_eq!(types, ["application/json-patch+json", "application/merge-patch+json",
-        "application/apply-patch+yaml"]);
-    assert_eq!(asked[1].uri,
-        "/apis/external-secrets.io/v1/namespaces/t/externalsecrets/db/status?fieldManager=m");
+    assert_eq!(
+        types,
+        [
+            "application/json-patch+json",
+            "application/merge-patch+json",
+            "application/apply-patch+yaml"
+        ]
+    );
+    assert_eq!(
+        asked[1].uri,
+        "/apis/external-secrets.io/v1/namespaces/t/externalsecrets/db/status?fieldManager=m"
+    );
     assert!(asked[2].uri.ends_with("?fieldManager=m&force=true"));
 }
 
 #[tokio::test]
 async fn a_delete_names_the_one_object_that_was_looked_at() {
-    let script = Script::of([metadata("u", "7"), refusal(404, "NotFound"), refusal(409, "Conflict")]);
+    let script =
+        Script::of([metadata("u", "7"), refusal(404, "NotFound"), refusal(409, "Conflict")]);
     let writer = writer(&script);
 
     writer.delete::<Secret>(&db(), "u", "7").await.unwrap();
@@ -80,8 +89,14 @@ async fn a_delete_names_the_one_object_that_was_looked_at() {
 #[tokio::test]
 async fn a_refusal_is_told_apart_and_quotes_nothing_that_was_sent() {
     let many = [
-        (409, "AlreadyExists"), (409, "Conflict"), (404, "NotFound"), (413, "RequestEntityTooLarge"),
-        (422, "Invalid"), (429, "TooManyRequests"), (500, "InternalError"), (503, "ServiceUnavailable"),
+        (409, "AlreadyExists"),
+        (409, "Conflict"),
+        (404, "NotFound"),
+        (413, "RequestEntityTooLarge"),
+        (422, "Invalid"),
+        (429, "TooManyRequests"),
+        (500, "InternalError"),
+        (503, "ServiceUnavailable"),
     ];
     let script = Script::of(many.map(|(code, reason)| refusal(code, reason)));
     let writer = writer(&script);
@@ -119,7 +134,10 @@ async fn behind_a_closed_fence_nothing_is_sent_but_reads() {
     let body = json!({});
     for error in [
         writer.create::<Secret>(&db(), &body, "m").await.unwrap_err(),
-        writer.patch::<Secret>(&db(), Part::Object, PatchKind::Merge, &body, "m").await.unwrap_err(),
+        writer
+            .patch::<Secret>(&db(), Part::Object, PatchKind::Merge, &body, "m")
+            .await
+            .unwrap_err(),
         writer.delete::<Secret>(&db(), "u", "1").await.unwrap_err(),
     ] {
         assert!(matches!(error, ApiError::Fenced));
@@ -145,7 +163,8 @@ async fn a_write_that_waited_for_a_place_looks_at_the_fence_again() {
         tokio::task::yield_now().await;
     }
     let second = writer.clone();
-    let waiting = tokio::spawn(async move { second.create::<Secret>(&db(), &json!({}), "m").await });
+    let waiting =
+        tokio::spawn(async move { second.create::<Secret>(&db(), &json!({}), "m").await });
     tokio::time::sleep(Duration::from_millis(50)).await;
 
     fence.close();
@@ -169,7 +188,8 @@ async fn a_silent_api_server_is_given_up_on() {
 
 #[tokio::test]
 async fn an_answer_that_cannot_be_read_is_no_success_and_is_not_quoted() {
-    let script = Script::of([Step::Text(200, "{\"metadata\": hunter2"), Step::Text(200, "hunter2")]);
+    let script =
+        Script::of([Step::Text(200, "{\"metadata\": hunter2"), Step::Text(200, "hunter2")]);
     let writer = writer(&script);
 
     let error = writer.create::<Secret>(&db(), &json!({}), "m").await.unwrap_err();

@@ -2,11 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    scene::Scene,
-    support::Result,
-    world::value,
-};
+use crate::{scene::Scene, support::Result, world::value};
 
 fn property(scene: &Scene<'_>, name: &str, property: &str) -> Value {
     let remote = json!({"key": scene.remote(name), "property": property});
@@ -116,8 +112,13 @@ async fn values_are_decoded_as_asked() -> Result<()> {
         json!({"secretKey": key,
             "remoteRef": {"key": scene.remote(name), "decodingStrategy": strategy}})
     };
-    let data = json!([entry("a", "std", "Base64"), entry("b", "url", "Base64URL"),
-        entry("c", "plain", "Auto"), entry("d", "std", "Auto"), entry("e", "std", "None")]);
+    let data = json!([
+        entry("a", "std", "Base64"),
+        entry("b", "url", "Base64URL"),
+        entry("c", "plain", "Auto"),
+        entry("d", "std", "Auto"),
+        entry("e", "std", "None")
+    ]);
     scene.synced("db", json!({"data": data})).await?;
     let secret = scene.get("Secret", "db").await?.expect("a Secret");
     let got = &secret["data"];
@@ -175,8 +176,11 @@ async fn keys_that_a_secret_cannot_have_are_converted_or_refused() -> Result<()>
     scene.synced("db", extract(&scene, "db", json!({}))).await?;
     let data = scene.data("db").await?.expect("data");
     let keys: Vec<_> = data.as_object().expect("an object").keys().cloned().collect();
-    assert_eq!(keys, ["plain", "quote__new_line__ber_..__"]
-        .iter().map(ToString::to_string).collect::<Vec<_>>(), "{keys:?}");
+    assert_eq!(
+        keys,
+        ["plain", "quote__new_line__ber_..__"].iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "{keys:?}"
+    );
 
     let unicode = json!({"conversionStrategy": "Unicode"});
     scene.synced("unicode", extract(&scene, "two", unicode)).await?;
@@ -228,10 +232,9 @@ async fn versions_and_stages_are_read_and_a_missing_one_says_which_there_are() -
     let aws = &scene.world.aws;
     aws.put_version(&scene.remote("db"), id, &["AWSPREVIOUS"], &value("old"));
     aws.put_version(&scene.remote("db"), &id.replace('1', "6"), &["AWSCURRENT"], &value("new"));
-    let entry = |key: &str, version: &str| {
-        json!({"secretKey": key, "remoteRef": {"key": scene.remote("db"), "version": version}})
-    };
-    let data = json!([entry("a", ""), entry("b", "AWSPREVIOUS"), entry("c", &format!("uuid/{id}"))]);
+    let entry = |key: &str, version: &str| json!({"secretKey": key, "remoteRef": {"key": scene.remote("db"), "version": version}});
+    let data =
+        json!([entry("a", ""), entry("b", "AWSPREVIOUS"), entry("c", &format!("uuid/{id}"))]);
     scene.synced("db", json!({"data": data})).await?;
     let all = json!({"a": value("new"), "b": value("old"), "c": value("old")});
     scene.data_is("db", all).await?;

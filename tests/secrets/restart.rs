@@ -113,15 +113,14 @@ async fn a_port_in_use_ends_it_with_a_message_that_names_the_flag() -> Result<()
 async fn without_its_definitions_it_says_so_and_comes_alive_when_they_are_there() -> Result<()> {
     let options = Options { crds: None, ..Options::default() };
     let world = World::own_with(&options, &[])?;
-    answers(&world.health, "/readyz", "the API server does not serve ExternalSecret: install").await?;
+    answers(&world.health, "/readyz", "the API server does not serve ExternalSecret: install")
+        .await?;
     answers(&world.health, "/healthz", "200 OK").await?;
 
     world.plane().admin()?.apply_path(&repository().join("crds"))?;
 
     answers(&world.health, "/readyz", "200 OK").await?;
-    let scene = eventually(SOON, "the definitions are served", || {
-        Scene::within(&world, "late")
-    });
+    let scene = eventually(SOON, "the definitions are served", || Scene::within(&world, "late"));
     let scene = scene.await?;
     scene.put("db", &value("x"));
     scene.synced("db", json!({})).await?;
@@ -222,8 +221,8 @@ async fn an_api_server_that_sleeps_or_dies_is_waited_for() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_provider_that_is_away_takes_no_secret_with_it_and_all_is_well_when_it_is_back() -> Result<()>
-{
+async fn a_provider_that_is_away_takes_no_secret_with_it_and_all_is_well_when_it_is_back()
+-> Result<()> {
     let scene = Scene::new("outage").await?;
     let names: Vec<_> = (0..20).map(|nth| format!("s{nth}")).collect();
     for (nth, name) in names.iter().enumerate() {

@@ -15,8 +15,7 @@ use crate::{
 };
 
 const FINALIZER: &str = "externalsecrets.external-secrets.io/externalsecret-cleanup";
-const PAIRS: [&str; 6] =
-    ["owner", "orphan", "merge", "create-or-merge", "none", "owner-delete"];
+const PAIRS: [&str; 6] = ["owner", "orphan", "merge", "create-or-merge", "none", "owner-delete"];
 
 /// A control plane in which the other operator has just been switched off.
 async fn left_behind() -> Result<World> {
@@ -165,7 +164,8 @@ async fn the_finalizer_of_another_operator_is_honoured_and_removed() -> Result<(
 }
 
 #[tokio::test]
-async fn a_finalizer_left_behind_blocks_no_namespace_and_no_deletion_while_nobody_ran() -> Result<()> {
+async fn a_finalizer_left_behind_blocks_no_namespace_and_no_deletion_while_nobody_ran() -> Result<()>
+{
     let mut world = left_behind().await?;
     let scene = again(&world).await?;
     scene.delete("ExternalSecret", "owner-delete").await?;

@@ -64,8 +64,11 @@ async fn exercise(world: &World) -> Result<()> {
 
 /// A process of its own that leads for a moment and gives the lease back. Nothing is written beside the lease.
 async fn elections(world: &World) -> Result<()> {
-    let flags = ["--enable-leader-election", "--enable-secrets=false",
-        "--leader-election-retry-period=200ms"];
+    let flags = [
+        "--enable-leader-election",
+        "--enable-secrets=false",
+        "--leader-election-retry-period=200ms",
+    ];
     let (mut operator, _) = world.another(&flags)?;
     crate::support::eventually(crate::world::SOON, "the lease is taken", || async {
         if operator.log().contains("leading") { Ok(()) } else { Err(operator.log()) }
@@ -150,8 +153,10 @@ fn rights_are_exactly_those_used(world: &World) -> Result<()> {
     assert!(unused.is_empty(), "granted and never used: {unused:#?}");
     let strange: Vec<_> = used.difference(&allowed).collect();
     assert!(strange.is_empty(), "used without config/rbac granting it: {strange:#?}");
-    let denied: Vec<_> =
-        audit::requests(world.plane()).into_iter().filter(|r| r.code == 403 && !is_going(r)).collect();
+    let denied: Vec<_> = audit::requests(world.plane())
+        .into_iter()
+        .filter(|r| r.code == 403 && !is_going(r))
+        .collect();
     assert!(denied.is_empty(), "needed and not granted: {denied:#?}");
     Ok(())
 }
