@@ -9,6 +9,8 @@ mod secrets_manager;
 
 #[path = "secrets/audit.rs"]
 mod audit;
+#[path = "secrets/kinds.rs"]
+mod kinds;
 #[path = "secrets/scene.rs"]
 mod scene;
 #[path = "secrets/world.rs"]

@@ -65,7 +65,7 @@ async fn pair(scene: &Scene<'_>, name: &str) -> Result<()> {
 }
 
 /// A second handle to the namespace that [`left_behind`] made.
-async fn again<'a>(world: &'a World) -> Result<Scene<'a>> {
+async fn again(world: &World) -> Result<Scene<'_>> {
     Scene::enter(world, "taken").await
 }
 

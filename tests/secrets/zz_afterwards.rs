@@ -141,7 +141,7 @@ fn rights_are_exactly_those_used(world: &World) -> Result<()> {
     for entry in std::fs::read_dir(repository().join("config/rbac"))? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if !name.ends_with(".yaml") {
+        if path.extension().is_none_or(|extension| extension != "yaml") {
             continue;
         }
         allowed.extend(rights_in(&path)?);
@@ -173,7 +173,7 @@ fn rights_in(path: &Path) -> Result<BTreeSet<(String, String, String)>> {
         let items = value.as_array().into_iter().flatten();
         items.filter_map(Value::as_str).map(str::to_owned).collect()
     };
-    for rule in documents.iter().flat_map(|document| document["rules"].as_array()).flatten() {
+    for rule in documents.iter().filter_map(|document| document["rules"].as_array()).flatten() {
         for group in texts(&rule["apiGroups"]) {
             for resource in texts(&rule["resources"]) {
                 for verb in texts(&rule["verbs"]) {
