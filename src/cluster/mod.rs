@@ -9,7 +9,7 @@ pub mod queue;
 mod watch;
 pub mod write;
 
-pub use client::{Clients, ConnectError};
+pub use client::{Clients, ConnectError, server_minor};
 pub use fence::{Fence, Fenced};
 pub use key::ObjectKey;
-pub use watch::{Change, Listed, WatchHealth, follow, until};
+pub use watch::{Change, Listed, WatchHealth, follow, follow_if_allowed, until};

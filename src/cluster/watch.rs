@@ -22,9 +22,12 @@ use super::ObjectKey;
 
 /// How long one watch request lives. A dead connection is noticed 5 s after it should have ended.
 const WATCH_SECONDS: u32 = 60;
-const PAGE_SIZE: u32 = 500;
+/// A page is in memory as text and as objects, managed fields and all.
+const PAGE_SIZE: u32 = 250;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Pause of a watch that nothing depends on, after a refusal.
+const REFUSED_PAUSE: Duration = Duration::from_mins(10);
 /// A watch that fails for longer than this makes the process unready.
 const TOLERATED_FAILURE: Duration = Duration::from_mins(1);
 
@@ -141,6 +144,50 @@ pub async fn follow<K>(
             }
         }
     }
+}
+
+/// Follows objects that may not be there to be followed. A refusal is normal, so it is told once, makes nobody
+/// wait or unready, and is asked again after [`REFUSED_PAUSE`].
+pub async fn follow_if_allowed<K>(api: Api<K>, kind: &'static str, mut sink: impl FnMut(Change<K>))
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE_SIZE);
+    let events = watcher(api, config);
+    pin_mut!(events);
+    let mut seen = HashSet::new();
+    let (mut pause, mut told) = (FIRST_PAUSE, false);
+    while let Some(event) = events.next().await {
+        let error = match event {
+            Ok(event) => {
+                (pause, told) = (FIRST_PAUSE, false);
+                deliver(event, &mut seen, &mut sink);
+                continue;
+            }
+            Err(error) => error,
+        };
+        let refused = is_refused(&error);
+        if told {
+            tracing::debug!(kind, %error, "still not followed");
+        } else if refused {
+            tracing::info!(kind, "not followed: RBAC does not allow it, or it is not served");
+        } else {
+            tracing::warn!(kind, error = explain(kind, &error), "watch failed");
+        }
+        told = true;
+        tokio::time::sleep(if refused { REFUSED_PAUSE } else { pause }).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+fn is_refused(error: &watcher::Error) -> bool {
+    let (watcher::Error::InitialListFailed(cause)
+    | watcher::Error::WatchStartFailed(cause)
+    | watcher::Error::WatchFailed(cause)) = error
+    else {
+        return false;
+    };
+    matches!(cause, kube::Error::Api(status) if matches!(status.code, 403 | 404))
 }
 
 /// The watches whose first list must be in before anything is decided.

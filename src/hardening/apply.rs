@@ -1,5 +1,10 @@
 //! Does the steps of a plan, one by one, each under the preconditions it was planned with.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
 use k8s_openapi::api::{
     core::v1::{LimitRange, Namespace, ResourceQuota, ServiceAccount},
     networking::v1::NetworkPolicy,
@@ -11,7 +16,10 @@ use super::{
     plan::{
         error::Error,
         labels::{FieldOwner, LabelPatch, RECORD},
-        objects::{self, FIELD_MANAGER, Generated, ObjectKey as Named, ObjectKind, ObservedObject},
+        objects::{
+            self, FIELD_MANAGER, Generated, ObjectKey as Named, ObjectKind, ObservedObject,
+            RELEASE_MANAGER,
+        },
         service_accounts::{PREVIOUS_AUTOMOUNT, ServiceAccountPatch},
         steps::{Chain, Step},
     },
@@ -32,6 +40,8 @@ pub struct Applier<'a> {
     pub namespace: &'a str,
     /// What happens to labels that somebody else declares.
     pub policy: ConflictPolicy,
+    /// Labels that were left alone because somebody else declares them, each with that manager.
+    pub refused: Mutex<BTreeMap<String, String>>,
 }
 
 impl Applier<'_> {
@@ -50,12 +60,13 @@ impl Applier<'_> {
             Step::Update { object, uid, resource_version, .. } => {
                 let live = self.live(&object.key(), uid, resource_version).await?;
                 let written = objects::over(&live, object);
-                self.replace(&written).await?;
+                self.replace(&written, FIELD_MANAGER).await?;
                 Ok(())
             }
             Step::Release { key, uid, resource_version, previous_spec } => {
                 let live = self.live(key, uid, resource_version).await?;
-                self.replace(&objects::released(&live, previous_spec.as_deref())).await?;
+                let freed = objects::released(&live, previous_spec.as_deref());
+                self.replace(&freed, RELEASE_MANAGER).await?;
                 Ok(())
             }
             Step::Delete { key, uid, resource_version } => {
@@ -95,18 +106,16 @@ impl Applier<'_> {
         Ok(())
     }
 
-    async fn replace(&self, object: &Generated) -> Result<(), Error> {
+    async fn replace(&self, object: &Generated, manager: &str) -> Result<(), Error> {
         let (name, writer) = (object.key(), &self.context.writer);
         let key = self.key(&name.name);
         let replaced = match object {
             Generated::NetworkPolicy(body) => {
-                writer.replace::<NetworkPolicy>(&key, body, FIELD_MANAGER).await
+                writer.replace::<NetworkPolicy>(&key, body, manager).await
             }
-            Generated::LimitRange(body) => {
-                writer.replace::<LimitRange>(&key, body, FIELD_MANAGER).await
-            }
+            Generated::LimitRange(body) => writer.replace::<LimitRange>(&key, body, manager).await,
             Generated::ResourceQuota(body) => {
-                writer.replace::<ResourceQuota>(&key, body, FIELD_MANAGER).await
+                writer.replace::<ResourceQuota>(&key, body, manager).await
             }
         };
         let meta = replaced.map_err(|error| explain("update", &name.to_string(), &error))?;
@@ -175,20 +184,29 @@ impl Applier<'_> {
         if patch.apply.is_empty() || (patch.changed.is_empty() && !patch.restore.is_empty()) {
             return Ok(());
         }
-        let forced = match self.apply_labels(patch, &version, false).await {
+        let causes = match self.apply_labels(patch, &version, false).await {
             Ok(()) => return Ok(()),
             Err(ApiError::Conflict { causes, .. }) if !causes.is_empty() => causes,
             Err(error) => return Err(explain("patch", "Namespace labels", &error)),
         };
-        for cause in &forced {
+        let mut rest = patch.clone();
+        for cause in &causes {
             let owner = FieldOwner::read(&cause.message);
+            let Some(key) = cause.field.strip_prefix(".metadata.labels.") else { continue };
             if !owner.gives_way(self.policy) {
-                let field = cause.field.clone();
-                return Err(Error::FieldOwnedBy { field, manager: owner.manager().to_owned() });
+                rest.leave(key);
+                self.refused().insert(key.to_owned(), owner.manager().to_owned());
             }
         }
-        let applied = self.apply_labels(patch, &version, true).await;
+        if rest.changed.is_empty() {
+            return Ok(());
+        }
+        let applied = self.apply_labels(&rest, &version, true).await;
         applied.map_err(|error| explain("patch", "Namespace labels", &error))
+    }
+
+    fn refused(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn apply_labels(

@@ -19,7 +19,7 @@ use super::{
         baseline_status::{next_status, next_teardown},
         error::{Error, Retry},
         objects::FIELD_MANAGER,
-        teardown::{Deletion, FINALIZER, Leaving, mass_deletion},
+        teardown::{Deletion, FINALIZER, Leaving, Pause, has_begun, may_begin},
     },
 };
 use crate::{
@@ -46,7 +46,12 @@ pub fn take_in(context: &Context, name: &str) -> Option<Baseline> {
     {
         return Some(known);
     }
-    let compiled = compile(&known.object, context.server_minor);
+    if has_begun(&known.object) {
+        context.index.set_phase(name, leaving(&known.object), None);
+        context.wake_all(Lane::Urgent);
+        return context.index.baseline(name);
+    }
+    let compiled = compile(&known.object, context.server_minor());
     let before = match &known.phase {
         Some(Phase::InForce(compiled)) => Some(Arc::clone(compiled)),
         _ => None,
@@ -146,19 +151,19 @@ async fn take_back(context: &Context, name: &str, known: &Baseline) -> Result<Ne
     }
     let uid = object.metadata.uid.clone().unwrap_or_default();
     if !matches!(known.phase, Some(Phase::Leaving(_))) {
-        if let Some(paused) = pause(context).await? {
-            if let Some(status) = next_teardown(object, &[], Some(&paused), Timestamp::now()) {
-                write_status(context, name, object, status).await?;
+        match pause(context, object).await? {
+            Pause::Go => return begin(context, name, object).await,
+            Pause::Settle(left) => return Ok(in_a_while(left)),
+            Pause::Stop(error) => {
+                let status = next_teardown(object, &[], Some(&error), Timestamp::now());
+                if let Some(status) = status {
+                    write_status(context, name, object, status).await?;
+                }
+                let text = error.to_string();
+                context.tell(object.object_ref(&()), error.class().0, text, Tone::Warning);
+                return Ok(in_a_while(Duration::from_secs(10)));
             }
-            let text = paused.to_string();
-            context.tell(object.object_ref(&()), paused.class().0, text, Tone::Warning);
-            return Ok(in_a_while(Duration::from_secs(10)));
         }
-        let policy = object.spec.deletion_policy.unwrap_or(DeletionPolicy::Revert);
-        let leaving = Leaving { uid: uid.clone(), policy };
-        context.index.set_phase(name, Phase::Leaving(leaving), None);
-        context.wake_all(Lane::Urgent);
-        return Ok(in_a_while(Duration::from_millis(100)));
     }
     let left = context.index.holding(&uid);
     if left.is_empty() {
@@ -172,13 +177,39 @@ async fn take_back(context: &Context, name: &str, known: &Baseline) -> Result<Ne
     Ok(in_a_while(TEARDOWN_PACE))
 }
 
+/// That it begins is written down before anything is undone: a process that goes on with it must not put the
+/// baseline in force again.
+async fn begin(context: &Context, name: &str, object: &HardeningBaseline) -> Result<Next, Error> {
+    let selected = context.index.standings(|observed| {
+        compile(object, context.server_minor())
+            .is_ok_and(|compiled| selects(context, &compiled, observed))
+    });
+    let left: Vec<_> = selected
+        .iter()
+        .map(|standing| format!("{}: waiting for its turn", standing.namespace))
+        .collect();
+    if let Some(status) = next_teardown(object, &left, None, Timestamp::now()) {
+        write_status(context, name, object, status).await?;
+    }
+    context.index.set_phase(name, leaving(object), None);
+    context.wake_all(Lane::Urgent);
+    Ok(in_a_while(Duration::from_millis(100)))
+}
+
+fn leaving(object: &HardeningBaseline) -> Phase {
+    Phase::Leaving(Leaving {
+        uid: object.metadata.uid.clone().unwrap_or_default(),
+        policy: object.spec.deletion_policy.unwrap_or(DeletionPolicy::Revert),
+    })
+}
+
 fn in_a_while(pause: Duration) -> Next {
     let due = Instant::now() + pause;
     Next::At { earliest: due, due }
 }
 
-/// Why nothing is taken back, if so: the definition itself goes, or many baselines go at once.
-async fn pause(context: &Context) -> Result<Option<Error>, Error> {
+/// Whether it may be taken back: not while the definition itself goes, or many baselines go at once.
+async fn pause(context: &Context, object: &HardeningBaseline) -> Result<Pause, Error> {
     let key = ObjectKey::new("", CRD);
     let definition: Result<Option<CustomResourceDefinition>, ApiError> =
         context.writer.read::<CustomResourceDefinition, _>(&key).await;
@@ -188,7 +219,7 @@ async fn pause(context: &Context) -> Result<Option<Error>, Error> {
     let deletions: Vec<_> = objects
         .iter()
         .map(|object| {
-            let selects = compile(object, context.server_minor).is_ok_and(|compiled| {
+            let selects = compile(object, context.server_minor()).is_ok_and(|compiled| {
                 !context
                     .index
                     .standings(|observed| selects(context, &compiled, observed))
@@ -197,7 +228,7 @@ async fn pause(context: &Context) -> Result<Option<Error>, Error> {
             Deletion::of(object, selects)
         })
         .collect();
-    Ok(mass_deletion(terminating, &deletions))
+    Ok(may_begin(object, terminating, &deletions, Timestamp::now()))
 }
 
 fn selects(

@@ -28,7 +28,7 @@ use super::plan::{
 };
 use crate::api::{
     hardening_baseline::{Direction, HardeningBaseline},
-    namespace_hardening::{NamespaceHardening, NamespaceHardeningStatus},
+    namespace_hardening::{EFFECTIVE, NamespaceHardening, NamespaceHardeningStatus},
 };
 
 /// What is known of one namespace.
@@ -41,6 +41,8 @@ struct Entry {
     /// Users' own network policies that open a direction to everyone.
     widening: BTreeMap<String, BTreeSet<Direction>>,
     effective: Option<Effective>,
+    /// The status of `effective` as we last wrote it.
+    said: Option<NamespaceHardeningStatus>,
     standing: Standing,
     /// Uids of leaving baselines that may still have something here.
     holds: BTreeSet<String>,
@@ -100,6 +102,8 @@ pub struct Material {
     pub contested_until: Option<Timestamp>,
     /// What is said of it now.
     pub effective: Option<Effective>,
+    /// Whether somebody else changed or deleted what we said of it.
+    pub effective_drifted: bool,
     /// How name service was found.
     pub dns: DnsFacts,
     /// Who wrote the namespace last, apart from us.
@@ -182,11 +186,18 @@ impl Index {
             resource_version: meta.resource_version.clone().unwrap_or_default(),
             automount: account.automount_service_account_token,
             previous: notes.and_then(|notes| notes.get(PREVIOUS_AUTOMOUNT)).cloned(),
+            manager: last_writer(meta.managed_fields.as_deref()),
         };
         let mut state = self.lock();
         let namespace = meta.namespace.as_deref().unwrap_or_default();
         let entry = state.namespaces.entry(namespace.into()).or_default();
-        let news = entry.accounts.get(&seen.name).is_none_or(|known| {
+        let known = entry.accounts.get(&seen.name);
+        if known.is_some_and(|known| {
+            known.uid == seen.uid && is_older(&seen.resource_version, &known.resource_version)
+        }) {
+            return false;
+        }
+        let news = known.is_none_or(|known| {
             (&known.uid, known.automount, &known.previous)
                 != (&seen.uid, seen.automount, &seen.previous)
         });
@@ -199,6 +210,29 @@ impl Index {
         if let Some(entry) = self.lock().namespaces.get_mut(namespace) {
             entry.accounts.remove(name);
         }
+    }
+
+    /// Forgets every ServiceAccount that is not in `present`.
+    pub fn accounts_listed(&self, present: &HashSet<crate::cluster::ObjectKey>) {
+        for (namespace, entry) in &mut self.lock().namespaces {
+            let is_there =
+                |name: &str| present.contains(&crate::cluster::ObjectKey::new(namespace, name));
+            entry.accounts.retain(|name, _| is_there(name));
+        }
+    }
+
+    /// Forgets every `effective` that is not in `present`; the namespaces concerned.
+    pub fn effectives_listed(&self, present: &HashSet<crate::cluster::ObjectKey>) -> Vec<Arc<str>> {
+        let mut state = self.lock();
+        let gone = state.namespaces.iter_mut().filter(|(namespace, entry)| {
+            let key = crate::cluster::ObjectKey::new(namespace, EFFECTIVE);
+            entry.effective.is_some() && !present.contains(&key)
+        });
+        gone.map(|(namespace, entry)| {
+            entry.effective = None;
+            Arc::clone(namespace)
+        })
+        .collect()
     }
 
     /// Takes in `NamespaceHardening/effective` (`None` = gone). True if somebody else changed or deleted it.
@@ -226,6 +260,7 @@ impl Index {
     /// Records the status as our own write left it.
     pub fn effective_written(&self, namespace: &str, effective: Option<Effective>) {
         if let Some(entry) = self.lock().namespaces.get_mut(namespace) {
+            entry.said = effective.as_ref().map(|effective| effective.status.clone());
             entry.effective = effective;
         }
     }
@@ -262,6 +297,9 @@ impl Index {
             contested: BTreeMap::new(),
             contested_until: None,
             effective: entry.effective.clone(),
+            effective_drifted: entry.said.as_ref().is_some_and(|said| {
+                entry.effective.as_ref().is_none_or(|effective| effective.status != *said)
+            }),
             dns: DnsFacts {
                 services: state.dns_services.values().cloned().collect(),
                 node_local: state.node_local.clone(),

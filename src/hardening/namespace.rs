@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -94,12 +94,13 @@ impl Look<'_> {
             };
         }
         let mut failure = self.look_up_usage(&selecting).await.err();
+        let mut refused = BTreeMap::new();
         let made = self.plan(&selecting);
         self.note_drift(&made);
         // A plan made after a fight was noticed leaves that field alone.
         let made = self.replan(&selecting).unwrap_or(made);
         if failure.is_none() {
-            failure = self.write(&made).await;
+            (failure, refused) = self.write(&made).await;
         }
         let failed = failure.is_some();
         // What is said, is said of the state after the writes.
@@ -109,6 +110,8 @@ impl Look<'_> {
             self.material = material;
             self.material.observed.usage = usage;
         }
+        // Labels that somebody else declares are asked for again with the next look.
+        self.material.contested.append(&mut refused);
         let after = self.plan(&selecting);
         let reported = self.report(&selecting, &after, failure.as_ref()).await;
         let standing = standing(&selecting, &after, failed);
@@ -193,8 +196,15 @@ impl Look<'_> {
                         fields.push((key.clone(), self.material.last_writer.clone()));
                     }
                 }
+                Step::ServiceAccount(patch) if patch.drifted => {
+                    self.context.metrics.reconciles.drift_repaired("ServiceAccount");
+                    fields.push((step.object(), patch.manager.clone()));
+                }
                 _ => {}
             }
+        }
+        if self.material.effective_drifted {
+            self.context.metrics.reconciles.drift_repaired("NamespaceHardening");
         }
         for (field, manager) in fields {
             if self.context.index.flipped(self.name, &field, &manager, self.now) {
@@ -208,20 +218,19 @@ impl Look<'_> {
         (!self.material.contested.is_empty()).then(|| self.plan(selecting))
     }
 
-    /// Does all chains; one that fails keeps no other from being done. The first failure.
-    async fn write(&self, made: &Plan) -> Option<Error> {
+    /// Does all chains; one that fails keeps no other from being done. The first failure, and the labels that
+    /// somebody else declares.
+    async fn write(&self, made: &Plan) -> (Option<Error>, BTreeMap<String, String>) {
         let policy = made.merged.conflict_policy.unwrap_or(ConflictPolicy::Report);
-        let applier = Applier { context: self.context, namespace: self.name, policy };
+        let (context, namespace) = (self.context, self.name);
+        let applier = Applier { context, namespace, policy, refused: Mutex::default() };
         let mut first = None;
         for chain in &made.chains {
             if let Err(error) = applier.chain(chain).await {
-                if let Error::FieldOwnedBy { field, manager } = &error {
-                    tracing::debug!(namespace = self.name, field, manager, "owned by another");
-                }
                 first = first.or(Some(error));
             }
         }
-        first
+        (first, applier.refused.into_inner().unwrap_or_default())
     }
 
     async fn report(

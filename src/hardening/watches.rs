@@ -28,7 +28,9 @@ use crate::{
         hardening_baseline::HardeningBaseline,
         namespace_hardening::{EFFECTIVE, NamespaceHardening},
     },
-    cluster::{Change, Listed, ObjectKey, WatchHealth, follow, queue::Lane, until},
+    cluster::{
+        Change, Listed, ObjectKey, WatchHealth, follow, follow_if_allowed, queue::Lane, until,
+    },
     telemetry::Health,
 };
 
@@ -55,8 +57,15 @@ pub fn start(
     watches.all("ServiceAccount (hardening)", service_account);
     watches.all("NamespaceHardening", effective);
     let (namespace, _) = NODE_LOCAL;
-    watches.named("Service (DNS)", namespace, dns_service);
+    watches.named("Service (DNS)", namespace, move |context, change| {
+        dns_service(context, namespace, change);
+    });
     watches.named("DaemonSet (DNS)", namespace, node_local);
+    for (elsewhere, _) in DNS_SERVICES.into_iter().filter(|(other, _)| *other != namespace) {
+        watches.if_allowed("Service (DNS elsewhere)", elsewhere, move |context, change| {
+            dns_service(context, elsewhere, change);
+        });
+    }
     Listed::new(watches.listed)
 }
 
@@ -70,7 +79,7 @@ struct Watches<'a> {
 }
 
 impl Watches<'_> {
-    fn all<K>(&mut self, kind: &'static str, sink: fn(&Context, Change<K>))
+    fn all<K>(&mut self, kind: &'static str, sink: impl Fn(&Context, Change<K>) + Send + 'static)
     where
         K: Resource<DynamicType = ()>,
         K: Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
@@ -78,16 +87,40 @@ impl Watches<'_> {
         self.watch(Api::all(self.client.clone()), kind, sink);
     }
 
-    fn named<K>(&mut self, kind: &'static str, namespace: &str, sink: fn(&Context, Change<K>))
-    where
+    fn named<K>(
+        &mut self,
+        kind: &'static str,
+        namespace: &str,
+        sink: impl Fn(&Context, Change<K>) + Send + 'static,
+    ) where
         K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
         K: Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
     {
         self.watch(Api::namespaced(self.client.clone(), namespace), kind, sink);
     }
 
-    fn watch<K>(&mut self, api: Api<K>, kind: &'static str, sink: fn(&Context, Change<K>))
-    where
+    /// For what only some clusters have, and only some installations may see.
+    fn if_allowed<K>(
+        &mut self,
+        kind: &'static str,
+        namespace: &str,
+        sink: impl Fn(&Context, Change<K>) + Send + 'static,
+    ) where
+        K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
+        K: Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+    {
+        let api = Api::namespaced(self.client.clone(), namespace);
+        let context = Arc::clone(self.context);
+        let events = follow_if_allowed(api, kind, move |change| sink(&context, change));
+        self.tasks.spawn(until(self.stop.clone(), events));
+    }
+
+    fn watch<K>(
+        &mut self,
+        api: Api<K>,
+        kind: &'static str,
+        sink: impl Fn(&Context, Change<K>) + Send + 'static,
+    ) where
         K: Resource<DynamicType = ()>,
         K: Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
     {
@@ -207,8 +240,7 @@ fn service_account(context: &Context, change: Change<ServiceAccount>) {
             let namespace = object.namespace().unwrap_or_default();
             context.index.account_deleted(&namespace, &object.name_any());
         }
-        // One that is gone can only be missing where it would have been written: a conflict says so.
-        Change::Listed(_) => {}
+        Change::Listed(present) => context.index.accounts_listed(&present),
     }
 }
 
@@ -220,6 +252,12 @@ fn effective(context: &Context, change: Change<NamespaceHardening>) {
         Change::Deleted(object) if object.name_any() == EFFECTIVE => {
             (object.namespace().unwrap_or_default(), None)
         }
+        Change::Listed(present) => {
+            for namespace in context.index.effectives_listed(&present) {
+                context.namespaces.wake(&namespace, &(), Lane::Urgent);
+            }
+            return;
+        }
         _ => return,
     };
     if context.index.effective_seen(&namespace, seen) {
@@ -227,36 +265,29 @@ fn effective(context: &Context, change: Change<NamespaceHardening>) {
     }
 }
 
-fn dns_service(context: &Context, change: Change<Service>) {
-    let is_dns = |object: &Service| {
-        let key = (object.namespace().unwrap_or_default(), object.name_any());
-        DNS_SERVICES.contains(&(key.0.as_str(), key.1.as_str())).then_some(key)
+fn dns_service(context: &Context, namespace: &'static str, change: Change<Service>) {
+    let (_, name) =
+        DNS_SERVICES.into_iter().find(|(place, _)| *place == namespace).unwrap_or_default();
+    let seen = match change {
+        Change::Applied(object) if object.name_any() == name => DnsService::of(&object),
+        Change::Deleted(object) if object.name_any() == name => None,
+        Change::Listed(present) if !present.contains(&ObjectKey::new(namespace, name)) => None,
+        _ => return,
     };
-    let changed = match change {
-        Change::Applied(object) => is_dns(&object).is_some_and(|key| {
-            let seen = DnsService::of(&object);
-            context.index.dns_service_seen(key, seen)
-        }),
-        Change::Deleted(object) => {
-            is_dns(&object).is_some_and(|key| context.index.dns_service_seen(key, None))
-        }
-        Change::Listed(_) => false,
-    };
-    if changed {
+    if context.index.dns_service_seen((namespace.to_owned(), name.to_owned()), seen) {
         context.wake_all(Lane::Periodic);
     }
 }
 
 fn node_local(context: &Context, change: Change<DaemonSet>) {
-    let (_, name) = NODE_LOCAL;
-    let changed = match change {
-        Change::Applied(object) if object.name_any() == name => {
-            context.index.node_local_seen(node_local_addresses(&object))
-        }
-        Change::Deleted(object) if object.name_any() == name => context.index.node_local_seen(None),
-        _ => false,
+    let (namespace, name) = NODE_LOCAL;
+    let seen = match change {
+        Change::Applied(object) if object.name_any() == name => node_local_addresses(&object),
+        Change::Deleted(object) if object.name_any() == name => None,
+        Change::Listed(present) if !present.contains(&ObjectKey::new(namespace, name)) => None,
+        _ => return,
     };
-    if changed {
+    if context.index.node_local_seen(seen) {
         context.wake_all(Lane::Periodic);
     }
 }

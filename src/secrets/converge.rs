@@ -84,6 +84,10 @@ impl Look<'_> {
     pub async fn converge(&self) -> Result<Converged, Error> {
         let object = self.object();
         if object.metadata.deletion_timestamp.is_some() {
+            // The finalizer is the business of whoever keeps the object.
+            if self.is_of_another() {
+                return Ok(Converged::Waiting);
+            }
             super::cleanup::leave(self).await?;
             return Ok(Converged::Waiting);
         }

@@ -75,13 +75,7 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
     let reason = converged.as_ref().map_or_else(|error| error.class().0, |_| outcome.reason());
     count(&context, &key, reason, converged.is_ok(), clock.elapsed());
     if converged.is_ok() {
-        let took_ms = clock.elapsed().as_secs_f64() * 1e3;
-        // A refresh that found nothing new is no news.
-        if matches!(reported, Ok(false)) {
-            tracing::debug!(kind = KIND, %key, reason, took_ms, "unchanged");
-        } else {
-            tracing::info!(kind = KIND, %key, reason, took_ms, "synced");
-        }
+        log_success(&key, reason, !matches!(reported, Ok(false)), clock.elapsed());
     }
     match (&converged, reported) {
         (_, Err(ApiError::NotFound { .. })) => Next::Idle,
@@ -99,6 +93,16 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
             }
             Retry::OnChange => Next::RetryAfter(RECHECK),
         },
+    }
+}
+
+/// A refresh that found nothing new is no news.
+fn log_success(key: &ObjectKey, reason: &str, is_news: bool, took: Duration) {
+    let took_ms = took.as_secs_f64() * 1e3;
+    if is_news {
+        tracing::info!(kind = KIND, %key, reason, took_ms, "synced");
+    } else {
+        tracing::debug!(kind = KIND, %key, reason, took_ms, "unchanged");
     }
 }
 

@@ -30,6 +30,13 @@ impl Look<'_> {
         })
     }
 
+    /// True if a store that it names is there and is for another controller.
+    pub fn is_of_another(&self) -> bool {
+        stores_of(&self.object().spec, &self.key.namespace).iter().any(|key| {
+            self.context.stores.find(key).is_some_and(|(store, _, _)| !self.context.is_ours(&store))
+        })
+    }
+
     fn store_key(&self, store: &collect::StoreId) -> StoreKey {
         let namespace = if store.cluster { "" } else { &*self.key.namespace };
         StoreKey(ObjectKey::new(namespace, &store.name))

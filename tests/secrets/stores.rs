@@ -186,6 +186,29 @@ async fn a_store_of_another_controller_is_left_alone_with_all_that_uses_it() -> 
 }
 
 #[tokio::test]
+async fn the_finalizer_on_what_another_controller_keeps_is_left_to_it() -> Result<()> {
+    let scene = Scene::new("other-finalizer").await?;
+    let mut store = scene.store("theirs");
+    store["spec"]["controller"] = json!("external-secrets");
+    scene.create(store).await?;
+    let mut object = scene.external("db", json!({"secretStoreRef": {"name": "theirs"}}));
+    let finalizer = "externalsecrets.external-secrets.io/externalsecret-cleanup";
+    object["metadata"]["finalizers"] = json!([finalizer]);
+    scene.create(object).await?;
+    scene.settle().await?;
+
+    scene.delete("ExternalSecret", "db").await?;
+    scene.settle().await?;
+
+    let object = scene.get("ExternalSecret", "db").await?.expect("the object");
+    assert_eq!(object["metadata"]["finalizers"], json!([finalizer]));
+    // Without its store nobody else is known to keep it.
+    scene.delete("SecretStore", "theirs").await?;
+    scene.patch("ExternalSecret", "db", json!({"metadata": {"labels": {"a": "b"}}})).await?;
+    scene.gone("ExternalSecret", "db").await
+}
+
+#[tokio::test]
 async fn validation_of_a_fake_store_says_what_it_was_told_to() -> Result<()> {
     let scene = Scene::new("fake-store").await?;
     for (result, status, reason) in [

@@ -5,6 +5,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::baseline::Compiled;
 use super::conditions::{Saying, set};
 use super::error::{Error, Retry};
+use super::teardown::TEARING_DOWN;
 use super::unimplemented::unimplemented_fields;
 use crate::api::hardening_baseline::{
     Conflict, HardeningBaseline, HardeningBaselineStatus, NamespaceCounts, Stage, StageCounts,
@@ -76,7 +77,7 @@ pub fn next_teardown(
         None => Saying::new(
             "Ready",
             false,
-            "TearingDown",
+            TEARING_DOWN,
             format!("{} namespaces still hold something of this baseline.", namespaces.len()),
         ),
     };

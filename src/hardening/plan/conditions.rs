@@ -51,7 +51,8 @@ pub fn set(
     let before = conditions.iter_mut().find(|c| c.type_ == saying.kind);
     let since = match &before {
         Some(before) if before.status == status => before.last_transition_time.clone(),
-        _ => Time(now),
+        // The API server keeps whole seconds: what is written must equal what is read back.
+        _ => Time(Timestamp::from_second(now.as_second()).unwrap_or(now)),
     };
     let condition = Condition {
         last_transition_time: since,

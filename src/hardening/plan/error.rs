@@ -82,7 +82,7 @@ pub enum Error {
     },
     /// The CRD is going away, or many baselines at once.
     #[error(
-        "teardown is paused: {0}; confirm each baseline with the annotation gabion.dev/confirm-delete, or restore them"
+        "teardown is paused: {0}; what it made stays in force until the baseline is annotated gabion.dev/confirm-teardown: <its name>"
     )]
     MassDeletion(String),
     /// The API server forbids a verb.

@@ -51,6 +51,22 @@ pub struct LabelPatch {
     pub resource_version: String,
 }
 
+impl LabelPatch {
+    /// Leaves one label to somebody else who declares it. What it was before stays known if it was ours once.
+    pub fn leave(&mut self, key: &str) {
+        self.apply.remove(key);
+        self.changed.retain(|changed| changed != key);
+        if !self.drifted.iter().any(|drifted| drifted == key)
+            && let Some(text) = &self.record
+        {
+            let mut record: Record = serde_json::from_str(text).unwrap_or_default();
+            record.remove(key);
+            self.record =
+                (!record.is_empty()).then(|| serde_json::to_string(&record).unwrap_or_default());
+        }
+    }
+}
+
 /// The labels that the baselines come to, by full key.
 pub fn wanted(merged: &Merged) -> Labels {
     let mut labels = Labels::new();

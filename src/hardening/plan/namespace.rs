@@ -163,12 +163,8 @@ fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     let resources =
         steps::resources(limits, quota, held.as_ref(), &observed.objects, terms, problems);
 
-    let accounts = observed
-        .service_accounts
-        .iter()
-        .filter_map(|a| service_accounts::patch(a, merged.automount_disabled, departure.policy()));
-    let accounts =
-        Chain { name: "serviceAccounts", steps: accounts.map(Step::ServiceAccount).collect() };
+    let accounts = service_account_steps(merged, input, departure.policy(), problems);
+    let accounts = Chain { name: "serviceAccounts", steps: accounts };
 
     let mut chains = vec![network, resources, accounts];
     // Labels that tighten come first, labels that give way come last.
@@ -177,6 +173,28 @@ fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     plan.chains = chains;
     plan.dns = set.dns;
     plan.warnings = widening::reported(merged, &observed.widening);
+}
+
+/// A ServiceAccount that somebody else keeps switching on is left alone.
+fn service_account_steps(
+    merged: &Merged,
+    input: Input<'_>,
+    leaving: DeletionPolicy,
+    problems: &mut Vec<Error>,
+) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for account in &input.observed.service_accounts {
+        let patch = service_accounts::patch(account, merged.automount_disabled, leaving);
+        let Some(step) = patch.map(Step::ServiceAccount) else { continue };
+        match input.contested.get(&step.object()).filter(|_| merged.automount_disabled) {
+            Some(manager) => {
+                let field = format!("{} automountServiceAccountToken", step.object());
+                problems.push(Error::FieldOwnedBy { field, manager: manager.clone() });
+            }
+            None => steps.push(step),
+        }
+    }
+    steps
 }
 
 fn label_patch(

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 
 use k8s_openapi::api::core::v1::{LimitRange, ResourceQuota};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
+    ManagedFieldsEntry, ObjectMeta, OwnerReference,
+};
 use serde_json::{Map, Value, json};
 use sha3::{Digest as _, Sha3_256};
 
@@ -14,6 +16,8 @@ use super::quantity::Quantity;
 
 /// Field manager of every write of the hardening half.
 pub const FIELD_MANAGER: &str = "gabion";
+/// Field manager of the one write with which an object is let go.
+pub const RELEASE_MANAGER: &str = "gabion-release";
 /// Label of every generated object; its value is [`FIELD_MANAGER`].
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Annotation with the uids of the baselines behind an object, comma-separated.
@@ -262,7 +266,8 @@ pub fn released(live: &Generated, previous_spec: Option<&str>) -> Generated {
     if let Some(references) = &mut meta.owner_references {
         references.retain(|o| o.kind != "HardeningBaseline");
     }
-    meta.managed_fields = None;
+    // One empty entry resets them: an object that names us as a writer would still count as ours.
+    meta.managed_fields = Some(vec![ManagedFieldsEntry::default()]);
     if let Some(text) = previous_spec {
         match &mut freed {
             Generated::NetworkPolicy(object) => object.spec = serde_json::from_str(text).ok(),

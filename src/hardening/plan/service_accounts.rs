@@ -22,6 +22,8 @@ pub struct ObservedServiceAccount {
     pub automount: Option<bool>,
     /// The annotation [`PREVIOUS_AUTOMOUNT`].
     pub previous: Option<String>,
+    /// Whoever wrote it last, apart from us.
+    pub manager: String,
 }
 
 /// One write to a `ServiceAccount`.
@@ -37,6 +39,10 @@ pub struct ServiceAccountPatch {
     pub automount: Option<bool>,
     /// New text of the annotation [`PREVIOUS_AUTOMOUNT`]; `None` removes it.
     pub previous: Option<String>,
+    /// Whether it was as we want it before, and somebody changed it since.
+    pub drifted: bool,
+    /// Whoever wrote it last, apart from us.
+    pub manager: String,
 }
 
 /// The write that brings one `ServiceAccount` to what is wanted, if any.
@@ -52,6 +58,8 @@ pub fn patch(
             resource_version: account.resource_version.clone(),
             automount,
             previous,
+            drifted: disabled && account.previous.is_some(),
+            manager: account.manager.clone(),
         })
     };
     match (disabled, &account.previous) {

@@ -13,10 +13,17 @@ use super::error::Error;
 use super::namespace::{NamespaceObserved, Plan};
 use crate::api::hardening_baseline::{DeletionPolicy, HardeningBaseline};
 
+/// Reason of Ready while a baseline is being taken back.
+pub const TEARING_DOWN: &str = "TearingDown";
 /// Finalizer of a baseline: its teardown must run before it goes.
 pub const FINALIZER: &str = "gabion.dev/teardown";
 /// Annotation with which a person confirms the deletion of a baseline; its value is the baseline's name.
 pub const CONFIRM_DELETE: &str = "gabion.dev/confirm-delete";
+/// Annotation with which a person lets a paused teardown go on; its value is the baseline's name. No manifest
+/// carries it, so it says something about this very deletion.
+pub const CONFIRM_TEARDOWN: &str = "gabion.dev/confirm-teardown";
+/// An unconfirmed deletion waits this long for others that belong to it, where there are other baselines.
+pub const SETTLE: Duration = Duration::from_secs(5);
 /// Deletions this close together count as one.
 pub const MASS_WINDOW: Duration = Duration::from_mins(1);
 
@@ -85,13 +92,69 @@ pub struct Deletion {
 impl Deletion {
     /// Reads a baseline.
     pub fn of(baseline: &HardeningBaseline, selects: bool) -> Self {
-        let meta = &baseline.metadata;
-        let confirmation = meta.annotations.as_ref().and_then(|a| a.get(CONFIRM_DELETE));
-        Self {
-            deleted_at: meta.deletion_timestamp.as_ref().map(|t| t.0),
-            confirmed: confirmation.is_some() && confirmation == meta.name.as_ref(),
-            selects,
-        }
+        let confirmed = says(baseline, CONFIRM_DELETE) || says(baseline, CONFIRM_TEARDOWN);
+        let deleted_at = baseline.metadata.deletion_timestamp.as_ref().map(|t| t.0);
+        Self { deleted_at, confirmed, selects }
+    }
+}
+
+fn says(baseline: &HardeningBaseline, annotation: &str) -> bool {
+    let meta = &baseline.metadata;
+    let value = meta.annotations.as_ref().and_then(|a| a.get(annotation));
+    value.is_some() && value == meta.name.as_ref()
+}
+
+fn ready_reason(baseline: &HardeningBaseline) -> &str {
+    let conditions = baseline.status.iter().flat_map(|status| &status.conditions);
+    let mut ready = conditions.filter(|condition| condition.type_ == "Ready");
+    ready.next().map_or("", |condition| &condition.reason)
+}
+
+/// Whether the teardown of a baseline began, as its status says: whoever goes on with it must not put the
+/// baseline in force again.
+pub fn has_begun(baseline: &HardeningBaseline) -> bool {
+    baseline.metadata.deletion_timestamp.is_some() && ready_reason(baseline) == TEARING_DOWN
+}
+
+/// What the deletion of one baseline has to wait for, if anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// It goes on.
+    Go,
+    /// Others may follow that belong to it.
+    Settle(Duration),
+    /// It looks like an accident; a person must confirm.
+    Stop(Error),
+}
+
+/// Whether the teardown of `own` may begin. What was stopped once goes on only with its own confirmation: that
+/// of another baseline says nothing about this one.
+pub fn may_begin(
+    own: &HardeningBaseline,
+    crd_terminating: bool,
+    all: &[Deletion],
+    now: Timestamp,
+) -> Pause {
+    if says(own, CONFIRM_TEARDOWN) {
+        return Pause::Go;
+    }
+    if let Some(error) = mass_deletion(crd_terminating, all)
+        && (crd_terminating || !says(own, CONFIRM_DELETE))
+    {
+        return Pause::Stop(error);
+    }
+    if says(own, CONFIRM_DELETE) {
+        return Pause::Go;
+    }
+    if ready_reason(own) == "MassDeletion" {
+        return Pause::Stop(Error::MassDeletion("it was deleted together with others".into()));
+    }
+    let others = all.iter().filter(|deletion| deletion.selects).count() > 1;
+    let since = own.metadata.deletion_timestamp.as_ref().map(|time| now.duration_since(time.0));
+    let waited = since.and_then(|since| Duration::try_from(since).ok()).unwrap_or_default();
+    match SETTLE.checked_sub(waited) {
+        Some(left) if others && !left.is_zero() => Pause::Settle(left),
+        _ => Pause::Go,
     }
 }
 

@@ -1,0 +1,69 @@
+//! What the operator asked of the API server, from the audit log.
+
+use serde_json::Value;
+
+use crate::support::ControlPlane;
+
+/// The user that the operator is.
+pub const OPERATOR: &str = "system:serviceaccount:gabion-system:gabion";
+
+/// One request of the operator.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Request {
+    /// API group, "" for the core.
+    pub group: String,
+    /// Plural, with `/subresource` if there is one.
+    pub resource: String,
+    pub verb: String,
+    pub namespace: String,
+    pub name: String,
+    /// The answer's status code.
+    pub code: i64,
+}
+
+/// Every request of the operator so far, in the order in which they were answered.
+pub fn requests(plane: &ControlPlane) -> Vec<Request> {
+    requests_of(plane, OPERATOR)
+}
+
+/// Every request of a user so far.
+pub fn requests_of(plane: &ControlPlane, user: &str) -> Vec<Request> {
+    let path = plane.audit_log().expect("an audit log");
+    let log = std::fs::read_to_string(path).expect("a readable log");
+    log.lines()
+        // Cheaper than to parse what others did.
+        .filter(|line| line.contains(user))
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|entry| entry["user"]["username"] == user)
+        .filter_map(|entry| request(&entry))
+        .collect()
+}
+
+fn request(entry: &Value) -> Option<Request> {
+    let object = entry.get("objectRef")?;
+    let text = |field: &str| object[field].as_str().unwrap_or_default().to_owned();
+    let (resource, part) = (text("resource"), text("subresource"));
+    let resource = if part.is_empty() { resource } else { format!("{resource}/{part}") };
+    // A namespace is its own namespace in the log.
+    let namespace = if resource == "namespaces" { String::new() } else { text("namespace") };
+    Some(Request {
+        group: text("apiGroup"),
+        resource,
+        verb: entry["verb"].as_str().unwrap_or_default().to_owned(),
+        namespace,
+        name: text("name"),
+        code: entry["responseStatus"]["code"].as_i64().unwrap_or_default(),
+    })
+}
+
+impl Request {
+    /// True for anything but reads and events.
+    pub fn is_write(&self) -> bool {
+        !matches!(self.verb.as_str(), "get" | "list" | "watch") && self.resource != "events"
+    }
+
+    /// Verb, resource and name, for messages and comparisons.
+    pub fn text(&self) -> String {
+        format!("{} {} {}", self.verb, self.resource, self.name)
+    }
+}

@@ -1,0 +1,263 @@
+//! Scenario 18: deletion reverts, with a seat belt.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::{
+    audit,
+    cluster::{Cluster, condition},
+    proxy::Proxy,
+    recorder::Recorder,
+    scene::{FULL_SET, PSS, Scene, full, merge},
+    support::{Failure, Options, Result, eventually},
+    world::{SOON, World, fetch},
+};
+
+fn enforce() -> String {
+    format!("{PSS}enforce")
+}
+
+/// A namespace whose enforce label is `baseline`, and its default ServiceAccount.
+async fn lax_namespace(scene: &Scene<'_>, name: &str) -> Result<()> {
+    let mut labels = json!({});
+    labels[enforce()] = json!("baseline");
+    scene.create_namespace(name, labels).await?;
+    scene.cluster.until("ServiceAccount", name, "default", |_| Ok(())).await?;
+    Ok(())
+}
+
+/// Everything is as it was before there was a baseline.
+async fn as_before(scene: &Scene<'_>, ns: &str) -> Result<()> {
+    scene.bare(ns).await?;
+    scene.automount(ns, "default", Value::Null).await?;
+    let labels = scene.labels(ns).await?;
+    let security: Vec<_> =
+        labels.as_object().into_iter().flatten().filter(|(key, _)| key.starts_with(PSS)).collect();
+    assert_eq!(security, [(&enforce(), &json!("baseline"))]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn deletion_gives_back_what_was_there_before_in_order() -> Result<()> {
+    let scene = Scene::without_namespace(World::shared()?, "reverted").await?;
+    lax_namespace(&scene, "reverted").await?;
+    scene.baseline("reverted", full()).await?;
+    scene.hardened("reverted", &["reverted"]).await?;
+    scene.label_is("reverted", &enforce(), json!("restricted")).await?;
+    let before = scene.writes("reverted").len();
+
+    scene.take_back("reverted").await?;
+
+    as_before(&scene, "reverted").await?;
+    let steps: Vec<String> =
+        scene.writes("reverted").split_off(before).iter().map(audit::Request::text).collect();
+    let wanted = [
+        "delete networkpolicies gabion-default-deny",
+        "delete networkpolicies gabion-allow-frontend-to-backend",
+        "delete networkpolicies gabion-egress-frontend-to-backend",
+        "delete networkpolicies gabion-allow-dns",
+        "delete resourcequotas gabion-quota",
+        "delete limitranges gabion-limits",
+        "patch serviceaccounts default",
+        "patch namespaces reverted",
+        "delete namespacehardenings effective",
+    ];
+    assert_eq!(steps, wanted);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_process_that_is_killed_between_any_two_steps_is_followed_by_one_that_ends_it()
+-> Result<()> {
+    let plane = World::plane_without_operator(&Options::default())?;
+    let kubeconfig = plane.service_account_kubeconfig("gabion-system", "gabion")?;
+    let mut world = World::over(plane, &[])?;
+    // The baseline's own writes are its status, once or twice, and its finalizer at the end.
+    let mut reached_the_end = false;
+    for writes in 1..=20 {
+        let name = format!("killed-{writes}");
+        let cluster = Cluster::new(world.plane()).await?;
+        let scene = Scene { world: &world, name: name.clone(), cluster: cluster.clone() };
+        lax_namespace(&scene, &name).await?;
+        scene.baseline(&name, full()).await?;
+        scene.hardened(&name, &[&name]).await?;
+        assert_eq!(scene.owned(&name).await?, FULL_SET);
+        let recorder = Recorder::start(&cluster, "NetworkPolicy", &name).await?;
+        world.kill();
+
+        let proxy = Proxy::start(world.plane(), &kubeconfig).await?;
+        let (mut doomed, health) = World::another(&proxy.kubeconfig, &[])?;
+        ready(&health).await?;
+        proxy.cut_after(writes);
+        let scene = Scene { world: &world, name: name.clone(), cluster: cluster.clone() };
+        // The confirmation is a write of ours, not of the operator.
+        scene.delete_baseline(&name).await?;
+        let cut = proxy.is_cut(&cluster, &name).await?;
+        doomed.kill();
+
+        world.start_again(&[])?;
+        let scene = Scene { world: &world, name: name.clone(), cluster };
+        scene.cluster.gone("HardeningBaseline", "", &name).await?;
+        as_before(&scene, &name).await?;
+        let texts = recorder.texts();
+        assert_eq!(texts.len(), 4, "after {writes} writes something came back: {texts:?}");
+        assert!(texts[0] == "DELETED gabion-default-deny", "{texts:?}");
+        if !cut {
+            reached_the_end = true;
+            break;
+        }
+    }
+    assert!(reached_the_end, "a teardown has more steps than were tried");
+    Ok(())
+}
+
+async fn ready(health: &str) -> Result<()> {
+    eventually(SOON, "it is ready", || async {
+        let (code, text) = fetch(health, "/readyz").await?;
+        if code == 200 { Ok(()) } else { Err(Failure::new(text)) }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn retain_leaves_everything_and_takes_only_our_marks_off() -> Result<()> {
+    let scene = Scene::without_namespace(World::shared()?, "retained").await?;
+    lax_namespace(&scene, "retained").await?;
+    let mut sections = full();
+    merge(&mut sections, json!({"deletionPolicy": "Retain"}));
+    scene.baseline("retained", sections).await?;
+    scene.hardened("retained", &["retained"]).await?;
+    let quota = scene.cluster.get("ResourceQuota", "retained", "gabion-quota").await?;
+
+    scene.take_back("retained").await?;
+
+    scene.bare("retained").await?;
+    scene.settle().await?;
+    for name in FULL_SET.iter().filter(|name| !name.starts_with("NamespaceHardening")) {
+        let (kind, name) = name.split_once('/').unwrap_or_default();
+        let left = scene.cluster.get(kind, "retained", name).await?;
+        let left = left.ok_or_else(|| Failure::new(format!("{kind}/{name} is gone")))?;
+        assert_eq!(left["metadata"]["ownerReferences"], Value::Null, "{left}");
+        assert!(!left["metadata"].to_string().contains("gabion.dev"), "{left}");
+    }
+    let left = scene.cluster.get("ResourceQuota", "retained", "gabion-quota").await?;
+    assert_eq!(left.unwrap_or_default()["spec"], quota.unwrap_or_default()["spec"]);
+    scene.label_is("retained", &enforce(), json!("restricted")).await?;
+    scene.automount("retained", "default", json!(false)).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_being_deleted_blocks_nothing_and_is_not_blocked() -> Result<()> {
+    let scene = Scene::new("dying").await?;
+    let cluster = &scene.cluster;
+    scene.baseline("dying", full()).await?;
+    scene.hardened("dying", &["dying"]).await?;
+    // Somebody's finalizer keeps the namespace in Terminating.
+    let stuck = json!({"kind": "ConfigMap", "metadata": {
+        "name": "stuck", "namespace": "dying", "finalizers": ["example.com/stuck"]}});
+    cluster.create(stuck).await?;
+    cluster.delete("Namespace", "", "dying").await?;
+    cluster.gone("NetworkPolicy", "dying", "gabion-default-deny").await?;
+    cluster.gone("NamespaceHardening", "dying", "effective").await?;
+    scene.settle().await?;
+    assert_eq!(scene.owned("dying").await?, Vec::<String>::new(), "nothing is made anew");
+    let object = cluster.get("HardeningBaseline", "", "dying").await?.unwrap_or_default();
+    assert_eq!(object["status"]["namespaces"]["selected"], 0, "{object}");
+
+    scene.take_back("dying").await?;
+
+    let free = json!({"metadata": {"finalizers": null}});
+    cluster.patch("ConfigMap", "dying", "stuck", free).await?;
+    cluster.gone("Namespace", "", "dying").await
+}
+
+#[tokio::test]
+async fn two_at_once_are_an_accident_until_each_is_confirmed() -> Result<()> {
+    let world = World::own(&[])?;
+    let scene = Scene::within(&world, "pair").await?;
+    let cluster = &scene.cluster;
+    scene.baseline("one", json!({"network": {}})).await?;
+    scene.baseline("two", json!({"resources": {"quota": {"hard": {"pods": "20"}}}})).await?;
+    let status = scene.hardened("pair", &["one", "two"]).await?;
+    let recorder = Recorder::start(cluster, "NetworkPolicy", "pair").await?;
+
+    cluster.delete("HardeningBaseline", "", "one").await?;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    cluster.delete("HardeningBaseline", "", "two").await?;
+
+    for name in ["one", "two"] {
+        let said = scene.baseline_says(name, "Ready", "False", "MassDeletion").await?;
+        let message = said["message"].as_str().unwrap_or_default();
+        assert!(message.contains("2 of 2 baselines are being deleted at once"), "{message}");
+        assert!(message.contains("gabion.dev/confirm-teardown"), "{message}");
+    }
+    scene.settle().await?;
+    assert_eq!(recorder.texts(), Vec::<String>::new());
+    // What is paused is still enforced.
+    cluster.delete("NetworkPolicy", "pair", "gabion-default-deny").await?;
+    cluster.until("NetworkPolicy", "pair", "gabion-default-deny", |_| Ok(())).await?;
+
+    scene.confirm("two").await?;
+    cluster.gone("HardeningBaseline", "", "two").await?;
+    cluster.gone("ResourceQuota", "pair", "gabion-quota").await?;
+    // The other one is not confirmed by that, not even for a new process.
+    scene.settle().await?;
+    scene.baseline_says("one", "Ready", "False", "MassDeletion").await?;
+    let left = scene.hardened("pair", &["one"]).await?;
+    assert!(left["values"].to_string().len() < status["values"].to_string().len());
+    assert!(cluster.get("NetworkPolicy", "pair", "gabion-default-deny").await?.is_some());
+
+    let note = json!({"metadata": {"annotations": {"gabion.dev/confirm-teardown": "one"}}});
+    cluster.patch("HardeningBaseline", "", "one", note).await?;
+    cluster.gone("HardeningBaseline", "", "one").await?;
+    scene.bare("pair").await
+}
+
+#[tokio::test]
+async fn one_of_many_goes_without_a_word() -> Result<()> {
+    let scene = Scene::new("single").await?;
+    scene.baseline("single", json!({"network": {}})).await?;
+    scene.hardened("single", &["single"]).await?;
+    scene.cluster.delete("HardeningBaseline", "", "single").await?;
+    scene.cluster.gone("HardeningBaseline", "", "single").await?;
+    scene.bare("single").await
+}
+
+#[tokio::test]
+async fn deleting_the_definition_opens_nothing() -> Result<()> {
+    let mut world = World::own(&[])?;
+    let scene = Scene::within(&world, "shop").await?;
+    let cluster = scene.cluster.clone();
+    scene.baseline("prod", full()).await?;
+    scene.hardened("shop", &["prod"]).await?;
+    let recorder = Recorder::start(&cluster, "NetworkPolicy", "shop").await?;
+
+    let definition = "hardeningbaselines.gabion.dev";
+    cluster.delete("CustomResourceDefinition", "", definition).await?;
+
+    let said = scene.baseline_says("prod", "Ready", "False", "MassDeletion").await?;
+    let message = said["message"].as_str().unwrap_or_default();
+    assert!(message.contains("the CustomResourceDefinition is being deleted"), "{message}");
+    // A confirmation that a manifest carries all the time says nothing about this.
+    scene.confirm("prod").await?;
+    // Nor does a new process.
+    world.kill();
+    world.start_again(&[])?;
+    let scene = Scene { world: &world, name: "shop".to_owned(), cluster: cluster.clone() };
+    ready(&world.health).await?;
+    cluster.delete("NetworkPolicy", "shop", "gabion-allow-dns").await?;
+    cluster.until("NetworkPolicy", "shop", "gabion-allow-dns", |_| Ok(())).await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(scene.owned("shop").await?, FULL_SET);
+    assert_eq!(recorder.texts(), ["DELETED gabion-allow-dns", "ADDED gabion-allow-dns"]);
+    let object = cluster.get("HardeningBaseline", "", "prod").await?.unwrap_or_default();
+    assert_eq!(condition(&object, "Ready")["reason"], "MassDeletion");
+
+    let note = json!({"metadata": {"annotations": {"gabion.dev/confirm-teardown": "prod"}}});
+    cluster.patch("HardeningBaseline", "", "prod", note).await?;
+    cluster.gone("HardeningBaseline", "", "prod").await?;
+    cluster.gone("CustomResourceDefinition", "", definition).await?;
+    Ok(())
+}
