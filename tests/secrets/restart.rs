@@ -129,6 +129,32 @@ async fn without_its_definitions_it_says_so_and_comes_alive_when_they_are_there(
 }
 
 #[tokio::test]
+async fn a_process_that_was_frozen_catches_up() -> Result<()> {
+    let world = World::own(&[])?;
+    let scene = Scene::within(&world, "frozen-process").await?;
+    for name in ["deleted", "edited", "forced"] {
+        scene.put(name, &value("x"));
+        scene.synced(name, json!({})).await?;
+    }
+    world.operator.signal(Signal::STOP)?;
+    scene.delete("Secret", "deleted").await?;
+    scene.patch("Secret", "edited", json!({"stringData": {"value": "tampered"}})).await?;
+    scene.put("forced", &value("y"));
+    scene.force("forced", "1").await?;
+    scene.put("new", &value("z"));
+    scene.create(scene.external("new", json!({}))).await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+
+    world.operator.signal(Signal::CONT)?;
+
+    for (name, text) in [("deleted", "x"), ("edited", "x"), ("forced", "y"), ("new", "z")] {
+        scene.holds(name, &value(text)).await?;
+        scene.ready(name).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_api_server_that_sleeps_or_dies_is_waited_for() -> Result<()> {
     let world = World::own(&[])?;
     let scene = Scene::within(&world, "away").await?;
