@@ -37,6 +37,8 @@ mod references;
 mod refresh;
 #[path = "secrets/restart.rs"]
 mod restart;
+#[path = "secrets/rights.rs"]
+mod rights;
 #[path = "secrets/rules.rs"]
 mod rules;
 #[path = "secrets/scene.rs"]

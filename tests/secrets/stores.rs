@@ -268,3 +268,17 @@ async fn several_stores_feed_one_secret() -> Result<()> {
 
     scene.data_is("all", json!({"a": value("x"), "f": value("f"), "m": value("m")})).await
 }
+
+#[tokio::test]
+async fn an_empty_credential_is_named() -> Result<()> {
+    let scene = Scene::bare(World::shared()?, "store-empty").await?;
+    let mut secret = scene.credentials("aws-keys");
+    secret["stringData"]["key"] = json!(" \n");
+    scene.create(secret).await?;
+    scene.create(scene.store("aws")).await?;
+
+    let object = scene.store_says("SecretStore", "aws", "False", "empty").await?;
+
+    assert_eq!(ready_of(&object)["reason"], "InvalidProviderConfig");
+    Ok(())
+}
