@@ -205,6 +205,11 @@ impl Running {
         machine::peak_mib(self.pid)
     }
 
+    /// Resident memory now, MiB.
+    pub fn resident_mib(&self) -> Result<f64> {
+        machine::resident_mib(self.pid)
+    }
+
     /// Stops it in order.
     pub fn stop(mut self) -> Result<()> {
         self.operator.stop(Duration::from_secs(30))?;

@@ -133,7 +133,7 @@ fn start(
         clients.work.clone(),
         fence.clone(),
         config.write_concurrency,
-        metrics.writes.clone(),
+        metrics.requests.clone(),
     );
     let (events, publish) = events(clients.work.clone(), fence, "external-secrets", stop.clone());
     tasks.spawn(publish);

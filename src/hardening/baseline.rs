@@ -11,7 +11,7 @@ use kube::Resource;
 use serde_json::json;
 
 use super::{
-    Context,
+    Context, TELL_BASELINES_AFTER,
     apply::explain,
     index::{Baseline, Phase},
     plan::{
@@ -51,7 +51,10 @@ pub fn take_in(context: &Context, name: &str) -> Option<Baseline> {
         context.wake_all(Lane::Urgent);
         return context.index.baseline(name);
     }
-    let compiled = compile(&known.object, context.server_minor());
+    let compiled = match &known.unreadable {
+        Some(error) => Err(error.clone()),
+        None => compile(&known.object, context.server_minor()),
+    };
     let before = match &known.phase {
         Some(Phase::InForce(compiled)) => Some(Arc::clone(compiled)),
         _ => None,
@@ -110,6 +113,14 @@ async fn keep(context: &Context, name: &str, known: &Baseline) -> Result<Next, E
     let mut object = Arc::clone(&known.object);
     if !has_finalizer(&object) {
         object = set_finalizer(context, name, &object, true).await?;
+    }
+    // A count that is not complete yet says less than the one that is stored.
+    let counted = object.status.as_ref().and_then(|status| status.observed_generation);
+    if known.refused.is_none()
+        && counted == object.metadata.generation
+        && context.index.in_first_round()
+    {
+        return Ok(in_a_while(TELL_BASELINES_AFTER));
     }
     let compiled = match (&known.phase, &known.refused) {
         (_, Some(error)) => Err(error.clone()),

@@ -80,6 +80,8 @@ pub enum Phase {
 pub struct Baseline {
     /// The object, without managedFields.
     pub object: Arc<HardeningBaseline>,
+    /// Why its spec cannot be read, if it cannot.
+    pub unreadable: Option<Error>,
     /// How it stands; `None` until it is compiled for the first time.
     pub phase: Option<Phase>,
     /// Why the present spec is not in force, if it is not.
@@ -94,8 +96,8 @@ pub struct Material {
     pub in_force: Vec<Arc<Compiled>>,
     /// Baselines that are being taken back.
     pub leaving: Vec<Leaving>,
-    /// Baselines that cannot be compiled: uid and why.
-    pub broken: Vec<(String, Error)>,
+    /// Baselines that cannot be compiled: name, uid and why.
+    pub broken: Vec<(String, String, Error)>,
     /// Fields that somebody else keeps writing, each with that manager.
     pub contested: BTreeMap<String, String>,
     /// When the first of those is tried again.
@@ -120,6 +122,8 @@ pub struct Index {
 struct State {
     namespaces: HashMap<Arc<str>, Entry>,
     baselines: BTreeMap<Arc<str>, Baseline>,
+    /// Namespaces that were there at the start and were not looked at since.
+    unlooked: HashSet<Arc<str>>,
     dns_services: BTreeMap<(String, String), DnsService>,
     node_local: Option<Vec<IpNet>>,
 }
@@ -306,13 +310,13 @@ impl Index {
             },
             last_writer: entry.last_writer.clone(),
         };
-        for baseline in state.baselines.values() {
+        for (name, baseline) in &state.baselines {
             match &baseline.phase {
                 Some(Phase::InForce(compiled)) => material.in_force.push(Arc::clone(compiled)),
                 Some(Phase::Leaving(leaving)) => material.leaving.push(leaving.clone()),
                 Some(Phase::Broken(error)) => {
                     let uid = baseline.object.metadata.uid.clone().unwrap_or_default();
-                    material.broken.push((uid, error.clone()));
+                    material.broken.push((name.to_string(), uid, error.clone()));
                 }
                 None => {}
             }
@@ -345,6 +349,27 @@ impl Index {
         let changed = entry.standing != standing || entry.holds.len() != held;
         entry.standing = standing;
         changed
+    }
+
+    /// All namespaces of now are to be looked at once before anything is counted.
+    pub fn begin_first_round(&self) {
+        let mut state = self.lock();
+        state.unlooked = state.namespaces.keys().cloned().collect();
+    }
+
+    /// A namespace was looked at, however that ended.
+    pub fn looked_once(&self, namespace: &str) {
+        self.lock().unlooked.remove(namespace);
+    }
+
+    /// Whether some namespace that was there at the start was never looked at.
+    pub fn in_first_round(&self) -> bool {
+        let mut state = self.lock();
+        if !state.unlooked.is_empty() {
+            let State { unlooked, namespaces, .. } = &mut *state;
+            unlooked.retain(|name| namespaces.contains_key(name));
+        }
+        !state.unlooked.is_empty()
     }
 
     /// Namespaces that may still hold something of a leaving baseline.

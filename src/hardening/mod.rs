@@ -8,6 +8,7 @@ mod baseline;
 mod index;
 mod namespace;
 pub mod plan;
+mod stored;
 mod watches;
 
 use std::{
@@ -99,6 +100,7 @@ async fn harden(context: Arc<Context>, client: Client, listed: Listed, stop: Can
         namespaces = context.index.namespace_names().len(),
         "all lists are in: hardening"
     );
+    context.index.begin_first_round();
     context.wake_all(Lane::Periodic);
     let of_baselines = {
         let context = Arc::clone(&context);

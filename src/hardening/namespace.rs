@@ -53,12 +53,14 @@ pub async fn reconcile(context: Arc<Context>, name: Arc<str>) -> Next {
     let Some(material) = context.index.material(&name, now) else { return Next::Idle };
     if context.protected.contains(&name) || material.observed.terminating {
         context.index.looked(&name, Standing::default(), &uids(&material));
+        context.index.looked_once(&name);
         context.tell_baselines();
         return Next::Idle;
     }
     let look = Look { context: &context, name: &name, material, now };
     let looked = tokio::time::timeout(DEADLINE, Box::pin(look.look())).await;
     let Looked { reason, next } = looked.unwrap_or(Looked { reason: "Timeout", next: Next::Retry });
+    context.index.looked_once(&name);
     context.metrics.reconciles.done(KIND, reason, started.elapsed());
     next
 }
@@ -94,14 +96,12 @@ impl Look<'_> {
             };
         }
         let mut failure = self.look_up_usage(&selecting).await.err();
-        let mut refused = BTreeMap::new();
         let made = self.plan(&selecting);
         self.note_drift(&made);
         // A plan made after a fight was noticed leaves that field alone.
         let made = self.replan(&selecting).unwrap_or(made);
-        if failure.is_none() {
-            (failure, refused) = self.write(&made).await;
-        }
+        let (failed_write, mut refused) = self.write(&made, failure.is_none()).await;
+        failure = failure.or(failed_write);
         let failed = failure.is_some();
         // What is said, is said of the state after the writes.
         let material = self.context.index.material(self.name, self.now);
@@ -135,17 +135,27 @@ impl Look<'_> {
 
     /// Why nothing here may be changed: a baseline that made some of it cannot be compiled.
     fn untouchable(&self) -> Option<Error> {
-        let made = |uid: &String| {
-            self.material.observed.objects.values().any(|object| object.owners.contains(uid))
+        let observed = &self.material.observed;
+        let made = |uid: &String| observed.objects.values().any(|o| o.owners.contains(uid));
+        // Labels and accounts name no baseline; what was said of the namespace does.
+        let listed = |name: &String| match &self.material.effective {
+            Some(effective) => effective.status.baselines.iter().any(|b| b.name == *name),
+            None => observed.annotations.contains_key(super::plan::labels::RECORD),
         };
-        let labelled = self.material.observed.annotations.contains_key(super::plan::labels::RECORD);
-        let listed = |uid: &String| made(uid) || labelled;
-        let broken = self.material.broken.iter().find(|(uid, _)| listed(uid));
-        broken.map(|(_, error)| error.clone())
+        let mut broken = self.material.broken.iter();
+        let broken = broken.find(|(name, uid, _)| made(uid) || listed(name));
+        broken.map(|(_, _, error)| error.clone())
     }
 
     fn hands_off(&self, error: &Error) -> Looked {
         let reason = error.class().0;
+        if self.context.index.looked(
+            self.name,
+            Standing { failed: true, ..Standing::default() },
+            &[],
+        ) {
+            self.context.tell_baselines();
+        }
         self.tell(Some(error));
         Looked { reason, next: Next::RetryAfter(RECHECK) }
     }
@@ -220,13 +230,19 @@ impl Look<'_> {
 
     /// Does all chains; one that fails keeps no other from being done. The first failure, and the labels that
     /// somebody else declares.
-    async fn write(&self, made: &Plan) -> (Option<Error>, BTreeMap<String, String>) {
+    async fn write(
+        &self,
+        made: &Plan,
+        usage_known: bool,
+    ) -> (Option<Error>, BTreeMap<String, String>) {
         let policy = made.merged.conflict_policy.unwrap_or(ConflictPolicy::Report);
         let (context, namespace) = (self.context, self.name);
         let applier = Applier { context, namespace, policy, refused: Mutex::default() };
         let mut first = None;
         for chain in &made.chains {
-            if let Err(error) = applier.chain(chain).await {
+            let mut chain = chain.clone();
+            chain.steps.retain(|step| usage_known || !step.writes_quota());
+            if let Err(error) = applier.chain(&chain).await {
                 first = first.or(Some(error));
             }
         }

@@ -22,12 +22,10 @@ use super::{
         objects::{Generated, ObjectKey as Named, ObjectKind, ObservedObject},
         widening::opens,
     },
+    stored::Stored,
 };
 use crate::{
-    api::{
-        hardening_baseline::HardeningBaseline,
-        namespace_hardening::{EFFECTIVE, NamespaceHardening},
-    },
+    api::namespace_hardening::{EFFECTIVE, NamespaceHardening},
     cluster::{
         Change, Listed, ObjectKey, WatchHealth, follow, follow_if_allowed, queue::Lane, until,
     },
@@ -136,7 +134,7 @@ fn names(present: &HashSet<ObjectKey>) -> HashSet<Arc<str>> {
     present.iter().map(|key| Arc::clone(&key.name)).collect()
 }
 
-fn baseline(context: &Context, change: Change<HardeningBaseline>) {
+fn baseline(context: &Context, change: Change<Stored>) {
     match change {
         Change::Applied(object) => {
             let name: Arc<str> = object.name_any().into();

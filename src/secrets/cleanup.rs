@@ -2,8 +2,7 @@
 
 use super::{
     Error,
-    converge::Look,
-    external_secret::reference,
+    look::Look,
     plan::{existing::Existing, hash, policy},
     target,
 };
@@ -66,7 +65,7 @@ pub async fn orphans(look: &Look<'_>) -> Result<(), Error> {
                 other => other,
             })?;
             let text = format!("secret {:?} deleted because it was orphaned", existing.name);
-            look.context.tell(reference(look.object()), "Deleted", text, Tone::Done);
+            look.tell("Deleted", text, Tone::Done);
         }
     }
     Ok(())

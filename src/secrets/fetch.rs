@@ -6,8 +6,8 @@ use futures::future::join_all;
 
 use super::{
     Error, StoreKey,
-    converge::Look,
     index::stores_of,
+    look::Look,
     plan::{access, collect, due::Why},
     stores::Readiness,
 };

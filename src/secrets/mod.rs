@@ -7,6 +7,7 @@ mod error;
 mod external_secret;
 mod fetch;
 mod index;
+mod look;
 mod observe;
 mod outage;
 pub mod plan;

@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 use gabion::{
     api::external_secret::ExternalSecret,
     cluster::{
-        Fence, ObjectKey,
+        Fence, ObjectKey, RequestCounts,
         write::{ApiError, Part, PatchKind, Writer},
     },
-    telemetry::WriteMetrics,
 };
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use serde_json::{Value, json};
@@ -20,7 +19,7 @@ fn writer(script: &Script) -> Writer {
 }
 
 fn fenced(script: &Script, fence: Fence) -> Writer {
-    Writer::new(script.client(), fence, 4, WriteMetrics::default())
+    Writer::new(script.client(), fence, 4, RequestCounts::default())
 }
 
 fn db() -> ObjectKey {
@@ -156,7 +155,7 @@ async fn behind_a_closed_fence_nothing_is_sent_but_reads() {
 async fn a_write_that_waited_for_a_place_looks_at_the_fence_again() {
     let script = Script::of([Step::Silence, metadata("u", "1")]);
     let fence = Fence::open();
-    let writer = Writer::new(script.client(), fence.clone(), 1, WriteMetrics::default());
+    let writer = Writer::new(script.client(), fence.clone(), 1, RequestCounts::default());
     let first = writer.clone();
     let slow = tokio::spawn(async move { first.create::<Secret>(&db(), &json!({}), "m").await });
     while script.asked().is_empty() {

@@ -5,11 +5,15 @@ use std::{collections::HashSet, sync::Arc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{Baseline, Index, Phase, is_older};
-use crate::{api::hardening_baseline::HardeningBaseline, hardening::plan::error::Error};
+use crate::{
+    api::hardening_baseline::HardeningBaseline,
+    hardening::{plan::error::Error, stored::Stored},
+};
 
 impl Index {
     /// Takes in a baseline. True if its spec, deletion or annotations changed.
-    pub fn baseline_applied(&self, mut object: HardeningBaseline) -> bool {
+    pub fn baseline_applied(&self, stored: Stored) -> bool {
+        let Stored { mut object, unreadable } = stored;
         object.metadata.managed_fields = None;
         let name: Arc<str> = object.metadata.name.as_deref().unwrap_or_default().into();
         let mut state = self.lock();
@@ -29,7 +33,7 @@ impl Index {
         let (phase, refused) =
             same_object.map_or((None, None), |known| (known.phase.clone(), known.refused.clone()));
         let object = Arc::new(object);
-        state.baselines.insert(name, Baseline { object, phase, refused });
+        state.baselines.insert(name, Baseline { object, unreadable, phase, refused });
         news
     }
 

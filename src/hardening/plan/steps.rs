@@ -58,6 +58,12 @@ pub enum Step {
 }
 
 impl Step {
+    /// Whether it sets a quota, which must not be done without a look at what is in use.
+    pub fn writes_quota(&self) -> bool {
+        matches!(self, Self::Create(object) | Self::Update { object, .. }
+            if object.key().kind == ObjectKind::ResourceQuota)
+    }
+
     /// The object concerned, for messages.
     pub fn object(&self) -> String {
         match self {
