@@ -205,7 +205,8 @@ impl Index {
         slim(&mut object);
         let mut state = self.lock();
         let news = match state.externals.get(&key) {
-            Some(known) if is_older(&object, &known.object) => return News::Nothing,
+            // Also our own write: what we know of it is more than a schema of others lets through.
+            Some(known) if !is_newer(&object, &known.object) => return News::Nothing,
             Some(known) if is_same_intent(&object, &known.object, &version, &known.version) => {
                 News::Nothing
             }
@@ -474,7 +475,13 @@ fn resource_version(object: &ExternalSecret) -> Option<u64> {
     object.metadata.resource_version.as_deref()?.parse().ok()
 }
 
-/// True if `new` is an earlier state of `known`, as when a watch lags behind our own write.
+/// False if `new` is the state that is known, or an earlier one, as when a watch lags behind our own write.
+fn is_newer(new: &ExternalSecret, known: &ExternalSecret) -> bool {
+    new.metadata.uid != known.metadata.uid
+        || new.metadata.resource_version != known.metadata.resource_version && !is_older(new, known)
+}
+
+/// True if `new` is an earlier state of `known`.
 fn is_older(new: &ExternalSecret, known: &ExternalSecret) -> bool {
     new.metadata.uid == known.metadata.uid
         && matches!((resource_version(new), resource_version(known)), (Some(a), Some(b)) if a < b)

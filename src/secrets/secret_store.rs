@@ -36,7 +36,8 @@ const MANAGER: &str = "external-secrets";
 pub async fn reconcile(context: Arc<Context>, key: StoreKey) -> Next {
     let started = Instant::now();
     let Some((store, _, epoch)) = context.stores.find(&key) else { return Next::Idle };
-    if store.deleting || !context.is_ours(&store) {
+    // One that is being deleted serves until it is gone: what holds it may take long.
+    if !context.is_ours(&store) {
         return Next::Idle;
     }
     let (outcome, failure) = validate(&context, &store, epoch).await;

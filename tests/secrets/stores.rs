@@ -282,3 +282,19 @@ async fn an_empty_credential_is_named() -> Result<()> {
     assert_eq!(ready_of(&object)["reason"], "InvalidProviderConfig");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_store_that_is_held_in_deletion_serves_until_it_is_gone() -> Result<()> {
+    let scene = Scene::new("store-held").await?;
+    scene.put("db", &value("x"));
+    let hold = json!({"metadata": {"finalizers": ["example.com/hold"]}});
+    scene.patch("SecretStore", "aws", hold).await?;
+    scene.delete("SecretStore", "aws").await?;
+    scene.settle().await?;
+
+    scene.synced("db", json!({})).await?;
+
+    let release = json!({"metadata": {"finalizers": null}});
+    scene.patch("SecretStore", "aws", release).await?;
+    scene.gone("SecretStore", "aws").await
+}

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     audit::{self, Request},
     scene::Scene,
-    support::{Failure, Result, eventually, repository},
+    support::{Failure, Options, Result, eventually, repository},
     world::{SOON, World, value},
 };
 
@@ -198,4 +198,73 @@ async fn a_refresh_time_in_the_future_holds_nothing_up() -> Result<()> {
         }
     })
     .await
+}
+
+/// The definitions as another operator has them: without the fields that only Gabion has in a status.
+fn definitions_of_others() -> Result<tempfile::TempDir> {
+    let folder = tempfile::tempdir()?;
+    for name in ["externalsecrets", "secretstores", "clustersecretstores"] {
+        let file = format!("{name}.external-secrets.io.yaml");
+        let text = std::fs::read_to_string(repository().join("crds").join(&file))?;
+        let mut definition: Value = serde_saphyr::from_str(&text)?;
+        for version in definition["spec"]["versions"].as_array_mut().expect("versions") {
+            let status = &mut version["schema"]["openAPIV3Schema"]["properties"]["status"];
+            let fields = status["properties"].as_object_mut().expect("fields");
+            fields.remove("gabion");
+            fields.remove("observedGeneration");
+            let condition = &mut fields["conditions"]["items"]["properties"];
+            condition.as_object_mut().expect("fields").remove("observedGeneration");
+        }
+        std::fs::write(folder.path().join(file), definition.to_string())?;
+    }
+    Ok(folder)
+}
+
+#[tokio::test]
+async fn with_the_definitions_of_another_operator_a_steady_object_costs_no_write() -> Result<()> {
+    let folder = definitions_of_others()?;
+    let options = Options { crds: Some(folder.path().to_owned()), ..Options::default() };
+    let mut world = World::own_with(&options, &[])?;
+    let scene = Scene::within(&world, "foreign-crd").await?;
+    for (name, interval) in [("often", "1s"), ("rarely", "1h")] {
+        scene.put(name, &value("x"));
+        scene.create(scene.external(name, json!({"refreshInterval": interval}))).await?;
+        scene.holds(name, &value("x")).await?;
+    }
+    eventually(SOON, "the status is written", || async {
+        let ready = scene.condition("ExternalSecret", "rarely").await?;
+        if ready["status"] == "True" { Ok(()) } else { Err(Failure::new("no")) }
+    })
+    .await?;
+    let object = scene.get("ExternalSecret", "rarely").await?.expect("the object");
+    assert!(object["status"]["gabion"].is_null(), "the schema is not what it is meant to be");
+    let reads = scene.reads("often");
+    let before = scene.requests().iter().filter(|request| request.is_write()).count();
+
+    eventually(SOON, "four refreshes", || async {
+        if scene.reads("often") >= reads + 4 { Ok(()) } else { Err("not yet") }
+    })
+    .await?;
+
+    let writes: Vec<_> =
+        scene.requests().into_iter().filter(Request::is_write).skip(before).collect();
+    assert!(writes.is_empty(), "{writes:?}");
+
+    // A restart reads no value of the provider, and at most once the Secret.
+    scene.delete("ExternalSecret", "often").await?;
+    scene.gone("Secret", "often").await?;
+    drop(scene);
+    world.operator.stop(SOON)?;
+    let before = audit::requests(world.plane()).len();
+    world.aws.reset_counts();
+    world.start_again(&[])?;
+    let scene = Scene::enter(&world, "foreign-crd").await?;
+    scene.put("after", &value("y"));
+    scene.create(scene.external("after", json!({}))).await?;
+    scene.holds("after", &value("y")).await?;
+    assert_eq!(scene.reads("rarely"), 0);
+    let requests = since(&world, before);
+    let about: Vec<_> = requests.iter().filter(|request| request.name == "rarely").collect();
+    assert!(about.iter().all(|request| request.is_secret_read()) && about.len() <= 1, "{about:?}");
+    Ok(())
 }

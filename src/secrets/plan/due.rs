@@ -196,7 +196,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::api::external_secret::{ExternalSecretSpec, ExternalSecretStatus};
+    use crate::api::{
+        external_secret::{ExternalSecretSpec, ExternalSecretStatus},
+        references::Condition,
+    };
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()
@@ -219,6 +222,31 @@ mod tests {
 
     fn known(seconds: i64) -> Known {
         Known { last_read: None, in_order: true, joining: false, now: at(seconds) }
+    }
+
+    #[test]
+    fn what_failed_last_is_due_unless_it_is_read_only_once() {
+        let ready = |status: &str| Condition {
+            type_: READY.to_owned(),
+            status: status.to_owned(),
+            reason: None,
+            message: None,
+            last_transition_time: None,
+            observed_generation: None,
+        };
+        for (policy, due_again) in [
+            (None, Due::Now(Why::Failed)),
+            (Some(RefreshPolicy::CreatedOnce), Due::Never),
+            (Some(RefreshPolicy::OnChange), Due::Never),
+        ] {
+            let mut object = synced(policy, "1h");
+            let status = object.status.as_mut().unwrap();
+            status.conditions = vec![ready("False")];
+            assert_eq!(due(&object, known(1)).unwrap(), due_again);
+        }
+        let mut object = synced(None, "1h");
+        object.status.as_mut().unwrap().conditions = vec![ready("True")];
+        assert!(matches!(due(&object, known(1)).unwrap(), Due::At(_)));
     }
 
     #[test]
