@@ -30,13 +30,21 @@ mod appearance;
 mod deletion;
 #[path = "hardening/fights.rs"]
 mod fights;
+#[path = "hardening/hostile.rs"]
+mod hostile;
 #[path = "hardening/network.rs"]
 mod network;
 #[path = "hardening/protected.rs"]
 mod protected;
 #[path = "hardening/resources.rs"]
 mod resources;
+#[path = "hardening/rights.rs"]
+mod rights;
+#[path = "hardening/selection.rs"]
+mod selection;
 #[path = "hardening/several.rs"]
 mod several;
+#[path = "hardening/steady.rs"]
+mod steady;
 #[path = "hardening/taken.rs"]
 mod taken;

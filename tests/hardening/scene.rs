@@ -120,6 +120,17 @@ impl<'a> Scene<'a> {
         Ok(condition(&object, kind))
     }
 
+    /// Waits until a baseline is Ready in so many namespaces.
+    pub async fn counted(&self, name: &str, namespaces: usize) -> Result<()> {
+        let wanted = format!("Applied in {namespaces} namespaces.");
+        let check = |object: &Value| {
+            let ready = condition(object, "Ready");
+            if ready["message"] == wanted { Ok(()) } else { Err(ready.to_string()) }
+        };
+        self.cluster.until("HardeningBaseline", "", name, check).await?;
+        Ok(())
+    }
+
     /// Waits until `effective` of a namespace says this of Ready, and returns its status.
     pub async fn effective_says(&self, ns: &str, status: &str, reason: &str) -> Result<Value> {
         self.effective(ns, |found| {

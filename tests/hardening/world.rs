@@ -87,11 +87,6 @@ impl World {
         }
     }
 
-    /// The kubeconfig of the operator's ServiceAccount.
-    pub fn kubeconfig(&self) -> &Path {
-        &self.kubeconfig
-    }
-
     /// A further operator on this control plane; also where its `/readyz` is.
     pub fn another(kubeconfig: &Path, flags: &[&str]) -> Result<(Operator, String)> {
         let (operator, _, health) = run(kubeconfig, flags)?;

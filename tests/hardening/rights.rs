@@ -1,0 +1,97 @@
+//! The rights that are granted are those that are used: no verb is denied, and none is unused.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use serde_json::{Value, json};
+
+use crate::{
+    audit,
+    scene::{Scene, full},
+    support::{Result, repository},
+    world::{SOON, World},
+};
+
+type Rights = BTreeSet<(String, String, String)>;
+
+/// Group, resource and verb of every rule in a file of roles.
+fn granted(file: &str) -> Result<Rights> {
+    let text = std::fs::read_to_string(repository().join("config/rbac").join(file))?;
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&text)?;
+    let texts = |value: &Value| -> Vec<String> {
+        value
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|v| Some(v.as_str()?.to_owned()))
+            .collect()
+    };
+    let mut rights = Rights::new();
+    for rule in documents.iter().flat_map(|role| role["rules"].as_array().into_iter().flatten()) {
+        for group in texts(&rule["apiGroups"]) {
+            for resource in texts(&rule["resources"]) {
+                for verb in texts(&rule["verbs"]) {
+                    rights.insert((group.clone(), resource.clone(), verb));
+                }
+            }
+        }
+    }
+    Ok(rights)
+}
+
+/// Everything that the half does, once.
+async fn do_everything(scene: &Scene<'_>) -> Result<()> {
+    let cluster = &scene.cluster;
+    scene.baseline("all", full()).await?;
+    scene.hardened("all", &["all"]).await?;
+    let edits = [
+        ("NetworkPolicy", "gabion-default-deny", json!({"spec": {"ingress": [{}]}})),
+        ("ResourceQuota", "gabion-quota", json!({"spec": {"hard": {"pods": "1"}}})),
+        ("LimitRange", "gabion-limits", json!({"spec": {"limits": [{"type": "Pod"}]}})),
+    ];
+    for (kind, name, edit) in edits {
+        let before = cluster.get(kind, "all", name).await?.unwrap_or_default();
+        let mut edit = edit;
+        if kind == "LimitRange" {
+            edit["spec"]["limits"][0]["max"] = json!({"cpu": "1"});
+        }
+        cluster.patch(kind, "all", name, edit).await?;
+        cluster
+            .until(kind, "all", name, |object| {
+                if object["spec"] == before["spec"] { Ok(()) } else { Err(object.to_string()) }
+            })
+            .await?;
+    }
+    scene.take_back("all").await?;
+    scene.bare("all").await
+}
+
+#[tokio::test]
+async fn every_right_is_used_and_nothing_is_denied() -> Result<()> {
+    let mut world = World::own(&["--enable-leader-election"])?;
+    let scene = Scene::within(&world, "all").await?;
+    do_everything(&scene).await?;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    world.operator.stop(SOON)?;
+
+    let requests = audit::requests(world.plane());
+    // OpenShift's name service is asked for, and refused, by design.
+    let denied: Vec<_> = requests
+        .iter()
+        .filter(|r| matches!(r.code, 401 | 403) && r.namespace != "openshift-dns")
+        .collect();
+    assert_eq!(denied, Vec::<&audit::Request>::new());
+    let used: Rights = requests
+        .into_iter()
+        .filter(|r| r.code != 403)
+        .map(|r| (r.group, r.resource, r.verb))
+        .collect();
+    let mut own = granted("hardening.yaml")?;
+    own.extend(granted("dns.yaml")?);
+    let unused: Vec<_> = own.difference(&used).collect();
+    assert_eq!(unused, Vec::<&(String, String, String)>::new());
+    own.extend(granted("leases.yaml")?);
+    own.extend(granted("events.yaml")?);
+    let more: Vec<_> = used.difference(&own).collect();
+    assert_eq!(more, Vec::<&(String, String, String)>::new());
+    Ok(())
+}
