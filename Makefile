@@ -31,8 +31,10 @@ check: prerequisites ## format, lints and the tests that need no server
 crds: prerequisites ## write anew what is generated from the types: crds/ and docs/flags.md
 	UPDATE=1 cargo test --quiet --test contract --test manifests
 
-bench: prepare ## measure, and print ratios to what the API server can do
-	cargo run --quiet --profile bench-fast --example bench
+bench: prepare ## measure, and print ratios to what the API server can do (WORKLOADS="cold:5000 drift"; or help)
+	@echo "Building gabion optimised (about ten minutes the first time), then measuring for about two minutes"
+	@cargo build --quiet --profile bench-fast --bin gabion --example bench
+	@cargo run --quiet --profile bench-fast --example bench -- $(WORKLOADS)
 
 # What tests and demo start: built once, then found in the cache folder.
 prepare: prerequisites

@@ -85,9 +85,9 @@ impl Requests {
         self.of(&["create", "update", "patch", "delete", "deletecollection"], "*")
     }
 
-    /// Reads of single objects. Lists are counted apart: a watch begins with one.
+    /// Reads of single objects. Lists are counted apart: a watch begins with one. `/version` is no object.
     pub fn gets(&self) -> u64 {
-        self.of(&["get"], "*")
+        self.of(&["get"], "*") - self.of(&["get"], "")
     }
 
     /// All of them, for the reader.

@@ -24,8 +24,6 @@ use crate::{
 /// Whose requests are counted.
 pub const OPERATOR: &str = "system:serviceaccount:gabion-system:gabion";
 const NAMESPACE: &str = "gabion-system";
-/// How often progress is looked at.
-const TICK: Duration = Duration::from_millis(10);
 
 /// Where a workload happens. Everything in it ends with it.
 pub struct World {
@@ -128,6 +126,8 @@ impl World {
     ) -> Result<Duration> {
         let wanted = self.population.objects as u64;
         let deadline = Instant::now() + Duration::from_mins(10);
+        // Looking costs the operator some time, more with more objects.
+        let tick = Duration::from_millis(wanted / 50).clamp(ONE_TICK, ONE_TICK * 20);
         loop {
             let text = get(operator.metrics, "/metrics").await.unwrap_or_default();
             let written = value(&text, STATUS_WRITTEN).unwrap_or_default();
@@ -146,7 +146,7 @@ impl World {
                 let text = format!("{written} of {wanted} after {elapsed:?}: {end:?}");
                 return Err(Failure::new(text));
             }
-            sleep(TICK).await;
+            sleep(tick).await;
         }
     }
 
@@ -162,6 +162,8 @@ impl World {
 pub const STATUS_WRITTEN: &str =
     r#"gabion_api_requests_total{verb="patch-status",kind="ExternalSecret",outcome="ok"}"#;
 
+/// How often progress is looked at where that is cheap.
+const ONE_TICK: Duration = Duration::from_millis(10);
 const UNDER_WAY: &str = "gabion_externalsecret_queue_running";
 /// Looks at ExternalSecrets that found them, or made them, in order.
 pub const SYNCED: &str = r#"gabion_reconciles_total{kind="ExternalSecret",reason="SecretSynced"}"#;
@@ -201,6 +203,11 @@ impl Running {
     /// Largest resident memory so far, MiB.
     pub fn peak_mib(&self) -> Result<f64> {
         machine::peak_mib(self.pid)
+    }
+
+    /// Resident memory now, MiB.
+    pub fn resident_mib(&self) -> Result<f64> {
+        machine::resident_mib(self.pid)
     }
 
     /// Stops it in order.

@@ -13,4 +13,5 @@ pub mod hardening;
 pub mod operator;
 pub mod provider;
 pub mod secrets;
+pub mod surroundings;
 pub mod telemetry;

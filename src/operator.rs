@@ -18,6 +18,7 @@ use crate::{
     },
     config::Config,
     hardening, secrets,
+    surroundings::Surroundings,
     telemetry::{Health, Metrics, ServeError, bind, serve_health, serve_metrics},
 };
 
@@ -79,7 +80,7 @@ pub async fn run(config: Config) -> Result<(), OperatorError> {
     let mut election = lead(&config, &clients, &stop).await;
     let fence = election.as_ref().map_or_else(Fence::open, |(_, fence)| fence.clone());
     if !stop.is_cancelled() {
-        start(&config, &clients, fence, &health, &metrics, &stop, &mut tasks).await;
+        start(&config, &clients, fence, &health, &metrics, &stop, &mut tasks);
     }
     let outcome = if let Some((election, _)) = election.as_mut() {
         election.keep(&stop).await.map_err(OperatorError::from)
@@ -119,7 +120,7 @@ async fn lead(
     Some((election, fence))
 }
 
-async fn start(
+fn start(
     config: &Config,
     clients: &Clients,
     fence: Fence,
@@ -132,65 +133,26 @@ async fn start(
         clients.work.clone(),
         fence.clone(),
         config.write_concurrency,
-        metrics.writes.clone(),
+        metrics.requests.clone(),
     );
     let (events, publish) = events(clients.work.clone(), fence, "external-secrets", stop.clone());
     tasks.spawn(publish);
+    let mut around = Surroundings {
+        config,
+        watch: clients.watch.clone(),
+        writer,
+        events,
+        health,
+        metrics,
+        stop,
+        tasks,
+    };
     if config.secrets.enabled {
-        secrets::start(secrets::Surroundings {
-            config,
-            watch: clients.watch.clone(),
-            writer: writer.clone(),
-            events: events.clone(),
-            health,
-            metrics,
-            stop,
-            tasks,
-        });
+        secrets::start(&mut around);
     }
     // Cluster-scoped objects cannot be hardened with rights in one namespace.
     if config.hardening.enabled && config.namespace.is_none() {
-        let Some(server_minor) = server_minor(clients, stop).await else { return };
-        hardening::start(hardening::Surroundings {
-            config,
-            watch: clients.watch.clone(),
-            writer,
-            events,
-            health,
-            metrics,
-            stop,
-            tasks,
-            server_minor,
-        });
-    }
-}
-
-/// Minor version of the API server, asked until it answers. `None` once the process is to stop.
-async fn server_minor(clients: &Clients, stop: &CancellationToken) -> Option<u16> {
-    loop {
-        let asked = time::timeout(Duration::from_secs(5), clients.work.apiserver_version());
-        let answer = tokio::select! {
-            () = stop.cancelled() => return None,
-            answer = asked => answer,
-        };
-        match answer {
-            Ok(Ok(version)) => {
-                let digits: String =
-                    version.minor.chars().take_while(char::is_ascii_digit).collect();
-                if let Ok(minor) = digits.parse() {
-                    return Some(minor);
-                }
-                tracing::warn!(minor = version.minor, "the API server's version cannot be read");
-            }
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the API server does not say its version; asking again");
-            }
-            Err(_) => tracing::warn!("the API server does not answer; asking again"),
-        }
-        tokio::select! {
-            () = stop.cancelled() => return None,
-            () = time::sleep(Duration::from_secs(2)) => {}
-        }
+        hardening::start(&mut around);
     }
 }
 

@@ -11,6 +11,8 @@ mod support;
 #[path = "support/secrets_manager.rs"]
 mod secrets_manager;
 
+#[path = "secrets/access.rs"]
+mod access;
 #[path = "secrets/audit.rs"]
 mod audit;
 #[path = "secrets/cluster_stores.rs"]
@@ -25,6 +27,8 @@ mod drift;
 mod guide;
 #[path = "secrets/input.rs"]
 mod input;
+#[path = "secrets/kinds.rs"]
+mod kinds;
 #[path = "secrets/ownership.rs"]
 mod ownership;
 #[path = "secrets/references.rs"]
@@ -33,6 +37,8 @@ mod references;
 mod refresh;
 #[path = "secrets/restart.rs"]
 mod restart;
+#[path = "secrets/rights.rs"]
+mod rights;
 #[path = "secrets/rules.rs"]
 mod rules;
 #[path = "secrets/scene.rs"]

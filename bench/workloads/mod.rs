@@ -3,6 +3,7 @@
 mod cold;
 mod drift;
 mod floor;
+mod harden;
 mod newcomer;
 mod outage;
 mod refresh;
@@ -14,7 +15,7 @@ use std::fmt;
 use crate::support::{Failure, Result};
 
 /// Name, default number of objects, and what it is.
-pub const LIST: [(&str, usize, &str); 9] = [
+pub const LIST: [(&str, usize, &str); 10] = [
     ("floor", 1_000, "what the API server can do: creates and status patches by a bare loop"),
     ("cold", 1_000, "the operator starts and finds that nothing is synchronised"),
     ("restart", 1_000, "the operator starts again and finds that everything is"),
@@ -24,10 +25,15 @@ pub const LIST: [(&str, usize, &str); 9] = [
     ("newcomer", 5_000, "a new object while as many refreshes are due"),
     ("drift", 100, "edited and deleted Secrets come back; a forced refresh arrives"),
     ("outage", 1_000, "the provider is away for a minute"),
+    (
+        "harden",
+        1_000,
+        "one baseline over as many namespaces; then nothing; then one change at a time",
+    ),
 ];
 
 /// Everything, in the order of `docs/performance.md`.
-pub const ALL: [&str; 13] = [
+pub const ALL: [&str; 15] = [
     "floor",
     "cold:1000",
     "cold:5000",
@@ -40,6 +46,8 @@ pub const ALL: [&str; 13] = [
     "newcomer",
     "drift",
     "outage:1000",
+    "harden:1000",
+    "harden:5000",
     "floor",
 ];
 
@@ -72,6 +80,7 @@ impl Workload {
             "newcomer" => newcomer::run(self.objects).await,
             "drift" => drift::run(self.objects).await,
             "outage" => outage::run(self.objects).await,
+            "harden" => harden::run(self.objects).await,
             _ => floor::run(self.objects).await,
         }
     }

@@ -6,6 +6,7 @@ use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
 };
+use tokio::time;
 
 /// The three connections, kept apart so that none can starve another.
 #[derive(Clone)]
@@ -71,4 +72,25 @@ async fn from_file(path: &Path) -> Result<Config, ConnectError> {
     let failed = |source| ConnectError::Kubeconfig { path: path.display().to_string(), source };
     let kubeconfig = Kubeconfig::read_from(path).map_err(failed)?;
     Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(failed)
+}
+
+/// Minor version of the API server, asked until it answers.
+pub async fn server_minor(client: &Client) -> u16 {
+    loop {
+        match time::timeout(Duration::from_secs(5), client.apiserver_version()).await {
+            Ok(Ok(version)) => {
+                let digits: String =
+                    version.minor.chars().take_while(char::is_ascii_digit).collect();
+                if let Ok(minor) = digits.parse() {
+                    return minor;
+                }
+                tracing::warn!(minor = version.minor, "the API server's version cannot be read");
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the API server does not say its version; asking again");
+            }
+            Err(_) => tracing::warn!("the API server does not answer; asking again"),
+        }
+        time::sleep(Duration::from_secs(2)).await;
+    }
 }

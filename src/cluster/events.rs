@@ -22,6 +22,9 @@ const REPEAT_AFTER: Duration = Duration::from_hours(1);
 /// Different (object, reason, text) triples that are remembered.
 const REMEMBERED: usize = 4096;
 
+/// Longest note that the API server takes, in bytes.
+const MAX_NOTE: usize = 1024;
+
 /// One thing worth telling.
 #[derive(Clone, Debug)]
 pub struct Notice {
@@ -104,6 +107,11 @@ fn is_news(told: &mut HashMap<(String, &'static str, String), Instant>, notice: 
     true
 }
 
+/// As much as fits into what the API server takes.
+fn shortened(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_NOTE)]
+}
+
 async fn post(recorder: &Recorder, notice: &Notice) {
     let event = Event {
         type_: match notice.tone {
@@ -111,8 +119,7 @@ async fn post(recorder: &Recorder, notice: &Notice) {
             Tone::Done | Tone::Hint => EventType::Normal,
         },
         reason: notice.reason.to_owned(),
-        // The API server takes at most 1 kB.
-        note: Some(notice.text.chars().take(1000).collect()),
+        note: Some(shortened(&notice.text).to_owned()),
         action: notice.reason.to_owned(),
         secondary: None,
     };

@@ -6,10 +6,12 @@ mod fence;
 mod key;
 pub mod lease;
 pub mod queue;
+mod requests;
 mod watch;
 pub mod write;
 
-pub use client::{Clients, ConnectError};
+pub use client::{Clients, ConnectError, server_minor};
 pub use fence::{Fence, Fenced};
 pub use key::ObjectKey;
+pub use requests::RequestCounts;
 pub use watch::{Change, Listed, WatchHealth, follow, follow_if_allowed, until};

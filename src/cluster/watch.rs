@@ -22,7 +22,8 @@ use super::ObjectKey;
 
 /// How long one watch request lives. A dead connection is noticed 5 s after it should have ended.
 const WATCH_SECONDS: u32 = 60;
-const PAGE_SIZE: u32 = 500;
+/// A page is in memory as text and as objects, managed fields and all.
+const PAGE_SIZE: u32 = 250;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Pause of a watch that nothing depends on, after a refusal.

@@ -15,8 +15,7 @@ use kube::{Client, Resource};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::Semaphore;
 
-use super::{Fence, ObjectKey};
-use crate::telemetry::WriteMetrics;
+use super::{Fence, ObjectKey, requests::RequestCounts};
 
 /// Longest time one request to the API server may take.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -132,7 +131,7 @@ pub struct Writer {
     client: Client,
     fence: Fence,
     places: Arc<Semaphore>,
-    metrics: WriteMetrics,
+    requests: RequestCounts,
 }
 
 #[derive(Deserialize)]
@@ -148,8 +147,8 @@ struct MetadataOnly {
 
 impl Writer {
     /// A writer that has at most `concurrency` requests under way.
-    pub fn new(client: Client, fence: Fence, concurrency: usize, metrics: WriteMetrics) -> Self {
-        Self { client, fence, places: Arc::new(Semaphore::new(concurrency)), metrics }
+    pub fn new(client: Client, fence: Fence, concurrency: usize, requests: RequestCounts) -> Self {
+        Self { client, fence, places: Arc::new(Semaphore::new(concurrency)), requests }
     }
 
     /// The fence that every write passes.
@@ -337,7 +336,7 @@ impl Writer {
         let outcome = outcome.and_then(|(status, body)| {
             if status.is_success() { Ok(body) } else { Err(refusal::<K>(key, status, &body)) }
         });
-        self.metrics.count(verb, K::kind(&()).as_ref(), outcome.as_ref().err());
+        self.requests.count(verb, K::kind(&()).as_ref(), outcome.as_ref().err());
         outcome
     }
 

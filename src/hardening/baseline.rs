@@ -53,7 +53,7 @@ pub fn take_in(context: &Context, name: &str) -> Option<Baseline> {
     }
     let compiled = match &known.unreadable {
         Some(error) => Err(error.clone()),
-        None => compile(&known.object, context.server_minor),
+        None => compile(&known.object, context.server_minor()),
     };
     let before = match &known.phase {
         Some(Phase::InForce(compiled)) => Some(Arc::clone(compiled)),
@@ -194,7 +194,7 @@ async fn take_back(context: &Context, name: &str, known: &Baseline) -> Result<Ne
 /// baseline in force again.
 async fn begin(context: &Context, name: &str, object: &HardeningBaseline) -> Result<Next, Error> {
     let selected = context.index.standings(|observed| {
-        compile(object, context.server_minor)
+        compile(object, context.server_minor())
             .is_ok_and(|compiled| selects(context, &compiled, observed))
     });
     let left: Vec<_> = selected
@@ -232,7 +232,7 @@ async fn pause(context: &Context, object: &HardeningBaseline) -> Result<Pause, E
     let deletions: Vec<_> = objects
         .iter()
         .map(|object| {
-            let selects = compile(object, context.server_minor).is_ok_and(|compiled| {
+            let selects = compile(object, context.server_minor()).is_ok_and(|compiled| {
                 !context
                     .index
                     .standings(|observed| selects(context, &compiled, observed))

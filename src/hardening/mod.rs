@@ -12,13 +12,12 @@ mod stored;
 mod watches;
 
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -26,10 +25,11 @@ use crate::{
         Listed,
         events::{Events, Notice, Tone},
         queue::{Bounds, Lane, Queue},
+        server_minor,
         write::Writer,
     },
-    config::Config,
-    telemetry::{Health, Metrics},
+    surroundings::Surroundings,
+    telemetry::Metrics,
 };
 use index::Index;
 use plan::selection::Protected;
@@ -46,45 +46,24 @@ pub struct Context {
     protected: Protected,
     namespaces: Queue<Arc<str>, ()>,
     baselines: Queue<Arc<str>, ()>,
-    /// Minor version of the API server.
-    server_minor: u16,
-}
-
-/// What the hardening half runs in.
-pub struct Surroundings<'a> {
-    /// The configuration.
-    pub config: &'a Config,
-    /// The connection for watches.
-    pub watch: Client,
-    /// The writing side.
-    pub writer: Writer,
-    /// Where notices go.
-    pub events: Events,
-    /// Where watches and queues report.
-    pub health: &'a Health,
-    /// What is counted.
-    pub metrics: &'a Arc<Metrics>,
-    /// Ends everything.
-    pub stop: &'a CancellationToken,
-    /// Where tasks are started.
-    pub tasks: &'a mut JoinSet<()>,
-    /// Minor version of the API server.
-    pub server_minor: u16,
+    /// Minor version of the API server: what a baseline without a version is pinned to. Known before the
+    /// first baseline is compiled.
+    server_minor: OnceLock<u16>,
 }
 
 /// Starts the watches and controllers.
-pub fn start(around: Surroundings<'_>) {
+pub fn start(around: &mut Surroundings<'_>) {
     let config = &around.config.hardening;
     let bounds = Bounds { places: around.config.concurrency, per_group: usize::MAX };
     let context = Arc::new(Context {
-        writer: around.writer,
-        events: around.events,
+        writer: around.writer.clone(),
+        events: around.events.clone(),
         metrics: Arc::clone(around.metrics),
         index: Index::default(),
         protected: Protected::new(&config.operator_namespace, config.protected.iter().cloned()),
         namespaces: Queue::new("namespace", bounds),
         baselines: Queue::new("baseline", bounds),
-        server_minor: around.server_minor,
+        server_minor: OnceLock::new(),
     });
     let (namespaces, baselines) = (context.namespaces.clone(), context.baselines.clone());
     around.metrics.queue(namespaces.name(), {
@@ -98,18 +77,19 @@ pub fn start(around: Surroundings<'_>) {
     around.health.live_unless(move || namespaces.complaint());
     around.health.live_unless(move || baselines.complaint());
 
-    let (tasks, stop) = (around.tasks, around.stop);
+    let (tasks, stop) = (&mut *around.tasks, around.stop);
     let listed = watches::start(&context, &around.watch, around.health, stop, tasks);
-    tasks.spawn(harden(context, listed, stop.clone()));
+    tasks.spawn(harden(context, around.watch.clone(), listed, stop.clone()));
 }
 
 /// Nothing is decided before all lists are in: an object that is not known yet would look deleted, and a
 /// baseline that is not known yet would look taken back.
-async fn harden(context: Arc<Context>, listed: Listed, stop: CancellationToken) {
-    tokio::select! {
+async fn harden(context: Arc<Context>, client: Client, listed: Listed, stop: CancellationToken) {
+    let ((), minor) = tokio::select! {
         () = stop.cancelled() => return,
-        () = listed.all() => {}
-    }
+        both = async { tokio::join!(listed.all(), server_minor(&client)) } => both,
+    };
+    context.server_minor.get_or_init(|| minor);
     let (baselines, namespaces) = (context.baselines.clone(), context.namespaces.clone());
     // Every baseline is compiled before the first namespace is planned.
     for name in context.index.baseline_names() {
@@ -131,6 +111,10 @@ async fn harden(context: Arc<Context>, listed: Listed, stop: CancellationToken) 
 }
 
 impl Context {
+    fn server_minor(&self) -> u16 {
+        self.server_minor.get().copied().unwrap_or_default()
+    }
+
     fn wake_all(&self, lane: Lane) {
         for name in self.index.namespace_names() {
             self.namespaces.wake(&name, &(), lane);

@@ -2,8 +2,7 @@
 
 use super::{
     Error,
-    converge::Look,
-    external_secret::reference,
+    look::Look,
     plan::{existing::Existing, hash, policy},
     target,
 };
@@ -12,7 +11,7 @@ use crate::{
     cluster::{
         ObjectKey,
         events::Tone,
-        write::{Part, PatchKind},
+        write::{ApiError, Part, PatchKind},
     },
 };
 use k8s_openapi::api::core::v1::Secret;
@@ -61,9 +60,12 @@ pub async fn orphans(look: &Look<'_>) -> Result<(), Error> {
             continue;
         };
         if policy::is_made_by(look.object(), &existing) {
-            delete(look, &key, &existing).await?;
+            delete(look, &key, &existing).await.map_err(|error| match error {
+                Error::NotDeleted(error) => Error::OrphanNotDeleted(error),
+                other => other,
+            })?;
             let text = format!("secret {:?} deleted because it was orphaned", existing.name);
-            look.context.tell(reference(look.object()), "Deleted", text, Tone::Done);
+            look.tell("Deleted", text, Tone::Done);
         }
     }
     Ok(())
@@ -72,7 +74,11 @@ pub async fn orphans(look: &Look<'_>) -> Result<(), Error> {
 /// Deletes exactly the Secret that was looked at.
 pub async fn delete(look: &Look<'_>, key: &ObjectKey, existing: &Existing) -> Result<(), Error> {
     let (uid, version) = (&existing.uid, &existing.resource_version);
-    look.context.writer.delete::<Secret>(key, uid, version).await?;
+    look.context.writer.delete::<Secret>(key, uid, version).await.map_err(|error| match error {
+        // It is looked at again, quietly.
+        ApiError::Conflict { .. } | ApiError::Fenced => Error::Cluster(error),
+        other => Error::NotDeleted(other),
+    })?;
     look.context.index.secret_removed(key);
     look.context.index.remember(look.key, look.uid(), |memory| memory.verified = None);
     Ok(())

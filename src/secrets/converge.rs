@@ -5,13 +5,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{
-    Context, Error,
-    external_secret::reference,
-    index::{Tracked, Verified, target_key},
+    Error,
+    index::Verified,
+    look::Look,
     observe::Target,
     plan::{
         collect,
@@ -25,8 +24,8 @@ use super::{
     target,
 };
 use crate::{
-    api::external_secret::{CreationPolicy, DeletionPolicy, ExternalSecret, WrittenTarget},
-    cluster::{ObjectKey, events::Tone, write::ApiError},
+    api::external_secret::{CreationPolicy, DeletionPolicy, WrittenTarget},
+    cluster::{events::Tone, write::ApiError},
     provider::SecretBytes,
 };
 
@@ -67,23 +66,15 @@ impl Done {
     }
 }
 
-/// One look.
-pub struct Look<'a> {
-    /// What the controllers share.
-    pub context: &'a Context,
-    /// Which object.
-    pub key: &'a ObjectKey,
-    /// What is known of it.
-    pub tracked: &'a Tracked,
-    /// The time.
-    pub now: Timestamp,
-}
-
 impl Look<'_> {
     /// Brings the Secret to what the ExternalSecret asks for, if it is time.
     pub async fn converge(&self) -> Result<Converged, Error> {
         let object = self.object();
         if object.metadata.deletion_timestamp.is_some() {
+            // The finalizer is the business of whoever keeps the object.
+            if self.is_of_another() {
+                return Ok(Converged::Waiting);
+            }
             super::cleanup::leave(self).await?;
             return Ok(Converged::Waiting);
         }
@@ -117,7 +108,7 @@ impl Look<'_> {
         let collected = collect::collect(&object.spec, &answers)?;
         for field in &collected.missing {
             let text = format!("spec.{field}: the remote secret does not exist; left out");
-            self.context.tell(reference(object), "MissingProviderSecret", text, Tone::Hint);
+            self.tell("MissingProviderSecret", text, Tone::Hint);
         }
         if self.is_unproven_loss(collected.data.is_empty()) {
             return Ok(Converged::Again(SECOND_LOOK));
@@ -129,26 +120,6 @@ impl Look<'_> {
             super::cleanup::orphans(self).await?;
         }
         Ok(Converged::Done(done))
-    }
-
-    /// The object.
-    pub fn object(&self) -> &ExternalSecret {
-        &self.tracked.object
-    }
-
-    /// Its uid.
-    pub fn uid(&self) -> Option<&str> {
-        self.object().metadata.uid.as_deref()
-    }
-
-    /// Field manager of its Secret.
-    pub fn manager(&self) -> String {
-        hash::field_manager(&self.key.name)
-    }
-
-    /// Key of its Secret.
-    pub fn target(&self) -> ObjectKey {
-        target_key(self.key, &self.object().spec)
     }
 
     /// Under `deletionPolicy: Delete` one answer that says "gone" is not enough.
@@ -284,7 +255,7 @@ impl Look<'_> {
         let Some(existing) = existing else { return Err(self.moved()) };
         super::cleanup::delete(self, &self.target(), &existing).await?;
         let text = format!("Secret {:?} deleted: the provider has nothing any more", existing.name);
-        self.context.tell(reference(self.object()), "Deleted", text, Tone::Done);
+        self.tell("Deleted", text, Tone::Done);
         Ok(Done::Deleted)
     }
 
@@ -296,7 +267,7 @@ impl Look<'_> {
 
     fn tell_updated(&self) {
         let text = format!("Secret {:?} updated", &*self.target().name);
-        self.context.tell(reference(self.object()), "Updated", text, Tone::Done);
+        self.tell("Updated", text, Tone::Done);
     }
 
     /// Takes in a Secret as our own write left it.

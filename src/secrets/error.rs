@@ -76,6 +76,12 @@ pub enum Error {
     /// The API server said no.
     #[error(transparent)]
     Cluster(#[from] ApiError),
+    /// The API server did not let a Secret be deleted.
+    #[error(transparent)]
+    NotDeleted(ApiError),
+    /// The same, for a Secret under a former name.
+    #[error(transparent)]
+    OrphanNotDeleted(ApiError),
     /// The decision itself failed: the object asks for something that cannot be.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -106,7 +112,9 @@ impl Error {
             Self::CrossNamespace { .. } => ("CrossNamespace", Retry::OnChange),
             Self::AuthMissing { .. } => ("AuthMissing", Retry::Backoff),
             Self::Provider(error) => provider_class(error),
-            Self::Cluster(error) => cluster_class(error),
+            Self::Cluster(error) | Self::NotDeleted(error) | Self::OrphanNotDeleted(error) => {
+                cluster_class(error)
+            }
             Self::Plan(PlanError::Provider { source, .. }) => provider_class(source),
             Self::Plan(error) => (plan_reason(error), error.retry()),
             Self::Deadline(_) => ("Deadline", Retry::Backoff),
@@ -127,6 +135,8 @@ impl Error {
         match self {
             Self::Plan(error) => error.headline(),
             Self::Cluster(_) => "could not update secret",
+            Self::NotDeleted(_) => "could not delete secret",
+            Self::OrphanNotDeleted(_) => "could not delete orphaned secrets",
             _ => "could not get secret data from provider",
         }
     }

@@ -6,14 +6,13 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::ObjectReference;
-use kube::Resource;
 
 use super::{
     Context, Error,
-    converge::{Converged, Look},
+    converge::Converged,
     error::RECHECK,
     index::Tracked,
+    look::Look,
     plan::{
         Retry, due,
         status::{Outcome, Stamp, next_status},
@@ -67,7 +66,7 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
             let cause = error.to_string();
             let (headline, retry) = (error.headline(), error.class().1);
             let outcome = Outcome::Failed { headline, cause: &cause, retry };
-            warn(&context, &tracked, error, &outcome);
+            warn(&look, error, &outcome);
             report(&context, &key, &tracked, &outcome, started).await
         }
         Ok(_) => report(&context, &key, &tracked, &outcome, started).await,
@@ -75,13 +74,7 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
     let reason = converged.as_ref().map_or_else(|error| error.class().0, |_| outcome.reason());
     count(&context, &key, reason, converged.is_ok(), clock.elapsed());
     if converged.is_ok() {
-        let took_ms = clock.elapsed().as_secs_f64() * 1e3;
-        // A refresh that found nothing new is no news.
-        if matches!(reported, Ok(false)) {
-            tracing::debug!(kind = KIND, %key, reason, took_ms, "unchanged");
-        } else {
-            tracing::info!(kind = KIND, %key, reason, took_ms, "synced");
-        }
+        log_success(&key, reason, !matches!(reported, Ok(false)), clock.elapsed());
     }
     match (&converged, reported) {
         (_, Err(ApiError::NotFound { .. })) => Next::Idle,
@@ -99,6 +92,16 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
             }
             Retry::OnChange => Next::RetryAfter(RECHECK),
         },
+    }
+}
+
+/// A refresh that found nothing new is no news.
+fn log_success(key: &ObjectKey, reason: &str, is_news: bool, took: Duration) {
+    let took_ms = took.as_secs_f64() * 1e3;
+    if is_news {
+        tracing::info!(kind = KIND, %key, reason, took_ms, "synced");
+    } else {
+        tracing::debug!(kind = KIND, %key, reason, took_ms, "unchanged");
     }
 }
 
@@ -186,12 +189,11 @@ fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
-fn warn(context: &Context, tracked: &Tracked, error: &Error, outcome: &Outcome<'_>) {
-    let key = ObjectKey::of(&*tracked.object);
-    let (reason, _) = error.class();
+fn warn(look: &Look<'_>, error: &Error, outcome: &Outcome<'_>) {
+    let (key, (reason, _)) = (look.key, error.class());
     let source = std::error::Error::source(error).map(ToString::to_string);
     tracing::warn!(kind = KIND, %key, reason, %error, source, "not synced");
-    context.tell(reference(&tracked.object), "UpdateFailed", outcome.message(), Tone::Warning);
+    look.tell("UpdateFailed", outcome.message(), Tone::Warning);
 }
 
 fn count(context: &Context, key: &ObjectKey, reason: &'static str, ok: bool, took: Duration) {
@@ -199,9 +201,4 @@ fn count(context: &Context, key: &ObjectKey, reason: &'static str, ok: bool, too
     if let Some(objects) = &context.metrics.objects {
         objects.looked(&key.namespace, &key.name, ok, took);
     }
-}
-
-/// What events are about.
-pub fn reference(object: &ExternalSecret) -> ObjectReference {
-    object.object_ref(&())
 }

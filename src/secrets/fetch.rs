@@ -6,8 +6,8 @@ use futures::future::join_all;
 
 use super::{
     Error, StoreKey,
-    converge::Look,
     index::stores_of,
+    look::Look,
     plan::{access, collect, due::Why},
     stores::Readiness,
 };
@@ -27,6 +27,13 @@ impl Look<'_> {
             };
             let store = self.context.stores.find(key);
             enabled && store.is_none_or(|(store, _, _)| self.context.is_ours(&store))
+        })
+    }
+
+    /// True if a store that it names is there and is for another controller.
+    pub fn is_of_another(&self) -> bool {
+        stores_of(&self.object().spec, &self.key.namespace).iter().any(|key| {
+            self.context.stores.find(key).is_some_and(|(store, _, _)| !self.context.is_ours(&store))
         })
     }
 

@@ -178,7 +178,8 @@ pub struct Index {
 struct State {
     externals: HashMap<ObjectKey, Tracked>,
     by_store: HashMap<StoreKey, HashSet<ObjectKey>>,
-    by_target: HashMap<ObjectKey, BTreeSet<ObjectKey>>,
+    /// Nearly always one: a list of one is much smaller than a set.
+    by_target: HashMap<ObjectKey, Vec<ObjectKey>>,
     secrets: HashMap<ObjectKey, Digest>,
     /// Deleted by our own hand; the watch has not said so yet.
     removed: HashSet<ObjectKey>,
@@ -201,7 +202,7 @@ impl Index {
     pub fn external_applied(&self, mut object: ExternalSecret) -> News {
         let key = ObjectKey::of(&object);
         let version = due::version(&object);
-        object.metadata.managed_fields = None;
+        slim(&mut object);
         let mut state = self.lock();
         let news = match state.externals.get(&key) {
             Some(known) if is_older(&object, &known.object) => return News::Nothing,
@@ -263,7 +264,8 @@ impl Index {
     }
 
     /// Takes in the object as our own status write left it, so that its watch event is no news.
-    pub fn own_write(&self, key: &ObjectKey, object: ExternalSecret) {
+    pub fn own_write(&self, key: &ObjectKey, mut object: ExternalSecret) {
+        slim(&mut object);
         if let Some(tracked) = self.lock().externals.get_mut(key)
             && tracked.object.metadata.uid == object.metadata.uid
             && !is_older(&object, &tracked.object)
@@ -397,7 +399,11 @@ impl State {
             self.by_store.entry(store).or_default().insert(key.clone());
         }
         let target = target_key(key, spec);
-        self.by_target.entry(target).or_default().insert(key.clone());
+        let users = self.by_target.entry(target).or_default();
+        if !users.contains(key) {
+            users.reserve_exact(1);
+            users.push(key.clone());
+        }
     }
 
     fn unlink(&mut self, key: &ObjectKey) {
@@ -413,7 +419,7 @@ impl State {
         }
         let target = target_key(key, &object.spec);
         if let Some(users) = self.by_target.get_mut(&target) {
-            users.remove(key);
+            users.retain(|user| user != key);
             if users.is_empty() {
                 self.by_target.remove(&target);
             }
@@ -433,6 +439,16 @@ impl State {
             }
         });
         unaware.cloned().collect()
+    }
+}
+
+/// Drops what is not needed and the room that lists keep for more: all objects are in memory at once.
+fn slim(object: &mut ExternalSecret) {
+    object.metadata.managed_fields = None;
+    object.spec.data.shrink_to_fit();
+    object.spec.data_from.shrink_to_fit();
+    if let Some(status) = &mut object.status {
+        status.conditions.shrink_to_fit();
     }
 }
 

@@ -7,6 +7,7 @@ mod error;
 mod external_secret;
 mod fetch;
 mod index;
+mod look;
 mod observe;
 mod outage;
 pub mod plan;
@@ -18,8 +19,7 @@ mod watches;
 use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::Client;
-use tokio::{task::JoinSet, time};
+use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use outage::Outages;
@@ -36,12 +36,13 @@ use crate::{
         queue::{Bounds, Lane, Queue},
         write::Writer,
     },
-    config::{Config, SecretsConfig},
+    config::SecretsConfig,
     provider::{
         aws::{Endpoints, Platform},
         plane::{Plane, PlaneSettings},
     },
-    telemetry::{Health, Metrics, ProviderCalls},
+    surroundings::Surroundings,
+    telemetry::{Metrics, ProviderCalls},
 };
 
 /// ExternalSecrets of one store under way at once.
@@ -63,37 +64,17 @@ pub struct Context {
     validations: Queue<StoreKey, StoreKey>,
 }
 
-/// What the secrets half runs in.
-pub struct Surroundings<'a> {
-    /// The configuration.
-    pub config: &'a Config,
-    /// The connection for watches.
-    pub watch: Client,
-    /// The writing side.
-    pub writer: Writer,
-    /// Where notices go.
-    pub events: Events,
-    /// Where watches and queues report.
-    pub health: &'a Health,
-    /// What is counted.
-    pub metrics: &'a Arc<Metrics>,
-    /// Ends everything.
-    pub stop: &'a CancellationToken,
-    /// Where tasks are started.
-    pub tasks: &'a mut JoinSet<()>,
-}
-
 /// Starts the watches and controllers.
-pub fn start(around: Surroundings<'_>) {
+pub fn start(around: &mut Surroundings<'_>) {
     let bounds = Bounds { places: around.config.concurrency, per_group: PER_STORE };
     let mut config = around.config.secrets.clone();
     // Cluster-scoped objects cannot be watched with rights in one namespace.
     config.cluster_stores &= around.config.namespace.is_none();
     let context = Arc::new(Context {
         config,
-        writer: around.writer,
+        writer: around.writer.clone(),
         plane: Plane::new(PlaneSettings::default(), Platform::new(Endpoints::from_env())),
-        events: around.events,
+        events: around.events.clone(),
         metrics: Arc::clone(around.metrics),
         index: Index::default(),
         stores: Stores::default(),
@@ -118,7 +99,7 @@ pub fn start(around: Surroundings<'_>) {
     around.health.live_unless(move || externals.complaint());
     around.health.live_unless(move || validations.complaint());
 
-    let (tasks, stop) = (around.tasks, around.stop);
+    let (tasks, stop) = (&mut *around.tasks, around.stop);
     let namespace = around.config.namespace.as_deref();
     let listed = watches::start(&context, &around.watch, namespace, around.health, stop, tasks);
     tasks.spawn(validate(Arc::clone(&context), stop.clone()));

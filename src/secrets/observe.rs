@@ -8,8 +8,8 @@ use std::{
 
 use super::{
     Error,
-    converge::Look,
     index::{Digest, Verified},
+    look::Look,
     plan::{desired::Rendered, existing::Existing, hash},
     target,
 };

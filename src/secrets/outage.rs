@@ -16,7 +16,7 @@ use crate::cluster::ObjectKey;
 
 /// A store that answered nobody for this long is away.
 const SILENCE: Duration = Duration::from_secs(20);
-/// The scout asks again after a thirtieth of the silence so far, within these bounds.
+/// The scout asks again after a fortieth of the silence so far, within these bounds.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// A scout that was not heard of for this long has other things to do.
@@ -64,7 +64,7 @@ impl Outages {
         let mine = stores
             .values()
             .filter(|silence| silence.scout.as_ref().is_some_and(|(scout, _)| scout == object));
-        mine.map(|silence| now.saturating_duration_since(silence.since) / 30)
+        mine.map(|silence| now.saturating_duration_since(silence.since) / 40)
             .map(|pause| pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE))
             .min()
     }
@@ -135,9 +135,9 @@ mod tests {
         assert_eq!([case.fails("a", 0), case.fails("b", 1)], [None, None], "too early to tell");
         assert_eq!(case.fails("a", 30), Some(SHORTEST_PAUSE));
         assert_eq!(case.fails("b", 31), None);
-        assert_eq!(case.fails("a", 90), Some(Duration::from_secs(3)));
-        assert_eq!(case.answers("a", 93), [object("b")]);
-        assert_eq!(case.answers("a", 94), []);
+        assert_eq!(case.fails("a", 120), Some(Duration::from_secs(3)));
+        assert_eq!(case.answers("a", 123), [object("b")]);
+        assert_eq!(case.answers("a", 124), []);
     }
 
     #[test]

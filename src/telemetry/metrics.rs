@@ -20,13 +20,13 @@ use prometheus_client::{
 };
 
 use super::Health;
-use crate::cluster::{queue::Figures, write::ApiError};
+use crate::cluster::{RequestCounts, queue::Figures};
 
 /// Everything that is counted.
 pub struct Metrics {
     registry: Mutex<Registry>,
     /// Requests to the API server.
-    pub writes: WriteMetrics,
+    pub requests: RequestCounts,
     /// Outcomes of reconciling.
     pub reconciles: ReconcileMetrics,
     /// Per-object series, when asked for.
@@ -37,16 +37,16 @@ impl Metrics {
     /// All series, registered. `per_object` adds the ones that grow with the number of objects.
     pub fn new(health: &Health, per_object: bool) -> Arc<Self> {
         let mut registry = Registry::default();
-        let writes = WriteMetrics::default();
+        let requests = RequestCounts::default();
         let reconciles = ReconcileMetrics::default();
-        writes.register(&mut registry);
+        requests.register(&mut registry);
         reconciles.register(&mut registry);
         registry.register_collector(Box::new(Watches(health.clone())));
         let objects = per_object.then(ObjectSeries::default);
         if let Some(objects) = &objects {
             objects.register(&mut registry);
         }
-        Arc::new(Self { registry: Mutex::new(registry), writes, reconciles, objects })
+        Arc::new(Self { registry: Mutex::new(registry), requests, reconciles, objects })
     }
 
     /// Registers more series.
@@ -65,45 +65,6 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry.lock().unwrap_or_else(PoisonError::into_inner))?;
         Ok(text)
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RequestLabels {
-    verb: &'static str,
-    kind: String,
-    outcome: &'static str,
-}
-
-/// Requests to the API server, apart from watches.
-#[derive(Clone, Default)]
-pub struct WriteMetrics {
-    requests: Family<RequestLabels, Counter>,
-}
-
-impl WriteMetrics {
-    fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "gabion_api_requests",
-            "Requests to the API server by verb, kind and outcome, watches apart",
-            self.requests.clone(),
-        );
-    }
-
-    /// Counts one request.
-    pub fn count(&self, verb: &'static str, kind: &str, error: Option<&ApiError>) {
-        let outcome = match error {
-            None => "ok",
-            Some(ApiError::Fenced) => "fenced",
-            Some(ApiError::NotFound { .. }) => "not_found",
-            Some(ApiError::AlreadyExists { .. }) => "already_exists",
-            Some(ApiError::Conflict { .. }) => "conflict",
-            Some(ApiError::Forbidden { .. } | ApiError::NamespaceTerminating { .. }) => "forbidden",
-            Some(ApiError::Invalid { .. } | ApiError::TooLarge { .. }) => "invalid",
-            Some(ApiError::Unavailable { .. }) => "unavailable",
-        };
-        let labels = RequestLabels { verb, kind: kind.to_owned(), outcome };
-        self.requests.get_or_create(&labels).inc();
     }
 }
 
@@ -324,7 +285,7 @@ mod tests {
         health.watch("ExternalSecret");
         let metrics = Metrics::new(&health, true);
         metrics.queue("secrets", Figures::default);
-        metrics.writes.count("create", "Secret", None);
+        metrics.requests.count("create", "Secret", None);
         metrics.reconciles.done("ExternalSecret", "SecretSynced", Duration::from_millis(3));
         let objects = metrics.objects.clone().unwrap();
         objects.looked("shop", "db", true, Duration::from_millis(3));

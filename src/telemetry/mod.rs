@@ -9,5 +9,5 @@ mod provider;
 pub use admin::{ServeError, bind, serve_health, serve_metrics};
 pub use health::Health;
 pub use logs::{LogFormat, init};
-pub use metrics::{Metrics, ObjectSeries, ReconcileMetrics, WriteMetrics};
+pub use metrics::{Metrics, ObjectSeries, ReconcileMetrics};
 pub use provider::ProviderCalls;

@@ -231,7 +231,7 @@ async fn present(cluster: &Cluster, ns: &str) -> Result<Network> {
 }
 
 /// A control plane with two address families, where OpenShift's own name service may be looked at.
-async fn plane_of_two_families() -> Result<ControlPlane> {
+fn plane_of_two_families() -> Result<ControlPlane> {
     let plane = World::plane_without_operator(&Options {
         apiserver: vec!["--service-cluster-ip-range=10.96.0.0/16,fd00:96::/112".into()],
         ..Options::default()
@@ -244,7 +244,7 @@ async fn plane_of_two_families() -> Result<ControlPlane> {
 
 #[tokio::test]
 async fn name_service_is_found_where_it_is_and_followed_when_it_moves() -> Result<()> {
-    let world = World::over(plane_of_two_families().await?, &[])?;
+    let world = World::over(plane_of_two_families()?, &[])?;
     let scene = Scene::within(&world, "shop").await?;
     let cluster = &scene.cluster;
     scene.baseline("shop", json!({"network": {"allow": [frontend_to_backend()]}})).await?;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     scene::Scene,
-    support::Result,
+    support::{Failure, Result, eventually},
     world::{SOON, World, value},
 };
 
@@ -148,9 +148,56 @@ async fn a_secret_left_by_a_deleted_namesake_is_taken_up_again() -> Result<()> {
     scene.synced("db", json!({"target": {"creationPolicy": "Orphan"}})).await?;
 
     scene.holds("db", &value("y")).await?;
-    crate::support::eventually(SOON, "no failure", || async {
+    eventually(SOON, "no failure", || async {
         let ready = scene.condition("ExternalSecret", "db").await?;
-        if ready["status"] == "True" { Ok(()) } else { Err(crate::support::Failure::new("no")) }
+        if ready["status"] == "True" { Ok(()) } else { Err(Failure::new("no")) }
     })
     .await
+}
+
+#[tokio::test]
+async fn an_object_that_is_made_anew_takes_its_secret_up_again() -> Result<()> {
+    let scene = Scene::new("anew").await?;
+    scene.put("db", &value("x"));
+    for propagation in ["background", "orphan"] {
+        scene.synced("db", json!({})).await?;
+        let cascade = format!("--cascade={propagation}");
+        let kubectl = scene.world.plane().admin()?;
+        kubectl.run(&["delete", "es", "db", "-n", &scene.ns, &cascade])?;
+        // At once, as `kubectl replace --force` does: the Secret still names the old owner.
+        let object = scene.create(scene.external("db", json!({}))).await?;
+        eventually(SOON, "the new owner", || async {
+            let secret = scene.get("Secret", "db").await?.unwrap_or_default();
+            let owner = &secret["metadata"]["ownerReferences"][0]["uid"];
+            if *owner == object["metadata"]["uid"] {
+                Ok(())
+            } else {
+                Err(Failure::new(format!("it is {owner}")))
+            }
+        })
+        .await?;
+        scene.ready("db").await?;
+        scene.delete("ExternalSecret", "db").await?;
+        scene.gone("Secret", "db").await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn merging_into_a_secret_does_not_make_it_ours_to_own() -> Result<()> {
+    let scene = Scene::new("merge-then-own").await?;
+    scene.put("db", &value("x"));
+    scene.create(user_secret("db")).await?;
+    scene.synced("db", json!({"target": {"creationPolicy": "Merge"}})).await?;
+    let both = json!({"mine": "kept", "value": value("x")});
+    scene.data_is("db", both.clone()).await?;
+
+    let own = json!({"spec": {"target": {"creationPolicy": "Owner"}}});
+    scene.patch("ExternalSecret", "db", own).await?;
+
+    scene.fails("db", "failed to take ownership").await?;
+    scene.data_is("db", both).await?;
+    let secret = scene.get("Secret", "db").await?.expect("a Secret");
+    assert!(secret["metadata"]["ownerReferences"].is_null());
+    Ok(())
 }

@@ -26,7 +26,8 @@ pub fn http_get(address: &str, path: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-async fn answers(address: &str, path: &str, text: &str) -> Result<()> {
+/// Waits until a GET of `path` answers with this text in it.
+pub async fn answers(address: &str, path: &str, text: &str) -> Result<()> {
     eventually(SOON, &format!("{path} says {text:?}"), || async {
         let answer = http_get(address, path)?;
         if answer.contains(text) { Ok(()) } else { Err(Failure::new(answer)) }
@@ -128,59 +129,29 @@ async fn without_its_definitions_it_says_so_and_comes_alive_when_they_are_there(
 }
 
 #[tokio::test]
-async fn a_right_that_is_missing_is_named_and_the_rest_works() -> Result<()> {
-    let mut world = World::own(&[])?;
-    world.operator.stop(SOON)?;
-    // Without ServiceAccounts and cluster stores.
-    let text = world.plane().kubectl(&["get", "clusterrole", "gabion-secrets", "-o", "json"])?;
-    let mut role: Value = serde_json::from_str(&text)?;
-    let rules = role["rules"].as_array_mut().expect("rules");
-    rules.retain(|rule| rule["resources"] != json!(["serviceaccounts"]));
-    for rule in rules {
-        let resources = rule["resources"].as_array_mut().expect("resources");
-        resources.retain(|resource| resource != "clustersecretstores");
-    }
-    let kubectl = world.plane().admin()?;
-    kubectl.run_with_input(&["replace", "-f", "-"], &role.to_string())?;
-    kubectl.run(&["delete", "clusterrolebinding", "gabion-hardening"])?;
-
-    world.start_again(&[])?;
-
-    let missing = "RBAC does not let Gabion list and watch";
-    answers(&world.health, "/readyz", &format!("{missing} ServiceAccount")).await?;
-    answers(&world.health, "/readyz", &format!("{missing} ClusterSecretStore")).await?;
-    let scene = Scene::within(&world, "rights").await?;
-    scene.put("db", &value("x"));
-    scene.synced("db", json!({})).await?;
-    scene.holds("db", &value("x")).await?;
-
-    kubectl.apply_path(&repository().join("config/rbac/secrets.yaml"))?;
-    answers(&world.health, "/readyz", "200 OK").await
-}
-
-#[tokio::test]
-async fn a_missing_right_to_write_is_told_to_the_object() -> Result<()> {
+async fn a_process_that_was_frozen_catches_up() -> Result<()> {
     let world = World::own(&[])?;
-    let scene = Scene::within(&world, "no-write").await?;
-    scene.put("db", &value("x"));
-    let text = world.plane().kubectl(&["get", "clusterrole", "gabion-secrets", "-o", "json"])?;
-    let mut role: Value = serde_json::from_str(&text)?;
-    for rule in role["rules"].as_array_mut().expect("rules") {
-        if rule["resources"] == json!(["secrets"]) {
-            rule["verbs"] = json!(["get", "list", "watch"]);
-        }
+    let scene = Scene::within(&world, "frozen-process").await?;
+    for name in ["deleted", "edited", "forced"] {
+        scene.put(name, &value("x"));
+        scene.synced(name, json!({})).await?;
     }
-    let kubectl = world.plane().admin()?;
-    kubectl.run_with_input(&["replace", "-f", "-"], &role.to_string())?;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    world.operator.signal(Signal::STOP)?;
+    scene.delete("Secret", "deleted").await?;
+    scene.patch("Secret", "edited", json!({"stringData": {"value": "tampered"}})).await?;
+    scene.put("forced", &value("y"));
+    scene.force("forced", "1").await?;
+    scene.put("new", &value("z"));
+    scene.create(scene.external("new", json!({}))).await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
 
-    scene.create(scene.external("db", json!({}))).await?;
-    let message = scene.fails("db", "not allowed").await?;
-    assert!(message.contains("cannot create resource \"secrets\""), "{message}");
+    world.operator.signal(Signal::CONT)?;
 
-    kubectl.apply_path(&repository().join("config/rbac/secrets.yaml"))?;
-    scene.ready("db").await?;
-    scene.holds("db", &value("x")).await
+    for (name, text) in [("deleted", "x"), ("edited", "x"), ("forced", "y"), ("new", "z")] {
+        scene.holds(name, &value(text)).await?;
+        scene.ready(name).await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -177,3 +177,25 @@ async fn a_finalizer_left_behind_blocks_no_namespace_and_no_deletion_while_nobod
     let scene = again(&world).await?;
     scene.gone("Namespace", "taken").await
 }
+
+#[tokio::test]
+async fn a_refresh_time_in_the_future_holds_nothing_up() -> Result<()> {
+    let mut world = left_behind().await?;
+    let scene = again(&world).await?;
+    let future = json!({"refreshTime": "2099-01-01T00:00:00Z"});
+    scene.patch_status("ExternalSecret", "owner", future).await?;
+    drop(scene);
+
+    world.start_again(&[])?;
+    let scene = again(&world).await?;
+
+    scene.data_is("owner", json!({"value": value("not read")})).await?;
+    eventually(SOON, "a refresh time of today", || async {
+        let object = scene.get("ExternalSecret", "owner").await?.unwrap_or_default();
+        match object["status"]["refreshTime"].as_str() {
+            Some(time) if !time.starts_with("2099") => Ok(()),
+            other => Err(Failure::new(format!("it is {other:?}"))),
+        }
+    })
+    .await
+}

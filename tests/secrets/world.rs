@@ -63,9 +63,24 @@ impl World {
         Self::on(Plane::Own(Box::new(ControlPlane::start_with(options)?)), flags)
     }
 
+    /// One of its own, whose operator reaches the API server by another kubeconfig: `through` makes it of the
+    /// one that leads there directly.
+    pub fn own_through(
+        through: impl FnOnce(PathBuf) -> Result<PathBuf>,
+        flags: &[&str],
+    ) -> Result<Self> {
+        let plane = Plane::Own(Box::new(ControlPlane::start()?));
+        let kubeconfig = through(installed(plane.get())?)?;
+        Self::by(plane, kubeconfig, flags)
+    }
+
     fn on(plane: Plane, flags: &[&str]) -> Result<Self> {
+        let kubeconfig = installed(plane.get())?;
+        Self::by(plane, kubeconfig, flags)
+    }
+
+    fn by(plane: Plane, kubeconfig: PathBuf, flags: &[&str]) -> Result<Self> {
         let control_plane = plane.get();
-        let kubeconfig = installed(control_plane)?;
         let aws = SecretsManager::start();
         let (metrics, health) = (free_port()?, free_port()?);
         let operator = run(control_plane, &kubeconfig, &aws.url(), (metrics, health), flags)?;

@@ -1,0 +1,266 @@
+//! One baseline over many namespaces: one label patch, two NetworkPolicies, one LimitRange and one ResourceQuota
+//! each, and the report `effective`.
+
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use gabion::api::hardening_baseline::HardeningBaseline;
+use k8s_openapi::api::{
+    core::v1::{LimitRange, Namespace, ResourceQuota},
+    networking::v1::NetworkPolicy,
+};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::{
+    figures::{Samples, Table, count, seconds},
+    floor::CONCURRENCY,
+    machine,
+    population::Population,
+    support::{Failure, Result},
+    world::{OPERATOR, Running, World},
+};
+
+/// Writes per namespace without the report.
+const WRITES: f64 = 5.0;
+/// Changes that are timed one at a time.
+const SAMPLES: usize = 50;
+
+pub async fn run(namespaces: usize) -> Result<()> {
+    let before = floor(namespaces).await?;
+    let world = World::populated(&Population::spread(0)).await?;
+    make_namespaces(&world.client, 0..namespaces).await?;
+    let operator = world.start_operator()?;
+    until(Duration::from_mins(1), async || Ok(operator.is_ready().await)).await?;
+    sleep(Duration::from_secs(3)).await;
+    let idle = operator.resident_mib()?;
+    let (mark, cpu) = (world.mark()?, operator.cpu_seconds()?);
+
+    let start = Instant::now();
+    let baselines = Api::<HardeningBaseline>::all(world.client.clone());
+    create(&baselines, baseline()).await?;
+    let reports =
+        r#"gabion_api_requests_total{verb="patch-status",kind="NamespaceHardening",outcome="ok"}"#;
+    let wanted = namespaces as u64;
+    until(Duration::from_mins(10), async || Ok(operator.metric(reports).await >= wanted)).await?;
+    let wall = start.elapsed();
+    until(Duration::from_mins(1), async || compliant(&baselines, namespaces).await).await?;
+    let (requests, cpu) = (mark.since(OPERATOR)?, operator.cpu_seconds()? - cpu);
+    let above = operator.peak_mib()? - idle;
+    let after = floor(namespaces).await?;
+    let floor = (before + after) / 2;
+
+    let n = count(namespaces);
+    let mut table = Table::new(format!("One baseline, {namespaces} namespaces"));
+    table.plain("wall time until all are hardened and reported", seconds(wall));
+    let both = format!("{} and {}", seconds(before), seconds(after));
+    table.plain("floor before and after: the same five writes", both);
+    table.at_most("ratio to the floor", wall.as_secs_f64() / floor.as_secs_f64(), 1.3, "");
+    let reported = requests.of(&["create", "delete"], "namespacehardenings")
+        + requests.of(&["patch"], "namespacehardenings/status")
+        + requests.of(&["patch"], "hardeningbaselines")
+        + requests.of(&["patch"], "hardeningbaselines/status");
+    let own = requests.writes() - reported;
+    table.at_most("writes per namespace beyond the five", count(own) / n - WRITES, 0.0, "");
+    table.plain("writes per namespace for the report", format!("{:.2}", count(reported) / n));
+    table.plain("reads per namespace", format!("{:.2}", count(requests.gets()) / n));
+    table.plain("operator CPU per 1,000 namespaces", format!("{:.2} s", cpu * 1_000.0 / n));
+    table.at_most("resident memory above idle", above, 24.0, " MiB");
+    table.note(format!("Idle: {idle:.0} MiB. Requests: {}.", requests.describe()));
+    table.print();
+
+    steady(&world, &operator, namespaces).await?;
+    one_by_one(&world, namespaces).await?;
+    operator.stop()
+}
+
+/// What it costs when nothing happens.
+async fn steady(world: &World, operator: &Running, namespaces: usize) -> Result<()> {
+    sleep(Duration::from_secs(5)).await;
+    let (mark, cpu) = (world.mark()?, operator.cpu_seconds()?);
+    let watched = Duration::from_mins(1);
+    sleep(watched).await;
+    let cpu = (operator.cpu_seconds()? - cpu) / watched.as_secs_f64() * 100.0;
+    let requests = mark.since(OPERATOR)?;
+    let mut table = Table::new(format!("Nothing happens for a minute, {namespaces} namespaces"));
+    table.at_most("share of one core", cpu, 0.3, " %");
+    table.at_most("writes", count(requests.writes()), 0.0, "");
+    table.print();
+    Ok(())
+}
+
+/// New namespaces and repairs, one at a time.
+async fn one_by_one(world: &World, namespaces: usize) -> Result<()> {
+    let client = &world.client;
+    let (mut new, mut edited, mut deleted) =
+        (Samples::default(), Samples::default(), Samples::default());
+    for nth in namespaces..namespaces + SAMPLES {
+        let start = Instant::now();
+        make_namespaces(client, nth..nth + 1).await?;
+        let quotas = Api::<ResourceQuota>::namespaced(client.clone(), &name(nth));
+        until(Duration::from_mins(1), async || Ok(quotas.get_opt("gabion-quota").await?.is_some()))
+            .await?;
+        new.push(start.elapsed());
+    }
+    for nth in 0..SAMPLES {
+        let policies = Api::<NetworkPolicy>::namespaced(client.clone(), &name(nth));
+        let patch = json!({"spec": {"policyTypes": ["Ingress"]}});
+        let start = Instant::now();
+        policies
+            .patch("gabion-default-deny", &PatchParams::default(), &Patch::Merge(&patch))
+            .await?;
+        until(Duration::from_mins(1), async || {
+            let policy = policies.get("gabion-default-deny").await?;
+            let types = policy.spec.and_then(|spec| spec.policy_types).unwrap_or_default();
+            Ok(types.len() == 2)
+        })
+        .await?;
+        edited.push(start.elapsed());
+    }
+    for nth in 0..SAMPLES {
+        let policies = Api::<NetworkPolicy>::namespaced(client.clone(), &name(nth));
+        let start = Instant::now();
+        policies.delete("gabion-allow-dns", &DeleteParams::default()).await?;
+        until(Duration::from_mins(1), async || {
+            Ok(policies.get_opt("gabion-allow-dns").await?.is_some())
+        })
+        .await?;
+        deleted.push(start.elapsed());
+    }
+    let mut table = Table::new("One change at a time, from the request to the repaired object");
+    table.at_most("new namespace is hardened, p99", new.quantile_ms(0.99), 1_000.0, " ms");
+    for (what, samples) in
+        [("edited policy is back", &edited), ("deleted policy is back", &deleted)]
+    {
+        table.at_most(&format!("{what}, p50"), samples.quantile_ms(0.5), 50.0, " ms");
+        table.at_most(&format!("{what}, p99"), samples.quantile_ms(0.99), 500.0, " ms");
+    }
+    table.note(format!(
+        "{SAMPLES} of each, seen by polling every few ms. Load {}.",
+        machine::load()
+    ));
+    table.print();
+    Ok(())
+}
+
+fn name(nth: usize) -> String {
+    format!("hard-{nth}")
+}
+
+async fn make_namespaces(client: &Client, range: std::ops::Range<usize>) -> Result<()> {
+    let all = Api::<Namespace>::all(client.clone());
+    let one =
+        |nth| create(&all, json!({"metadata": {"name": name(nth), "labels": {"bench": "hard"}}}));
+    stream::iter(range).map(one).buffer_unordered(CONCURRENCY).try_collect::<()>().await
+}
+
+async fn create<K>(api: &Api<K>, object: Value) -> Result<()>
+where
+    K: Clone + serde::Serialize + DeserializeOwned + std::fmt::Debug,
+{
+    let object: K = serde_json::from_value(object)?;
+    api.create(&PostParams::default(), &object).await?;
+    Ok(())
+}
+
+fn baseline() -> Value {
+    json!({
+        "apiVersion": "gabion.dev/v1alpha1",
+        "kind": "HardeningBaseline",
+        "metadata": {"name": "bench"},
+        "spec": {
+            "namespaceSelector": {"matchLabels": {"bench": "hard"}},
+            "rollout": {"target": "Enforce"},
+            "podSecurity": {"level": "restricted"},
+            "network": {"defaultDeny": ["Ingress", "Egress"], "dns": "Auto"},
+            "resources": {
+                "quota": {"hard": {"pods": "50", "limits.memory": "16Gi"}},
+                "containerDefaults": {"requests": {"cpu": "100m"}, "limits": {"memory": "256Mi"}},
+            },
+        },
+    })
+}
+
+async fn compliant(baselines: &Api<HardeningBaseline>, wanted: usize) -> Result<bool> {
+    let list = baselines.list(&ListParams::default()).await?;
+    let counted = list.items.into_iter().filter_map(|one| one.status?.namespaces);
+    Ok(counted.map(|counts| counts.compliant).sum::<i64>() >= i64::try_from(wanted)?)
+}
+
+async fn until(limit: Duration, mut done: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
+    let deadline = Instant::now() + limit;
+    while !done().await? {
+        if Instant::now() > deadline {
+            return Err(Failure::new(format!("not done within {limit:?}")));
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}
+
+/// The same five writes by a bare loop, on a control plane of its own.
+async fn floor(namespaces: usize) -> Result<Duration> {
+    let world = World::populated(&Population::spread(0)).await?;
+    make_namespaces(&world.client, 0..namespaces).await?;
+    let client = &world.client;
+    let start = Instant::now();
+    let all = stream::iter(0..namespaces).map(|nth| five_writes(client, nth));
+    all.buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
+    Ok(start.elapsed())
+}
+
+async fn five_writes(client: &Client, nth: usize) -> Result<()> {
+    let space = name(nth);
+    let labels: serde_json::Map<_, _> = ["enforce", "audit", "warn"]
+        .iter()
+        .flat_map(|mode| {
+            let key = format!("pod-security.kubernetes.io/{mode}");
+            [(format!("{key}-version"), json!("v1.37")), (key, json!("restricted"))]
+        })
+        .collect();
+    let apply = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space, "labels": labels}});
+    let namespaces = Api::<Namespace>::all(client.clone());
+    namespaces.patch(&space, &PatchParams::apply("floor"), &Patch::Apply(&apply)).await?;
+    let policies = Api::<NetworkPolicy>::namespaced(client.clone(), &space);
+    let marks = json!({"app.kubernetes.io/managed-by": "floor"});
+    create(
+        &policies,
+        json!({
+            "metadata": {"name": "allow-dns", "labels": marks},
+            "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{
+                "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}],
+                "to": [{"ipBlock": {"cidr": "169.254.20.10/32"}}],
+            }]},
+        }),
+    )
+    .await?;
+    create(
+        &policies,
+        json!({
+            "metadata": {"name": "default-deny", "labels": marks},
+            "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
+        }),
+    )
+    .await?;
+    create(
+        &Api::<LimitRange>::namespaced(client.clone(), &space),
+        json!({
+            "metadata": {"name": "limits", "labels": marks},
+            "spec": {"limits": [{"type": "Container", "default": {"memory": "256Mi"}, "defaultRequest": {"cpu": "100m"}}]},
+        }),
+    )
+    .await?;
+    create(
+        &Api::<ResourceQuota>::namespaced(client.clone(), &space),
+        json!({
+            "metadata": {"name": "quota", "labels": marks},
+            "spec": {"hard": {"pods": "50", "limits.memory": "16Gi"}},
+        }),
+    )
+    .await
+}

@@ -1,0 +1,49 @@
+//! What was asked of the API server, counted.
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
+
+use super::write::ApiError;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    verb: &'static str,
+    kind: String,
+    outcome: &'static str,
+}
+
+/// Requests to the API server, apart from watches.
+#[derive(Clone, Default)]
+pub struct RequestCounts {
+    requests: Family<RequestLabels, Counter>,
+}
+
+impl RequestCounts {
+    /// Adds the series to a registry.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "gabion_api_requests",
+            "Requests to the API server by verb, kind and outcome, watches apart",
+            self.requests.clone(),
+        );
+    }
+
+    /// Counts one request.
+    pub fn count(&self, verb: &'static str, kind: &str, error: Option<&ApiError>) {
+        let outcome = match error {
+            None => "ok",
+            Some(ApiError::Fenced) => "fenced",
+            Some(ApiError::NotFound { .. }) => "not_found",
+            Some(ApiError::AlreadyExists { .. }) => "already_exists",
+            Some(ApiError::Conflict { .. }) => "conflict",
+            Some(ApiError::Forbidden { .. } | ApiError::NamespaceTerminating { .. }) => "forbidden",
+            Some(ApiError::Invalid { .. } | ApiError::TooLarge { .. }) => "invalid",
+            Some(ApiError::Unavailable { .. }) => "unavailable",
+        };
+        let labels = RequestLabels { verb, kind: kind.to_owned(), outcome };
+        self.requests.get_or_create(&labels).inc();
+    }
+}

@@ -1,0 +1,93 @@
+//! `cluster::events`, request by request.
+
+use std::time::Duration;
+
+use gabion::cluster::{
+    Fence,
+    events::{Notice, Tone, events},
+};
+use k8s_openapi::api::core::v1::ObjectReference;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    script::{Script, Step, refusal},
+    support::eventually,
+};
+
+fn notice(text: &str, tone: Tone) -> Notice {
+    let about = ObjectReference {
+        api_version: Some("external-secrets.io/v1".into()),
+        kind: Some("ExternalSecret".into()),
+        namespace: Some("t".into()),
+        name: Some("db".into()),
+        uid: Some("u".into()),
+        ..ObjectReference::default()
+    };
+    Notice { about, reason: "UpdateFailed", text: text.into(), tone }
+}
+
+fn accepted() -> Step {
+    Step::Answer(
+        201,
+        json!({"apiVersion": "events.k8s.io/v1", "kind": "Event",
+        "metadata": {"name": "e", "namespace": "t"}, "eventTime": "2026-01-01T00:00:00.000000Z"}),
+    )
+}
+
+async fn asked(script: &Script, count: usize) {
+    let waited = eventually(Duration::from_secs(20), "the events", || async {
+        if script.asked().len() >= count { Ok(()) } else { Err("not yet") }
+    });
+    waited.await.expect("the events are sent");
+}
+
+#[tokio::test]
+async fn an_event_fits_into_what_the_api_server_takes() {
+    let script = Script::of([accepted()]);
+    let stop = CancellationToken::new();
+    let (events, publish) = events(script.client(), Fence::open(), "external-secrets", stop);
+    tokio::spawn(publish);
+
+    events.tell(notice(&"\u{fc}".repeat(5000), Tone::Warning));
+
+    asked(&script, 1).await;
+    let sent = &script.asked()[0];
+    assert_eq!(sent.uri, "/apis/events.k8s.io/v1/namespaces/t/events?");
+    assert!(sent.body["note"].as_str().is_some_and(|note| note.len() <= 1024), "too long");
+    assert_eq!(
+        (&sent.body["type"], &sent.body["reason"]),
+        (&json!("Warning"), &json!("UpdateFailed"))
+    );
+    assert_eq!(sent.body["reportingController"], "external-secrets");
+}
+
+#[tokio::test]
+async fn a_repeated_warning_is_sent_once_and_a_refused_event_stops_no_other() {
+    let script = Script::of([refusal(403, "Forbidden"), accepted()]);
+    let stop = CancellationToken::new();
+    let (events, publish) = events(script.client(), Fence::open(), "external-secrets", stop);
+    tokio::spawn(publish);
+
+    for text in ["a", "a", "a", "b"] {
+        events.tell(notice(text, Tone::Warning));
+    }
+
+    asked(&script, 2).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let notes: Vec<_> = script.asked().iter().map(|asked| asked.body["note"].clone()).collect();
+    assert_eq!(notes, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn who_does_not_lead_tells_nothing() {
+    let script = Script::default();
+    let stop = CancellationToken::new();
+    let (events, publish) = events(script.client(), Fence::closed(), "external-secrets", stop);
+    tokio::spawn(publish);
+
+    events.tell(notice("a", Tone::Done));
+
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(script.asked().is_empty());
+}
