@@ -1,13 +1,14 @@
 //! What a half of the operator runs in: handed to it once, at the start.
 
-use std::sync::Arc;
+use std::{fmt::Debug, sync::Arc};
 
-use kube::Client;
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cluster::{events::Events, write::Writer},
+    cluster::{Change, Listed, events::Events, follow, follow_if_allowed, until, write::Writer},
     config::Config,
     telemetry::{Health, Metrics},
 };
@@ -30,4 +31,71 @@ pub struct Surroundings<'a> {
     pub stop: &'a CancellationToken,
     /// Where tasks are started.
     pub tasks: &'a mut JoinSet<()>,
+}
+
+/// Whether decisions can be made without a watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// Every decision would be wrong without it.
+    Vital,
+    /// Some objects depend on it. If it fails (a missing right), it holds up no others.
+    Useful,
+}
+
+/// Starts watches that all feed one context, each in a task of its own.
+pub struct Watches<'a, 'b, C> {
+    around: &'a mut Surroundings<'b>,
+    context: Arc<C>,
+    listed: Listed,
+}
+
+impl<'a, 'b, C: Send + Sync + 'static> Watches<'a, 'b, C> {
+    /// None yet.
+    pub fn new(around: &'a mut Surroundings<'b>, context: &Arc<C>) -> Self {
+        Self { around, context: Arc::clone(context), listed: Listed::default() }
+    }
+
+    /// The connection to make an [`Api`] of.
+    pub fn client(&self) -> Client {
+        self.around.watch.clone()
+    }
+
+    /// One more watch, shown on `/readyz` as `kind`.
+    pub fn follow<K>(
+        &mut self,
+        kind: &'static str,
+        weight: Weight,
+        api: Api<K>,
+        sink: impl Fn(&C, Change<K>) + Send + 'static,
+    ) where
+        K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    {
+        let health = self.around.health.watch(kind);
+        match weight {
+            Weight::Vital => self.listed.needs(Arc::clone(&health)),
+            Weight::Useful => self.listed.uses(Arc::clone(&health)),
+        }
+        let context = Arc::clone(&self.context);
+        let events = follow(api, None, health, move |change| sink(&context, change));
+        self.around.tasks.spawn(until(self.around.stop.clone(), events));
+    }
+
+    /// One more for what only some clusters have, and only some installations may see.
+    pub fn follow_if_allowed<K>(
+        &mut self,
+        kind: &'static str,
+        api: Api<K>,
+        sink: impl Fn(&C, Change<K>) + Send + 'static,
+    ) where
+        K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    {
+        let context = Arc::clone(&self.context);
+        let events = follow_if_allowed(api, kind, move |change| sink(&context, change));
+        self.around.tasks.spawn(until(self.around.stop.clone(), events));
+    }
+
+    /// What to wait for before anything is decided.
+    pub fn listed(self) -> Listed {
+        self.listed
+    }
 }

@@ -51,7 +51,7 @@ pub async fn run(objects: usize) -> Result<()> {
     let after = floor(objects).await?;
 
     let n = count(objects);
-    let floor = (before + after) / 2;
+    let floor = before.min(after);
     let mut table = Table::new(format!("Rotation of all {objects} values, refreshInterval 10 s"));
     table.plain("until the Secret holds the new value, p50 / p99 / max", latency.summary());
     table.plain(

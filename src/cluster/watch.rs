@@ -198,11 +198,6 @@ pub struct Listed {
 }
 
 impl Listed {
-    /// Waits for these.
-    pub fn new(needed: Vec<Arc<WatchHealth>>) -> Self {
-        Self { needed, useful: Vec::new() }
-    }
-
     /// One more without which every decision would be wrong.
     pub fn needs(&mut self, watch: Arc<WatchHealth>) {
         self.needed.push(watch);

@@ -77,9 +77,9 @@ pub fn start(around: &mut Surroundings<'_>) {
     around.health.live_unless(move || namespaces.complaint());
     around.health.live_unless(move || baselines.complaint());
 
-    let (tasks, stop) = (&mut *around.tasks, around.stop);
-    let listed = watches::start(&context, &around.watch, around.health, stop, tasks);
-    tasks.spawn(harden(context, around.watch.clone(), listed, stop.clone()));
+    let listed = watches::start(&context, around);
+    let stop = around.stop.clone();
+    around.tasks.spawn(harden(context, around.watch.clone(), listed, stop));
 }
 
 /// Nothing is decided before all lists are in: an object that is not known yet would look deleted, and a

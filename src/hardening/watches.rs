@@ -9,10 +9,7 @@ use k8s_openapi::api::{
     apps::v1::DaemonSet,
     core::v1::{Namespace, Service, ServiceAccount},
 };
-use kube::{Api, Client, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use kube::{Api, Resource, ResourceExt};
 
 use super::{
     Context,
@@ -26,108 +23,43 @@ use super::{
 };
 use crate::{
     api::namespace_hardening::{EFFECTIVE, NamespaceHardening},
-    cluster::{
-        Change, Listed, ObjectKey, WatchHealth, follow, follow_if_allowed, queue::Lane, until,
-    },
-    telemetry::Health,
+    cluster::{Change, Listed, ObjectKey, queue::Lane},
+    surroundings::{Surroundings, Watches, Weight},
 };
 
-/// Starts every watch in a task of its own.
-pub fn start(
-    context: &Arc<Context>,
-    client: &Client,
-    health: &Health,
-    stop: &CancellationToken,
-    tasks: &mut JoinSet<()>,
-) -> Listed {
-    let mut watches = Watches { context, client, health, stop, tasks, listed: Vec::new() };
-    watches.all("HardeningBaseline", baseline);
-    watches.all("Namespace (hardening)", namespace);
-    watches.all("NetworkPolicy", |context, change| {
+/// Starts every watch.
+pub fn start(context: &Arc<Context>, around: &mut Surroundings<'_>) -> Listed {
+    let mut watches = Watches::new(around, context);
+    let client = watches.client();
+    let vital = Weight::Vital;
+    watches.follow("HardeningBaseline", vital, Api::all(client.clone()), baseline);
+    watches.follow("Namespace (hardening)", vital, Api::all(client.clone()), namespace);
+    watches.follow("NetworkPolicy", vital, Api::all(client.clone()), |context, change| {
         object(context, ObjectKind::NetworkPolicy, change, Generated::NetworkPolicy);
     });
-    watches.all("LimitRange", |context, change| {
+    watches.follow("LimitRange", vital, Api::all(client.clone()), |context, change| {
         object(context, ObjectKind::LimitRange, change, Generated::LimitRange);
     });
-    watches.all("ResourceQuota", |context, change| {
+    watches.follow("ResourceQuota", vital, Api::all(client.clone()), |context, change| {
         object(context, ObjectKind::ResourceQuota, change, Generated::ResourceQuota);
     });
-    watches.all("ServiceAccount (hardening)", service_account);
-    watches.all("NamespaceHardening", effective);
+    let accounts = Api::all(client.clone());
+    watches.follow("ServiceAccount (hardening)", vital, accounts, service_account);
+    watches.follow("NamespaceHardening", vital, Api::all(client.clone()), effective);
     let (namespace, _) = NODE_LOCAL;
-    watches.named("Service (DNS)", namespace, move |context, change| {
+    let services = Api::namespaced(client.clone(), namespace);
+    watches.follow("Service (DNS)", vital, services, move |context, change| {
         dns_service(context, namespace, change);
     });
-    watches.named("DaemonSet (DNS)", namespace, node_local);
+    let daemon_sets = Api::namespaced(client.clone(), namespace);
+    watches.follow("DaemonSet (DNS)", vital, daemon_sets, node_local);
     for (elsewhere, _) in DNS_SERVICES.into_iter().filter(|(other, _)| *other != namespace) {
-        watches.if_allowed("Service (DNS elsewhere)", elsewhere, move |context, change| {
+        let services = Api::namespaced(client.clone(), elsewhere);
+        watches.follow_if_allowed("Service (DNS elsewhere)", services, move |context, change| {
             dns_service(context, elsewhere, change);
         });
     }
-    Listed::new(watches.listed)
-}
-
-struct Watches<'a> {
-    context: &'a Arc<Context>,
-    client: &'a Client,
-    health: &'a Health,
-    stop: &'a CancellationToken,
-    tasks: &'a mut JoinSet<()>,
-    listed: Vec<Arc<WatchHealth>>,
-}
-
-impl Watches<'_> {
-    fn all<K>(&mut self, kind: &'static str, sink: impl Fn(&Context, Change<K>) + Send + 'static)
-    where
-        K: Resource<DynamicType = ()>,
-        K: Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
-    {
-        self.watch(Api::all(self.client.clone()), kind, sink);
-    }
-
-    fn named<K>(
-        &mut self,
-        kind: &'static str,
-        namespace: &str,
-        sink: impl Fn(&Context, Change<K>) + Send + 'static,
-    ) where
-        K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
-        K: Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
-    {
-        self.watch(Api::namespaced(self.client.clone(), namespace), kind, sink);
-    }
-
-    /// For what only some clusters have, and only some installations may see.
-    fn if_allowed<K>(
-        &mut self,
-        kind: &'static str,
-        namespace: &str,
-        sink: impl Fn(&Context, Change<K>) + Send + 'static,
-    ) where
-        K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
-        K: Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
-    {
-        let api = Api::namespaced(self.client.clone(), namespace);
-        let context = Arc::clone(self.context);
-        let events = follow_if_allowed(api, kind, move |change| sink(&context, change));
-        self.tasks.spawn(until(self.stop.clone(), events));
-    }
-
-    fn watch<K>(
-        &mut self,
-        api: Api<K>,
-        kind: &'static str,
-        sink: impl Fn(&Context, Change<K>) + Send + 'static,
-    ) where
-        K: Resource<DynamicType = ()>,
-        K: Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
-    {
-        let health = self.health.watch(kind);
-        self.listed.push(Arc::clone(&health));
-        let context = Arc::clone(self.context);
-        let events = follow(api, None, health, move |change| sink(&context, change));
-        self.tasks.spawn(until(self.stop.clone(), events));
-    }
+    watches.listed()
 }
 
 fn names(present: &HashSet<ObjectKey>) -> HashSet<Arc<str>> {

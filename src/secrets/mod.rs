@@ -99,9 +99,8 @@ pub fn start(around: &mut Surroundings<'_>) {
     around.health.live_unless(move || externals.complaint());
     around.health.live_unless(move || validations.complaint());
 
+    let listed = watches::start(&context, around);
     let (tasks, stop) = (&mut *around.tasks, around.stop);
-    let namespace = around.config.namespace.as_deref();
-    let listed = watches::start(&context, &around.watch, namespace, around.health, stop, tasks);
     tasks.spawn(validate(Arc::clone(&context), stop.clone()));
     tasks.spawn(synchronise(Arc::clone(&context), listed, stop.clone()));
     tasks.spawn(tidy(context, stop.clone()));

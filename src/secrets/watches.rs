@@ -4,9 +4,6 @@ use std::{collections::HashSet, sync::Arc};
 
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
 use kube::{Api, Client, Resource, core::NamespaceResourceScope, core::PartialObjectMeta};
-use serde::de::DeserializeOwned;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use super::{
     Context, StoreKey, auth,
@@ -18,78 +15,38 @@ use crate::{
         external_secret::ExternalSecret,
         secret_store::{ClusterSecretStore, SecretStore},
     },
-    cluster::{Change, Listed, ObjectKey, follow, queue::Lane, until},
-    telemetry::Health,
+    cluster::{Change, Listed, ObjectKey, queue::Lane},
+    surroundings::{Surroundings, Watches, Weight},
 };
 
-/// Starts every watch in a task of its own.
-pub fn start(
-    context: &Arc<Context>,
-    client: &Client,
-    namespace: Option<&str>,
-    health: &Health,
-    stop: &CancellationToken,
-    tasks: &mut JoinSet<()>,
-) -> Listed {
-    let mut watches =
-        Watches { context, client, namespace, health, stop, tasks, listed: Listed::default() };
-    watches.namespaced("ExternalSecret", external_secret);
-    watches.namespaced::<PartialObjectMeta<Secret>>("Secret", secret);
-    watches.namespaced::<PartialObjectMeta<ServiceAccount>>("ServiceAccount", service_account);
+/// Starts every watch.
+pub fn start(context: &Arc<Context>, around: &mut Surroundings<'_>) -> Listed {
+    let namespace = around.config.namespace.as_deref();
+    let mut watches = Watches::new(around, context);
+    let client = watches.client();
+    let vital = Weight::Vital;
+    watches.follow("ExternalSecret", vital, within(&client, namespace), external_secret);
+    watches.follow("Secret", vital, within(&client, namespace), secret);
+    watches.follow("ServiceAccount", Weight::Useful, within(&client, namespace), service_account);
     if context.config.namespaced_stores {
-        watches.namespaced("SecretStore", secret_store);
+        watches.follow("SecretStore", vital, within(&client, namespace), secret_store);
     }
     if context.config.cluster_stores {
-        watches.cluster("ClusterSecretStore", cluster_secret_store);
-        watches.cluster::<PartialObjectMeta<Namespace>>("Namespace", namespaces);
+        let stores = Api::all(client.clone());
+        watches.follow("ClusterSecretStore", Weight::Useful, stores, cluster_secret_store);
+        watches.follow("Namespace", Weight::Useful, Api::all(client), namespaces);
     }
-    watches.listed
+    watches.listed()
 }
 
-struct Watches<'a> {
-    context: &'a Arc<Context>,
-    client: &'a Client,
-    namespace: Option<&'a str>,
-    health: &'a Health,
-    stop: &'a CancellationToken,
-    tasks: &'a mut JoinSet<()>,
-    listed: Listed,
-}
-
-impl Watches<'_> {
-    fn namespaced<K>(&mut self, kind: &'static str, sink: fn(&Context, Change<K>))
-    where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
-        K: Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
-    {
-        let api = match self.namespace {
-            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
-            None => Api::all(self.client.clone()),
-        };
-        self.watch(api, kind, sink);
-    }
-
-    fn cluster<K>(&mut self, kind: &'static str, sink: fn(&Context, Change<K>))
-    where
-        K: Resource<DynamicType = ()>,
-        K: Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
-    {
-        self.watch(Api::all(self.client.clone()), kind, sink);
-    }
-
-    fn watch<K>(&mut self, api: Api<K>, kind: &'static str, sink: fn(&Context, Change<K>))
-    where
-        K: Resource<DynamicType = ()>,
-        K: Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
-    {
-        let health = self.health.watch(kind);
-        match kind {
-            "ExternalSecret" | "Secret" | "SecretStore" => self.listed.needs(Arc::clone(&health)),
-            _ => self.listed.uses(Arc::clone(&health)),
-        }
-        let context = Arc::clone(self.context);
-        let events = follow(api, None, health, move |change| sink(&context, change));
-        self.tasks.spawn(until(self.stop.clone(), events));
+/// One namespace, or all.
+fn within<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
     }
 }
 
