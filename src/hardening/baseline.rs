@@ -85,7 +85,9 @@ fn says_the_same(a: &Compiled, b: &Compiled) -> bool {
 /// Looks at one baseline.
 pub async fn reconcile(context: Arc<Context>, name: Arc<str>) -> Next {
     let started = Instant::now();
-    let Some(known) = take_in(&context, &name) else { return Next::Idle };
+    let Some(known) = take_in(&context, &name).filter(|known| !known.vanished) else {
+        return Next::Idle;
+    };
     let deleting = known.object.metadata.deletion_timestamp.is_some();
     let outcome = if deleting {
         take_back(&context, &name, &known).await

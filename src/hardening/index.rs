@@ -82,6 +82,8 @@ pub struct Baseline {
     pub object: Arc<HardeningBaseline>,
     /// Why its spec cannot be read, if it cannot.
     pub unreadable: Option<Error>,
+    /// Whether it went while its teardown was paused: it stays in force until it is there again.
+    pub vanished: bool,
     /// How it stands; `None` until it is compiled for the first time.
     pub phase: Option<Phase>,
     /// Why the present spec is not in force, if it is not.

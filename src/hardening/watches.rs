@@ -76,18 +76,22 @@ fn baseline(context: &Context, change: Change<Stored>) {
         }
         Change::Deleted(object) => baseline_gone(context, &object.name_any().into()),
         Change::Listed(present) => {
-            for name in context.index.baselines_listed(&names(&present)) {
+            for name in context.index.baselines_missing(&names(&present)) {
                 baseline_gone(context, &name);
             }
         }
     }
 }
 
-/// It went: in order, or, where somebody removed our finalizer by force, at once. Either way it is over.
+/// It went: in order, or, where somebody removed our finalizer by force, at once. Either way it is over, unless
+/// its teardown was paused: then what it made stays until it is there again.
 fn baseline_gone(context: &Context, name: &Arc<str>) {
-    context.index.baseline_deleted(name);
     context.baselines.forget(name);
-    context.wake_all(Lane::Urgent);
+    if context.index.baseline_deleted(name) {
+        context.wake_all(Lane::Urgent);
+    } else {
+        tracing::warn!(baseline = &**name, "gone while its teardown was paused: kept in force");
+    }
 }
 
 fn namespace(context: &Context, change: Change<Namespace>) {

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use crate::{
     audit,
-    cluster::{Cluster, condition},
+    cluster::{Cluster, condition, path},
     proxy::Proxy,
     recorder::Recorder,
     scene::{FULL_SET, PSS, Scene, full, merge},
-    support::{Failure, Options, Result, eventually},
+    support::{Failure, Options, Result, eventually, repository},
     world::{SOON, World, fetch},
 };
 
@@ -216,6 +216,38 @@ async fn two_at_once_are_an_accident_until_each_is_confirmed() -> Result<()> {
 }
 
 #[tokio::test]
+async fn the_garbage_collector_takes_nothing_apart_however_a_baseline_is_deleted() -> Result<()> {
+    let world = World::own(&[])?;
+    let scene = Scene::within(&world, "swept").await?;
+    let cluster = &scene.cluster;
+    scene.baseline("one", full()).await?;
+    scene.baseline("two", json!({"podSecurity": {"level": "baseline"}})).await?;
+    scene.hardened("swept", &["one", "two"]).await?;
+    let recorder = Recorder::start(cluster, "NetworkPolicy", "swept").await?;
+    // As GitOps tools prune: the collector deletes what the object owns, in any order.
+    let body = json!({"propagationPolicy": "Foreground"});
+    for name in ["one", "two"] {
+        let url = path("HardeningBaseline", "", name);
+        cluster.send("DELETE", &url, "application/json", &body).await?;
+    }
+    for name in ["one", "two"] {
+        scene.baseline_says(name, "Ready", "False", "MassDeletion").await?;
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(recorder.texts(), Vec::<String>::new());
+
+    for name in ["one", "two"] {
+        scene.confirm(name).await?;
+    }
+    cluster.gone("HardeningBaseline", "", "one").await?;
+    scene.bare("swept").await?;
+    let texts = recorder.texts();
+    assert_eq!(texts[0], "DELETED gabion-default-deny", "{texts:?}");
+    assert_eq!(texts.len(), 4, "{texts:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn one_of_many_goes_without_a_word() -> Result<()> {
     let scene = Scene::new("single").await?;
     scene.baseline("single", json!({"network": {}})).await?;
@@ -255,9 +287,44 @@ async fn deleting_the_definition_opens_nothing() -> Result<()> {
     let object = cluster.get("HardeningBaseline", "", "prod").await?.unwrap_or_default();
     assert_eq!(condition(&object, "Ready")["reason"], "MassDeletion");
 
+    // A person restores it: lets it go by force, and applies definition and baseline again.
+    recorder.clear();
+    let free = json!({"metadata": {"finalizers": null}});
+    cluster.patch("HardeningBaseline", "", "prod", free).await?;
+    cluster.gone("CustomResourceDefinition", "", definition).await?;
+    let file = repository().join(format!("crds/{definition}.yaml"));
+    world.plane().admin()?.apply_path(&file)?;
+    let again = || async { scene.baseline("prod", full()).await };
+    eventually(SOON, "the definition is served", again).await?;
+    scene.baseline_says("prod", "Ready", "True", "Applied").await?;
+    let object = cluster.get("HardeningBaseline", "", "prod").await?.unwrap_or_default();
+    cluster
+        .until("NetworkPolicy", "shop", "gabion-default-deny", |policy| {
+            let owner = &policy["metadata"]["annotations"]["gabion.dev/owner"];
+            if *owner == object["metadata"]["uid"] { Ok(()) } else { Err(owner.to_string()) }
+        })
+        .await?;
+    scene.hardened("shop", &["prod"]).await?;
+    let texts = recorder.texts();
+    assert!(texts.iter().all(|text| text.starts_with("MODIFIED")), "{texts:?}");
+    assert_eq!(scene.owned("shop").await?, FULL_SET);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_deleted_definition_goes_when_each_baseline_is_confirmed() -> Result<()> {
+    let world = World::own(&[])?;
+    let scene = Scene::within(&world, "shop").await?;
+    let cluster = &scene.cluster;
+    scene.baseline("prod", full()).await?;
+    scene.hardened("shop", &["prod"]).await?;
+    let definition = "hardeningbaselines.gabion.dev";
+    cluster.delete("CustomResourceDefinition", "", definition).await?;
+    scene.baseline_says("prod", "Ready", "False", "MassDeletion").await?;
+
     let note = json!({"metadata": {"annotations": {"gabion.dev/confirm-teardown": "prod"}}});
     cluster.patch("HardeningBaseline", "", "prod", note).await?;
-    cluster.gone("HardeningBaseline", "", "prod").await?;
+
     cluster.gone("CustomResourceDefinition", "", definition).await?;
-    Ok(())
+    scene.bare("shop").await
 }

@@ -7,7 +7,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::{Baseline, Index, Phase, is_older};
 use crate::{
     api::hardening_baseline::HardeningBaseline,
-    hardening::{plan::error::Error, stored::Stored},
+    hardening::{
+        plan::{error::Error, teardown::is_paused},
+        stored::Stored,
+    },
 };
 
 impl Index {
@@ -30,27 +33,33 @@ impl Index {
             (a.generation, &a.deletion_timestamp, &a.annotations, &a.finalizers)
                 != (b.generation, &b.deletion_timestamp, &b.annotations, &b.finalizers)
         });
+        // One that comes back takes over from its predecessor without a gap.
+        let before = known.as_ref().filter(|known| known.vanished).or(same_object);
         let (phase, refused) =
-            same_object.map_or((None, None), |known| (known.phase.clone(), known.refused.clone()));
+            before.map_or((None, None), |known| (known.phase.clone(), known.refused.clone()));
         let object = Arc::new(object);
-        state.baselines.insert(name, Baseline { object, unreadable, phase, refused });
+        state
+            .baselines
+            .insert(name, Baseline { object, unreadable, vanished: false, phase, refused });
         news
     }
 
-    /// Forgets a baseline.
-    pub fn baseline_deleted(&self, name: &str) {
-        self.lock().baselines.remove(name);
+    /// A baseline is gone. False if it is kept in force, because its teardown was paused as an accident.
+    pub fn baseline_deleted(&self, name: &str) -> bool {
+        let mut state = self.lock();
+        if let Some(known) = state.baselines.get_mut(name)
+            && is_paused(&known.object)
+        {
+            known.vanished = true;
+            return false;
+        }
+        state.baselines.remove(name).is_some()
     }
 
-    /// Forgets every baseline that is not in `present`; their names.
-    pub fn baselines_listed(&self, present: &HashSet<Arc<str>>) -> Vec<Arc<str>> {
-        let mut state = self.lock();
-        let gone: Vec<_> =
-            state.baselines.keys().filter(|name| !present.contains(*name)).cloned().collect();
-        for name in &gone {
-            state.baselines.remove(name);
-        }
-        gone
+    /// Those that are not in `present`.
+    pub fn baselines_missing(&self, present: &HashSet<Arc<str>>) -> Vec<Arc<str>> {
+        let state = self.lock();
+        state.baselines.keys().filter(|name| !present.contains(*name)).cloned().collect()
     }
 
     /// All baselines.

@@ -5,9 +5,7 @@ use std::fmt::Write as _;
 
 use k8s_openapi::api::core::v1::{LimitRange, ResourceQuota};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
-    ManagedFieldsEntry, ObjectMeta, OwnerReference,
-};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use serde_json::{Map, Value, json};
 use sha3::{Digest as _, Sha3_256};
 
@@ -139,37 +137,26 @@ impl Generated {
         let meta = self.meta();
         let label = meta.labels.as_ref().and_then(|l| l.get(MANAGED_BY));
         let annotation = meta.annotations.as_ref().and_then(|a| a.get(OWNER));
-        let mut owners: Vec<_> = meta
-            .owner_references
-            .iter()
-            .flatten()
-            .filter(|o| o.kind == "HardeningBaseline")
-            .map(|o| o.uid.clone())
-            .collect();
-        owners.sort();
+        // None of ours; one that somebody adds would let the garbage collector in.
+        let references = meta.owner_references.iter().flatten();
+        let owners: Vec<_> =
+            references.filter(|o| o.kind == "HardeningBaseline").map(|o| &o.uid).collect();
         digest(&json!([label, annotation, owners, normal(self.key().kind, self.spec())]))
     }
 }
 
-/// Metadata of a generated object.
+/// Metadata of a generated object. There is no owner reference: the garbage collector would take the set apart
+/// in any order, without asking.
 pub fn marked(namespace: &str, name: &str, owners: &[Owner]) -> ObjectMeta {
     let mut owners = owners.to_vec();
     owners.sort_by(|a, b| a.uid.cmp(&b.uid));
     owners.dedup();
     let uids: Vec<_> = owners.iter().map(|o| o.uid.as_str()).collect();
-    let references = owners.iter().map(|owner| OwnerReference {
-        api_version: "gabion.dev/v1alpha1".into(),
-        kind: "HardeningBaseline".into(),
-        name: owner.name.clone(),
-        uid: owner.uid.clone(),
-        ..OwnerReference::default()
-    });
     ObjectMeta {
         name: Some(name.into()),
         namespace: Some(namespace.into()),
         labels: Some([(MANAGED_BY.to_owned(), FIELD_MANAGER.to_owned())].into()),
         annotations: Some([(OWNER.to_owned(), uids.join(","))].into()),
-        owner_references: Some(references.collect()),
         ..ObjectMeta::default()
     }
 }
@@ -241,9 +228,8 @@ pub fn over(live: &Generated, desired: &Generated) -> Generated {
     let meta = written.meta_mut();
     meta.labels = joined(kept.labels.as_ref(), meta.labels.as_ref());
     meta.annotations = joined(kept.annotations.as_ref(), meta.annotations.as_ref());
-    let foreign =
-        kept.owner_references.iter().flatten().filter(|o| o.kind != "HardeningBaseline").cloned();
-    meta.owner_references.get_or_insert_default().extend(foreign);
+    let foreign = kept.owner_references.iter().flatten().filter(|o| o.kind != "HardeningBaseline");
+    meta.owner_references = Some(foreign.cloned().collect());
     meta.finalizers.clone_from(&kept.finalizers);
     meta.uid.clone_from(&kept.uid);
     meta.resource_version.clone_from(&kept.resource_version);

@@ -116,6 +116,11 @@ pub fn has_begun(baseline: &HardeningBaseline) -> bool {
     baseline.metadata.deletion_timestamp.is_some() && ready_reason(baseline) == TEARING_DOWN
 }
 
+/// Whether the teardown of a baseline is paused, as its status says.
+pub fn is_paused(baseline: &HardeningBaseline) -> bool {
+    baseline.metadata.deletion_timestamp.is_some() && ready_reason(baseline) == "MassDeletion"
+}
+
 /// What the deletion of one baseline has to wait for, if anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pause {
@@ -146,7 +151,7 @@ pub fn may_begin(
     if says(own, CONFIRM_DELETE) {
         return Pause::Go;
     }
-    if ready_reason(own) == "MassDeletion" {
+    if is_paused(own) {
         return Pause::Stop(Error::MassDeletion("it was deleted together with others".into()));
     }
     let others = all.iter().filter(|deletion| deletion.selects).count() > 1;
