@@ -1,6 +1,7 @@
 //! Everything that talks to the API server.
 
 mod client;
+mod departed;
 pub mod events;
 mod fence;
 mod key;
@@ -11,6 +12,7 @@ mod watch;
 pub mod write;
 
 pub use client::{Clients, ConnectError, server_minor};
+pub use departed::{Departed, is_older};
 pub use fence::{Fence, Fenced};
 pub use key::ObjectKey;
 pub use requests::RequestCounts;

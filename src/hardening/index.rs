@@ -30,6 +30,7 @@ use crate::api::{
     hardening_baseline::{Direction, HardeningBaseline},
     namespace_hardening::{EFFECTIVE, NamespaceHardening, NamespaceHardeningStatus},
 };
+use crate::cluster::{Departed, is_older};
 
 /// What is known of one namespace.
 #[derive(Default)]
@@ -124,6 +125,8 @@ pub struct Index {
 struct State {
     namespaces: HashMap<Arc<str>, Entry>,
     baselines: BTreeMap<Arc<str>, Baseline>,
+    /// Uids of generated objects and reports that went lately.
+    departed: Departed,
     /// Namespaces that were there at the start and were not looked at since.
     unlooked: HashSet<Arc<str>>,
     dns_services: BTreeMap<(String, String), DnsService>,
@@ -154,8 +157,12 @@ impl Index {
 
     /// Records a namespace as our own write left it.
     pub fn namespace_written(&self, name: &str, meta: &ObjectMeta) {
-        if let Some(entry) = self.lock().namespaces.get_mut(name) {
-            entry.observed.resource_version = meta.resource_version.clone().unwrap_or_default();
+        let version = meta.resource_version.as_deref().unwrap_or_default();
+        if let Some(entry) = self.lock().namespaces.get_mut(name)
+            && meta.uid.as_deref() == Some(&entry.observed.uid)
+            && !is_older(version, &entry.observed.resource_version)
+        {
+            version.clone_into(&mut entry.observed.resource_version);
             entry.observed.labels = meta.labels.clone().unwrap_or_default();
             entry.observed.annotations = meta.annotations.clone().unwrap_or_default();
         }
@@ -245,7 +252,13 @@ impl Index {
     pub fn effective_seen(&self, namespace: &str, seen: Option<NamespaceHardening>) -> bool {
         let mut state = self.lock();
         let entry = state.namespaces.entry(namespace.into()).or_default();
-        let Some(seen) = seen else { return entry.effective.take().is_some() };
+        let Some(seen) = seen else {
+            let gone = entry.effective.take();
+            if let Some(gone) = &gone {
+                state.departed.note(&gone.uid);
+            }
+            return gone.is_some();
+        };
         let seen = Effective {
             uid: seen.metadata.uid.unwrap_or_default(),
             resource_version: seen.metadata.resource_version.unwrap_or_default(),
@@ -265,8 +278,18 @@ impl Index {
 
     /// Records the status as our own write left it.
     pub fn effective_written(&self, namespace: &str, effective: Option<Effective>) {
-        if let Some(entry) = self.lock().namespaces.get_mut(namespace) {
-            entry.said = effective.as_ref().map(|effective| effective.status.clone());
+        let mut state = self.lock();
+        let State { namespaces, departed, .. } = &mut *state;
+        let Some(entry) = namespaces.get_mut(namespace) else { return };
+        entry.said = effective.as_ref().map(|effective| effective.status.clone());
+        let overtaken = match (&effective, &entry.effective) {
+            (Some(new), _) if departed.contains(&new.uid) => true,
+            (Some(new), Some(known)) => {
+                new.uid == known.uid && is_older(&new.resource_version, &known.resource_version)
+            }
+            _ => false,
+        };
+        if !overtaken {
             entry.effective = effective;
         }
     }
@@ -404,11 +427,6 @@ impl Index {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// True if `new` is an earlier version than `known`, as when a watch lags behind our own write.
-fn is_older(new: &str, known: &str) -> bool {
-    matches!((new.parse::<u64>(), known.parse::<u64>()), (Ok(new), Ok(known)) if new < known)
 }
 
 /// The field manager that wrote last, apart from us.

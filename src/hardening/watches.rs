@@ -142,7 +142,7 @@ fn object<K: Resource>(
             if seen.ours {
                 seen.manager = last_writer(wrapped.meta().managed_fields.as_deref());
             }
-            if context.index.object_seen(&namespace, &key, Some(seen)) {
+            if context.index.object_seen(&namespace, &key, seen) {
                 context.namespaces.wake(&namespace.into(), &(), Lane::Urgent);
             }
         }
@@ -150,7 +150,8 @@ fn object<K: Resource>(
             let namespace = object.meta().namespace.clone().unwrap_or_default();
             let key = Named::new(kind, object.name_any());
             let gone = context.index.widening_seen(&namespace, &key.name, BTreeSet::new());
-            if context.index.object_seen(&namespace, &key, None) || gone {
+            let uid = object.meta().uid.as_deref().unwrap_or_default();
+            if context.index.object_gone(&namespace, &key, uid) || gone {
                 context.namespaces.wake(&namespace.into(), &(), Lane::Urgent);
             }
         }

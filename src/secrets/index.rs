@@ -21,7 +21,7 @@ use crate::{
         external_secret::{ExternalSecret, ExternalSecretSpec},
         references::{StoreKind, StoreRef},
     },
-    cluster::ObjectKey,
+    cluster::{self, Departed, ObjectKey},
 };
 
 /// A SecretStore or a ClusterSecretStore (whose namespace is empty).
@@ -134,9 +134,7 @@ impl Digest {
     }
 
     fn is_older_than(&self, other: &Self) -> bool {
-        let number = |digest: &Self| digest.resource_version.parse::<u64>().ok();
-        self.uid == other.uid
-            && matches!((number(self), number(other)), (Some(a), Some(b)) if a < b)
+        self.uid == other.uid && cluster::is_older(&self.resource_version, &other.resource_version)
     }
 }
 
@@ -183,6 +181,8 @@ struct State {
     secrets: HashMap<ObjectKey, Digest>,
     /// Deleted by our own hand; the watch has not said so yet.
     removed: HashSet<ObjectKey>,
+    /// Uids of Secrets that went lately.
+    departed: Departed,
     namespaces: HashMap<Arc<str>, NamespaceFacts>,
 }
 
@@ -315,6 +315,7 @@ impl Index {
     /// Takes in that a Secret is gone; the ExternalSecrets that write to it.
     pub fn secret_deleted(&self, key: &ObjectKey, uid: Option<&str>) -> Vec<ObjectKey> {
         let mut state = self.lock();
+        state.departed.note(uid.unwrap_or_default());
         if state.secrets.get(key).is_some_and(|known| Some(known.uid.as_str()) != uid) {
             return Vec::new(); // a namesake has taken its place already
         }
@@ -349,7 +350,12 @@ impl Index {
     pub fn secret_written(&self, key: &ObjectKey, meta: &ObjectMeta) {
         let mut digest = Digest::of(meta);
         digest.touched = false;
-        self.lock().secrets.insert(key.clone(), digest);
+        let mut state = self.lock();
+        // The watch may have told of a later change, or of its end, before the answer to our write arrived.
+        let overtaken = state.secrets.get(key).is_some_and(|known| digest.is_older_than(known));
+        if !overtaken && !state.departed.contains(&digest.uid) {
+            state.secrets.insert(key.clone(), digest);
+        }
     }
 
     /// Records that a Secret is gone by our own hand.
@@ -471,8 +477,8 @@ pub fn target_key(key: &ObjectKey, spec: &ExternalSecretSpec) -> ObjectKey {
     }
 }
 
-fn resource_version(object: &ExternalSecret) -> Option<u64> {
-    object.metadata.resource_version.as_deref()?.parse().ok()
+fn resource_version(object: &ExternalSecret) -> &str {
+    object.metadata.resource_version.as_deref().unwrap_or_default()
 }
 
 /// False if `new` is the state that is known, or an earlier one, as when a watch lags behind our own write.
@@ -484,7 +490,7 @@ fn is_newer(new: &ExternalSecret, known: &ExternalSecret) -> bool {
 /// True if `new` is an earlier state of `known`.
 fn is_older(new: &ExternalSecret, known: &ExternalSecret) -> bool {
     new.metadata.uid == known.metadata.uid
-        && matches!((resource_version(new), resource_version(known)), (Some(a), Some(b)) if a < b)
+        && cluster::is_older(resource_version(new), resource_version(known))
 }
 
 fn is_same_intent(

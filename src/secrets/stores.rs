@@ -8,7 +8,7 @@ use std::{
 use super::StoreKey;
 use crate::{
     api::secret_store::{ClusterSecretStore, SecretStore, SecretStoreStatus, StoreSpec},
-    cluster::ObjectKey,
+    cluster::{ObjectKey, is_older},
     provider::plane::{Identity, Source},
 };
 
@@ -217,6 +217,10 @@ impl Stores {
     pub fn own_write(&self, key: &StoreKey, resource_version: &str, status: SecretStoreStatus) {
         let mut state = self.lock();
         if let Some(entry) = state.entries.get_mut(key) {
+            // The watch may have told of a later change before the answer to our write arrived.
+            if is_older(resource_version, &entry.store.resource_version) {
+                return;
+            }
             let mut store = (*entry.store).clone();
             resource_version.clone_into(&mut store.resource_version);
             store.status = Some(status);

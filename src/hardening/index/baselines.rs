@@ -4,9 +4,10 @@ use std::{collections::HashSet, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::{Baseline, Index, Phase, is_older};
+use super::{Baseline, Index, Phase};
 use crate::{
     api::hardening_baseline::HardeningBaseline,
+    cluster::is_older,
     hardening::{
         plan::{error::Error, teardown::is_paused},
         stored::Stored,
@@ -101,6 +102,8 @@ impl Index {
     pub fn baseline_written(&self, name: &str, object: HardeningBaseline) {
         if let Some(baseline) = self.lock().baselines.get_mut(name)
             && baseline.object.metadata.uid == object.metadata.uid
+            // The watch may have told of a deletion before the answer to our own write arrived.
+            && !is_older(version(&object.metadata), version(&baseline.object.metadata))
         {
             baseline.object = Arc::new(object);
         }

@@ -5,10 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use super::{Index, is_older};
+use super::{Index, State};
 use crate::{
     api::hardening_baseline::Direction,
-    cluster,
+    cluster::{self, is_older},
     hardening::plan::objects::{ObjectKey, ObjectKind, ObservedObject},
 };
 
@@ -23,33 +23,30 @@ impl Index {
         entry.widening.insert(name.to_owned(), opened.clone()) != Some(opened)
     }
 
-    /// Takes in an object of a generated kind (`None` = gone). True if it is not what we knew.
-    pub fn object_seen(
-        &self,
-        namespace: &str,
-        key: &ObjectKey,
-        seen: Option<ObservedObject>,
-    ) -> bool {
+    /// Takes in an object of a generated kind. True if it is not what we knew.
+    pub fn object_seen(&self, namespace: &str, key: &ObjectKey, seen: ObservedObject) -> bool {
         let mut state = self.lock();
         let entry = state.namespaces.entry(namespace.into()).or_default();
         let known = entry.observed.objects.get(key);
-        match seen {
-            Some(seen) => {
-                let news = known.is_none_or(|known| {
-                    (&known.uid, &known.digest, known.ours, known.adopt)
-                        != (&seen.uid, &seen.digest, seen.ours, seen.adopt)
-                });
-                let older = known.is_some_and(|known| {
-                    known.uid == seen.uid
-                        && is_older(&seen.resource_version, &known.resource_version)
-                });
-                if !older {
-                    entry.observed.objects.insert(key.clone(), seen);
-                }
-                news && !older
-            }
-            None => entry.observed.objects.remove(key).is_some(),
+        if known.is_some_and(|known| is_overtaken(&seen, known)) {
+            return false;
         }
+        let news = known.is_none_or(|known| {
+            (&known.uid, &known.digest, known.ours, known.adopt)
+                != (&seen.uid, &seen.digest, seen.ours, seen.adopt)
+        });
+        entry.observed.objects.insert(key.clone(), seen);
+        news
+    }
+
+    /// Takes in that an object of a generated kind is gone. True if we knew it.
+    pub fn object_gone(&self, namespace: &str, key: &ObjectKey, uid: &str) -> bool {
+        let mut state = self.lock();
+        state.departed.note(uid);
+        let Some(entry) = state.namespaces.get_mut(namespace) else { return false };
+        // A namesake may have taken its place already.
+        let known = entry.observed.objects.get(key).is_some_and(|known| known.uid == uid);
+        known && entry.observed.objects.remove(key).is_some()
     }
 
     /// Forgets every object of `kind` that is not in `present`; the namespaces concerned.
@@ -79,8 +76,13 @@ impl Index {
 
     /// Records an object as our own write left it.
     pub fn object_written(&self, namespace: &str, key: &ObjectKey, seen: ObservedObject) {
-        if let Some(entry) = self.lock().namespaces.get_mut(namespace) {
-            entry.written.insert(key.clone(), seen.digest.clone());
+        let mut state = self.lock();
+        let State { namespaces, departed, .. } = &mut *state;
+        let Some(entry) = namespaces.get_mut(namespace) else { return };
+        entry.written.insert(key.clone(), seen.digest.clone());
+        let known = entry.observed.objects.get(key);
+        // The watch may have told of a later change, or of its end, before the answer to our write arrived.
+        if !departed.contains(&seen.uid) && known.is_none_or(|known| !is_overtaken(&seen, known)) {
             entry.observed.objects.insert(key.clone(), seen);
         }
     }
@@ -99,4 +101,9 @@ impl Index {
         let entry = state.namespaces.get(namespace);
         entry.and_then(|entry| entry.written.get(key)).is_some_and(|written| written == digest)
     }
+}
+
+/// True if `seen` is an earlier state of the same object.
+fn is_overtaken(seen: &ObservedObject, known: &ObservedObject) -> bool {
+    known.uid == seen.uid && is_older(&seen.resource_version, &known.resource_version)
 }
