@@ -42,12 +42,12 @@ const TEARDOWN_PACE: Duration = Duration::from_secs(1);
 pub fn take_in(context: &Context, name: &str) -> Option<Baseline> {
     let known = context.index.baseline(name)?;
     if known.object.metadata.deletion_timestamp.is_some()
-        && matches!(known.phase, Some(Phase::Leaving(_)))
+        && matches!(known.phase, Some(Phase::Leaving(..)))
     {
         return Some(known);
     }
     if has_begun(&known.object) {
-        context.index.set_phase(name, leaving(&known.object), None);
+        context.index.set_phase(name, leaving(context, &known.object), None);
         context.wake_all(Lane::Urgent);
         return context.index.baseline(name);
     }
@@ -163,7 +163,7 @@ async fn take_back(context: &Context, name: &str, known: &Baseline) -> Result<Ne
         return Ok(Next::Idle);
     }
     let uid = object.metadata.uid.clone().unwrap_or_default();
-    if !matches!(known.phase, Some(Phase::Leaving(_))) {
+    if !matches!(known.phase, Some(Phase::Leaving(..))) {
         match pause(context, object).await? {
             Pause::Go => return begin(context, name, object).await,
             Pause::Settle(left) => return Ok(in_a_while(left)),
@@ -204,16 +204,18 @@ async fn begin(context: &Context, name: &str, object: &HardeningBaseline) -> Res
     if let Some(status) = next_teardown(object, &left, None, Timestamp::now()) {
         write_status(context, name, object, status).await?;
     }
-    context.index.set_phase(name, leaving(object), None);
+    context.index.set_phase(name, leaving(context, object), None);
     context.wake_all(Lane::Urgent);
     Ok(in_a_while(Duration::from_millis(100)))
 }
 
-fn leaving(object: &HardeningBaseline) -> Phase {
-    Phase::Leaving(Leaving {
+fn leaving(context: &Context, object: &HardeningBaseline) -> Phase {
+    let selection = compile(object, context.server_minor()).ok().map(|compiled| compiled.selection);
+    let leaving = Leaving {
         uid: object.metadata.uid.clone().unwrap_or_default(),
         policy: object.spec.deletion_policy.unwrap_or(DeletionPolicy::Revert),
-    })
+    };
+    Phase::Leaving(leaving, selection)
 }
 
 fn in_a_while(pause: Duration) -> Next {

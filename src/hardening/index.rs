@@ -23,6 +23,7 @@ use super::plan::{
     fight::{Fight, Verdict},
     namespace::NamespaceObserved,
     objects::{FIELD_MANAGER, ObjectKey},
+    selection::Selection,
     service_accounts::{ObservedServiceAccount, PREVIOUS_AUTOMOUNT},
     teardown::Leaving,
 };
@@ -72,8 +73,8 @@ pub enum Phase {
     InForce(Arc<Compiled>),
     /// Its stored spec cannot be compiled, and no earlier one is known: what it made is left as it is.
     Broken(Error),
-    /// It is being taken back.
-    Leaving(Leaving),
+    /// It is being taken back from the namespaces that it selects, as far as that is known.
+    Leaving(Leaving, Option<Selection>),
 }
 
 /// What is known of one baseline.
@@ -97,8 +98,8 @@ pub struct Material {
     pub observed: NamespaceObserved,
     /// Baselines that may select it.
     pub in_force: Vec<Arc<Compiled>>,
-    /// Baselines that are being taken back.
-    pub leaving: Vec<Leaving>,
+    /// Baselines that are being taken back, each with the namespaces that it selects, if that is known.
+    pub leaving: Vec<(Leaving, Option<Selection>)>,
     /// Baselines that cannot be compiled: name, uid and why.
     pub broken: Vec<(String, String, Error)>,
     /// Fields that somebody else keeps writing, each with that manager.
@@ -338,7 +339,9 @@ impl Index {
         for (name, baseline) in &state.baselines {
             match &baseline.phase {
                 Some(Phase::InForce(compiled)) => material.in_force.push(Arc::clone(compiled)),
-                Some(Phase::Leaving(leaving)) => material.leaving.push(leaving.clone()),
+                Some(Phase::Leaving(leaving, selection)) => {
+                    material.leaving.push((leaving.clone(), selection.clone()));
+                }
                 Some(Phase::Broken(error)) => {
                     let uid = baseline.object.metadata.uid.clone().unwrap_or_default();
                     material.broken.push((name.to_string(), uid, error.clone()));

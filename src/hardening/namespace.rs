@@ -23,7 +23,7 @@ use super::{
         objects::FIELD_MANAGER,
         resources,
         steps::Step,
-        teardown,
+        teardown::{self, Leaving},
     },
 };
 use crate::{
@@ -66,7 +66,7 @@ pub async fn reconcile(context: Arc<Context>, name: Arc<str>) -> Next {
 }
 
 fn uids(material: &Material) -> Vec<String> {
-    material.leaving.iter().map(|leaving| leaving.uid.clone()).collect()
+    material.leaving.iter().map(|(leaving, _)| leaving.uid.clone()).collect()
 }
 
 struct Look<'a> {
@@ -165,10 +165,23 @@ impl Look<'_> {
         selecting.is_empty() && self.plan(selecting).is_settled()
     }
 
+    /// The baselines that leave this namespace: how others end decides nothing here.
+    fn leaving_here(&self) -> Vec<Leaving> {
+        let observed = &self.material.observed;
+        let owns = |uid: &String| observed.objects.values().any(|o| o.owners.contains(uid));
+        let here = self.material.leaving.iter().filter(|(leaving, selection)| {
+            owns(&leaving.uid)
+                || selection.as_ref().is_none_or(|selection| {
+                    selection.reaches(&observed.name, &observed.labels, &self.context.protected)
+                })
+        });
+        here.map(|(leaving, _)| leaving.clone()).collect()
+    }
+
     fn plan(&self, selecting: &[Compiled]) -> Plan {
         plan(Input {
             baselines: selecting,
-            leaving: &self.material.leaving,
+            leaving: &self.leaving_here(),
             observed: &self.material.observed,
             dns: &self.material.dns,
             contested: &self.material.contested,

@@ -129,6 +129,13 @@ async fn retain_leaves_everything_and_takes_only_our_marks_off() -> Result<()> {
     scene.baseline("retained", sections).await?;
     scene.hardened("retained", &["retained"]).await?;
     let quota = scene.cluster.get("ResourceQuota", "retained", "gabion-quota").await?;
+    // Another one that ends at the same time, elsewhere and otherwise, changes nothing about it.
+    let elsewhere = json!({"namespaceSelector": {"matchLabels": {"set": "nowhere"}}});
+    scene.baseline("elsewhere", elsewhere).await?;
+    scene.baseline_says("elsewhere", "Ready", "True", "Applied").await?;
+    let stuck = json!({"metadata": {"finalizers": ["example.com/stuck", "gabion.dev/teardown"]}});
+    scene.cluster.patch("HardeningBaseline", "", "elsewhere", stuck).await?;
+    scene.delete_baseline("elsewhere").await?;
 
     scene.take_back("retained").await?;
 
@@ -145,6 +152,8 @@ async fn retain_leaves_everything_and_takes_only_our_marks_off() -> Result<()> {
     assert_eq!(left.unwrap_or_default()["spec"], quota.unwrap_or_default()["spec"]);
     scene.label_is("retained", &enforce(), json!("restricted")).await?;
     scene.automount("retained", "default", json!(false)).await?;
+    let free = json!({"metadata": {"finalizers": null}});
+    scene.cluster.patch("HardeningBaseline", "", "elsewhere", free).await?;
     Ok(())
 }
 

@@ -97,6 +97,7 @@ async fn a_malformed_change_is_refused_and_what_was_valid_stays_in_force() -> Re
     let scene = Scene::new("valid").await?;
     scene.baseline("valid", full()).await?;
     scene.hardened("valid", &["valid"]).await?;
+    scene.settle().await?;
     let before = scene.writes("valid").len();
     let admin = scene.world.plane().admin()?;
     let applied = |sections: Value| {

@@ -81,10 +81,10 @@ impl Index {
     /// Records how a baseline stands. A baseline that starts to leave is looked for in every namespace.
     pub fn set_phase(&self, name: &str, phase: Phase, refused: Option<Error>) {
         let mut state = self.lock();
-        if let Phase::Leaving(leaving) = &phase {
+        if let Phase::Leaving(leaving, _) = &phase {
             let was_leaving = matches!(
                 state.baselines.get(name).and_then(|baseline| baseline.phase.as_ref()),
-                Some(Phase::Leaving(_))
+                Some(Phase::Leaving(..))
             );
             if !was_leaving {
                 for entry in state.namespaces.values_mut() {
