@@ -147,7 +147,8 @@ async fn of_two_replicas_one_writes_and_one_that_slept_does_not_wake_up_writing(
     scene.hardened("led-two", &["led"]).await?;
     assert_eq!(of_other(&world), Vec::<String>::new());
 
-    // The leader falls asleep; what happens then is for the other one.
+    // The leader falls asleep, with no request half sent; what happens then is for the other one.
+    scene.settle().await?;
     world.operator.signal(Signal::STOP)?;
     scene.create_namespace("led-three", json!({})).await?;
     scene.hardened("led-three", &["led"]).await?;
