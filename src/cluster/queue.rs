@@ -135,19 +135,14 @@ where
 
     /// Why the queue is stuck, if it is.
     pub fn complaint(&self) -> Option<String> {
-        let now = Instant::now();
-        let state = self.lock();
-        let figures = state.figures(now);
-        let idle = now.saturating_duration_since(state.last_finish());
-        (figures.oldest_wait > WEDGED && idle > WEDGED).then(|| {
-            format!(
-                "queue {} is stuck: {} objects wait, the oldest for {} s, and none finished for {} s",
-                self.shared.name,
-                figures.waiting,
-                figures.oldest_wait.as_secs(),
-                idle.as_secs()
-            )
-        })
+        let (figures, idle) = self.lock().wedged(Instant::now(), WEDGED)?;
+        Some(format!(
+            "queue {} is stuck: {} objects wait, the oldest for {} s, and none finished for {} s",
+            self.shared.name,
+            figures.waiting,
+            figures.oldest_wait.as_secs(),
+            idle.as_secs()
+        ))
     }
 
     /// Runs `work` on due objects until `stop`, then waits for what is under way.

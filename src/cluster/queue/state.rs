@@ -135,8 +135,12 @@ where
         self.entries.get(key).map_or(0, |entry| entry.failures)
     }
 
-    pub fn last_finish(&self) -> Instant {
-        self.last_finish
+    /// The figures, and for how long nothing finished, if work has been waiting and nothing finished for
+    /// longer than `limit`. Either alone is no sign of trouble.
+    pub fn wedged(&self, now: Instant, limit: Duration) -> Option<(Figures, Duration)> {
+        let figures = self.figures(now);
+        let idle = now.saturating_duration_since(self.last_finish);
+        (figures.oldest_wait > limit && idle > limit).then_some((figures, idle))
     }
 
     pub fn figures(&self, now: Instant) -> Figures {

@@ -131,6 +131,22 @@ fn a_forgotten_object_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_queue_is_wedged_when_work_waits_and_nothing_finishes() {
+    let (mut state, now) = state();
+    let limit = Duration::from_mins(2);
+    let later = now + Duration::from_mins(3);
+    assert_eq!(state.wedged(later, limit), None, "nothing to do is not stuck");
+    for key in ["a1", "a2", "a3"] {
+        state.wake(&key, &"a", Lane::Urgent, now);
+    }
+    state.start_due(now, BOUNDS);
+    let (figures, idle) = state.wedged(later, limit).expect("two hang and one waits");
+    assert_eq!((figures.waiting, figures.running, idle), (1, 2, Duration::from_mins(3)));
+    state.finish(&"a1", &Next::Idle, later, no_backoff);
+    assert_eq!(state.wedged(later, limit), None, "something finished");
+}
+
+#[test]
 fn backoff_grows_is_bounded_and_differs_between_keys() {
     let pauses: Vec<_> = (1..20).map(|n| backoff(&"a", n)).collect();
     assert!(pauses[0] >= Duration::from_millis(800) && pauses[0] <= Duration::from_secs(1));
