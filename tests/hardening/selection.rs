@@ -59,6 +59,7 @@ async fn a_selector_that_changes_leaves_no_stray_object() -> Result<()> {
     // A section that goes takes its objects with it.
     scene.change("selector", json!({"network": null, "podSecurity": null})).await?;
     scene.cluster.gone("NetworkPolicy", "selector-two", "gabion-allow-dns").await?;
+    scene.label_is("selector-two", &format!("{PSS}enforce"), Value::Null).await?;
     scene.hardened("selector-two", &["selector"]).await?;
     let left = scene.owned("selector-two").await?;
     let wanted =
