@@ -54,6 +54,8 @@ pub struct Bounds {
     pub places: usize,
     /// Objects of one group under way at once, slow ones included.
     pub per_group: usize,
+    /// Objects under way at once, slow ones included: what bounds the memory.
+    pub in_all: usize,
 }
 
 /// Figures of a queue for metrics and health.

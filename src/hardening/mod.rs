@@ -54,7 +54,9 @@ pub struct Context {
 /// Starts the watches and controllers.
 pub fn start(around: &mut Surroundings<'_>) {
     let config = &around.config.hardening;
-    let bounds = Bounds { places: around.config.concurrency, per_group: usize::MAX };
+    // Slow here means waiting for the API server, which more work under way makes no faster.
+    let places = around.config.concurrency;
+    let bounds = Bounds { places, per_group: places * 2, in_all: places * 2 };
     let context = Arc::new(Context {
         writer: around.writer.clone(),
         events: around.events.clone(),

@@ -47,6 +47,8 @@ use crate::{
 
 /// ExternalSecrets of one store under way at once.
 const PER_STORE: usize = 64;
+/// ExternalSecrets under way at once in all, those included that wait for a silent provider.
+const IN_ALL: usize = 4096;
 /// How often clients of stores that are gone are dropped.
 const TIDY_EVERY: Duration = Duration::from_mins(1);
 
@@ -66,7 +68,8 @@ pub struct Context {
 
 /// Starts the watches and controllers.
 pub fn start(around: &mut Surroundings<'_>) {
-    let bounds = Bounds { places: around.config.concurrency, per_group: PER_STORE };
+    let places = around.config.concurrency;
+    let bounds = Bounds { places, per_group: PER_STORE, in_all: IN_ALL };
     let mut config = around.config.secrets.clone();
     // Cluster-scoped objects cannot be watched with rights in one namespace.
     config.cluster_stores &= around.config.namespace.is_none();

@@ -165,7 +165,7 @@ where
     ) -> (Vec<Running<K>>, Option<Instant>) {
         self.ring(now);
         let mut started = Vec::new();
-        while self.fast < bounds.places {
+        while self.fast < bounds.places && self.running < bounds.in_all {
             let Some(key) = self.pop() else { break };
             let Some(entry) = self.entries.get_mut(&key) else { continue };
             let Phase::Ready { .. } = entry.phase else { continue };
