@@ -154,10 +154,10 @@ async fn a_large_value_fits_and_too_much_is_refused_with_the_number() -> Result<
 }
 
 #[tokio::test]
-async fn a_thousand_keys_are_one_secret() -> Result<()> {
+async fn ten_thousand_keys_are_one_secret() -> Result<()> {
     let scene = Scene::new("in-many").await?;
     let keys: serde_json::Map<_, _> =
-        (0..1000).map(|nth| (format!("key-{nth:04}"), json!(format!("v{nth}")))).collect();
+        (0..10_000).map(|nth| (format!("key-{nth:05}"), json!(format!("v{nth}")))).collect();
     let keys = Value::Object(keys);
     scene.put("db", &keys.to_string());
 
