@@ -24,6 +24,8 @@ pub enum Value {
     Uint(UintType, u64),
     /// Floats. A `float32` is kept as the double of equal value.
     Float(FloatType, f64),
+    /// `complex128`: only constants such as `1i` make it.
+    Complex(f64, f64),
     /// `string`
     String(Text),
     /// Slices of any type, nil ones too.
@@ -87,6 +89,8 @@ pub enum Type {
     Uint(UintType),
     /// A float.
     Float(FloatType),
+    /// `complex128`
+    Complex,
     /// `string`
     String,
     /// A slice.
@@ -127,6 +131,7 @@ impl Type {
             Self::Uint(uint) => uint.name().to_owned(),
             Self::Float(FloatType::Float32) => "float32".to_owned(),
             Self::Float(FloatType::Float64) => "float64".to_owned(),
+            Self::Complex => "complex128".to_owned(),
             Self::String => "string".to_owned(),
             Self::Slice(element) => format!("[]{}", element.name()),
             Self::Map(element) => format!("map[string]{}", element.name()),
@@ -145,6 +150,7 @@ impl Type {
             Self::Uint(uint) => uint.name(),
             Self::Float(FloatType::Float32) => "float32",
             Self::Float(FloatType::Float64) => "float64",
+            Self::Complex => "complex128",
             Self::String => "string",
             Self::Slice(_) => "slice",
             Self::Map(_) => "map",
@@ -487,6 +493,7 @@ impl Value {
             Self::Int(type_, _) => Type::Int(*type_),
             Self::Uint(type_, _) => Type::Uint(*type_),
             Self::Float(type_, _) => Type::Float(*type_),
+            Self::Complex(..) => Type::Complex,
             Self::String(_) => Type::String,
             Self::List(list) => Type::Slice(list.element),
             Self::Map(map) => Type::Map(map.element),
@@ -508,6 +515,7 @@ impl Value {
             Self::Int(_, number) => *number != 0,
             Self::Uint(_, number) => *number != 0,
             Self::Float(_, number) => *number != 0.0,
+            Self::Complex(real, imaginary) => *real != 0.0 || *imaginary != 0.0,
             Self::String(text) => !text.is_empty(),
             Self::List(list) => !list.is_empty(),
             Self::Map(map) => !map.is_empty(),
