@@ -97,13 +97,22 @@ impl<'a> Context<'a> {
         &mut self,
         inner: impl FnOnce(&mut Self) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        self.enter()?;
+        let result = inner(self);
+        self.leave();
+        result
+    }
+
+    pub(super) fn enter(&mut self) -> Result<(), Failure> {
         if self.depth >= self.limits.depth {
             return Err(Failure::bound("nesting", self.limits.depth));
         }
         self.depth += 1;
-        let result = inner(self);
-        self.depth -= 1;
-        result
+        Ok(())
+    }
+
+    pub(super) fn leave(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
     }
 
     /// A string of Go; accounts for its bytes.
