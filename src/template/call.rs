@@ -36,9 +36,9 @@ impl<'t> Evaluator<'t, '_> {
         &mut self,
         dot: &Item,
         command: &'t Command,
-        last: Option<Item>,
+        last: Option<&Item>,
     ) -> Result<Item, Error> {
-        let given = Given { arguments: &command.arguments, last: last.as_ref() };
+        let given = Given { arguments: &command.arguments, last };
         self.evaluate(dot, &command.head, given)
     }
 
@@ -121,7 +121,7 @@ impl<'t> Evaluator<'t, '_> {
                 }
                 MissingKey::Error => {
                     let message = format!("nil data; no entry for key {shown:?}");
-                    Err(self.error(place, Class::MissingKey, message))
+                    Err(self.error(place, Class::Type, message))
                 }
                 _ => Ok(Item::default()),
             };

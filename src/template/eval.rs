@@ -290,7 +290,7 @@ impl<'t> Evaluator<'t, '_> {
         let mut last = None;
         for command in &pipe.commands {
             self.step(pipe.place)?;
-            let item = self.command(dot, command, last.take())?;
+            let item = self.command(dot, command, last.as_ref())?;
             last = Some(Item::from(item.value));
         }
         let item = last.unwrap_or_default();

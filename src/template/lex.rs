@@ -71,11 +71,12 @@ impl Token<'_> {
     }
 }
 
-/// Where a piece of a template stands: line and column from 1, the column in bytes.
+/// Where a piece of a template stands: line and column.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs)]
 pub struct Place {
+    /// From 1.
     pub line: u32,
+    /// From 1, in bytes.
     pub column: u32,
 }
 

@@ -81,10 +81,12 @@ impl Number {
 
     fn from_float(float: f64) -> Self {
         // Go converts to the integer and back and looks whether that is the same float.
-        let int = (float.fract() == 0.0 && (-TWO_TO_63..TWO_TO_63).contains(&float))
-            .then_some(float as i64);
-        let uint = (float.fract() == 0.0 && (0.0..2.0 * TWO_TO_63).contains(&float))
-            .then_some(float as u64);
+        let whole = float.fract() == 0.0;
+        let (signed, unsigned) = (-TWO_TO_63..TWO_TO_63, 0.0..2.0 * TWO_TO_63);
+        #[expect(clippy::cast_possible_truncation)] // in range
+        let int = (whole && signed.contains(&float)).then_some(float as i64);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // in range
+        let uint = (whole && unsigned.contains(&float)).then_some(float as u64);
         Self { int, uint, float: Some(float), ..Self::default() }
     }
 
@@ -101,7 +103,7 @@ impl Number {
 /// The spelling that Go takes for a float's. The `e` of a negative hexadecimal integer is such a mark, too.
 fn looks_float(text: &str) -> bool {
     let hexadecimal = text.starts_with("0x") || text.starts_with("0X");
-    text.contains(FLOAT_MARKS) && !(hexadecimal && !text.contains(['p', 'P']))
+    text.contains(FLOAT_MARKS) && (!hexadecimal || text.contains(['p', 'P']))
 }
 
 const FLOAT_MARKS: [char; 5] = ['.', 'e', 'E', 'p', 'P'];

@@ -97,14 +97,10 @@ fn restore_zeros(text: &mut String, verb: char, precision: Option<usize>) {
     let tail = text.split_off(end);
     let (mut point, mut nonzero) = (false, false);
     for c in text.chars().skip(1) {
-        match c {
-            '.' => point = true,
-            _ => {
-                nonzero |= c != '0';
-                if nonzero {
-                    digits = digits.saturating_sub(1);
-                }
-            }
+        point |= c == '.';
+        nonzero |= !matches!(c, '.' | '0');
+        if nonzero && c != '.' {
+            digits = digits.saturating_sub(1);
         }
     }
     if !point {
