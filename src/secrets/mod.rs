@@ -11,7 +11,10 @@ mod look;
 mod observe;
 mod outage;
 pub mod plan;
+mod render;
 mod secret_store;
+mod source;
+mod sources;
 mod stores;
 mod target;
 mod watches;
@@ -23,6 +26,7 @@ use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use outage::Outages;
+use sources::Sources;
 
 pub use error::Error;
 pub use index::{Index, StoreKey};
@@ -43,6 +47,7 @@ use crate::{
     },
     surroundings::Surroundings,
     telemetry::{Metrics, ProviderCalls},
+    template::Cache,
 };
 
 /// ExternalSecrets of one store under way at once.
@@ -61,6 +66,8 @@ pub struct Context {
     metrics: Arc<Metrics>,
     index: Index,
     stores: Stores,
+    sources: Sources,
+    templates: Cache,
     outages: Outages,
     externals: Queue<ObjectKey, StoreKey>,
     validations: Queue<StoreKey, StoreKey>,
@@ -81,6 +88,8 @@ pub fn start(around: &mut Surroundings<'_>) {
         metrics: Arc::clone(around.metrics),
         index: Index::default(),
         stores: Stores::default(),
+        sources: Sources::default(),
+        templates: Cache::default(),
         outages: Outages::default(),
         externals: Queue::new("externalsecret", bounds),
         validations: Queue::new("secretstore", Bounds { per_group: 1, ..bounds }),
@@ -121,6 +130,7 @@ async fn synchronise(context: Arc<Context>, listed: Listed, stop: CancellationTo
         () = stop.cancelled() => return,
         () = listed.all() => {}
     }
+    context.sources.settle();
     tracing::info!(
         externalsecrets = context.index.externals(),
         stores = context.stores.len(),

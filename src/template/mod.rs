@@ -8,6 +8,7 @@
 
 pub mod budget;
 mod buffer;
+mod cache;
 mod call;
 pub mod error;
 mod eval;
@@ -29,6 +30,7 @@ use zeroize::Zeroizing;
 
 pub use budget::{Context, Limits};
 pub use buffer::Buffer;
+pub use cache::Cache;
 pub use error::{Class, Error, Failure};
 pub use eval::MissingKey;
 pub use function::{Args, Function};

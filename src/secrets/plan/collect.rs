@@ -149,9 +149,6 @@ fn check_supported(spec: &ExternalSecretSpec) -> Result<(), PlanError> {
     if spec.target.manifest.is_some() {
         unsupported.push("target.manifest".to_owned());
     }
-    if spec.target.template.is_some() {
-        unsupported.push("target.template".to_owned());
-    }
     for (nth, entry) in spec.data_from.iter().enumerate() {
         if entry.find.is_some() {
             unsupported.push(format!("dataFrom[{nth}].find"));

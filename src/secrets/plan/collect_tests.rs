@@ -112,7 +112,6 @@ fn nothing_is_ignored_in_silence() {
             json!({"data": data, "target": {"manifest": {"apiVersion": "v1", "kind": "X"}}}),
             "target.manifest",
         ),
-        (json!({"data": data, "target": {"template": {}}}), "target.template"),
         (json!({"dataFrom": [{"find": {}}]}), "dataFrom[0].find"),
         (
             json!({"dataFrom": [{"extract": {"key": "r"}, "rewrite": [{"transform": {"template": "b"}}]}]}),

@@ -3,7 +3,10 @@
 //! Precedence, from high to low: `template.data`; `templateFrom`, the later before the earlier and inside one
 //! the literal before the Secret before the ConfigMap; the data read, where it is kept at all.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     decode::{check_key, decode},
@@ -20,7 +23,7 @@ use crate::{
         },
     },
     provider::SecretBytes,
-    template::{Cache, Delimiters, Limits, Map, Source, Text, Type, Value, functions::yaml},
+    template::{self, Cache, Delimiters, Limits, Map, Source, Template, Text, Type, Value},
 };
 
 /// What a rendering needs beside the object and the data.
@@ -90,7 +93,7 @@ pub fn render(
     }
     for (key, text) in &template.data {
         let field = format!("target.template.data[{key}]");
-        let value = rendering.render(&field, key, text.as_bytes())?;
+        let value = rendering.render(&field, key, text)?;
         rendering.made.data.insert(key.clone(), value);
     }
     rendering.metadata(template)?;
@@ -153,12 +156,31 @@ struct Rendering<'a> {
 }
 
 impl Rendering<'_> {
-    /// The output of one template. `name` is what errors in it call it.
-    fn render(&mut self, field: &str, name: &str, text: &[u8]) -> Result<SecretBytes, PlanError> {
-        let Engine { source, cache, delimiters, limits } = &mut self.engine;
-        let parsed = cache.parse(name, text, delimiters);
-        let output =
-            parsed.and_then(|template| template.render(self.dot.clone(), *source, limits));
+    /// The output of one template of the object itself. `name` is what errors in it call it.
+    fn render(&mut self, field: &str, name: &str, text: &str) -> Result<SecretBytes, PlanError> {
+        let engine = &self.engine;
+        let parsed = engine.cache.parse(name, text.as_bytes(), engine.delimiters);
+        self.output(field, parsed)
+    }
+
+    /// The output of a template that was read for this look, and that no cache may keep.
+    fn render_read(
+        &mut self,
+        field: &str,
+        name: &str,
+        text: &SecretBytes,
+    ) -> Result<SecretBytes, PlanError> {
+        let parsed = Template::parse(name, text.expose(), self.engine.delimiters);
+        self.output(field, parsed.map(Arc::new))
+    }
+
+    fn output(
+        &mut self,
+        field: &str,
+        parsed: Result<Arc<Template>, template::Error>,
+    ) -> Result<SecretBytes, PlanError> {
+        let Engine { source, limits, .. } = &mut self.engine;
+        let output = parsed.and_then(|template| template.render(self.dot.clone(), *source, limits));
         output
             .map(SecretBytes::from)
             .map_err(|error| PlanError::Template { field: field.to_owned(), source: error })
@@ -193,7 +215,7 @@ impl Rendering<'_> {
             let found = found.ok_or_else(|| absent(""))?;
             for item in &reference.items {
                 let text = found.get(&item.key).ok_or_else(|| absent(&item.key))?;
-                let output = self.render(&place, &item.key, text.expose())?;
+                let output = self.render_read(&place, &item.key, text)?;
                 let outputs = match &item.template_as {
                     TemplateScope::Values => BTreeMap::from([(item.key.clone(), output)]),
                     TemplateScope::KeysAndValues => pairs(&place, &output)?,
@@ -207,7 +229,7 @@ impl Rendering<'_> {
         }
         if let Some(literal) = &from.literal {
             let place = format!("{field}.literal");
-            let output = self.render(&place, "literal", literal.as_bytes())?;
+            let output = self.render(&place, "literal", literal)?;
             let outputs = pairs(&place, &output)?;
             self.take(&place, target, &strategy, outputs)?;
         }
@@ -249,7 +271,7 @@ impl Rendering<'_> {
         {
             for (key, template) in templates {
                 let field = format!("target.template.metadata.{part}[{key}]");
-                let output = self.render(&field, key, template.as_bytes())?;
+                let output = self.render(&field, key, template)?;
                 let value = text(&field, key, &output)?;
                 let map = if part == "labels" {
                     &mut self.made.labels
@@ -265,7 +287,7 @@ impl Rendering<'_> {
 
 /// An output that is a YAML map from keys to strings.
 fn pairs(field: &str, output: &SecretBytes) -> Result<BTreeMap<String, SecretBytes>, PlanError> {
-    let pairs = yaml::strings(output.expose());
+    let pairs = strings(output.expose());
     let pairs = pairs.ok_or_else(|| PlanError::NotAMap { field: field.to_owned() })?;
     Ok(pairs.into_iter().map(|(key, value)| (key, SecretBytes::from(value))).collect())
 }
@@ -278,3 +300,22 @@ fn text(field: &str, key: &str, value: &SecretBytes) -> Result<String, PlanError
     })?;
     Ok(text.to_owned())
 }
+
+/// Reads it as Go's YAML library reads a map of strings: plain scalars of other types become their text.
+fn strings(text: &[u8]) -> Option<BTreeMap<String, String>> {
+    let text = std::str::from_utf8(text).ok()?;
+    let map: BTreeMap<String, serde_json::Value> = serde_saphyr::from_str(text).ok()?;
+    map.into_iter()
+        .map(|(key, value)| match value {
+            serde_json::Value::String(text) => Some((key, text)),
+            serde_json::Value::Null => Some((key, String::new())),
+            serde_json::Value::Bool(value) => Some((key, value.to_string())),
+            serde_json::Value::Number(value) => Some((key, value.to_string())),
+            serde_json::Value::Array(_) | serde_json::Value::Object(_) => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+#[path = "template_tests.rs"]
+mod tests;
