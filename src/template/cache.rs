@@ -1,112 +1,132 @@
-//! Templates that were parsed before, within a bound.
+//! Parsed templates, kept: the same text is rendered again and again.
 
 use std::{
-    collections::HashMap,
-    mem,
+    collections::{BTreeMap, HashMap},
+    hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{Delimiters, Error, Template};
+use super::{Delimiters, Error, Template, Text};
 
-/// Bytes of text in each of the two generations.
-const BYTES: usize = 2 << 20;
-
-/// Parsed templates by their text. Those that were not asked for lately are forgotten.
-#[derive(Default)]
+/// Keeps the templates used last, up to a number of bytes.
 pub struct Cache {
-    generations: Mutex<Generations>,
+    capacity: usize,
+    hasher: RandomState,
+    kept: Mutex<Kept>,
 }
 
-/// What is asked for lives in the young generation. When that is full, it becomes the old one, and what
-/// was in the old one and not asked for since is dropped.
 #[derive(Default)]
-struct Generations {
-    young: HashMap<Key, Arc<Template>>,
-    old: HashMap<Key, Arc<Template>>,
+struct Kept {
+    /// By the hash of name, text and delimiters. Of two with one hash the later one stays.
+    entries: HashMap<u64, Entry>,
+    /// Hashes by the time of their last use.
+    uses: BTreeMap<u64, u64>,
+    clock: u64,
     bytes: usize,
 }
 
-#[derive(PartialEq, Eq, Hash)]
-struct Key {
+struct Entry {
     name: String,
-    text: Vec<u8>,
+    text: Text,
     delimiters: Delimiters,
+    template: Arc<Template>,
+    last_use: u64,
+}
+
+impl Entry {
+    fn is_of(&self, name: &str, text: &[u8], delimiters: &Delimiters) -> bool {
+        self.name == name && *self.text == *text && self.delimiters == *delimiters
+    }
+
+    fn bytes(&self) -> usize {
+        self.name.len() + self.text.len() + self.template.weight()
+    }
 }
 
 impl Cache {
-    /// The parsed template. A text that cannot be parsed is parsed anew each time.
+    /// An empty cache for so many bytes of texts and trees.
+    pub fn new(capacity: usize) -> Self {
+        Self { capacity, hasher: RandomState::new(), kept: Mutex::default() }
+    }
+
+    /// The template of a text, parsed now if it is not kept. Errors are not kept.
     pub fn parse(
         &self,
         name: &str,
         text: &[u8],
         delimiters: &Delimiters,
     ) -> Result<Arc<Template>, Error> {
-        let key =
-            Key { name: name.to_owned(), text: text.to_owned(), delimiters: delimiters.clone() };
-        if let Some(known) =
-            self.generations.lock().unwrap_or_else(PoisonError::into_inner).find(&key)
-        {
+        let hash = self.hasher.hash_one((name, text, delimiters));
+        if let Some(known) = self.kept().used(hash, name, text, delimiters) {
             return Ok(known);
         }
-        let parsed = Arc::new(Template::parse(name, text, delimiters)?);
-        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        generations.insert(key, Arc::clone(&parsed));
-        Ok(parsed)
+        let template = Arc::new(Template::parse(name, text, delimiters)?);
+        let entry = Entry {
+            name: name.to_owned(),
+            text: Text::from(text),
+            delimiters: delimiters.clone(),
+            template: Arc::clone(&template),
+            last_use: 0,
+        };
+        self.kept().keep(hash, entry, self.capacity);
+        Ok(template)
+    }
+
+    /// Number of templates kept.
+    pub fn len(&self) -> usize {
+        self.kept().entries.len()
+    }
+
+    /// True while none is kept.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+        // What is kept is whole after every statement, also where a thread died.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Generations {
-    fn find(&mut self, key: &Key) -> Option<Arc<Template>> {
-        if let Some(known) = self.young.get(key) {
-            return Some(Arc::clone(known));
+impl Kept {
+    fn used(
+        &mut self,
+        hash: u64,
+        name: &str,
+        text: &[u8],
+        delimiters: &Delimiters,
+    ) -> Option<Arc<Template>> {
+        let entry = self.entries.get_mut(&hash)?;
+        if !entry.is_of(name, text, delimiters) {
+            return None;
         }
-        let (key, known) = self.old.remove_entry(key)?;
-        self.insert(key, Arc::clone(&known));
-        Some(known)
+        self.clock += 1;
+        self.uses.remove(&entry.last_use);
+        self.uses.insert(self.clock, hash);
+        entry.last_use = self.clock;
+        Some(Arc::clone(&entry.template))
     }
 
-    fn insert(&mut self, key: Key, template: Arc<Template>) {
-        self.bytes += key.text.len();
-        if self.bytes > BYTES {
-            self.bytes = key.text.len();
-            self.old = mem::take(&mut self.young);
+    fn keep(&mut self, hash: u64, mut entry: Entry, capacity: usize) {
+        self.forget(hash);
+        if entry.bytes() > capacity {
+            return;
         }
-        self.young.insert(key, template);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_is_parsed_once_and_each_under_its_own_name_and_delimiters() {
-        let cache = Cache::default();
-        let plain = Delimiters::default();
-        let other = Delimiters { left: "<<".to_owned(), right: ">>".to_owned() };
-        let first = cache.parse("a", b"{{ .x }}", &plain).unwrap();
-        assert!(Arc::ptr_eq(&first, &cache.parse("a", b"{{ .x }}", &plain).unwrap()));
-        for (name, text, delimiters) in
-            [("b", "{{ .x }}", &plain), ("a", "{{ .y }}", &plain), ("a", "{{ .x }}", &other)]
-        {
-            let parsed = cache.parse(name, text.as_bytes(), delimiters).unwrap();
-            assert!(!Arc::ptr_eq(&first, &parsed));
+        while self.bytes + entry.bytes() > capacity {
+            let Some((_, oldest)) = self.uses.first_key_value() else { break };
+            self.forget(*oldest);
         }
-        assert!(cache.parse("a", b"{{ end }}", &plain).is_err());
+        self.clock += 1;
+        entry.last_use = self.clock;
+        self.bytes += entry.bytes();
+        self.uses.insert(self.clock, hash);
+        self.entries.insert(hash, entry);
     }
 
-    #[test]
-    fn what_is_asked_for_stays_and_the_rest_goes() {
-        let cache = Cache::default();
-        let plain = Delimiters::default();
-        let kept = cache.parse("kept", b"kept", &plain).unwrap();
-        for nth in 0..20 {
-            let text = format!("{nth}{}", "x".repeat(BYTES / 4));
-            cache.parse("big", text.as_bytes(), &plain).unwrap();
-            assert!(Arc::ptr_eq(&kept, &cache.parse("kept", b"kept", &plain).unwrap()));
+    fn forget(&mut self, hash: u64) {
+        if let Some(gone) = self.entries.remove(&hash) {
+            self.uses.remove(&gone.last_use);
+            self.bytes = self.bytes.saturating_sub(gone.bytes());
         }
-        let generations = cache.generations.lock().unwrap();
-        let all = generations.young.keys().chain(generations.old.keys());
-        assert!(all.map(|key| key.text.len()).sum::<usize>() <= 2 * BYTES);
     }
 }
