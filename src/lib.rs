@@ -15,3 +15,4 @@ pub mod provider;
 pub mod secrets;
 pub mod surroundings;
 pub mod telemetry;
+pub mod template;
