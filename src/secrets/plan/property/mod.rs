@@ -5,6 +5,7 @@
 //! works on the text of the JSON, so that numbers and nested values come out as they were written.
 //! Everything is bounded: the length of a path, its nesting, the text that modifiers build, the work in all.
 
+mod canonical;
 mod modifier;
 mod multipath;
 mod part;
@@ -76,6 +77,16 @@ impl Member<'_> {
             _ => printed(self.0),
         }
     }
+
+    /// As `rewrite.merge` prints it: a string unquoted, `null` as nothing, a number without exponent, everything
+    /// else as Go writes it.
+    pub fn merged(&self) -> Result<SecretBytes, PropertyError> {
+        match scan::kind(self.0) {
+            Kind::Number => canonical::finite(self.0).map(|_| printed(self.0)),
+            Kind::Object | Kind::Array => canonical::canonical(self.0, true).map(text),
+            _ => Ok(printed(self.0)),
+        }
+    }
 }
 
 /// Keys and values of a JSON object, in the order in which they were written.
@@ -89,11 +100,15 @@ pub fn members(json: &[u8]) -> Result<Vec<(String, Member<'_>)>, PropertyError> 
         .collect())
 }
 
-/// A JSON object of these members.
-pub fn object(members: &BTreeMap<String, Member<'_>>) -> SecretBytes {
-    let keys: Vec<_> = members.keys().map(|key| modifier::quote(key)).collect();
-    let entries = keys.iter().zip(members.values()).map(|(key, member)| (key.as_str(), member.0));
-    text(modifier::mapped(entries))
+/// A JSON object of these members, as Go writes it.
+pub fn object(members: &BTreeMap<String, Member<'_>>) -> Result<SecretBytes, PropertyError> {
+    let keys: Vec<_> = members.keys().map(|key| modifier::quoted(key, false)).collect();
+    let values: Vec<_> = members
+        .values()
+        .map(|member| canonical::canonical(member.0, false))
+        .collect::<Result<_, _>>()?;
+    let entries = keys.iter().zip(&values).map(|(key, value)| (key.as_str(), value.as_str()));
+    Ok(text(modifier::mapped(entries)))
 }
 
 fn checked(json: &[u8]) -> Result<&str, PropertyError> {

@@ -246,6 +246,11 @@ fn ugly(json: &str) -> Zeroizing<String> {
 
 /// A text as a JSON string. Characters that matter in HTML are escaped, too, as in Go.
 pub fn quote(text: &str) -> Zeroizing<String> {
+    quoted(text, true)
+}
+
+/// A text as a JSON string, with or without the escapes for HTML.
+pub fn quoted(text: &str, html: bool) -> Zeroizing<String> {
     use std::fmt::Write;
     let mut out = Zeroizing::new(String::with_capacity(text.len() * 6 + 2));
     out.push('"');
@@ -258,6 +263,7 @@ pub fn quote(text: &str) -> Zeroizing<String> {
             '\t' => out.push_str("\\t"),
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
+            '<' | '>' | '&' if !html => out.push(c),
             '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
                 // Writing to a String cannot fail.
                 let _ = write!(out, "\\u{:04x}", u32::from(c));

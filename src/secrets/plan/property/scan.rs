@@ -194,10 +194,14 @@ fn unescape_unicode(text: &str) -> (char, usize) {
     }
 }
 
+/// Whether a number is digits and nothing else but a sign.
+pub fn is_integer(raw: &str) -> bool {
+    raw.strip_prefix('-').unwrap_or(raw).bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// A number as gjson prints it: digits as they are, everything else as the shortest decimal without exponent.
 pub fn print_number(raw: &str) -> String {
-    let digits = raw.strip_prefix('-').unwrap_or(raw);
-    if digits.bytes().all(|byte| byte.is_ascii_digit()) {
+    if is_integer(raw) {
         return raw.to_owned();
     }
     match raw.parse::<f64>() {
