@@ -188,7 +188,7 @@ mod tests {
         let pairs = [("a", r#"{"x":1.50,"s":"t"}"#), ("b", r#"{"y":{"z":null}}"#)];
         assert_eq!(
             rewritten(json!([{"merge": {}}]), &pairs).unwrap(),
-            ["s=t", "x=1.50", r#"y={"z":null}"#]
+            ["s=t", "x=1.5", r#"y={"z":null}"#]
         );
     }
 
@@ -200,7 +200,7 @@ mod tests {
             rewritten(merge, &pairs).unwrap(),
             [
                 r#"a={"x":1.50,"q\"":"t\n"}"#,
-                r#"all={"q\"":"t\n","x":1.50,"y":[1]}"#,
+                r#"all={"q\"":"t\n","x":1.5,"y":[1]}"#,
                 r#"b={"y":[1]}"#,
             ]
         );
