@@ -175,18 +175,17 @@ fn float(text: &str) -> Option<f64> {
         Some(digits) => (lower.starts_with('-'), digits),
         None => (false, lower.as_str()),
     };
-    // Underscores are only for numbers with a prefix for their base.
-    let hexadecimal = digits.starts_with("0x");
-    if digits.contains('_') && !(hexadecimal && underscores_are_right(digits)) {
+    if digits.contains('_') && !underscores_are_right(digits) {
         return None;
     }
+    let digits = digits.replace('_', "");
+    // Rust also takes words, such as "inf".
     if !digits.contains(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    let number = if hexadecimal {
-        hexadecimal_float(&digits[2..].replace('_', ""))?
-    } else {
-        digits.parse::<f64>().ok().filter(|number| number.is_finite())?
+    let number = match digits.strip_prefix("0x") {
+        Some(digits) => hexadecimal_float(digits)?,
+        None => digits.parse::<f64>().ok().filter(|number| number.is_finite())?,
     };
     Some(if negative { -number } else { number })
 }

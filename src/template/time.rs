@@ -38,6 +38,14 @@ impl Time {
             && self.abbreviation == other.abbreviation
     }
 
+    /// Nanoseconds of the second, and seconds since the first of January of the year 1: Go's own fields.
+    pub fn since_year_one(&self) -> (u64, i64) {
+        let second = self.zoned.timestamp().as_nanosecond().div_euclid(1_000_000_000);
+        let nanoseconds = self.zoned.timestamp().as_nanosecond().rem_euclid(1_000_000_000);
+        let seconds = i64::try_from(second).unwrap_or(0) + 62_135_596_800;
+        (u64::try_from(nanoseconds).unwrap_or(0), seconds)
+    }
+
     /// As `%#v` writes it.
     pub fn go_string(&self) -> String {
         let t = &self.zoned;

@@ -13,6 +13,7 @@ use super::{
     buffer::Buffer,
     error::Failure,
     methods,
+    time::Time,
     value::{FloatType, IntType, List, Map, Object, Text, Type, UintType, Value},
 };
 
@@ -130,6 +131,7 @@ impl Printer<'_, '_> {
             return self.string(&text, verb, value);
         }
         match value {
+            _ if verb == 'w' && !self.erroring => self.bad_verb(verb, value),
             Value::Nil => self.bad_verb(verb, value),
             Value::Bool(truth) => match verb {
                 't' | 'v' => self.pad(truth.to_string().as_bytes()),
@@ -146,14 +148,11 @@ impl Printer<'_, '_> {
             Value::String(text) => self.string(text, verb, value),
             Value::List(list) => self.list(list, verb),
             Value::Map(map) => self.map(map, verb),
-            Value::Time(time) if self.flags.sharp_v => {
+            Value::Time(time) if self.flags.sharp_v && !self.erroring => {
                 let text = time.go_string();
                 self.string(text.as_bytes(), 's', value)
             }
-            Value::Time(time) => {
-                let text = time.to_string();
-                self.string(text.as_bytes(), 's', value)
-            }
+            Value::Time(time) => self.time(time, verb),
             Value::Object(object) => self.object(object.as_ref(), verb),
         }
     }
@@ -299,22 +298,58 @@ impl Printer<'_, '_> {
         }
     }
 
+    /// The fields of a `time.Time`, which show under verbs that are none for text.
+    fn time(&mut self, time: &Time, verb: char) -> Result<(), Failure> {
+        let (nanoseconds, seconds) = time.since_year_one();
+        let fields =
+            [("wall", Value::Uint(UintType::Uint64, nanoseconds)), ("ext", Value::int64(seconds))];
+        if self.flags.sharp_v {
+            self.str("time.Time");
+        }
+        self.out.push(b'{');
+        for (name, value) in fields {
+            self.field_name(name);
+            self.value(&value, verb)?;
+            self.str(if self.flags.sharp_v { ", " } else { " " });
+        }
+        self.field_name("loc");
+        // A pointer, which is nil for UTC. Others differ from run to run in Go.
+        match verb {
+            'v' if self.flags.sharp_v => self.str("(*time.Location)(nil)"),
+            'v' => self.pad(b"<nil>")?,
+            'b' | 'o' | 'd' | 'x' | 'X' => self.integer(0, false, false, verb, &Value::Nil)?,
+            _ => {
+                self.str("%!");
+                self.out.rune(verb);
+                self.str("(*time.Location=");
+                self.pad(b"<nil>")?;
+                self.out.push(b')');
+            }
+        }
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    /// The name before a field of a struct, where `%+v` or `%#v` asks for it.
+    fn field_name(&mut self, name: &str) {
+        if self.flags.sharp_v || self.flags.plus_v {
+            self.str(name);
+            self.out.push(b':');
+        }
+    }
+
     /// A struct, or a pointer to one, by its fields.
     fn object(&mut self, object: &dyn Object, verb: char) -> Result<(), Failure> {
-        let (sharp, type_) = (self.flags.sharp_v, object.type_());
+        let type_ = object.type_();
         if let Type::Pointer(_) = type_ {
             self.out.push(b'&');
         }
-        if let (true, Type::Pointer(name) | Type::Struct(name)) = (sharp, type_) {
+        if let (true, Type::Pointer(name) | Type::Struct(name)) = (self.flags.sharp_v, type_) {
             self.str(name);
         }
         self.out.push(b'{');
-        let named = sharp || self.flags.plus_v;
         self.elements(object.fields().into_iter(), |printer, (name, value)| {
-            if named {
-                printer.str(name);
-                printer.out.push(b':');
-            }
+            printer.field_name(name);
             printer.element(&value, &Type::Any, verb)
         })?;
         self.out.push(b'}');
