@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check crds golden bench prepare prerequisites
+.PHONY: help demo test check crds golden bench race prepare prerequisites
 
 # Tests that need no server and together take seconds: names of files in tests/.
 CHECK_TESTS := contract golden layers manifests hardening_contract
@@ -38,6 +38,10 @@ bench: prepare ## measure, and print ratios to what the API server can do (WORKL
 	@echo "Building gabion optimised (about ten minutes the first time), then measuring for about two minutes"
 	@cargo build --quiet --profile bench-fast --bin gabion --example bench
 	@cargo run --quiet --profile bench-fast --example bench -- $(WORKLOADS)
+
+race: prerequisites ## templates against Go's own engine: renders per second and bytes allocated
+	@echo "Building gabion optimised (about ten minutes the first time)"
+	@cargo run --quiet --profile bench-fast --example templates
 
 # What tests and demo start: built once, then found in the cache folder.
 prepare: prerequisites

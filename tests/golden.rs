@@ -64,8 +64,11 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
+/// A file of vectors. `GOLDEN` names a folder with others, such as those that `dev/golden -random` makes.
 fn read<T: DeserializeOwned>(file: &str) -> T {
-    let text = std::fs::read(folder().join(file)).unwrap();
+    let others = std::env::var_os("GOLDEN").map(|folder| Path::new(&folder).join(file));
+    let path = others.filter(|path| path.exists()).unwrap_or_else(|| folder().join(file));
+    let text = std::fs::read(path).unwrap();
     serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
@@ -117,8 +120,7 @@ fn report(
         groups.len()
     );
     if groups.len() < 40 {
-        let groups: Vec<_> =
-            groups.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        let groups: Vec<_> = groups.iter().map(|(name, count)| format!("{name} {count}")).collect();
         let _ = write!(text, " ({})", groups.join(", "));
     }
     writeln!(std::io::stderr(), "{text}").unwrap();

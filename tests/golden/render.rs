@@ -60,8 +60,8 @@ impl Vector {
             [left, right] => Delimiters { left: left.clone(), right: right.clone() },
             _ => Delimiters::default(),
         };
-        let rendered = Template::parse("golden", self.template.as_bytes(), &delimiters)
-            .and_then(|template| {
+        let rendered =
+            Template::parse("golden", self.template.as_bytes(), &delimiters).and_then(|template| {
                 let mut source = Fixed { fixtures, state: 0x9e37_79b9_7f4a_7c15 };
                 template.render(self.dot(fixtures), &mut source, &Limits::default())
             });

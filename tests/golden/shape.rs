@@ -120,7 +120,6 @@ fn rewriting(vector: &Value) -> (String, Outcome, Outcome) {
         ),
         Err(_) => refused(),
     };
-    let want =
-        if vector["error"].is_string() { refused() } else { mapped(&pairs("wantData")) };
+    let want = if vector["error"].is_string() { refused() } else { mapped(&pairs("wantData")) };
     (format!("{} of {}", vector["operations"], vector["data"]), want, got)
 }
