@@ -31,7 +31,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             steps: 250_000,
-            bytes: 6 << 20,
+            bytes: 5 << 20,
             output: 1 << 20,
             depth: 100,
             regex: 512 << 10,

@@ -6,23 +6,48 @@ use super::value::Text;
 
 /// A growing text. When it moves to a larger place, the smaller one is wiped.
 #[derive(Default)]
-pub struct Buffer(Zeroizing<Vec<u8>>);
+pub struct Buffer {
+    bytes: Zeroizing<Vec<u8>>,
+    allocated: usize,
+}
 
 impl Buffer {
+    /// Bytes that were allocated, in all, those of smaller places too.
+    pub fn allocated(&self) -> usize {
+        self.allocated
+    }
+
+    /// Bytes that [`Self::reserve`] would allocate.
+    pub fn growth(&self, coming: usize) -> usize {
+        let needed = self.bytes.len() + coming;
+        if needed <= self.bytes.capacity() {
+            0
+        } else {
+            needed.max(2 * self.bytes.len()).max(SMALLEST)
+        }
+    }
+
+    /// Makes room.
+    pub fn reserve(&mut self, coming: usize) {
+        let growth = self.growth(coming);
+        if growth > 0 {
+            let mut larger = Zeroizing::new(Vec::with_capacity(growth));
+            larger.extend_from_slice(&self.bytes);
+            self.bytes = larger;
+            self.allocated += growth;
+        }
+    }
+
     /// Appends bytes.
     pub fn extend(&mut self, bytes: &[u8]) {
-        let needed = self.0.len() + bytes.len();
-        if needed > self.0.capacity() {
-            let mut larger = Zeroizing::new(Vec::with_capacity(needed.max(2 * self.0.len())));
-            larger.extend_from_slice(&self.0);
-            self.0 = larger;
-        }
-        self.0.extend_from_slice(bytes);
+        self.reserve(bytes.len());
+        self.bytes.extend_from_slice(bytes);
     }
 
     /// Appends one byte.
     pub fn push(&mut self, byte: u8) {
-        self.extend(&[byte]);
+        self.reserve(1);
+        self.bytes.push(byte);
     }
 
     /// Appends a byte so many times.
@@ -44,37 +69,37 @@ impl Buffer {
 
     /// Number of bytes.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.bytes.len()
     }
 
     /// True without any byte.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.bytes.is_empty()
     }
 
     /// The bytes so far.
     pub fn bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 
     /// Mutable view of the bytes so far.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.0
+        &mut self.bytes
     }
 
     /// Forgets what is behind this length.
     pub fn truncate(&mut self, length: usize) {
-        self.0.truncate(length);
+        self.bytes.truncate(length);
     }
 
     /// The bytes, not copied.
     pub fn into_bytes(self) -> Zeroizing<Vec<u8>> {
-        self.0
+        self.bytes
     }
 
     /// A string of Go, not copied.
     pub fn into_text(mut self) -> Text {
-        Text::new(std::mem::take(&mut *self.0))
+        Text::new(std::mem::take(&mut *self.bytes))
     }
 }
 
@@ -84,3 +109,6 @@ impl std::fmt::Write for Buffer {
         Ok(())
     }
 }
+
+/// Smaller places are not worth an allocation.
+const SMALLEST: usize = 32;

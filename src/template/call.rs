@@ -182,6 +182,7 @@ impl<'t> Evaluator<'t, '_> {
         if function.short_circuits() {
             return self.short_circuit(dot, place, function, given);
         }
+        self.step(place)?;
         let mut values = Vec::with_capacity(given.count() + 1);
         values.extend(receiver.cloned());
         for (at, argument) in given.arguments.iter().enumerate() {

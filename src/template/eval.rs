@@ -118,7 +118,7 @@ impl<'t> Evaluator<'t, '_> {
     fn block(&mut self, dot: &Item, block: &'t Block) -> Result<Flow, Error> {
         for node in block {
             let flow = match node {
-                Node::Text(text) => self.write(text, Place::default())?,
+                Node::Text(place, text) => self.write(text, *place)?,
                 Node::Action(pipe) => self.action(dot, pipe)?,
                 Node::If(branch) => {
                     self.nested(branch.pipe.place, |e| e.branch(dot, branch, false))?

@@ -1,5 +1,7 @@
 //! Methods of Go's values that templates reach, such as `(now).Year`.
 
+#![allow(clippy::unnecessary_wraps)] // bodies have one signature, those that cannot fail, too
+
 use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};

@@ -8,6 +8,7 @@
 
 pub mod budget;
 mod buffer;
+pub mod cache;
 mod call;
 pub mod error;
 mod eval;
@@ -29,6 +30,7 @@ use zeroize::Zeroizing;
 
 pub use budget::{Context, Limits};
 pub use buffer::Buffer;
+pub use cache::Cache;
 pub use error::{Class, Error, Failure};
 pub use eval::MissingKey;
 pub use function::{Args, Function};
@@ -44,6 +46,20 @@ pub struct Delimiters {
     pub right: String,
 }
 
+impl Delimiters {
+    fn or_default(&self) -> Self {
+        let mut delimiters = self.clone();
+        let default = Self::default();
+        if delimiters.left.is_empty() {
+            delimiters.left = default.left;
+        }
+        if delimiters.right.is_empty() {
+            delimiters.right = default.right;
+        }
+        delimiters
+    }
+}
+
 impl Default for Delimiters {
     fn default() -> Self {
         Self { left: "{{".to_owned(), right: "}}".to_owned() }
@@ -57,10 +73,15 @@ pub struct Template {
 }
 
 impl Template {
-    /// Parses a text. Errors name the template by `name`. An empty delimiter is the default one.
+    /// Parses a text. Errors name the template by `name`. As in Go, an empty delimiter is the default one.
     pub fn parse(name: &str, text: &[u8], delimiters: &Delimiters) -> Result<Self, Error> {
-        let tree = parse::parse(name, text, delimiters)?;
+        let tree = parse::parse(name, text, &delimiters.or_default())?;
         Ok(Self { tree, missing_key: MissingKey::default() })
+    }
+
+    /// About how many bytes the parsed template takes.
+    pub fn weight(&self) -> usize {
+        self.tree.nodes * tree::NODE_BYTES
     }
 
     /// What a key is that a map has not; an error by default.

@@ -1,10 +1,10 @@
 //! Tokens to a tree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Delimiters,
-    error::Error,
+    error::{Class, Error},
     function::Function,
     functions,
     lex::{Kind, Lexer, Token},
@@ -17,15 +17,28 @@ use super::{
 /// Blocks and parentheses inside one another. Parsing, rendering and dropping recurse that deep.
 const NESTING: usize = 100;
 
+/// Actions, texts between them and operands; each takes up to 300 bytes.
+const NODES: usize = 20_000;
+
+/// Variables that one template declares.
+const VARIABLES: usize = 500;
+
+/// Bytes of a text: more than a Kubernetes object holds.
+const TEXT: usize = 2 << 20;
+
 /// Parses a text and the templates that it defines.
 pub fn parse(name: &str, text: &[u8], delimiters: &Delimiters) -> Result<Tree, Error> {
     let lexer = Lexer::new(name, text, delimiters);
     let scope = Scope::default();
-    let (ahead, templates) = (Vec::new(), BTreeMap::new());
-    let mut parser = Parser { lexer, ahead, last: 0, scope, nesting: 0, templates };
+    let (ahead, names, templates) = (Vec::new(), BTreeSet::new(), BTreeMap::new());
+    let (last, nesting, nodes) = (0, 0, 0);
+    let mut parser = Parser { lexer, ahead, last, scope, nesting, nodes, names, templates };
+    if text.len() > TEXT {
+        return Err(parser.too_large(format!("longer than {TEXT} bytes")));
+    }
     let body = parser.text()?;
     parser.define(Text::from(name), body, text.len())?;
-    Ok(Tree { name: name.to_owned(), templates: parser.templates })
+    Ok(Tree { name: name.to_owned(), templates: parser.templates, nodes: parser.nodes })
 }
 
 struct Parser<'t> {
@@ -36,6 +49,8 @@ struct Parser<'t> {
     last: usize,
     scope: Scope,
     nesting: usize,
+    nodes: usize,
+    names: BTreeSet<Text>,
     templates: BTreeMap<Text, Block>,
 }
 
@@ -121,7 +136,7 @@ impl<'t> Parser<'t> {
     /// Runs `inner` one level of nesting deeper.
     fn nested<T>(&mut self, inner: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
         if self.nesting >= NESTING {
-            return Err(self.error(format!("nested deeper than {NESTING} levels")));
+            return Err(self.too_large(format!("nested deeper than {NESTING} levels")));
         }
         self.nesting += 1;
         let result = inner(self);
@@ -171,6 +186,7 @@ impl<'t> Parser<'t> {
                 }
             }
         }
+        body.shrink_to_fit();
         Ok(body)
     }
 
@@ -203,15 +219,22 @@ impl<'t> Parser<'t> {
             }
             match self.text_or_action()? {
                 Item::Node(node) => list.push(node),
-                Item::Ending(ending) => return Ok((list, ending)),
+                Item::Ending(ending) => {
+                    list.shrink_to_fit();
+                    return Ok((list, ending));
+                }
             }
         }
     }
 
     fn text_or_action(&mut self) -> Result<Item, Error> {
+        self.count()?;
         let token = self.next_non_space()?;
         match token.kind {
-            Kind::Text => Ok(Item::Node(Node::Text(Text::from(token.text)))),
+            Kind::Text => {
+                let place = self.lexer.place(token.at);
+                Ok(Item::Node(Node::Text(place, Text::from(token.text))))
+            }
             Kind::Left => self.action(),
             _ => Err(self.unexpected(token, "input")),
         }
@@ -358,6 +381,7 @@ impl<'t> Parser<'t> {
         if commands.is_empty() {
             return Err(self.error(format!("missing value for {context}")));
         }
+        commands.shrink_to_fit();
         Ok(Pipe { place, assigns, variables, commands })
     }
 
@@ -381,8 +405,8 @@ impl<'t> Parser<'t> {
                 self.back(variable);
                 return Ok((variables, false));
             }
-            variables.push(Text::from(variable.text));
-            self.scope.variables.push(variable.text.to_vec());
+            variables.push(self.name(variable.text));
+            self.declare(variable.text)?;
             if !comma {
                 return Ok((variables, next.kind == Kind::Assign));
             }
@@ -394,6 +418,33 @@ impl<'t> Parser<'t> {
                 return Err(self.error("range can only initialize variables"));
             }
         }
+    }
+
+    /// Only whether a variable is known matters here, so that one name is kept once.
+    fn declare(&mut self, name: &[u8]) -> Result<(), Error> {
+        if self.scope.variables.iter().any(|known| known == name) {
+            return Ok(());
+        }
+        if self.scope.variables.len() > VARIABLES {
+            return Err(self.too_large(format!("more than {VARIABLES} variables")));
+        }
+        self.scope.variables.push(name.to_vec());
+        Ok(())
+    }
+
+    fn too_large(&mut self, what: String) -> Error {
+        let mut error = self.error(what);
+        error.class = Class::Bound;
+        error
+    }
+
+    /// Accounts for a node of the tree.
+    fn count(&mut self) -> Result<(), Error> {
+        self.nodes += 1;
+        if self.nodes > NODES {
+            return Err(self.too_large(format!("more than {NODES} actions and operands")));
+        }
+        Ok(())
     }
 
     /// Operands between blanks, up to a pipe, which is read, or the end of the pipeline, which is not.
@@ -415,7 +466,22 @@ impl<'t> Parser<'t> {
             return Err(self.error("empty command"));
         }
         let head = operands.remove(0);
+        operands.shrink_to_fit();
         Ok(Command { head, arguments: operands })
+    }
+
+    /// A name, kept once however often it is written.
+    fn name(&mut self, name: &[u8]) -> Text {
+        if let Some(known) = self.names.get(name) {
+            return known.clone();
+        }
+        let name = Text::from(name);
+        self.names.insert(name.clone());
+        name
+    }
+
+    fn field_name(&mut self, token: Token<'t>) -> Text {
+        self.name(token.text.get(1..).unwrap_or_default())
     }
 
     fn skip_space(&mut self) -> Result<(), Error> {
@@ -431,10 +497,16 @@ impl<'t> Parser<'t> {
         }
         let mut fields = Vec::new();
         while self.peek()?.kind == Kind::Field {
-            fields.push(field_name(self.next()?));
+            self.count()?;
+            let field = self.next()?;
+            fields.push(self.field_name(field));
         }
+        fields.shrink_to_fit();
         match &mut operand.term {
-            Term::Field(names) | Term::Variable(_, names) => names.append(&mut fields),
+            Term::Field(names) | Term::Variable(_, names) => {
+                names.reserve_exact(fields.len());
+                names.append(&mut fields);
+            }
             term if is_constant(term) => {
                 return Err(self.lexer.error(first.at, "unexpected . after a constant"));
             }
@@ -447,21 +519,24 @@ impl<'t> Parser<'t> {
     }
 
     fn term(&mut self) -> Result<Option<Operand>, Error> {
+        self.count()?;
         let token = self.next_non_space()?;
         let term = match token.kind {
             Kind::Dot => Term::Dot,
             Kind::Bool => Term::Bool(token.text == b"true"),
             Kind::Name if token.text == b"nil" => Term::Nil,
             Kind::Name if !is_reserved(token) => Term::Function(self.function(token)?),
-            Kind::Field => Term::Field(vec![field_name(token)]),
+            Kind::Field => Term::Field(vec![self.field_name(token)]),
             Kind::Variable => {
                 if !self.scope.variables.iter().any(|name| name == token.text) {
                     let name = String::from_utf8_lossy(token.text);
                     return Err(self.error(format!("undefined variable {name:?}")));
                 }
-                Term::Variable(Text::from(token.text), Vec::new())
+                Term::Variable(self.name(token.text), Vec::new())
             }
-            Kind::Number | Kind::Complex | Kind::Character => Term::Number(self.number(token)?),
+            Kind::Number | Kind::Complex | Kind::Character => {
+                Term::Number(Box::new(self.number(token)?))
+            }
             Kind::String | Kind::RawString => Term::String(self.unquoted(token)?),
             Kind::LeftParenthesis => {
                 let pipe = self.nested(|parser| {
@@ -504,10 +579,6 @@ impl<'t> Parser<'t> {
     }
 }
 
-fn field_name(token: Token<'_>) -> Text {
-    Text::from(token.text.get(1..).unwrap_or_default())
-}
-
 /// Words of the language are no functions.
 fn is_reserved(token: Token<'_>) -> bool {
     const WORDS: [&str; 10] =
@@ -539,7 +610,7 @@ fn is_constant(term: &Term) -> bool {
 /// True of nothing but blanks.
 fn is_blank(body: &Block) -> bool {
     body.iter().all(|node| match node {
-        Node::Text(text) => text.trim_ascii().is_empty(),
+        Node::Text(_, text) => text.trim_ascii().is_empty(),
         _ => false,
     })
 }

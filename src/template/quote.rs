@@ -1,6 +1,6 @@
 //! Quoted constants: `strconv.Unquote` and `strconv.Quote` of Go.
 
-use super::{buffer::Buffer, rune};
+use super::{budget::Context, buffer::Buffer, error::Failure, rune};
 
 /// Bytes that a quoted constant stands for: `"..."` with escapes, or a raw one between backticks. None when the
 /// quoting is wrong.
@@ -106,10 +106,20 @@ fn digits(text: &[u8], count: usize, base: u32) -> Option<(u32, &[u8])> {
 }
 
 /// Go's `strconv.Quote`, with the quote sign given; `ascii` escapes whatever is not.
-pub fn quote(text: &[u8], sign: char, ascii: bool) -> Buffer {
-    let mut quoted = Buffer::default();
+pub fn quote(
+    cx: &mut Context<'_>,
+    text: &[u8],
+    sign: char,
+    ascii: bool,
+) -> Result<Buffer, Failure> {
+    let (mut quoted, mut paid) = (Buffer::default(), 0);
+    cx.step(text.len() / 8)?;
     quoted.rune(sign);
     for (at, rune, width) in rune::runes(text) {
+        if quoted.allocated() > paid {
+            cx.allocate(quoted.allocated() - paid)?;
+            paid = quoted.allocated();
+        }
         if rune::is_invalid(rune, width) {
             if sign == '\'' {
                 quoted.rune(rune);
@@ -121,7 +131,8 @@ pub fn quote(text: &[u8], sign: char, ascii: bool) -> Buffer {
         append_escaped(&mut quoted, rune, sign, ascii);
     }
     quoted.rune(sign);
-    quoted
+    cx.allocate(quoted.allocated() - paid)?;
+    Ok(quoted)
 }
 
 fn append_escaped(quoted: &mut Buffer, rune: char, sign: char, ascii: bool) {

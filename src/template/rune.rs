@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex_syntax::hir::{self, HirKind};
 
 /// The first rune and its width in bytes: U+FFFD and 1 where the bytes are no UTF-8. None at the end.
 pub fn first(bytes: &[u8]) -> Option<(char, usize)> {
@@ -41,24 +41,34 @@ pub fn count(bytes: &[u8]) -> usize {
 
 /// Go's `unicode.IsLetter` or `unicode.IsDigit`, or an underscore: what names are made of.
 pub fn is_name(rune: char) -> bool {
-    if rune.is_ascii() {
-        return rune == '_' || rune.is_ascii_alphanumeric();
-    }
-    NAME.as_ref().is_some_and(|class| matches(class, rune))
+    static NAME: LazyLock<Class> = LazyLock::new(|| Class::new(r"[\p{L}\p{Nd}]"));
+    if rune.is_ascii() { rune == '_' || rune.is_ascii_alphanumeric() } else { NAME.contains(rune) }
 }
 
 /// Go's `unicode.IsPrint`: letters, marks, numbers, punctuation, symbols and the space.
 pub fn is_printable(rune: char) -> bool {
-    if rune.is_ascii() {
-        return (' '..='~').contains(&rune);
+    static PRINTABLE: LazyLock<Class> =
+        LazyLock::new(|| Class::new(r"[\p{L}\p{M}\p{N}\p{P}\p{S}]"));
+    if rune.is_ascii() { (' '..='~').contains(&rune) } else { PRINTABLE.contains(rune) }
+}
+
+/// A class of runes, such as Unicode's letters, to be made once and asked often.
+pub struct Class(Box<[(char, char)]>);
+
+impl Class {
+    /// From a class in the syntax of regular expressions: `[\p{L}\p{Nd}]`. Anything else is the empty class.
+    pub fn new(syntax: &str) -> Self {
+        let parsed = regex_syntax::parse(syntax).map(regex_syntax::hir::Hir::into_kind);
+        let ranges = match &parsed {
+            Ok(HirKind::Class(hir::Class::Unicode(class))) => class.ranges(),
+            _ => &[],
+        };
+        Self(ranges.iter().map(|range| (range.start(), range.end())).collect())
     }
-    PRINTABLE.as_ref().is_some_and(|class| matches(class, rune))
-}
 
-fn matches(class: &Regex, rune: char) -> bool {
-    class.is_match(rune.encode_utf8(&mut [0; 4]))
+    /// True of the class's runes.
+    pub fn contains(&self, rune: char) -> bool {
+        let after = self.0.partition_point(|(start, _)| *start <= rune);
+        after.checked_sub(1).and_then(|at| self.0.get(at)).is_some_and(|(_, end)| rune <= *end)
+    }
 }
-
-static NAME: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\A[\p{L}\p{Nd}]\z").ok());
-static PRINTABLE: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"\A[\p{L}\p{M}\p{N}\p{P}\p{S}]\z").ok());

@@ -11,15 +11,20 @@ pub struct Tree {
     pub name: String,
     /// Bodies by the name of the template, the text's own one under `name`.
     pub templates: BTreeMap<Text, Block>,
+    /// Number of actions, texts and operands.
+    pub nodes: usize,
 }
+
+/// What a node takes at most, in bytes, without the text of constants.
+pub const NODE_BYTES: usize = 250;
 
 /// A body: what stands between actions, and actions.
 pub type Block = Vec<Node>;
 
 /// A piece of a body.
 pub enum Node {
-    /// Text as it is.
-    Text(Text),
+    /// Text as it is, and where it starts.
+    Text(Place, Text),
     /// A pipeline whose value is printed, unless it declares variables.
     Action(Pipe),
     /// `if`
@@ -93,7 +98,7 @@ pub enum Term {
     /// `true`, `false`
     Bool(bool),
     /// A number or character constant.
-    Number(Number),
+    Number(Box<Number>),
     /// A string constant.
     String(Text),
     /// `.a.b`

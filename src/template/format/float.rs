@@ -53,7 +53,8 @@ impl Printer<'_, '_> {
     ) -> Result<(), Failure> {
         let precision = self.flags.precision.or(precision);
         self.pay(precision.unwrap_or(0))?;
-        self.cx.step(precision.unwrap_or(0).min(EXACT) / 4)?;
+        // Digits of very small and very large numbers take long.
+        self.cx.step(2 + precision.unwrap_or(0).min(EXACT) / 4)?;
         let mut text = append_float(number, verb, precision, single);
         if !text.starts_with('-') && !text.starts_with('+') {
             text.insert(0, '+');

@@ -33,7 +33,7 @@ impl Printer<'_, '_> {
             'q' => {
                 let rune = code_point(magnitude, negative);
                 let bytes = rune.encode_utf8(&mut [0; 4]).as_bytes().to_vec();
-                let quoted = quote::quote(&bytes, '\'', self.flags.plus);
+                let quoted = quote::quote(self.cx, &bytes, '\'', self.flags.plus)?;
                 self.pad(quoted.bytes())
             }
             'U' => self.unicode(magnitude, negative),

@@ -57,12 +57,16 @@ fn printed(
     cx: &mut Context<'_>,
     print: impl FnOnce(&mut Printer<'_, '_>) -> Result<(), Failure>,
 ) -> Result<Text, Failure> {
+    cx.allocate(TEXT_OVERHEAD)?;
     let (out, flags) = (Buffer::default(), Flags::default());
     let mut printer = Printer { cx, out, flags, paid: 0, erroring: false };
     print(&mut printer)?;
     printer.pay(0)?;
     Ok(printer.out.into_text())
 }
+
+/// What a string costs beside its bytes.
+const TEXT_OVERHEAD: usize = 64;
 
 /// What stands between `%` and the verb.
 #[derive(Clone, Copy, Default)]
@@ -98,11 +102,13 @@ struct Printer<'p, 'a> {
 }
 
 impl Printer<'_, '_> {
-    /// Accounts for what was written and for what is going to be.
+    /// Accounts for what was written, and for what is going to be before it is.
     fn pay(&mut self, coming: usize) -> Result<(), Failure> {
-        let owed = self.out.len() + coming - self.paid.min(self.out.len());
-        self.paid = self.out.len() + coming;
-        self.cx.allocate(owed)
+        let allocated = self.out.allocated() + self.out.growth(coming);
+        self.cx.allocate(allocated - self.paid)?;
+        self.paid = allocated;
+        self.out.reserve(coming);
+        Ok(())
     }
 
     fn str(&mut self, text: &str) {

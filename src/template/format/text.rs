@@ -55,7 +55,6 @@ impl Printer<'_, '_> {
 
     fn quoted(&mut self, text: &[u8]) -> Result<(), Failure> {
         let text = self.truncated(text);
-        self.cx.step(text.len() / 8)?;
         let quoted = if self.flags.sharp && quote::can_backquote(text) {
             let mut raw = super::Buffer::default();
             raw.push(b'`');
@@ -63,7 +62,7 @@ impl Printer<'_, '_> {
             raw.push(b'`');
             raw
         } else {
-            quote::quote(text, '"', self.flags.plus)
+            quote::quote(self.cx, text, '"', self.flags.plus)?
         };
         self.pad(quoted.bytes())
     }

@@ -28,8 +28,13 @@ fn escaped(
     text: &[u8],
     replace: impl Fn(&[u8], &mut Buffer) -> usize,
 ) -> Result<Value, Failure> {
-    let (mut buffer, mut at) = (Buffer::default(), 0);
+    let (mut buffer, mut at, mut paid) = (Buffer::default(), 0, 0);
+    cx.step(text.len() / 8)?;
     while let Some(byte) = text.get(at) {
+        if buffer.allocated() > paid {
+            cx.allocate(buffer.allocated() - paid)?;
+            paid = buffer.allocated();
+        }
         match replace(&text[at..], &mut buffer) {
             0 => {
                 buffer.push(*byte);
@@ -38,8 +43,13 @@ fn escaped(
             width => at += width,
         }
     }
-    cx.allocate(buffer.len() + text.len())?;
+    cx.allocate(buffer.allocated() - paid)?;
     Ok(Value::String(buffer.into_text()))
+}
+
+fn hexadecimal(byte: u8) -> [u8; 2] {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]
 }
 
 /// Escapes for the text of HTML.
@@ -68,7 +78,8 @@ pub fn js(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
         match byte {
             b'\\' | b'\'' | b'"' => buffer.extend(&[b'\\', byte]),
             b'<' | b'>' | b'&' | b'=' | 0..=0x1f => {
-                buffer.extend(format!("\\u{byte:04X}").as_bytes());
+                let [high, low] = hexadecimal(byte);
+                buffer.extend(&[b'\\', b'u', b'0', b'0', high, low]);
             }
             0x80.. => {
                 let (rune, width) = rune::first(rest).unwrap_or(('\u{fffd}', 1));
@@ -92,7 +103,10 @@ pub fn urlquery(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure>
         match rest[0] {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => return 0,
             b' ' => buffer.push(b'+'),
-            byte => buffer.extend(format!("%{byte:02X}").as_bytes()),
+            byte => {
+                let [high, low] = hexadecimal(byte);
+                buffer.extend(&[b'%', high, low]);
+            }
         }
         1
     })
