@@ -105,7 +105,8 @@ impl Look<'_> {
             policy::check_ownership(object, Some(existing), self.context.config.adopt_unmanaged)?;
         }
         let Some(answers) = self.fetch(&lookups, why).await? else { return Ok(Converged::Waiting) };
-        let collected = collect::collect(&object.spec, &answers)?;
+        let collected =
+            self.with_engine(|engine| collect::collect(&object.spec, &answers, engine))?;
         for field in &collected.missing {
             let text = format!("spec.{field}: the remote secret does not exist; left out");
             self.tell("MissingProviderSecret", text, Tone::Hint);

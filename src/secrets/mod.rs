@@ -54,6 +54,8 @@ use crate::{
 const PER_STORE: usize = 64;
 /// ExternalSecrets under way at once in all, those included that wait for a silent provider.
 const IN_ALL: usize = 4096;
+/// Bytes of parsed templates that are kept.
+const TEMPLATES: usize = 4 << 20;
 /// How often clients of stores that are gone are dropped.
 const TIDY_EVERY: Duration = Duration::from_mins(1);
 
@@ -89,7 +91,7 @@ pub fn start(around: &mut Surroundings<'_>) {
         index: Index::default(),
         stores: Stores::default(),
         sources: Sources::default(),
-        templates: Cache::default(),
+        templates: Cache::new(TEMPLATES),
         outages: Outages::default(),
         externals: Queue::new("externalsecret", bounds),
         validations: Queue::new("secretstore", Bounds { per_group: 1, ..bounds }),

@@ -33,16 +33,23 @@ impl Look<'_> {
             return Ok((Rendered::without_template(object, data), None));
         }
         let (contents, mark) = self.template_contents().await?;
-        let engine = Engine {
-            source: &mut SystemSource,
-            cache: &self.context.templates,
-            delimiters: &self.context.config.delimiters,
-            limits: &Limits::default(),
-        };
-        // A template may take tens of milliseconds, which others on this thread should not wait for.
         let rendered =
-            tokio::task::block_in_place(|| template::render(object, data, &contents, engine))?;
+            self.with_engine(|engine| template::render(object, data, &contents, engine))?;
         Ok((rendered, mark))
+    }
+
+    /// Runs what renders templates. They may take tens of milliseconds, for which others on this thread should
+    /// not have to wait.
+    pub fn with_engine<T>(&self, work: impl FnOnce(&mut Engine<'_>) -> T) -> T {
+        let (context, spec) = (self.context, &self.object().spec);
+        let mut rewrites = spec.data_from.iter().flat_map(|entry| &entry.rewrite);
+        let is_templated =
+            spec.target.template.is_some() || rewrites.any(|rewrite| rewrite.transform.is_some());
+        let work = || {
+            let (source, limits) = (&mut SystemSource, Limits::default());
+            work(&mut Engine::new(&context.templates, &context.config.delimiters, source, &limits))
+        };
+        if is_templated { tokio::task::block_in_place(work) } else { work() }
     }
 
     /// Reads the objects that the template is read from.

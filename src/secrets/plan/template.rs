@@ -23,19 +23,74 @@ use crate::{
         },
     },
     provider::SecretBytes,
-    template::{self, Cache, Delimiters, Limits, Map, Source, Template, Text, Type, Value},
+    template::{
+        self, Cache, Context, Delimiters, Limits, Map, MissingKey, Source, Template, Text, Type,
+        Value,
+    },
 };
 
-/// What a rendering needs beside the object and the data.
+/// What renders all templates of one object, within bounds that they share.
 pub struct Engine<'a> {
-    /// Time and randomness.
-    pub source: &'a mut dyn Source,
-    /// Templates that were parsed before.
-    pub cache: &'a Cache,
-    /// What opens and closes an action.
-    pub delimiters: &'a Delimiters,
-    /// What one template may cost.
-    pub limits: &'a Limits,
+    cache: &'a Cache,
+    delimiters: &'a Delimiters,
+    context: Context<'a>,
+}
+
+impl<'a> Engine<'a> {
+    /// One that takes time and randomness from `source`.
+    pub fn new(
+        cache: &'a Cache,
+        delimiters: &'a Delimiters,
+        source: &'a mut dyn Source,
+        limits: &'a Limits,
+    ) -> Self {
+        Self { cache, delimiters, context: Context::new(source, limits) }
+    }
+
+    /// The output of a template that the object itself holds. `name` is what errors in it call it.
+    pub fn render(
+        &mut self,
+        field: &str,
+        name: &str,
+        text: &str,
+        dot: Value,
+    ) -> Result<SecretBytes, PlanError> {
+        let parsed = self.cache.parse(name, text.as_bytes(), self.delimiters);
+        self.output(field, parsed, dot)
+    }
+
+    /// The output of a template that was read elsewhere, and that no cache may keep.
+    fn render_read(
+        &mut self,
+        field: &str,
+        name: &str,
+        text: &SecretBytes,
+        dot: Value,
+    ) -> Result<SecretBytes, PlanError> {
+        let parsed = Template::parse(name, text.expose(), self.delimiters);
+        self.output(field, parsed.map(Arc::new), dot)
+    }
+
+    /// A template of which a missing key is nothing, printed as `<no value>`.
+    pub fn lenient(&self, field: &str, name: &str, text: &str) -> Result<Arc<Template>, PlanError> {
+        let parsed = Template::parse(name, text.as_bytes(), self.delimiters);
+        parsed
+            .map(|template| Arc::new(template.with_missing_key(MissingKey::Invalid)))
+            .map_err(|error| PlanError::Template { field: field.to_owned(), source: error })
+    }
+
+    /// What a parsed template makes.
+    pub fn output(
+        &mut self,
+        field: &str,
+        parsed: Result<Arc<Template>, template::Error>,
+        dot: Value,
+    ) -> Result<SecretBytes, PlanError> {
+        parsed
+            .and_then(|template| template.render_within(dot, &mut self.context))
+            .map(SecretBytes::from)
+            .map_err(|error| PlanError::Template { field: field.to_owned(), source: error })
+    }
 }
 
 /// A kind of object that holds templates.
@@ -78,7 +133,7 @@ pub fn render(
     object: &ExternalSecret,
     data: BTreeMap<String, SecretBytes>,
     contents: &Contents,
-    engine: Engine<'_>,
+    engine: &mut Engine<'_>,
 ) -> Result<Rendered, PlanError> {
     let Some(template) = &object.spec.target.template else {
         return Ok(Rendered::without_template(object, data));
@@ -149,41 +204,15 @@ struct Made {
     annotations: BTreeMap<String, String>,
 }
 
-struct Rendering<'a> {
+struct Rendering<'e, 'a> {
     dot: Value,
-    engine: Engine<'a>,
+    engine: &'e mut Engine<'a>,
     made: Made,
 }
 
-impl Rendering<'_> {
-    /// The output of one template of the object itself. `name` is what errors in it call it.
+impl Rendering<'_, '_> {
     fn render(&mut self, field: &str, name: &str, text: &str) -> Result<SecretBytes, PlanError> {
-        let engine = &self.engine;
-        let parsed = engine.cache.parse(name, text.as_bytes(), engine.delimiters);
-        self.output(field, parsed)
-    }
-
-    /// The output of a template that was read for this look, and that no cache may keep.
-    fn render_read(
-        &mut self,
-        field: &str,
-        name: &str,
-        text: &SecretBytes,
-    ) -> Result<SecretBytes, PlanError> {
-        let parsed = Template::parse(name, text.expose(), self.engine.delimiters);
-        self.output(field, parsed.map(Arc::new))
-    }
-
-    fn output(
-        &mut self,
-        field: &str,
-        parsed: Result<Arc<Template>, template::Error>,
-    ) -> Result<SecretBytes, PlanError> {
-        let Engine { source, limits, .. } = &mut self.engine;
-        let output = parsed.and_then(|template| template.render(self.dot.clone(), *source, limits));
-        output
-            .map(SecretBytes::from)
-            .map_err(|error| PlanError::Template { field: field.to_owned(), source: error })
+        self.engine.render(field, name, text, self.dot.clone())
     }
 
     fn template_from(
@@ -215,7 +244,7 @@ impl Rendering<'_> {
             let found = found.ok_or_else(|| absent(""))?;
             for item in &reference.items {
                 let text = found.get(&item.key).ok_or_else(|| absent(&item.key))?;
-                let output = self.render_read(&place, &item.key, text)?;
+                let output = self.engine.render_read(&place, &item.key, text, self.dot.clone())?;
                 let outputs = match &item.template_as {
                     TemplateScope::Values => BTreeMap::from([(item.key.clone(), output)]),
                     TemplateScope::KeysAndValues => pairs(&place, &output)?,
@@ -318,4 +347,4 @@ fn strings(text: &[u8]) -> Option<BTreeMap<String, String>> {
 
 #[cfg(test)]
 #[path = "template_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -26,6 +26,12 @@ impl Source for Still {
     }
 }
 
+/// Runs what renders templates, at a time that stands still.
+pub fn with_engine<T>(work: impl FnOnce(&mut Engine<'_>) -> T) -> T {
+    let (cache, delimiters) = (Cache::new(1 << 20), Delimiters::default());
+    work(&mut Engine::new(&cache, &delimiters, &mut Still, &Limits::default()))
+}
+
 fn texts(pairs: &[(&str, &str)]) -> BTreeMap<String, SecretBytes> {
     let owned = |text: &str| SecretBytes::from(text.to_owned());
     pairs.iter().map(|(key, text)| ((*key).to_owned(), owned(text))).collect()
@@ -35,13 +41,8 @@ fn rendered_with(template: Json, contents: &Contents) -> Result<Rendered, PlanEr
     let spec = json!({"target": {"template": template}});
     let spec: ExternalSecretSpec = serde_json::from_value(spec).unwrap();
     let object = ExternalSecret::new("es", spec);
-    let engine = Engine {
-        source: &mut Still,
-        cache: &Cache::default(),
-        delimiters: &Delimiters::default(),
-        limits: &Limits::default(),
-    };
-    render(&object, texts(&[("user", "app"), ("key", "s3cret")]), contents, engine)
+    let data = texts(&[("user", "app"), ("key", "s3cret")]);
+    with_engine(|engine| render(&object, data, contents, engine))
 }
 
 fn rendered(template: Json) -> Result<Rendered, PlanError> {
