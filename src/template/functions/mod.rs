@@ -2,6 +2,8 @@
 //!
 //! Each family is a file or folder beside this one with a `pub const FUNCTIONS: &[Function]`.
 
+pub mod crypto;
+
 use super::function::Function;
 
 /// Finds a function. Later tables hide earlier ones: sprig's `slice` hides Go's.
@@ -10,4 +12,4 @@ pub fn find(name: &str) -> Option<&'static Function> {
 }
 
 /// Go's own, then sprig's, then those of external-secrets.
-const TABLES: &[&[Function]] = &[];
+const TABLES: &[&[Function]] = &[crypto::FUNCTIONS];
