@@ -32,7 +32,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             steps: 250_000,
-            bytes: 6 << 20,
+            bytes: 5 << 20,
             output: 1 << 20,
             depth: 100,
             regex: 512 << 10,
@@ -103,13 +103,22 @@ impl<'a> Context<'a> {
         &mut self,
         inner: impl FnOnce(&mut Self) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        self.enter()?;
+        let result = inner(self);
+        self.leave();
+        result
+    }
+
+    pub(super) fn enter(&mut self) -> Result<(), Failure> {
         if self.depth >= self.limits.depth {
             return Err(Failure::bound("nesting", self.limits.depth));
         }
         self.depth += 1;
-        let result = inner(self);
-        self.depth -= 1;
-        result
+        Ok(())
+    }
+
+    pub(super) fn leave(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
     }
 
     /// A string of Go; accounts for its bytes.

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use super::lex::Place;
+
 /// The kind of mistake: what a caller counts and what the vectors compare with Go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -70,4 +72,16 @@ pub struct Error {
     pub column: usize,
     /// What is wrong; never a value.
     pub message: String,
+}
+
+impl Error {
+    pub(super) fn new(
+        class: Class,
+        template: &str,
+        place: Place,
+        message: impl Into<String>,
+    ) -> Self {
+        let (line, column) = (place.line as usize, place.column as usize);
+        Self { class, template: template.to_owned(), line, column, message: message.into() }
+    }
 }

@@ -53,6 +53,11 @@ impl Function {
         Self { name, fixed, rest: Some(rest), body }
     }
 
+    /// True of `and` and `or`, which evaluate no more arguments than decide.
+    pub(super) fn short_circuits(&self) -> bool {
+        matches!(self.name, "and" | "or")
+    }
+
     /// Type of the parameter at this place, from 0.
     pub fn parameter(&self, at: usize) -> Option<Type> {
         self.fixed.get(at).copied().or(self.rest)

@@ -485,6 +485,19 @@ impl Value {
         }
     }
 
+    /// The zero of a type that a container may hold.
+    pub fn zero_of(type_: &Type) -> Self {
+        match type_ {
+            Type::Bool => Self::Bool(false),
+            Type::Int(int) => Self::Int(*int, 0),
+            Type::Uint(uint) => Self::Uint(*uint, 0),
+            Type::Float(float) => Self::Float(*float, 0.0),
+            Type::Complex => Self::Complex(0.0, 0.0),
+            Type::String => Self::String(Text::default()),
+            other => Self::nil_of(*other).unwrap_or_default(),
+        }
+    }
+
     /// Its Go type; none of nil.
     pub fn type_(&self) -> Option<Type> {
         Some(match self {
