@@ -110,3 +110,6 @@ impl Template {
         eval::render(&self.tree, data, self.missing_key, context)
     }
 }
+
+#[cfg(test)]
+mod tests;
