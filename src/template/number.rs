@@ -127,7 +127,7 @@ fn integers(text: &str) -> (Option<i64>, Option<u64>) {
 }
 
 /// Digits with a prefix for their base. Underscores stand between digits or after the prefix.
-fn magnitude(text: &str) -> Option<u64> {
+pub fn magnitude(text: &str) -> Option<u64> {
     let lower = text.to_ascii_lowercase();
     let (base, digits) = match lower.as_bytes() {
         [b'0', b'x', ..] => (16, &lower[2..]),
@@ -169,22 +169,22 @@ fn underscores_are_right(text: &str) -> bool {
 }
 
 /// Go's `ParseFloat`, hexadecimal floats too.
-fn float(text: &str) -> Option<f64> {
+pub fn float(text: &str) -> Option<f64> {
     let lower = text.to_ascii_lowercase();
     let (negative, digits) = match lower.strip_prefix(['+', '-']) {
         Some(digits) => (lower.starts_with('-'), digits),
         None => (false, lower.as_str()),
     };
-    // Underscores are only for numbers with a prefix for their base.
     let hexadecimal = digits.starts_with("0x");
-    if digits.contains('_') && !(hexadecimal && underscores_are_right(digits)) {
+    if digits.contains('_') && !underscores_are_right(digits) {
         return None;
     }
+    let digits = digits.replace('_', "");
     if !digits.contains(|c: char| c.is_ascii_digit()) {
         return None;
     }
     let number = if hexadecimal {
-        hexadecimal_float(&digits[2..].replace('_', ""))?
+        hexadecimal_float(&digits[2..])?
     } else {
         digits.parse::<f64>().ok().filter(|number| number.is_finite())?
     };
