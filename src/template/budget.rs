@@ -21,7 +21,8 @@ pub struct Limits {
     pub depth: usize,
     /// Bytes of a compiled regular expression.
     pub regex: usize,
-    /// Slow operations: keys that are made, passwords that are hashed, key derivations.
+    /// Slow operations: keys that are made, passwords that are hashed, key derivations. Each stands for some 60 ms
+    /// of one core, because that is what a single honest one takes; they come on top of the steps.
     pub slow: u32,
     /// Bits of an RSA key that is made.
     pub key_bits: u32,
@@ -35,7 +36,7 @@ impl Default for Limits {
             output: 1 << 20,
             depth: 100,
             regex: 512 << 10,
-            slow: 8,
+            slow: 32,
             key_bits: 4096,
         }
     }
@@ -82,7 +83,12 @@ impl<'a> Context<'a> {
 
     /// Accounts for an operation that takes milliseconds: a key that is made, a password that is hashed.
     pub fn slow_operation(&mut self) -> Result<(), Failure> {
-        self.slow += 1;
+        self.slow_operations(1)
+    }
+
+    /// Accounts for one that takes as long as so many.
+    pub fn slow_operations(&mut self, count: u64) -> Result<(), Failure> {
+        self.slow = self.slow.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
         if self.slow > self.limits.slow {
             return Err(Failure::bound(
                 "slow operations such as keys and hashes",

@@ -101,3 +101,6 @@ impl Template {
         eval::render(&self.tree, data, self.missing_key, Context::new(source, limits))
     }
 }
+
+#[cfg(test)]
+mod tests;

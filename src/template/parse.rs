@@ -15,7 +15,7 @@ use super::{
 };
 
 /// Blocks and parentheses inside one another. Parsing, rendering and dropping recurse that deep.
-const NESTING: usize = 100;
+const NESTING: usize = 64;
 
 /// Actions, texts between them and operands; each takes up to 300 bytes.
 const NODES: usize = 20_000;

@@ -5,6 +5,7 @@
 #![allow(clippy::unnecessary_wraps)] // all bodies have one signature, those that cannot fail, too
 
 pub mod builtin;
+pub mod crypto;
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -24,7 +25,7 @@ pub fn all() -> Vec<&'static Function> {
 
 /// Go's own, then sprig's, then those of external-secrets. Later tables hide earlier ones: sprig's `slice` hides
 /// Go's.
-const TABLES: &[&[Function]] = &[builtin::FUNCTIONS];
+const TABLES: &[&[Function]] = &[builtin::FUNCTIONS, crypto::FUNCTIONS];
 
 static BY_NAME: LazyLock<HashMap<&'static str, &'static Function>> = LazyLock::new(|| {
     let all = TABLES.iter().flat_map(|table| table.iter());
