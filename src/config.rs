@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::telemetry::LogFormat;
+use crate::{telemetry::LogFormat, template::Delimiters};
 
 /// Everything `gabion run` needs to know.
 #[derive(Clone, Debug)]
@@ -53,6 +53,8 @@ pub struct SecretsConfig {
     pub store_interval: Duration,
     /// `status.refreshTime` of an unchanged object is rewritten at most this often.
     pub heartbeat: Duration,
+    /// What opens and closes an action of a template.
+    pub delimiters: Delimiters,
     /// Existing Secrets that nobody's ExternalSecret made may be taken over.
     pub adopt_unmanaged: bool,
 }

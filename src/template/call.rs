@@ -30,7 +30,7 @@ impl Given<'_, '_> {
     }
 }
 
-impl<'t> Evaluator<'t, '_> {
+impl<'t> Evaluator<'t, '_, '_> {
     /// The value of a command, which gets the value of the one before as its last argument.
     pub(super) fn command(
         &mut self,
@@ -193,7 +193,7 @@ impl<'t> Evaluator<'t, '_> {
             let type_ = function.parameter(given.arguments.len()).unwrap_or(Type::Any);
             values.push(self.checked(place, last.clone(), type_)?);
         }
-        (function.body)(&mut self.cx, &Args::new(&values)).map_err(|mut failure| {
+        (function.body)(self.cx, &Args::new(&values)).map_err(|mut failure| {
             if failure.class != Class::Bound {
                 failure.message = format!("error calling {}: {}", function.name, failure.message);
             }

@@ -62,9 +62,9 @@ enum Flow {
 }
 
 /// The state of one rendering.
-pub struct Evaluator<'t, 'a> {
+pub struct Evaluator<'t, 'c, 'a> {
     pub(super) tree: &'t Tree,
-    pub(super) cx: Context<'a>,
+    pub(super) cx: &'c mut Context<'a>,
     pub(super) missing_key: MissingKey,
     output: Buffer,
     /// Variables of the template that runs, the innermost last.
@@ -76,7 +76,7 @@ pub fn render(
     tree: &Tree,
     data: Value,
     missing_key: MissingKey,
-    cx: Context<'_>,
+    cx: &mut Context<'_>,
 ) -> Result<Zeroizing<Vec<u8>>, Error> {
     let (output, dot) = (Buffer::default(), Item::from(data));
     let variables = vec![(DOLLAR, dot.clone())];
@@ -89,7 +89,7 @@ pub fn render(
 
 const DOLLAR: &[u8] = b"$";
 
-impl<'t> Evaluator<'t, '_> {
+impl<'t> Evaluator<'t, '_, '_> {
     /// A failure at a place.
     pub(super) fn failed(&self, place: Place, failure: Failure) -> Error {
         Error::new(failure.class, &self.tree.name, place, failure.message)
@@ -156,7 +156,7 @@ impl<'t> Evaluator<'t, '_> {
             Value::Nil => self.write(NO_VALUE, pipe.place),
             Value::String(text) => self.write(text, pipe.place),
             value => {
-                let text = format::display(&mut self.cx, value);
+                let text = format::display(self.cx, value);
                 let text = text.map_err(|failure| self.failed(pipe.place, failure))?;
                 self.write(&text, pipe.place)
             }

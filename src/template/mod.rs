@@ -98,7 +98,16 @@ impl Template {
         source: &mut dyn Source,
         limits: &Limits,
     ) -> Result<Zeroizing<Vec<u8>>, Error> {
-        eval::render(&self.tree, data, self.missing_key, Context::new(source, limits))
+        self.render_within(data, &mut Context::new(source, limits))
+    }
+
+    /// The same within a context that several renderings share, and with it their bounds.
+    pub fn render_within(
+        &self,
+        data: Value,
+        context: &mut Context<'_>,
+    ) -> Result<Zeroizing<Vec<u8>>, Error> {
+        eval::render(&self.tree, data, self.missing_key, context)
     }
 }
 

@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use gabion::{
     api::external_secret::{ConversionStrategy, DecodingStrategy, Rewrite},
     provider::SecretBytes,
-    secrets::plan::{decode, property, rewrite},
+    secrets::plan::{decode, property, rewrite, template::Engine},
+    template::{Cache, Delimiters, Failure, KeyKind, Limits, Source},
 };
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use crate::{Case, Outcome, read};
 
@@ -74,6 +77,23 @@ pub fn cases() -> Vec<Case> {
         .collect()
 }
 
+/// Neither time nor randomness: keys are made of keys alone.
+struct Nothing;
+
+impl Source for Nothing {
+    fn now(&mut self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+
+    fn fill(&mut self, _: &mut [u8]) -> Result<(), Failure> {
+        Err(Failure::function("no randomness here"))
+    }
+
+    fn private_key(&mut self, _: KeyKind) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        Err(Failure::function("no keys here"))
+    }
+}
+
 fn refused() -> Outcome {
     Outcome::Failed("refused".to_owned())
 }
@@ -111,7 +131,11 @@ fn rewriting(vector: &Value) -> (String, Outcome, Outcome) {
     };
     let mapped = |map: &BTreeMap<String, String>| Outcome::Bytes(serde_json::to_vec(map).unwrap());
     let data = pairs("data").into_iter().map(|(key, value)| (key, SecretBytes::from(value)));
-    let got = match rewrite::rewrite("f", &operations, data.collect()) {
+    let (cache, delimiters, limits) =
+        (Cache::new(1 << 20), Delimiters::default(), Limits::default());
+    let mut source = Nothing;
+    let mut engine = Engine::new(&cache, &delimiters, &mut source, &limits);
+    let got = match rewrite::rewrite("f", &operations, data.collect(), &mut engine) {
         Ok(data) => mapped(
             &data
                 .into_iter()

@@ -1,8 +1,8 @@
 //! `rewrite`: changing the keys of what was read, and merging values that are JSON objects.
 
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
 
 use regex::Regex;
@@ -10,27 +10,32 @@ use regex::Regex;
 use super::{
     error::PlanError,
     property::{self, Member, PropertyError},
+    template::Engine,
 };
 use crate::{
     api::external_secret::{
         MergeConflictPolicy, MergePriorityPolicy, MergeStrategy, Rewrite, RewriteMerge,
-        RewriteRegexp,
+        RewriteRegexp, RewriteTransform,
     },
     provider::SecretBytes,
+    template::{Map, Text, Type, Value},
 };
 
 type Data = BTreeMap<String, SecretBytes>;
 
 /// Applies the operations in their order, each to what the one before made.
-pub fn rewrite(field: &str, operations: &[Rewrite], data: Data) -> Result<Data, PlanError> {
+pub fn rewrite(
+    field: &str,
+    operations: &[Rewrite],
+    data: Data,
+    engine: &mut Engine<'_>,
+) -> Result<Data, PlanError> {
     operations.iter().enumerate().try_fold(data, |data, (nth, operation)| {
         let field = format!("{field}.rewrite[{nth}]");
         match (&operation.regexp, &operation.merge, &operation.transform) {
             (Some(regexp), _, _) => replace(&field, regexp, data),
             (_, Some(merge), _) => merged(&field, merge, data),
-            (_, _, Some(_)) => {
-                Err(PlanError::NotImplemented { field: format!("{field}.transform") })
-            }
+            (_, _, Some(transform)) => transformed(&field, transform, data, engine),
             (None, None, None) => Ok(data),
         }
     })
@@ -43,13 +48,37 @@ fn replace(field: &str, operation: &RewriteRegexp, data: Data) -> Result<Data, P
         field: format!("{field}.regexp.source"),
         text: operation.source.clone(),
     })?;
+    renamed(field, data, |key| Ok(pattern.replace_all(key, operation.target.as_str()).into_owned()))
+}
+
+/// Renders the template for every key, which it sees as `.value`.
+fn transformed(
+    field: &str,
+    operation: &RewriteTransform,
+    data: Data,
+    engine: &mut Engine<'_>,
+) -> Result<Data, PlanError> {
+    let place = format!("{field}.transform.template");
+    let template = engine.lenient(&place, "transform", &operation.template)?;
+    renamed(field, data, |key| {
+        let dot = [(Text::from("value"), Value::String(Text::from(key)))];
+        let dot = Value::Map(Map::new(&Type::String, dot.into_iter().collect()));
+        let output = engine.output(&place, Ok(Arc::clone(&template)), dot)?;
+        let text = String::from_utf8(output.expose().to_vec());
+        text.map_err(|_| PlanError::BadKey { field: place.clone(), key: key.to_owned() })
+    })
+}
+
+/// Gives every key a new name.
+fn renamed(
+    field: &str,
+    data: Data,
+    mut rename: impl FnMut(&str) -> Result<String, PlanError>,
+) -> Result<Data, PlanError> {
     let mut origin: BTreeMap<String, String> = BTreeMap::new();
     let mut replaced = Data::new();
     for (key, value) in data {
-        let new = match pattern.replace_all(&key, operation.target.as_str()) {
-            Cow::Borrowed(same) => same.to_owned(),
-            Cow::Owned(new) => new,
-        };
+        let new = rename(&key)?;
         if let Some(first) = origin.insert(new.clone(), key.clone()) {
             return Err(PlanError::KeyCollision {
                 field: field.to_owned(),
@@ -135,7 +164,7 @@ fn unknown(field: &str, name: &str, value: &str) -> PlanError {
 mod tests {
     use serde_json::json;
 
-    use super::*;
+    use super::{super::template::tests::with_engine, *};
 
     fn parsed(operations: serde_json::Value) -> Vec<Rewrite> {
         serde_json::from_value(operations).unwrap()
@@ -153,7 +182,8 @@ mod tests {
         let shown = |(key, value): (String, SecretBytes)| {
             format!("{key}={}", String::from_utf8_lossy(value.expose()))
         };
-        Ok(rewrite("dataFrom[0]", &operations, data)?.into_iter().map(shown).collect())
+        let data = with_engine(|engine| rewrite("dataFrom[0]", &operations, data, engine))?;
+        Ok(data.into_iter().map(shown).collect())
     }
 
     #[test]
@@ -237,9 +267,17 @@ mod tests {
     }
 
     #[test]
-    fn a_transform_is_not_ignored() {
-        let error =
-            rewritten(json!([{"transform": {"template": "x"}}]), &[("a", "1")]).unwrap_err();
-        assert!(matches!(error, PlanError::NotImplemented { .. }), "{error}");
+    fn a_transform_sees_each_key_as_its_value() {
+        let transform = |template: &str| json!([{"transform": {"template": template}}]);
+        assert_eq!(
+            rewritten(transform("x-{{ .value }}"), &[("a/b", "1"), ("c", "2")]).unwrap(),
+            ["x-a/b=1", "x-c=2"]
+        );
+        let error = rewritten(transform("x"), &[("a", "1"), ("b", "2")]).unwrap_err();
+        assert!(matches!(error, PlanError::KeyCollision { .. }), "{error}");
+        assert_eq!(rewritten(transform("{{ .key }}"), &[("a", "1")]).unwrap(), ["<no value>=1"]);
+        let error = rewritten(transform("{{ .value"), &[("a", "1")]).unwrap_err();
+        let wanted = "spec.dataFrom[0].rewrite[0].transform.template: template transform:1:";
+        assert!(error.to_string().starts_with(wanted), "{error}");
     }
 }
