@@ -42,11 +42,15 @@ impl Outcome {
 
 /// One case: what it is called in `deviations.json`, and both outcomes.
 pub struct Case {
+    /// Group and number or title.
     pub name: String,
+    /// What it is about.
     pub group: String,
     /// The template, the path or whatever else says what the case is.
     pub text: String,
+    /// Go's outcome.
     pub want: Outcome,
+    /// Ours.
     pub got: Outcome,
 }
 

@@ -61,8 +61,8 @@ func textOf(bytes []byte) Outcome {
 func main() {
 	check := flag.Bool("check", false, "compare instead of writing")
 	runs := flag.Bool("race", false, "render the templates in the folder as often as can be; see bench/templates.rs")
-	count := flag.Int("random", 0, "write so many templates that nobody thought of, as language.json")
-	seed := flag.Int64("seed", 1, "of the random templates")
+	count := flag.Int("random", 0, "write so many templates and paths that nobody thought of")
+	seed := flag.Int64("seed", 1, "of what is random")
 	keys := flag.Bool("keys", false, "make new keys and certificates")
 	flag.Parse()
 	// A container's zone.
@@ -77,6 +77,7 @@ func main() {
 	}
 	if *count > 0 {
 		fail(random(folder, *count, *seed))
+		fail(randomPaths(folder, *count, *seed))
 		return
 	}
 	if *keys {

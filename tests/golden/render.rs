@@ -62,7 +62,7 @@ impl Vector {
         };
         let rendered =
             Template::parse("golden", self.template.as_bytes(), &delimiters).and_then(|template| {
-                let mut source = Fixed { fixtures, state: 0x9e37_79b9_7f4a_7c15 };
+                let mut source = Fixed::new(fixtures);
                 template.render(self.dot(fixtures), &mut source, &Limits::default())
             });
         match rendered {
@@ -103,9 +103,15 @@ fn class(class: Class) -> String {
 
 /// A clock that stands still, and numbers that only look random. Keys are those of the fixtures: making some
 /// would take minutes, and the vectors ask for nothing but their form.
-struct Fixed<'f> {
+pub struct Fixed<'f> {
     fixtures: &'f HashMap<String, String>,
     state: u64,
+}
+
+impl<'f> Fixed<'f> {
+    pub fn new(fixtures: &'f HashMap<String, String>) -> Self {
+        Self { fixtures, state: 0x9e37_79b9_7f4a_7c15 }
+    }
 }
 
 impl Source for Fixed<'_> {

@@ -46,7 +46,8 @@ pub enum PropertyError {
 /// A path with dots is first taken as one key. Strings come out unquoted, numbers as gjson prints them,
 /// `null` as nothing, objects and arrays as they were written.
 pub fn find(json: &[u8], path: &str) -> Result<Option<SecretBytes>, PropertyError> {
-    let json = checked(json)?;
+    checked(json)?;
+    let json = std::str::from_utf8(json).map_err(|_| PropertyError::NotJson)?;
     if path.len() > MAX_PATH {
         return Err(PropertyError::TooDeep);
     }

@@ -156,8 +156,16 @@ fn reverse(json: &str) -> Zeroizing<String> {
     }
 }
 
-/// Puts the elements of inner arrays in their place: those of the next level, or of all levels.
+/// Puts the elements of inner arrays in their place: those of the next level, as they are written, or of all
+/// levels.
 fn flatten(json: &str, deep: bool) -> Result<Zeroizing<String>, PropertyError> {
+    if !deep {
+        let inner = scan::elements(json).map(|value| match scan::kind(value) {
+            Kind::Array => unwrapped(value).trim(),
+            _ => value,
+        });
+        return Ok(listed(inner.filter(|text| !text.is_empty())));
+    }
     let mut out = Vec::new();
     let mut open: Vec<(&str, usize)> =
         values(json).into_iter().rev().map(|value| (value, 1)).collect();
@@ -165,7 +173,7 @@ fn flatten(json: &str, deep: bool) -> Result<Zeroizing<String>, PropertyError> {
         if level > MAX_DEPTH {
             return Err(PropertyError::TooDeep);
         }
-        if scan::kind(value) == Kind::Array && (deep || level == 1) {
+        if scan::kind(value) == Kind::Array {
             open.extend(values(value).into_iter().rev().map(|value| (value, level + 1)));
         } else {
             out.push(value);
@@ -174,16 +182,24 @@ fn flatten(json: &str, deep: bool) -> Result<Zeroizing<String>, PropertyError> {
     Ok(listed(out))
 }
 
+/// What is between the brackets of an array or object.
+fn unwrapped(json: &str) -> &str {
+    json.get(1..json.len() - 1).unwrap_or("")
+}
+
 /// Merges the objects of an array; the later wins, in the order in which keys first appear.
 fn join(json: &str, preserve: bool) -> Zeroizing<String> {
     let objects = scan::elements(json).filter(|value| scan::kind(value) == Kind::Object);
+    if preserve {
+        return enclosed('{', objects.map(|object| [unwrapped(object), "", ""]), '}');
+    }
     let mut merged: Vec<(&str, &str)> = Vec::new();
     let mut places = std::collections::HashMap::new();
     for (key, value) in objects.flat_map(scan::entries) {
         let place = *places.entry(scan::unquote(key).to_string()).or_insert(merged.len());
         match merged.get_mut(place) {
-            Some(known) if !preserve => known.1 = value,
-            _ => merged.push((key, value)),
+            Some(known) => known.1 = value,
+            None => merged.push((key, value)),
         }
     }
     mapped(merged)

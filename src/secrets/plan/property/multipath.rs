@@ -3,8 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::{
-    PropertyError, modifier, path,
-    scan::{self, Kind},
+    PropertyError, modifier, path, scan,
     work::{MAX_TEXT, Work},
 };
 
@@ -121,15 +120,13 @@ fn string_end(bytes: &[u8], start: usize) -> usize {
 
 /// The value of a path that starts with a literal, and the rest of the path.
 ///
-/// A string or a number takes all of the path, whatever follows it.
+/// What does not start with a bracket takes all of the path, unless that has a closing one too many.
 pub fn literal(path: &str) -> Option<(&str, &str)> {
     let text = path.strip_prefix('!')?;
     let bytes = text.as_bytes();
     match bytes.first()? {
-        b'{' | b'[' => Some(text.split_at(scan::value_end(bytes, 0))),
-        b'"' | b'+' | b'-' | b'0'..=b'9' => {
-            let value = text.get(..scan::value_end(bytes, 0))?;
-            (scan::kind(value) != Kind::Null).then_some((value, ""))
+        b'{' | b'[' | b'"' | b'+' | b'-' | b'0'..=b'9' => {
+            text.split_at_checked(scan::open_end(bytes, 1))
         }
         _ => {
             let (word, rest) = text.split_at(text.find(['|', '.']).unwrap_or(text.len()));

@@ -82,16 +82,21 @@ impl<'p> Part<'p> {
     }
 }
 
-/// Splits at the first `|` that is not inside a query.
+/// Splits at the first `|` that is not inside a query. As in gjson, one right after `.#` is none.
 pub fn split_pipe(path: &str) -> (&str, Option<&str>) {
     let bytes = path.as_bytes();
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'\\' => at += 2,
-            b'|' => return (&path[..at], path.get(at + 1..)),
-            b'#' if matches!(bytes.get(at + 1), Some(b'(' | b'[')) => {
-                at = query::end(path, at + 1).unwrap_or(bytes.len());
+        match (byte, bytes.get(at + 1)) {
+            (b'|', _) => return (&path[..at], path.get(at + 1..)),
+            (b'\\', _) => at += 2,
+            (b'.', Some(b'#')) => {
+                at += 2;
+                if matches!(bytes.get(at), Some(b'(' | b'[')) {
+                    at = query::end(path, at).unwrap_or(bytes.len());
+                } else {
+                    at += 1;
+                }
             }
             _ => at += 1,
         }

@@ -1,5 +1,7 @@
 //! Following a path.
 
+use std::cell::Cell;
+
 use zeroize::Zeroizing;
 
 use super::{
@@ -121,6 +123,7 @@ fn walk<'a, 'p>(
     depth: usize,
 ) -> Result<Step<'a, 'p>, PropertyError> {
     let depth = Work::deeper(depth)?;
+    let json = scan::value(json);
     match scan::kind(json) {
         Kind::Object => walk_object(json, path, work, depth),
         Kind::Array => walk_array(json, path, work, depth),
@@ -208,8 +211,15 @@ fn walk_query<'a, 'p>(
         }
     };
     if query.all {
-        let passes = |value: &str| query.accepts(value, work, depth);
+        let any = Cell::new(false);
+        let passes = |value: &str| {
+            let passes = query.accepts(value, work, depth)?;
+            any.set(any.get() || passes);
+            Ok(passes)
+        };
         let made = collect(json, inner.unwrap_or("@this"), work, depth, passes)?;
+        // In gjson the first hit finds the pipe in a longer path: without one there is none.
+        let pipe = pipe.filter(|_| inner.is_none() || any.get());
         return Ok(Step { found: Some(Found::Made(made)), pipe });
     }
     for value in scan::elements(json) {
@@ -243,8 +253,9 @@ fn collect(
             if out.len() > 1 {
                 out.push(',');
             }
-            work.spend(found.as_str().len())?;
-            out.push_str(found.as_str());
+            let found = scan::value(found.as_str());
+            work.spend(found.len())?;
+            out.push_str(found);
         }
     }
     out.push(']');

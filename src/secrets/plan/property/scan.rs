@@ -29,10 +29,12 @@ pub fn is_json(text: &str) -> bool {
 /// The one value in a text, without what surrounds it; after an object or an array, everything stays.
 pub fn value(text: &str) -> &str {
     let text = text.trim_start_matches([' ', '\t', '\n', '\r']);
-    match kind(text) {
-        Kind::Object | Kind::Array => text,
-        _ => text.get(..value_end(text.as_bytes(), 0)).unwrap_or(text),
-    }
+    let end = match kind(text) {
+        Kind::Object | Kind::Array => text.len(),
+        Kind::Number => text.find(|c| c <= ' ' || ",]}".contains(c)).unwrap_or(text.len()),
+        _ => value_end(text.as_bytes(), 0),
+    };
+    text.get(..end).unwrap_or(text)
 }
 
 /// What a value is, by its first character.
@@ -114,13 +116,21 @@ pub fn value_end(bytes: &[u8], start: usize) -> usize {
 
 /// Where the bracket or the quote that opens at `start` closes: round brackets count as well.
 pub fn squashed_end(bytes: &[u8], start: usize) -> usize {
+    if bytes.get(start) == Some(&b'"') {
+        return string_end(bytes, start);
+    }
+    open_end(bytes, start + 1)
+}
+
+/// Where the bracket closes that was open before the first byte.
+pub fn open_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start;
-    let mut open = 0_usize;
+    let mut open = 1_usize;
     while let Some(byte) = bytes.get(at) {
         match byte {
             b'"' => at = string_end(bytes, at) - 1,
             b'{' | b'[' | b'(' => open += 1,
-            b'}' | b']' | b')' => open = open.saturating_sub(1),
+            b'}' | b']' | b')' => open -= 1,
             _ => {}
         }
         at += 1;
@@ -128,7 +138,7 @@ pub fn squashed_end(bytes: &[u8], start: usize) -> usize {
             break;
         }
     }
-    at
+    at.min(bytes.len())
 }
 
 fn string_end(bytes: &[u8], start: usize) -> usize {
@@ -208,6 +218,7 @@ pub fn print_number(raw: &str) -> String {
         Ok(number) if number == f64::INFINITY => "+Inf".to_owned(),
         Ok(number) if number == f64::NEG_INFINITY => "-Inf".to_owned(),
         Ok(number) => number.to_string(),
-        Err(_) => raw.to_owned(),
+        // Only a literal in a path can be that.
+        Err(_) => "0".to_owned(),
     }
 }

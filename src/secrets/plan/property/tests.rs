@@ -144,7 +144,7 @@ fn what_is_not_json_is_refused() {
 #[test]
 fn work_without_end_is_refused() {
     let wide = format!("[{}]", vec!["[[1,2],[3,4]]"; 2000].join(","));
-    let dig = vec!["@dig:@this"; 12].join("|");
+    let dig = ["@dig:@this"; 12].join("|");
     assert_eq!(find(wide.as_bytes(), &dig), Err(PropertyError::TooDeep));
     let copies = format!("[{}]", vec!["@this"; 150].join(","));
     assert!(find(wide.as_bytes(), &copies).is_err(), "a hundred and fifty copies");
