@@ -3,6 +3,8 @@
 //
 //	go run . ../../tests/golden          writes the files
 //	go run . -check ../../tests/golden   compares, and names the files that differ
+//	go run . -random 20000 -seed 7 FOLDER writes templates made by chance
+//	go run . -race ../../bench/templates measures how fast Go is
 //	go run . -keys ../../tests/golden    makes new keys and certificates first (never needed, but when one is added)
 package main
 
@@ -41,7 +43,7 @@ type Vector struct {
 type Outcome struct {
 	Want   *string `json:"want,omitempty"`
 	Want64 *string `json:"want64,omitempty"`
-	// Error is the class: parse, missing, type or function.
+	// Error is the class: parse, missing, type, function or bound.
 	Error string `json:"error,omitempty"`
 	// Message is Go's, for whoever reads a failure. It is not compared.
 	Message string `json:"message,omitempty"`
@@ -58,6 +60,9 @@ func textOf(bytes []byte) Outcome {
 
 func main() {
 	check := flag.Bool("check", false, "compare instead of writing")
+	runs := flag.Bool("race", false, "render the templates in the folder as often as can be; see bench/templates.rs")
+	count := flag.Int("random", 0, "write so many templates that nobody thought of, as language.json")
+	seed := flag.Int64("seed", 1, "of the random templates")
 	keys := flag.Bool("keys", false, "make new keys and certificates")
 	flag.Parse()
 	// A container's zone.
@@ -65,6 +70,14 @@ func main() {
 	folder := flag.Arg(0)
 	if folder == "" {
 		fail(fmt.Errorf("usage: go run . [-check] FOLDER"))
+	}
+	if *runs {
+		fail(race(folder))
+		return
+	}
+	if *count > 0 {
+		fail(random(folder, *count, *seed))
+		return
 	}
 	if *keys {
 		fail(writeFixtures(filepath.Join(folder, "fixtures.json")))

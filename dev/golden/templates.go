@@ -102,10 +102,12 @@ func execute(parsed *template.Template, out *bytes.Buffer, data map[string]strin
 	return parsed.Execute(out, data)
 }
 
-// class tells what went wrong, by the words of Go's messages: a key that is absent, a function that failed (also
-// a built-in one), or else a value of a type that cannot be used so.
+// class tells what went wrong, by the words of Go's messages: templates that call one another without end, a key
+// that is absent, a function that failed (also a built-in one), or else a value of a type that cannot be used so.
 func class(err error) string {
 	switch message := err.Error(); {
+	case strings.Contains(message, "exceeded maximum template depth"):
+		return "bound"
 	case strings.Contains(message, "error calling "):
 		return "function"
 	case strings.Contains(message, "map has no entry for key"):

@@ -256,7 +256,7 @@ fn property_error(error: PropertyError, field: String, key: String) -> PlanError
     match error {
         PropertyError::NotJson => PlanError::NotJson { field, key },
         PropertyError::NotAnObject => PlanError::NotAnObject { field, key },
-        PropertyError::TooDeep | PropertyError::Unsupported(_) => {
+        PropertyError::TooDeep => {
             PlanError::PropertyPath { field, reason: error.to_string() }
         }
     }

@@ -9,7 +9,7 @@ use regex::Regex;
 
 use super::{
     error::PlanError,
-    property::{self, Member},
+    property::{self, Member, PropertyError},
 };
 use crate::{
     api::external_secret::{
@@ -73,11 +73,17 @@ fn merged(field: &str, operation: &RewriteMerge, mut data: Data) -> Result<Data,
         MergeConflictPolicy::Ignore => false,
         MergeConflictPolicy::Other(value) => return Err(unknown(&field, "conflictPolicy", value)),
     };
+    let not_an_object =
+        |key: &str| PlanError::NotAnObject { field: field.clone(), key: key.to_owned() };
     let mut members: BTreeMap<String, Member<'_>> = BTreeMap::new();
     for (key, value) in order.iter().filter_map(|key| data.get_key_value(key)) {
-        let inner = property::members(value.expose());
-        let inner =
-            inner.map_err(|_| PlanError::NotAnObject { field: field.clone(), key: key.clone() })?;
+        // Within one object the last member of a name counts. That is no conflict.
+        let inner: BTreeMap<_, _> = match property::members(value.expose()) {
+            Ok(inner) => inner.into_iter().collect(),
+            // To Go, null is an object without members.
+            Err(PropertyError::NotAnObject) if value.expose().trim_ascii() == b"null" => continue,
+            Err(_) => return Err(not_an_object(key)),
+        };
         for (name, member) in inner {
             if members.insert(name.clone(), member).is_some() && refuses_conflicts {
                 return Err(PlanError::MergeConflict { field, key: name });
@@ -85,14 +91,17 @@ fn merged(field: &str, operation: &RewriteMerge, mut data: Data) -> Result<Data,
         }
     }
     match &operation.strategy {
-        MergeStrategy::Extract => {
-            Ok(members.iter().map(|(k, v)| (k.clone(), v.printed())).collect())
-        }
+        MergeStrategy::Extract => members
+            .iter()
+            .map(|(key, member)| {
+                Ok((key.clone(), member.merged().map_err(|_| not_an_object(key))?))
+            })
+            .collect(),
         MergeStrategy::Json if operation.into.is_empty() => {
             Err(PlanError::Missing { field: format!("{field}.into"), why: "strategy JSON" })
         }
         MergeStrategy::Json => {
-            let object = property::object(&members);
+            let object = property::object(&members).map_err(|_| not_an_object(&operation.into))?;
             data.insert(operation.into.clone(), object);
             Ok(data)
         }
@@ -179,7 +188,7 @@ mod tests {
         let pairs = [("a", r#"{"x":1.50,"s":"t"}"#), ("b", r#"{"y":{"z":null}}"#)];
         assert_eq!(
             rewritten(json!([{"merge": {}}]), &pairs).unwrap(),
-            ["s=t", "x=1.50", r#"y={"z":null}"#]
+            ["s=t", "x=1.5", r#"y={"z":null}"#]
         );
     }
 
@@ -191,7 +200,7 @@ mod tests {
             rewritten(merge, &pairs).unwrap(),
             [
                 r#"a={"x":1.50,"q\"":"t\n"}"#,
-                r#"all={"q\"":"t\n","x":1.50,"y":[1]}"#,
+                r#"all={"q\"":"t\n","x":1.5,"y":[1]}"#,
                 r#"b={"y":[1]}"#,
             ]
         );

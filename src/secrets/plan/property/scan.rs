@@ -26,9 +26,13 @@ pub fn is_json(text: &str) -> bool {
     serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
-/// Without JSON's white space around it.
-pub fn trim(text: &str) -> &str {
-    text.trim_matches([' ', '\t', '\n', '\r'])
+/// The one value in a text, without what surrounds it; after an object or an array, everything stays.
+pub fn value(text: &str) -> &str {
+    let text = text.trim_start_matches([' ', '\t', '\n', '\r']);
+    match kind(text) {
+        Kind::Object | Kind::Array => text,
+        _ => text.get(..value_end(text.as_bytes(), 0)).unwrap_or(text),
+    }
 }
 
 /// What a value is, by its first character.
@@ -108,6 +112,25 @@ pub fn value_end(bytes: &[u8], start: usize) -> usize {
     at
 }
 
+/// Where the bracket or the quote that opens at `start` closes: round brackets count as well.
+pub fn squashed_end(bytes: &[u8], start: usize) -> usize {
+    let mut at = start;
+    let mut open = 0_usize;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => at = string_end(bytes, at) - 1,
+            b'{' | b'[' | b'(' => open += 1,
+            b'}' | b']' | b')' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        at += 1;
+        if open == 0 {
+            break;
+        }
+    }
+    at
+}
+
 fn string_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     while let Some(byte) = bytes.get(at) {
@@ -171,10 +194,14 @@ fn unescape_unicode(text: &str) -> (char, usize) {
     }
 }
 
+/// Whether a number is digits and nothing else but a sign.
+pub fn is_integer(raw: &str) -> bool {
+    raw.strip_prefix('-').unwrap_or(raw).bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// A number as gjson prints it: digits as they are, everything else as the shortest decimal without exponent.
 pub fn print_number(raw: &str) -> String {
-    let digits = raw.strip_prefix('-').unwrap_or(raw);
-    if digits.bytes().all(|byte| byte.is_ascii_digit()) {
+    if is_integer(raw) {
         return raw.to_owned();
     }
     match raw.parse::<f64>() {
