@@ -26,8 +26,7 @@ pub fn all() -> Vec<&'static Function> {
 
 /// Go's own, then sprig's, then those of external-secrets. Later tables hide earlier ones: sprig's `slice` hides
 /// Go's.
-const TABLES: &[&[&[Function]]] =
-    &[&[builtin::FUNCTIONS], sprig::TABLES, &[crypto::FUNCTIONS]];
+const TABLES: &[&[&[Function]]] = &[&[builtin::FUNCTIONS], sprig::TABLES, &[crypto::FUNCTIONS]];
 
 static BY_NAME: LazyLock<HashMap<&'static str, &'static Function>> = LazyLock::new(|| {
     let all = TABLES.iter().copied().flatten().copied().flatten();

@@ -122,10 +122,7 @@ fn each_quoted(
 fn quoted(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     each_quoted(cx, args, |cx, value| {
         let text = printed(cx, value)?;
-        cx.allocate(text.len() + 2)?;
-        let quoted = quote::quote(&text, '"', false);
-        cx.allocate(quoted.len().saturating_sub(text.len()))?;
-        Ok(quoted.into_text())
+        Ok(quote::quote(cx, &text, '"', false)?.into_text())
     })
 }
 

@@ -12,9 +12,9 @@ use crate::template::{
 };
 
 /// Up to so many repetitions count as ordinary steps; more are slow operations.
-const ORDINARY: u64 = 10_000;
+const ORDINARY: u64 = 50_000;
 /// Repetitions in the time of one slow operation.
-const PER_SLOW_OPERATION: u64 = 100_000;
+const PER_SLOW_OPERATION: u64 = 500_000;
 
 /// What is derived.
 #[derive(Clone, Copy)]
