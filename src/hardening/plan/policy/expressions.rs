@@ -178,11 +178,11 @@ fn lists(compiled: &[(&Rule, Cel)], waivers: &[Waiver]) -> Variables {
     if walks(Over::Images) || waivers.iter().any(|waiver| !waiver.containers.is_empty()) {
         let of = |list: &str, kind: &str| {
             format!(
-                "variables.spec.?{list}.orValue([]).map(c, {{'kind': '{kind}', 'name': c.name, 'image': c.?image.orValue('')}})"
+                "variables.spec.?{list}.orValue([]).map(c, {{'kind': '{kind}', 'name': string(c.name), 'image': string(c.?image.orValue(''))}})"
             )
         };
         let volumes = "variables.spec.?volumes.orValue([]).filter(v, has(v.image))\
-                       .map(v, {'kind': 'Volume', 'name': v.name, 'image': v.image.?reference.orValue('')})";
+                       .map(v, {'kind': 'Volume', 'name': string(v.name), 'image': string(v.image.?reference.orValue(''))})";
         let named = format!(
             "({} + {} + {} + {volumes}).filter(i, i.image != '')",
             of("initContainers", "InitContainer"),
