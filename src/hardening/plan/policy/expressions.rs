@@ -258,10 +258,11 @@ fn failed(family: &Family, settings: &Settings, mark: &str) -> String {
     parts.join(" + ")
 }
 
-/// Id and remedy in one line.
+/// Id and remedy in one line; complaints are joined by semicolons, so it has none.
 fn complaint(rule: &Rule, settings: &Settings) -> String {
     let table = rule.control().map_or("", |control| control.remedy);
     let remedy = rule.remedy.map_or_else(|| table.to_owned(), |remedy| remedy(settings));
-    let line: String = remedy.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let plain = |c: char| if c.is_control() || c == ';' { ' ' } else { c };
+    let line: String = remedy.chars().map(plain).collect();
     format!("{}: {line}", rule.id)
 }
