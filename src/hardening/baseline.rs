@@ -11,7 +11,7 @@ use kube::Resource;
 use serde_json::json;
 
 use super::{
-    Context, TELL_BASELINES_AFTER,
+    Context, TELL_BASELINES_AFTER, admission,
     apply::explain,
     index::{Baseline, Phase},
     plan::{
@@ -85,9 +85,12 @@ fn says_the_same(a: &Compiled, b: &Compiled) -> bool {
 /// Looks at one baseline.
 pub async fn reconcile(context: Arc<Context>, name: Arc<str>) -> Next {
     let started = Instant::now();
-    let Some(known) = take_in(&context, &name).filter(|known| !known.vanished) else {
-        return Next::Idle;
-    };
+    let Some(known) = take_in(&context, &name) else { return Next::Idle };
+    if known.vanished {
+        // What it made stays in force until it is there again.
+        let kept = admission::keep(&context, &name, &known).await;
+        return kept.again.map_or(Next::Idle, in_a_while);
+    }
     let deleting = known.object.metadata.deletion_timestamp.is_some();
     let outcome = if deleting {
         take_back(&context, &name, &known).await
@@ -116,6 +119,7 @@ async fn keep(context: &Context, name: &str, known: &Baseline) -> Result<Next, E
     if !has_finalizer(&object) {
         object = set_finalizer(context, name, &object, true).await?;
     }
+    let admission::Kept { said, again } = admission::keep(context, name, known).await;
     // A count that is not complete yet says less than the one that is stored.
     let counted = object.status.as_ref().and_then(|status| status.observed_generation);
     if known.refused.is_none()
@@ -143,6 +147,7 @@ async fn keep(context: &Context, name: &str, known: &Baseline) -> Result<Next, E
         &object,
         compiled.as_ref().map(|compiled| &**compiled),
         &standings,
+        said.as_ref(),
         Timestamp::now(),
     );
     if let Some(status) = next {
@@ -151,9 +156,9 @@ async fn keep(context: &Context, name: &str, known: &Baseline) -> Result<Next, E
     if let Some(error) = &known.refused {
         let text = error.to_string();
         context.tell(object.object_ref(&()), error.class().0, text, Tone::Warning);
-        return Ok(Next::RetryAfter(RECHECK));
+        return Ok(Next::RetryAfter(again.unwrap_or(RECHECK)));
     }
-    Ok(Next::Idle)
+    Ok(again.map_or(Next::Idle, in_a_while))
 }
 
 /// Ordered: paused if it looks like an accident, then every namespace is planned without it, then it may go.
@@ -177,6 +182,9 @@ async fn take_back(context: &Context, name: &str, known: &Baseline) -> Result<Ne
                 return Ok(in_a_while(Duration::from_secs(10)));
             }
         }
+    }
+    if !admission::take_away(context, name, known).await? {
+        return Ok(in_a_while(TEARDOWN_PACE));
     }
     let left = context.index.holding(&uid);
     if left.is_empty() {
