@@ -52,7 +52,8 @@ async fn prepare(api: &Api, bar: Bar) -> Result<()> {
     let key = "pod-security.kubernetes.io/enforce";
     let labels = json!({key: bar.level, format!("{key}-version"): bar.version()});
     api.label(&plugin, &labels).await?;
-    for (url, object) in ours::policies(bar) {
+    let set = ours::compiled(&ours::settings(bar), &bar.name());
+    for (url, object) in ours::objects(&set) {
         api.create(&url, &object).await?;
     }
     api.label(&policy, &json!({"bar": bar.name()})).await
@@ -64,7 +65,7 @@ async fn in_force(api: &Api, bar: Bar) -> Result<()> {
     pod["spec"]["hostPID"] = true.into();
     let case = Case { seed: 0, story: "host PID".to_owned(), base: 0, pod };
     let refuses = |answer: &Answer| !answer.is_yes();
-    // TODO policy
+    api.until_judged(&policy_namespace(bar), &case, refuses).await?;
     api.until_judged(&plugin_namespace(bar), &case, refuses).await
 }
 

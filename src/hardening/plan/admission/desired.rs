@@ -8,12 +8,12 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 
 use super::{Desired, Key, Kind, Mark, Trial, Wanted};
-use crate::api::hardening_baseline::{HardeningBaselineSpec, Stage};
+use crate::api::hardening_baseline::HardeningBaselineSpec;
 use crate::hardening::plan::{
     baseline::Compiled,
     error::Error,
     objects::{FIELD_MANAGER, MANAGED_BY, OWNER},
-    policy::{Scope, Settings, WorkloadKind, compile},
+    policy::{Scope, Settings, compile},
     selection::{NAME_LABEL, Protected},
     version::PssVersion,
 };
@@ -34,20 +34,16 @@ pub fn desired(
         protected: protected.clone(),
         behind: std::collections::BTreeSet::new(),
     };
-    let mut set = compile(&settings, &scope, compiled.stage, &[]);
-    if compiled.stage == Stage::Observe {
-        set.policies.clear();
-        set.bindings.clear();
-    }
+    let set = compile(&settings, &scope, compiled.stage, &[])?;
     let maker = Maker { compiled, revision: &set.revision, probe, protected };
     let policies = set.policies.iter().map(|policy| maker.policy(policy)).collect::<Result<_, _>>()?;
     let bindings = set.bindings.iter().map(|binding| maker.binding(binding)).collect::<Result<_, _>>()?;
-    let trials = set.policies.iter().map(|policy| Trial {
-        binding: maker.probe(policy),
-        kind: WorkloadKind::Pod,
-        passes: set.probes.passes.clone(),
-        denied: set.probes.denied.clone(),
-        sentinel: set.probes.sentinel.clone(),
+    let trials = set.probes.iter().map(|probe| Trial {
+        binding: maker.probe(&probe.policy),
+        kind: probe.kind,
+        passes: probe.passes.clone(),
+        denied: probe.denied.clone(),
+        sentinel: probe.sentinel.clone(),
     });
     let trials = trials.collect();
     Ok(Desired { revision: set.revision.clone(), stage: compiled.stage, policies, bindings, trials })
@@ -79,8 +75,8 @@ impl Maker<'_> {
         self.wanted(Kind::Binding, body)
     }
 
-    fn probe(&self, policy: &Value) -> Value {
-        let name = self.name(policy);
+    fn probe(&self, policy: &str) -> Value {
+        let name = self.revised(policy);
         json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": Kind::Binding.as_str(),
