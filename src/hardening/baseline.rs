@@ -46,7 +46,9 @@ pub fn take_in(context: &Context, name: &str) -> Option<Baseline> {
     {
         return Some(known);
     }
-    if has_begun(&known.object) {
+    // Its policies go first; until they are gone the rest stays as it is.
+    let uid = known.object.metadata.uid.as_deref().unwrap_or_default();
+    if has_begun(&known.object) && !context.admissions.owns_any(uid) {
         context.index.set_phase(name, leaving(context, &known.object), None);
         context.wake_all(Lane::Urgent);
         return context.index.baseline(name);
@@ -168,9 +170,15 @@ async fn take_back(context: &Context, name: &str, known: &Baseline) -> Result<Ne
         return Ok(Next::Idle);
     }
     let uid = object.metadata.uid.clone().unwrap_or_default();
+    if has_begun(object) && !admission::take_away(context, name, known).await? {
+        return Ok(in_a_while(TEARDOWN_PACE));
+    }
+    if has_begun(object) && !matches!(known.phase, Some(Phase::Leaving(..))) {
+        return Ok(leave(context, name, object));
+    }
     if !matches!(known.phase, Some(Phase::Leaving(..))) {
         match pause(context, object).await? {
-            Pause::Go => return begin(context, name, object).await,
+            Pause::Go => return begin(context, name, known).await,
             Pause::Settle(left) => return Ok(in_a_while(left)),
             Pause::Stop(error) => {
                 let status = next_teardown(object, &[], Some(&error), Timestamp::now());
@@ -182,9 +190,6 @@ async fn take_back(context: &Context, name: &str, known: &Baseline) -> Result<Ne
                 return Ok(in_a_while(Duration::from_secs(10)));
             }
         }
-    }
-    if !admission::take_away(context, name, known).await? {
-        return Ok(in_a_while(TEARDOWN_PACE));
     }
     let left = context.index.holding(&uid);
     if left.is_empty() {
@@ -200,7 +205,8 @@ async fn take_back(context: &Context, name: &str, known: &Baseline) -> Result<Ne
 
 /// That it begins is written down before anything is undone: a process that goes on with it must not put the
 /// baseline in force again.
-async fn begin(context: &Context, name: &str, object: &HardeningBaseline) -> Result<Next, Error> {
+async fn begin(context: &Context, name: &str, known: &Baseline) -> Result<Next, Error> {
+    let object = &known.object;
     let selected = context.index.standings(|observed| {
         compile(object, context.server_minor())
             .is_ok_and(|compiled| selects(context, &compiled, observed))
@@ -212,9 +218,17 @@ async fn begin(context: &Context, name: &str, object: &HardeningBaseline) -> Res
     if let Some(status) = next_teardown(object, &left, None, Timestamp::now()) {
         write_status(context, name, object, status).await?;
     }
+    if !admission::take_away(context, name, known).await? {
+        return Ok(in_a_while(TEARDOWN_PACE));
+    }
+    Ok(leave(context, name, object))
+}
+
+/// From here on every namespace is planned without it.
+fn leave(context: &Context, name: &str, object: &HardeningBaseline) -> Next {
     context.index.set_phase(name, leaving(context, object), None);
     context.wake_all(Lane::Urgent);
-    Ok(in_a_while(Duration::from_millis(100)))
+    in_a_while(Duration::from_millis(100))
 }
 
 fn leaving(context: &Context, object: &HardeningBaseline) -> Phase {

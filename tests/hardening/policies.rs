@@ -190,10 +190,10 @@ async fn what_somebody_changes_is_put_back_told_and_proved_again() -> Result<()>
     let not_in = json!([{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["tamper"]}]);
     let strip = json!({"metadata": {"labels": null, "annotations": null}});
     for (nth, (kind, name, edit)) in [
-        (BINDING, &binding, json!({"spec": {"validationActions": ["Audit"]}})),
         (BINDING, &binding, json!({"spec": {"matchResources": {"namespaceSelector": {"matchExpressions": not_in}}}})),
         (POLICY, &policy, json!({"spec": {"failurePolicy": "Ignore"}})),
         (POLICY, &policy, json!({"spec": {"matchConditions": [{"name": "never", "expression": "false"}]}})),
+        (BINDING, &binding, json!({"spec": {"validationActions": ["Audit"]}})),
         (BINDING, &binding, strip),
         (POLICY, &policy, Value::Null),
         (BINDING, &binding, Value::Null),
@@ -232,7 +232,10 @@ async fn what_somebody_changes_is_put_back_told_and_proved_again() -> Result<()>
     let events = cluster.list("Event", "default").await?;
     let told: Vec<_> =
         events.iter().filter(|event| event["reason"] == "Tampered").map(|e| e["note"].to_string()).collect();
-    assert!(told.iter().any(|note| note.contains("mallory")), "{told:?}");
+    for kind in [POLICY, BINDING] {
+        let by = |note: &&String| note.contains(&format!("{kind}/")) && note.contains("by mallory");
+        assert!(told.iter().any(|note| by(&note)), "{told:?}");
+    }
     Ok(())
 }
 

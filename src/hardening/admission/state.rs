@@ -183,6 +183,11 @@ impl Admissions {
         self.lock().live.clone()
     }
 
+    /// Whether a baseline owns something.
+    pub fn owns_any(&self, uid: &str) -> bool {
+        self.lock().live.values().any(|seen| seen.owner == uid)
+    }
+
     /// Uids of the baselines that own something.
     pub fn owners(&self) -> BTreeSet<String> {
         let state = self.lock();

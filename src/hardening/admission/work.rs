@@ -8,7 +8,7 @@ use std::{
 use k8s_openapi::api::{
     admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
     apps::v1::Deployment,
-    core::v1::Pod,
+    core::v1::{ObjectReference, Pod},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource as _;
@@ -25,7 +25,7 @@ use crate::{
     hardening::{
         Context,
         apply::explain,
-        index::{Baseline, Phase},
+        index::Baseline,
         plan::{
             admission::{
                 Admission, Desired, Key, Kind, Move, Outcome, PROBE_LABEL, Proof, Seen, Standing, Trial, Tried,
@@ -125,8 +125,7 @@ impl Work<'_> {
 
     /// Removes all, bindings first; true when nothing is left.
     pub async fn take_away(&self) -> Result<bool, Error> {
-        let retain = matches!(&self.known.phase, Some(Phase::Leaving(leaving, _))
-            if leaving.policy == DeletionPolicy::Retain);
+        let retain = self.known.object.spec.deletion_policy == Some(DeletionPolicy::Retain);
         for _ in 0..MOST_MOVES {
             let live = self.context.admissions.live();
             match next(None, self.uid(), &live, &Proof::default())? {
@@ -155,18 +154,29 @@ impl Work<'_> {
         let wrote = |wanted: &Wanted| {
             self.context.admissions.wrote_before(self.name, &wanted.key, &wanted.digest)
         };
-        let (key, what, manager) = match step {
-            Move::Create(wanted) if wrote(wanted) => (&wanted.key, "deleted", "somebody"),
+        let (key, uid, what, manager) = match step {
+            Move::Create(wanted) if wrote(wanted) => (&wanted.key, None, "deleted", "somebody"),
             Move::Replace(wanted, seen) if wrote(wanted) || seen.manager != FIELD_MANAGER => {
-                (&wanted.key, "changed", seen.manager.as_str())
+                // Of what is only taken away the API server keeps no record.
+                let manager = Some(seen.manager.as_str()).filter(|manager| *manager != FIELD_MANAGER);
+                (&wanted.key, Some(seen.uid.clone()), "changed", manager.unwrap_or("somebody"))
             }
             _ => return false,
         };
         self.context.metrics.reconciles.tampered(key.kind.as_str());
         let text = format!("{key} was {what} by {manager}; it is put back");
         tracing::warn!(baseline = self.name, object = %key, manager, "an admission object was {what}");
-        let about = self.known.object.object_ref(&());
-        self.context.tell(about, "Tampered", text, Tone::Done);
+        // Of what happens to a baseline repeatedly only the first text is kept; so each object has its own.
+        let object = ObjectReference {
+            api_version: Some("admissionregistration.k8s.io/v1".to_owned()),
+            kind: Some(key.kind.as_str().to_owned()),
+            name: Some(key.name.clone()),
+            uid,
+            ..ObjectReference::default()
+        };
+        for about in [object, self.known.object.object_ref(&())] {
+            self.context.tell(about, "Tampered", text.clone(), Tone::Done);
+        }
         true
     }
 
@@ -182,7 +192,10 @@ impl Work<'_> {
                 writer.create::<ValidatingAdmissionPolicyBinding>(&key, body, FIELD_MANAGER).await
             }
         };
-        let meta = created.map_err(|error| explain("create", &wanted.key.to_string(), &error))?;
+        let meta = created.map_err(|error| {
+            tracing::warn!(baseline = self.name, object = %wanted.key, ?error, "not created");
+            explain("create", &wanted.key.to_string(), &error)
+        })?;
         self.remember(wanted, meta);
         Ok(())
     }
