@@ -20,6 +20,8 @@ mod chance;
 mod fields;
 #[path = "judges/live.rs"]
 mod live;
+#[path = "judges/mutation.rs"]
+mod mutation;
 #[path = "judges/ours.rs"]
 mod ours;
 #[path = "judges/plugin.rs"]
@@ -29,3 +31,13 @@ mod pods;
 
 #[path = "judges/agreement.rs"]
 mod agreement;
+#[path = "judges/fixtures.rs"]
+mod fixtures;
+#[path = "judges/images.rs"]
+mod images;
+#[path = "judges/hostile.rs"]
+mod hostile;
+#[path = "judges/padded.rs"]
+mod padded;
+#[path = "judges/updates.rs"]
+mod updates;

@@ -7,15 +7,15 @@ use std::{
 };
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     chance::Chance,
-    live::{Answer, Api},
-    ours,
+    live::{Answer, Api, plane},
+    mutation, ours,
     plugin::{Bar, failed_checks},
     pods::{Case, Generator},
-    support::{ControlPlane, Failure, Result},
+    support::{Failure, Result},
 };
 
 /// Versions at which some check begins or changes, some before and after, and the newest.
@@ -81,6 +81,8 @@ struct Tally {
     /// Cases that the API server finds invalid, by the last part of the field that it names first.
     invalid: BTreeMap<String, usize>,
     disagreements: Vec<String>,
+    /// Pods that were judged, as they are stored, and where.
+    judgements: Vec<(Value, Vec<Bar>)>,
 }
 
 /// Ids of failed checks, and nothing where it was taken.
@@ -120,7 +122,7 @@ async fn judge(api: &Api, case: &Case, bars: &[Bar], tally: &Mutex<Tally>) -> Re
         let plugin = said(&plugin, |message| failed_checks(message, *bar));
         let policy = said(&policy, |message| ours::denied_checks(message));
         let written = ours::evaluate(*bar, &case.pod);
-        let stored = ours::evaluate(*bar, &stored);
+        let kept = ours::evaluate(*bar, &stored);
         let mut tally = tally.lock().unwrap();
         tally.verdicts += 1;
         tally.refused += usize::from(!plugin.is_empty());
@@ -130,7 +132,7 @@ async fn judge(api: &Api, case: &Case, bars: &[Bar], tally: &Mutex<Tally>) -> Re
         for (judge, verdict) in [
             ("policy", &policy),
             ("evaluator, as written", &written),
-            ("evaluator, as stored", &stored),
+            ("evaluator, as stored", &kept),
         ] {
             if *verdict != plugin {
                 tally.disagreements.push(format!(
@@ -145,6 +147,7 @@ async fn judge(api: &Api, case: &Case, bars: &[Bar], tally: &Mutex<Tally>) -> Re
     let mut tally = tally.lock().unwrap();
     tally.judged += 1;
     tally.ephemeral += usize::from(case.is_ephemeral());
+    tally.judgements.push((stored, bars.to_vec()));
     Ok(true)
 }
 
@@ -212,7 +215,7 @@ fn tell(tally: &Tally, begun: Instant) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn evaluator_policies_and_plugin_agree() -> Result<()> {
-    let plane = ControlPlane::shared()?;
+    let plane = plane()?;
     let api = Api(plane.client().await?);
     let pods = usize::try_from(number("GABION_JUDGES_PODS", 2000))?;
     let seed = number("GABION_JUDGES_SEED", 20_261_125);
@@ -240,5 +243,7 @@ async fn evaluator_policies_and_plugin_agree() -> Result<()> {
     tell(&tally, begun);
     let told: Vec<_> = tally.disagreements.iter().take(TOLD).collect();
     assert!(told.is_empty(), "{told:#?}");
+    let survivors = mutation::score(&tally.judgements);
+    assert!(survivors.is_empty(), "nothing notices {survivors:?}");
     Ok(())
 }

@@ -1,17 +1,31 @@
 //! The API server as a judge: every question is a dry run, so that no answer changes the next.
 
+use std::sync::OnceLock;
+
 use http::StatusCode;
 use http_body_util::BodyExt as _;
 use kube::Client;
 use serde_json::{Value, json};
 
+use gabion::hardening::plan::policy::PolicySet;
+
 use crate::{
+    ours,
     pods::{Case, bases},
-    support::{Failure, Result, eventually},
+    support::{ControlPlane, Failure, Options, Result, eventually},
 };
 
 /// A bound for what takes a second or two on a quiet machine.
 pub const SOON: std::time::Duration = std::time::Duration::from_secs(90);
+
+/// The control plane that these tests share, without an audit log: it would be the slowest part.
+pub fn plane() -> Result<&'static ControlPlane> {
+    static SHARED: OnceLock<Result<ControlPlane, String>> = OnceLock::new();
+    let options = Options { audit: false, ..Options::default() };
+    let made = SHARED
+        .get_or_init(|| ControlPlane::start_with(&options).map_err(|failure| failure.to_string()));
+    made.as_ref().map_err(|why| Failure::new(why.as_str()))
+}
 
 /// What the API server said.
 #[derive(Clone, Debug)]
@@ -120,6 +134,31 @@ impl Api {
             let url = format!("{pods}?dryRun=All");
             self.send("POST", &url, "application/json", &case.pod).await
         }
+    }
+
+    /// Asks whether a pod would be taken in a namespace.
+    pub async fn try_pod(&self, namespace: &str, pod: &Value) -> Result<Answer> {
+        let url = format!("/api/v1/namespaces/{namespace}/pods?dryRun=All");
+        self.send("POST", &url, "application/json", pod).await
+    }
+
+    /// Puts a set of policies into force, and waits until its sentinel answers in a namespace that it reaches.
+    pub async fn put_in_force(&self, set: &PolicySet, namespace: &str) -> Result<()> {
+        for (url, object) in ours::objects(set) {
+            self.create(&url, &object).await?;
+        }
+        let mut denied = set.probes[0].denied.clone();
+        denied["metadata"]["namespace"] = namespace.into();
+        eventually(SOON, &format!("{namespace} is under revision {}", set.revision), || async {
+            let answer = self.try_pod(namespace, &denied).await.map_err(|error| error.to_string())?;
+            let message = answer.message();
+            if message.contains(&set.probes[0].sentinel) {
+                Ok(())
+            } else {
+                Err(format!("{} {message}", answer.code))
+            }
+        })
+        .await
     }
 
     /// Waits until a judgement has come into force.

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use gabion::{
     api::hardening_baseline::{Level, Selector, Stage, Verdict},
     hardening::plan::{
-        policy::{Finding, PolicySet, Scope, Settings, Subject, WorkloadKind, compile, control, judge},
+        policy::{
+            Finding, PolicySet, Scope, Settings, Subject, Waiver, WorkloadKind, compile, control, judge,
+        },
         selection::{Protected, Selection},
         version::PssVersion,
     },
@@ -29,6 +31,13 @@ pub fn findings(settings: &Settings, pod: &Value) -> Vec<Finding> {
     judge(settings, &Subject::of_kind(WorkloadKind::Pod, pod))
 }
 
+/// The controls that a pod breaks and is refused for, by the evaluator.
+pub fn broken_controls(settings: &Settings, pod: &Value) -> BTreeSet<String> {
+    let findings = findings(settings, pod);
+    let refused = findings.iter().filter(|found| found.verdict == Verdict::Deny);
+    refused.map(|found| found.control.id.to_owned()).collect()
+}
+
 /// The checks that a pod fails, by the evaluator.
 pub fn evaluate(bar: Bar, pod: &Value) -> BTreeSet<String> {
     let findings = findings(&settings(bar), pod);
@@ -37,6 +46,11 @@ pub fn evaluate(bar: Bar, pod: &Value) -> BTreeSet<String> {
 
 /// The policies of these settings for namespaces with the label `bar: name`.
 pub fn compiled(settings: &Settings, name: &str) -> PolicySet {
+    with_waivers(settings, name, &[])
+}
+
+/// The same, with exceptions in force.
+pub fn with_waivers(settings: &Settings, name: &str, waivers: &[Waiver]) -> PolicySet {
     let labels: BTreeMap<_, _> = [("bar".to_owned(), name.to_owned())].into();
     let selector = Selector { match_labels: labels, ..Selector::default() };
     let scope = Scope {
@@ -46,7 +60,7 @@ pub fn compiled(settings: &Settings, name: &str) -> PolicySet {
         protected: Protected::new("gabion-system", []),
         behind: BTreeSet::new(),
     };
-    compile(settings, &scope, Stage::Enforce, &[]).expect("settings that some pod can hold")
+    compile(settings, &scope, Stage::Enforce, waivers).expect("settings that some pod can hold")
 }
 
 /// Policies and bindings, each with the address to create it at.
