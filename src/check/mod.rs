@@ -1,0 +1,3 @@
+//! `gabion check`.
+#![allow(dead_code)]
+pub mod yaml;
