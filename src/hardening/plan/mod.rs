@@ -16,6 +16,7 @@ pub mod merge;
 pub mod namespace;
 pub mod network;
 pub mod objects;
+pub mod policy;
 pub mod quantity;
 pub mod resources;
 pub mod selection;
