@@ -7,7 +7,7 @@ mod node;
 mod reader;
 mod scalar;
 
-pub use node::{Content, Entry, Node};
+pub use node::{Content, Node};
 pub use reader::{Comment, Document, Fault, read};
 
 #[cfg(test)]

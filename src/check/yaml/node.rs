@@ -113,8 +113,7 @@ impl Node {
             Content::Scalar(value) => value.clone(),
             Content::Sequence(items) => Value::Array(items.iter().map(Self::to_value).collect()),
             Content::Mapping(entries) => {
-                let pairs =
-                    entries.iter().map(|entry| (entry.key.clone(), entry.value.to_value()));
+                let pairs = entries.iter().map(|entry| (entry.key.clone(), entry.value.to_value()));
                 Value::Object(pairs.collect::<Map<_, _>>())
             }
         }

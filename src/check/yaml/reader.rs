@@ -177,7 +177,8 @@ impl<'t> Reader<'t> {
 
     fn alias(&mut self, id: usize, at: Range<usize>) -> Result<Node, Fault> {
         let Some((_, size)) = self.anchors.get(&id) else {
-            let message = "this alias stands inside the value that it names; a value cannot hold itself";
+            let message =
+                "this alias stands inside the value that it names; a value cannot hold itself";
             return Err(Fault::new(at.start, message));
         };
         self.count(*size, at.start)?;
@@ -303,7 +304,8 @@ impl Keys {
             };
             for source in sources {
                 let Content::Mapping(entries) = source.content else {
-                    let message = "<< merges mappings only; name an anchor of a mapping, or remove it";
+                    let message =
+                        "<< merges mappings only; name an anchor of a mapping, or remove it";
                     return Err(Fault::new(key_span.start, message));
                 };
                 for mut entry in entries {

@@ -26,10 +26,10 @@ fn plain(text: &str) -> Value {
         _ => {}
     }
     // Most strings begin with a letter, and no number does.
-    if text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.')) {
-        if let Some(number) = number(text) {
-            return Value::Number(number);
-        }
+    if text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'))
+        && let Some(number) = number(text)
+    {
+        return Value::Number(number);
     }
     Value::String(text.to_owned())
 }
@@ -63,8 +63,9 @@ fn integer(text: &str) -> Option<Number> {
 
 /// `1.5`, `.5`, `1.`, `1e3`; infinity and not-a-number stay text, as JSON has neither.
 fn float(text: &str) -> Option<Number> {
-    let shaped = text.chars().all(|c| c.is_ascii_digit() || matches!(c, '+' | '-' | '.' | 'e' | 'E'))
-        && text.contains(|c: char| c.is_ascii_digit());
+    let shaped =
+        text.chars().all(|c| c.is_ascii_digit() || matches!(c, '+' | '-' | '.' | 'e' | 'E'))
+            && text.contains(|c: char| c.is_ascii_digit());
     let value: f64 = if shaped { text.parse().ok()? } else { return None };
     Number::from_f64(value)
 }
