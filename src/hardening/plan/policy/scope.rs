@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::selection::{Protected, Selection};
+use super::subject::WorkloadKind;
 
 /// The namespaces that a set of policies reaches, and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,10 +27,21 @@ pub struct Waiver {
     pub controls: BTreeSet<String>,
     /// Namespace of the workload.
     pub namespace: String,
-    /// Kind and name of the workload; pods made by it are excused through their controller reference.
-    pub target: Option<(String, String)>,
-    /// Containers that are excused, each by name and image repository; empty: the whole pod.
-    pub containers: Vec<(String, String)>,
-    /// When it ends, as an RFC 3339 time; compared with the creation of a pod.
+    /// The workload: its pods are excused through their controller reference. `None`: the whole namespace.
+    pub target: Option<(WorkloadKind, String)>,
+    /// Containers that are excused; empty: the whole pod.
+    pub containers: Vec<WaivedContainer>,
+    /// When it ends, as an RFC 3339 time; compared with the creation of the object.
     pub until: Option<String>,
+}
+
+/// A container that is excused. Both name and repository must be right: a name alone can be had by anyone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaivedContainer {
+    /// `Container`, `InitContainer` or `Ephemeral`.
+    pub kind: String,
+    /// Name of the container.
+    pub name: String,
+    /// Repository of its image, without tag or digest.
+    pub repository: String,
 }
