@@ -178,11 +178,11 @@ fn lists(compiled: &[(&Rule, Cel)], waivers: &[Waiver]) -> Variables {
     if walks(Over::Images) || waivers.iter().any(|waiver| !waiver.containers.is_empty()) {
         let of = |list: &str, kind: &str| {
             format!(
-                "variables.spec.?{list}.orValue([]).map(c, {{'kind': '{kind}', 'name': c.name, 'image': c.?image.orValue('')}})"
+                "variables.spec.?{list}.orValue([]).map(c, {{'kind': '{kind}', 'name': string(c.name), 'image': string(c.?image.orValue(''))}})"
             )
         };
         let volumes = "variables.spec.?volumes.orValue([]).filter(v, has(v.image))\
-                       .map(v, {'kind': 'Volume', 'name': v.name, 'image': v.image.?reference.orValue('')})";
+                       .map(v, {'kind': 'Volume', 'name': string(v.name), 'image': string(v.image.?reference.orValue(''))})";
         let named = format!(
             "({} + {} + {} + {volumes}).filter(i, i.image != '')",
             of("initContainers", "InitContainer"),
@@ -258,10 +258,11 @@ fn failed(family: &Family, settings: &Settings, mark: &str) -> String {
     parts.join(" + ")
 }
 
-/// Id and remedy in one line.
+/// Id and remedy in one line; complaints are joined by semicolons, so it has none.
 fn complaint(rule: &Rule, settings: &Settings) -> String {
     let table = rule.control().map_or("", |control| control.remedy);
     let remedy = rule.remedy.map_or_else(|| table.to_owned(), |remedy| remedy(settings));
-    let line: String = remedy.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let plain = |c: char| if c.is_control() || c == ';' { ' ' } else { c };
+    let line: String = remedy.chars().map(plain).collect();
     format!("{}: {line}", rule.id)
 }

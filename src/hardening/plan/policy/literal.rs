@@ -43,7 +43,6 @@ fn joined(parts: impl IntoIterator<Item = String>, by: &str, none: &str) -> Stri
     let parts: Vec<_> = parts.into_iter().collect();
     match parts.len() {
         0 => none.to_owned(),
-        1 => parts.concat(),
         _ => format!("({})", parts.join(by)),
     }
 }

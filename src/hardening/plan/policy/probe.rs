@@ -99,6 +99,7 @@ fn good_spec(settings: &Settings, image: &str) -> Value {
     let fs_group = settings.fs_groups.map_or(1000, |range| range.min);
     let mut app = container("app", settings, image);
     app["volumeMounts"] = json!([{ "name": "logs", "mountPath": "/var/log" }]);
+    app["ports"] = json!([{ "containerPort": settings.min_container_port.unwrap_or(8080) }]);
     let mut forwarder = container("forwarder", settings, image);
     forwarder["volumeMounts"] =
         json!([{ "name": "logs", "mountPath": "/var/log", "readOnly": true }]);
@@ -144,7 +145,6 @@ fn container(name: &str, settings: &Settings, image: &str) -> Value {
         "image": image,
         "env": env,
         "envFrom": [],
-        "ports": [{ "containerPort": port }],
         "resources": { "requests": amounts, "limits": amounts },
         "livenessProbe": check,
         "readinessProbe": { "tcpSocket": { "port": port } },

@@ -111,7 +111,7 @@ pub static CONTROLS: [Control; 15] = [
         [
             "Images are pinned",
             "image of containers",
-            "name a version instead of latest; where digests are required, add @sha256:<digest>",
+            "name a version instead of latest, and add @sha256:<digest> where digests are required",
         ],
         (&["5.5.1"], &["Building secure container images"]),
     ),

@@ -124,7 +124,7 @@ pub static CONTROLS: [Control; 19] = [
         [
             "SELinux confines containers as usual",
             "seLinuxOptions type, user and role of pod and containers",
-            "remove seLinuxOptions user and role; use a container type such as container_t",
+            "remove seLinuxOptions user and role, and use a container type such as container_t",
         ],
         (&["5.7.3"], HARDENED),
     ),
@@ -244,7 +244,7 @@ pub static CONTROLS: [Control; 19] = [
         [
             "Containers drop all capabilities and add at most NET_BIND_SERVICE",
             "securityContext.capabilities of containers",
-            "set capabilities.drop: [ALL] in every container; add at most NET_BIND_SERVICE",
+            "set capabilities.drop: [ALL] in every container and add at most NET_BIND_SERVICE",
         ],
         (&["5.2.8", "5.2.9", "5.2.10"], POD_SECURITY),
     ),
