@@ -33,10 +33,10 @@ mod pods;
 mod agreement;
 #[path = "judges/fixtures.rs"]
 mod fixtures;
-#[path = "judges/images.rs"]
-mod images;
 #[path = "judges/hostile.rs"]
 mod hostile;
+#[path = "judges/images.rs"]
+mod images;
 #[path = "judges/padded.rs"]
 mod padded;
 #[path = "judges/updates.rs"]

@@ -221,8 +221,16 @@ async fn evaluator_policies_and_plugin_agree() -> Result<()> {
     let seed = number("GABION_JUDGES_SEED", 20_261_125);
     eprintln!("judges: GABION_JUDGES_SEED={seed} GABION_JUDGES_PODS={pods} on {}", plane.version());
     api.populated_namespace("plain").await?;
-    stream::iter(bars()).map(|bar| prepare(&api, bar)).buffer_unordered(8).try_collect::<()>().await?;
-    stream::iter(bars()).map(|bar| in_force(&api, bar)).buffer_unordered(8).try_collect::<()>().await?;
+    stream::iter(bars())
+        .map(|bar| prepare(&api, bar))
+        .buffer_unordered(8)
+        .try_collect::<()>()
+        .await?;
+    stream::iter(bars())
+        .map(|bar| in_force(&api, bar))
+        .buffer_unordered(8)
+        .try_collect::<()>()
+        .await?;
 
     let begun = Instant::now();
     let (cases, tally) = (Cases::new(seed, pods), Mutex::new(Tally::default()));

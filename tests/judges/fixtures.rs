@@ -5,7 +5,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::{ours, plugin::Bar, support::{Failure, Result}};
+use crate::{
+    ours,
+    plugin::Bar,
+    support::{Failure, Result},
+};
 
 fn files(directory: &Path) -> Result<Vec<std::path::PathBuf>> {
     let mut files = Vec::new();
@@ -28,9 +32,11 @@ fn judge(bar: Bar, directory: &Path, counted: &mut usize) -> Result<Vec<String>>
             let pod: Value = serde_saphyr::from_str(&std::fs::read_to_string(&file)?)?;
             let failed = ours::evaluate(bar, &pod);
             let name = name(&file);
-            let check = name.trim_end_matches(".yaml").trim_end_matches(|c: char| c.is_ascii_digit());
+            let check =
+                name.trim_end_matches(".yaml").trim_end_matches(|c: char| c.is_ascii_digit());
             let named = failed.iter().any(|id| id.to_lowercase() == check);
-            let right = if verdict == "pass" { failed.is_empty() } else { named || check == "base" };
+            let right =
+                if verdict == "pass" { failed.is_empty() } else { named || check == "base" };
             *counted += 1;
             if !right {
                 wrong.push(format!("{}: {failed:?}", file.display()));

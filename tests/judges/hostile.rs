@@ -17,9 +17,34 @@ use crate::{
 
 fn corpus() -> Vec<String> {
     let mut texts: Vec<String> = [
-        "'", "\"", "\\", "\n", "\r", "\u{2028}", "${x}", "$(x)", "`x`", "') || true || ('", "\\') || true || (\\'",
-        "'] || true || ['", "\\u0027) || true", "\u{1F600}", "\u{0}", "a'b", "/**/", "//", "{{x}}", "%s", "x\\", "é",
-        "\u{202e}", "''' || true || '''", "r'x'", "x; y: z", "PSS-privileged: x", "000000000000",
+        "'",
+        "\"",
+        "\\",
+        "\n",
+        "\r",
+        "\u{2028}",
+        "${x}",
+        "$(x)",
+        "`x`",
+        "') || true || ('",
+        "\\') || true || (\\'",
+        "'] || true || ['",
+        "\\u0027) || true",
+        "\u{1F600}",
+        "\u{0}",
+        "a'b",
+        "/**/",
+        "//",
+        "{{x}}",
+        "%s",
+        "x\\",
+        "é",
+        "\u{202e}",
+        "''' || true || '''",
+        "r'x'",
+        "x; y: z",
+        "PSS-privileged: x",
+        "000000000000",
     ]
     .map(str::to_owned)
     .to_vec();
@@ -31,7 +56,10 @@ fn corpus() -> Vec<String> {
 /// A spec with one text in one field, and the field.
 fn specs(text: &str) -> Vec<(&'static str, Value)> {
     vec![
-        ("images.allowedRegistries", json!({"images": {"allowedRegistries": [text, "ok.example.com"]}})),
+        (
+            "images.allowedRegistries",
+            json!({"images": {"allowedRegistries": [text, "ok.example.com"]}}),
+        ),
         ("images.deniedRepositories", json!({"images": {"deniedRepositories": [text]}})),
         ("pods.localhostSeccompProfiles", json!({"pods": {"localhostSeccompProfiles": [text]}})),
         ("logging.requireEnv", json!({"logging": {"requireEnv": [text]}})),
@@ -68,7 +96,11 @@ async fn hostile_texts_are_refused_with_their_field_or_mean_only_themselves() ->
     eventually(crate::live::SOON, "the definitions are served", || async {
         let url = "/apis/gabion.dev/v1alpha1/hardeningbaselines";
         let answer = api.send("GET", url, "", &Value::Null).await?;
-        if answer.is_yes() { Ok(()) } else { Err(Failure::new(format!("{}; {}", answer.message(), crds().len()))) }
+        if answer.is_yes() {
+            Ok(())
+        } else {
+            Err(Failure::new(format!("{}; {}", answer.message(), crds().len())))
+        }
     })
     .await?;
     let (mut refused, mut compiled, mut judged) = (0, 0, 0);
@@ -81,7 +113,8 @@ async fn hostile_texts_are_refused_with_their_field_or_mean_only_themselves() ->
             }
             let object = json!({"apiVersion": "gabion.dev/v1alpha1", "kind": "HardeningBaseline",
                 "metadata": {"name": ns}, "spec": spec});
-            let url = "/apis/gabion.dev/v1alpha1/hardeningbaselines?dryRun=All&fieldValidation=Strict";
+            let url =
+                "/apis/gabion.dev/v1alpha1/hardeningbaselines?dryRun=All&fieldValidation=Strict";
             let answer = api.send("POST", url, "application/json", &object).await?;
             if !answer.is_yes() {
                 let last = field.rsplit('.').next().unwrap_or_default();
@@ -92,7 +125,10 @@ async fn hostile_texts_are_refused_with_their_field_or_mean_only_themselves() ->
             // Even past the definition, as when an older one let it in, it must not get out of its literal.
             let typed: HardeningBaselineSpec = serde_json::from_value(spec)?;
             let Ok(settings) = Settings::of(&typed, PssVersion::Pinned(37)) else {
-                assert!(!answer.is_yes(), "{field} {text:?}: the definition takes what the compiler refuses");
+                assert!(
+                    !answer.is_yes(),
+                    "{field} {text:?}: the definition takes what the compiler refuses"
+                );
                 continue;
             };
             if place > 3 || text.len() > 10_000 {
@@ -109,13 +145,23 @@ async fn hostile_texts_are_refused_with_their_field_or_mean_only_themselves() ->
                 let answer = api.try_pod(&ns, &pod).await?;
                 let said = answer.message();
                 let denied = ours::denied_controls(&said);
-                let denied = if answer.is_yes() { BTreeSet::new() } else { denied.unwrap_or_else(|| [said.clone()].into()) };
-                assert_eq!(denied, ours::broken_controls(&settings, &pod), "{field} {text:?}: {pod}");
+                let denied = if answer.is_yes() {
+                    BTreeSet::new()
+                } else {
+                    denied.unwrap_or_else(|| [said.clone()].into())
+                };
+                assert_eq!(
+                    denied,
+                    ours::broken_controls(&settings, &pod),
+                    "{field} {text:?}: {pod}"
+                );
                 judged += 1;
             }
         }
     }
-    eprintln!("judges: hostile texts: {refused} refused by the definition, {compiled} compiled all the same, {judged} pods judged alike");
+    eprintln!(
+        "judges: hostile texts: {refused} refused by the definition, {compiled} compiled all the same, {judged} pods judged alike"
+    );
     assert!(refused > 50 && compiled > 20 && judged > 60);
     Ok(())
 }

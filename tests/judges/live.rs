@@ -150,7 +150,8 @@ impl Api {
         let mut denied = set.probes[0].denied.clone();
         denied["metadata"]["namespace"] = namespace.into();
         eventually(SOON, &format!("{namespace} is under revision {}", set.revision), || async {
-            let answer = self.try_pod(namespace, &denied).await.map_err(|error| error.to_string())?;
+            let answer =
+                self.try_pod(namespace, &denied).await.map_err(|error| error.to_string())?;
             let message = answer.message();
             if message.contains(&set.probes[0].sentinel) {
                 Ok(())

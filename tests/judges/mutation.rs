@@ -15,7 +15,10 @@ use crate::{
 /// Faults that nothing can notice, and why.
 const EXPECTED: [(&str, &str); 4] = [
     ("blind to spec.securityContext.fsGroup", "no check of the standards looks at it"),
-    ("blind to container securityContext.readOnlyRootFilesystem", "no check of the standards looks at it"),
+    (
+        "blind to container securityContext.readOnlyRootFilesystem",
+        "no check of the standards looks at it",
+    ),
     ("blind to spec.os", "no check is relaxed for Windows before 1.25; counted from there on"),
     ("blind to spec.volumes", "counted as drop restrictedVolumes and drop hostPathVolumes"),
 ];
@@ -30,9 +33,8 @@ fn without(pod: &Value, take: impl Fn(&mut Value)) -> Option<Value> {
 }
 
 fn blind(name: String, take: impl Fn(&mut Value) + 'static) -> Fault {
-    let judge = move |pod: &Value, bar: Bar| {
-        without(pod, &take).map(|less| ours::evaluate(bar, &less))
-    };
+    let judge =
+        move |pod: &Value, bar: Bar| without(pod, &take).map(|less| ours::evaluate(bar, &less));
     (format!("blind to {name}"), Box::new(judge))
 }
 
@@ -109,9 +111,9 @@ pub fn score(judgements: &[(Value, Vec<Bar>)]) -> Vec<String> {
         count(&format!("invert {check}"), alone.count());
     }
     for (name, judge) in faults() {
-        let notices = verdicts.iter().filter(|(pod, bar, failed)| {
-            judge(pod, *bar).is_some_and(|found| found != *failed)
-        });
+        let notices = verdicts
+            .iter()
+            .filter(|(pod, bar, failed)| judge(pod, *bar).is_some_and(|found| found != *failed));
         count(&name, notices.count());
     }
     eprintln!("judges: mutation score: {caught} of {faults_seen} faults are noticed");

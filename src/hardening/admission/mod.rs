@@ -73,9 +73,14 @@ pub fn follow(watches: &mut Watches<'_, '_, Context>) {
         seen(context, Kind::Policy, change);
     });
     let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(client);
-    watches.follow("ValidatingAdmissionPolicyBinding", Weight::Useful, bindings, |context, change| {
-        seen(context, Kind::Binding, change);
-    });
+    watches.follow(
+        "ValidatingAdmissionPolicyBinding",
+        Weight::Useful,
+        bindings,
+        |context, change| {
+            seen(context, Kind::Binding, change);
+        },
+    );
 }
 
 fn seen<K: Resource + Serialize>(context: &Context, kind: Kind, change: Change<K>) {

@@ -15,7 +15,9 @@ use crate::{
         Context,
         index::{Baseline, Phase},
         plan::{
-            admission::{Admission, Desired, Key, Kind, Live, Mark, Proof, Seen, Standing, Types, desired},
+            admission::{
+                Admission, Desired, Key, Kind, Live, Mark, Proof, Seen, Standing, Types, desired,
+            },
             error::Error,
             objects::FIELD_MANAGER,
             selection::Protected,
@@ -112,17 +114,17 @@ impl Admissions {
             return Ok(cached.map(|(_, desired)| desired));
         }
         let pinned = known.object.status.as_ref().and_then(|s| s.pinned_version.as_deref());
-        let version = compiled.pod_security.map_or_else(
-            || PssVersion::pin(pinned, context.server_minor()),
-            |ask| ask.version,
-        );
+        let version = compiled
+            .pod_security
+            .map_or_else(|| PssVersion::pin(pinned, context.server_minor()), |ask| ask.version);
         let cause = Cause { spec: known.object.spec.clone(), version };
         if let Some((before, desired)) = cached
             && before == cause
         {
             return Ok(Some(desired));
         }
-        let made = desired(compiled, &cause.spec, version, &self.place.namespace, &self.place.protected)?;
+        let made =
+            desired(compiled, &cause.spec, version, &self.place.namespace, &self.place.protected)?;
         let made = Arc::new(made);
         if let Some(entry) = self.lock().baselines.get_mut(name) {
             entry.desired = Some((cause, Arc::clone(&made)));
@@ -169,8 +171,12 @@ impl Admissions {
         let is_gone = |key: &Key| {
             key.kind == kind && !present.contains(&cluster::ObjectKey::new("", &key.name))
         };
-        let mut told: Vec<String> =
-            state.live.iter().filter(|(key, _)| is_gone(key)).map(|(_, s)| s.owner.clone()).collect();
+        let mut told: Vec<String> = state
+            .live
+            .iter()
+            .filter(|(key, _)| is_gone(key))
+            .map(|(_, s)| s.owner.clone())
+            .collect();
         state.live.retain(|key, _| !is_gone(key));
         // Those of baselines that went while nobody looked.
         self.sweep.notify_one();
@@ -302,7 +308,9 @@ fn last_manager(entries: &Value) -> String {
 
 fn types(object: &Value) -> Types {
     let status = &object["status"];
-    if status["observedGeneration"] != object["metadata"]["generation"] || status["observedGeneration"].is_null() {
+    if status["observedGeneration"] != object["metadata"]["generation"]
+        || status["observedGeneration"].is_null()
+    {
         return Types::Pending;
     }
     let warnings = status["typeChecking"]["expressionWarnings"].as_array();
@@ -310,7 +318,11 @@ fn types(object: &Value) -> Types {
         None => Types::Clean,
         Some(warning) => {
             let (field, text) = (&warning["fieldRef"], &warning["warning"]);
-            let text = format!("{}: {}", field.as_str().unwrap_or_default(), text.as_str().unwrap_or_default());
+            let text = format!(
+                "{}: {}",
+                field.as_str().unwrap_or_default(),
+                text.as_str().unwrap_or_default()
+            );
             let line: Vec<_> = text.split_whitespace().collect();
             Types::Warned(line.join(" ").chars().take(300).collect())
         }

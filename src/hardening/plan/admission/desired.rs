@@ -36,8 +36,10 @@ pub fn desired(
     };
     let set = compile(&settings, &scope, compiled.stage, &[])?;
     let maker = Maker { compiled, revision: &set.revision, probe, protected };
-    let policies = set.policies.iter().map(|policy| maker.policy(policy)).collect::<Result<_, _>>()?;
-    let bindings = set.bindings.iter().map(|binding| maker.binding(binding)).collect::<Result<_, _>>()?;
+    let policies =
+        set.policies.iter().map(|policy| maker.policy(policy)).collect::<Result<_, _>>()?;
+    let bindings =
+        set.bindings.iter().map(|binding| maker.binding(binding)).collect::<Result<_, _>>()?;
     let trials = set.probes.iter().map(|probe| Trial {
         binding: maker.probe(&probe.policy),
         kind: probe.kind,
@@ -46,7 +48,13 @@ pub fn desired(
         sentinel: probe.sentinel.clone(),
     });
     let trials = trials.collect();
-    Ok(Desired { revision: set.revision.clone(), stage: compiled.stage, policies, bindings, trials })
+    Ok(Desired {
+        revision: set.revision.clone(),
+        stage: compiled.stage,
+        policies,
+        bindings,
+        trials,
+    })
 }
 
 struct Maker<'a> {
@@ -95,7 +103,11 @@ impl Maker<'_> {
     }
 
     fn revised(&self, name: &str) -> String {
-        if name.ends_with(self.revision) { name.to_owned() } else { format!("{name}-{}", self.revision) }
+        if name.ends_with(self.revision) {
+            name.to_owned()
+        } else {
+            format!("{name}-{}", self.revision)
+        }
     }
 
     /// No owner reference: see [`crate::hardening::plan::objects::marked`].
