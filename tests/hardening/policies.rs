@@ -90,7 +90,10 @@ async fn a_bad_pod_is_refused_as_soon_as_the_baseline_says_enforced() -> Result<
     let object = scene.cluster.get("HardeningBaseline", "", "refused").await?.unwrap_or_default();
     let revision = object["status"]["policyRevision"].as_str().unwrap_or_default();
     let policies = names(&scene.cluster, POLICY, "refused").await?;
-    assert!(!revision.is_empty() && policies.iter().all(|name| name.ends_with(revision)), "{policies:?}");
+    assert!(
+        !revision.is_empty() && policies.iter().all(|name| name.ends_with(revision)),
+        "{policies:?}"
+    );
     scene.take_back("refused").await?;
     assert_eq!(names(&scene.cluster, POLICY, "refused").await?, BTreeSet::new());
     assert_eq!(names(&scene.cluster, BINDING, "refused").await?, BTreeSet::new());
@@ -114,7 +117,8 @@ async fn a_revision_is_bound_after_its_probes_and_unbound_before_all_else() -> R
     tokio::time::sleep(Duration::from_millis(300)).await;
 
     let ours = audit::requests(world.plane());
-    let told: Vec<_> = ours.iter().map(|r| format!("{} {} {}", r.verb, r.resource, r.name)).collect();
+    let told: Vec<_> =
+        ours.iter().map(|r| format!("{} {} {}", r.verb, r.resource, r.name)).collect();
     let at = |what: &str, wanted: &dyn Fn(&str) -> bool| {
         let found = told.iter().position(|line| wanted(line));
         found.ok_or_else(|| Failure::new(format!("no {what} in {told:#?}")))
@@ -158,13 +162,20 @@ async fn between_two_revisions_there_is_no_moment_without_one() -> Result<()> {
         Ok(())
     };
     let change = async {
-        for registries in [json!(["registry.example.com/prod", "b.example.com"]), json!(["registry.example.com/prod", "c.example.com"])] {
+        for registries in [
+            json!(["registry.example.com/prod", "b.example.com"]),
+            json!(["registry.example.com/prod", "c.example.com"]),
+        ] {
             scene.change("gapless", json!({"images": {"allowedRegistries": registries}})).await?;
             enforced(&scene, "gapless").await?;
         }
         eventually(SOON, "the first revision goes", || async {
             let now = names(&scene.cluster, POLICY, "gapless").await?;
-            if now.is_disjoint(&before) && now.len() == before.len() { Ok(()) } else { Err(Failure::new(format!("{now:?}"))) }
+            if now.is_disjoint(&before) && now.len() == before.len() {
+                Ok(())
+            } else {
+                Err(Failure::new(format!("{now:?}")))
+            }
         })
         .await?;
         done.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -183,11 +194,13 @@ async fn what_somebody_changes_is_put_back_told_and_proved_again() -> Result<()>
     enforced(&scene, "tamper").await?;
     let cluster = &scene.cluster;
     let binding = denying(cluster, "tamper").await?;
-    let policy = cluster.get(BINDING, "", &binding).await?.unwrap_or_default()["spec"]["policyName"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
-    let not_in = json!([{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["tamper"]}]);
+    let policy =
+        cluster.get(BINDING, "", &binding).await?.unwrap_or_default()["spec"]["policyName"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+    let not_in =
+        json!([{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["tamper"]}]);
     let strip = json!({"metadata": {"labels": null, "annotations": null}});
     for (nth, (kind, name, edit)) in [
         (BINDING, &binding, json!({"spec": {"matchResources": {"namespaceSelector": {"matchExpressions": not_in}}}})),
@@ -230,8 +243,11 @@ async fn what_somebody_changes_is_put_back_told_and_proved_again() -> Result<()>
         enforced(&scene, "tamper").await?;
     }
     let events = cluster.list("Event", "default").await?;
-    let told: Vec<_> =
-        events.iter().filter(|event| event["reason"] == "Tampered").map(|e| e["note"].to_string()).collect();
+    let told: Vec<_> = events
+        .iter()
+        .filter(|event| event["reason"] == "Tampered")
+        .map(|e| e["note"].to_string())
+        .collect();
     for kind in [POLICY, BINDING] {
         let by = |note: &&String| note.contains(&format!("{kind}/")) && note.contains("by mallory");
         assert!(told.iter().any(|note| by(&note)), "{told:?}");
@@ -289,7 +305,8 @@ async fn stages_decide_what_becomes_of_a_bad_pod() -> Result<()> {
         let holds = if stage == "Enforce" { "True" } else { "False" };
         scene.baseline_says("stages", "Enforced", holds, reason).await?;
         let names: Vec<_> = names(&scene.cluster, BINDING, "stages").await?.into_iter().collect();
-        let pods: Vec<_> = names.iter().filter(|n| n.contains("-pods-") && !n.ends_with("-probe")).collect();
+        let pods: Vec<_> =
+            names.iter().filter(|n| n.contains("-pods-") && !n.ends_with("-probe")).collect();
         if actions.is_null() {
             assert_eq!(names, Vec::<String>::new());
         } else {
@@ -338,7 +355,10 @@ async fn policies_of_a_baseline_that_was_removed_by_force_go_as_well() -> Result
     let scene = Scene::new("forced").await?;
     scene.baseline("forced", images()).await?;
     enforced(&scene, "forced").await?;
-    scene.cluster.patch("HardeningBaseline", "", "forced", json!({"metadata": {"finalizers": null}})).await?;
+    scene
+        .cluster
+        .patch("HardeningBaseline", "", "forced", json!({"metadata": {"finalizers": null}}))
+        .await?;
     // Our finalizer comes back at once, so both in one go.
     for _ in 0..20 {
         let change = json!({"metadata": {"finalizers": null}});
@@ -363,12 +383,15 @@ async fn the_cluster_boots_with_every_policy_in_place() -> Result<()> {
         "images": {"allowedRegistries": ["registry.example.com/prod"]}, "pods": {"templates": "Deny"}});
     {
         let scene = Scene::within(&world, "boot").await?;
-        let object = json!({"kind": "HardeningBaseline", "metadata": {"name": "boot"}, "spec": spec});
+        let object =
+            json!({"kind": "HardeningBaseline", "metadata": {"name": "boot"}, "spec": spec});
         scene.cluster.create(object).await?;
         enforced(&scene, "boot").await?;
         for policy in scene.cluster.list(POLICY, "").await? {
             assert!(policy["spec"]["paramKind"].is_null());
-            for rule in policy["spec"]["matchConstraints"]["resourceRules"].as_array().into_iter().flatten() {
+            for rule in
+                policy["spec"]["matchConstraints"]["resourceRules"].as_array().into_iter().flatten()
+            {
                 assert!(!rule["resources"].to_string().contains('*'), "{rule}");
                 assert!(!rule["apiGroups"].to_string().contains('*'), "{rule}");
             }
@@ -394,7 +417,8 @@ async fn the_cluster_boots_with_every_policy_in_place() -> Result<()> {
     for ns in ["kube-system", "gabion-system"] {
         let mut first = pod(ns, "first", json!({}));
         first["spec"]["containers"][0]["image"] = "evil.example.com/app:1".into();
-        first["spec"]["serviceAccountName"] = if ns == "kube-system" { "default" } else { "gabion" }.into();
+        first["spec"]["serviceAccountName"] =
+            if ns == "kube-system" { "default" } else { "gabion" }.into();
         eventually(SOON, &format!("a pod in {ns}"), || async {
             let why = refusal(&cluster, &first).await?;
             why.map_or(Ok(()), |why| Err(Failure::new(why)))

@@ -49,9 +49,30 @@ const SYSCTLS: [&str; 18] = [
 ];
 
 const CAPABILITIES: [&str; 24] = [
-    "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE",
-    "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT", "NET_RAW", "NET_ADMIN", "SYS_ADMIN",
-    "SYS_PTRACE", "ALL", "all", "chown", "CAP_CHOWN", "CAP_NET_BIND_SERVICE", "net_bind_service", "BPF",
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
+    "NET_RAW",
+    "NET_ADMIN",
+    "SYS_ADMIN",
+    "SYS_PTRACE",
+    "ALL",
+    "all",
+    "chown",
+    "CAP_CHOWN",
+    "CAP_NET_BIND_SERVICE",
+    "net_bind_service",
+    "BPF",
 ];
 
 fn field(place: Place, path: &str, values: Vec<Value>) -> Field {
@@ -77,8 +98,15 @@ fn se_linux() -> Vec<Value> {
         json!({"type": "container_t", "user": "u", "role": "r", "level": "l"}),
     ];
     for kind in [
-        "container_t", "container_init_t", "container_kvm_t", "container_engine_t", "spc_t",
-        "container_logreader_t", "Container_t", "container_t ", "unconfined_t",
+        "container_t",
+        "container_init_t",
+        "container_kvm_t",
+        "container_engine_t",
+        "spc_t",
+        "container_logreader_t",
+        "Container_t",
+        "container_t ",
+        "unconfined_t",
     ] {
         values.push(json!({"type": kind}));
     }
@@ -141,15 +169,27 @@ fn volumes() -> Vec<Value> {
         ("hostPath", json!({"path": "/var/run"})),
         ("secret", json!({"secretName": "s"})),
         ("configMap", json!({"name": "c"})),
-        ("downwardAPI", json!({"items": [{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]})),
+        (
+            "downwardAPI",
+            json!({"items": [{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]}),
+        ),
         ("projected", json!({"sources": [{"secret": {"name": "s"}}]})),
         ("persistentVolumeClaim", json!({"claimName": "p"})),
         ("csi", json!({"driver": "secrets-store.csi.k8s.io"})),
-        ("ephemeral", json!({"volumeClaimTemplate": {"spec": {"accessModes": ["ReadWriteOnce"],
-            "resources": {"requests": {"storage": "1Gi"}}}}})),
-        ("image", json!({"reference": "registry.corp.example/data:1", "pullPolicy": "IfNotPresent"})),
+        (
+            "ephemeral",
+            json!({"volumeClaimTemplate": {"spec": {"accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Gi"}}}}}),
+        ),
+        (
+            "image",
+            json!({"reference": "registry.corp.example/data:1", "pullPolicy": "IfNotPresent"}),
+        ),
         ("nfs", json!({"server": "s", "path": "/"})),
-        ("iscsi", json!({"targetPortal": "1.2.3.4", "iqn": "iqn.2001-04.com.example:storage", "lun": 0})),
+        (
+            "iscsi",
+            json!({"targetPortal": "1.2.3.4", "iqn": "iqn.2001-04.com.example:storage", "lun": 0}),
+        ),
         ("gcePersistentDisk", json!({"pdName": "p"})),
         ("awsElasticBlockStore", json!({"volumeID": "v"})),
         ("gitRepo", json!({"repository": "https://example.com/r.git"})),
@@ -166,7 +206,10 @@ fn volumes() -> Vec<Value> {
         ("quobyte", json!({"registry": "r:1", "volume": "v"})),
         ("photonPersistentDisk", json!({"pdID": "p"})),
         ("portworxVolume", json!({"volumeID": "v"})),
-        ("scaleIO", json!({"gateway": "g", "system": "s", "secretRef": {"name": "n"}, "volumeName": "v"})),
+        (
+            "scaleIO",
+            json!({"gateway": "g", "system": "s", "secretRef": {"name": "n"}, "volumeName": "v"}),
+        ),
         ("storageos", json!({"volumeName": "v"})),
     ];
     let mut values = vec![json!([])];
@@ -178,7 +221,9 @@ fn volumes() -> Vec<Value> {
         values.push(json!([volume]));
     }
     for path in ["/", "/proc", "/var/lib/kubelet", "/dev/null", "relative"] {
-        values.push(json!([{"name": "a", "emptyDir": {}}, {"name": "b", "hostPath": {"path": path}}]));
+        values.push(
+            json!([{"name": "a", "emptyDir": {}}, {"name": "b", "hostPath": {"path": path}}]),
+        );
     }
     values.push(json!([{"name": "a", "hostPath": {"path": "/sock", "type": "Socket"}}]));
     values.push(json!([{"name": "a"}, {"name": "b", "nfs": {"server": "s", "path": "/"}}]));
@@ -233,14 +278,23 @@ fn sysctls() -> Vec<Value> {
 /// Annotations that AppArmor and seccomp were asked for with before there were fields.
 fn annotations() -> Vec<Value> {
     let mut values = vec![json!({}), json!({"example.com/team": "shop"})];
-    for profile in ["", "runtime/default", "localhost/app", "unconfined", "runtime/defaults", "Unconfined"] {
+    for profile in
+        ["", "runtime/default", "localhost/app", "unconfined", "runtime/defaults", "Unconfined"]
+    {
         for container in ["app", "start", "absent"] {
             let key = format!("container.apparmor.security.beta.kubernetes.io/{container}");
             values.push(json!({ key: profile }));
         }
     }
-    let profiles =
-        ["", "runtime/default", "docker/default", "localhost/app", "unconfined", "localhost", "docker/default2"];
+    let profiles = [
+        "",
+        "runtime/default",
+        "docker/default",
+        "localhost/app",
+        "unconfined",
+        "localhost",
+        "docker/default2",
+    ];
     for profile in profiles {
         values.push(json!({"seccomp.security.alpha.kubernetes.io/pod": profile}));
         for container in ["app", "start"] {
@@ -284,7 +338,10 @@ pub fn of_containers() -> Vec<Field> {
     let ported = |path: &str, values| field(Place::Ported, path, values);
     let probed = |path: &str, values| field(Place::Probed, path, values);
     vec![
-        any("securityContext", vec![json!({}), json!({"privileged": true}), json!({"privileged": false})]),
+        any(
+            "securityContext",
+            vec![json!({}), json!({"privileged": true}), json!({"privileged": false})],
+        ),
         any("securityContext|privileged", bools()),
         any("securityContext|allowPrivilegeEscalation", bools()),
         any("securityContext|capabilities", capabilities()),

@@ -5,7 +5,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::{ours, plugin::Bar, support::{Failure, Result}};
+use crate::{
+    ours,
+    plugin::Bar,
+    support::{Failure, Result},
+};
 
 fn files(directory: &Path) -> Result<Vec<std::path::PathBuf>> {
     let mut files = Vec::new();
@@ -28,9 +32,11 @@ fn judge(bar: Bar, directory: &Path, counted: &mut usize) -> Result<Vec<String>>
             let pod: Value = serde_saphyr::from_str(&std::fs::read_to_string(&file)?)?;
             let failed = ours::evaluate(bar, &pod);
             let name = name(&file);
-            let check = name.trim_end_matches(".yaml").trim_end_matches(|c: char| c.is_ascii_digit());
+            let check =
+                name.trim_end_matches(".yaml").trim_end_matches(|c: char| c.is_ascii_digit());
             let named = failed.iter().any(|id| id.to_lowercase() == check);
-            let right = if verdict == "pass" { failed.is_empty() } else { named || check == "base" };
+            let right =
+                if verdict == "pass" { failed.is_empty() } else { named || check == "base" };
             *counted += 1;
             if !right {
                 wrong.push(format!("{}: {failed:?}", file.display()));
@@ -43,7 +49,7 @@ fn judge(bar: Bar, directory: &Path, counted: &mut usize) -> Result<Vec<String>>
 #[test]
 fn fixtures_of_somebody_else_are_judged_as_they_are_named() -> Result<()> {
     let Some(directory) = std::env::var_os("GABION_PSS_FIXTURES") else {
-        eprintln!("judges: GABION_PSS_FIXTURES is not set: no fixtures but our own are judged");
+        say!("GABION_PSS_FIXTURES is not set: no fixtures but our own are judged");
         return Ok(());
     };
     let (mut wrong, mut counted) = (Vec::new(), 0);
@@ -55,7 +61,7 @@ fn fixtures_of_somebody_else_are_judged_as_they_are_named() -> Result<()> {
             }
         }
     }
-    eprintln!("judges: {counted} fixtures, {} wrong", wrong.len());
+    say!("{counted} fixtures, {} wrong", wrong.len());
     if counted == 0 {
         return Err(Failure::new("GABION_PSS_FIXTURES names a directory without fixtures"));
     }

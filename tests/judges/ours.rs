@@ -6,7 +6,8 @@ use gabion::{
     api::hardening_baseline::{Level, Selector, Stage, Verdict},
     hardening::plan::{
         policy::{
-            Finding, PolicySet, Scope, Settings, Subject, Waiver, WorkloadKind, compile, control, judge,
+            Finding, PolicySet, Scope, Settings, Subject, Waiver, WorkloadKind, compile, control,
+            judge,
         },
         selection::{Protected, Selection},
         version::PssVersion,
@@ -66,9 +67,12 @@ pub fn with_waivers(settings: &Settings, name: &str, waivers: &[Waiver]) -> Poli
 /// Policies and bindings, each with the address to create it at.
 pub fn objects(set: &PolicySet) -> Vec<(String, Value)> {
     let group = "/apis/admissionregistration.k8s.io/v1";
-    let policies = set.policies.iter().map(|p| (format!("{group}/validatingadmissionpolicies"), p.clone()));
-    let bindings =
-        set.bindings.iter().map(|b| (format!("{group}/validatingadmissionpolicybindings"), b.clone()));
+    let policies =
+        set.policies.iter().map(|p| (format!("{group}/validatingadmissionpolicies"), p.clone()));
+    let bindings = set
+        .bindings
+        .iter()
+        .map(|b| (format!("{group}/validatingadmissionpolicybindings"), b.clone()));
     policies.chain(bindings).collect()
 }
 

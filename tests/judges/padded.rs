@@ -18,7 +18,9 @@ fn full() -> (Settings, Vec<Waiver>) {
     let registries = (0..64).map(|nth| format!("registry-{nth}.corp.example/team-{nth}/prod"));
     let settings = Settings {
         allowed_registries: registries.collect(),
-        denied_repositories: (0..64).map(|nth| format!("denied-{nth}.example/library/os-{nth}")).collect(),
+        denied_repositories: (0..64)
+            .map(|nth| format!("denied-{nth}.example/library/os-{nth}"))
+            .collect(),
         templates: Verdict::Ignore,
         ..Settings::built_in("guide").expect("a built-in name")
     };
@@ -42,7 +44,8 @@ fn padded(containers: usize, volumes: usize, annotations: usize) -> Value {
     container["image"] = "registry-63.corp.example/team-63/prod/app:1.2".into();
     container["securityContext"]["readOnlyRootFilesystem"] = true.into();
     container["resources"] = json!({"requests": amounts, "limits": amounts});
-    container["env"] = json!([{"name": "LOG_LEVEL", "value": "info"}, {"name": "LOG_FORMAT", "value": "json"}]);
+    container["env"] =
+        json!([{"name": "LOG_LEVEL", "value": "info"}, {"name": "LOG_FORMAT", "value": "json"}]);
     let list: Vec<_> = (0..containers)
         .map(|nth| {
             let mut container = container.clone();
@@ -77,7 +80,10 @@ async fn a_padded_pod_is_denied_and_never_admitted_for_want_of_budget() -> Resul
         let message = answer.message();
         let short: String = message.chars().take(200).collect();
         assert!(!answer.is_yes(), "{containers} containers, the last one bad");
-        assert!(message.contains("PSS-privileged") || message.contains("cost limit"), "{containers}: {short}");
+        assert!(
+            message.contains("PSS-privileged") || message.contains("cost limit"),
+            "{containers}: {short}"
+        );
     }
     Ok(())
 }

@@ -69,39 +69,66 @@ pub fn bases() -> Vec<(&'static str, Value)> {
     };
     let host_process = json!({"hostProcess": true, "runAsUserName": "NT AUTHORITY\\SYSTEM"});
     vec![
-        ("full", pod(json!({
-            "securityContext": restricted,
-            "volumes": [{"name": "tmp", "emptyDir": {}}],
-            "initContainers": [container("start"), sidecar.clone()],
-            "containers": [container("app"), container("helper")],
-        }))),
-        ("no init containers", pod(json!({
-            "securityContext": restricted, "containers": [container("app")]}))),
-        ("set on the pod only", pod(json!({
-            "securityContext": restricted, "initContainers": [bare("start")], "containers": [bare("app")]}))),
-        ("set on containers only", pod(json!({
-            "initContainers": [container("start")], "containers": [container("app")]}))),
-        ("user namespace", pod(json!({
+        (
+            "full",
+            pod(json!({
+                "securityContext": restricted,
+                "volumes": [{"name": "tmp", "emptyDir": {}}],
+                "initContainers": [container("start"), sidecar.clone()],
+                "containers": [container("app"), container("helper")],
+            })),
+        ),
+        (
+            "no init containers",
+            pod(json!({
+            "securityContext": restricted, "containers": [container("app")]})),
+        ),
+        (
+            "set on the pod only",
+            pod(json!({
+            "securityContext": restricted, "initContainers": [bare("start")], "containers": [bare("app")]})),
+        ),
+        (
+            "set on containers only",
+            pod(json!({
+            "initContainers": [container("start")], "containers": [container("app")]})),
+        ),
+        (
+            "user namespace",
+            pod(json!({
             "hostUsers": false,
             "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
-            "initContainers": [bare("start")], "containers": [bare("app")]}))),
+            "initContainers": [bare("start")], "containers": [bare("app")]})),
+        ),
         ("says nothing", pod(json!({"containers": [{"name": "app", "image": "nginx"}]}))),
-        ("windows", pod(json!({
+        (
+            "windows",
+            pod(json!({
             "os": {"name": "windows"},
             "securityContext": {"runAsNonRoot": true},
             "initContainers": [{"name": "start", "image": "mcr.example/nano:1"}],
-            "containers": [{"name": "app", "image": "mcr.example/nano:1"}]}))),
-        ("windows that says nothing", pod(json!({
-            "os": {"name": "windows"}, "containers": [{"name": "app", "image": "mcr.example/nano:1"}]}))),
-        ("windows host process", pod(json!({
+            "containers": [{"name": "app", "image": "mcr.example/nano:1"}]})),
+        ),
+        (
+            "windows that says nothing",
+            pod(json!({
+            "os": {"name": "windows"}, "containers": [{"name": "app", "image": "mcr.example/nano:1"}]})),
+        ),
+        (
+            "windows host process",
+            pod(json!({
             "os": {"name": "windows"}, "hostNetwork": true,
             "securityContext": {"windowsOptions": host_process, "runAsNonRoot": true},
-            "containers": [{"name": "app", "image": "mcr.example/nano:1"}]}))),
-        ("host process without a system", pod(json!({
+            "containers": [{"name": "app", "image": "mcr.example/nano:1"}]})),
+        ),
+        (
+            "host process without a system",
+            pod(json!({
             "hostNetwork": true,
             "securityContext": {"runAsNonRoot": true},
             "containers": [{"name": "app", "image": "mcr.example/nano:1",
-                "securityContext": {"windowsOptions": host_process}}]}))),
+                "securityContext": {"windowsOptions": host_process}}]})),
+        ),
     ]
 }
 
@@ -142,7 +169,8 @@ impl Change {
     }
 
     fn story(&self) -> String {
-        let place = self.group.map(|(group, index)| format!("{group}[{index}].")).unwrap_or_default();
+        let place =
+            self.group.map(|(group, index)| format!("{group}[{index}].")).unwrap_or_default();
         let value = self.value.as_ref().map_or("unset".to_owned(), Value::to_string);
         format!("{place}{} {value}", self.path.join("."))
     }
@@ -192,7 +220,9 @@ impl Generator {
             if windows {
                 extra = json!({"name": "debugger", "image": "mcr.example/nano:1"});
             }
-            pod["spec"]["ephemeralContainers"] = json!([extra]);
+            let mut second = extra.clone();
+            second["name"] = "second".into();
+            pod["spec"]["ephemeralContainers"] = json!([extra, second]);
         }
         pod
     }
@@ -205,7 +235,8 @@ impl Generator {
                 let pod = self.base(number, ephemeral);
                 for field in &self.fields {
                     for group in sites(field, &pod) {
-                        let is_debugger = group.is_some_and(|(group, _)| group == "ephemeralContainers");
+                        let is_debugger =
+                            group.is_some_and(|(group, _)| group == "ephemeralContainers");
                         // A pod cannot be changed while an ephemeral container is added to it.
                         if ephemeral != is_debugger {
                             continue;
@@ -248,8 +279,11 @@ impl Generator {
             if ephemeral && group.is_none() {
                 continue;
             }
-            let change =
-                Change { group, path: field.path.clone(), value: chance.one_of(&field.values).clone() };
+            let change = Change {
+                group,
+                path: field.path.clone(),
+                value: chance.one_of(&field.values).clone(),
+            };
             change.apply(&mut pod);
             story = format!("{story} {};", change.story());
         }

@@ -11,9 +11,12 @@ use crate::{
 };
 
 fn settings(templates: Verdict) -> Settings {
-    Settings { templates, tags: gabion::api::hardening_baseline::Tags::DenyLatest,
+    Settings {
+        templates,
+        tags: gabion::api::hardening_baseline::Tags::DenyLatest,
         allowed_registries: vec!["registry.corp.example/prod".to_owned()],
-        ..Settings::built_in("restricted").expect("a built-in name") }
+        ..Settings::built_in("restricted").expect("a built-in name")
+    }
 }
 
 fn pod(name: &str, bad: bool) -> Value {
@@ -52,9 +55,7 @@ async fn no_update_of_a_good_pod_gets_around_the_policy() -> Result<()> {
     let api = Api(plane()?.client().await?);
     old_namespace(&api, "bypass", Verdict::Warn).await?;
     let good = "/api/v1/namespaces/bypass/pods/good";
-    let debugger = |image: &str, context: Value| {
-        json!({"spec": {"ephemeralContainers": [{"name": "d", "image": image, "securityContext": context}]}})
-    };
+    let debugger = |image: &str, context: Value| json!({"spec": {"ephemeralContainers": [{"name": "d", "image": image, "securityContext": context}]}});
     let context = json!({"allowPrivilegeEscalation": false, "runAsNonRoot": true, "capabilities": {"drop": ["ALL"]}});
     let listed = "registry.corp.example/prod/debug:1";
     for (what, change, control) in [
@@ -62,8 +63,13 @@ async fn no_update_of_a_good_pod_gets_around_the_policy() -> Result<()> {
         ("unlisted", debugger("evil.io/debug:1", context.clone()), "HB-IMG"),
     ] {
         let url = format!("{good}/ephemeralcontainers");
-        let answer = api.send("PATCH", &url, "application/strategic-merge-patch+json", &change).await?;
-        assert!(!answer.is_yes() && answer.message().contains(control), "{what}: {}", answer.message());
+        let answer =
+            api.send("PATCH", &url, "application/strategic-merge-patch+json", &change).await?;
+        assert!(
+            !answer.is_yes() && answer.message().contains(control),
+            "{what}: {}",
+            answer.message()
+        );
     }
     let url = format!("{good}/ephemeralcontainers?dryRun=All");
     let fine = debugger(listed, context);
@@ -71,8 +77,13 @@ async fn no_update_of_a_good_pod_gets_around_the_policy() -> Result<()> {
     assert!(answer.is_yes(), "{}", answer.message());
     for image in ["registry.corp.example/prod/app:latest", "evil.io/app:1"] {
         let change = json!({"spec": {"containers": [{"name": "app", "image": image}]}});
-        let answer = api.send("PATCH", good, "application/strategic-merge-patch+json", &change).await?;
-        assert!(!answer.is_yes() && answer.message().contains("HB-"), "{image}: {}", answer.message());
+        let answer =
+            api.send("PATCH", good, "application/strategic-merge-patch+json", &change).await?;
+        assert!(
+            !answer.is_yes() && answer.message().contains("HB-"),
+            "{image}: {}",
+            answer.message()
+        );
     }
     Ok(())
 }
@@ -92,9 +103,12 @@ async fn a_bad_pod_that_is_older_than_the_policy_lives_and_dies_as_before() -> R
         assert!(answer.is_yes(), "{what}: {}", answer.message());
     }
     let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "bad", "namespace": "wedge"}});
-    let answer = api.send("POST", &format!("{bad}/eviction?dryRun=All"), "application/json", &eviction).await?;
+    let answer = api
+        .send("POST", &format!("{bad}/eviction?dryRun=All"), "application/json", &eviction)
+        .await?;
     assert!(answer.is_yes(), "eviction: {}", answer.message());
-    let answer = api.send("DELETE", bad, "application/json", &json!({"gracePeriodSeconds": 0})).await?;
+    let answer =
+        api.send("DELETE", bad, "application/json", &json!({"gracePeriodSeconds": 0})).await?;
     assert!(answer.is_yes(), "deletion: {}", answer.message());
     // It is held by its finalizer, and still can be let go.
     let answer = patch(&api, bad, json!({"metadata": {"finalizers": null}})).await?;
@@ -124,7 +138,9 @@ async fn an_old_workload_can_be_scaled_and_a_new_one_is_warned_about_or_refused(
             })
             .await?;
         } else {
-            let answer = api.send("POST", &format!("{deployments}?dryRun=All"), "application/json", &fresh).await?;
+            let answer = api
+                .send("POST", &format!("{deployments}?dryRun=All"), "application/json", &fresh)
+                .await?;
             assert!(answer.is_yes(), "{}", answer.message());
         }
         for (what, url, change) in [

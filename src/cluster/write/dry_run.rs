@@ -4,8 +4,8 @@ use kube::Resource;
 use serde::Serialize;
 
 use super::{
-    ApiError, DEADLINE, METADATA_ONLY, ObjectKey, Status, Writer, build, collection, encode, refusal,
-    to_bytes, with_accept, within,
+    ApiError, DEADLINE, METADATA_ONLY, ObjectKey, Status, Writer, build, collection, encode,
+    refusal, to_bytes, with_accept, within,
 };
 
 /// What would become of an object.

@@ -45,7 +45,7 @@ pub struct Kept {
 
 /// Brings the policies of a baseline that is in force as far as they get.
 pub async fn keep(context: &Context, name: &str, known: &Baseline) -> Kept {
-    let desired = match context.admissions.desired(context, name, known) {
+    let desired = match context.admissions.desired(name, known) {
         Ok(Some(desired)) => desired,
         Ok(None) => return Kept { said: None, again: None },
         Err(error) => return Kept { said: Some(failed(known, error)), again: Some(FAILED) },
@@ -73,9 +73,14 @@ pub fn follow(watches: &mut Watches<'_, '_, Context>) {
         seen(context, Kind::Policy, change);
     });
     let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(client);
-    watches.follow("ValidatingAdmissionPolicyBinding", Weight::Useful, bindings, |context, change| {
-        seen(context, Kind::Binding, change);
-    });
+    watches.follow(
+        "ValidatingAdmissionPolicyBinding",
+        Weight::Useful,
+        bindings,
+        |context, change| {
+            seen(context, Kind::Binding, change);
+        },
+    );
 }
 
 fn seen<K: Resource + Serialize>(context: &Context, kind: Kind, change: Change<K>) {

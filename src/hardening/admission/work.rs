@@ -28,8 +28,8 @@ use crate::{
         index::Baseline,
         plan::{
             admission::{
-                Admission, Desired, Key, Kind, Move, Outcome, PROBE_LABEL, Proof, Seen, Standing, Trial, Tried,
-                Wanted, compiled_stamp, label, next, outcome, released, written,
+                Admission, Desired, Key, Kind, Move, Outcome, PROBE_LABEL, Proof, Seen, Standing,
+                Trial, Tried, Wanted, compiled_stamp, label, next, outcome, released, written,
             },
             error::Error,
             objects::{FIELD_MANAGER, RELEASE_MANAGER},
@@ -90,20 +90,24 @@ impl Work<'_> {
                     // Told before it is proved again.
                     return Ok(Some(Standing::NotDenied));
                 }
-                Move::AwaitTypes(policy) => {
-                    Standing::Compiling(format!("the type check of {policy} (kube-controller-manager)"))
-                }
+                Move::AwaitTypes(policy) => Standing::Compiling(format!(
+                    "the type check of {policy} (kube-controller-manager)"
+                )),
                 Move::TryCompiled(label) => {
                     if self.try_compiled(desired, &label).await? {
                         let stamp = compiled_stamp(desired, &live);
-                        self.context.admissions.proved(self.name, |proof| proof.compiled = Some(stamp));
+                        self.context
+                            .admissions
+                            .proved(self.name, |proof| proof.compiled = Some(stamp));
                         continue;
                     }
                     Standing::Compiling("its probe binding".to_owned())
                 }
                 Move::TryEnforced(stamp) => {
                     if self.try_denied(desired, &stamp).await? {
-                        self.context.admissions.proved(self.name, |proof| proof.enforced = Some(stamp));
+                        self.context
+                            .admissions
+                            .proved(self.name, |proof| proof.enforced = Some(stamp));
                         continue;
                     }
                     Standing::NotDenied
@@ -158,7 +162,8 @@ impl Work<'_> {
             Move::Create(wanted) if wrote(wanted) => (&wanted.key, None, "deleted", "somebody"),
             Move::Replace(wanted, seen) if wrote(wanted) || seen.manager != FIELD_MANAGER => {
                 // Of what is only taken away the API server keeps no record.
-                let manager = Some(seen.manager.as_str()).filter(|manager| *manager != FIELD_MANAGER);
+                let manager =
+                    Some(seen.manager.as_str()).filter(|manager| *manager != FIELD_MANAGER);
                 (&wanted.key, Some(seen.uid.clone()), "changed", manager.unwrap_or("somebody"))
             }
             _ => return false,
@@ -286,7 +291,8 @@ impl Work<'_> {
         let mut object = object.clone();
         object["metadata"]["namespace"] = namespace.as_str().into();
         object["metadata"]["labels"][PROBE_LABEL] = label.into();
-        let key = ObjectKey::new(namespace, object["metadata"]["name"].as_str().unwrap_or_default());
+        let key =
+            ObjectKey::new(namespace, object["metadata"]["name"].as_str().unwrap_or_default());
         let writer = &self.context.writer;
         let tried = match trial.kind {
             WorkloadKind::Pod => writer.try_create::<Pod>(&key, &object, FIELD_MANAGER).await,

@@ -262,7 +262,7 @@ mod tests {
         let object = json!({ "apiVersion": "gabion.dev/v1alpha1", "kind": "HardeningBaseline",
             "metadata": { "name": "prod", "uid": "u", "generation": 7 },
             "spec": { "allNamespaces": true, "podSecurity": {}, "rollout": { "target": "Enforce" },
-                "images": { "tags": "DenyLatest", "trustPolicies": ["corp"] }, "falco": { "rules": ["ShellInContainer"] } } });
+                "images": { "trustPolicies": ["corp"] }, "falco": { "rules": ["ShellInContainer"] } } });
         serde_json::from_value(object).expect("a baseline")
     }
 
@@ -298,7 +298,10 @@ mod tests {
         assert_eq!((counts.selected, counts.compliant, counts.by_stage.enforce), (2, 2, 2));
         let again = HardeningBaseline { status: Some(first), ..baseline() };
         let compiled = compile(&again, 37).expect("valid");
-        assert_eq!(next_status(&again, Ok(&compiled), &[settled("a"), settled("b")], None, at(9)), None);
+        assert_eq!(
+            next_status(&again, Ok(&compiled), &[settled("a"), settled("b")], None, at(9)),
+            None
+        );
     }
 
     #[test]
@@ -307,7 +310,11 @@ mod tests {
         assert_eq!(says(&first, "FullyImplemented"), pair("False", "NotImplemented"));
         let condition =
             first.conditions.iter().find(|c| c.type_ == "FullyImplemented").expect("it");
-        assert!(condition.message.contains("spec.images.trustPolicies, spec.falco"), "{}", condition.message);
+        assert!(
+            condition.message.contains("spec.images.trustPolicies, spec.falco"),
+            "{}",
+            condition.message
+        );
     }
 
     #[test]
@@ -335,7 +342,8 @@ mod tests {
         stored.metadata.generation = Some(8);
         let error =
             Error::invalid("podSecurity.level", "holds a word that this version does not know");
-        let next = next_status(&stored, Err(&error), &[settled("a")], None, at(5)).expect("a status");
+        let next =
+            next_status(&stored, Err(&error), &[settled("a")], None, at(5)).expect("a status");
         let ready = next.conditions.iter().find(|c| c.type_ == "Ready").expect("Ready");
         assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "InvalidSpec"));
         assert!(ready.message.contains("previous generation stays in force"));

@@ -8,25 +8,16 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 
 use super::{Desired, Key, Kind, Mark, Trial, Wanted};
-use crate::api::hardening_baseline::HardeningBaselineSpec;
 use crate::hardening::plan::{
     baseline::Compiled,
     error::Error,
     objects::{FIELD_MANAGER, MANAGED_BY, OWNER},
-    policy::{Scope, Settings, compile},
+    policy::{Scope, compile},
     selection::{NAME_LABEL, Protected},
-    version::PssVersion,
 };
 
 /// What a baseline wants. `probe` is the namespace where pods are tried; it is among the `protected` ones.
-pub fn desired(
-    compiled: &Compiled,
-    spec: &HardeningBaselineSpec,
-    version: PssVersion,
-    probe: &str,
-    protected: &Protected,
-) -> Result<Desired, Error> {
-    let settings = Settings::of(spec, version)?;
+pub fn desired(compiled: &Compiled, probe: &str, protected: &Protected) -> Result<Desired, Error> {
     let scope = Scope {
         name: compiled.name.clone(),
         uid: compiled.uid.clone(),
@@ -34,10 +25,12 @@ pub fn desired(
         protected: protected.clone(),
         behind: std::collections::BTreeSet::new(),
     };
-    let set = compile(&settings, &scope, compiled.stage, &[])?;
+    let set = compile(&compiled.checks, &scope, compiled.stage, &[])?;
     let maker = Maker { compiled, revision: &set.revision, probe, protected };
-    let policies = set.policies.iter().map(|policy| maker.policy(policy)).collect::<Result<_, _>>()?;
-    let bindings = set.bindings.iter().map(|binding| maker.binding(binding)).collect::<Result<_, _>>()?;
+    let policies =
+        set.policies.iter().map(|policy| maker.policy(policy)).collect::<Result<_, _>>()?;
+    let bindings =
+        set.bindings.iter().map(|binding| maker.binding(binding)).collect::<Result<_, _>>()?;
     let trials = set.probes.iter().map(|probe| Trial {
         binding: maker.probe(&probe.policy),
         kind: probe.kind,
@@ -46,7 +39,13 @@ pub fn desired(
         sentinel: probe.sentinel.clone(),
     });
     let trials = trials.collect();
-    Ok(Desired { revision: set.revision.clone(), stage: compiled.stage, policies, bindings, trials })
+    Ok(Desired {
+        revision: set.revision.clone(),
+        stage: compiled.stage,
+        policies,
+        bindings,
+        trials,
+    })
 }
 
 struct Maker<'a> {
@@ -95,7 +94,11 @@ impl Maker<'_> {
     }
 
     fn revised(&self, name: &str) -> String {
-        if name.ends_with(self.revision) { name.to_owned() } else { format!("{name}-{}", self.revision) }
+        if name.ends_with(self.revision) {
+            name.to_owned()
+        } else {
+            format!("{name}-{}", self.revision)
+        }
     }
 
     /// No owner reference: see [`crate::hardening::plan::objects::marked`].

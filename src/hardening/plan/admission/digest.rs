@@ -14,7 +14,11 @@ impl Mark<'_> {
     /// The same for objects that mean the same.
     pub fn digest(&self) -> String {
         let meta = &self.0["metadata"];
-        let parts = json!([meta["labels"][MANAGED_BY], meta["annotations"][OWNER], canonical(&self.0["spec"])]);
+        let parts = json!([
+            meta["labels"][MANAGED_BY],
+            meta["annotations"][OWNER],
+            canonical(&self.0["spec"])
+        ]);
         hash(&parts)
     }
 

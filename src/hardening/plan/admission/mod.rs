@@ -195,7 +195,8 @@ pub fn next(
     let enforced = probe::stamp(&in_place, live);
     let unbound = missing(&desired.bindings, live)?;
     // What is in force keeps its binding while it is proved again: nothing is ever taken away for a proof.
-    let label = if unbound.is_some() || desired.stage != Stage::Enforce { &compiled } else { &enforced };
+    let label =
+        if unbound.is_some() || desired.stage != Stage::Enforce { &compiled } else { &enforced };
     let is_proved = proof.compiled.as_ref() == Some(&compiled);
     let probes = probe::bindings(&desired.trials, label);
     if let Some(step) = missing(&probes, live)? {

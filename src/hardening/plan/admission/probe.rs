@@ -47,7 +47,12 @@ pub(super) fn stamp(objects: &[Wanted], live: &Live) -> String {
         .iter()
         .map(|wanted| {
             let seen = live.get(&wanted.key);
-            json!([wanted.key.name, wanted.digest, seen.map(|s| &s.uid), seen.map(|s| s.generation)])
+            json!([
+                wanted.key.name,
+                wanted.digest,
+                seen.map(|s| &s.uid),
+                seen.map(|s| s.generation)
+            ])
         })
         .collect();
     hash(&Value::Array(stored))

@@ -80,21 +80,27 @@ impl Admission {
     }
 
     fn enforced(&self) -> Saying {
-        let says = |holds, reason: &str, message: String| Saying::new("Enforced", holds, reason, message);
+        let says =
+            |holds, reason: &str, message: String| Saying::new("Enforced", holds, reason, message);
         match &self.standing {
             Standing::Failed(error @ Error::NoProbeNamespace { .. }) => {
                 Saying::because("Enforced", false, error)
             }
-            Standing::Nothing => {
-                says(false, "NothingToEnforce", "There is no admission policy at this stage.".into())
-            }
+            Standing::Nothing => says(
+                false,
+                "NothingToEnforce",
+                "There is no admission policy at this stage.".into(),
+            ),
             _ if self.stage != Stage::Enforce => {
-                let message = format!("The baseline goes as far as {}: nothing is refused.", self.stage);
+                let message =
+                    format!("The baseline goes as far as {}: nothing is refused.", self.stage);
                 says(false, "BelowEnforce", message)
             }
             Standing::InForce => {
-                let message =
-                    format!("A probe pod was denied by revision {} with all its bindings.", self.revision());
+                let message = format!(
+                    "A probe pod was denied by revision {} with all its bindings.",
+                    self.revision()
+                );
                 says(true, "ProbeDenied", message)
             }
             _ => {

@@ -11,7 +11,8 @@ fn wanted(kind: Kind, name: &str, spec: Value) -> Wanted {
 
 fn trial(policy: &str) -> Trial {
     Trial {
-        binding: wanted(Kind::Binding, &format!("{policy}-probe"), json!({"policyName": policy})).body,
+        binding: wanted(Kind::Binding, &format!("{policy}-probe"), json!({"policyName": policy}))
+            .body,
         kind: WorkloadKind::Pod,
         passes: json!({"metadata": {"name": "p"}}),
         denied: json!({"metadata": {"name": "p"}}),
@@ -166,7 +167,11 @@ fn whatever_is_changed_or_deleted_is_put_back_and_proved_again() {
             world.settle(Some(&desired)).unwrap();
             let first = world.moves.first().unwrap();
             assert!(first.ends_with(name), "{what}: {:?}", world.moves);
-            assert!(!world.moves.iter().any(|word| word.starts_with("delete")), "{:?}", world.moves);
+            assert!(
+                !world.moves.iter().any(|word| word.starts_with("delete")),
+                "{:?}",
+                world.moves
+            );
             if what != "probe" {
                 assert!(world.moves.contains(&"try enforced".to_owned()), "{:?}", world.moves);
             }
@@ -180,7 +185,8 @@ fn a_complaint_about_types_keeps_the_revision_before() {
     world.settle(Some(&desired("one", Stage::Enforce))).unwrap();
     let two = desired("two", Stage::Enforce);
     world.store(&two.policies[0]);
-    world.live.get_mut(&two.policies[0].key).unwrap().types = Types::Warned("undefined field".into());
+    world.live.get_mut(&two.policies[0].key).unwrap().types =
+        Types::Warned("undefined field".into());
     let error = world.settle(Some(&two)).unwrap_err();
     assert_eq!(error.class().0, "TypeCheckWarning");
     assert!(world.live.contains_key(&desired("one", Stage::Enforce).bindings[0].key));
