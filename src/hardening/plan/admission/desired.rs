@@ -62,7 +62,7 @@ impl Maker<'_> {
         body["metadata"] = self.metadata(&self.name(policy));
         let names: Vec<_> = self.protected.names().filter(|name| *name != self.probe).collect();
         body["spec"]["matchConstraints"]["namespaceSelector"] = not_in(&names);
-        self.wanted(Kind::Policy, body)
+        Self::wanted(Kind::Policy, body)
     }
 
     /// A binding of the stage, which reaches no protected namespace.
@@ -71,7 +71,7 @@ impl Maker<'_> {
         body["metadata"] = self.metadata(&self.name(binding));
         let policy = binding["spec"]["policyName"].as_str().unwrap_or_default();
         body["spec"]["policyName"] = self.revised(policy).into();
-        self.wanted(Kind::Binding, body)
+        Self::wanted(Kind::Binding, body)
     }
 
     fn probe(&self, policy: &str) -> Value {
@@ -111,7 +111,7 @@ impl Maker<'_> {
     }
 
     /// In the form in which the API server gives it back.
-    fn wanted(&self, kind: Kind, body: Value) -> Result<Wanted, Error> {
+    fn wanted(kind: Kind, body: Value) -> Result<Wanted, Error> {
         let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let key = Key { kind, name };
         let refused = |_| Error::Rejected { object: key.to_string() };
