@@ -334,8 +334,8 @@ proptest! {
 #[test]
 fn each_baseline_keeps_its_own_checks_and_says_so() {
     let checking = |name: &str, stage: Stage, checks: Settings| Compiled {
-        checks,
         stage,
+        checks,
         ..baseline(name, 0)
     };
     let rofs = Settings { read_only_root: true, ..Settings::default() };

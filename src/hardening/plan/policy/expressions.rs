@@ -232,9 +232,9 @@ fn walk(over: Over, ok: &str, excused: &[String]) -> String {
         Over::Main => ("variables.spec.?containers.orValue([])", "c"),
         Over::Images => ("variables.images", "i"),
     };
-    let excuses: String =
-        excused.iter().map(|names| format!("{item}.name in {names} || ")).collect();
-    format!("{list}.all({item}, {excuses}({ok}))")
+    let excuses = excused.iter().map(|names| format!("{item}.name in {names}"));
+    let kept: Vec<_> = excuses.chain([format!("({ok})")]).collect();
+    format!("{list}.all({item}, {})", kept.join(" || "))
 }
 
 /// What is not kept: id and remedy of each control, and the sentinel when it is asked for.

@@ -44,27 +44,27 @@ fn with(pointer: &str, value: Value) -> Value {
 fn set(pod: &mut Value, pointer: &str, value: Value) {
     let mut place = pod;
     for key in pointer.trim_start_matches('/').split('/') {
-        let key = key.replace("~1", "/");
-        place = match key.parse::<usize>() {
-            Ok(index) => {
-                if !place.is_array() {
-                    *place = json!([]);
-                }
-                let items = place.as_array_mut().expect("a list");
-                while items.len() <= index {
-                    items.push(json!({}));
-                }
-                &mut items[index]
-            }
-            Err(_) => {
-                if !place.is_object() {
-                    *place = json!({});
-                }
-                place.as_object_mut().expect("a map").entry(key).or_insert(Value::Null)
-            }
-        };
+        place = child(place, &key.replace("~1", "/"));
     }
     *place = value;
+}
+
+/// The child at a key or an index, made when it is absent.
+fn child<'a>(place: &'a mut Value, key: &str) -> &'a mut Value {
+    if let Ok(index) = key.parse::<usize>() {
+        if !place.is_array() {
+            *place = json!([]);
+        }
+        let items = place.as_array_mut().expect("a list");
+        while items.len() <= index {
+            items.push(json!({}));
+        }
+        return &mut items[index];
+    }
+    if !place.is_object() {
+        *place = json!({});
+    }
+    place.as_object_mut().expect("a map").entry(key).or_insert(Value::Null)
 }
 
 fn ids(settings: &Settings, object: &Value) -> BTreeSet<&'static str> {
@@ -88,177 +88,176 @@ fn a_good_pod_breaks_nothing_at_any_level_and_version() {
     }
 }
 
-/// Each case: where, what, the checks that refuse it at restricted v1.37 and at baseline v1.37.
+/// Where, what, and the checks that refuse it at restricted v1.37 and at baseline v1.37.
+type Case = (&'static str, Value, &'static str, &'static str);
+
+fn pod_cases() -> Vec<Case> {
+    vec![
+        ("/spec/hostNetwork", json!(true), "hostNamespaces", "hostNamespaces"),
+        ("/spec/hostPID", json!(true), "hostNamespaces", "hostNamespaces"),
+        ("/spec/hostIPC", json!(true), "hostNamespaces", "hostNamespaces"),
+        ("/spec/hostIPC", json!(false), "", ""),
+        (
+            "/spec/volumes/0",
+            json!({ "name": "v", "hostPath": { "path": "/" } }),
+            "restrictedVolumes",
+            "hostPathVolumes",
+        ),
+        (
+            "/spec/volumes/0",
+            json!({ "name": "v", "nfs": { "server": "s" } }),
+            "restrictedVolumes",
+            "",
+        ),
+        ("/spec/volumes/0", json!({ "name": "v" }), "", ""),
+        ("/spec/volumes/0", json!({ "name": "v", "image": { "reference": "a" } }), "", ""),
+        (
+            "/spec/securityContext/appArmorProfile/type",
+            json!("Unconfined"),
+            "appArmorProfile",
+            "appArmorProfile",
+        ),
+        (
+            "/metadata/annotations/container.apparmor.security.beta.kubernetes.io~1app",
+            json!("unconfined"),
+            "appArmorProfile",
+            "appArmorProfile",
+        ),
+        (
+            "/metadata/annotations/container.apparmor.security.beta.kubernetes.io~1app",
+            json!("localhost/x"),
+            "",
+            "",
+        ),
+        (
+            "/spec/securityContext/seLinuxOptions/type",
+            json!("spc_t"),
+            "seLinuxOptions",
+            "seLinuxOptions",
+        ),
+        (
+            "/spec/securityContext/seccompProfile/type",
+            json!("Unconfined"),
+            "seccompProfile_restricted",
+            "seccompProfile_baseline",
+        ),
+        ("/spec/securityContext/seccompProfile", json!(null), "seccompProfile_restricted", ""),
+        ("/spec/securityContext/sysctls/0/name", json!("kernel.msgmax"), "sysctls", "sysctls"),
+        ("/spec/securityContext/sysctls/0/name", json!("net.ipv4.tcp_notsent_lowat"), "", ""),
+        (
+            "/spec/securityContext/windowsOptions/hostProcess",
+            json!(true),
+            "windowsHostProcess",
+            "windowsHostProcess",
+        ),
+        ("/spec/securityContext/runAsNonRoot", json!(false), "runAsNonRoot", ""),
+        ("/spec/securityContext/runAsNonRoot", json!(null), "runAsNonRoot", ""),
+        ("/spec/securityContext/runAsUser", json!(0), "runAsUser", ""),
+    ]
+}
+
+/// The same, below a container.
+fn container_cases() -> Vec<Case> {
+    vec![
+        ("securityContext/privileged", json!(true), "privileged", "privileged"),
+        ("securityContext/privileged", json!(null), "", ""),
+        (
+            "securityContext/capabilities/add/0",
+            json!("NET_RAW"),
+            "capabilities_restricted",
+            "capabilities_baseline",
+        ),
+        ("securityContext/capabilities/add/0", json!("CHOWN"), "capabilities_restricted", ""),
+        ("securityContext/capabilities/add/0", json!("NET_BIND_SERVICE"), "", ""),
+        ("securityContext/capabilities/drop", json!(["all"]), "capabilities_restricted", ""),
+        ("securityContext/capabilities", json!(null), "capabilities_restricted", ""),
+        ("ports/0", json!({ "containerPort": 80, "hostPort": 80 }), "hostPorts", "hostPorts"),
+        ("ports/0", json!({ "containerPort": 80, "hostPort": 0 }), "", ""),
+        (
+            "livenessProbe/httpGet/host",
+            json!("h"),
+            "hostProbesAndHostLifecycle",
+            "hostProbesAndHostLifecycle",
+        ),
+        (
+            "readinessProbe/tcpSocket/host",
+            json!("h"),
+            "hostProbesAndHostLifecycle",
+            "hostProbesAndHostLifecycle",
+        ),
+        (
+            "startupProbe/httpGet/host",
+            json!("h"),
+            "hostProbesAndHostLifecycle",
+            "hostProbesAndHostLifecycle",
+        ),
+        (
+            "lifecycle/preStop/httpGet/host",
+            json!("h"),
+            "hostProbesAndHostLifecycle",
+            "hostProbesAndHostLifecycle",
+        ),
+        (
+            "lifecycle/postStart/tcpSocket/host",
+            json!("h"),
+            "hostProbesAndHostLifecycle",
+            "hostProbesAndHostLifecycle",
+        ),
+        ("livenessProbe/httpGet/host", json!(""), "", ""),
+        (
+            "securityContext/appArmorProfile/type",
+            json!("Unconfined"),
+            "appArmorProfile",
+            "appArmorProfile",
+        ),
+        ("securityContext/appArmorProfile/type", json!("Localhost"), "", ""),
+        ("securityContext/seLinuxOptions/user", json!("u"), "seLinuxOptions", "seLinuxOptions"),
+        ("securityContext/seLinuxOptions/role", json!("r"), "seLinuxOptions", "seLinuxOptions"),
+        ("securityContext/seLinuxOptions/type", json!("container_engine_t"), "", ""),
+        ("securityContext/seLinuxOptions/level", json!("s0"), "", ""),
+        ("securityContext/procMount", json!("Unmasked"), "procMount_restricted", "procMount"),
+        ("securityContext/procMount", json!("Default"), "", ""),
+        (
+            "securityContext/seccompProfile/type",
+            json!("Unconfined"),
+            "seccompProfile_restricted",
+            "seccompProfile_baseline",
+        ),
+        (
+            "securityContext/windowsOptions/hostProcess",
+            json!(true),
+            "windowsHostProcess",
+            "windowsHostProcess",
+        ),
+        ("securityContext/allowPrivilegeEscalation", json!(null), "allowPrivilegeEscalation", ""),
+        ("securityContext/allowPrivilegeEscalation", json!(true), "allowPrivilegeEscalation", ""),
+        ("securityContext/runAsNonRoot", json!(false), "runAsNonRoot", ""),
+        ("securityContext/runAsUser", json!(0), "runAsUser", ""),
+        ("securityContext/runAsUser", json!(7), "", ""),
+    ]
+}
+
 #[test]
 fn each_check_finds_what_it_is_about() {
-    let container = |field: &str| format!("{APP}/{field}");
-    let context = |field: &str| format!("{APP}/securityContext/{field}");
-    let cases: Vec<(String, Value, &[&str], &[&str])> = vec![
-        ("/spec/hostNetwork".into(), json!(true), &["hostNamespaces"], &["hostNamespaces"]),
-        ("/spec/hostPID".into(), json!(true), &["hostNamespaces"], &["hostNamespaces"]),
-        ("/spec/hostIPC".into(), json!(true), &["hostNamespaces"], &["hostNamespaces"]),
-        ("/spec/hostIPC".into(), json!(false), &[], &[]),
-        (context("privileged"), json!(true), &["privileged"], &["privileged"]),
-        (context("privileged"), json!(null), &[], &[]),
-        (
-            context("capabilities/add/0"),
-            json!("NET_RAW"),
-            &["capabilities_restricted"],
-            &["capabilities_baseline"],
-        ),
-        (context("capabilities/add/0"), json!("CHOWN"), &["capabilities_restricted"], &[]),
-        (context("capabilities/add/0"), json!("NET_BIND_SERVICE"), &[], &[]),
-        (context("capabilities/drop"), json!(["all"]), &["capabilities_restricted"], &[]),
-        (context("capabilities"), json!(null), &["capabilities_restricted"], &[]),
-        (
-            "/spec/volumes/0".into(),
-            json!({ "name": "v", "hostPath": { "path": "/" } }),
-            &["restrictedVolumes"],
-            &["hostPathVolumes"],
-        ),
-        (
-            "/spec/volumes/0".into(),
-            json!({ "name": "v", "nfs": { "server": "s" } }),
-            &["restrictedVolumes"],
-            &[],
-        ),
-        ("/spec/volumes/0".into(), json!({ "name": "v" }), &[], &[]),
-        ("/spec/volumes/0".into(), json!({ "name": "v", "image": { "reference": "a" } }), &[], &[]),
-        (
-            container("ports/0"),
-            json!({ "containerPort": 80, "hostPort": 80 }),
-            &["hostPorts"],
-            &["hostPorts"],
-        ),
-        (container("ports/0"), json!({ "containerPort": 80, "hostPort": 0 }), &[], &[]),
-        (
-            container("livenessProbe/httpGet/host"),
-            json!("h"),
-            &["hostProbesAndHostLifecycle"],
-            &["hostProbesAndHostLifecycle"],
-        ),
-        (
-            container("readinessProbe/tcpSocket/host"),
-            json!("h"),
-            &["hostProbesAndHostLifecycle"],
-            &["hostProbesAndHostLifecycle"],
-        ),
-        (
-            container("startupProbe/httpGet/host"),
-            json!("h"),
-            &["hostProbesAndHostLifecycle"],
-            &["hostProbesAndHostLifecycle"],
-        ),
-        (
-            container("lifecycle/preStop/httpGet/host"),
-            json!("h"),
-            &["hostProbesAndHostLifecycle"],
-            &["hostProbesAndHostLifecycle"],
-        ),
-        (
-            container("lifecycle/postStart/tcpSocket/host"),
-            json!("h"),
-            &["hostProbesAndHostLifecycle"],
-            &["hostProbesAndHostLifecycle"],
-        ),
-        (container("livenessProbe/httpGet/host"), json!(""), &[], &[]),
-        (
-            "/spec/securityContext/appArmorProfile/type".into(),
-            json!("Unconfined"),
-            &["appArmorProfile"],
-            &["appArmorProfile"],
-        ),
-        (
-            context("appArmorProfile/type"),
-            json!("Unconfined"),
-            &["appArmorProfile"],
-            &["appArmorProfile"],
-        ),
-        (context("appArmorProfile/type"), json!("Localhost"), &[], &[]),
-        (
-            "/metadata/annotations/container.apparmor.security.beta.kubernetes.io~1app".into(),
-            json!("unconfined"),
-            &["appArmorProfile"],
-            &["appArmorProfile"],
-        ),
-        (
-            "/metadata/annotations/container.apparmor.security.beta.kubernetes.io~1app".into(),
-            json!("localhost/x"),
-            &[],
-            &[],
-        ),
-        (
-            "/spec/securityContext/seLinuxOptions/type".into(),
-            json!("spc_t"),
-            &["seLinuxOptions"],
-            &["seLinuxOptions"],
-        ),
-        (context("seLinuxOptions/user"), json!("u"), &["seLinuxOptions"], &["seLinuxOptions"]),
-        (context("seLinuxOptions/role"), json!("r"), &["seLinuxOptions"], &["seLinuxOptions"]),
-        (context("seLinuxOptions/type"), json!("container_engine_t"), &[], &[]),
-        (context("seLinuxOptions/level"), json!("s0"), &[], &[]),
-        (context("procMount"), json!("Unmasked"), &["procMount_restricted"], &["procMount"]),
-        (context("procMount"), json!("Default"), &[], &[]),
-        (
-            "/spec/securityContext/seccompProfile/type".into(),
-            json!("Unconfined"),
-            &["seccompProfile_restricted"],
-            &["seccompProfile_baseline"],
-        ),
-        (
-            context("seccompProfile/type"),
-            json!("Unconfined"),
-            &["seccompProfile_restricted"],
-            &["seccompProfile_baseline"],
-        ),
-        (
-            "/spec/securityContext/seccompProfile".into(),
-            json!(null),
-            &["seccompProfile_restricted"],
-            &[],
-        ),
-        (
-            "/spec/securityContext/sysctls/0/name".into(),
-            json!("kernel.msgmax"),
-            &["sysctls"],
-            &["sysctls"],
-        ),
-        (
-            "/spec/securityContext/sysctls/0/name".into(),
-            json!("net.ipv4.tcp_notsent_lowat"),
-            &[],
-            &[],
-        ),
-        (
-            "/spec/securityContext/windowsOptions/hostProcess".into(),
-            json!(true),
-            &["windowsHostProcess"],
-            &["windowsHostProcess"],
-        ),
-        (
-            context("windowsOptions/hostProcess"),
-            json!(true),
-            &["windowsHostProcess"],
-            &["windowsHostProcess"],
-        ),
-        (context("allowPrivilegeEscalation"), json!(null), &["allowPrivilegeEscalation"], &[]),
-        (context("allowPrivilegeEscalation"), json!(true), &["allowPrivilegeEscalation"], &[]),
-        ("/spec/securityContext/runAsNonRoot".into(), json!(false), &["runAsNonRoot"], &[]),
-        ("/spec/securityContext/runAsNonRoot".into(), json!(null), &["runAsNonRoot"], &[]),
-        (context("runAsNonRoot"), json!(false), &["runAsNonRoot"], &[]),
-        ("/spec/securityContext/runAsUser".into(), json!(0), &["runAsUser"], &[]),
-        (context("runAsUser"), json!(0), &["runAsUser"], &[]),
-        (context("runAsUser"), json!(7), &[], &[]),
-    ];
-    for (pointer, value, at_restricted, at_baseline) in cases {
-        let pod = with(&pointer, value.clone());
+    let below = |(field, value, restricted, baseline): Case| {
+        (format!("{APP}/{field}"), value, restricted, baseline)
+    };
+    let whole = |(place, value, restricted, baseline): Case| {
+        (place.to_owned(), value, restricted, baseline)
+    };
+    let cases = pod_cases().into_iter().map(whole);
+    for (place, value, at_restricted, at_baseline) in
+        cases.chain(container_cases().into_iter().map(below))
+    {
+        let pod = with(&place, value.clone());
         for (level, expected) in
             [(Level::Restricted, at_restricted), (Level::Baseline, at_baseline)]
         {
-            let expected: BTreeSet<_> = expected.iter().map(|id| format!("PSS-{id}")).collect();
+            let expected: BTreeSet<_> =
+                expected.split_whitespace().map(|id| format!("PSS-{id}")).collect();
             let found: BTreeSet<_> =
                 ids(&standard(level, 37), &pod).into_iter().map(str::to_owned).collect();
-            assert_eq!(found, expected, "{level} {pointer} {value}");
+            assert_eq!(found, expected, "{level} {place} {value}");
         }
         assert!(ids(&standard(Level::Privileged, 37), &pod).is_empty());
     }
@@ -277,7 +276,9 @@ fn init_and_ephemeral_containers_are_judged_like_the_others() {
     }
 }
 
-/// Each case: the pod, its check, the level, and the versions at the edges of a change with their verdicts.
+/// What it is, the pod, its check, the level, and versions at the edges of a change with their verdicts.
+type Edges<'a> = (&'a str, &'a Value, &'a str, Level, &'a [(u16, bool)]);
+
 #[test]
 fn versions_change_what_they_changed_upstream() {
     let host = with(&format!("{APP}/livenessProbe/httpGet/host"), json!("h"));
@@ -300,7 +301,7 @@ fn versions_change_what_they_changed_upstream() {
     let escalating = with(&format!("{APP}/securityContext/allowPrivilegeEscalation"), json!(true));
     let undropped = with(&format!("{APP}/securityContext/capabilities"), json!(null));
     let (baseline, restricted) = (Level::Baseline, Level::Restricted);
-    let cases: Vec<(&str, &Value, &str, Level, &[(u16, bool)])> = vec![
+    let cases: Vec<Edges<'_>> = vec![
         ("host probe", &host, "hostProbesAndHostLifecycle", baseline, &[(33, false), (34, true)]),
         ("container_engine_t", &engine, "seLinuxOptions", baseline, &[(30, true), (31, false)]),
         ("procMount", &unmasked, "procMount", baseline, &[(34, true), (35, false)]),
@@ -389,8 +390,8 @@ fn every_kind_that_holds_a_pod_is_judged_at_its_own_place() {
         let version =
             if kind.group().is_empty() { "v1".into() } else { format!("{}/v1", kind.group()) };
         let mut object = json!({ "apiVersion": version, "kind": kind.as_str() });
-        let pointer: String = kind.pod().iter().map(|key| format!("/{key}")).collect();
-        set(&mut object, &format!("{pointer}/spec"), bad["spec"].clone());
+        let pointer = [kind.pod(), &["spec"]].concat().join("/");
+        set(&mut object, &pointer, bad["spec"].clone());
         let mut place = kind.pod().join(".");
         if !place.is_empty() {
             place.push('.');

@@ -18,14 +18,14 @@ pub(super) fn waived(waivers: &[&Waiver], templates: bool) -> Vec<String> {
 /// Names of the containers that are excused, as lists.
 pub(super) fn excused_containers(waivers: &[&Waiver], templates: bool) -> Vec<String> {
     let single: Vec<_> = waivers.iter().filter(|waiver| !waiver.containers.is_empty()).collect();
-    let excused = |waiver: &&&Waiver| {
+    let excused = |waiver: &Waiver| {
         let containers = any_of(waiver.containers.iter().map(is));
         format!("({} && {containers})", applies(waiver, templates))
     };
     single
         .chunks(CHUNK)
         .map(|part| {
-            let names = any_of(part.iter().map(|waiver| excused(&waiver)));
+            let names = any_of(part.iter().map(|waiver| excused(waiver)));
             format!("variables.images.filter(i, {names}).map(i, i.name)")
         })
         .collect()
