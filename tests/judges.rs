@@ -14,6 +14,14 @@
 
 mod support;
 
+/// Tells a figure past the test harness, which keeps what tests print to itself unless they fail.
+macro_rules! say {
+    ($($part:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), "judges: {}", format_args!($($part)*));
+    }};
+}
+
 #[path = "judges/chance.rs"]
 mod chance;
 #[path = "judges/fields.rs"]

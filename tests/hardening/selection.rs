@@ -152,7 +152,7 @@ async fn what_is_not_acted_on_yet_is_said() -> Result<()> {
     let scene = Scene::new("partly").await?;
     let sections = json!({
         "podSecurity": {},
-        "images": {"allowedRegistries": ["registry.example.com/prod"], "trustPolicies": ["corp"]},
+        "images": {"trustPolicies": ["corp-release"]},
         "serviceAccounts": {"automountToken": "Disabled"},
         "network": {"mesh": "IstioAmbient"},
     });

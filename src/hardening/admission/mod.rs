@@ -45,7 +45,7 @@ pub struct Kept {
 
 /// Brings the policies of a baseline that is in force as far as they get.
 pub async fn keep(context: &Context, name: &str, known: &Baseline) -> Kept {
-    let desired = match context.admissions.desired(context, name, known) {
+    let desired = match context.admissions.desired(name, known) {
         Ok(Some(desired)) => desired,
         Ok(None) => return Kept { said: None, again: None },
         Err(error) => return Kept { said: Some(failed(known, error)), again: Some(FAILED) },
@@ -105,15 +105,14 @@ fn seen<K: Resource + Serialize>(context: &Context, kind: Kind, change: Change<K
 fn wake(context: &Context, uid: &str) {
     let objects = context.index.baseline_objects();
     let owned = objects.iter().find(|object| object.metadata.uid.as_deref() == Some(uid));
-    match owned.and_then(|object| object.metadata.name.as_deref()) {
-        Some(name) => context.baselines.wake(&name.into(), &(), Lane::Urgent),
-        None => {
-            for name in context.index.baseline_names() {
-                context.baselines.wake(&name, &(), Lane::Periodic);
-            }
-            context.admissions.sweep_soon();
-        }
+    if let Some(name) = owned.and_then(|object| object.metadata.name.as_deref()) {
+        context.baselines.wake(&name.into(), &(), Lane::Urgent);
+        return;
     }
+    for name in context.index.baseline_names() {
+        context.baselines.wake(&name, &(), Lane::Periodic);
+    }
+    context.admissions.sweep_soon();
 }
 
 /// Takes away what belongs to baselines that are gone, whenever there may be some.

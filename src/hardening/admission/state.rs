@@ -9,19 +9,18 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::{
-    api::hardening_baseline::{HardeningBaselineSpec, Stage},
+    api::hardening_baseline::Stage,
     cluster::{self, Departed, is_older},
     hardening::{
-        Context,
         index::{Baseline, Phase},
         plan::{
             admission::{
                 Admission, Desired, Key, Kind, Live, Mark, Proof, Seen, Standing, Types, desired,
             },
+            baseline::Compiled,
             error::Error,
             objects::FIELD_MANAGER,
             selection::Protected,
-            version::PssVersion,
         },
     },
 };
@@ -54,17 +53,15 @@ struct State {
 #[derive(Default)]
 struct Entry {
     uid: String,
-    desired: Option<(Cause, Arc<Desired>)>,
+    desired: Option<(Arc<Compiled>, Arc<Desired>)>,
     proof: Proof,
     /// Digest of each object as we last wrote it.
     written: BTreeMap<Key, String>,
 }
 
-/// What a set of policies is made from.
-#[derive(Clone, PartialEq)]
-struct Cause {
-    spec: HardeningBaselineSpec,
-    version: PssVersion,
+/// Whether two forms of a baseline have the same policies.
+fn same_policies(a: &Compiled, b: &Compiled) -> bool {
+    (&a.uid, a.stage, &a.selection, &a.checks) == (&b.uid, b.stage, &b.selection, &b.checks)
 }
 
 /// The policies of a baseline could not be made.
@@ -89,14 +86,8 @@ impl Admissions {
         self.lock().listed.len() == 2
     }
 
-    /// What a baseline wants, from its present spec or, if that is refused, from the one before. `None`: leave
-    /// everything as it is.
-    pub fn desired(
-        &self,
-        context: &Context,
-        name: &str,
-        known: &Baseline,
-    ) -> Result<Option<Arc<Desired>>, Error> {
+    /// What a baseline wants, as it was last compiled. `None`: leave everything as it is.
+    pub fn desired(&self, name: &str, known: &Baseline) -> Result<Option<Arc<Desired>>, Error> {
         if !self.is_listed() {
             return Err(Error::NeedsClusterInstall);
         }
@@ -110,24 +101,14 @@ impl Admissions {
             }
             entry.desired.clone()
         };
-        if known.refused.is_some() {
-            return Ok(cached.map(|(_, desired)| desired));
-        }
-        let pinned = known.object.status.as_ref().and_then(|s| s.pinned_version.as_deref());
-        let version = compiled
-            .pod_security
-            .map_or_else(|| PssVersion::pin(pinned, context.server_minor()), |ask| ask.version);
-        let cause = Cause { spec: known.object.spec.clone(), version };
         if let Some((before, desired)) = cached
-            && before == cause
+            && same_policies(&before, compiled)
         {
             return Ok(Some(desired));
         }
-        let made =
-            desired(compiled, &cause.spec, version, &self.place.namespace, &self.place.protected)?;
-        let made = Arc::new(made);
+        let made = Arc::new(desired(compiled, &self.place.namespace, &self.place.protected)?);
         if let Some(entry) = self.lock().baselines.get_mut(name) {
-            entry.desired = Some((cause, Arc::clone(&made)));
+            entry.desired = Some((Arc::clone(compiled), Arc::clone(&made)));
         }
         Ok(Some(made))
     }

@@ -267,7 +267,7 @@ impl Work<'_> {
         for (nth, trial) in desired.trials.iter().enumerate() {
             match self.try_object(trial, &trial.passes, &label(stamp, nth)).await? {
                 Tried::Taken => {}
-                tried => return Err(refused(desired, trial, &tried)),
+                tried @ Tried::Refused(_) => return Err(refused(desired, trial, &tried)),
             }
         }
         Ok(true)

@@ -8,25 +8,16 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 
 use super::{Desired, Key, Kind, Mark, Trial, Wanted};
-use crate::api::hardening_baseline::HardeningBaselineSpec;
 use crate::hardening::plan::{
     baseline::Compiled,
     error::Error,
     objects::{FIELD_MANAGER, MANAGED_BY, OWNER},
-    policy::{Scope, Settings, compile},
+    policy::{Scope, compile},
     selection::{NAME_LABEL, Protected},
-    version::PssVersion,
 };
 
 /// What a baseline wants. `probe` is the namespace where pods are tried; it is among the `protected` ones.
-pub fn desired(
-    compiled: &Compiled,
-    spec: &HardeningBaselineSpec,
-    version: PssVersion,
-    probe: &str,
-    protected: &Protected,
-) -> Result<Desired, Error> {
-    let settings = Settings::of(spec, version)?;
+pub fn desired(compiled: &Compiled, probe: &str, protected: &Protected) -> Result<Desired, Error> {
     let scope = Scope {
         name: compiled.name.clone(),
         uid: compiled.uid.clone(),
@@ -34,7 +25,7 @@ pub fn desired(
         protected: protected.clone(),
         behind: std::collections::BTreeSet::new(),
     };
-    let set = compile(&settings, &scope, compiled.stage, &[])?;
+    let set = compile(&compiled.checks, &scope, compiled.stage, &[])?;
     let maker = Maker { compiled, revision: &set.revision, probe, protected };
     let policies =
         set.policies.iter().map(|policy| maker.policy(policy)).collect::<Result<_, _>>()?;
@@ -71,7 +62,7 @@ impl Maker<'_> {
         body["metadata"] = self.metadata(&self.name(policy));
         let names: Vec<_> = self.protected.names().filter(|name| *name != self.probe).collect();
         body["spec"]["matchConstraints"]["namespaceSelector"] = not_in(&names);
-        self.wanted(Kind::Policy, body)
+        Self::wanted(Kind::Policy, body)
     }
 
     /// A binding of the stage, which reaches no protected namespace.
@@ -80,7 +71,7 @@ impl Maker<'_> {
         body["metadata"] = self.metadata(&self.name(binding));
         let policy = binding["spec"]["policyName"].as_str().unwrap_or_default();
         body["spec"]["policyName"] = self.revised(policy).into();
-        self.wanted(Kind::Binding, body)
+        Self::wanted(Kind::Binding, body)
     }
 
     fn probe(&self, policy: &str) -> Value {
@@ -120,7 +111,7 @@ impl Maker<'_> {
     }
 
     /// In the form in which the API server gives it back.
-    fn wanted(&self, kind: Kind, body: Value) -> Result<Wanted, Error> {
+    fn wanted(kind: Kind, body: Value) -> Result<Wanted, Error> {
         let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let key = Key { kind, name };
         let refused = |_| Error::Rejected { object: key.to_string() };

@@ -36,7 +36,12 @@ pub fn outcome(tried: &Tried, sentinel: &str) -> Outcome {
     match tried {
         Tried::Taken => Outcome::NotYet,
         Tried::Refused(words) if words.contains(sentinel) => Outcome::Denied,
-        Tried::Refused(words) if words.contains("cost limit exceeded") => Outcome::TooExpensive,
+        // One expression, or all of a policy, by the limits of the API server.
+        Tried::Refused(words)
+            if words.contains("cost limit exceeded") || words.contains("out of cost budget") =>
+        {
+            Outcome::TooExpensive
+        }
         Tried::Refused(words) => Outcome::Failed(words.clone()),
     }
 }
