@@ -15,9 +15,9 @@ use crate::template::{Failure, KeyKind, Source};
 ///
 /// A key of 4096 bits may take seconds, so a rendering does not belong on a thread of the runtime.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct System;
+pub struct SystemSource;
 
-impl Source for System {
+impl Source for SystemSource {
     fn now(&mut self) -> Timestamp {
         Timestamp::now()
     }
@@ -68,23 +68,23 @@ mod tests {
     #[test]
     fn no_two_fillings_are_alike() {
         let (mut one, mut two) = ([0; 32], [0; 32]);
-        System.fill(&mut one).unwrap();
-        System.fill(&mut two).unwrap();
+        SystemSource.fill(&mut one).unwrap();
+        SystemSource.fill(&mut two).unwrap();
         assert!(one != two && one != [0; 32]);
     }
 
     #[test]
     fn keys_of_every_kind_are_such_that_templates_can_use() {
         for (kind, label) in [("ecdsa", "EC PRIVATE KEY"), ("ed25519", "PRIVATE KEY")] {
-            let (mut source, limits) = (System, Limits::default());
+            let (mut source, limits) = (SystemSource, Limits::default());
             let mut cx = Context::new(&mut source, &limits);
             let kind = [Value::String(Text::from(kind))];
             let key = (find("genPrivateKey").unwrap().body)(&mut cx, &Args::new(&kind)).unwrap();
             let Value::String(key) = key else { unreachable!("a key is a text") };
             assert!(key.starts_with(format!("-----BEGIN {label}-----").as_bytes()));
         }
-        let rsa = System.private_key(KeyKind::Rsa(2048)).unwrap();
+        let rsa = SystemSource.private_key(KeyKind::Rsa(2048)).unwrap();
         assert!(KeyPair::from_pkcs8(&rsa).is_ok());
-        assert!(System.private_key(KeyKind::Rsa(1024)).is_err());
+        assert!(SystemSource.private_key(KeyKind::Rsa(1024)).is_err());
     }
 }

@@ -75,5 +75,5 @@ mod fixture_tests;
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod function_tests;
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic)]
+#[allow(clippy::unwrap_used, clippy::unwrap_in_result, clippy::panic)]
 mod testing;
