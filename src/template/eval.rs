@@ -71,14 +71,16 @@ pub struct Evaluator<'t, 'c, 'a> {
     variables: Vec<(&'t [u8], Item)>,
 }
 
-/// Renders a tree.
+/// Renders a tree. About `expected` bytes of output are made room for at once.
 pub fn render(
     tree: &Tree,
     data: Value,
     missing_key: MissingKey,
     cx: &mut Context<'_>,
+    expected: usize,
 ) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let (output, dot) = (Buffer::default(), Item::from(data));
+    let (mut output, dot) = (Buffer::default(), Item::from(data));
+    output.reserve(expected.min(cx.limits.output));
     let variables = vec![(DOLLAR, dot.clone())];
     let mut evaluator = Evaluator { tree, cx, missing_key, output, variables };
     if let Some(body) = tree.templates.get(tree.name.as_bytes()) {
@@ -156,9 +158,9 @@ impl<'t> Evaluator<'t, '_, '_> {
             Value::Nil => self.write(NO_VALUE, pipe.place),
             Value::String(text) => self.write(text, pipe.place),
             value => {
-                let text = format::display(self.cx, value);
-                let text = text.map_err(|failure| self.failed(pipe.place, failure))?;
-                self.write(&text, pipe.place)
+                let written = format::append(self.cx, &mut self.output, value);
+                written.map_err(|failure| self.failed(pipe.place, failure))?;
+                self.write(b"", pipe.place)
             }
         }
     }

@@ -26,6 +26,8 @@ pub mod time;
 mod tree;
 pub mod value;
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use zeroize::Zeroizing;
 
 pub use budget::{Context, Limits};
@@ -70,13 +72,15 @@ impl Default for Delimiters {
 pub struct Template {
     tree: tree::Tree,
     missing_key: MissingKey,
+    /// Bytes of the last output: the next one is about as long.
+    last_length: AtomicUsize,
 }
 
 impl Template {
     /// Parses a text. Errors name the template by `name`. As in Go, an empty delimiter is the default one.
     pub fn parse(name: &str, text: &[u8], delimiters: &Delimiters) -> Result<Self, Error> {
         let tree = parse::parse(name, text, &delimiters.or_default())?;
-        Ok(Self { tree, missing_key: MissingKey::default() })
+        Ok(Self { tree, missing_key: MissingKey::default(), last_length: AtomicUsize::new(0) })
     }
 
     /// About how many bytes the parsed template takes.
@@ -107,7 +111,10 @@ impl Template {
         data: Value,
         context: &mut Context<'_>,
     ) -> Result<Zeroizing<Vec<u8>>, Error> {
-        eval::render(&self.tree, data, self.missing_key, context)
+        let expected = self.last_length.load(Relaxed);
+        let output = eval::render(&self.tree, data, self.missing_key, context, expected)?;
+        self.last_length.store(output.len(), Relaxed);
+        Ok(output)
     }
 }
 

@@ -127,7 +127,7 @@ fn integers(text: &str) -> (Option<i64>, Option<u64>) {
 }
 
 /// Digits with a prefix for their base. Underscores stand between digits or after the prefix.
-fn magnitude(text: &str) -> Option<u64> {
+pub fn magnitude(text: &str) -> Option<u64> {
     let lower = text.to_ascii_lowercase();
     let (base, digits) = match lower.as_bytes() {
         [b'0', b'x', ..] => (16, &lower[2..]),
@@ -169,7 +169,7 @@ fn underscores_are_right(text: &str) -> bool {
 }
 
 /// Go's `ParseFloat`, hexadecimal floats too.
-fn float(text: &str) -> Option<f64> {
+pub fn float(text: &str) -> Option<f64> {
     let lower = text.to_ascii_lowercase();
     let (negative, digits) = match lower.strip_prefix(['+', '-']) {
         Some(digits) => (lower.starts_with('-'), digits),

@@ -63,9 +63,9 @@ impl Printer<'_, '_> {
             text.replace_range(..1, " ");
         }
         if !number.is_finite() {
+            // No zeros before words; infinity keeps its sign, which is no number's.
             let bare = number.is_nan() && !self.flags.space && !self.flags.plus;
-            let shown = bare || text.starts_with('+') && !self.flags.plus;
-            return self.pad_blank(&text.as_bytes()[usize::from(shown)..]);
+            return self.pad_blank(&text.as_bytes()[usize::from(bare)..]);
         }
         if self.flags.sharp && verb != 'b' {
             restore_zeros(&mut text, verb, precision);

@@ -49,6 +49,10 @@ impl Printer<'_, '_> {
         base: u32,
         verb: char,
     ) -> Result<(), Failure> {
+        if base == 10 && self.flags.is_plain() {
+            self.plain(magnitude, negative);
+            return Ok(());
+        }
         let (width, precision) = (self.flags.width, self.flags.precision);
         let signed = negative || self.flags.plus || self.flags.space;
         let least = match (precision, width) {
@@ -92,6 +96,20 @@ impl Printer<'_, '_> {
             _ => "",
         };
         self.pad_blank(format!("{sign}{prefix}{octal}{digits}").as_bytes())
+    }
+
+    /// A decimal without anything that flags ask for: by far the most common integer.
+    fn plain(&mut self, mut magnitude: u64, negative: bool) {
+        let (mut text, mut at) = ([b'0'; 20], 20);
+        while at == 20 || magnitude > 0 {
+            at -= 1;
+            text[at] += u8::try_from(magnitude % 10).unwrap_or(0);
+            magnitude /= 10;
+        }
+        if negative {
+            self.out.push(b'-');
+        }
+        self.out.extend(&text[at..]);
     }
 
     /// `U+0078`, and with `#` the character behind it.

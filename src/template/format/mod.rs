@@ -53,16 +53,30 @@ pub fn println(cx: &mut Context<'_>, values: &[Value]) -> Result<Text, Failure> 
     })
 }
 
+/// Appends what [`display`] gives.
+pub(super) fn append(cx: &mut Context<'_>, out: &mut Buffer, value: &Value) -> Result<(), Failure> {
+    into(cx, out, |printer| printer.argument(value, 'v'))
+}
+
 fn printed(
     cx: &mut Context<'_>,
     print: impl FnOnce(&mut Printer<'_, '_>) -> Result<(), Failure>,
 ) -> Result<Text, Failure> {
     cx.allocate(TEXT_OVERHEAD)?;
-    let (out, flags) = (Buffer::default(), Flags::default());
-    let mut printer = Printer { cx, out, flags, paid: 0, erroring: false };
+    let mut out = Buffer::default();
+    into(cx, &mut out, print)?;
+    Ok(out.into_text())
+}
+
+fn into(
+    cx: &mut Context<'_>,
+    out: &mut Buffer,
+    print: impl FnOnce(&mut Printer<'_, '_>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let paid = out.allocated();
+    let mut printer = Printer { cx, out, flags: Flags::default(), paid, erroring: false };
     print(&mut printer)?;
-    printer.pay(0)?;
-    Ok(printer.out.into_text())
+    printer.pay(0)
 }
 
 /// What a string costs beside its bytes.
@@ -90,10 +104,18 @@ struct Flags {
     sharp_v: bool,
 }
 
+impl Flags {
+    /// True where nothing asks for padding, signs or prefixes.
+    fn is_plain(&self) -> bool {
+        let sized = self.width.is_some() || self.precision.is_some();
+        !(sized || self.plus || self.sharp || self.space)
+    }
+}
+
 /// Writes values.
 struct Printer<'p, 'a> {
     cx: &'p mut Context<'a>,
-    out: Buffer,
+    out: &'p mut Buffer,
     flags: Flags,
     /// Bytes of `out` that the budget knows.
     paid: usize,

@@ -6,6 +6,7 @@
 
 pub mod builtin;
 pub mod crypto;
+pub mod sprig;
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -25,9 +26,9 @@ pub fn all() -> Vec<&'static Function> {
 
 /// Go's own, then sprig's, then those of external-secrets. Later tables hide earlier ones: sprig's `slice` hides
 /// Go's.
-const TABLES: &[&[Function]] = &[builtin::FUNCTIONS, crypto::FUNCTIONS];
+const TABLES: &[&[&[Function]]] = &[&[builtin::FUNCTIONS], sprig::TABLES, &[crypto::FUNCTIONS]];
 
 static BY_NAME: LazyLock<HashMap<&'static str, &'static Function>> = LazyLock::new(|| {
-    let all = TABLES.iter().flat_map(|table| table.iter());
+    let all = TABLES.iter().copied().flatten().copied().flatten();
     all.map(|function| (function.name, function)).collect()
 });

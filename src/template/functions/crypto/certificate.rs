@@ -73,7 +73,9 @@ impl<'a> Certificate<'a> {
             signed.optional(der::implicit(1))?;
             signed.optional(der::implicit(2))?;
         }
-        if version == 3 && let Some(extensions) = signed.optional(der::context(3))? {
+        if version == 3
+            && let Some(extensions) = signed.optional(der::context(3))?
+        {
             certificate.read_extensions(Reader::new(extensions).sequence()?)?;
         }
         Ok(certificate)

@@ -31,7 +31,8 @@ pub fn ordered<'a>(certificates: Vec<Certificate<'a>>) -> Result<Vec<Certificate
         // None and empty are the same here: two that say nothing count as each other's parent.
         let signer = certificate.authority_key.unwrap_or_default();
         let parent = certificates.iter().enumerate();
-        let parent = parent.filter(|(at, _)| *at != child).find(|(_, other)| other.own_key == signer);
+        let parent =
+            parent.filter(|(at, _)| *at != child).find(|(_, other)| other.own_key == signer);
         if let Some((parent, _)) = parent {
             is_parent[parent] = true;
             parents[child] = Some(parent);

@@ -78,7 +78,8 @@ impl<'a> Reader<'a> {
                 let (bytes, after) =
                     rest.split_at_checked(usize::from(first & 0x7f)).ok_or(Error::Asn1)?;
                 rest = after;
-                let length = bytes.iter().fold(0_usize, |sum, byte| (sum << 8) | usize::from(*byte));
+                let length =
+                    bytes.iter().fold(0_usize, |sum, byte| (sum << 8) | usize::from(*byte));
                 if bytes[0] == 0 || length < 0x80 {
                     return Err(Error::Asn1); // not the shortest form
                 }

@@ -84,7 +84,9 @@ pub enum Error {
     Validity,
     #[error("the length must not be negative")]
     Length,
-    #[error("the value given as CA is not one that genCA, genSelfSignedCert or buildCustomCert returned")]
+    #[error(
+        "the value given as CA is not one that genCA, genSelfSignedCert or buildCustomCert returned"
+    )]
     NotCertificateValue,
     #[error(transparent)]
     Rendering(#[from] Stop),

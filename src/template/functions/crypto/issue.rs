@@ -166,9 +166,7 @@ fn algorithm(key: &PrivateKey) -> Bytes {
             Curve::P384 => oid::ECDSA_WITH_SHA384,
             Curve::P521 => oid::ECDSA_WITH_SHA512,
         })]),
-        PrivateKey::Ed25519(_) | PrivateKey::X25519(_) => {
-            der::sequence(&[&der::oid(oid::ED25519)])
-        }
+        PrivateKey::Ed25519(_) | PrivateKey::X25519(_) => der::sequence(&[&der::oid(oid::ED25519)]),
     }
 }
 
@@ -189,7 +187,8 @@ fn sign(key: &PrivateKey, message: &[u8]) -> Result<Vec<u8>, Error> {
                 Curve::P384 => (&ECDSA_P384_SHA384_ASN1_SIGNING, &SHA384),
                 Curve::P521 => (&ECDSA_P521_SHA512_ASN1_SIGNING, &SHA512),
             };
-            let pair = EcdsaKeyPair::from_pkcs8(algorithm, &pkcs8).map_err(|_| Error::CannotSign)?;
+            let pair =
+                EcdsaKeyPair::from_pkcs8(algorithm, &pkcs8).map_err(|_| Error::CannotSign)?;
             let signature = pair.sign_digest(&digest(hash, message));
             Ok(signature.map_err(|_| Error::CannotSign)?.as_ref().to_vec())
         }

@@ -115,7 +115,11 @@ impl Jwk {
                 let curve = self.curve()?;
                 let key = Ec::new(curve, &secret).map_err(|_| Error::Jwk)?;
                 // A point that does not belong to the secret is damage.
-                if key.point == self.point(curve)? { Ok(PrivateKey::Ec(key)) } else { Err(Error::Jwk) }
+                if key.point == self.point(curve)? {
+                    Ok(PrivateKey::Ec(key))
+                } else {
+                    Err(Error::Jwk)
+                }
             }
             "OKP" if self.is_ed25519() => {
                 if secret.len() != 32 {

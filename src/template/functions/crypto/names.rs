@@ -57,15 +57,19 @@ fn uri(text: &str) -> Option<String> {
     if text.bytes().any(|byte| byte.is_ascii_control()) {
         return None;
     }
-    let scheme_end = text.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.')));
+    let scheme_end =
+        text.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.')));
     let (scheme, rest) = match scheme_end {
         Some(0) if text.starts_with(':') => return None,
-        Some(at) if text[at..].starts_with(':') && text.starts_with(|c: char| c.is_alphabetic()) => {
+        Some(at)
+            if text[at..].starts_with(':') && text.starts_with(|c: char| c.is_alphabetic()) =>
+        {
             (text[..=at].to_ascii_lowercase(), &text[at + 1..])
         }
         _ => (String::new(), text),
     };
-    let (before_fragment, fragment) = rest.split_once('#').map_or((rest, None), |(a, b)| (a, Some(b)));
+    let (before_fragment, fragment) =
+        rest.split_once('#').map_or((rest, None), |(a, b)| (a, Some(b)));
     let (hierarchy, query) =
         before_fragment.split_once('?').map_or((before_fragment, None), |(a, b)| (a, Some(b)));
     if !scheme.is_empty() && !hierarchy.starts_with('/') {

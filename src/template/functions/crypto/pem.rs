@@ -34,8 +34,8 @@ pub fn decode(data: &[u8]) -> (Option<Block>, &[u8]) {
         let Some(next) = rest.get(skip..) else { return (None, data) };
         // From the first END line back to the nearest BEGIN: a BEGIN that is never ended does no harm.
         let Some(end) = position(next, END) else { return (None, data) };
-        let Some(begin) = last_position(&next[..end], BEGIN)
-            .filter(|at| *at == 0 || next[at - 1] == b'\n')
+        let Some(begin) =
+            last_position(&next[..end], BEGIN).filter(|at| *at == 0 || next[at - 1] == b'\n')
         else {
             (rest, skip) = (next, end + END.len());
             continue;
@@ -82,9 +82,8 @@ fn block(text: &[u8], end: usize) -> Attempt<'_> {
         return skip(rest);
     }
     // An empty block's END line begins right here: its line break was the one behind the BEGIN line.
-    let Some(trailer) = (end + END.len())
-        .checked_sub(text.len() - rest.len())
-        .and_then(|past| rest.get(past..))
+    let Some(trailer) =
+        (end + END.len()).checked_sub(text.len() - rest.len()).and_then(|past| rest.get(past..))
     else {
         return Attempt::Over;
     };
@@ -118,7 +117,9 @@ fn next_line(text: &[u8]) -> (&[u8], &[u8]) {
 
 /// Without white space around it, Unicode's included as Go's TrimSpace.
 fn trimmed(bytes: &[u8]) -> Vec<u8> {
-    std::str::from_utf8(bytes).map_or_else(|_| bytes.trim_ascii(), |text| text.trim().as_bytes()).to_vec()
+    std::str::from_utf8(bytes)
+        .map_or_else(|_| bytes.trim_ascii(), |text| text.trim().as_bytes())
+        .to_vec()
 }
 
 fn position(text: &[u8], what: &[u8]) -> Option<usize> {

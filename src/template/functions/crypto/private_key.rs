@@ -180,7 +180,8 @@ impl PrivateKey {
             Self::Rsa(rsa) => Ok(rsa_public(&rsa.modulus, &rsa.exponent)),
             Self::Ec(ec) => Ok(ec_public(ec.curve, &ec.point)),
             Self::Ed25519(seed) => {
-                let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| Error::PrivateKey)?;
+                let pair =
+                    Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| Error::PrivateKey)?;
                 Ok(ed25519_public(pair.public_key().as_ref()))
             }
             Self::X25519(_) => Err(Error::PrivateKey), // signs nothing, so nothing asks for it
@@ -224,13 +225,17 @@ impl Rsa {
             None => q.inverse(&p).ok_or(Error::PrivateKey)?,
             Some([first, second, coefficient]) => {
                 let is_inverse = coefficient.times(&q).modulo(&p) == one;
-                if [first, second] != reduced[..] || !is_inverse || coefficient.modulo(&p) != coefficient {
+                if [first, second] != reduced[..]
+                    || !is_inverse
+                    || coefficient.modulo(&p) != coefficient
+                {
                     return Err(Error::PrivateKey);
                 }
                 coefficient
             }
         };
-        let reduced = [reduced.swap_remove(0), reduced.swap_remove(0)].map(|number| number.to_bytes());
+        let reduced =
+            [reduced.swap_remove(0), reduced.swap_remove(0)].map(|number| number.to_bytes());
         let coefficient = coefficient.to_bytes();
         let [modulus, exponent, private] = [n, e, d].map(|number| number.to_bytes());
         let primes = [p, q].map(|number| number.to_bytes());

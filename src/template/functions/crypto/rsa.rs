@@ -27,10 +27,8 @@ pub fn decrypt(scheme: &[u8], hash: &[u8], encrypted: &[u8], key: &[u8]) -> Resu
         _ => &OAEP_SHA256_MGF1SHA256,
     };
     let mut plain = Bytes::new(vec![0; key.min_output_size()]);
-    let size = key
-        .decrypt(algorithm, encrypted, &mut plain, None)
-        .map_err(|_| Error::RsaDecrypt)?
-        .len();
+    let size =
+        key.decrypt(algorithm, encrypted, &mut plain, None).map_err(|_| Error::RsaDecrypt)?.len();
     plain.truncate(size);
     Ok(plain)
 }

@@ -45,7 +45,8 @@ pub fn attributes(name: Element<'_>) -> Result<Vec<Attribute<'_>>, Error> {
 
 /// The last first, with what Go does not know at the end.
 pub fn shown(name: &[u8]) -> Result<String, Error> {
-    let attributes = Reader::new(name).any().and_then(attributes).map_err(|_| Error::Certificate)?;
+    let attributes =
+        Reader::new(name).any().and_then(attributes).map_err(|_| Error::Certificate)?;
     // Every group is one relative name; groups with one label hold all values of it.
     let mut groups: Vec<Vec<String>> = Vec::new();
     let is_known = |name: &[u8]| KNOWN.iter().any(|(last, _)| *name == [0x55, 4, *last]);
@@ -114,7 +115,7 @@ pub fn text(tag: u8, bytes: &[u8]) -> Result<String, Error> {
         // PrintableString, with the two characters that CAs use although they may not
         0x13 => checked(|byte| byte.is_ascii_alphanumeric() || b" '()+,-./:=?*&".contains(byte)),
         0x14 => Ok(bytes.iter().copied().map(char::from).collect()), // T61String, read as Latin-1
-        0x16 => checked(u8::is_ascii), // IA5String
+        0x16 => checked(u8::is_ascii),                               // IA5String
         der::BMP_STRING => wide(bytes),
         _ => Err(Error::Asn1),
     }

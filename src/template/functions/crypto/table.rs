@@ -16,22 +16,15 @@ const ONE: &[Type] = &[Type::String];
 const TWO: &[Type] = &[Type::String, Type::String];
 const THREE: &[Type] = &[Type::String, Type::String, Type::String];
 const FOUR: &[Type] = &[Type::String, Type::String, Type::String, Type::String];
-const DERIVATION: &[Type] = &[
-    Type::Uint(UintType::Uint32),
-    Type::String,
-    Type::String,
-    Type::String,
-    Type::String,
-];
+const DERIVATION: &[Type] =
+    &[Type::Uint(UintType::Uint32), Type::String, Type::String, Type::String, Type::String];
 
 /// Of external-secrets, then of sprig.
 pub const FUNCTIONS: &[Function] = &[
     Function::new("pkcs12key", ONE, |cx, args| key(cx, b"", args.text(0)?)),
     Function::new("pkcs12keyPass", TWO, |cx, args| key(cx, args.text(0)?, args.text(1)?)),
     Function::new("pkcs12cert", ONE, |cx, args| certificates(cx, b"", args.text(0)?)),
-    Function::new("pkcs12certPass", TWO, |cx, args| {
-        certificates(cx, args.text(0)?, args.text(1)?)
-    }),
+    Function::new("pkcs12certPass", TWO, |cx, args| certificates(cx, args.text(0)?, args.text(1)?)),
     Function::new("pemToPkcs12", TWO, |cx, args| bundle(cx, args, false, b"")),
     Function::new("pemToPkcs12Pass", THREE, |cx, args| bundle(cx, args, false, args.text(2)?)),
     Function::new("fullPemToPkcs12", TWO, |cx, args| bundle(cx, args, true, b"")),
@@ -147,11 +140,7 @@ fn bundle(
     returned(cx, Ok(base64_text(&file)))
 }
 
-fn trust_store(
-    cx: &mut Context<'_>,
-    args: &Args<'_>,
-    password: &[u8],
-) -> Result<Value, Failure> {
+fn trust_store(cx: &mut Context<'_>, args: &Args<'_>, password: &[u8]) -> Result<Value, Failure> {
     let blocks = whole_blocks(read(cx, args, 0)?)?;
     let file = pkcs12::trust_store(cx, &chain::certificates(&blocks)?, password)?;
     returned(cx, Ok(base64_text(&file)))

@@ -100,7 +100,8 @@ fn pbes2(
         oid::AES_256_CBC => (&AES_256, 32),
         _ => return Err(Error::Pkcs12Unsupported),
     };
-    let vector = <[u8; 16]>::try_from(scheme.take(der::OCTET_STRING)?).map_err(|_| Error::Pkcs12)?;
+    let vector =
+        <[u8; 16]>::try_from(scheme.take(der::OCTET_STRING)?).map_err(|_| Error::Pkcs12)?;
     let Pbkdf2 { salt, iterations, function, .. } = derivation;
     let key = derive::pbkdf2(cx, function, &password.narrow, salt, iterations, size)?;
     cbc(algorithm, &key, DecryptionContext::Iv128(vector.into()), encrypted)
@@ -185,8 +186,7 @@ pub fn encrypt(
     let (mut salt, mut vector) = ([0; SALT], [0; 16]);
     cx.source.fill(&mut salt)?;
     cx.source.fill(&mut vector)?;
-    let key =
-        derive::pbkdf2(cx, PBKDF2_HMAC_SHA256, &password.narrow, &salt, ITERATIONS, 32)?;
+    let key = derive::pbkdf2(cx, PBKDF2_HMAC_SHA256, &password.narrow, &salt, ITERATIONS, 32)?;
     cx.allocate(data.len() + 16)?;
     let mut encrypted = Vec::with_capacity(data.len() + 16);
     encrypted.extend_from_slice(data);

@@ -2,9 +2,7 @@
 
 use aws_lc_rs::{
     digest::{self, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA512},
-    hmac::{
-        self, HMAC_SHA1_FOR_LEGACY_USE_ONLY, HMAC_SHA256, HMAC_SHA512, Key as HmacKey, Tag,
-    },
+    hmac::{self, HMAC_SHA1_FOR_LEGACY_USE_ONLY, HMAC_SHA256, HMAC_SHA512, Key as HmacKey, Tag},
 };
 
 use super::{
@@ -58,15 +56,8 @@ impl<'a> Mac<'a> {
             _ => return Err(Error::Pkcs12Unsupported),
         };
         let (purpose, size) = (Purpose::Mac, hash.output_len());
-        let key = derive::rfc7292(
-            cx,
-            hash,
-            purpose,
-            &password.wide,
-            self.salt,
-            self.iterations,
-            size,
-        )?;
+        let key =
+            derive::rfc7292(cx, hash, purpose, &password.wide, self.salt, self.iterations, size)?;
         Ok(hmac::verify(&HmacKey::new(function, &key), message, self.digest).is_ok())
     }
 
@@ -101,8 +92,7 @@ pub fn authenticate(
 ) -> Result<Bytes, Error> {
     let mut salt = [0; SALT];
     cx.source.fill(&mut salt)?;
-    let key =
-        derive::rfc7292(cx, &SHA256, Purpose::Mac, &password.wide, &salt, ITERATIONS, 32)?;
+    let key = derive::rfc7292(cx, &SHA256, Purpose::Mac, &password.wide, &salt, ITERATIONS, 32)?;
     let tag: Tag = hmac::sign(&HmacKey::new(HMAC_SHA256, &key), message);
     let algorithm = der::sequence(&[&der::oid(oid::SHA256)]);
     let info = der::sequence(&[&algorithm, &der::octets(tag.as_ref())]);

@@ -111,12 +111,7 @@ struct Found {
 
 impl Found {
     /// Bags of other types are passed over.
-    fn add(
-        &mut self,
-        cx: &mut Context<'_>,
-        bags: &[u8],
-        password: &Password,
-    ) -> Result<(), Error> {
+    fn add(&mut self, cx: &mut Context<'_>, bags: &[u8], password: &Password) -> Result<(), Error> {
         let mut bags = damaged(Reader::only_sequence(bags))?;
         while !bags.is_empty() {
             cx.step(1)?;

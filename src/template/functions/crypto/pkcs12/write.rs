@@ -6,10 +6,7 @@ use super::{Password, characters, encryption, mac, wide_character};
 use crate::template::{
     Context,
     functions::crypto::{
-        Bytes, Error,
-        certificate::Certificate,
-        der, oid,
-        private_key::PrivateKey,
+        Bytes, Error, certificate::Certificate, der, oid, private_key::PrivateKey,
     },
 };
 
@@ -86,11 +83,7 @@ fn content(kind: &[u8], value: &[u8]) -> Bytes {
     der::sequence(&[&der::oid(kind), &der::element(der::context(0), &[value])])
 }
 
-fn encrypted_safe(
-    cx: &mut Context<'_>,
-    bags: &[u8],
-    password: &Password,
-) -> Result<Bytes, Error> {
+fn encrypted_safe(cx: &mut Context<'_>, bags: &[u8], password: &Password) -> Result<Bytes, Error> {
     let (algorithm, encrypted) = encryption::encrypt(cx, bags, password)?;
     let encrypted = der::element(der::implicit(0), &[&encrypted]);
     let info = der::sequence(&[&der::oid(oid::DATA), &algorithm, &encrypted]);
