@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check crds golden bench race prepare prerequisites
+.PHONY: help demo test judges check crds golden bench race prepare prerequisites
 
 # Tests that need no server and together take seconds: names of files in tests/.
 CHECK_TESTS := contract golden layers manifests hardening_contract
@@ -22,6 +22,9 @@ test: prepare ## all tests
 	@echo "Compiling gabion and its tests (about three minutes the first time)"
 	cargo test --no-fail-fast
 	dev/image-check.sh
+
+judges: prepare ## 20,000 pods before evaluator, policies and the PodSecurity plugin (GABION_JUDGES_SEED=...)
+	GABION_JUDGES_PODS=$${GABION_JUDGES_PODS:-20000} GABION_JUDGES_DETAILS=1 cargo test --test judges
 
 check: prerequisites ## format, lints and the tests that need no server
 	cargo fmt --check

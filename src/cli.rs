@@ -1,5 +1,6 @@
 //! The command line. Every flag has an environment variable; `docs/flags.md` is generated from here.
 
+mod check;
 mod duration;
 mod eso;
 mod flags;
@@ -8,6 +9,7 @@ use std::fmt::Write as _;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+pub use check::CheckFlags;
 pub use flags::RunFlags;
 
 use crate::config::Config;
@@ -33,6 +35,19 @@ enum Subcommands {
     Run(Box<RunFlags>),
     /// Print the CustomResourceDefinitions as YAML.
     Crds,
+    /// Check manifests, Dockerfiles and scanner reports against a baseline, without a cluster.
+    ///
+    /// Says what is wrong, where, and how to put it right. The verdict on a pod is the one that admission
+    /// would give. Examples:
+    ///
+    ///   gabion check deploy/                        # a folder, by the hardening guide
+    ///   helm template . | gabion check -            # what a chart renders
+    ///   gabion check --baseline prod.yaml deploy/   # by the baseline that the cluster has
+    ///   gabion check --format sarif . > out.sarif   # for code scanning
+    ///
+    /// Exit code: 0 nothing found, 1 findings, 2 wrong usage or something that could not be read.
+    #[command(verbatim_doc_comment)]
+    Check(Box<CheckFlags>),
 }
 
 /// What the user asked for.
@@ -42,12 +57,15 @@ pub enum Command {
     Run(Box<Config>),
     /// `gabion crds`.
     Crds,
+    /// `gabion check`.
+    Check(Box<CheckFlags>),
 }
 
 /// Reads the command line; prints help or an error and exits where clap says so.
 pub fn parse() -> Command {
     match Cli::parse().command {
         Subcommands::Crds => Command::Crds,
+        Subcommands::Check(flags) => Command::Check(flags),
         Subcommands::Run(flags) => match flags.config() {
             Ok(config) => Command::Run(Box::new(config)),
             Err(message) => {

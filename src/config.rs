@@ -66,6 +66,8 @@ pub struct HardeningConfig {
     pub enabled: bool,
     /// The operator's own namespace: protected.
     pub operator_namespace: String,
+    /// Where pods are tried by dry run, to prove admission policies: protected too.
+    pub probe_namespace: String,
     /// More protected namespaces.
     pub protected: Vec<String>,
 }

@@ -15,11 +15,12 @@
 
 mod support;
 
+#[path = "support/audit.rs"]
+mod audit;
+
 #[path = "support/network_judge.rs"]
 mod network_judge;
 
-#[path = "hardening/audit.rs"]
-mod audit;
 #[path = "hardening/cluster.rs"]
 mod cluster;
 #[path = "hardening/proxy.rs"]
@@ -41,6 +42,8 @@ mod fights;
 mod hostile;
 #[path = "hardening/network.rs"]
 mod network;
+#[path = "hardening/policies.rs"]
+mod policies;
 #[path = "hardening/protected.rs"]
 mod protected;
 #[path = "hardening/resources.rs"]

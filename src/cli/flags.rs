@@ -90,6 +90,14 @@ pub struct RunFlags {
         default_value = "gabion-system"
     )]
     operator_namespace: String,
+    /// Namespace in which pods are tried by dry run, to prove admission policies: never hardened
+    #[arg(
+        long,
+        env = "GABION_PROBE_NAMESPACE",
+        help_heading = "Hardening",
+        default_value = "gabion-probe"
+    )]
+    probe_namespace: String,
     /// More namespaces that are never touched, separated by commas
     #[arg(
         long,
@@ -153,6 +161,7 @@ impl RunFlags {
             hardening: HardeningConfig {
                 enabled: self.enable_hardening,
                 operator_namespace: self.operator_namespace,
+                probe_namespace: self.probe_namespace,
                 protected: self.protected_namespaces,
             },
             election,

@@ -3,6 +3,8 @@
 //! Every write passes the fence, takes one of a bounded number of places, has a deadline and is counted.
 //! Answers are asked for as metadata only, so the values just sent do not come back over the wire.
 
+mod dry_run;
+
 use std::{future::Future, sync::Arc, time::Duration};
 
 use http::{
@@ -16,6 +18,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::Semaphore;
 
 use super::{Fence, ObjectKey, requests::RequestCounts};
+pub use dry_run::DryRun;
 
 /// Longest time one request to the API server may take.
 const DEADLINE: Duration = Duration::from_secs(30);

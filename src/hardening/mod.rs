@@ -3,6 +3,7 @@
 //! One reconcile per namespace merges all baselines that select it and writes the differences; one per
 //! baseline compiles it, counts, and takes it back in order when it is deleted.
 
+mod admission;
 mod apply;
 mod baseline;
 mod index;
@@ -25,12 +26,13 @@ use crate::{
         Listed,
         events::{Events, Notice, Tone},
         queue::{Bounds, Lane, Queue},
-        server_minor,
+        server_minor, until,
         write::Writer,
     },
     surroundings::Surroundings,
     telemetry::Metrics,
 };
+use admission::{Admissions, Place};
 use index::Index;
 use plan::selection::Protected;
 
@@ -43,6 +45,7 @@ pub struct Context {
     events: Events,
     metrics: Arc<Metrics>,
     index: Index,
+    admissions: Admissions,
     protected: Protected,
     namespaces: Queue<Arc<str>, ()>,
     baselines: Queue<Arc<str>, ()>,
@@ -57,12 +60,17 @@ pub fn start(around: &mut Surroundings<'_>) {
     // Slow here means waiting for the API server, which more work under way makes no faster.
     let places = around.config.concurrency;
     let bounds = Bounds { places, per_group: places * 2, in_all: places * 2 };
+    let probe = config.probe_namespace.clone();
+    // Pods are tried there: no baseline may have a say in it.
+    let also = config.protected.iter().cloned().chain([probe.clone()]);
+    let protected = Protected::new(&config.operator_namespace, also);
     let context = Arc::new(Context {
         writer: around.writer.clone(),
         events: around.events.clone(),
         metrics: Arc::clone(around.metrics),
         index: Index::default(),
-        protected: Protected::new(&config.operator_namespace, config.protected.iter().cloned()),
+        admissions: Admissions::new(Place { namespace: probe, protected: protected.clone() }),
+        protected,
         namespaces: Queue::new("namespace", bounds),
         baselines: Queue::new("baseline", bounds),
         server_minor: OnceLock::new(),
@@ -108,8 +116,16 @@ async fn harden(context: Arc<Context>, client: Client, listed: Listed, stop: Can
         let context = Arc::clone(&context);
         move |name| baseline::reconcile(Arc::clone(&context), name)
     };
+    let sweep = {
+        let context = Arc::clone(&context);
+        until(stop.clone(), async move { admission::sweep(&context).await })
+    };
     let of_namespaces = move |name| namespace::reconcile(Arc::clone(&context), name);
-    tokio::join!(baselines.run(stop.clone(), of_baselines), namespaces.run(stop, of_namespaces));
+    tokio::join!(
+        baselines.run(stop.clone(), of_baselines),
+        namespaces.run(stop, of_namespaces),
+        sweep
+    );
 }
 
 impl Context {

@@ -12,7 +12,7 @@ use k8s_openapi::api::{
 use kube::{Api, Resource, ResourceExt};
 
 use super::{
-    Context,
+    Context, admission,
     index::last_writer,
     plan::{
         dns::{DNS_SERVICES, DnsService, NODE_LOCAL, node_local_addresses},
@@ -59,6 +59,7 @@ pub fn start(context: &Arc<Context>, around: &mut Surroundings<'_>) -> Listed {
             dns_service(context, elsewhere, change);
         });
     }
+    admission::follow(&mut watches);
     watches.listed()
 }
 
@@ -88,6 +89,7 @@ fn baseline(context: &Context, change: Change<Stored>) {
 fn baseline_gone(context: &Context, name: &Arc<str>) {
     context.baselines.forget(name);
     if context.index.baseline_deleted(name) {
+        context.admissions.forget(name);
         context.wake_all(Lane::Urgent);
     } else {
         tracing::warn!(baseline = &**name, "gone while its teardown was paused: kept in force");

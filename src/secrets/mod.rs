@@ -13,7 +13,7 @@ mod outage;
 pub mod plan;
 mod render;
 mod secret_store;
-mod source;
+pub mod source;
 mod sources;
 mod stores;
 mod target;

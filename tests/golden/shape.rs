@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::{Case, Outcome, read, render::Fixed};
+use crate::{Case, Outcome, read};
 
 fn wanted(vector: &Value) -> Outcome {
     if let Some(class) = vector["error"].as_str() {

@@ -273,7 +273,8 @@ fn joined(
     (!all.is_empty()).then_some(all)
 }
 
-fn digest(value: &Value) -> String {
+/// A short hash of a JSON value, the same for the same text.
+pub(super) fn digest(value: &Value) -> String {
     let mut text = String::with_capacity(32);
     for byte in &Sha3_256::digest(value.to_string())[..16] {
         let _ = write!(text, "{byte:02x}");

@@ -1,5 +1,10 @@
 //! What the operator asked of the API server, from the audit log.
 
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+};
+
 use serde_json::Value;
 
 use crate::support::ControlPlane;
@@ -19,6 +24,8 @@ pub struct Request {
     pub name: String,
     /// The answer's status code.
     pub code: i64,
+    /// Whether it only asked what would become of it.
+    pub dry_run: bool,
 }
 
 /// Every request of the operator so far, in the order in which they were answered.
@@ -53,17 +60,48 @@ fn request(entry: &Value) -> Option<Request> {
         namespace,
         name: text("name"),
         code: entry["responseStatus"]["code"].as_i64().unwrap_or_default(),
+        dry_run: entry["requestURI"].as_str().is_some_and(|uri| uri.contains("dryRun=All")),
     })
 }
 
 impl Request {
-    /// True for anything but reads and events.
+    /// True for anything but reads and the making of a token or an event.
     pub fn is_write(&self) -> bool {
-        !matches!(self.verb.as_str(), "get" | "list" | "watch") && self.resource != "events"
+        let reads = matches!(self.verb.as_str(), "get" | "list" | "watch");
+        let makes_nothing = matches!(self.resource.as_str(), "serviceaccounts/token" | "events");
+        !reads && !makes_nothing && !self.dry_run
     }
 
     /// Verb, resource and name, for messages and comparisons.
     pub fn text(&self) -> String {
         format!("{} {} {}", self.verb, self.resource, self.name)
     }
+
+    /// True for the read of one Secret.
+    pub fn is_secret_read(&self) -> bool {
+        self.resource == "secrets" && self.verb == "get"
+    }
+}
+
+/// What the operators on control planes that are gone used: (group, resource, verb).
+static USED: Mutex<BTreeSet<(String, String, String)>> = Mutex::new(BTreeSet::new());
+
+/// Keeps what was used on a control plane that ends.
+pub fn collect(plane: &ControlPlane) {
+    let used = used_on(plane);
+    USED.lock().unwrap_or_else(PoisonError::into_inner).extend(used);
+}
+
+/// What was used on one control plane, denied requests aside.
+pub fn used_on(plane: &ControlPlane) -> BTreeSet<(String, String, String)> {
+    requests(plane)
+        .into_iter()
+        .filter(|request| !matches!(request.code, 401 | 403))
+        .map(|request| (request.group, request.resource, request.verb))
+        .collect()
+}
+
+/// What was used on all control planes that have ended.
+pub fn used_before() -> BTreeSet<(String, String, String)> {
+    USED.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }

@@ -1,0 +1,146 @@
+//! A report for people: grouped by file, worst things in colour, a summary at the end.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
+
+use super::super::{
+    Options,
+    report::{FileReport, Hit, Notice, Report},
+};
+use crate::hardening::plan::policy::Severity;
+
+/// Codes of a terminal.
+#[derive(Clone, Copy)]
+struct Paint {
+    on: bool,
+}
+
+impl Paint {
+    fn with(self, code: &str, text: &str) -> String {
+        if self.on { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    fn bold(self, text: &str) -> String {
+        self.with("1", text)
+    }
+
+    fn faint(self, text: &str) -> String {
+        self.with("2", text)
+    }
+
+    fn severity(self, hit: &Hit) -> String {
+        let (code, word) = match hit.severity {
+            _ if hit.note => ("36", "note"),
+            Severity::Critical => ("1;31", "critical"),
+            Severity::High => ("31", "high"),
+            Severity::Medium => ("33", "medium"),
+            Severity::Low => ("34", "low"),
+        };
+        self.with(code, &format!("{word:<8}"))
+    }
+}
+
+/// Writes the report.
+pub fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Result<()> {
+    let paint = Paint { on: options.colour };
+    for file in &report.files {
+        let shown = file.hits.len() + file.faults.len() + file.remarks.len();
+        if shown > 0 {
+            one(file, paint, out)?;
+        }
+    }
+    if options.quiet { Ok(()) } else { summary(report, options, paint, out) }
+}
+
+fn one(file: &FileReport, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}", paint.bold(&plain(&file.name)))?;
+    for fault in &file.faults {
+        let word = paint.with("1;31", "error   ");
+        writeln!(out, "  {:>8}  {word}  {}", place(fault), plain(&fault.message))?;
+    }
+    for hit in &file.hits {
+        finding(hit, paint, out)?;
+    }
+    for remark in &file.remarks {
+        let word = paint.with("36", "remark  ");
+        writeln!(out, "  {:>8}  {word}  {}", place(remark), plain(&remark.message))?;
+    }
+    writeln!(out)
+}
+
+fn place(notice: &Notice) -> String {
+    notice.place.map(|place| format!("{}:{}", place.line, place.column)).unwrap_or_default()
+}
+
+fn finding(hit: &Hit, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+    let at = format!("{}:{}", hit.place.line, hit.place.column);
+    let id = hit.control.id;
+    if let Some(reason) = &hit.suppressed {
+        let line = format!("  {at:>8}  ignored   {id}: {} (reason: {})", hit.message, reason);
+        return writeln!(out, "{}", paint.faint(&plain(&line)));
+    }
+    let severity = paint.severity(hit);
+    writeln!(out, "  {at:>8}  {severity}  {}  {}", paint.bold(id), plain(&hit.message))?;
+    let path = hit.path.to_string();
+    let place =
+        if path.is_empty() { hit.object.clone() } else { format!("{}, {path}", hit.object) };
+    writeln!(out, "{:22}{}", "", paint.faint(&plain(&place)))?;
+    writeln!(out, "{:22}→ {}", "", plain(&hit.remedy))
+}
+
+/// Without what could steer a terminal: names and messages hold what stands in the file.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
+}
+
+fn summary(
+    report: &Report,
+    options: &Options,
+    paint: Paint,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut counts: BTreeMap<_, usize> = BTreeMap::new();
+    let (mut suppressed, mut notes) = (0, 0);
+    for hit in report.hits() {
+        if hit.suppressed.is_some() {
+            suppressed += 1;
+        } else if hit.note {
+            notes += 1;
+        } else {
+            *counts.entry(hit.severity).or_default() += 1;
+        }
+    }
+    let worst_first = counts.iter().rev().map(|(severity, count)| format!("{count} {severity}"));
+    let by_severity: Vec<_> = worst_first.collect();
+    let total: usize = counts.values().sum();
+    let judged = count(report.judged(), "object");
+    let rules = &options.rules.name;
+    let line = if total == 0 {
+        format!("No findings in {judged}, judged by {rules}")
+    } else {
+        let by_severity = by_severity.join(", ");
+        format!("{} ({by_severity}) in {judged}, judged by {rules}", count(total, "finding"))
+    };
+    let faults = report.files.iter().map(|file| file.faults.len()).sum::<usize>();
+    let mut extras = Vec::new();
+    for (number, word) in [(notes, "note"), (suppressed, "ignored finding"), (faults, "error")] {
+        if number > 0 {
+            extras.push(count(number, word));
+        }
+    }
+    let extras = if extras.is_empty() { String::new() } else { format!("; {}", extras.join(", ")) };
+    writeln!(out, "{}", paint.bold(&plain(&format!("{line}{extras}"))))?;
+    if !report.unjudged.is_empty() {
+        let kinds = report.unjudged.iter().map(|(kind, number)| format!("{number} × {kind}"));
+        let kinds = plain(&kinds.collect::<Vec<_>>().join(", "));
+        writeln!(out, "{}", paint.faint(&format!("No checks exist for: {kinds}")))?;
+    }
+    Ok(())
+}
+
+/// A number with its word.
+fn count(number: usize, word: &str) -> String {
+    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+}
