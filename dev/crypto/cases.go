@@ -255,6 +255,7 @@ func makeCases(texts map[string]string, files []File) []Case {
 	addWritten(texts, add)
 	addRsa(texts, add)
 	addSprig(texts, add)
+	addIssued(texts, add)
 	for _, file := range files {
 		content := string(file.Content)
 		for note, password := range map[string]string{"wrong password": "falsch", "empty password": ""} {

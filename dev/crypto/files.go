@@ -11,7 +11,7 @@ import (
 func makeFiles(texts map[string]string) []File {
 	var files []File
 	add := func(madeBy, password string, content []byte) {
-		file := File{MadeBy: madeBy, Password: password, Content: Bytes(content)}
+		file := File{MadeBy: madeBy, Password: password, Content: content}
 		if key, err := p12Key(password, string(content)); err == nil {
 			file.Key = Bytes(key)
 		}

@@ -18,7 +18,7 @@ import (
 type File struct {
 	MadeBy   string `json:"made_by"`
 	Password string `json:"password"`
-	Content  Bytes  `json:"content"`
+	Content  []byte `json:"content"`
 	// PEM, empty where Go refuses the file.
 	Key          Bytes `json:"key"`
 	Certificates Bytes `json:"certificates"`
@@ -32,20 +32,26 @@ type Case struct {
 	Want     *Bytes  `json:"want"`
 }
 
-// Bytes are written as text with the names of texts in place of them, "<rsa.crt>", or else as base64.
+// Bytes are written as text with the names of texts in place of them, "<rsa.crt>", or as base64; a file that was
+// written before as its number.
 type Bytes string
 
-var texts = map[string]string{}
+var (
+	texts = map[string]string{}
+	files = map[string]int{}
+)
 
 // MarshalJSON says by its first character which it is.
 func (b Bytes) MarshalJSON() ([]byte, error) {
 	text := string(b)
+	if at, isFile := files[text]; isFile {
+		return json.Marshal(fmt.Sprint("#", at))
+	}
 	for name, whole := range texts {
 		text = strings.ReplaceAll(text, whole, "<"+name+">")
 	}
-	if !utf8.ValidString(text) || len(text) > 60 && !strings.Contains(text, " ") && strings.Count(text, "<") == 0 {
-		text = base64.StdEncoding.EncodeToString([]byte(b))
-		return json.Marshal("=" + text)
+	if !utf8.ValidString(text) {
+		return json.Marshal("=" + base64.StdEncoding.EncodeToString([]byte(b)))
 	}
 	return json.Marshal("'" + text)
 }
@@ -70,6 +76,9 @@ func main() {
 		must(os.WriteFile(name, []byte(text), 0o600))
 	}
 	out.Files = makeFiles(out.Texts)
+	for at, file := range out.Files {
+		files[string(file.Content)] = at
+	}
 	out.Cases = makeCases(out.Texts, out.Files)
 
 	encoder := json.NewEncoder(os.Stdout)

@@ -12,6 +12,7 @@ mod observe;
 mod outage;
 pub mod plan;
 mod secret_store;
+pub mod source;
 mod stores;
 mod target;
 mod watches;

@@ -21,7 +21,7 @@ pub fn blocks(text: &[u8]) -> Vec<Block> {
 
 /// From leaf to root. Exactly one certificate may be nobody's parent; those that do not hang on its line of parents are
 /// left out.
-pub fn ordered<'a>(certificates: Vec<Certificate<'a>>) -> Result<Vec<Certificate<'a>>, Error> {
+pub fn ordered(certificates: Vec<Certificate<'_>>) -> Result<Vec<Certificate<'_>>, Error> {
     if certificates.len() > CERTIFICATES {
         return Err(Error::DisjunctChain);
     }

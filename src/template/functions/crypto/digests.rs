@@ -45,6 +45,6 @@ mod tests {
         assert_eq!(hex(&SHA512, b"abc").len(), 128);
         assert_eq!(adler32(b""), 1);
         assert_eq!(adler32(b"Wikipedia"), 0x11e6_0398);
-        assert_eq!(adler32(&[0xff; 100_000]), 0x149a_302c);
+        assert_eq!(adler32(&vec![0xff; 100_000]), 0x149a_302c);
     }
 }

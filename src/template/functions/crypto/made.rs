@@ -3,7 +3,7 @@
 use std::{any::Any, net::IpAddr, rc::Rc};
 
 use super::{
-    Bytes, Error, SLOW_RSA_2048,
+    Bytes, Error, KEY_STEPS, SLOW_RSA_2048,
     certificate::{self, Certificate},
     from_base64,
     issue::{self, Request, Signer},
@@ -82,6 +82,7 @@ pub fn private_key(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failu
 pub fn custom(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let (certificate, key) = (args.text(0)?, args.text(1)?);
     cx.allocate(certificate.len() + key.len())?;
+    cx.step(KEY_STEPS)?;
     let (certificate, key) = (from_base64(certificate)?, from_base64(key)?);
     let block = pem::decode(&certificate).0.ok_or(Error::NoPem)?;
     Certificate::parse(&block.bytes)?;
@@ -178,6 +179,7 @@ fn given_or_generated(
     at: usize,
 ) -> Result<PrivateKey, Failure> {
     if args.len() > at {
+        cx.slow_operation()?; // checking it and signing with it
         return Ok(from_pem(args.text(at)?)?);
     }
     generated(cx, KeyKind::Rsa(2048))

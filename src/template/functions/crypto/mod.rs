@@ -35,12 +35,15 @@ pub use table::FUNCTIONS;
 /// Bytes that are wiped when they are dropped.
 type Bytes = Zeroizing<Vec<u8>>;
 
+/// What it takes to check a private key, in steps.
+const KEY_STEPS: usize = 4000;
+
 // What slow operations count for, about 60 ms of one core each.
 
 /// bcrypt at Go's default cost.
 const SLOW_BCRYPT: u64 = 1;
 /// scrypt as `derivePassword` uses it.
-const SLOW_SCRYPT: u64 = 2;
+const SLOW_SCRYPT: u64 = 3;
 /// An RSA key of 2048 bits; twice the bits take eight times as long.
 const SLOW_RSA_2048: u64 = 2;
 
@@ -70,4 +73,7 @@ fn from_base64(text: &[u8]) -> Result<Bytes, Error> {
 mod fixture_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
+mod function_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::unwrap_in_result, clippy::panic)]
 mod testing;

@@ -1,6 +1,9 @@
 //! Subject alternative names of a certificate, printed as Go prints them.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    fmt::Write as _,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use super::{
     Error,
@@ -96,7 +99,7 @@ fn uri(text: &str) -> Option<String> {
 fn is_authority(text: &str) -> bool {
     let host = text.rsplit_once('@').map_or(text, |(_, host)| host);
     let plain = host.bytes().all(|byte| byte > b' ' && !matches!(byte, b'%' | b'<' | b'>' | b'"'));
-    let port = host.rsplit_once(':').map_or("", |(_, port)| port.trim_start_matches(|c| c == ']'));
+    let port = host.rsplit_once(':').map_or("", |(_, port)| port.trim_start_matches(']'));
     let numeric = host.ends_with(']') || port.bytes().all(|byte| byte.is_ascii_digit());
     plain && numeric && (host.is_empty() || host.split('.').all(|label| !label.is_empty()))
 }
@@ -113,7 +116,7 @@ fn escaped(path: &str) -> Option<String> {
                 escaped.push('%');
             }
             b' ' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' => {
-                escaped += &format!("%{byte:02X}");
+                let _ = write!(escaped, "%{byte:02X}"); // into a String: cannot fail
             }
             _ => escaped.push(char::from(*byte)),
         }

@@ -30,16 +30,16 @@ pub fn bcrypt(cx: &mut Context<'_>, password: &[u8]) -> Result<Bytes, Error> {
     cx.slow_operations(crypto::SLOW_BCRYPT)?;
     let mut salt = [0; 16];
     cx.source.fill(&mut salt)?;
-    Ok(Bytes::new(bcrypt_with(password, salt).into_bytes()))
+    Ok(Bytes::new(bcrypt_with(password, salt, COST).into_bytes()))
 }
 
-fn bcrypt_with(password: &[u8], salt: [u8; 16]) -> String {
+fn bcrypt_with(password: &[u8], salt: [u8; 16], cost: u32) -> String {
     let mut key = Zeroizing::new(Vec::with_capacity(password.len() + 1));
     key.extend_from_slice(password);
     key.push(0);
     let mut state: Blowfish = Blowfish::bc_init_state();
     state.salted_expand_key(&salt, &key);
-    for _ in 0..1_u32 << COST {
+    for _ in 0..1_u32 << cost {
         state.bc_expand_key(&key);
         state.bc_expand_key(&salt);
     }
@@ -51,7 +51,7 @@ fn bcrypt_with(password: &[u8], salt: [u8; 16]) -> String {
     }
     let bytes = words.map(u32::to_be_bytes).concat();
     let (salt, hash) = (BCRYPT_BASE64.encode(salt), BCRYPT_BASE64.encode(&bytes[..23]));
-    format!("$2a${COST}${salt}{hash}")
+    format!("$2a${cost:02}${salt}{hash}")
 }
 
 /// A line of an `.htpasswd` file. `sha` is the old unsalted form; every other algorithm is bcrypt.
@@ -148,4 +148,27 @@ pub fn derive(
         characters[usize::from(*random) % characters.len()]
     });
     Ok(Bytes::new(chosen.collect()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_those_that_go_makes() {
+        let known = [
+            ("", "$2a$10$vxZ1SrY..AVjdwGZrAuPV.HbDw6mli1y/50jFyI6cuRJB/jmxnzAa"),
+            ("geheim", "$2a$10$E/e0o.16IpKqfVMZ2lNJJuGNwuJqtawAqyXKJYcEhrv4TruwAW8T6"),
+            ("pässwort", "$2a$10$dim4cgCqcUNAwieqjVZgLupZRbhIryMdc9sUCVk65oaIK3WB.9LN2"),
+            (
+                "123456789012345678901234567890123456789012345678901234567890123456789012",
+                "$2a$10$Xy3bqgsFZKOzt2Egk9vtZehcX9JjFb2KjKY2JfQjfVdNLxhm3ozVq",
+            ),
+        ];
+        for (password, hash) in known {
+            let salt = BCRYPT_BASE64.decode(&hash[7..29]).unwrap().try_into().unwrap();
+            assert_eq!(bcrypt_with(password.as_bytes(), salt, 10), hash);
+        }
+    }
 }

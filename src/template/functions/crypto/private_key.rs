@@ -99,9 +99,10 @@ impl PrivateKey {
         }
         let [modulus, exponent, private] = [key.natural()?, key.natural()?, key.natural()?];
         let primes = [key.natural()?, key.natural()?];
-        let derived = match key.is_empty() {
-            true => None,
-            false => Some([key.natural()?, key.natural()?, key.natural()?]),
+        let derived = if key.is_empty() {
+            None
+        } else {
+            Some([key.natural()?, key.natural()?, key.natural()?])
         };
         if !key.is_empty() {
             return Err(Error::RsaPrimes); // more than two
@@ -191,6 +192,7 @@ impl PrivateKey {
 
 impl Rsa {
     /// Checks that the numbers belong together; computes the derived ones where they are not given.
+    #[allow(clippy::many_single_char_names)] // everyone calls them so
     pub fn checked(
         modulus: &[u8],
         exponent: &[u8],

@@ -5,20 +5,12 @@ use aws_lc_rs::rsa::{
     PrivateDecryptingKey,
 };
 
-use super::{Bytes, Error, pem, private_key::PrivateKey};
+use super::{Bytes, Error, private_key::PrivateKey};
 
-/// The cipher text is bytes, not base64. Hashes that have no name here are SHA-256, as in ESO.
-pub fn decrypt(scheme: &[u8], hash: &[u8], encrypted: &[u8], key: &[u8]) -> Result<Bytes, Error> {
-    match scheme {
-        b"None" => return Ok(Bytes::new(encrypted.to_vec())),
-        b"RSA-OAEP" => {}
-        _ => return Err(Error::RsaScheme),
-    }
-    let block = pem::decode(key).0.ok_or(Error::NoPem)?;
-    let PrivateKey::Rsa(key) = PrivateKey::from_der(&block.bytes)? else {
-        return Err(Error::NotRsa);
-    };
-    let pkcs8 = PrivateKey::Rsa(key).to_pkcs8();
+/// Hashes that have no name here are SHA-256, as in ESO.
+pub fn decrypt_oaep(hash: &[u8], encrypted: &[u8], key: &PrivateKey) -> Result<Bytes, Error> {
+    let PrivateKey::Rsa(_) = key else { return Err(Error::NotRsa) };
+    let pkcs8 = key.to_pkcs8();
     let key = PrivateDecryptingKey::from_pkcs8(&pkcs8).map_err(|_| Error::RsaWeak)?;
     let key = OaepPrivateDecryptingKey::new(key).map_err(|_| Error::RsaWeak)?;
     let algorithm = match hash {

@@ -3,7 +3,7 @@
 use aws_lc_rs::digest::{Algorithm, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA512};
 
 use super::{
-    Bytes, Error, aes, base64_text,
+    Bytes, Error, KEY_STEPS, aes, base64_text,
     certificate::Certificate,
     chain, digests, jwk, made, passwords, pem,
     pkcs12::{self, Contents},
@@ -43,16 +43,16 @@ pub const FUNCTIONS: &[Function] = &[
     Function::new("certSANs", ONE, names),
     Function::new("jwkPublicKeyPem", ONE, |cx, args| {
         let text = read(cx, args, 0)?;
+        cx.step(KEY_STEPS)?;
         returned(cx, jwk::public_pem(text))
     }),
     Function::new("jwkPrivateKeyPem", ONE, |cx, args| {
         let text = read(cx, args, 0)?;
+        // Numbers that are not given are computed, which takes longer.
+        cx.step(KEY_STEPS + 8 * text.len())?;
         returned(cx, jwk::private_pem(text))
     }),
-    Function::new("rsaDecrypt", FOUR, |cx, args| {
-        let encrypted = read(cx, args, 2)?;
-        returned(cx, rsa::decrypt(args.text(0)?, args.text(1)?, encrypted, args.text(3)?))
-    }),
+    Function::new("rsaDecrypt", FOUR, rsa_decrypt),
     Function::new("sha1sum", ONE, |cx, args| sum(cx, args, &SHA1_FOR_LEGACY_USE_ONLY)),
     Function::new("sha256sum", ONE, |cx, args| sum(cx, args, &SHA256)),
     Function::new("sha512sum", ONE, |cx, args| sum(cx, args, &SHA512)),
@@ -88,6 +88,13 @@ pub const FUNCTIONS: &[Function] = &[
     Function::new("genSignedCert", made::SIGNED, made::signed),
     Function::new("genSignedCertWithKey", made::SIGNED_WITH_KEY, made::signed),
 ];
+
+/// A private key, whichever of the three forms it is in.
+fn private_key(cx: &mut Context<'_>, text: &[u8]) -> Result<PrivateKey, Failure> {
+    cx.step(KEY_STEPS + 2 * text.len())?;
+    let block = pem::decode(text).0.ok_or(Error::NoPem)?;
+    Ok(PrivateKey::from_der(&block.bytes)?)
+}
 
 /// An argument that is read from end to end, twice or so, with copies of it on the way.
 fn read<'v>(cx: &mut Context<'_>, args: &Args<'v>, at: usize) -> Result<&'v [u8], Failure> {
@@ -132,14 +139,27 @@ fn bundle(
     full: bool,
     password: &[u8],
 ) -> Result<Value, Failure> {
-    let (text, key) = (read(cx, args, 0)?, read(cx, args, 1)?);
+    let text = read(cx, args, 0)?;
+    let key = private_key(cx, args.text(1)?)?;
     let blocks = if full { whole_blocks(text)? } else { pem::decode(text).0.into_iter().collect() };
     let certificates = chain::certificates(&blocks)?;
     let (certificate, others) = certificates.split_first().ok_or(Error::NoPem)?;
-    let key = pem::decode(key).0.ok_or(Error::NoPem)?;
-    let key = PrivateKey::from_der(&key.bytes)?;
     let file = pkcs12::bundle(cx, &key, certificate, others, password)?;
     returned(cx, Ok(base64_text(&file)))
+}
+
+/// The cipher text is bytes, not base64.
+fn rsa_decrypt(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+    let (scheme, encrypted) = (args.text(0)?, read(cx, args, 2)?);
+    match &scheme[..] {
+        b"None" => cx.text(encrypted),
+        b"RSA-OAEP" => {
+            let key = private_key(cx, args.text(3)?)?;
+            cx.slow_operation()?;
+            returned(cx, rsa::decrypt_oaep(args.text(1)?, encrypted, &key))
+        }
+        _ => Err(Error::RsaScheme.into()),
+    }
 }
 
 fn trust_store(cx: &mut Context<'_>, args: &Args<'_>, password: &[u8]) -> Result<Value, Failure> {

@@ -14,7 +14,7 @@ use crate::template::{
 /// Up to so many repetitions count as ordinary steps; more are slow operations.
 const ORDINARY: u64 = 10_000;
 /// Repetitions in the time of one slow operation.
-const PER_SLOW_OPERATION: u64 = 100_000;
+const PER_SLOW_OPERATION: u64 = 500_000;
 
 /// What is derived.
 #[derive(Clone, Copy)]
@@ -49,6 +49,7 @@ pub fn pbkdf2(
 }
 
 /// RFC 7292, appendix B.2, with the password as UTF-16 and the letters that the RFC uses.
+#[allow(clippy::many_single_char_names)]
 pub fn rfc7292(
     cx: &mut Context<'_>,
     hash: &'static digest::Algorithm,

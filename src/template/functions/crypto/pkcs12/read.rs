@@ -4,7 +4,7 @@ use super::{Password, encryption, mac::Mac};
 use crate::template::{
     Context,
     functions::crypto::{
-        Bytes, Error,
+        Bytes, Error, KEY_STEPS,
         certificate::{Certificate, parse_all},
         der::{self, Reader},
         oid,
@@ -119,7 +119,7 @@ impl Found {
             let (kind, value) = (damaged(bag.oid())?, damaged(bag.take(der::context(0)))?);
             match kind {
                 oid::CERT_BAG => self.certificates.push(damaged(certificate(value))?),
-                oid::KEY_BAG => self.set_key(PrivateKey::from_pkcs8(value))?,
+                oid::KEY_BAG => self.set_key(cx, value)?,
                 oid::SHROUDED_KEY_BAG => {
                     if self.key.is_some() {
                         return Err(Error::Pkcs12Keys);
@@ -128,7 +128,7 @@ impl Found {
                     let algorithm = damaged(shrouded.sequence())?;
                     let bytes = damaged(shrouded.take(der::OCTET_STRING))?;
                     let key = damaged(encryption::decrypt(cx, algorithm, bytes, password))?;
-                    self.set_key(PrivateKey::from_pkcs8(&key))?;
+                    self.set_key(cx, &key)?;
                 }
                 _ => {}
             }
@@ -136,12 +136,14 @@ impl Found {
         Ok(())
     }
 
-    fn set_key(&mut self, key: Result<PrivateKey, Error>) -> Result<(), Error> {
+    fn set_key(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<(), Error> {
         if self.key.is_some() {
             return Err(Error::Pkcs12Keys);
         }
-        let key = key.map_err(|error| if error == Error::Asn1 { Error::PrivateKey } else { error });
-        self.key = Some(key?);
+        cx.step(KEY_STEPS + bytes.len())?;
+        let key = PrivateKey::from_pkcs8(bytes);
+        let no_key = |error| if error == Error::Asn1 { Error::PrivateKey } else { error };
+        self.key = Some(key.map_err(no_key)?);
         Ok(())
     }
 }
