@@ -248,7 +248,7 @@ mod tests {
         let object = json!({ "apiVersion": "gabion.dev/v1alpha1", "kind": "HardeningBaseline",
             "metadata": { "name": "prod", "uid": "u", "generation": 7 },
             "spec": { "allNamespaces": true, "podSecurity": {}, "rollout": { "target": "Enforce" },
-                "images": { "tags": "DenyLatest" }, "falco": { "rules": ["ShellInContainer"] } } });
+                "images": { "trustPolicies": ["corp"] }, "falco": { "rules": ["ShellInContainer"] } } });
         serde_json::from_value(object).expect("a baseline")
     }
 
@@ -293,7 +293,11 @@ mod tests {
         assert_eq!(says(&first, "FullyImplemented"), pair("False", "NotImplemented"));
         let condition =
             first.conditions.iter().find(|c| c.type_ == "FullyImplemented").expect("it");
-        assert!(condition.message.contains("spec.images, spec.falco"), "{}", condition.message);
+        assert!(
+            condition.message.contains("spec.images.trustPolicies, spec.falco"),
+            "{}",
+            condition.message
+        );
     }
 
     #[test]

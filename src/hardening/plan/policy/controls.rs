@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(ids.len(), all().count());
         for c in all() {
             assert!(c.id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
-            assert!(c.title.len() > 10 && c.looks_at.len() > 3, "{}", c.id);
+            assert!(c.title.len() > 10 && c.looks_at.len() >= 3, "{}", c.id);
             assert!((10..=160).contains(&c.remedy.len()), "{}: {}", c.id, c.remedy.len());
             // Messages are joined by "; ".
             assert!(!c.remedy.contains(['\n', ';']) && !c.title.ends_with('.'), "{}", c.id);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::image::CEL_STAGES;
-use super::literal::{all, text as literal};
+use super::literal::{all_of, text as literal};
 use super::probe::{PROBE, sentinel};
 use super::rules::{Cel, Over, Rule};
 use super::scope::Waiver;
@@ -220,7 +220,7 @@ fn kept(rule: &Rule, cel: &Cel, templates: bool, waivers: &[Waiver]) -> Variable
     alternatives.extend(cel.unless.as_ref().map(|unless| format!("({unless})")));
     let each = cel.each.as_ref().map(|(over, ok)| walk(*over, ok, &excused));
     let conditions = cel.pod.iter().map(|pod| format!("({pod})")).chain(each);
-    alternatives.push(all(conditions));
+    alternatives.push(all_of(conditions));
     variables.push((format!("kept_{name}"), alternatives.join(" || ")));
     variables
 }
@@ -232,9 +232,9 @@ fn walk(over: Over, ok: &str, excused: &[String]) -> String {
         Over::Main => ("variables.spec.?containers.orValue([])", "c"),
         Over::Images => ("variables.images", "i"),
     };
-    let excuses: String =
-        excused.iter().map(|names| format!("{item}.name in {names} || ")).collect();
-    format!("{list}.all({item}, {excuses}({ok}))")
+    let excuses = excused.iter().map(|names| format!("{item}.name in {names}"));
+    let kept: Vec<_> = excuses.chain([format!("({ok})")]).collect();
+    format!("{list}.all({item}, {})", kept.join(" || "))
 }
 
 /// What is not kept: id and remedy of each control, and the sentinel when it is asked for.

@@ -30,12 +30,12 @@ pub fn texts<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
 
 /// Whether one of the alternatives holds: unrolled, which costs the API server less than a list. Nothing holds
 /// when there is none.
-pub fn any(alternatives: impl IntoIterator<Item = String>) -> String {
+pub fn any_of(alternatives: impl IntoIterator<Item = String>) -> String {
     joined(alternatives, " || ", "false")
 }
 
 /// Whether all of the conditions hold.
-pub fn all(conditions: impl IntoIterator<Item = String>) -> String {
+pub fn all_of(conditions: impl IntoIterator<Item = String>) -> String {
     joined(conditions, " && ", "true")
 }
 
@@ -61,7 +61,7 @@ mod tests {
         assert_eq!(text("\"`"), r"'\u0022\u0060'");
         assert_eq!(text("é\u{2028}😀"), r"'\u00e9\u2028\U0001f600'");
         assert_eq!(texts(["a", "b'"]), r"['a', 'b\u0027']");
-        assert_eq!((any([]), all([])), ("false".to_owned(), "true".to_owned()));
+        assert_eq!((any_of([]), all_of([])), ("false".to_owned(), "true".to_owned()));
     }
 
     proptest! {

@@ -12,6 +12,7 @@ pub mod finding;
 pub mod image;
 pub mod judge;
 pub mod literal;
+pub mod page;
 pub mod probe;
 pub mod rules;
 pub mod scope;
@@ -27,3 +28,8 @@ pub use probe::{PROBE, PROBE_NAME, Probe};
 pub use scope::{Scope, WaivedContainer, Waiver};
 pub use settings::Settings;
 pub use subject::{Subject, WorkloadKind};
+
+#[cfg(test)]
+mod compile_tests;
+#[cfg(test)]
+mod judge_tests;

@@ -10,6 +10,7 @@ mod restricted;
 use super::controls::Control;
 use super::settings::Settings;
 use crate::api::hardening_baseline::Verdict;
+pub use environment::is_literal_credential;
 use pod::Hits;
 pub use pod::Pod;
 

@@ -165,6 +165,33 @@ impl Settings {
         }
     }
 
+    /// What is checked beyond the Pod Security Standards, by field and value.
+    pub fn rows(&self) -> Vec<(&'static str, String)> {
+        let ids = |range: Option<Range>| range.map(|r| format!("{} to {}", r.min, r.max));
+        let list = |items: &[String]| (!items.is_empty()).then(|| items.join(", "));
+        let flag = |set: bool| set.then(|| "required".to_owned());
+        let verdict = |v: Verdict| (v != Verdict::Ignore).then(|| v.to_string());
+        let resources: Vec<_> =
+            self.required_resources.iter().map(|r| r.as_str().to_owned()).collect();
+        let rows = [
+            ("pods.readOnlyRootFilesystem", flag(self.read_only_root)),
+            ("pods.runAsUser", ids(self.user_ids)),
+            ("pods.runAsGroup", ids(self.group_ids)),
+            ("pods.fsGroup", ids(self.fs_groups)),
+            ("pods.localhostSeccompProfiles", list(&self.seccomp_profiles)),
+            ("pods.minContainerPort", self.min_container_port.map(|port| port.to_string())),
+            ("resources.require", list(&resources)),
+            ("images.allowedRegistries", list(&self.allowed_registries)),
+            ("images.deniedRepositories", list(&self.denied_repositories)),
+            ("images.tags", (self.tags != Tags::Any).then(|| self.tags.to_string())),
+            ("secrets.literalCredentialEnv", verdict(self.literal_credential_env)),
+            ("secrets.secretEnv", verdict(self.secret_env)),
+            ("logging.requireEnv", list(&self.required_env)),
+            ("logging.sharedLogVolumeReadOnlyForSidecars", flag(self.log_volume_read_only)),
+        ];
+        rows.into_iter().filter_map(|(item, value)| Some((item, value?))).collect()
+    }
+
     /// Level of the Pod Security Standards; privileged when they are not checked.
     pub fn level(&self) -> Level {
         self.pod_security.map_or(Level::Privileged, |(level, _)| level)

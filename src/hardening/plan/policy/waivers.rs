@@ -1,7 +1,7 @@
 //! Exceptions as CEL: who is excused, and until when. An empty list excuses nobody.
 
 use super::image::canonical_repository;
-use super::literal::{any, text as literal};
+use super::literal::{any_of, text as literal};
 use super::scope::{WaivedContainer, Waiver};
 use super::subject::WorkloadKind;
 
@@ -12,20 +12,20 @@ const CHUNK: usize = 100;
 pub(super) fn waived(waivers: &[&Waiver], templates: bool) -> Vec<String> {
     let whole: Vec<_> = waivers.iter().filter(|waiver| waiver.containers.is_empty()).collect();
     let chunks = whole.chunks(CHUNK);
-    chunks.map(|part| any(part.iter().map(|waiver| applies(waiver, templates)))).collect()
+    chunks.map(|part| any_of(part.iter().map(|waiver| applies(waiver, templates)))).collect()
 }
 
 /// Names of the containers that are excused, as lists.
 pub(super) fn excused_containers(waivers: &[&Waiver], templates: bool) -> Vec<String> {
     let single: Vec<_> = waivers.iter().filter(|waiver| !waiver.containers.is_empty()).collect();
-    let excused = |waiver: &&&Waiver| {
-        let containers = any(waiver.containers.iter().map(is));
+    let excused = |waiver: &Waiver| {
+        let containers = any_of(waiver.containers.iter().map(is));
         format!("({} && {containers})", applies(waiver, templates))
     };
     single
         .chunks(CHUNK)
         .map(|part| {
-            let names = any(part.iter().map(|waiver| excused(&waiver)));
+            let names = any_of(part.iter().map(|waiver| excused(waiver)));
             format!("variables.images.filter(i, {names}).map(i, i.name)")
         })
         .collect()
@@ -77,7 +77,7 @@ fn belongs(kind: WorkloadKind, name: &str, templates: bool) -> String {
         WorkloadKind::CronJob if !templates => Some(owner("Job", begins(name))),
         _ => Some(owner(kind.as_str(), equal(name))),
     };
-    any([itself].into_iter().chain(made))
+    any_of([itself].into_iter().chain(made))
 }
 
 #[cfg(test)]
@@ -114,6 +114,6 @@ mod tests {
             until: None,
         };
         let parts = waived(&[&waiver], false);
-        assert_eq!(parts, [r"(request.namespace == 'x\u0027 || true || \u0027')"]);
+        assert_eq!(parts, [r"((request.namespace == 'x\u0027 || true || \u0027'))"]);
     }
 }

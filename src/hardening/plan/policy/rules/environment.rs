@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
-use super::super::literal::{all, any, text as literal};
+use super::super::literal::{all_of, any_of, text as literal};
 use super::super::settings::Settings;
 use super::guide::deny_if;
 use super::pod::{Container, ContainerKind, Hits, Pod, at, flag, list, number, text};
@@ -160,7 +160,7 @@ fn literals(_: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
 }
 
 fn literals_cel() -> Cel {
-    let hints = any(HINTS.iter().map(|hint| format!("n.contains('{hint}')")));
+    let hints = any_of(HINTS.iter().map(|hint| format!("n.contains('{hint}')")));
     let named = format!(
         "[e.name.lowerAscii()].exists(n, {hints} && n.matches({}) && !n.matches({}) && !e.value.matches({}))",
         literal(CREDENTIAL),
@@ -227,7 +227,7 @@ fn required_env_cel(settings: &Settings) -> Cel {
         Over::Main,
         format!(
             "({reads} || c.?envFrom.orValue([]).size() > 0 || {})",
-            all(settings.required_env.iter().map(has))
+            all_of(settings.required_env.iter().map(has))
         ),
     )
 }

@@ -1,6 +1,6 @@
 //! What the hardening guide asks of security contexts, resources and ports.
 
-use super::super::literal::{all, text as literal, texts};
+use super::super::literal::{all_of, text as literal, texts};
 use super::super::settings::{Range, Settings};
 use super::pod::{Hits, Pod, at, flag, list, number, text};
 use super::{Cel, Over, Rule};
@@ -73,7 +73,7 @@ pub(super) static RULES: [Rule; 6] = [
         when: |s| deny_if(!s.required_resources.is_empty()),
         judge: resources,
         cel: |s| {
-            Cel::each(Over::Lasting, all(s.required_resources.iter().map(|r| resource_cel(*r))))
+            Cel::each(Over::Lasting, all_of(s.required_resources.iter().map(|r| resource_cel(*r))))
         },
         remedy: Some(|s| {
             let names: Vec<_> = s.required_resources.iter().map(|r| r.as_str()).collect();

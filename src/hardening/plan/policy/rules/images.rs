@@ -7,7 +7,7 @@ use super::super::image::{
     CEL_HAS_DIGEST, Reference, canonical, canonical_prefix, canonical_repository, has_digest,
     within,
 };
-use super::super::literal::{any, text as literal};
+use super::super::literal::{any_of, text as literal};
 use super::super::settings::Settings;
 use super::guide::deny_if;
 use super::pod::{Hits, Pod, list, text};
@@ -30,7 +30,7 @@ pub(super) static RULES: [Rule; 3] = [
         },
         cel: |s| {
             let allowed = s.allowed_registries.iter().map(|r| within_cel(&canonical_prefix(r)));
-            Cel::each(Over::Images, format!("({} && !i.repo.contains('..'))", any(allowed)))
+            Cel::each(Over::Images, format!("({} && !i.repo.contains('..'))", any_of(allowed)))
         },
         remedy: Some(|s| {
             let (shown, more) = first_three(&s.allowed_registries);
@@ -51,7 +51,7 @@ pub(super) static RULES: [Rule; 3] = [
         cel: |s| {
             let denied =
                 s.denied_repositories.iter().map(|name| within_cel(&canonical_repository(name)));
-            Cel::each(Over::Images, format!("!{}", any(denied)))
+            Cel::each(Over::Images, format!("!{}", any_of(denied)))
         },
         remedy: None,
     },

@@ -1,6 +1,6 @@
 //! What the restricted level of the Pod Security Standards adds.
 
-use super::super::literal::{any, texts};
+use super::super::literal::{any_of, texts};
 use super::super::settings::Settings;
 use super::baseline::{USER_NAMESPACE, proc_mount, proc_mount_cel, profiles};
 use super::pod::{Hits, Pod, at, flag, list, number, text};
@@ -27,7 +27,7 @@ pub(super) static RULES: [Rule; 7] = [
         when: |s| restricted(s, 0),
         judge: volumes,
         cel: |_| {
-            let kinds = any(VOLUMES.iter().map(|kind| format!("has(v.{kind})")));
+            let kinds = any_of(VOLUMES.iter().map(|kind| format!("has(v.{kind})")));
             Cel::pod(format!("variables.spec.?volumes.orValue([]).all(v, {kinds})"))
         },
         remedy: None,
