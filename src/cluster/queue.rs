@@ -125,6 +125,17 @@ where
         self.lock().forget(key);
     }
 
+    /// Since when there was a reason for the look at `key` that is under way: when it was put in line.
+    pub fn since(&self, key: &K) -> Option<Instant> {
+        self.lock().since(key)
+    }
+
+    /// Says that the look at `key` that is under way knows everything up to now, so that nothing it was woken
+    /// for before makes it run once more. True if it was woken since it started.
+    pub fn caught_up(&self, key: &K) -> bool {
+        self.lock().caught_up(key)
+    }
+
     /// Failures in a row of `key`.
     pub fn failures(&self, key: &K) -> u32 {
         self.lock().failures(key)

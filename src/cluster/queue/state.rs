@@ -20,6 +20,8 @@ struct Entry<G> {
     /// Scheduled while under way: the timer is set when done. What is under way may have looked too early.
     later: Option<(Instant, Instant)>,
     timer: Option<(Instant, Instant)>,
+    /// Since when it was in line before it was handed out.
+    since: Option<Instant>,
     failures: u32,
     /// Forgotten while under way: dropped when done.
     gone: bool,
@@ -49,6 +51,7 @@ pub struct State<K, G> {
     periodic: VecDeque<K>,
     parked: HashMap<G, VecDeque<K>>,
     running_in: HashMap<G, usize>,
+    ready: usize,
     running: usize,
     fast: usize,
     in_a_row: u32,
@@ -70,6 +73,7 @@ where
             periodic: VecDeque::new(),
             parked: HashMap::new(),
             running_in: HashMap::new(),
+            ready: 0,
             running: 0,
             fast: 0,
             in_a_row: 0,
@@ -99,6 +103,7 @@ where
             Phase::Ready { .. } => false,
             Phase::Idle => {
                 entry.phase = Phase::Ready { since: now, lane };
+                self.ready += 1;
                 self.clear_timer(key);
                 self.line(lane).push_back(key.clone());
                 true
@@ -135,6 +140,7 @@ where
         if matches!(entry.phase, Phase::Running { .. }) {
             entry.gone = true;
         } else {
+            self.ready -= usize::from(matches!(entry.phase, Phase::Ready { .. }));
             self.entries.remove(key);
         }
     }
@@ -151,18 +157,36 @@ where
         (figures.oldest_wait > limit && idle > limit).then_some((figures, idle))
     }
 
+    /// Asked by every scrape, so it looks at the heads of the lines only.
     pub fn figures(&self, now: Instant) -> Figures {
-        let mut waiting = 0;
-        let mut oldest_wait = Duration::ZERO;
-        let parked = self.parked.values().flatten();
-        for key in self.urgent.iter().chain(&self.periodic).chain(parked) {
-            if let Some(Entry { phase: Phase::Ready { since, .. }, .. }) = self.entries.get(key) {
-                waiting += 1;
-                oldest_wait = oldest_wait.max(now.saturating_duration_since(*since));
-            }
+        let lines = [&self.urgent, &self.periodic].into_iter().chain(self.parked.values());
+        // What is no longer ready stays in its line until its turn comes.
+        let first_ready = |line: &VecDeque<K>| {
+            line.iter().find_map(|key| match self.entries.get(key)?.phase {
+                Phase::Ready { since, .. } => Some(since),
+                Phase::Idle | Phase::Running { .. } => None,
+            })
+        };
+        let oldest = lines.filter_map(first_ready).min();
+        Figures {
+            waiting: self.ready,
+            running: self.running,
+            known: self.entries.len(),
+            failing: self.failing,
+            oldest_wait: oldest
+                .map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
         }
-        let (running, known, failing) = (self.running, self.entries.len(), self.failing);
-        Figures { waiting, running, known, failing, oldest_wait }
+    }
+
+    /// Since when `key` had been in line when it was last handed out.
+    pub fn since(&self, key: &K) -> Option<Instant> {
+        self.entries.get(key).and_then(|entry| entry.since)
+    }
+
+    /// `key`, which is under way, has just taken in what it was woken for. True if it was woken since it
+    /// started.
+    pub fn caught_up(&mut self, key: &K) -> bool {
+        self.entries.get_mut(key).is_some_and(|entry| entry.again.take().is_some())
     }
 
     /// Hands out everything that is due and has a place, and says when the next timer rings.
@@ -176,14 +200,16 @@ where
         while self.fast < bounds.places && self.running < bounds.in_all {
             let Some(key) = self.pop() else { break };
             let Some(entry) = self.entries.get_mut(&key) else { continue };
-            let Phase::Ready { .. } = entry.phase else { continue };
+            let Phase::Ready { since, .. } = entry.phase else { continue };
             let group = entry.group.clone();
             if self.running_in.get(&group).copied().unwrap_or(0) >= bounds.per_group {
                 self.parked.entry(group).or_default().push_back(key);
                 continue;
             }
             entry.phase = Phase::Running { slow: false };
+            entry.since = Some(since);
             *self.running_in.entry(group).or_default() += 1;
+            self.ready -= 1;
             self.running += 1;
             self.fast += 1;
             started.push(Running { key });
@@ -261,6 +287,7 @@ where
                     again: None,
                     later: None,
                     timer: None,
+                    since: None,
                     failures: 0,
                     gone: false,
                 };
@@ -312,6 +339,7 @@ where
             if let Some(entry) = self.entries.get_mut(&key) {
                 groups.insert(entry.group.clone());
                 entry.phase = Phase::Ready { since: due, lane: Lane::Periodic };
+                self.ready += 1;
                 self.periodic.push_back(key);
             } else {
                 self.timers.remove(&(due, key));
@@ -332,6 +360,7 @@ where
             self.clear_timer(&key);
             if let Some(entry) = self.entries.get_mut(&key) {
                 entry.phase = Phase::Ready { since: now, lane: Lane::Periodic };
+                self.ready += 1;
                 self.periodic.push_back(key);
             }
         }

@@ -83,6 +83,50 @@ fn an_object_under_way_is_looked_at_again_when_scheduled_meanwhile() {
 }
 
 #[test]
+fn what_a_look_has_caught_up_with_makes_it_run_no_second_time() {
+    let (mut state, now) = state();
+    state.wake(&"a", &"g", Lane::Urgent, now);
+    assert_eq!((state.figures(now).waiting, state.since(&"a")), (1, None));
+    assert_eq!(keys(&state.start_due(now, BOUNDS).0), ["a"]);
+    assert_eq!((state.figures(now).waiting, state.since(&"a")), (0, Some(now)));
+    assert!(!state.caught_up(&"a"));
+    state.wake(&"a", &"g", Lane::Urgent, now);
+    assert!(state.caught_up(&"a"));
+    state.finish(&"a", &Next::Idle, now, no_backoff);
+    assert!(state.start_due(now, BOUNDS).0.is_empty());
+    state.wake(&"a", &"g", Lane::Urgent, now);
+    state.start_due(now, BOUNDS);
+    assert!(!state.caught_up(&"a"));
+    state.wake(&"a", &"g", Lane::Urgent, now);
+    state.finish(&"a", &Next::Idle, now, no_backoff);
+    assert_eq!(keys(&state.start_due(now, BOUNDS).0), ["a"], "woken after it had caught up");
+}
+
+#[test]
+fn what_waits_is_counted_wherever_it_stands() {
+    let (mut state, now) = state();
+    let later = now + Duration::from_secs(3);
+    for key in ["a1", "a2", "a3"] {
+        state.wake(&key, &"a", Lane::Periodic, now);
+    }
+    state.schedule(&"b1", &"b", later, later);
+    state.start_due(now, BOUNDS);
+    state.wake(&"a3", &"a", Lane::Urgent, later);
+    state.wake(&"c1", &"c", Lane::Periodic, later);
+    state.wake(&"d1", &"d", Lane::Periodic, later);
+    state.forget(&"c1");
+    let figures = state.figures(later);
+    assert_eq!((figures.waiting, figures.oldest_wait), (2, Duration::from_secs(3)));
+    assert_eq!(keys(&state.start_due(later, BOUNDS).0), ["d1", "b1"]);
+    assert_eq!(state.figures(later).waiting, 1, "one is parked");
+    state.forget(&"a3");
+    assert_eq!(
+        (state.figures(later).waiting, state.figures(later).oldest_wait),
+        (0, Duration::ZERO)
+    );
+}
+
+#[test]
 fn a_group_has_bounded_work_and_others_go_on() {
     let (mut state, now) = state();
     for key in ["a1", "a2", "a3", "a4"] {
