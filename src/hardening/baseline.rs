@@ -27,7 +27,7 @@ use crate::{
     cluster::{
         ObjectKey,
         events::Tone,
-        queue::{Lane, Next},
+        queue::Next,
         write::{ApiError, Part, PatchKind},
     },
 };
@@ -48,7 +48,7 @@ pub fn take_in(context: &Context, name: &str) -> Option<Baseline> {
     }
     if has_begun(&known.object) {
         context.index.set_phase(name, leaving(context, &known.object), None);
-        context.wake_all(Lane::Urgent);
+        context.wake_all();
         return context.index.baseline(name);
     }
     let compiled = match &known.unreadable {
@@ -72,7 +72,7 @@ pub fn take_in(context: &Context, name: &str) -> Option<Baseline> {
     };
     context.index.set_phase(name, phase, refused);
     if changed {
-        context.wake_all(Lane::Urgent);
+        context.wake_all();
     }
     context.index.baseline(name)
 }
@@ -205,7 +205,7 @@ async fn begin(context: &Context, name: &str, object: &HardeningBaseline) -> Res
         write_status(context, name, object, status).await?;
     }
     context.index.set_phase(name, leaving(context, object), None);
-    context.wake_all(Lane::Urgent);
+    context.wake_all();
     Ok(in_a_while(Duration::from_millis(100)))
 }
 

@@ -8,7 +8,9 @@ mod baseline;
 mod index;
 mod namespace;
 pub mod plan;
+mod slim;
 mod stored;
+mod usage;
 mod watches;
 
 use std::{
@@ -33,6 +35,7 @@ use crate::{
 };
 use index::Index;
 use plan::selection::Protected;
+use usage::Usage;
 
 /// Changes of many namespaces are told to their baselines together.
 const TELL_BASELINES_AFTER: Duration = Duration::from_millis(500);
@@ -43,6 +46,7 @@ pub struct Context {
     events: Events,
     metrics: Arc<Metrics>,
     index: Index,
+    usage: Usage,
     protected: Protected,
     namespaces: Queue<Arc<str>, ()>,
     baselines: Queue<Arc<str>, ()>,
@@ -62,6 +66,7 @@ pub fn start(around: &mut Surroundings<'_>) {
         events: around.events.clone(),
         metrics: Arc::clone(around.metrics),
         index: Index::default(),
+        usage: Usage::default(),
         protected: Protected::new(&config.operator_namespace, config.protected.iter().cloned()),
         namespaces: Queue::new("namespace", bounds),
         baselines: Queue::new("baseline", bounds),
@@ -103,7 +108,7 @@ async fn harden(context: Arc<Context>, client: Client, listed: Listed, stop: Can
         "all lists are in: hardening"
     );
     context.index.begin_first_round();
-    context.wake_all(Lane::Periodic);
+    context.wake_all();
     let of_baselines = {
         let context = Arc::clone(&context);
         move |name| baseline::reconcile(Arc::clone(&context), name)
@@ -117,9 +122,10 @@ impl Context {
         self.server_minor.get().copied().unwrap_or_default()
     }
 
-    fn wake_all(&self, lane: Lane) {
+    /// All namespaces are many: what happens to a single one passes them.
+    fn wake_all(&self) {
         for name in self.index.namespace_names() {
-            self.namespaces.wake(&name, &(), lane);
+            self.namespaces.wake(&name, &(), Lane::Periodic);
         }
     }
 

@@ -61,6 +61,9 @@ async fn do_everything(scene: &Scene<'_>) -> Result<()> {
             })
             .await?;
     }
+    let lie = json!({"status": {"level": "privileged"}});
+    cluster.patch("NamespaceHardening", "all", "effective", lie).await?;
+    scene.effective("all", |status| status["level"] == "restricted").await?;
     scene.take_back("all").await?;
     scene.bare("all").await
 }
