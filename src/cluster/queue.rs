@@ -56,6 +56,9 @@ pub struct Bounds {
     pub per_group: usize,
     /// Objects under way at once, slow ones included: what bounds the memory.
     pub in_all: usize,
+    /// Of these, how many may be of the periodic lane. Fewer leave room, here and at the server that all work
+    /// waits for, so that urgent work is done at once however much periodic work there is.
+    pub periodic: usize,
 }
 
 /// Figures of a queue for metrics and health.

@@ -58,9 +58,11 @@ pub struct Context {
 /// Starts the watches and controllers.
 pub fn start(around: &mut Surroundings<'_>) {
     let config = &around.config.hardening;
-    // Slow here means waiting for the API server, which more work under way makes no faster.
+    // Slow here means waiting for the API server, which more work under way makes no faster: eight requests at
+    // once keep it as busy as thirty-two, and what waits behind them waits for a quarter of the time.
     let places = around.config.concurrency;
-    let bounds = Bounds { places, per_group: places * 2, in_all: places * 2 };
+    let (in_all, periodic) = (places * 2, around.config.write_concurrency.div_ceil(4));
+    let bounds = Bounds { places, per_group: in_all, in_all, periodic };
     let context = Arc::new(Context {
         writer: around.writer.clone(),
         events: around.events.clone(),

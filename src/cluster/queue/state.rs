@@ -31,7 +31,7 @@ struct Entry<G> {
 enum Phase {
     Idle,
     Ready { since: Instant, lane: Lane },
-    Running { slow: bool },
+    Running { slow: bool, lane: Lane },
 }
 
 /// An object that was handed out.
@@ -53,6 +53,7 @@ pub struct State<K, G> {
     running_in: HashMap<G, usize>,
     ready: usize,
     running: usize,
+    running_periodic: usize,
     fast: usize,
     in_a_row: u32,
     failing: usize,
@@ -75,6 +76,7 @@ where
             running_in: HashMap::new(),
             ready: 0,
             running: 0,
+            running_periodic: 0,
             fast: 0,
             in_a_row: 0,
             failing: 0,
@@ -198,19 +200,21 @@ where
         self.ring(now);
         let mut started = Vec::new();
         while self.fast < bounds.places && self.running < bounds.in_all {
-            let Some(key) = self.pop() else { break };
+            let room = self.running_periodic < bounds.periodic;
+            let Some(key) = self.pop(room) else { break };
             let Some(entry) = self.entries.get_mut(&key) else { continue };
-            let Phase::Ready { since, .. } = entry.phase else { continue };
+            let Phase::Ready { since, lane } = entry.phase else { continue };
             let group = entry.group.clone();
             if self.running_in.get(&group).copied().unwrap_or(0) >= bounds.per_group {
                 self.parked.entry(group).or_default().push_back(key);
                 continue;
             }
-            entry.phase = Phase::Running { slow: false };
+            entry.phase = Phase::Running { slow: false, lane };
             entry.since = Some(since);
             *self.running_in.entry(group).or_default() += 1;
             self.ready -= 1;
             self.running += 1;
+            self.running_periodic += usize::from(lane == Lane::Periodic);
             self.fast += 1;
             started.push(Running { key });
         }
@@ -220,9 +224,9 @@ where
     /// `key` takes long: it no longer counts against the places.
     pub fn slow(&mut self, key: &K) {
         if let Some(entry) = self.entries.get_mut(key)
-            && entry.phase == (Phase::Running { slow: false })
+            && let Phase::Running { slow: false, lane } = entry.phase
         {
-            entry.phase = Phase::Running { slow: true };
+            entry.phase = Phase::Running { slow: true, lane };
             self.fast -= 1;
         }
     }
@@ -236,9 +240,10 @@ where
     ) {
         self.last_finish = now;
         let Some(entry) = self.entries.get_mut(key) else { return };
-        let Phase::Running { slow } = entry.phase else { return };
+        let Phase::Running { slow, lane } = entry.phase else { return };
         entry.phase = Phase::Idle;
         self.running -= 1;
+        self.running_periodic -= usize::from(lane == Lane::Periodic);
         if !slow {
             self.fast -= 1;
         }
@@ -366,8 +371,10 @@ where
         }
     }
 
-    fn pop(&mut self) -> Option<K> {
-        if self.in_a_row >= URGENT_IN_A_ROW
+    /// The next in line; a periodic one only if there is `room` for it.
+    fn pop(&mut self, room: bool) -> Option<K> {
+        if room
+            && self.in_a_row >= URGENT_IN_A_ROW
             && let Some(key) = self.periodic.pop_front()
         {
             self.in_a_row = 0;
@@ -378,7 +385,7 @@ where
             return Some(key);
         }
         self.in_a_row = 0;
-        self.periodic.pop_front()
+        if room { self.periodic.pop_front() } else { None }
     }
 
     fn line(&mut self, lane: Lane) -> &mut VecDeque<K> {
