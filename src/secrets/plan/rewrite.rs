@@ -1,11 +1,6 @@
 //! `rewrite`: changing the keys of what was read, and merging values that are JSON objects.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-};
-
-use regex::Regex;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     error::PlanError,
@@ -17,7 +12,11 @@ use crate::{
         RewriteRegexp,
     },
     provider::SecretBytes,
+    template::regexp::{Regexp, Replacement},
 };
+
+/// A compiled expression may take so many bytes: more than any that a person writes.
+const REGEXP_BYTES: usize = 1 << 20;
 
 type Data = BTreeMap<String, SecretBytes>;
 
@@ -39,17 +38,18 @@ pub fn rewrite(field: &str, operations: &[Rewrite], data: Data) -> Result<Data, 
 /// Replaces every match in every key. Keys that become one are an error: which value would win is nobody's
 /// choice.
 fn replace(field: &str, operation: &RewriteRegexp, data: Data) -> Result<Data, PlanError> {
-    let pattern = Regex::new(&operation.source).map_err(|_| PlanError::Regexp {
+    let refused = || PlanError::Regexp {
         field: format!("{field}.regexp.source"),
         text: operation.source.clone(),
-    })?;
+    };
+    let pattern = Regexp::compile(&operation.source, REGEXP_BYTES).map_err(|_| refused())?;
+    let target = Replacement::expanding(operation.target.as_bytes());
     let mut origin: BTreeMap<String, String> = BTreeMap::new();
     let mut replaced = Data::new();
     for (key, value) in data {
-        let new = match pattern.replace_all(&key, operation.target.as_str()) {
-            Cow::Borrowed(same) => same.to_owned(),
-            Cow::Owned(new) => new,
-        };
+        let new = pattern.replace_all(key.as_bytes(), &target);
+        // A key and a target are texts, so what is made of them is one.
+        let new = String::from_utf8(new).map_err(|_| refused())?;
         if let Some(first) = origin.insert(new.clone(), key.clone()) {
             return Err(PlanError::KeyCollision {
                 field: field.to_owned(),
@@ -164,6 +164,10 @@ mod tests {
         assert_eq!(rewritten(every, &[("a/b/c", "1")]).unwrap(), ["x-a-b-c=1"]);
         let dollar = json!([{"regexp": {"source": "a", "target": "$$$9"}}]);
         assert_eq!(rewritten(dollar, &[("a", "1")]).unwrap(), ["$=1"]);
+        let longest = json!([{"regexp": {"source": "(a)", "target": "$1x${1}y"}}]);
+        assert_eq!(rewritten(longest, &[("a", "1")]).unwrap(), ["ay=1"]);
+        let digits = json!([{"regexp": {"source": "\\d", "target": "n"}}]);
+        assert_eq!(rewritten(digits, &[("1٣", "1")]).unwrap(), ["n٣=1"]);
     }
 
     #[test]
