@@ -263,9 +263,10 @@ impl<'t> Evaluator<'t, '_> {
             (Term::Bool(truth), Type::Bool | Type::Any | Type::Reflect) => {
                 Some(Value::Bool(*truth))
             }
-            (Term::String(text), Type::String | Type::Any | Type::Reflect) => {
-                Some(Value::String(text.clone()))
-            }
+            (
+                Term::String(text),
+                Type::String | Type::NamedString(_) | Type::Any | Type::Reflect,
+            ) => Some(Value::String(text.clone())),
             (Term::Number(number), Type::Any | Type::Reflect) => {
                 return self.constant(place, number);
             }

@@ -20,6 +20,7 @@ mod methods;
 mod number;
 mod parse;
 pub mod quote;
+pub mod regexp;
 pub mod rune;
 pub mod source;
 pub mod time;

@@ -93,6 +93,8 @@ pub enum Type {
     Complex,
     /// `string`
     String,
+    /// A string type of a library's own, by its Go name: only constants become one.
+    NamedString(&'static str),
     /// A slice.
     Slice(&'static Type),
     /// A map from strings.
@@ -136,7 +138,7 @@ impl Type {
             Self::Slice(element) => format!("[]{}", element.name()),
             Self::Map(element) => format!("map[string]{}", element.name()),
             Self::Time => "time.Time".to_owned(),
-            Self::Struct(name) => (*name).to_owned(),
+            Self::NamedString(name) | Self::Struct(name) => (*name).to_owned(),
             Self::Pointer(name) => format!("*{name}"),
         }
     }
@@ -151,7 +153,7 @@ impl Type {
             Self::Float(FloatType::Float32) => "float32",
             Self::Float(FloatType::Float64) => "float64",
             Self::Complex => "complex128",
-            Self::String => "string",
+            Self::String | Self::NamedString(_) => "string",
             Self::Slice(_) => "slice",
             Self::Map(_) => "map",
             Self::Reflect | Self::Time | Self::Struct(_) => "struct",

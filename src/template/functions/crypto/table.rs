@@ -15,6 +15,8 @@ use crate::template::{Args, Context, Failure, Function, Type, Value, value::Uint
 
 const ONE: &[Type] = &[Type::String];
 const TWO: &[Type] = &[Type::String, Type::String];
+/// The hash is of a type of its own in Go: a constant may name it, a variable may not.
+const HTPASSWD: &[Type] = &[Type::String, Type::String, Type::NamedString("sprig.HashAlgorithm")];
 const THREE: &[Type] = &[Type::String, Type::String, Type::String];
 const FOUR: &[Type] = &[Type::String, Type::String, Type::String, Type::String];
 const DERIVATION: &[Type] =
@@ -63,7 +65,7 @@ pub const FUNCTIONS: &[Function] = &[
         let hash = passwords::bcrypt(cx, args.text(0)?);
         returned(cx, hash)
     }),
-    Function::new("htpasswd", THREE, |cx, args| {
+    Function::new("htpasswd", HTPASSWD, |cx, args| {
         let line = passwords::htpasswd(cx, args.text(0)?, args.text(1)?, args.text(2)?);
         returned(cx, line)
     }),

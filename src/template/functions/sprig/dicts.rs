@@ -176,7 +176,7 @@ fn deep_copy(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
 }
 
 /// A copy that shares nothing with what it was made of.
-fn copied(cx: &mut Context<'_>, value: &Value) -> Result<Value, Failure> {
+pub fn copied(cx: &mut Context<'_>, value: &Value) -> Result<Value, Failure> {
     cx.step(1)?;
     match value {
         Value::List(list) if !list.is_nil() => {

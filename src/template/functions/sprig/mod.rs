@@ -6,22 +6,29 @@ mod arithmetic;
 mod bytes;
 mod casing;
 mod conversions;
+mod dates;
 mod decimal;
 mod defaults;
 mod dicts;
 mod encoding;
 mod equality;
 pub mod json;
+pub mod layout;
 mod lists;
 mod paths;
 mod printed;
+mod random;
 mod reflection;
+mod regexes;
+mod semver;
 mod sequences;
 mod splitting;
 mod strings;
-mod unicode;
+pub mod unicode;
+mod urls;
 mod words;
 mod wrapping;
+mod yaml;
 
 use crate::template::Function;
 
@@ -30,16 +37,22 @@ pub const TABLES: &[&[Function]] = &[
     arithmetic::FUNCTIONS,
     casing::FUNCTIONS,
     conversions::FUNCTIONS,
+    dates::FUNCTIONS,
     defaults::FUNCTIONS,
     dicts::FUNCTIONS,
     encoding::FUNCTIONS,
     json::FUNCTIONS,
     lists::FUNCTIONS,
     paths::FUNCTIONS,
+    random::FUNCTIONS,
     reflection::FUNCTIONS,
+    regexes::FUNCTIONS,
+    semver::FUNCTIONS,
     sequences::FUNCTIONS,
     splitting::FUNCTIONS,
     strings::FUNCTIONS,
+    urls::FUNCTIONS,
     words::FUNCTIONS,
     wrapping::FUNCTIONS,
+    yaml::FUNCTIONS,
 ];

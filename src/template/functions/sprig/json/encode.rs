@@ -3,7 +3,7 @@
 use base64::Engine;
 
 use crate::template::{
-    Buffer, Context, Failure, List, Map, Object, Text, Type, Value, format, rune, value::FloatType,
+    Buffer, Context, Failure, List, Map, Object, Text, Type, Value, format, rune, functions::sprig::layout, value::FloatType,
 };
 
 /// How JSON looks.
@@ -59,8 +59,8 @@ impl Encoder<'_, '_> {
             }
             Value::String(text) => self.string(text)?,
             Value::Time(time) => {
-                let text = time.to_string();
-                self.string(text.as_bytes())?;
+                let text = layout::format(b"2006-01-02T15:04:05.999999999Z07:00", time);
+                self.string(&text)?;
             }
             Value::List(list) => self.list(list)?,
             Value::Map(map) => self.map(map)?,
