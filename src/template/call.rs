@@ -145,28 +145,32 @@ impl<'t> Evaluator<'t, '_, '_> {
                     Err(self.error(place, Class::MissingKey, message))
                 }
             },
-            value => {
-                let field = match value {
-                    Value::Object(object) => {
-                        object.fields().into_iter().find(|(known, _)| **known == *shown)
-                    }
-                    _ => None,
-                };
-                let type_ = if receiver.boxed { Type::Any.name() } else { value.type_name() };
-                match field {
-                    Some((_, field)) if given.is_nothing() => Ok(Item::from(field)),
-                    Some(_) => {
-                        let message =
-                            format!("{shown} has arguments but cannot be invoked as function");
-                        Err(self.error(place, Class::Type, message))
-                    }
-                    None => {
-                        let message = format!("can't evaluate field {shown} in type {type_}");
-                        Err(self.error(place, Class::Type, message))
-                    }
-                }
-            }
+            _ => self.struct_field(receiver, place, &shown, given),
         }
+    }
+
+    /// The field of a struct.
+    fn struct_field(
+        &self,
+        receiver: &Item,
+        place: Place,
+        name: &str,
+        given: Given<'t, '_>,
+    ) -> Result<Item, Error> {
+        let fields = match &receiver.value {
+            Value::Object(object) => object.fields(),
+            _ => Vec::new(),
+        };
+        let message = match fields.into_iter().find(|(known, _)| *known == name) {
+            Some((_, field)) if given.is_nothing() => return Ok(Item::from(field)),
+            Some(_) => format!("{name} has arguments but cannot be invoked as function"),
+            None => {
+                let boxed = receiver.boxed;
+                let type_ = if boxed { Type::Any.name() } else { receiver.value.type_name() };
+                format!("can't evaluate field {name} in type {type_}")
+            }
+        };
+        Err(self.error(place, Class::Type, message))
     }
 
     /// Calls a function, or a method with its receiver as first argument.

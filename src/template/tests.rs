@@ -113,6 +113,39 @@ fn no_message_holds_a_value() {
 }
 
 #[test]
+fn a_time_is_formatted_by_its_method() {
+    let template = "{{ now.UTC.Format \"2006-01-02 15:04 Mon\" }} {{ (now.AddDate 0 1 0).Month }}";
+    assert_eq!(render(template, &[]).unwrap(), "1970-01-01 00:00 Thu February");
+}
+
+#[test]
+fn sprigs_slice_hides_gos() {
+    assert_eq!(render("{{ slice (list 1 2 3) 1 }}", &[]).unwrap(), "[2 3]");
+    assert_eq!(failure("{{ slice .secret 1 }}").class, Class::Function);
+}
+
+/// Each costs far more than it may, if nobody stops it.
+#[test]
+fn what_multiplies_values_stops_at_a_bound() {
+    let bomb = "{{ $x := list 1 1 }}{{ range 60 }}{{ $x = list $x $x }}{{ end }}";
+    let deep = "{{ $x := list }}{{ range 1000 }}{{ $x = list $x }}{{ end }}";
+    let circle = "{{ $x := dict }}{{ $_ := set $x \"a\" $x }}";
+    let uses = [
+        "{{ $x }}",
+        "{{ toJson $x }}",
+        "{{ toYaml $x }}",
+        "{{ deepCopy $x }}",
+        "{{ toString $x }}",
+    ];
+    for make in [bomb, deep, circle] {
+        for used in uses {
+            let template = format!("{make}{used}");
+            assert_eq!(failure(&template).class, Class::Bound, "{template}");
+        }
+    }
+}
+
+#[test]
 fn strings_are_bytes() {
     let data = Value::Map(Map::new(
         &Type::String,

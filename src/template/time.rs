@@ -24,8 +24,11 @@ impl Time {
         }
         let zone = self.zoned.time_zone();
         let name = zone.to_offset_info(self.zoned.timestamp()).abbreviation().to_owned();
-        // Fixed offsets have no name in Go: it writes the offset.
-        if self.abbreviation.is_some() || name.starts_with(['+', '-']) {
+        // Fixed offsets have no name in Go: it writes the offset, minutes and all.
+        if self.abbreviation.is_some() {
+            return offset(self.zoned.offset().seconds(), true);
+        }
+        if name.starts_with(['+', '-']) {
             return offset(self.zoned.offset().seconds(), false);
         }
         name

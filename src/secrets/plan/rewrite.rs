@@ -5,8 +5,6 @@ use std::{
     sync::Arc,
 };
 
-use regex::Regex;
-
 use super::{
     error::PlanError,
     property::{self, Member, PropertyError},
@@ -18,8 +16,14 @@ use crate::{
         RewriteRegexp, RewriteTransform,
     },
     provider::SecretBytes,
-    template::{Map, Text, Type, Value},
+    template::{
+        Map, Text, Type, Value,
+        regexp::{Regexp, Replacement},
+    },
 };
+
+/// A compiled expression may take so many bytes: more than any that a person writes.
+const REGEXP_BYTES: usize = 1 << 20;
 
 type Data = BTreeMap<String, SecretBytes>;
 
@@ -44,11 +48,16 @@ pub fn rewrite(
 /// Replaces every match in every key. Keys that become one are an error: which value would win is nobody's
 /// choice.
 fn replace(field: &str, operation: &RewriteRegexp, data: Data) -> Result<Data, PlanError> {
-    let pattern = Regex::new(&operation.source).map_err(|_| PlanError::Regexp {
+    let refused = || PlanError::Regexp {
         field: format!("{field}.regexp.source"),
         text: operation.source.clone(),
-    })?;
-    renamed(field, data, |key| Ok(pattern.replace_all(key, operation.target.as_str()).into_owned()))
+    };
+    let pattern = Regexp::compile(&operation.source, REGEXP_BYTES).map_err(|_| refused())?;
+    let target = Replacement::expanding(operation.target.as_bytes());
+    renamed(field, data, |key| {
+        // A key and a target are texts, so what is made of them is one.
+        String::from_utf8(pattern.replace_all(key.as_bytes(), &target)).map_err(|_| refused())
+    })
 }
 
 /// Renders the template for every key, which it sees as `.value`.
@@ -194,6 +203,10 @@ mod tests {
         assert_eq!(rewritten(every, &[("a/b/c", "1")]).unwrap(), ["x-a-b-c=1"]);
         let dollar = json!([{"regexp": {"source": "a", "target": "$$$9"}}]);
         assert_eq!(rewritten(dollar, &[("a", "1")]).unwrap(), ["$=1"]);
+        let longest = json!([{"regexp": {"source": "(a)", "target": "$1x${1}y"}}]);
+        assert_eq!(rewritten(longest, &[("a", "1")]).unwrap(), ["ay=1"]);
+        let digits = json!([{"regexp": {"source": "\\d", "target": "n"}}]);
+        assert_eq!(rewritten(digits, &[("1٣", "1")]).unwrap(), ["n٣=1"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use regex::bytes::Captures;
 
+use super::syntax::NAME_PREFIX;
 use crate::template::{functions::sprig::unicode, rune};
 
 /// A replacement, taken apart once.
@@ -93,6 +94,6 @@ fn group(name: &[u8]) -> Part {
         text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     match text.parse() {
         Ok(group) if number => Part::Number(group),
-        _ => Part::Name(text),
+        _ => Part::Name(format!("{NAME_PREFIX}{text}")),
     }
 }

@@ -1,5 +1,7 @@
 //! Go's syntax of regular expressions, written so that the `regex` crate reads the same.
 
+use std::fmt::Write as _;
+
 /// The rewritten expression; none where Go refuses it. What remains wrong the crate refuses.
 pub fn translate(pattern: &str) -> Option<String> {
     let mut translation =
@@ -8,6 +10,8 @@ pub fn translate(pattern: &str) -> Option<String> {
     Some(translation.out)
 }
 
+/// In front of every name of a group.
+pub const NAME_PREFIX: char = '_';
 /// Go repeats nothing more often.
 const MOST_REPEATS: u32 = 1000;
 const SPACE: &str = r"\t\n\x0C\r ";
@@ -52,6 +56,11 @@ impl Translation<'_> {
         Some(())
     }
 
+    fn push(&mut self, text: std::fmt::Arguments<'_>) {
+        // Writing to a string cannot fail.
+        let _ = self.out.write_fmt(text);
+    }
+
     fn take(&mut self) -> Option<char> {
         let c = self.rest.chars().next()?;
         self.rest = &self.rest[c.len_utf8()..];
@@ -75,7 +84,7 @@ impl Translation<'_> {
         if c.is_alphanumeric() {
             self.out.push(c);
         } else {
-            self.out += &format!(r"\x{{{:X}}}", u32::from(c));
+            self.push(format_args!(r"\x{{{:X}}}", u32::from(c)));
         }
     }
 
@@ -118,11 +127,8 @@ impl Translation<'_> {
             if name.is_empty() || !name.chars().all(plain) {
                 return None;
             }
-            // The crate wants names that start with a letter; Go takes `1x`, too.
-            if name.starts_with(|c: char| c.is_ascii_digit()) {
-                return None;
-            }
-            self.out += &format!("P<{name}>");
+            // The crate wants names that start with a letter or underscore; Go takes `1x`, too.
+            self.push(format_args!("P<{NAME_PREFIX}{name}>"));
             self.rest = after;
             return Some(());
         }
@@ -171,7 +177,7 @@ impl Translation<'_> {
             _ => return self.unicode_class(c == 'P'),
         };
         let negation = if c.is_ascii_uppercase() { "^" } else { "" };
-        self.out += &format!("[{negation}{ranges}]");
+        self.push(format_args!("[{negation}{ranges}]"));
         Some(())
     }
 
@@ -191,7 +197,7 @@ impl Translation<'_> {
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
             return None;
         }
-        self.out += &format!(r"\{}{{{name}}}", if negated { 'P' } else { 'p' });
+        self.push(format_args!(r"\{}{{{name}}}", if negated { 'P' } else { 'p' }));
         Some(())
     }
 
@@ -247,11 +253,6 @@ impl Translation<'_> {
                 self.out.push(']');
                 return Some(());
             }
-            // A minus stands for itself at either end only.
-            let dangling = self.rest.starts_with('-') && !first && !self.rest.starts_with("-]");
-            if dangling {
-                return None;
-            }
             first = false;
             if self.rest.starts_with("[:") && self.named_class()? {
                 continue;
@@ -302,7 +303,7 @@ impl Translation<'_> {
         if !known.contains(&plain) {
             return None;
         }
-        self.out += &format!("[:{negation}{plain}:]");
+        self.push(format_args!("[:{negation}{plain}:]"));
         self.rest = after;
         Some(true)
     }

@@ -1,9 +1,13 @@
 //! X.509 certificates: parsed as far as the functions here look into them, strict where Go's `crypto/x509` is.
 
+use jiff::civil::DateTime;
+
 use super::{
     Bytes, Error,
     der::{self, Reader},
-    oid, pem, subject,
+    oid, pem,
+    private_key::Curve,
+    subject,
 };
 
 pub const LABEL: &str = "CERTIFICATE";
@@ -45,7 +49,8 @@ impl<'a> Certificate<'a> {
         let mut parts = Reader::new(element.content);
         let mut signed = parts.sequence()?;
         let algorithm = parts.take(der::SEQUENCE)?;
-        parts.take(der::BIT_STRING)?;
+        check_algorithm(Reader::new(algorithm))?;
+        parts.any_bits()?;
 
         let version = match signed.optional(der::context(0))? {
             Some(version) => Reader::new(version).count()? + 1,
@@ -90,7 +95,7 @@ impl<'a> Certificate<'a> {
                 return Err(Error::Asn1);
             }
             seen.push(name);
-            let critical = extension.optional(der::BOOLEAN)?.is_some_and(|value| value != [0]);
+            let critical = extension.boolean()?.unwrap_or_default();
             let mut value = Reader::new(extension.take(der::OCTET_STRING)?);
             match name {
                 oid::AUTHORITY_KEY_ID | oid::SUBJECT_KEY_ID if critical => return Err(Error::Asn1),
@@ -102,6 +107,20 @@ impl<'a> Certificate<'a> {
                     let names = value.take(der::SEQUENCE)?;
                     super::names::check(names)?;
                     self.alternatives = Some(names);
+                }
+                oid::KEY_USAGE => value.any_bits()?,
+                oid::BASIC_CONSTRAINTS => {
+                    let mut constraints = value.sequence()?;
+                    constraints.boolean()?;
+                    if constraints.peek() == Some(der::INTEGER) {
+                        constraints.count()?;
+                    }
+                }
+                oid::EXTENDED_KEY_USAGE => {
+                    let mut usages = value.sequence()?;
+                    while !usages.is_empty() {
+                        usages.oid()?;
+                    }
                 }
                 _ => {}
             }
@@ -135,16 +154,31 @@ pub fn parse_all(bytes: &[u8]) -> Result<Vec<Certificate<'_>>, Error> {
     Ok(all)
 }
 
+/// An identifier and whatever belongs to it.
+fn check_algorithm(mut algorithm: Reader<'_>) -> Result<(), Error> {
+    algorithm.oid()?;
+    if !algorithm.is_empty() {
+        algorithm.any()?;
+    }
+    Ok(())
+}
+
 fn check_validity(mut validity: Reader<'_>) -> Result<(), Error> {
     for _ in 0..2 {
         let time = validity.any()?;
-        let digits = match time.tag {
-            der::UTC_TIME => 12,
-            der::GENERALIZED_TIME => 14,
+        let text = std::str::from_utf8(time.content).unwrap_or_default();
+        let text = match (time.tag, text.get(..2).and_then(|year| year.parse::<u8>().ok())) {
+            (der::UTC_TIME, Some(50..)) => format!("19{text}"),
+            (der::UTC_TIME, _) => format!("20{text}"),
+            (der::GENERALIZED_TIME, _) => text.to_owned(),
             _ => return Err(Error::Asn1),
         };
-        let plain = time.content.strip_suffix(b"Z").unwrap_or_default();
-        if plain.len() != digits || !plain.iter().all(u8::is_ascii_digit) {
+        let digits = text.strip_suffix('Z').unwrap_or_default();
+        let plain = digits.len() == 14 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        // No leap seconds.
+        let real =
+            plain && !digits.ends_with("60") && DateTime::strptime("%Y%m%d%H%M%S", digits).is_ok();
+        if !real {
             return Err(Error::Asn1);
         }
     }
@@ -153,12 +187,22 @@ fn check_validity(mut validity: Reader<'_>) -> Result<(), Error> {
 
 fn check_key(mut key: Reader<'_>) -> Result<(), Error> {
     let mut algorithm = key.sequence()?;
-    let kind = algorithm.oid()?;
-    let bits = key.take(der::BIT_STRING)?;
-    if kind == oid::RSA_ENCRYPTION {
-        let mut numbers = Reader::new(bits.get(1..).unwrap_or_default()).sequence()?;
-        numbers.natural()?;
-        numbers.natural()?;
+    check_algorithm(algorithm)?;
+    match algorithm.oid()? {
+        oid::RSA_ENCRYPTION => {
+            algorithm.take(der::NULL)?;
+            let mut numbers = Reader::new(key.bit_string()?).sequence()?;
+            numbers.natural()?;
+            numbers.natural().map(drop)
+        }
+        oid::EC_PUBLIC_KEY => {
+            let curve = algorithm.oid()?;
+            let point = key.bit_string()?;
+            // P-224 has nothing here that could check the point.
+            if curve == oid::P224 { Ok(()) } else { Curve::from_oid(curve)?.check(point) }
+        }
+        oid::ED25519 if algorithm.is_empty() && key.bit_string()?.len() == 32 => Ok(()),
+        oid::ED25519 => Err(Error::Asn1),
+        _ => key.any_bits(),
     }
-    Ok(())
 }

@@ -110,7 +110,37 @@ impl<'a> Reader<'a> {
 
     pub fn oid(&mut self) -> Result<&'a [u8], Error> {
         let oid = self.take(OID)?;
-        if oid.is_empty() { Err(Error::Asn1) } else { Ok(oid) }
+        // Numbers in base 128: the last byte of each has no top bit, the first is not a needless zero.
+        let mut digits = 0;
+        for byte in oid {
+            digits += 1;
+            if digits == 1 && *byte == 0x80 || digits > 5 {
+                return Err(Error::Asn1);
+            }
+            if byte & 0x80 == 0 {
+                digits = 0;
+            }
+        }
+        if oid.is_empty() || digits != 0 { Err(Error::Asn1) } else { Ok(oid) }
+    }
+
+    /// The next element if it is a BOOLEAN.
+    pub fn boolean(&mut self) -> Result<Option<bool>, Error> {
+        match self.optional(BOOLEAN)? {
+            None => Ok(None),
+            Some([0]) => Ok(Some(false)),
+            Some([0xff]) => Ok(Some(true)),
+            Some(_) => Err(Error::Asn1),
+        }
+    }
+
+    /// A BIT STRING, whose unused bits must be zero.
+    pub fn any_bits(&mut self) -> Result<(), Error> {
+        match self.take(BIT_STRING)? {
+            [0] => Ok(()),
+            [unused @ 0..=7, .., last] if last & ((1 << unused) - 1) == 0 => Ok(()),
+            _ => Err(Error::Asn1),
+        }
     }
 
     /// Bytes of a BIT STRING that is whole bytes.
@@ -245,6 +275,28 @@ mod tests {
         for bytes in refused {
             assert!(Reader::new(bytes).any().is_err(), "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn identifiers_truth_values_and_bits_have_one_form_each() {
+        let refused: [&[u8]; 5] = [
+            &[6, 0],
+            &[6, 1, 0x80],
+            &[6, 2, 0x80, 1],
+            &[6, 2, 42, 0x86],
+            &[6, 6, 0x81, 0x81, 0x81, 0x81, 0x81, 1],
+        ];
+        for bytes in refused {
+            assert!(Reader::new(bytes).oid().is_err(), "{bytes:?}");
+        }
+        assert_eq!(Reader::new(&[1, 1, 0xff]).boolean().unwrap(), Some(true));
+        assert_eq!(Reader::new(&[5, 0]).boolean().unwrap(), None);
+        assert!(Reader::new(&[1, 1, 1]).boolean().is_err());
+        let refused: [&[u8]; 4] = [&[3, 0], &[3, 1, 1], &[3, 2, 8, 0], &[3, 2, 1, 1]];
+        for bytes in refused {
+            assert!(Reader::new(bytes).any_bits().is_err(), "{bytes:?}");
+        }
+        assert!(Reader::new(&[3, 2, 1, 2]).any_bits().is_ok());
     }
 
     #[test]

@@ -1,8 +1,5 @@
 //! JSON Web Keys to PEM: RSA, the NIST curves and Ed25519.
 
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P521_SHA512_ASN1, ParsedPublicKey,
-};
 use base64::{
     Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
@@ -76,12 +73,7 @@ impl Jwk {
             point.resize(point.len() + missing, 0);
             point.extend_from_slice(digits);
         }
-        let algorithm = match curve {
-            Curve::P256 => &ECDSA_P256_SHA256_ASN1,
-            Curve::P384 => &ECDSA_P384_SHA384_ASN1,
-            Curve::P521 => &ECDSA_P521_SHA512_ASN1,
-        };
-        ParsedPublicKey::new(algorithm, &point[..]).map_err(|_| Error::Jwk)?; // is on the curve
+        curve.check(&point).map_err(|_| Error::Jwk)?;
         Ok(point)
     }
 

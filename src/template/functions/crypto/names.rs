@@ -60,23 +60,23 @@ fn uri(text: &str) -> Option<String> {
     if text.bytes().any(|byte| byte.is_ascii_control()) {
         return None;
     }
-    let scheme_end =
-        text.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.')));
-    let (scheme, rest) = match scheme_end {
-        Some(0) if text.starts_with(':') => return None,
-        Some(at)
-            if text[at..].starts_with(':') && text.starts_with(|c: char| c.is_alphabetic()) =>
-        {
-            (text[..=at].to_ascii_lowercase(), &text[at + 1..])
-        }
-        _ => (String::new(), text),
-    };
+    let in_scheme = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    let end = text.find(|c| !in_scheme(c)).unwrap_or(text.len());
+    let (scheme, rest) =
+        if text.starts_with(|c: char| c.is_ascii_alphabetic()) && text[end..].starts_with(':') {
+            (text[..=end].to_ascii_lowercase(), &text[end + 1..])
+        } else {
+            (String::new(), text)
+        };
     let (before_fragment, fragment) =
         rest.split_once('#').map_or((rest, None), |(a, b)| (a, Some(b)));
     let (hierarchy, query) =
         before_fragment.split_once('?').map_or((before_fragment, None), |(a, b)| (a, Some(b)));
     if !scheme.is_empty() && !hierarchy.starts_with('/') {
         return Some(format!("{scheme}{rest}")); // opaque, such as urn:uuid:...
+    }
+    if scheme.is_empty() && hierarchy.split('/').next().is_some_and(|first| first.contains(':')) {
+        return None; // would be read as a scheme
     }
     let (authority, path) = match hierarchy.strip_prefix("//") {
         Some(after) => {
@@ -98,10 +98,15 @@ fn uri(text: &str) -> Option<String> {
 /// User, host and port; the host's labels must not be empty.
 fn is_authority(text: &str) -> bool {
     let host = text.rsplit_once('@').map_or(text, |(_, host)| host);
-    let plain = host.bytes().all(|byte| byte > b' ' && !matches!(byte, b'%' | b'<' | b'>' | b'"'));
-    let port = host.rsplit_once(':').map_or("", |(_, port)| port.trim_start_matches(']'));
-    let numeric = host.ends_with(']') || port.bytes().all(|byte| byte.is_ascii_digit());
-    plain && numeric && (host.is_empty() || host.split('.').all(|label| !label.is_empty()))
+    let (name, port) = match host.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
+        Some((name, port)) => (name, port.strip_prefix(':').unwrap_or(port)),
+        None if host.contains(['[', ']']) => return false,
+        None => host.rsplit_once(':').unwrap_or((host, "")),
+    };
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~!$&'()*+,;=:<>\"".contains(&byte);
+    name.bytes().all(plain)
+        && port.bytes().all(|byte| byte.is_ascii_digit())
+        && (host.is_empty() || host.split('.').all(|label| !label.is_empty()))
 }
 
 /// With everything escaped that may not stand in a path; none if an escape of its own is broken.

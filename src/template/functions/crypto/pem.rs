@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use memchr::memmem;
 use zeroize::Zeroizing;
 
 use super::{Bytes, Error, base64_text, from_base64};
@@ -33,9 +34,9 @@ pub fn decode(data: &[u8]) -> (Option<Block>, &[u8]) {
     loop {
         let Some(next) = rest.get(skip..) else { return (None, data) };
         // From the first END line back to the nearest BEGIN: a BEGIN that is never ended does no harm.
-        let Some(end) = position(next, END) else { return (None, data) };
+        let Some(end) = memmem::find(next, END) else { return (None, data) };
         let Some(begin) =
-            last_position(&next[..end], BEGIN).filter(|at| *at == 0 || next[at - 1] == b'\n')
+            memmem::rfind(&next[..end], BEGIN).filter(|at| *at == 0 || next[at - 1] == b'\n')
         else {
             (rest, skip) = (next, end + END.len());
             continue;
@@ -120,14 +121,6 @@ fn trimmed(bytes: &[u8]) -> Vec<u8> {
     std::str::from_utf8(bytes)
         .map_or_else(|_| bytes.trim_ascii(), |text| text.trim().as_bytes())
         .to_vec()
-}
-
-fn position(text: &[u8], what: &[u8]) -> Option<usize> {
-    text.windows(what.len()).position(|window| window == what)
-}
-
-fn last_position(text: &[u8], what: &[u8]) -> Option<usize> {
-    text.windows(what.len()).rposition(|window| window == what)
 }
 
 /// The text of a block: 64 characters a line, `Proc-Type` before the other headers.

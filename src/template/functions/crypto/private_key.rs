@@ -3,7 +3,10 @@
 
 use aws_lc_rs::{
     agreement::{self, ECDH_P256, ECDH_P384, ECDH_P521},
-    signature::{Ed25519KeyPair, KeyPair as _},
+    signature::{
+        ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P521_SHA512_ASN1, Ed25519KeyPair,
+        KeyPair as _, ParsedPublicKey,
+    },
 };
 use zeroize::Zeroizing;
 
@@ -71,6 +74,21 @@ impl Curve {
             Self::P256 => 32,
             Self::P384 => 48,
             Self::P521 => 66,
+        }
+    }
+
+    /// Whether the point, uncompressed, is on the curve.
+    pub fn check(self, point: &[u8]) -> Result<(), Error> {
+        let algorithm = match self {
+            Self::P256 => &ECDSA_P256_SHA256_ASN1,
+            Self::P384 => &ECDSA_P384_SHA384_ASN1,
+            Self::P521 => &ECDSA_P521_SHA512_ASN1,
+        };
+        // The library reads compressed points and whole SubjectPublicKeyInfos, too.
+        let plain = point.first() == Some(&4) && point.len() == 1 + 2 * self.size();
+        match ParsedPublicKey::new(algorithm, point) {
+            Ok(_) if plain => Ok(()),
+            _ => Err(Error::Curve),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The functions of this folder as templates call them.
 
 use aws_lc_rs::digest::{Algorithm, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA512};
+use memchr::memmem;
 
 use super::{
     Bytes, Error, KEY_STEPS, aes, base64_text,
@@ -181,9 +182,7 @@ fn whole_blocks(text: &[u8]) -> Result<Vec<pem::Block>, Error> {
 
 /// The text from its first block on.
 fn without_junk(text: &[u8]) -> &[u8] {
-    const START: &[u8] = b"-----BEGIN";
-    let at = text.windows(START.len()).position(|window| window == START);
-    &text[at.unwrap_or(0)..]
+    &text[memmem::find(text, b"-----BEGIN").unwrap_or(0)..]
 }
 
 fn filter_pem(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {

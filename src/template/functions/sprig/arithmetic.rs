@@ -76,6 +76,7 @@ fn quotient(args: &Args<'_>, operation: fn(i64, i64) -> i64) -> Result<Value, Fa
 fn extreme(cx: &mut Context<'_>, args: &Args<'_>, largest: bool) -> Result<Value, Failure> {
     cx.step(args.len())?;
     let infinity = if largest { f64::INFINITY } else { f64::NEG_INFINITY };
+    #[expect(clippy::float_cmp)] // infinities are exact
     let stronger = |one: f64, two: f64| {
         if one == infinity || two == infinity {
             infinity

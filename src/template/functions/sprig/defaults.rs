@@ -35,7 +35,7 @@ fn coalesce(_: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
 }
 
 fn ternary(_: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
-    Ok(args.any(if args.bool(2)? { 0 } else { 1 }).clone())
+    Ok(args.any(usize::from(!args.bool(2)?)).clone())
 }
 
 /// The message may hold a value, so it is not shown.

@@ -135,7 +135,7 @@ fn merge_into(
         }
         let present = target.get(&key);
         if let (Value::Map(inner), Some(Value::Map(below))) = (&value, &present)
-            && !(below.is_nil() && !inner.is_nil())
+            && (!below.is_nil() || inner.is_nil())
         {
             cx.nested(|cx| merge_into(cx, below, inner, overwrite))?;
             if !below.is_empty() {

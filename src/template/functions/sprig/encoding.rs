@@ -195,8 +195,9 @@ fn digest_of(
     // About eight bytes of input cost what copying 32 does.
     cx.step(text.len() / 8)?;
     let digest = digest::digest(algorithm, text);
-    let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    cx.text(hex)
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
+    let hex = digest.as_ref().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+    cx.text(hex.collect::<String>())
 }
 
 fn adler32sum(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {

@@ -184,18 +184,23 @@ fn concat(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
 /// Lists of so many elements; the last one may be shorter.
 fn chunk(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let list = items(cx, args, 1)?;
-    let chunks: Vec<Value> = list
-        .chunks(chunk_size(args.int(0)?, list.len())?)
+    let size = chunk_size(args.int(0)?, list.len())?;
+    let chunks: Vec<Value> = size
+        .map_or_else(Vec::new, |size| list.chunks(size).collect())
+        .into_iter()
         .map(|chunk| cx.list(chunk.to_vec()))
         .collect::<Result<_, _>>()?;
     cx.list_of(&Type::LIST, chunks)
 }
 
-/// sprig calculates with floats: some negative sizes give one chunk or none, others are an error.
-fn chunk_size(size: i64, length: usize) -> Result<usize, Failure> {
-    match (usize::try_from(size), length) {
-        (Ok(size @ 1..), _) => Ok(size),
-        (Err(_), 1) => Ok(1),
+/// None for no chunks at all. sprig calculates with floats: some negative sizes give one chunk or none, others
+/// are an error.
+fn chunk_size(size: i64, length: usize) -> Result<Option<usize>, Failure> {
+    let magnitude = usize::try_from(size.unsigned_abs()).unwrap_or(usize::MAX);
+    match length {
+        _ if size > 0 => Ok(Some(magnitude)),
+        1 if size < 0 => Ok(Some(1)),
+        2.. if size < 0 && length - 1 <= magnitude => Ok(None),
         _ => Err(Failure::function("the size of a chunk is not positive")),
     }
 }

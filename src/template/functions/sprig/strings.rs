@@ -204,7 +204,7 @@ fn spread(cx: &mut Context<'_>, text: &[u8], new: &[u8]) -> Result<Value, Failur
 }
 
 fn plural(_: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
-    let word = if args.int(2)? == 1 { 0 } else { 1 };
+    let word = usize::from(args.int(2)? != 1);
     Ok(Value::String(args.text(word)?.clone()))
 }
 

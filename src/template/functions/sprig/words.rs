@@ -140,7 +140,7 @@ fn next<'t>(rest: &mut &'t [u8]) -> Word<'t> {
                     Kind::Alphabet => run(is_small),
                     Kind::Number => run(unicode::is_number),
                     Kind::Upper => width + upper(more, first),
-                    Kind::Other | Kind::End => run(|rune| kind_of_other(rune)),
+                    Kind::Other | Kind::End => run(kind_of_other),
                 },
             )
         }

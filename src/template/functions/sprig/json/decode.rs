@@ -122,7 +122,7 @@ impl Decoder<'_, '_> {
         }
         loop {
             // The list grows in places that are twice as large as it needs.
-            self.cx.allocate(size_of::<Value>())?;
+            self.cx.allocate(2 * size_of::<Value>())?;
             items.push(self.value()?);
             self.space();
             if self.take(b']') {

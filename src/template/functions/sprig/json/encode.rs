@@ -86,7 +86,7 @@ impl Encoder<'_, '_> {
         if *list.element() == Type::BYTE {
             return self.bytes(list);
         }
-        self.members(b"[]", list.iter(), |encoder, item| encoder.value(item))
+        self.members(*b"[]", list.iter(), Self::value)
     }
 
     fn bytes(&mut self, list: &List) -> Result<(), Failure> {
@@ -106,7 +106,7 @@ impl Encoder<'_, '_> {
             self.str("null");
             return Ok(());
         }
-        self.members(b"{}", map.entries().into_iter(), |encoder, (key, value)| {
+        self.members(*b"{}", map.entries().into_iter(), |encoder, (key, value)| {
             encoder.string(&key)?;
             encoder.colon();
             encoder.value(&value)
@@ -118,7 +118,7 @@ impl Encoder<'_, '_> {
         if let Some(text) = object.display() {
             return self.string(&text);
         }
-        self.members(b"{}", object.fields().into_iter(), |encoder, (name, value)| {
+        self.members(*b"{}", object.fields().into_iter(), |encoder, (name, value)| {
             encoder.string(name.as_bytes())?;
             encoder.colon();
             encoder.value(&value)
@@ -132,11 +132,11 @@ impl Encoder<'_, '_> {
     /// Elements or entries between brackets, each on a line of its own where that is the style.
     fn members<T>(
         &mut self,
-        brackets: &[u8; 2],
+        brackets: [u8; 2],
         members: impl ExactSizeIterator<Item = T>,
         mut write: impl FnMut(&mut Self, T) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let [open, close] = *brackets;
+        let [open, close] = brackets;
         let broken = self.style == Style::Pretty && members.len() > 0;
         self.out.push(open);
         self.level += 1;

@@ -66,14 +66,11 @@ fn offset(form: Offset, seconds: i32) -> String {
     let sign = if seconds < 0 { '-' } else { '+' };
     let seconds = seconds.unsigned_abs();
     let colon = if form.colon { ":" } else { "" };
-    let mut text = format!("{sign}{:02}", seconds / 3600);
-    if form.minutes {
-        text += &format!("{colon}{:02}", seconds / 60 % 60);
-    }
-    if form.seconds {
-        text += &format!("{colon}{:02}", seconds % 60);
-    }
-    text
+    let hours = format!("{sign}{:02}", seconds / 3600);
+    let minutes =
+        if form.minutes { format!("{colon}{:02}", seconds / 60 % 60) } else { String::new() };
+    let seconds = if form.seconds { format!("{colon}{:02}", seconds % 60) } else { String::new() };
+    hours + &minutes + &seconds
 }
 
 fn fraction(nanoseconds: i32, digits: usize, separator: u8, trimmed: bool) -> String {

@@ -52,6 +52,7 @@ enum Padding {
 
 /// How an offset from UTC is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools)] // each is a part of the form
 struct Offset {
     /// `Z` stands for UTC.
     zulu: bool,

@@ -89,7 +89,7 @@ impl Read<'_> {
                 self.year_day = Some(self.number_of(3, padding == Padding::Zero)?.try_into().ok()?);
             }
             Element::Hour => {
-                self.hour = self.number(false).filter(|hour| *hour < 24)?.try_into().ok()?
+                self.hour = self.number(false).filter(|hour| *hour < 24)?.try_into().ok()?;
             }
             Element::Hour12 { zero } => {
                 self.hour = self.number(zero).filter(|hour| *hour <= 12)?.try_into().ok()?;
@@ -244,7 +244,8 @@ impl Read<'_> {
             (_, None, Some(zone)) => {
                 let hours: Option<i32> =
                     zone.strip_prefix("GMT").and_then(|hours| hours.parse().ok());
-                fixed_name(&utc, hours.unwrap_or(0) * 3600, zone)
+                // The clock counts as UTC's: only GMT's offsets are known, and Go shifts the clock by them.
+                fixed(&utc, hours.unwrap_or(0).checked_mul(3600)?, Some(zone))
             }
         }
     }
@@ -270,12 +271,6 @@ fn fixed(zoned: &Zoned, offset: i32, name: Option<String>) -> Option<Time> {
     let zone = TimeZone::fixed(tz::Offset::from_seconds(offset).ok()?);
     let zoned = Timestamp::from(zoned).to_zoned(zone);
     Some(Time { zoned, abbreviation: Some(name.unwrap_or_default().into()) })
-}
-
-/// A zone that only has a name counts as UTC: Go keeps the clock, and makes the offset up unless it is GMT's.
-fn fixed_name(utc: &Zoned, offset: i32, name: String) -> Option<Time> {
-    let zoned = utc.checked_sub(Span::new().seconds(offset)).ok()?;
-    fixed(&zoned, offset, Some(name))
 }
 
 /// Length of an abbreviation such as `CEST`, or of `GMT-8`, or of an offset that stands for one.

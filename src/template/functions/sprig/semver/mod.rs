@@ -34,7 +34,9 @@ impl Object for Handle {
     }
 
     fn method(&self, name: &str) -> Option<&'static Function> {
-        METHODS.iter().find(|method| method.name == name)
+        // Those that Go declares for the pointer are out of reach of a plain value.
+        let methods = METHODS.iter().chain(POINTER_METHODS.iter().filter(|_| self.pointer));
+        methods.into_iter().find(|method| method.name == name)
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -49,11 +51,14 @@ static METHODS: &[Function] = &[
     Function::new("Patch", &[], |_, args| Ok(unsigned(receiver(args)?.patch))),
     Function::new("Prerelease", &[], |cx, args| cx.text(receiver(args)?.prerelease.as_str())),
     Function::new("Metadata", &[], |cx, args| cx.text(receiver(args)?.metadata.as_str())),
-    Function::new("Original", &[], |cx, args| cx.text(receiver(args)?.original.as_str())),
     Function::new("String", &[], |cx, args| cx.text(receiver(args)?.to_string())),
     Function::new("IncMajor", &[], |_, args| Ok(structure(receiver(args)?.next_major()))),
     Function::new("IncMinor", &[], |_, args| Ok(structure(receiver(args)?.next_minor()))),
     Function::new("IncPatch", &[], |_, args| Ok(structure(receiver(args)?.next_patch()))),
+];
+
+static POINTER_METHODS: &[Function] = &[
+    Function::new("Original", &[], |cx, args| cx.text(receiver(args)?.original.as_str())),
     Function::new("Compare", OTHER, |_, args| Ok(Value::int(ordering(args)? as i64))),
     Function::new("Equal", OTHER, |_, args| Ok(Value::Bool(ordering(args)?.is_eq()))),
     Function::new("LessThan", OTHER, |_, args| Ok(Value::Bool(ordering(args)?.is_lt()))),

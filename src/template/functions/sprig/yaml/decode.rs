@@ -17,6 +17,8 @@ pub enum Problem {
     Characters,
     /// The syntax, near this line.
     Syntax(usize),
+    /// An escape that go-yaml does not know, on this line.
+    Escape(usize, &'static str),
     /// A tag that the scalar does not fit.
     Tag,
     /// A key that is neither text nor number nor boolean.
@@ -36,6 +38,11 @@ impl fmt::Display for Problem {
         let problem = match self {
             Self::Syntax(line) => {
                 return write!(f, "error converting YAML to JSON: yaml: line {line}: syntax");
+            }
+            Self::Escape(line, problem) => {
+                // Go does not count the first line.
+                let place = if *line > 1 { format!("line {line}: ") } else { String::new() };
+                return write!(f, "error converting YAML to JSON: yaml: {place}{problem}");
             }
             Self::NoMapping(type_) => {
                 return write!(
@@ -91,9 +98,8 @@ pub fn decode(cx: &mut Context<'_>, text: &[u8]) -> Result<Result<Value, Problem
 fn refused_start(text: &str) -> Option<Problem> {
     for (nth, line) in text.lines().enumerate() {
         let known = match line.split_whitespace().next() {
-            None => true,
+            None | Some("%TAG") => true,
             Some("%YAML") => line.split_whitespace().nth(1) == Some("1.1"),
-            Some("%TAG") => true,
             Some(word) if word.starts_with('#') => true,
             Some(word) => {
                 let broken = word.starts_with('%') || word == "..." || line.starts_with('\t');
@@ -108,18 +114,20 @@ fn refused_start(text: &str) -> Option<Problem> {
 }
 
 /// Escapes of YAML 1.2 and of JSON that go-yaml does not know: `\/`, and a character written as two halves.
-fn has_refused_escape(quoted: &str) -> bool {
+fn refused_escape(quoted: &str) -> Option<&'static str> {
     let mut rest = quoted;
     while let Some(at) = rest.find('\\') {
         let escape = &rest[at + 1..];
         let half = |digits: &str| matches!(u32::from_str_radix(digits, 16), Ok(0xd800..=0xdfff));
-        if escape.starts_with('/') || escape.starts_with('u') && escape.get(1..5).is_some_and(half)
-        {
-            return true;
+        if escape.starts_with('/') {
+            return Some("found unknown escape character");
+        }
+        if escape.starts_with('u') && escape.get(1..5).is_some_and(half) {
+            return Some("found invalid Unicode character escape code");
         }
         rest = escape.char_indices().nth(1).map_or("", |(second, _)| &escape[second..]);
     }
-    false
+    None
 }
 
 /// What is nothing is a mapping without keys.
@@ -187,8 +195,9 @@ impl<'t> Decoder<'_, '_, 't> {
                 Some(Ok((event, span))) => {
                     self.line = span.start.line();
                     let quoted = matches!(event, Event::Scalar(_, ScalarStyle::DoubleQuoted, ..));
-                    if quoted && span.slice(self.text).is_some_and(has_refused_escape) {
-                        return Err(Problem::Syntax(self.line).into());
+                    let source = span.slice(self.text).filter(|_| quoted);
+                    if let Some(problem) = source.and_then(refused_escape) {
+                        return Err(Problem::Escape(self.line, problem).into());
                     }
                     return Ok(event);
                 }
@@ -318,10 +327,10 @@ impl<'t> Decoder<'_, '_, 't> {
         let found = resolve(text);
         let scalar = match tag {
             None if plain => found,
-            None | Some("str") => Scalar::Text,
             Some("binary") => return self.binary(text),
             Some(tag @ ("int" | "float" | "bool" | "null" | "timestamp")) => tagged(tag, found)?,
-            Some(_) => Scalar::Text,
+            // A text, quoted or tagged, or a tag that says nothing to us.
+            _ => Scalar::Text,
         };
         #[expect(clippy::cast_precision_loss)] // all numbers are floats in JSON
         let value = match scalar {

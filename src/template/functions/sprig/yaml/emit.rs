@@ -31,9 +31,9 @@ impl Default for Emitter {
 }
 
 impl Emitter {
-    /// Bytes so far.
-    pub fn len(&self) -> usize {
-        self.out.len()
+    /// Bytes allocated so far.
+    pub fn allocated(&self) -> usize {
+        self.out.allocated()
     }
 
     /// The document, without the newline at its end.

@@ -39,8 +39,8 @@ struct Encoder<'e, 'a> {
 
 impl Encoder<'_, '_> {
     fn pay(&mut self) -> Result<(), Failure> {
-        let owed = self.emitter.len().saturating_sub(self.paid);
-        self.paid = self.emitter.len();
+        let owed = self.emitter.allocated().saturating_sub(self.paid);
+        self.paid = self.emitter.allocated();
         self.cx.allocate(owed)
     }
 
@@ -98,7 +98,7 @@ impl Encoder<'_, '_> {
         let text = through_json(text).ok_or_else(refused)?;
         let style = style(&text);
         self.emitter.scalar(&text, style);
-        self.paid = self.paid.saturating_add(text.len()).min(self.emitter.len());
+        self.paid = self.paid.saturating_add(text.len()).min(self.emitter.allocated());
         self.pay()
     }
 
