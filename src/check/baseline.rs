@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
@@ -30,7 +31,8 @@ pub fn built_in(name: &str) -> Result<Rules, String> {
         return Err(format!("there is no profile {name:?}: use one of {known}"));
     };
     let vulnerabilities = Thresholds { critical: Some(0), ..Thresholds::default() };
-    Ok(Rules { name: name.to_owned(), settings, vulnerabilities, defaults: guide_defaults() })
+    let (name, defaults, now) = (name.to_owned(), guide_defaults(), Timestamp::UNIX_EPOCH);
+    Ok(Rules { name, settings, vulnerabilities, defaults, now })
 }
 
 /// The requests and limits that the guide shows.
@@ -118,6 +120,7 @@ fn rules(name: &str, object: Value) -> Result<Rules, String> {
         settings: settings.map_err(|error| error.to_string())?,
         vulnerabilities: thresholds(spec)?,
         defaults: defaults(spec),
+        now: Timestamp::UNIX_EPOCH,
     })
 }
 

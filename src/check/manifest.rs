@@ -8,6 +8,7 @@ use super::{
     references::{self, Ledger},
     report::{FileReport, Hit, Notice},
     rules::Rules,
+    scan::{self, Scan},
     secret,
     suppression::{self, Suppressions},
     yaml::{self, Content, Document, Fault, Node},
@@ -122,12 +123,6 @@ impl Draft {
         }
     }
 
-    /// The same finding, for information only.
-    #[must_use]
-    pub fn noted(self) -> Self {
-        Self { note: true, ..self }
-    }
-
     /// The finding at its place.
     pub fn hit(self, path: FieldPath, place: Place, document: usize, object: &str) -> Hit {
         let Self { control, severity, verdict, note, message, remedy, .. } = self;
@@ -210,7 +205,9 @@ impl Sheet<'_> {
         let value = self.root.to_value();
         let found = objects(&value);
         let empty_list = value.get("items").and_then(Value::as_array).is_some_and(Vec::is_empty);
-        if found.is_empty() && !empty_list {
+        if let Some(scan) = scan::read(&value).filter(|_| found.is_empty()) {
+            self.scan(&scan, rules);
+        } else if found.is_empty() && !empty_list {
             ledger.unjudged("documents without apiVersion and kind");
         }
         for object in found {
@@ -242,6 +239,15 @@ impl Sheet<'_> {
         ledger.note(object);
         self.file.objects.push(title);
         self.file.hits.extend(hits);
+    }
+
+    fn scan(&mut self, scan: &Scan, rules: &Rules) {
+        for draft in scan::judge(scan, rules) {
+            let place = self.lines.place(self.root.place(&draft.path));
+            let path = draft.path.clone();
+            self.file.hits.push(draft.hit(path, place, self.number, &scan.title));
+        }
+        self.file.objects.push(scan.title.clone());
     }
 
     fn hits(&self, drafts: Vec<Draft>, object: &Object<'_>, title: &str) -> Vec<Hit> {

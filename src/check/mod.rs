@@ -11,11 +11,14 @@ pub mod report;
 pub mod rules;
 
 mod age;
+mod dockerfile;
+mod fix;
 mod manifest;
 mod namespace;
 mod network;
 mod place;
 mod references;
+mod scan;
 mod schema;
 mod secret;
 mod suppression;
@@ -23,15 +26,16 @@ mod table;
 mod yaml;
 
 use std::{
+    fs,
     io::{self, Read, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use crate::hardening::plan::policy::Severity;
-use input::{Source, Text};
+use input::{Origin, Promise, Source, Text};
 use output::Format;
 use references::Ledger;
-use report::{FileReport, Report};
+use report::{FileReport, Notice, Report};
 use rules::Rules;
 
 /// What a run is asked to do.
@@ -49,8 +53,19 @@ pub struct Options {
     pub quiet: bool,
     /// Colour in text.
     pub colour: bool,
-    /// When it is run: reports have an age.
-    pub now: jiff::Timestamp,
+    /// What becomes of findings with a mechanical remedy.
+    pub fix: Fix,
+}
+
+/// What becomes of findings with a mechanical remedy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fix {
+    /// They are shown.
+    No,
+    /// The change that puts them right is shown.
+    DryRun,
+    /// The file is changed.
+    Write,
 }
 
 /// How a run ended.
@@ -125,7 +140,61 @@ fn file(
         Err(problem) => Err(problem.clone()),
     };
     match text {
-        Ok(Text { text, .. }) => manifest::check(&source.name, &text, &options.rules, ledger),
+        Ok(Text { text, .. }) if is_dockerfile(source, &text) => {
+            dockerfile::check(&source.name, &text, &options.rules)
+        }
+        Ok(text) => {
+            let (name, rules) = (&source.name, &options.rules);
+            match (&source.origin, options.fix) {
+                (Ok(Origin::File(path)), Fix::DryRun | Fix::Write) => {
+                    fixed(name, path, &text, options, ledger)
+                }
+                _ => manifest::check(name, &text.text, rules, ledger),
+            }
+        }
         Err(problem) => FileReport::fault(&source.name, problem),
     }
+}
+
+/// Judges a manifest, puts right what can be, and judges what was written.
+fn fixed(
+    name: &str,
+    path: &Path,
+    before: &Text,
+    options: &Options,
+    ledger: &mut Ledger,
+) -> FileReport {
+    let rules = &options.rules;
+    // Nothing of this first look goes into the books: what counts is what the file holds in the end.
+    let first = manifest::check(name, &before.text, rules, &mut Ledger::default());
+    let fixed = fix::fix(&before.text, &first.hits, rules);
+    let text = fix::apply(&before.text, &fixed);
+    let changed = !fixed.edits.is_empty();
+    let mark = if before.mark { "\u{FEFF}" } else { "" };
+    let written = match options.fix {
+        Fix::Write if changed => fs::write(path, format!("{mark}{text}")),
+        _ => Ok(()),
+    };
+    let end = if options.fix == Fix::Write && written.is_ok() { &text } else { &before.text };
+    let mut report = manifest::check(name, end, rules, ledger);
+    if let Err(error) = written {
+        let message = format!("cannot be written: {error}");
+        report.faults.push(Notice { place: None, message });
+    }
+    report.remarks.extend(fixed.refused);
+    report.diff = fix::unified(name, &before.text, &fixed.edits);
+    report
+}
+
+/// By its name; without one that tells, by its first instruction.
+fn is_dockerfile(source: &Source, text: &str) -> bool {
+    let promise = match &source.origin {
+        Ok(Origin::File(path)) => Promise::of(path),
+        _ => Promise::Nothing,
+    };
+    let mut lines = text.lines().map(str::trim);
+    let first = lines.find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
+    let word = first.split_whitespace().next().unwrap_or_default();
+    let builds = ["FROM", "ARG"].iter().any(|known| word.eq_ignore_ascii_case(known));
+    promise == Promise::Dockerfile || (promise == Promise::Nothing && builds)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::place::Place;
 use crate::{
     api::hardening_baseline::Verdict,
-    hardening::plan::policy::{Control, FieldPath, Severity},
+    hardening::plan::policy::{Control, FieldPath, Segment, Severity},
 };
 
 /// A control that is broken at one place.
@@ -36,6 +36,15 @@ pub struct Hit {
 }
 
 impl Hit {
+    /// The field as people write it; empty where there are no fields, as in a Dockerfile, whose path is the number
+    /// of an instruction.
+    pub fn field(&self) -> String {
+        match self.path.0.as_slice() {
+            [Segment::Index(_)] => String::new(),
+            _ => self.path.to_string(),
+        }
+    }
+
     /// Whether it fails a run that fails on this severity.
     pub fn fails(&self, threshold: Option<Severity>) -> bool {
         let counts = self.suppressed.is_none() && !self.note;
@@ -65,6 +74,8 @@ pub struct FileReport {
     pub faults: Vec<Notice>,
     /// What its author may want to know.
     pub remarks: Vec<Notice>,
+    /// What `--fix` changes, as a unified diff.
+    pub diff: String,
 }
 
 impl FileReport {

@@ -1,5 +1,7 @@
 //! What files are judged by.
 
+use jiff::Timestamp;
+
 use crate::hardening::plan::policy::Settings;
 
 /// What files are judged by.
@@ -13,6 +15,8 @@ pub struct Rules {
     pub vulnerabilities: Thresholds,
     /// Requests and limits for containers that state none, used by `--fix`.
     pub defaults: Defaults,
+    /// When they are applied: reports have an age.
+    pub now: Timestamp,
 }
 
 /// Most findings of a scanner that are accepted; `None` accepts any number.

@@ -6,12 +6,13 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
 use crate::{
-    check::{Options, baseline, output::Format},
+    check::{Fix, Options, baseline, output::Format},
     hardening::plan::policy::Severity,
 };
 
 /// Flags of `gabion check`.
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // each is a flag of its own
 pub struct CheckFlags {
     /// Files and folders to check: manifests (YAML or JSON), Dockerfiles, and reports of scanners; - reads standard input
     #[arg(required = true, value_name = "PATH")]
@@ -29,6 +30,13 @@ pub struct CheckFlags {
     /// Most high vulnerabilities that a scanner's report may list; without it what the baseline says, else any number
     #[arg(long, value_name = "NUMBER", help_heading = "Rules")]
     max_high: Option<u32>,
+
+    /// Write what is missing and has one right answer into the manifests: security contexts, volumes beside a read-only root, requests and limits. Comments and order stay
+    #[arg(long, help_heading = "Repair")]
+    fix: bool,
+    /// With --fix: show the change as a diff and write nothing
+    #[arg(long, requires = "fix", help_heading = "Repair")]
+    dry_run: bool,
 
     /// How the result is shown: text for people, json for programs, sarif for code scanning, junit for test reports
     #[arg(
@@ -83,6 +91,15 @@ impl CheckFlags {
         };
         rules.vulnerabilities.critical = self.max_critical.or(rules.vulnerabilities.critical);
         rules.vulnerabilities.high = self.max_high.or(rules.vulnerabilities.high);
+        rules.now = Timestamp::now();
+        if self.fix && self.paths.iter().any(|path| path.as_os_str() == "-") {
+            return Err(
+                "--fix writes files and cannot write standard input: name a file".to_owned()
+            );
+        }
+        if self.dry_run && !matches!(self.format, FormatWord::Text) {
+            return Err("--dry-run shows a diff, which only --format text has room for".to_owned());
+        }
         Ok(Options {
             paths: self.paths,
             rules,
@@ -101,7 +118,11 @@ impl CheckFlags {
             },
             quiet: self.quiet,
             colour: colour(self.color),
-            now: Timestamp::now(),
+            fix: match (self.fix, self.dry_run) {
+                (false, _) => Fix::No,
+                (true, true) => Fix::DryRun,
+                (true, false) => Fix::Write,
+            },
         })
     }
 }

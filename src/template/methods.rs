@@ -10,6 +10,7 @@ use super::{
     budget::Context,
     error::Failure,
     function::{Args, Function},
+    functions::sprig::layout,
     time::{MONTHS, Time, WEEKDAYS, duration_text},
     value::{IntType, Type, Value},
 };
@@ -56,6 +57,12 @@ const NAMES: &[Function] = &[Function::new("String", &[], integer_string)];
 
 /// Of `time.Time`.
 const TIME: &[Function] = &[
+    Function::new("Format", &[Type::String], |cx, args| {
+        let (time, form) = (time(args, 0)?, args.text(1)?);
+        // A layout of few bytes may ask for names of many.
+        cx.allocate(8 * form.len())?;
+        cx.text(layout::format(form, time))
+    }),
     Function::new("String", &[], |cx, args| cx.text(time(args, 0)?.to_string())),
     Function::new("GoString", &[], |cx, args| cx.text(time(args, 0)?.go_string())),
     Function::new("Year", &[], |_, args| int(time(args, 0)?.zoned.year())),

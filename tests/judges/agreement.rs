@@ -120,7 +120,7 @@ async fn judge(api: &Api, case: &Case, bars: &[Bar], tally: &Mutex<Tally>) -> Re
         let (plugin, policy) =
             tokio::try_join!(api.judge(&plugin, case), api.judge(&policy, case))?;
         let plugin = said(&plugin, |message| failed_checks(message, *bar));
-        let policy = said(&policy, |message| ours::denied_checks(message));
+        let policy = said(&policy, ours::denied_checks);
         let written = ours::evaluate(*bar, &case.pod);
         let kept = ours::evaluate(*bar, &stored);
         let mut tally = tally.lock().unwrap();
@@ -181,15 +181,16 @@ impl Cases {
         let changes = if nth < self.pods { 2 } else { 1 + Chance::new(seed).below(6) };
         self.generator.changed(seed, changes)
     }
+}
 
-    fn bars(&self, case: &Case) -> Vec<Bar> {
-        let mut chance = Chance::new(case.seed.rotate_left(7));
-        let mut minors = BTreeSet::new();
-        while minors.len() < MINORS_A_CASE {
-            minors.insert(*chance.one_of(&MINORS));
-        }
-        bars().into_iter().filter(|bar| minors.contains(&bar.minor)).collect()
+/// Where one case is judged.
+fn bars_of(case: &Case) -> Vec<Bar> {
+    let mut chance = Chance::new(case.seed.rotate_left(7));
+    let mut minors = BTreeSet::new();
+    while minors.len() < MINORS_A_CASE {
+        minors.insert(*chance.one_of(&MINORS));
     }
+    bars().into_iter().filter(|bar| minors.contains(&bar.minor)).collect()
 }
 
 fn tell(tally: &Tally, begun: Instant) {
@@ -240,7 +241,7 @@ async fn evaluator_policies_and_plugin_agree() -> Result<()> {
         let missing = pods - tally.lock().unwrap().judged;
         let judge = |nth| {
             let case = cases.nth(nth);
-            let bars = cases.bars(&case);
+            let bars = bars_of(&case);
             let (api, tally) = (&api, &tally);
             async move { judge(api, &case, &bars, tally).await.map(|_| ()) }
         };

@@ -1,5 +1,8 @@
 //! The forms in which a report is shown.
 
+mod json;
+mod junit;
+mod sarif;
 mod text;
 
 use std::io::{self, Write};
@@ -23,6 +26,8 @@ pub enum Format {
 pub fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     match options.format {
         Format::Text => text::write(report, options, out),
-        Format::Json | Format::Sarif | Format::Junit => Ok(()),
+        Format::Json => json::write(report, options, out),
+        Format::Sarif => sarif::write(report, options, out),
+        Format::Junit => junit::write(report, options, out),
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::super::{
-    Options,
+    Fix, Options,
     report::{FileReport, Hit, Notice, Report},
 };
 use crate::hardening::plan::policy::Severity;
@@ -45,6 +45,16 @@ impl Paint {
 /// Writes the report.
 pub fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     let paint = Paint { on: options.colour };
+    let changed: Vec<_> = report.files.iter().filter(|file| !file.diff.is_empty()).collect();
+    match options.fix {
+        Fix::DryRun => diffs(&changed, paint, out)?,
+        Fix::Write => {
+            for file in &changed {
+                writeln!(out, "{} {}", paint.with("32", "fixed"), plain(&file.name))?;
+            }
+        }
+        Fix::No => {}
+    }
     for file in &report.files {
         let shown = file.hits.len() + file.faults.len() + file.remarks.len();
         if shown > 0 {
@@ -54,14 +64,31 @@ pub fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Res
     if options.quiet { Ok(()) } else { summary(report, options, paint, out) }
 }
 
+fn diffs(changed: &[&FileReport], paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+    for line in changed.iter().flat_map(|file| file.diff.lines()) {
+        let code = match line.as_bytes().first() {
+            Some(b'+') => "32",
+            Some(b'-') => "31",
+            Some(b'@') => "36",
+            _ => "0",
+        };
+        writeln!(out, "{}", paint.with(code, line))?;
+    }
+    Ok(())
+}
+
 fn one(file: &FileReport, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}", paint.bold(&plain(&file.name)))?;
     for fault in &file.faults {
         let word = paint.with("1;31", "error   ");
         writeln!(out, "  {:>8}  {word}  {}", place(fault), plain(&fault.message))?;
     }
-    for hit in &file.hits {
-        finding(hit, paint, out)?;
+    let together = |one: &Hit, next: &Hit| {
+        let key = |hit: &Hit| (hit.place, hit.control.id, hit.note, hit.suppressed.is_some());
+        key(one) == key(next) && one.remedy == next.remedy && one.object == next.object
+    };
+    for hits in file.hits.chunk_by(together) {
+        finding(hits, paint, out)?;
     }
     for remark in &file.remarks {
         let word = paint.with("36", "remark  ");
@@ -74,18 +101,28 @@ fn place(notice: &Notice) -> String {
     notice.place.map(|place| format!("{}:{}", place.line, place.column)).unwrap_or_default()
 }
 
-fn finding(hit: &Hit, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+/// Findings with one control and one place: each says what it is, the remedy is said once.
+fn finding(hits: &[Hit], paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+    let Some(hit) = hits.first() else { return Ok(()) };
     let at = format!("{}:{}", hit.place.line, hit.place.column);
     let id = hit.control.id;
     if let Some(reason) = &hit.suppressed {
-        let line = format!("  {at:>8}  ignored   {id}: {} (reason: {})", hit.message, reason);
-        return writeln!(out, "{}", paint.faint(&plain(&line)));
+        for hit in hits {
+            let line = format!("  {at:>8}  ignored   {id}  {} (reason: {reason})", hit.message);
+            writeln!(out, "{}", paint.faint(&plain(&line)))?;
+        }
+        return Ok(());
     }
     let severity = paint.severity(hit);
     writeln!(out, "  {at:>8}  {severity}  {}  {}", paint.bold(id), plain(&hit.message))?;
-    let path = hit.path.to_string();
-    let place =
-        if path.is_empty() { hit.object.clone() } else { format!("{}, {path}", hit.object) };
+    let indent = id.len() + 24;
+    for more in hits.iter().skip(1) {
+        writeln!(out, "{:indent$}{}", "", plain(&more.message))?;
+    }
+    let place = match hits {
+        [one] if !one.field().is_empty() => format!("{}, {}", one.object, one.field()),
+        _ => hit.object.clone(),
+    };
     writeln!(out, "{:22}{}", "", paint.faint(&plain(&place)))?;
     writeln!(out, "{:22}→ {}", "", plain(&hit.remedy))
 }

@@ -14,6 +14,13 @@ pub fn resolve(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
     plain(text)
 }
 
+/// Whether a text can stand without quotes, in every style, and still means itself.
+pub fn is_plain(text: &str) -> bool {
+    let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-');
+    let starts = text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '/');
+    starts && text.chars().all(safe) && plain(text) == Value::String(text.to_owned())
+}
+
 fn plain(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Value::Null,

@@ -111,9 +111,8 @@ impl<'t> Iterator for Matches<'_, 't> {
 
 /// True between the bytes of one rune, where Go never looks.
 fn is_inside_rune(text: &[u8], at: usize) -> bool {
-    (1..4.min(at + 1)).any(|back| {
-        super::rune::first(&text[at - back..]).is_some_and(|(_, width)| width > back)
-    })
+    (1..4.min(at + 1))
+        .any(|back| super::rune::first(&text[at - back..]).is_some_and(|(_, width)| width > back))
 }
 
 /// Go's `regexp.QuoteMeta`.
@@ -165,7 +164,9 @@ mod tests {
 
     #[test]
     fn what_go_refuses_is_refused() {
-        for pattern in ["a**", "a{1001}", "(?x)a", r"\Z", r"(?=a)", r"\1", "(", "[b-a]", "*", r"\u0041"] {
+        for pattern in
+            ["a**", "a{1001}", "(?x)a", r"\Z", r"(?=a)", r"\1", "(", "[b-a]", "*", r"\u0041"]
+        {
             assert!(Regexp::compile(pattern, 1 << 20).is_err(), "{pattern}");
         }
         assert_eq!(Regexp::compile("((a{100}){100}){10}", 1 << 14).err(), Some(Refusal::Size));

@@ -77,7 +77,8 @@ fn reference(text: &[u8]) -> Option<(&[u8], &[u8])> {
         None => (false, text),
     };
     let is_name = |rune: char| rune == '_' || unicode::is_letter(rune) || unicode::is_digit(rune);
-    let end = rune::runes(body).find(|(_, rune, _)| !is_name(*rune)).map_or(body.len(), |(at, ..)| at);
+    let end =
+        rune::runes(body).find(|(_, rune, _)| !is_name(*rune)).map_or(body.len(), |(at, ..)| at);
     let (name, after) = body.split_at(end);
     if name.is_empty() {
         return None;
@@ -88,7 +89,8 @@ fn reference(text: &[u8]) -> Option<(&[u8], &[u8])> {
 /// Digits without a zero in front are a number.
 fn group(name: &[u8]) -> Part {
     let text = String::from_utf8_lossy(name).into_owned();
-    let number = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    let number =
+        text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     match text.parse() {
         Ok(group) if number => Part::Number(group),
         _ => Part::Name(text),

@@ -2,7 +2,8 @@
 
 /// The rewritten expression; none where Go refuses it. What remains wrong the crate refuses.
 pub fn translate(pattern: &str) -> Option<String> {
-    let mut translation = Translation { rest: pattern, out: String::with_capacity(pattern.len() + 16) };
+    let mut translation =
+        Translation { rest: pattern, out: String::with_capacity(pattern.len() + 16) };
     translation.expression()?;
     Some(translation.out)
 }
@@ -206,7 +207,8 @@ impl Translation<'_> {
             'x' => self.hexadecimal(),
             '0'..='7' => {
                 // One digit that is not zero would be a reference to a group.
-                let more: String = self.rest.chars().take(2).take_while(|c| c.is_digit(8)).collect();
+                let more: String =
+                    self.rest.chars().take(2).take_while(|c| c.is_digit(8)).collect();
                 if c != '0' && more.is_empty() {
                     return None;
                 }

@@ -194,19 +194,19 @@ pub fn next(
     in_place.extend(desired.bindings.iter().cloned());
     let enforced = probe::stamp(&in_place, live);
     let unbound = missing(&desired.bindings, live)?;
-    // What is in force keeps its binding while it is proved again: nothing is ever taken away for a proof.
-    let label =
-        if unbound.is_some() || desired.stage != Stage::Enforce { &compiled } else { &enforced };
     let is_proved = proof.compiled.as_ref() == Some(&compiled);
+    if is_proved && let Some(step) = unbound {
+        return Ok(step);
+    }
+    // What is bound keeps its binding while it is proved again: nothing is ever taken away for a proof.
+    let is_bound = is_proved || unbound.is_none();
+    let label = if is_bound && desired.stage == Stage::Enforce { &enforced } else { &compiled };
     let probes = probe::bindings(&desired.trials, label);
     if let Some(step) = missing(&probes, live)? {
         return Ok(step);
     }
     if !is_proved {
         return Ok(Move::TryCompiled(label.clone()));
-    }
-    if let Some(step) = unbound {
-        return Ok(step);
     }
     if desired.stage == Stage::Enforce && proof.enforced.as_ref() != Some(&enforced) {
         return Ok(Move::TryEnforced(enforced));

@@ -1,7 +1,7 @@
 //! The rules: each control that is about a pod, as Rust over a manifest and as CEL for the API server.
 
 mod baseline;
-mod environment;
+pub mod environment;
 mod guide;
 mod images;
 pub mod pod;

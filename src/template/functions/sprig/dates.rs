@@ -2,7 +2,10 @@
 
 use std::rc::Rc;
 
-use jiff::{SignedDuration, Timestamp, tz::{TimeZone, TimeZoneDatabase}};
+use jiff::{
+    SignedDuration, Timestamp,
+    tz::{TimeZone, TimeZoneDatabase},
+};
 
 use super::{conversions::parse_int, layout};
 use crate::template::{

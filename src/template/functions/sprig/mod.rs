@@ -13,7 +13,7 @@ mod dicts;
 mod encoding;
 mod equality;
 pub mod json;
-mod layout;
+pub mod layout;
 mod lists;
 mod paths;
 mod printed;

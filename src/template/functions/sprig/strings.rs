@@ -100,12 +100,16 @@ fn contains(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     Ok(Value::Bool(bytes::contains(text, part)))
 }
 
-fn has_prefix(_: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
-    Ok(Value::Bool(args.text(1)?.starts_with(args.text(0)?)))
+fn has_prefix(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+    let (text, prefix) = (args.text(1)?, args.text(0)?);
+    cx.step(text.len().min(prefix.len()) / 32)?;
+    Ok(Value::Bool(text.starts_with(prefix)))
 }
 
-fn has_suffix(_: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
-    Ok(Value::Bool(args.text(1)?.ends_with(args.text(0)?)))
+fn has_suffix(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+    let (text, suffix) = (args.text(1)?, args.text(0)?);
+    cx.step(text.len().min(suffix.len()) / 32)?;
+    Ok(Value::Bool(text.ends_with(suffix)))
 }
 
 /// The arguments that are not nil, each between quotes.

@@ -157,9 +157,8 @@ impl Url {
         };
         self.host = host(&self.scheme, &authority[at + 1..])?;
         let user = &authority[..at];
-        let allowed = |byte: &u8| {
-            byte.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(byte)
-        };
+        let allowed =
+            |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(byte);
         if !user.iter().all(allowed) {
             return None;
         }
@@ -234,7 +233,9 @@ fn joined(url: &Url) -> Vec<u8> {
         out.push(b':');
     }
     if url.opaque.is_empty() {
-        if !url.host.is_empty() || url.user.is_some() || !url.scheme.is_empty() && !url.path.is_empty()
+        if !url.host.is_empty()
+            || url.user.is_some()
+            || !url.scheme.is_empty() && !url.path.is_empty()
         {
             out.extend(b"//");
             if url.user.is_some() {

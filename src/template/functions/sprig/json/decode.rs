@@ -121,6 +121,8 @@ impl Decoder<'_, '_> {
             return Ok(self.cx.list(items)?);
         }
         loop {
+            // The list grows in places that are twice as large as it needs.
+            self.cx.allocate(size_of::<Value>())?;
             items.push(self.value()?);
             self.space();
             if self.take(b']') {

@@ -3,7 +3,8 @@
 use base64::Engine;
 
 use crate::template::{
-    Buffer, Context, Failure, List, Map, Object, Text, Type, Value, format, rune, functions::sprig::layout, value::FloatType,
+    Buffer, Context, Failure, List, Map, Object, Text, Type, Value, format,
+    functions::sprig::layout, rune, value::FloatType,
 };
 
 /// How JSON looks.

@@ -73,9 +73,8 @@ fn element(layout: &[u8]) -> Option<(usize, Element, usize)> {
     use Element as E;
     let starts = |text: &str| layout.starts_with(text.as_bytes());
     // `Jan` and `Mon` are not the start of other words.
-    let word = |text: &str| {
-        starts(text) && !layout.get(text.len()).is_some_and(u8::is_ascii_lowercase)
-    };
+    let word =
+        |text: &str| starts(text) && !layout.get(text.len()).is_some_and(u8::is_ascii_lowercase);
     let plain = |element, length| Some((0, element, length));
     match layout.first()? {
         b'J' if starts("January") => plain(E::LongMonth, 7),
@@ -111,7 +110,9 @@ fn padded(layout: &[u8]) -> Option<(usize, Element, usize)> {
         b'4' => Element::Minute { zero: true },
         b'5' => Element::Second { zero: true },
         b'6' => Element::Year,
-        b'0' if layout.get(2) == Some(&b'2') => return Some((0, Element::YearDay(Padding::Zero), 3)),
+        b'0' if layout.get(2) == Some(&b'2') => {
+            return Some((0, Element::YearDay(Padding::Zero), 3));
+        }
         _ => return None,
     };
     Some((0, element, 2))

@@ -88,7 +88,9 @@ impl Read<'_> {
                 }
                 self.year_day = Some(self.number_of(3, padding == Padding::Zero)?.try_into().ok()?);
             }
-            Element::Hour => self.hour = self.number(false).filter(|hour| *hour < 24)?.try_into().ok()?,
+            Element::Hour => {
+                self.hour = self.number(false).filter(|hour| *hour < 24)?.try_into().ok()?
+            }
             Element::Hour12 { zero } => {
                 self.hour = self.number(zero).filter(|hour| *hour <= 12)?.try_into().ok()?;
             }
@@ -175,7 +177,9 @@ impl Read<'_> {
     }
 
     fn offset(&mut self, form: Offset) -> Option<()> {
-        if form.zulu && let Some(rest) = self.rest.strip_prefix(b"Z") {
+        if form.zulu
+            && let Some(rest) = self.rest.strip_prefix(b"Z")
+        {
             self.rest = rest;
             self.utc = true;
             return Some(());
@@ -231,10 +235,15 @@ impl Read<'_> {
             (_, Some(offset), zone) => {
                 let zoned = utc.checked_sub(Span::new().seconds(offset)).ok()?;
                 let local = offset == 0 && zone.as_deref().is_none_or(|zone| zone == "UTC");
-                if local { Some(Time { zoned, abbreviation: None }) } else { fixed(&zoned, offset, zone) }
+                if local {
+                    Some(Time { zoned, abbreviation: None })
+                } else {
+                    fixed(&zoned, offset, zone)
+                }
             }
             (_, None, Some(zone)) => {
-                let hours: Option<i32> = zone.strip_prefix("GMT").and_then(|hours| hours.parse().ok());
+                let hours: Option<i32> =
+                    zone.strip_prefix("GMT").and_then(|hours| hours.parse().ok());
                 fixed_name(&utc, hours.unwrap_or(0) * 3600, zone)
             }
         }
@@ -244,7 +253,10 @@ impl Read<'_> {
         if let Some(day) = self.year_day {
             let first = Date::new(self.year, 1, 1).ok()?;
             let last = first.days_in_year();
-            let date = first.checked_add(Span::new().days(day - 1)).ok().filter(|_| (1..=last).contains(&day))?;
+            let date = first
+                .checked_add(Span::new().days(day - 1))
+                .ok()
+                .filter(|_| (1..=last).contains(&day))?;
             let same = self.month.is_none_or(|month| month == date.month())
                 && self.day.is_none_or(|day| day == date.day());
             return same.then_some(date);
@@ -293,7 +305,8 @@ fn zone_name_length(text: &[u8]) -> Option<usize> {
 fn signed_offset(text: &[u8]) -> usize {
     let Some(b'+' | b'-') = text.first() else { return 0 };
     let digits = text[1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let hours = std::str::from_utf8(&text[1..=digits]).ok().and_then(|hours| hours.parse::<u64>().ok());
+    let hours =
+        std::str::from_utf8(&text[1..=digits]).ok().and_then(|hours| hours.parse::<u64>().ok());
     if hours.is_some_and(|hours| hours < 24) { 1 + digits } else { 0 }
 }
 

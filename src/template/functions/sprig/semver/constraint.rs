@@ -46,10 +46,8 @@ static FORMS: LazyLock<Option<Forms>> = LazyLock::new(|| {
         one: Regex::new(&format!("^{s}*({o}){s}*({v}){s}*$")).ok()?,
         range: Regex::new(&format!(r"{s}*({v}){s}+-{s}+({v}){s}*")).ok()?,
         each: Regex::new(&format!("({o}){s}*({v})")).ok()?,
-        all: Regex::new(&format!(
-            "^({s}*({o}){s}*({v}){s}*)((?:{s}+|,{s}*)({o}){s}*({v}){s}*)*$"
-        ))
-        .ok()?,
+        all: Regex::new(&format!("^({s}*({o}){s}*({v}){s}*)((?:{s}+|,{s}*)({o}){s}*({v}){s}*)*$"))
+            .ok()?,
     })
 });
 
@@ -138,8 +136,7 @@ impl Constraint {
             Operator::GreaterOrEqual => order.is_ge(),
             Operator::LessOrEqual if self.open => {
                 version.major < own.major
-                    || version.major == own.major
-                        && (version.minor <= own.minor || self.open_minor)
+                    || version.major == own.major && (version.minor <= own.minor || self.open_minor)
             }
             Operator::LessOrEqual => order.is_le(),
             Operator::Tilde => self.tilde(version),

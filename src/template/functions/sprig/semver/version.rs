@@ -33,7 +33,9 @@ impl Version {
         };
         let prerelease = part(4);
         let leading_zero = |part: &str| {
-            part.len() > 1 && part.starts_with('0') && part.bytes().all(|byte| byte.is_ascii_digit())
+            part.len() > 1
+                && part.starts_with('0')
+                && part.bytes().all(|byte| byte.is_ascii_digit())
         };
         if prerelease.split('.').any(leading_zero) {
             return None;

@@ -61,10 +61,7 @@ impl fmt::Display for Problem {
 }
 
 /// Reads the first document. The outer error is a bound that was reached.
-pub fn decode(
-    cx: &mut Context<'_>,
-    text: &[u8],
-) -> Result<Result<Value, Problem>, Failure> {
+pub fn decode(cx: &mut Context<'_>, text: &[u8]) -> Result<Result<Value, Problem>, Failure> {
     cx.step(text.len() / 4)?;
     let refused = |c: char| {
         matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}'..='\u{84}')
@@ -116,7 +113,8 @@ fn has_refused_escape(quoted: &str) -> bool {
     while let Some(at) = rest.find('\\') {
         let escape = &rest[at + 1..];
         let half = |digits: &str| matches!(u32::from_str_radix(digits, 16), Ok(0xd800..=0xdfff));
-        if escape.starts_with('/') || escape.starts_with('u') && escape.get(1..5).is_some_and(half) {
+        if escape.starts_with('/') || escape.starts_with('u') && escape.get(1..5).is_some_and(half)
+        {
             return true;
         }
         rest = escape.char_indices().nth(1).map_or("", |(second, _)| &escape[second..]);
@@ -310,12 +308,7 @@ impl<'t> Decoder<'_, '_, 't> {
         Ok(())
     }
 
-    fn scalar(
-        &mut self,
-        text: &str,
-        style: ScalarStyle,
-        tag: Option<&Tag>,
-    ) -> Result<Node, Stop> {
+    fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Node, Stop> {
         let plain = style == ScalarStyle::Plain;
         let full = tag.map(|tag| format!("{}{}", tag.handle(), tag.suffix()));
         let tag = full.as_deref().map(|tag| tag.strip_prefix("tag:yaml.org,2002:").unwrap_or(tag));

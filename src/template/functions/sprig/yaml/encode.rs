@@ -7,8 +7,8 @@ use super::{
     scalar::Style,
 };
 use crate::template::{
-    Buffer, Class, Context, Failure, List, Map, Text, Type, Value, format,
-    functions::sprig::json, rune,
+    Buffer, Class, Context, Failure, List, Map, Text, Type, Value, format, functions::sprig::json,
+    rune,
 };
 
 /// YAML without the newline at the end; none where Go's JSON or YAML refuses a value.
@@ -88,7 +88,8 @@ impl Encoder<'_, '_> {
     /// A value that JSON writes as a text.
     fn as_json(&mut self, value: &Value) -> Result<(), Failure> {
         let text = json::encode(self.cx, value, json::Style::Html)?;
-        let text = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\"")).unwrap_or(&text);
+        let text =
+            text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\"")).unwrap_or(&text);
         self.text(text)
     }
 
@@ -177,9 +178,8 @@ fn json_key(key: &[u8]) -> Option<String> {
 /// YAML does not read.
 fn through_json(text: &[u8]) -> Option<String> {
     let text: String = rune::runes(text).map(|(_, rune, _)| rune).collect();
-    let refused = |c: char| {
-        matches!(c, '\u{7f}'..='\u{84}' | '\u{86}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}')
-    };
+    let refused =
+        |c: char| matches!(c, '\u{7f}'..='\u{84}' | '\u{86}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}');
     if text.contains(refused) {
         return None;
     }

@@ -15,7 +15,8 @@ pub fn sorted<T>(mut entries: Vec<(String, T)>) -> Vec<(String, T)> {
         (sorted(entries).into_iter().peekable(), second.into_iter().peekable());
     let mut merged = Vec::with_capacity(first.len() + second.len());
     while let (Some((one, _)), Some((two, _))) = (first.peek(), second.peek()) {
-        let next = if compare(one, two) == Ordering::Greater { second.next() } else { first.next() };
+        let next =
+            if compare(one, two) == Ordering::Greater { second.next() } else { first.next() };
         merged.extend(next);
     }
     merged.extend(first);
@@ -38,10 +39,7 @@ fn compare(one: &str, two: &str) -> Ordering {
     let inside = (a[at] == '0' || b[at] == '0') && before.clone().any(|digit| *digit != '0');
     let (first, first_digits) = number(&a[at..], inside);
     let (second, second_digits) = number(&b[at..], inside);
-    first
-        .cmp(&second)
-        .then(first_digits.cmp(&second_digits))
-        .then_with(|| a[at].cmp(&b[at]))
+    first.cmp(&second).then(first_digits.cmp(&second_digits)).then_with(|| a[at].cmp(&b[at]))
 }
 
 /// Value and length of the digits at the start.

@@ -1,6 +1,12 @@
 //! What a plain scalar of YAML 1.1 stands for, as `go-yaml` 2 decides.
 
-use crate::template::{functions::sprig::{conversions::{parse_float, parse_int}, layout}, number};
+use crate::template::{
+    functions::sprig::{
+        conversions::{parse_float, parse_int},
+        layout,
+    },
+    number,
+};
 
 /// A resolved scalar.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,8 +25,21 @@ pub enum Scalar {
 pub fn resolve(text: &str) -> Scalar {
     let Some(first) = text.bytes().next() else { return Scalar::Null };
     match first {
-        b'y' | b'Y' | b'n' | b'N' | b't' | b'T' | b'f' | b'F' | b'o' | b'O' | b'~' | b'.' | b'+'
-        | b'-' | b'0'..=b'9' => {}
+        b'y'
+        | b'Y'
+        | b'n'
+        | b'N'
+        | b't'
+        | b'T'
+        | b'f'
+        | b'F'
+        | b'o'
+        | b'O'
+        | b'~'
+        | b'.'
+        | b'+'
+        | b'-'
+        | b'0'..=b'9' => {}
         b'<' if text == "<<" => return Scalar::Text,
         _ => return Scalar::Text,
     }
@@ -59,7 +78,9 @@ fn number(text: &str) -> Option<Scalar> {
     if let Some(number) = number::magnitude(text) {
         return Some(Scalar::Uint(number));
     }
-    if is_decimal(text) && let Some(number) = parse_float(text) {
+    if is_decimal(text)
+        && let Some(number) = parse_float(text)
+    {
         return Some(Scalar::Float(number));
     }
     // Two signs are an accident of the original: `-0b-1`.
@@ -84,7 +105,8 @@ fn is_decimal(text: &str) -> bool {
         None => digits(mantissa),
     };
     mantissa
-        && exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['-', '+']).unwrap_or(exponent)))
+        && exponent
+            .is_none_or(|exponent| digits(exponent.strip_prefix(['-', '+']).unwrap_or(exponent)))
 }
 
 /// Dates as `go-yaml` knows them: year of four digits, then any digits of month and day.

@@ -70,8 +70,8 @@ fn analyse(text: &str) -> Analysis {
         let blank_follows = next.is_none_or(|next| matches!(next, ' ' | '\t'));
         indicators |= match c {
             '#' if at > 0 => previous.is_none_or(|p| matches!(p, ' ' | '\t' | '\0') || is_break(p)),
-            '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@'
-            | '`' => at == 0,
+            '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%'
+            | '@' | '`' => at == 0,
             '?' | '-' => at == 0 && blank_follows,
             ':' => blank_follows,
             _ => false,
