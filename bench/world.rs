@@ -106,6 +106,11 @@ impl World {
         Ok(Running { operator, started, pid, metrics, health })
     }
 
+    /// Processor seconds that etcd, kube-apiserver and kube-controller-manager have used so far.
+    pub fn plane_seconds(&self) -> Result<f64> {
+        self.plane.pids()?.into_values().map(machine::cpu_seconds).sum()
+    }
+
     /// The end of the audit log.
     pub fn mark(&self) -> Result<Mark> {
         let log = self.plane.audit_log().ok_or_else(|| Failure::new("there is no audit log"))?;

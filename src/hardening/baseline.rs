@@ -27,7 +27,7 @@ use crate::{
     cluster::{
         ObjectKey,
         events::Tone,
-        queue::{Lane, Next},
+        queue::Next,
         write::{ApiError, Part, PatchKind},
     },
 };
@@ -50,7 +50,7 @@ pub fn take_in(context: &Context, name: &str) -> Option<Baseline> {
     let uid = known.object.metadata.uid.as_deref().unwrap_or_default();
     if has_begun(&known.object) && !context.admissions.owns_any(uid) {
         context.index.set_phase(name, leaving(context, &known.object), None);
-        context.wake_all(Lane::Urgent);
+        context.wake_all();
         return context.index.baseline(name);
     }
     let compiled = match &known.unreadable {
@@ -74,7 +74,7 @@ pub fn take_in(context: &Context, name: &str) -> Option<Baseline> {
     };
     context.index.set_phase(name, phase, refused);
     if changed {
-        context.wake_all(Lane::Urgent);
+        context.wake_all();
     }
     context.index.baseline(name)
 }
@@ -227,7 +227,7 @@ async fn begin(context: &Context, name: &str, known: &Baseline) -> Result<Next, 
 /// From here on every namespace is planned without it.
 fn leave(context: &Context, name: &str, object: &HardeningBaseline) -> Next {
     context.index.set_phase(name, leaving(context, object), None);
-    context.wake_all(Lane::Urgent);
+    context.wake_all();
     in_a_while(Duration::from_millis(100))
 }
 

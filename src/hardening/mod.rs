@@ -9,7 +9,9 @@ mod baseline;
 mod index;
 mod namespace;
 pub mod plan;
+mod slim;
 mod stored;
+mod usage;
 mod watches;
 
 use std::{
@@ -35,6 +37,7 @@ use crate::{
 use admission::{Admissions, Place};
 use index::Index;
 use plan::selection::Protected;
+use usage::Usage;
 
 /// Changes of many namespaces are told to their baselines together.
 const TELL_BASELINES_AFTER: Duration = Duration::from_millis(500);
@@ -46,6 +49,7 @@ pub struct Context {
     metrics: Arc<Metrics>,
     index: Index,
     admissions: Admissions,
+    usage: Usage,
     protected: Protected,
     namespaces: Queue<Arc<str>, ()>,
     baselines: Queue<Arc<str>, ()>,
@@ -57,9 +61,11 @@ pub struct Context {
 /// Starts the watches and controllers.
 pub fn start(around: &mut Surroundings<'_>) {
     let config = &around.config.hardening;
-    // Slow here means waiting for the API server, which more work under way makes no faster.
+    // Slow here means waiting for the API server, which more work under way makes no faster: eight requests at
+    // once keep it as busy as thirty-two, and what waits behind them waits for a quarter of the time.
     let places = around.config.concurrency;
-    let bounds = Bounds { places, per_group: places * 2, in_all: places * 2 };
+    let (in_all, periodic) = (places * 2, around.config.write_concurrency.div_ceil(4));
+    let bounds = Bounds { places, per_group: in_all, in_all, periodic };
     let probe = config.probe_namespace.clone();
     // Pods are tried there: no baseline may have a say in it.
     let also = config.protected.iter().cloned().chain([probe.clone()]);
@@ -70,6 +76,7 @@ pub fn start(around: &mut Surroundings<'_>) {
         metrics: Arc::clone(around.metrics),
         index: Index::default(),
         admissions: Admissions::new(Place { namespace: probe, protected: protected.clone() }),
+        usage: Usage::default(),
         protected,
         namespaces: Queue::new("namespace", bounds),
         baselines: Queue::new("baseline", bounds),
@@ -111,7 +118,7 @@ async fn harden(context: Arc<Context>, client: Client, listed: Listed, stop: Can
         "all lists are in: hardening"
     );
     context.index.begin_first_round();
-    context.wake_all(Lane::Periodic);
+    context.wake_all();
     let of_baselines = {
         let context = Arc::clone(&context);
         move |name| baseline::reconcile(Arc::clone(&context), name)
@@ -133,9 +140,10 @@ impl Context {
         self.server_minor.get().copied().unwrap_or_default()
     }
 
-    fn wake_all(&self, lane: Lane) {
+    /// All namespaces are many: what happens to a single one passes them.
+    fn wake_all(&self) {
         for name in self.index.namespace_names() {
-            self.namespaces.wake(&name, &(), lane);
+            self.namespaces.wake(&name, &(), Lane::Periodic);
         }
     }
 

@@ -78,7 +78,7 @@ pub struct Context {
 /// Starts the watches and controllers.
 pub fn start(around: &mut Surroundings<'_>) {
     let places = around.config.concurrency;
-    let bounds = Bounds { places, per_group: PER_STORE, in_all: IN_ALL };
+    let bounds = Bounds { places, per_group: PER_STORE, in_all: IN_ALL, periodic: IN_ALL };
     let mut config = around.config.secrets.clone();
     // Cluster-scoped objects cannot be watched with rights in one namespace.
     config.cluster_stores &= around.config.namespace.is_none();

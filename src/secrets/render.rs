@@ -11,7 +11,7 @@ use super::{
         desired::Rendered,
         template::{self, Contents, Engine, Kind},
     },
-    source::System,
+    source::SystemSource,
     sources::{Mark, Version},
 };
 use crate::{
@@ -46,7 +46,7 @@ impl Look<'_> {
         let is_templated =
             spec.target.template.is_some() || rewrites.any(|rewrite| rewrite.transform.is_some());
         let work = || {
-            let (source, limits) = (&mut System, Limits::default());
+            let (source, limits) = (&mut SystemSource, Limits::default());
             work(&mut Engine::new(&context.templates, &context.config.delimiters, source, &limits))
         };
         if is_templated { tokio::task::block_in_place(work) } else { work() }

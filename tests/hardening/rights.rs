@@ -71,6 +71,9 @@ async fn do_everything(scene: &Scene<'_>) -> Result<()> {
         };
         cluster.until("ValidatingAdmissionPolicy", "", name, check).await?;
     }
+    let lie = json!({"status": {"level": "privileged"}});
+    cluster.patch("NamespaceHardening", "all", "effective", lie).await?;
+    scene.effective("all", |status| status["level"] == "restricted").await?;
     scene.take_back("all").await?;
     scene.bare("all").await
 }

@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use super::super::error::Error;
-use super::super::objects::digest;
+use super::super::objects::digest_text;
 use super::expressions::{Family, policy_spec};
 use super::probe::{PROBE, Probe, probe};
 use super::rules::{Rule, asked};
@@ -52,7 +52,7 @@ pub fn compile(
         families.iter().map(|family| policy(family, settings, scope, waivers, revision)).collect()
     };
     let draft = json!(written(UNKNOWN_REVISION));
-    let revision: String = digest(&draft).chars().take(UNKNOWN_REVISION.len()).collect();
+    let revision: String = digest_text(&draft).chars().take(UNKNOWN_REVISION.len()).collect();
     let mut set = PolicySet {
         revision: revision.clone(),
         // Written anew, not replaced in the text: a user may write the same zeros.
