@@ -47,14 +47,15 @@ pub async fn run(pods: usize) -> Result<()> {
     baselines.create(&PostParams::default(), &serde_json::from_value(baseline())?).await?;
     until(async || enforced(&baselines).await).await?;
     let proved = start.elapsed();
-    latency(client, pods, proved).await?;
+    latency(&world, pods, proved).await?;
     // It would take the policies of the next part away: no baseline owns them.
     operator.stop()?;
     budget(client).await
 }
 
 /// Pods in turn without and with the policies, one at a time, so that both see the same machine.
-async fn latency(client: &Client, pods: usize, proved: Duration) -> Result<()> {
+async fn latency(world: &World, pods: usize, proved: Duration) -> Result<()> {
+    let client = &world.client;
     let mut table = Table::new(format!("Pods before the policies of a baseline, {pods} of each"));
     let text = format!("{:.2} s", proved.as_secs_f64());
     table.plain("from the baseline to Enforced, type check and probes with it", text);
@@ -74,7 +75,7 @@ async fn latency(client: &Client, pods: usize, proved: Duration) -> Result<()> {
                 }
             }
         }
-        for quantile in [0.5, 0.99] {
+        for quantile in [0.5, 0.9, 0.99] {
             let [plain, hardened] = [&without, &with].map(|samples| samples.quantile_ms(quantile));
             let what =
                 format!("added to a pod of {containers} containers, p{:.0}", quantile * 100.0);
@@ -86,6 +87,23 @@ async fn latency(client: &Client, pods: usize, proved: Duration) -> Result<()> {
             } else {
                 table.plain(&what, figures);
             }
+        }
+    }
+    for containers in SIZES {
+        let mut spent = Vec::new();
+        for namespace in ["plain", "hardened"] {
+            let (pod, url) =
+                (pod(containers), format!("/api/v1/namespaces/{namespace}/pods?dryRun=All"));
+            let before = world.apiserver_cpu_seconds()?;
+            for _ in 0..pods {
+                expect(send(client, &url, &pod).await?)?;
+            }
+            spent.push((world.apiserver_cpu_seconds()? - before) * 1_000.0 / count(pods));
+        }
+        if let [plain, hardened] = spent.as_slice() {
+            let what =
+                format!("processor time of the API server for a pod of {containers} containers");
+            table.plain(&what, format!("{plain:.1} ms without, {hardened:.1} ms with"));
         }
     }
     table.note(format!("Dry runs, one at a time. Load {}.", machine::load()));

@@ -302,6 +302,8 @@ async fn stages_decide_what_becomes_of_a_bad_pod() -> Result<()> {
         ("Observe", "NothingToEnforce", Value::Null),
     ] {
         scene.change("stages", json!({"rollout": {"target": stage}})).await?;
+        let compiled = if stage == "Observe" { "NothingToCompile" } else { "Proved" };
+        scene.baseline_says("stages", "Compiled", "True", compiled).await?;
         let holds = if stage == "Enforce" { "True" } else { "False" };
         scene.baseline_says("stages", "Enforced", holds, reason).await?;
         let names: Vec<_> = names(&scene.cluster, BINDING, "stages").await?.into_iter().collect();

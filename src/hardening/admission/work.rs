@@ -87,7 +87,8 @@ impl Work<'_> {
             let waits_for = match next(Some(desired), self.uid(), &live, &proof)? {
                 Move::Rest => return Ok(None),
                 Move::AwaitTypes(_) | Move::TryCompiled(_) | Move::TryEnforced(_) if tampered => {
-                    // Told before it is proved again.
+                    // Told before it is proved again; and whoever goes on changing it sets no faster pace.
+                    tokio::time::sleep(LONGEST_PAUSE).await;
                     return Ok(Some(Standing::NotDenied));
                 }
                 Move::AwaitTypes(policy) => Standing::Compiling(format!(

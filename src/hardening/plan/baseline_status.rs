@@ -171,16 +171,6 @@ fn sayings(
         _ => Saying::new("Ready", true, "Applied", applied(selected, missing.len())),
     };
     let ready = unready.filter(|_| !broken).unwrap_or(ready);
-    let stalled = compiled.err().filter(|error| error.class().1 == Retry::OnChange);
-    let stalled = match stalled {
-        Some(error) => Saying::because("Stalled", true, error),
-        None => Saying::new(
-            "Stalled",
-            false,
-            "NotStalled",
-            "Nothing waits for a correction of the spec.",
-        ),
-    };
     let working = Saying::new(
         "Reconciling",
         pending > 0,
@@ -190,11 +180,23 @@ fn sayings(
     vec![
         ready,
         working,
-        stalled,
+        stalled(compiled.err()),
         conflict(conflicting),
         degraded_saying(degraded.as_ref()),
         implemented(&missing),
     ]
+}
+
+fn stalled(error: Option<&Error>) -> Saying {
+    match error.filter(|error| error.class().1 == Retry::OnChange) {
+        Some(error) => Saying::because("Stalled", true, error),
+        None => Saying::new(
+            "Stalled",
+            false,
+            "NotStalled",
+            "Nothing waits for a correction of the spec.",
+        ),
+    }
 }
 
 fn applied(selected: usize, missing: usize) -> String {
