@@ -20,7 +20,7 @@ demo: prepare ## secrets arrive and rotate, a namespace is hardened: on a real A
 
 test: prepare ## all tests
 	@echo "Compiling gabion and its tests (about three minutes the first time)"
-	cargo test
+	cargo test --no-fail-fast
 	dev/image-check.sh
 
 check: prerequisites ## format, lints and the tests that need no server

@@ -15,11 +15,12 @@
 
 mod support;
 
+#[path = "support/audit.rs"]
+mod audit;
+
 #[path = "support/network_judge.rs"]
 mod network_judge;
 
-#[path = "hardening/audit.rs"]
-mod audit;
 #[path = "hardening/cluster.rs"]
 mod cluster;
 #[path = "hardening/proxy.rs"]

@@ -7,7 +7,7 @@ mod support;
 #[path = "support/secrets_manager.rs"]
 mod secrets_manager;
 
-#[path = "secrets/audit.rs"]
+#[path = "support/audit.rs"]
 mod audit;
 #[path = "secrets/kinds.rs"]
 mod kinds;

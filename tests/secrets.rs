@@ -8,13 +8,14 @@
 
 mod support;
 
+#[path = "support/audit.rs"]
+mod audit;
+
 #[path = "support/secrets_manager.rs"]
 mod secrets_manager;
 
 #[path = "secrets/access.rs"]
 mod access;
-#[path = "secrets/audit.rs"]
-mod audit;
 #[path = "secrets/cluster_stores.rs"]
 mod cluster_stores;
 #[path = "secrets/creation.rs"]

@@ -104,8 +104,7 @@ async fn a_malformed_change_is_refused_and_what_was_valid_stays_in_force() -> Re
         let mut object = scene.baseline_object("valid", full());
         object["apiVersion"] = json!("gabion.dev/v1alpha1");
         merge(&mut object["spec"], sections);
-        let args = ["replace", "--validate=strict", "-f", "-"];
-        match admin.run_with_input(&args, &object.to_string()) {
+        match admin.replace_strictly(&object.to_string()) {
             Err(why) => Ok(why.to_string()),
             Ok(_) => Err(Failure::new(format!("it was taken: {object}"))),
         }

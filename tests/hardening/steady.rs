@@ -8,7 +8,7 @@ use crate::{
     audit,
     cluster::{Cluster, condition},
     scene::{FULL_SET, Scene, full},
-    support::{ControlPlane, Failure, Options, Result, Signal, eventually},
+    support::{ControlPlane, Failure, Options, Result, Signal, at_rest, eventually},
     world::{SOON, World, fetch},
 };
 
@@ -148,15 +148,15 @@ async fn of_two_replicas_one_writes_and_one_that_slept_does_not_wake_up_writing(
     assert_eq!(of_other(&world), Vec::<String>::new());
 
     // The leader falls asleep, with no request half sent; what happens then is for the other one.
-    scene.settle().await?;
-    world.operator.signal(Signal::STOP)?;
-    scene.create_namespace("led-three", json!({})).await?;
-    scene.hardened("led-three", &["led"]).await?;
     let of_first = |world: &World| -> Vec<String> {
         let all = audit::requests(world.plane());
         let writes = all.iter().filter(|r| r.is_write() && r.resource != "leases");
         writes.map(audit::Request::text).collect()
     };
+    at_rest(|| of_first(&world).len()).await;
+    world.operator.signal(Signal::STOP)?;
+    scene.create_namespace("led-three", json!({})).await?;
+    scene.hardened("led-three", &["led"]).await?;
     let before = of_first(&world);
     assert!(!of_other(&world).is_empty());
     world.operator.signal(Signal::CONT)?;

@@ -50,6 +50,17 @@ impl Kubectl {
         Err(Failure::new(why))
     }
 
+    /// Replaces an object as strictly as kubectl can. kubectl sends the version that it has just read: a status
+    /// written in between is a conflict, and says nothing about the object sent, so that is tried again.
+    pub fn replace_strictly(&self, object: &str) -> Result<String> {
+        let replace = || self.run_with_input(&["replace", "--validate=strict", "-f", "-"], object);
+        let met = |answer: &Result<String>| match answer {
+            Err(why) => why.to_string().contains("(Conflict)"),
+            Ok(_) => false,
+        };
+        (0..20).map(|_| replace()).find(|answer| !met(answer)).unwrap_or_else(replace)
+    }
+
     /// Applies objects on the server side.
     pub fn apply_yaml(&self, yaml: &str) -> Result<String> {
         self.run_with_input(&["apply", "--server-side", "--force-conflicts", "-f", "-"], yaml)

@@ -26,4 +26,4 @@ pub use operator::{Operator, Stopped};
 pub use ports::free_port;
 pub use programs::{control_plane_program, python_environment, repository};
 pub use rustix::process::Signal;
-pub use wait::eventually;
+pub use wait::{at_rest, eventually};

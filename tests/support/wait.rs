@@ -34,3 +34,16 @@ where
     }
     Err(Failure::new(format!("{what}: not so within {limit:?}; last: {last}")))
 }
+
+/// Waits until `figure` has stayed the same for a second, so that nothing is half done; the figure.
+pub async fn at_rest(figure: impl Fn() -> usize) -> usize {
+    let mut before = figure();
+    loop {
+        sleep(Duration::from_secs(1)).await;
+        let now = figure();
+        if now == before {
+            return now;
+        }
+        before = now;
+    }
+}

@@ -17,6 +17,8 @@ struct Entry<G> {
     phase: Phase,
     /// Woken while under way: run again when done.
     again: Option<Lane>,
+    /// Scheduled while under way: the timer is set when done. What is under way may have looked too early.
+    later: Option<(Instant, Instant)>,
     timer: Option<(Instant, Instant)>,
     failures: u32,
     /// Forgotten while under way: dropped when done.
@@ -104,14 +106,19 @@ where
         }
     }
 
-    /// Sets the timer of an idle object, unless it rings earlier anyway.
+    /// Sets the timer of an object, unless it is looked at earlier anyway.
     pub fn schedule(&mut self, key: &K, group: &G, earliest: Instant, due: Instant) {
         self.place_in_group(key, group);
-        let later = self.entries.get(key).is_some_and(|entry| {
-            entry.phase == Phase::Idle && entry.timer.is_none_or(|(_, planned)| due < planned)
-        });
-        if later {
-            self.set_timer(key, earliest, due);
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        let is_sooner =
+            |planned: Option<(Instant, Instant)>| planned.is_none_or(|(_, planned)| due < planned);
+        match entry.phase {
+            Phase::Idle if is_sooner(entry.timer) => self.set_timer(key, earliest, due),
+            Phase::Running { .. } if is_sooner(entry.later) => {
+                entry.gone = false;
+                entry.later = Some((earliest, due));
+            }
+            Phase::Idle | Phase::Running { .. } | Phase::Ready { .. } => {}
         }
     }
 
@@ -123,6 +130,7 @@ where
             self.failing -= 1;
         }
         entry.again = None;
+        entry.later = None;
         // A queued one is skipped when its turn comes.
         if matches!(entry.phase, Phase::Running { .. }) {
             entry.gone = true;
@@ -216,6 +224,7 @@ where
         }
         entry.failures = if failed { entry.failures.saturating_add(1) } else { 0 };
         let (again, failures, group) = (entry.again.take(), entry.failures, entry.group.clone());
+        let later = entry.later.take();
         let gone = entry.gone && again.is_none();
         self.leave_group(&group);
         if gone {
@@ -238,6 +247,9 @@ where
                 self.set_timer(key, due, due);
             }
         }
+        if let Some((earliest, due)) = later {
+            self.schedule(key, &group, earliest, due);
+        }
     }
 
     fn place_in_group(&mut self, key: &K, group: &G) {
@@ -247,6 +259,7 @@ where
                     group: group.clone(),
                     phase: Phase::Idle,
                     again: None,
+                    later: None,
                     timer: None,
                     failures: 0,
                     gone: false,

@@ -61,6 +61,28 @@ fn an_object_under_way_runs_once_more_when_woken_meanwhile() {
 }
 
 #[test]
+fn an_object_under_way_is_looked_at_again_when_scheduled_meanwhile() {
+    let (mut state, now) = state();
+    let later = |seconds| now + Duration::from_secs(seconds);
+    state.wake(&"a", &"g", Lane::Urgent, now);
+    assert_eq!(keys(&state.start_due(now, BOUNDS).0), ["a"]);
+    state.schedule(&"a", &"g", later(5), later(5));
+    state.schedule(&"a", &"g", later(7), later(7));
+    state.finish(&"a", &Next::Idle, later(1), no_backoff);
+
+    assert_eq!(state.start_due(later(1), BOUNDS).1, Some(later(5)));
+    assert_eq!(keys(&state.start_due(later(5), BOUNDS).0), ["a"]);
+    state.schedule(&"a", &"g", later(9), later(9));
+    let sooner = Next::At { earliest: later(6), due: later(6) };
+    state.finish(&"a", &sooner, later(5), no_backoff);
+    assert_eq!(keys(&state.start_due(later(6), BOUNDS).0), ["a"]);
+    state.schedule(&"a", &"g", later(9), later(9));
+    state.forget(&"a");
+    state.finish(&"a", &Next::Idle, later(6), no_backoff);
+    assert_eq!(state.start_due(later(9), BOUNDS).1, None);
+}
+
+#[test]
 fn a_group_has_bounded_work_and_others_go_on() {
     let (mut state, now) = state();
     for key in ["a1", "a2", "a3", "a4"] {

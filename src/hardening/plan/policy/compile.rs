@@ -48,12 +48,15 @@ pub fn compile(
         Stage::Observe | Stage::Unknown => Vec::new(),
         Stage::Audit | Stage::Warn | Stage::Enforce => families(settings, stage),
     };
-    let draft: Vec<Value> =
-        families.iter().map(|family| policy(family, settings, scope, waivers)).collect();
-    let revision: String = digest(&json!(draft)).chars().take(UNKNOWN_REVISION.len()).collect();
+    let written = |revision: &str| -> Vec<Value> {
+        families.iter().map(|family| policy(family, settings, scope, waivers, revision)).collect()
+    };
+    let draft = json!(written(UNKNOWN_REVISION));
+    let revision: String = digest(&draft).chars().take(UNKNOWN_REVISION.len()).collect();
     let mut set = PolicySet {
         revision: revision.clone(),
-        policies: draft.iter().map(|policy| stamped(policy, &revision)).collect(),
+        // Written anew, not replaced in the text: a user may write the same zeros.
+        policies: written(&revision),
         bindings: Vec::new(),
         probe_bindings: Vec::new(),
         probes: Vec::new(),
@@ -108,8 +111,14 @@ fn metadata(name: &str, scope: &Scope) -> Value {
     })
 }
 
-fn policy(family: &Family, settings: &Settings, scope: &Scope, waivers: &[Waiver]) -> Value {
-    let mut spec = policy_spec(family, settings, (&scope.name, UNKNOWN_REVISION), waivers);
+fn policy(
+    family: &Family,
+    settings: &Settings,
+    scope: &Scope,
+    waivers: &[Waiver],
+    revision: &str,
+) -> Value {
+    let mut spec = policy_spec(family, settings, (&scope.name, revision), waivers);
     spec["matchConstraints"]["namespaceSelector"] = selector(scope, false);
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
@@ -117,20 +126,6 @@ fn policy(family: &Family, settings: &Settings, scope: &Scope, waivers: &[Waiver
         "metadata": metadata(&name_of(scope, family.suffix), scope),
         "spec": spec,
     })
-}
-
-/// The policy with the revision in place of zeros. Both are plain words, so the text stays what it is.
-fn stamped(policy: &Value, revision: &str) -> Value {
-    match policy {
-        Value::String(text) => Value::String(text.replace(UNKNOWN_REVISION, revision)),
-        Value::Array(items) => items.iter().map(|item| stamped(item, revision)).collect(),
-        Value::Object(fields) => fields
-            .iter()
-            .map(|(key, value)| (key.clone(), stamped(value, revision)))
-            .collect::<serde_json::Map<_, _>>()
-            .into(),
-        other => other.clone(),
-    }
 }
 
 fn binding(name: &str, family: &Family, scope: &Scope, stage: Stage) -> Value {

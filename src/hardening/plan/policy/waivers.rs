@@ -69,8 +69,15 @@ fn belongs(kind: WorkloadKind, name: &str, templates: bool) -> String {
         )
     };
     let equal = |name: &str| format!("o.name == {}", literal(name));
-    let begins = |name: &str| format!("o.name.startsWith({})", literal(&format!("{name}-")));
-    // A pod of a Deployment belongs to a ReplicaSet that is named after it, one of a CronJob to a Job.
+    // A pod of a Deployment belongs to a ReplicaSet that is named after it, one of a CronJob to a Job: the name
+    // and one more word, so that `web` does not excuse what `web-admin` makes.
+    let begins = |name: &str| {
+        let prefix = literal(&format!("{name}-"));
+        format!(
+            "o.name.startsWith({prefix}) && o.name.lastIndexOf('-') == {}",
+            name.chars().count()
+        )
+    };
     let made = match kind {
         WorkloadKind::Pod | WorkloadKind::PodTemplate => None,
         WorkloadKind::Deployment if !templates => Some(owner("ReplicaSet", begins(name))),
@@ -102,6 +109,17 @@ mod tests {
         let parts = waived(&many, false);
         assert_eq!(parts.len(), 3);
         assert!(parts.iter().all(|part| part.len() < 60_000), "{}", parts[0].len());
+    }
+
+    #[test]
+    fn a_workload_whose_name_begins_like_the_excused_one_is_not_excused() {
+        let pods = belongs(WorkloadKind::Deployment, "web", false);
+        assert!(
+            pods.contains("o.name.startsWith('web-') && o.name.lastIndexOf('-') == 3"),
+            "{pods}"
+        );
+        let templates = belongs(WorkloadKind::Deployment, "web", true);
+        assert!(templates.contains("o.kind == 'Deployment' && o.name == 'web'"), "{templates}");
     }
 
     #[test]

@@ -344,15 +344,17 @@ fn app_armor(_: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
     }
 }
 
+/// The annotations are looked up by container: the API refuses those that name no container, and walking tens of
+/// thousands of annotations would cost the API server seconds.
 fn app_armor_cel() -> Cel {
     let cel = profiles_cel("appArmorProfile");
-    let fields = cel.pod.unwrap_or_default();
-    let annotations = format!(
-        "variables.annotations.all(k, !k.startsWith('{APPARMOR}') \
-         || variables.annotations[k] in ['', 'runtime/default'] \
-         || variables.annotations[k].startsWith('localhost/'))"
+    let key = format!("('{APPARMOR}' + c.name)");
+    let annotation = format!(
+        "(!({key} in variables.annotations) || variables.annotations[{key}] in ['', 'runtime/default'] \
+         || variables.annotations[{key}].startsWith('localhost/'))"
     );
-    Cel { pod: Some(format!("{fields} && {annotations}")), ..cel }
+    let each = cel.each.map(|(over, fields)| (over, format!("{fields} && {annotation}")));
+    Cel { each, ..cel }
 }
 
 fn selinux(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {

@@ -170,7 +170,9 @@ fn literals_cel() -> Cel {
     let url = format!("(e.value.contains('://') && e.value.matches({}))", literal(URL_PASSWORD));
     Cel::each(
         Over::Containers,
-        format!("!c.?env.orValue([]).exists(e, e.?value.orValue('') != '' && ({url} || {named}))"),
+        format!(
+            "!c.?env.orValue([]).exists(e, has(e.value) && e.value != '' && ({url} || {named}))"
+        ),
     )
 }
 

@@ -1,5 +1,10 @@
 //! What the operator asked of the API server, from the audit log.
 
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+};
+
 use serde_json::Value;
 
 use crate::support::ControlPlane;
@@ -57,13 +62,42 @@ fn request(entry: &Value) -> Option<Request> {
 }
 
 impl Request {
-    /// True for anything but reads and events.
+    /// True for anything but reads and the making of a token or an event.
     pub fn is_write(&self) -> bool {
-        !matches!(self.verb.as_str(), "get" | "list" | "watch") && self.resource != "events"
+        !matches!(self.verb.as_str(), "get" | "list" | "watch")
+            && !matches!(self.resource.as_str(), "serviceaccounts/token" | "events")
     }
 
     /// Verb, resource and name, for messages and comparisons.
     pub fn text(&self) -> String {
         format!("{} {} {}", self.verb, self.resource, self.name)
     }
+
+    /// True for the read of one Secret.
+    pub fn is_secret_read(&self) -> bool {
+        self.resource == "secrets" && self.verb == "get"
+    }
+}
+
+/// What the operators on control planes that are gone used: (group, resource, verb).
+static USED: Mutex<BTreeSet<(String, String, String)>> = Mutex::new(BTreeSet::new());
+
+/// Keeps what was used on a control plane that ends.
+pub fn collect(plane: &ControlPlane) {
+    let used = used_on(plane);
+    USED.lock().unwrap_or_else(PoisonError::into_inner).extend(used);
+}
+
+/// What was used on one control plane, denied requests aside.
+pub fn used_on(plane: &ControlPlane) -> BTreeSet<(String, String, String)> {
+    requests(plane)
+        .into_iter()
+        .filter(|request| !matches!(request.code, 401 | 403))
+        .map(|request| (request.group, request.resource, request.verb))
+        .collect()
+}
+
+/// What was used on all control planes that have ended.
+pub fn used_before() -> BTreeSet<(String, String, String)> {
+    USED.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
