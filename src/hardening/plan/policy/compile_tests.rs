@@ -329,7 +329,8 @@ proptest! {
         };
         let shape = with(&text);
         prop_assert!(shape.is_some(), "a literal does not end");
-        prop_assert_eq!(shape, with("plain"));
+        // Of the same length: how long a name is, is written as a number.
+        prop_assert_eq!(shape, with(&"x".repeat(text.chars().count())));
     }
 }
 
