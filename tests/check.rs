@@ -7,6 +7,7 @@ mod check {
     mod fixes;
     mod formats;
     mod guide;
+    mod parity;
     mod program;
     mod rules;
     mod suppressions;

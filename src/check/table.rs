@@ -18,3 +18,30 @@ pub fn rule(id: &'static str) -> &'static Control {
     };
     control(id).unwrap_or(&UNKNOWN)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_control_that_files_are_checked_for_is_in_the_table() {
+        for id in [
+            "HB-DF-BASE",
+            "HB-DF-CLEAN",
+            "HB-DF-FETCH",
+            "HB-DF-HEALTH",
+            "HB-DF-SECRET",
+            "HB-DF-STAGE",
+            "HB-DF-USER",
+            "HB-ESO",
+            "HB-IMG-REGISTRY",
+            "HB-NP-OPEN",
+            "HB-PORT",
+            "HB-PSA",
+            "HB-SECRET-GIT",
+            "HB-VULN",
+        ] {
+            assert_eq!(rule(id).id, id);
+        }
+    }
+}

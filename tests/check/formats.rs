@@ -114,7 +114,7 @@ fn json_sums_up_what_it_lists() {
     assert_eq!(report["summary"]["findings"], counting);
     assert_eq!(report["summary"]["suppressed"], 1);
     assert_eq!(report["summary"]["errors"], 1);
-    assert_eq!(files[1]["errors"][0]["line"].as_u64(), Some(2));
+    assert_eq!(files[1]["errors"][0]["line"].as_u64(), Some(1));
 }
 
 #[test]

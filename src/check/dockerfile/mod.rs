@@ -126,7 +126,9 @@ pub fn check(name: &str, text: &str, rules: &Rules) -> FileReport {
     let dockerfile = match parse_dockerfile::parse(text) {
         Ok(dockerfile) => dockerfile,
         Err(error) => {
-            let place = Some(Place { line: error.line(), column: error.column() });
+            // Of an empty file the parser counts from 0.
+            let (line, column) = (error.line().max(1), error.column().max(1));
+            let place = Some(Place { line, column });
             let message = format!("not a Dockerfile: {}", without_place(&error.to_string()));
             file.faults.push(Notice { place, message });
             return file;

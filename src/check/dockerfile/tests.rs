@@ -113,7 +113,7 @@ fn credentials_are_found_wherever_they_hide_and_never_shown() {
         "ENV A=1 SECRET=\"swordfish\"",
         "ARG NPM_TOKEN",
         "ARG NPM_TOKEN=swordfish",
-        "COPY id_rsa /root/.ssh/",
+        "COPY id_rsa /keys/",
         "ADD .env /app/",
         "RUN export DB_PASSWORD=swordfish && ./x",
         "RUN git clone https://me:swordfish@git.example/x",

@@ -92,7 +92,9 @@ fn hunk(old: &[&str], group: &[Change], shift: &mut isize) -> String {
 fn push(body: &mut String, mark: char, lines: Option<&[&str]>) {
     for line in lines.unwrap_or_default() {
         body.push(mark);
-        body.push_str(line.trim_end_matches(['\n', '\r']));
-        body.push('\n');
+        body.push_str(line);
+        if !line.ends_with('\n') {
+            body.push_str("\n\\ No newline at end of file\n");
+        }
     }
 }

@@ -54,6 +54,8 @@ impl Place {
 fn remedy(document: &mut Value, hit: &Hit, place: &Place, rules: &Rules) {
     let settings = &rules.settings;
     let container = place.container.as_ref();
+    // What is set and wrong was meant, and would win over what the pod says.
+    let absent = get(document, &hit.path).is_null();
     match hit.control.id {
         "PSS-allowPrivilegeEscalation" => {
             if let Some(at) = container.filter(|at| !gains_privileges(get(document, at))) {
@@ -72,7 +74,7 @@ fn remedy(document: &mut Value, hit: &Hit, place: &Place, rules: &Rules) {
         "PSS-runAsNonRoot" if !names_root(get(document, &place.pod)) => {
             fill(document, &place.pod.keys(&["securityContext", "runAsNonRoot"]), json!(true));
         }
-        "PSS-seccompProfile_restricted" => {
+        "PSS-seccompProfile_restricted" if absent => {
             let profile = json!({ "type": "RuntimeDefault" });
             fill(document, &place.pod.keys(&["securityContext", "seccompProfile"]), profile);
         }
@@ -81,9 +83,9 @@ fn remedy(document: &mut Value, hit: &Hit, place: &Place, rules: &Rules) {
                 read_only_root(document, &place.pod, at);
             }
         }
-        "HB-UID" => identity(document, &place.pod, "runAsUser", settings.user_ids),
-        "HB-GID" => identity(document, &place.pod, "runAsGroup", settings.group_ids),
-        "HB-FSG" => identity(document, &place.pod, "fsGroup", settings.fs_groups),
+        "HB-UID" if absent => identity(document, &place.pod, "runAsUser", settings.user_ids),
+        "HB-GID" if absent => identity(document, &place.pod, "runAsGroup", settings.group_ids),
+        "HB-FSG" if absent => identity(document, &place.pod, "fsGroup", settings.fs_groups),
         "HB-RES" => {
             if let (Some(at), [.., Segment::Key(kind), Segment::Key(name)]) =
                 (container, hit.path.0.as_slice())

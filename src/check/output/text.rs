@@ -65,7 +65,7 @@ pub fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Res
 }
 
 fn diffs(changed: &[&FileReport], paint: Paint, out: &mut dyn Write) -> io::Result<()> {
-    for line in changed.iter().flat_map(|file| file.diff.lines()) {
+    for line in changed.iter().flat_map(|file| file.diff.split_terminator('\n')) {
         let code = match line.as_bytes().first() {
             Some(b'+') => "32",
             Some(b'-') => "31",

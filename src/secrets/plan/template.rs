@@ -24,8 +24,8 @@ use crate::{
     },
     provider::SecretBytes,
     template::{
-        self, Cache, Context, Delimiters, Limits, Map, MissingKey, Source, Template, Text, Type,
-        Value,
+        self, Cache, Class, Context, Delimiters, Limits, Map, MissingKey, Source, Template, Text,
+        Type, Value,
     },
 };
 
@@ -34,6 +34,17 @@ pub struct Engine<'a> {
     cache: &'a Cache,
     delimiters: &'a Delimiters,
     context: Context<'a>,
+}
+
+/// The same mistake at the same place, without a word of the template.
+fn silent(error: template::Error) -> template::Error {
+    let message = match error.class {
+        Class::Parse => "it cannot be parsed",
+        Class::MissingKey => "it names a key that was not read",
+        Class::Type | Class::Function | Class::Exec => "it cannot be evaluated",
+        Class::Bound => return error,
+    };
+    template::Error { message: message.to_owned(), ..error }
 }
 
 impl<'a> Engine<'a> {
@@ -60,15 +71,23 @@ impl<'a> Engine<'a> {
     }
 
     /// The output of a template that was read elsewhere, and that no cache may keep.
+    ///
+    /// Messages repeat words of the template. Those of one in a Secret are nobody's to read.
     fn render_read(
         &mut self,
         field: &str,
-        name: &str,
+        (kind, name): (Kind, &str),
         text: &SecretBytes,
         dot: Value,
     ) -> Result<SecretBytes, PlanError> {
         let parsed = Template::parse(name, text.expose(), self.delimiters);
-        self.output(field, parsed.map(Arc::new), dot)
+        let output = self.output(field, parsed.map(Arc::new), dot);
+        output.map_err(|error| match error {
+            PlanError::Template { field, source } if kind == Kind::Secret => {
+                PlanError::Template { field, source: silent(source) }
+            }
+            error => error,
+        })
     }
 
     /// A template of which a missing key is nothing, printed as `<no value>`.
@@ -244,7 +263,8 @@ impl Rendering<'_, '_> {
             let found = found.ok_or_else(|| absent(""))?;
             for item in &reference.items {
                 let text = found.get(&item.key).ok_or_else(|| absent(&item.key))?;
-                let output = self.engine.render_read(&place, &item.key, text, self.dot.clone())?;
+                let output =
+                    self.engine.render_read(&place, (kind, &item.key), text, self.dot.clone())?;
                 let outputs = match &item.template_as {
                     TemplateScope::Values => BTreeMap::from([(item.key.clone(), output)]),
                     TemplateScope::KeysAndValues => pairs(&place, &output)?,

@@ -134,6 +134,24 @@ fn what_is_wrong_is_said_without_a_value() {
 }
 
 #[test]
+fn of_a_template_in_a_secret_no_word_is_repeated() {
+    let from = json!([{"secret": {"name": "o", "items": [{"key": "a"}]}}]);
+    for text in
+        ["x\n{{ hunter2 }}", "x\n{{ .hunter2 }}", "x\n{{ len .user.hunter2 }}", "x\n{{ hunter2"]
+    {
+        let held = Some(texts(&[("a", text)]));
+        let contents = Contents::from([((Kind::Secret, "o".to_owned()), held)]);
+        let error =
+            rendered_with(json!({"templateFrom": from}), &contents).unwrap_err().to_string();
+        assert!(
+            error.starts_with("spec.target.template.templateFrom[0].secret: template a:"),
+            "{error}"
+        );
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
 fn a_scalar_that_is_no_text_becomes_its_text() {
     let literal = "a: 3\nb: true\nc: 1.5\nd:\ne: \"007\"\n";
     assert_eq!(
