@@ -100,11 +100,22 @@ impl Look<'_> {
                 return Ok(Converged::NotDue);
             }
         };
+        self.refresh(target, &lookups, why).await
+    }
+
+    /// Reads the providers and writes what comes of it.
+    async fn refresh(
+        &self,
+        target: Target,
+        lookups: &[collect::Lookup],
+        why: Why,
+    ) -> Result<Converged, Error> {
+        let object = self.object();
         // A conflict costs the provider nothing.
         if let Target::Read(existing) = &target {
             policy::check_ownership(object, Some(existing), self.context.config.adopt_unmanaged)?;
         }
-        let Some(answers) = self.fetch(&lookups, why).await? else { return Ok(Converged::Waiting) };
+        let Some(answers) = self.fetch(lookups, why).await? else { return Ok(Converged::Waiting) };
         let collected =
             self.with_engine(|engine| collect::collect(&object.spec, &answers, engine))?;
         for field in &collected.missing {

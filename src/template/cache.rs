@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -11,7 +11,7 @@ use super::{Delimiters, Error, Template, Text};
 /// Keeps the templates used last, up to a number of bytes.
 pub struct Cache {
     capacity: usize,
-    hasher: RandomState,
+    hasher: BuildHasherDefault<DefaultHasher>,
     kept: Mutex<Kept>,
 }
 
@@ -46,7 +46,7 @@ impl Entry {
 impl Cache {
     /// An empty cache for so many bytes of texts and trees.
     pub fn new(capacity: usize) -> Self {
-        Self { capacity, hasher: RandomState::new(), kept: Mutex::default() }
+        Self { capacity, hasher: BuildHasherDefault::default(), kept: Mutex::default() }
     }
 
     /// The template of a text, parsed now if it is not kept. Errors are not kept.
