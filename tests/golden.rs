@@ -3,6 +3,14 @@
 //! `dev/golden` writes the vectors in `tests/golden/`; a case passes when the bytes are the same, or when both
 //! fail with the same class of error. Where Gabion differs on purpose, `deviations.json` says so, and a case in it
 //! that no longer differs fails as well. The counts go to the terminal past the test runner, which would keep them.
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::unwrap_in_result,
+    clippy::explicit_write
+)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -21,7 +21,7 @@ impl Source for Fixed {
 
     fn fill(&mut self, buffer: &mut [u8]) -> Result<(), Failure> {
         for (at, byte) in buffer.iter_mut().enumerate() {
-            *byte = u8::try_from(at % 256).unwrap();
+            *byte = at.to_le_bytes()[0];
         }
         Ok(())
     }
@@ -43,7 +43,7 @@ fn text(text: &str) -> Value {
 fn render_with(template: &str, data: Value, limits: &Limits) -> Result<String, Error> {
     let template = Template::parse("app.conf", template.as_bytes(), &Delimiters::default())?;
     let rendered = template.render(data, &mut Fixed, limits)?;
-    Ok(String::from_utf8(rendered.to_vec()).unwrap())
+    Ok(String::from_utf8_lossy(&rendered).into_owned())
 }
 
 fn render(template: &str, entries: &[(&str, &str)]) -> Result<String, Error> {
@@ -197,7 +197,8 @@ fn each_bound_is_named_by_the_error_that_it_gives() {
 fn a_text_too_large_or_too_deep_is_refused_before_it_costs_anything() {
     let deep = |levels| format!("{}1{}", "{{ if 1 }}".repeat(levels), "{{ end }}".repeat(levels));
     let parentheses = format!("{{{{ {}1{} }}}}", "(".repeat(5000), ")".repeat(5000));
-    let variables = |count| (0..count).map(|n| format!("{{{{ $v{n} := 1 }}}}")).collect::<String>();
+    let variables =
+        |count| (0..count).map(|n| format!("{{{{ $v{n} := 1 }}}}")).collect::<Vec<_>>().concat();
     let refused =
         [deep(5000), parentheses, "{{ 1 }}".repeat(30_000), " ".repeat(3 << 20), variables(2000)];
     for text in refused {

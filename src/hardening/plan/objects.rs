@@ -303,8 +303,11 @@ pub(super) fn digest(value: &impl Serialize) -> Digest {
 
 /// The same as text, for what people read.
 pub(super) fn digest_text(value: &impl Serialize) -> String {
-    let bytes = digest(value);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    digest(value).iter().fold(String::with_capacity(32), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
+        text
+    })
 }
 
 /// The spec without what means nothing: empty lists, absent defaults, the notation of quantities.

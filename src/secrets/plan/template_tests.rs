@@ -37,19 +37,23 @@ fn texts(pairs: &[(&str, &str)]) -> BTreeMap<String, SecretBytes> {
     pairs.iter().map(|(key, text)| ((*key).to_owned(), owned(text))).collect()
 }
 
-fn rendered_with(template: Json, contents: &Contents) -> Result<Rendered, PlanError> {
+fn object(template: &Json) -> ExternalSecret {
     let spec = json!({"target": {"template": template}});
     let spec: ExternalSecretSpec = serde_json::from_value(spec).unwrap();
-    let object = ExternalSecret::new("es", spec);
+    ExternalSecret::new("es", spec)
+}
+
+fn rendered_with(template: &Json, contents: &Contents) -> Result<Rendered, PlanError> {
+    let object = object(template);
     let data = texts(&[("user", "app"), ("key", "s3cret")]);
     with_engine(|engine| render(&object, data, contents, engine))
 }
 
-fn rendered(template: Json) -> Result<Rendered, PlanError> {
+fn rendered(template: &Json) -> Result<Rendered, PlanError> {
     rendered_with(template, &Contents::new())
 }
 
-fn data(template: Json) -> Vec<(String, String)> {
+fn data(template: &Json) -> Vec<(String, String)> {
     let rendered = rendered(template).unwrap();
     let text = |value: &SecretBytes| String::from_utf8(value.expose().to_vec()).unwrap();
     rendered.data.iter().map(|(key, value)| (key.clone(), text(value))).collect()
@@ -62,20 +66,20 @@ fn pair(key: &str, value: &str) -> (String, String) {
 #[test]
 fn the_data_read_stays_unless_something_is_templated_under_replace() {
     let read = [pair("key", "s3cret"), pair("user", "app")];
-    assert_eq!(data(json!({})), read);
-    assert_eq!(data(json!({"metadata": {"labels": {"a": "b"}}})), read);
-    assert_eq!(data(json!({"data": {"x": "{{ .user }}"}})), [pair("x", "app")]);
+    assert_eq!(data(&json!({})), read);
+    assert_eq!(data(&json!({"metadata": {"labels": {"a": "b"}}})), read);
+    assert_eq!(data(&json!({"data": {"x": "{{ .user }}"}})), [pair("x", "app")]);
     let label = json!([{"target": "Labels", "literal": "a: b"}]);
-    assert_eq!(data(json!({"templateFrom": label})), []);
+    assert_eq!(data(&json!({"templateFrom": label})), []);
     let merged = json!({"mergePolicy": "Merge", "data": {"user": "{{ .user | len }}"}});
-    assert_eq!(data(merged), [pair("key", "s3cret"), pair("user", "3")]);
+    assert_eq!(data(&merged), [pair("key", "s3cret"), pair("user", "3")]);
 }
 
 #[test]
 fn the_later_template_wins_and_the_objects_own_most() {
     let from = json!([{"literal": "a: 1\nb: 1\nc: 1"}, {"literal": "b: 2\nc: 2"}]);
     let template = json!({"templateFrom": from, "data": {"c": "3"}});
-    assert_eq!(data(template), [pair("a", "1"), pair("b", "2"), pair("c", "3")]);
+    assert_eq!(data(&template), [pair("a", "1"), pair("b", "2"), pair("c", "3")]);
 }
 
 #[test]
@@ -87,7 +91,7 @@ fn inside_one_source_the_literal_wins_over_the_secret_over_the_config_map() {
         ((Kind::ConfigMap, "o".to_owned()), Some(texts(&[("a", "map"), ("b", "map")]))),
         ((Kind::Secret, "o".to_owned()), Some(texts(&[("a", "{{ .user }}")]))),
     ]);
-    let rendered = rendered_with(json!({"templateFrom": from}), &contents).unwrap();
+    let rendered = rendered_with(&json!({"templateFrom": from}), &contents).unwrap();
     assert_eq!(rendered.data, texts(&[("a", "app"), ("b", "literal")]));
 }
 
@@ -127,7 +131,7 @@ fn what_is_wrong_is_said_without_a_value() {
         (json!({"engineVersion": "v1"}), "spec.target.template.engineVersion is \"v1\""),
         (json!({"mergePolicy": "Mix"}), "spec.target.template.mergePolicy is \"Mix\""),
     ] {
-        let error = rendered(template).unwrap_err().to_string();
+        let error = rendered(&template).unwrap_err().to_string();
         assert!(error.starts_with(wanted), "{error}");
         assert!(!error.contains("s3cret"), "{error}");
     }
@@ -142,7 +146,7 @@ fn of_a_template_in_a_secret_no_word_is_repeated() {
         let held = Some(texts(&[("a", text)]));
         let contents = Contents::from([((Kind::Secret, "o".to_owned()), held)]);
         let error =
-            rendered_with(json!({"templateFrom": from}), &contents).unwrap_err().to_string();
+            rendered_with(&json!({"templateFrom": from}), &contents).unwrap_err().to_string();
         assert!(
             error.starts_with("spec.target.template.templateFrom[0].secret: template a:"),
             "{error}"
@@ -155,7 +159,7 @@ fn of_a_template_in_a_secret_no_word_is_repeated() {
 fn a_scalar_that_is_no_text_becomes_its_text() {
     let literal = "a: 3\nb: true\nc: 1.5\nd:\ne: \"007\"\n";
     assert_eq!(
-        data(json!({"templateFrom": [{"literal": literal}]})),
+        data(&json!({"templateFrom": [{"literal": literal}]})),
         [pair("a", "3"), pair("b", "true"), pair("c", "1.5"), pair("d", ""), pair("e", "007")]
     );
 }
@@ -163,7 +167,7 @@ fn a_scalar_that_is_no_text_becomes_its_text() {
 #[test]
 fn type_and_finalizers_are_taken_as_they_stand() {
     let template = json!({"type": "kubernetes.io/tls", "metadata": {"finalizers": ["a/b"]}});
-    let rendered = rendered(template).unwrap();
+    let rendered = rendered(&template).unwrap();
     assert_eq!(rendered.type_.as_deref(), Some("kubernetes.io/tls"));
     assert_eq!(rendered.finalizers, ["a/b"]);
 }

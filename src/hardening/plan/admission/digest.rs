@@ -1,11 +1,8 @@
 //! When two admission objects mean the same to the API server, and what one becomes when it is written.
 
-use std::fmt::Write as _;
-
 use serde_json::{Map, Value, json};
-use sha3::{Digest as _, Sha3_256};
 
-use crate::hardening::plan::objects::{FIELD_MANAGER, MANAGED_BY, OWNER};
+use crate::hardening::plan::objects::{FIELD_MANAGER, MANAGED_BY, OWNER, digest_text};
 
 /// What we answer for of an object: its spec and our marks, not what others add to its metadata.
 pub struct Mark<'a>(pub &'a Value);
@@ -39,11 +36,7 @@ impl Mark<'_> {
 
 /// A short name for a value.
 pub fn hash(value: &Value) -> String {
-    let mut text = String::with_capacity(32);
-    for byte in &Sha3_256::digest(value.to_string())[..16] {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    digest_text(value)
 }
 
 /// The spec without what the API server fills in, and without what means nothing.
