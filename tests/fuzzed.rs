@@ -1,6 +1,8 @@
 //! Inputs that once made something fail, and a few thousand that nobody has tried: what `fuzz/` does for hours,
 //! for seconds.
 
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
