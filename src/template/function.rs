@@ -4,7 +4,7 @@
 //! numbers of arguments, `wrong type for value; expected string; got int`, number constants that become an
 //! `int64` because the parameter is one. The evaluator checks and converts; a body gets what it declared.
 //!
-//! ```ignore
+//! ```text
 //! pub const FUNCTIONS: &[Function] = &[
 //!     Function::new("trunc", &[Type::INT, Type::String], trunc),
 //!     Function::variadic("dict", &[], Type::Any, dict),
