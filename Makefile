@@ -2,10 +2,10 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check crds bench prepare prerequisites
+.PHONY: help demo test judges check crds golden bench race prepare prerequisites
 
 # Tests that need no server and together take seconds: names of files in tests/.
-CHECK_TESTS := contract layers manifests hardening_contract
+CHECK_TESTS := contract golden layers manifests hardening_contract
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -23,6 +23,9 @@ test: prepare ## all tests
 	cargo test --no-fail-fast
 	dev/image-check.sh
 
+judges: prepare ## 20,000 pods before evaluator, policies and the PodSecurity plugin (GABION_JUDGES_SEED=...)
+	GABION_JUDGES_PODS=$${GABION_JUDGES_PODS:-20000} GABION_JUDGES_DETAILS=1 cargo test --test judges
+
 check: prerequisites ## format, lints and the tests that need no server
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
@@ -31,10 +34,17 @@ check: prerequisites ## format, lints and the tests that need no server
 crds: prerequisites ## write anew what is generated from the types: crds/ and docs/flags.md
 	UPDATE=1 cargo test --quiet --test contract --test manifests
 
+golden: prerequisites ## ask Go anew what templates, paths and keys come to: tests/golden/
+	cd dev/golden && GOFLAGS="-mod=readonly -buildvcs=false" go run . ../../tests/golden
+
 bench: prepare ## measure, and print ratios to what the API server can do (WORKLOADS="cold:5000 drift"; or help)
 	@echo "Building gabion optimised (about ten minutes the first time), then measuring for about two minutes"
 	@cargo build --quiet --profile bench-fast --bin gabion --example bench
 	@cargo run --quiet --profile bench-fast --example bench -- $(WORKLOADS)
+
+race: prerequisites ## templates against Go's own engine: renders per second and bytes allocated
+	@echo "Building gabion optimised (about ten minutes the first time)"
+	@cargo run --quiet --profile bench-fast --example templates
 
 # What tests and demo start: built once, then found in the cache folder.
 prepare: prerequisites

@@ -18,7 +18,7 @@ use crate::{
     machine,
     population::Population,
     secrets_manager::SecretsManager,
-    support::{ControlPlane, Failure, Operator, Result, free_port, repository},
+    support::{ControlPlane, Failure, Operator, Result, Server, free_port, repository},
 };
 
 /// Whose requests are counted.
@@ -104,6 +104,16 @@ impl World {
         let operator = Operator::start(&arguments, &environment)?;
         let pid = operator.pid()?;
         Ok(Running { operator, started, pid, metrics, health })
+    }
+
+    /// Processor seconds that etcd, kube-apiserver and kube-controller-manager have used so far.
+    pub fn plane_seconds(&self) -> Result<f64> {
+        self.plane.pids()?.into_values().map(machine::cpu_seconds).sum()
+    }
+
+    /// Processor seconds of the API server so far.
+    pub fn apiserver_cpu_seconds(&self) -> Result<f64> {
+        machine::cpu_seconds(self.plane.pid(Server::Apiserver)?)
     }
 
     /// The end of the audit log.

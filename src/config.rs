@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::telemetry::LogFormat;
+use crate::{telemetry::LogFormat, template::Delimiters};
 
 /// Everything `gabion run` needs to know.
 #[derive(Clone, Debug)]
@@ -53,6 +53,8 @@ pub struct SecretsConfig {
     pub store_interval: Duration,
     /// `status.refreshTime` of an unchanged object is rewritten at most this often.
     pub heartbeat: Duration,
+    /// What opens and closes an action of a template.
+    pub delimiters: Delimiters,
     /// Existing Secrets that nobody's ExternalSecret made may be taken over.
     pub adopt_unmanaged: bool,
 }
@@ -64,6 +66,8 @@ pub struct HardeningConfig {
     pub enabled: bool,
     /// The operator's own namespace: protected.
     pub operator_namespace: String,
+    /// Where pods are tried by dry run, to prove admission policies: protected too.
+    pub probe_namespace: String,
     /// More protected namespaces.
     pub protected: Vec<String>,
 }

@@ -3,9 +3,10 @@
 //! Data flows one way: watch -> queue -> observe -> decide -> act -> report. [`api`] holds the kinds and
 //! nothing else; `plan` modules decide, values in and values out; [`cluster`] is the only code that talks to
 //! the API server and [`provider`] the only code that talks to a secret manager; [`secrets`] and
-//! [`hardening`] are the controllers; `operator` wires them and is the only module that sees all others.
+//! [`hardening`] are the controllers; [`check`] is the rules over files; `operator` wires them and is the only module that sees all others.
 
 pub mod api;
+pub mod check;
 pub mod cli;
 pub mod cluster;
 pub mod config;
@@ -15,3 +16,4 @@ pub mod provider;
 pub mod secrets;
 pub mod surroundings;
 pub mod telemetry;
+pub mod template;

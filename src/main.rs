@@ -1,9 +1,14 @@
 //! The command line of Gabion.
 
-use std::{error::Error, process::ExitCode};
+use std::{
+    error::Error,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use gabion::{
-    cli::{self, Command},
+    check,
+    cli::{self, CheckFlags, Command},
     config::Config,
     operator, telemetry,
 };
@@ -16,6 +21,7 @@ fn main() -> ExitCode {
     let outcome = match cli::parse() {
         Command::Crds => print_crds(),
         Command::Run(config) => run(*config),
+        Command::Check(flags) => return check(*flags),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -34,6 +40,24 @@ fn run(config: Config) -> Result<(), Box<dyn Error>> {
         .build()?
         .block_on(operator::run(config))?;
     Ok(())
+}
+
+/// What fails here is the user's to see, not a log's.
+#[allow(clippy::print_stderr)]
+fn check(flags: CheckFlags) -> ExitCode {
+    let ended = flags.options().and_then(|options| {
+        let (mut input, mut output) = (io::stdin().lock(), io::BufWriter::new(io::stdout().lock()));
+        check::run(&options, &mut input, &mut output)
+            .and_then(|outcome| output.flush().map(|()| outcome))
+            .map_err(|error| format!("the result cannot be written: {error}"))
+    });
+    match ended {
+        Ok(outcome) => ExitCode::from(outcome.code()),
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            ExitCode::from(check::Outcome::Unjudged.code())
+        }
+    }
 }
 
 #[allow(clippy::print_stdout)]

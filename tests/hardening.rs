@@ -42,6 +42,8 @@ mod fights;
 mod hostile;
 #[path = "hardening/network.rs"]
 mod network;
+#[path = "hardening/policies.rs"]
+mod policies;
 #[path = "hardening/protected.rs"]
 mod protected;
 #[path = "hardening/resources.rs"]

@@ -21,7 +21,6 @@ mod shop;
 use std::collections::BTreeMap;
 
 use gabion::api::hardening_baseline::{ConflictPolicy, DeletionPolicy};
-use gabion::api::namespace_hardening::NamespaceHardeningStatus;
 use gabion::hardening::plan::effective;
 use gabion::hardening::plan::error::Error;
 use gabion::hardening::plan::labels;
@@ -244,14 +243,7 @@ fn a_quota_below_usage_is_held_and_comes_after_the_limits_when_usage_falls() {
     };
     model.usage = used("80Gi");
     let plan = planned(&model, &[prod()]);
-    let status = effective::next_status(
-        &NamespaceHardeningStatus::default(),
-        &[prod()],
-        &plan,
-        None,
-        Some(1),
-        now(),
-    );
+    let status = effective::next_status(&effective::Said::default(), &[prod()], &plan, None, now());
     let status = status.expect("a status");
     assert_eq!(status.held, ["Held: QuotaBelowUsage limits.memory used=80Gi hard=64Gi"]);
     let condition = status.conditions.iter().find(|c| c.type_ == "Held").expect("Held");
@@ -277,14 +269,8 @@ fn observing_writes_nothing_and_says_what_enforcing_would_do() {
     baseline.stage = gabion::api::hardening_baseline::Stage::Observe;
     let plan = planned(&model, std::slice::from_ref(&baseline));
     assert!(plan.is_settled() && plan.merged.rows.is_empty());
-    let status = effective::next_status(
-        &NamespaceHardeningStatus::default(),
-        &[baseline],
-        &plan,
-        None,
-        None,
-        now(),
-    );
+    let status =
+        effective::next_status(&effective::Said::default(), &[baseline], &plan, None, now());
     let preview = status.expect("a status").preview;
     assert!(
         preview.iter().any(|row| row.item == "podSecurity.enforce" && row.value == "restricted")
@@ -364,14 +350,7 @@ fn status_says_where_each_value_comes_from_and_is_written_once() {
     model.apply_all(&planned(&model, &[prod()]));
     let plan = planned(&model, &[prod()]);
     let baselines = [prod()];
-    let first = effective::next_status(
-        &NamespaceHardeningStatus::default(),
-        &baselines,
-        &plan,
-        None,
-        Some(1),
-        now(),
-    );
+    let first = effective::next_status(&effective::Said::default(), &baselines, &plan, None, now());
     let first = first.expect("a status");
     let quota = first
         .values
@@ -382,7 +361,10 @@ fn status_says_where_each_value_comes_from_and_is_written_once() {
     assert_eq!(first.dns.as_ref().expect("dns").source, "Service kube-system/kube-dns");
     assert!(first.values.len() <= 64);
     let later = Timestamp::from_second(1_900_000_000).expect("a time");
-    assert_eq!(effective::next_status(&first, &baselines, &plan, None, Some(1), later), None);
+    assert_eq!(
+        effective::next_status(&effective::Said::of(&first), &baselines, &plan, None, later),
+        None
+    );
     assert!(first.previous.iter().any(|p| p.item.ends_with("/enforce") && p.value.is_none()));
 }
 
@@ -460,14 +442,7 @@ fn a_status_with_many_rules_stays_bounded_and_says_what_is_left_out() {
         .collect();
     let many = [enforced("many", 1, json!({ "podSecurity": {}, "network": { "allow": rules } }))];
     let plan = planned(&Model::new(&[("env", "prod")]), &many);
-    let status = effective::next_status(
-        &NamespaceHardeningStatus::default(),
-        &many,
-        &plan,
-        None,
-        None,
-        now(),
-    );
+    let status = effective::next_status(&effective::Said::default(), &many, &plan, None, now());
     let values = status.expect("a status").values;
     assert_eq!(values.len(), 64);
     let last = values.last().expect("a row");

@@ -50,6 +50,8 @@ mod status;
 mod stores;
 #[path = "secrets/takeover.rs"]
 mod takeover;
+#[path = "secrets/templates.rs"]
+mod templates;
 #[path = "secrets/world.rs"]
 mod world;
 #[path = "secrets/zz_afterwards.rs"]

@@ -1,5 +1,6 @@
 //! The workloads, by name.
 
+mod admit;
 mod cold;
 mod drift;
 mod floor;
@@ -15,7 +16,7 @@ use std::fmt;
 use crate::support::{Failure, Result};
 
 /// Name, default number of objects, and what it is.
-pub const LIST: [(&str, usize, &str); 10] = [
+pub const LIST: [(&str, usize, &str); 11] = [
     ("floor", 1_000, "what the API server can do: creates and status patches by a bare loop"),
     ("cold", 1_000, "the operator starts and finds that nothing is synchronised"),
     ("restart", 1_000, "the operator starts again and finds that everything is"),
@@ -30,10 +31,11 @@ pub const LIST: [(&str, usize, &str); 10] = [
         1_000,
         "one baseline over as many namespaces; then nothing; then one change at a time",
     ),
+    ("admit", 1_000, "pods before the admission policies of a baseline, and without them"),
 ];
 
 /// Everything, in the order of `docs/performance.md`.
-pub const ALL: [&str; 15] = [
+pub const ALL: [&str; 16] = [
     "floor",
     "cold:1000",
     "cold:5000",
@@ -48,6 +50,7 @@ pub const ALL: [&str; 15] = [
     "outage:1000",
     "harden:1000",
     "harden:5000",
+    "admit",
     "floor",
 ];
 
@@ -72,6 +75,7 @@ impl Workload {
     /// Runs it and prints its table.
     pub async fn run(&self) -> Result<()> {
         match self.name {
+            "admit" => admit::run(self.objects).await,
             "cold" => cold::run(self.objects).await,
             "restart" => restart::run(self.objects).await,
             "refresh" => refresh::run(self.objects, 1).await,

@@ -366,6 +366,9 @@ pub struct GabionStatus {
     /// The Secret exactly as it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<WrittenTarget>,
+    /// A mark of the ConfigMaps and Secrets that the template was read from, as they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
 }
 
 /// One state of one Secret.

@@ -1,6 +1,9 @@
 //! `NamespaceHardening`: what is in force in one namespace, and why.
 //!
 //! The operator writes one object per namespace, named `effective`. Nobody edits it; tenants may read it.
+//!
+//! Nobody applies a part of it, so its lists are atomic: the API server would otherwise note the owner of each
+//! field of each row, which is larger than the rows.
 
 #![allow(
     clippy::doc_markdown,
@@ -55,15 +58,12 @@ pub struct NamespaceHardeningStatus {
     pub baseline_names: Option<String>,
     /// Baselines that select the namespace, highest priority first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub baselines: Vec<BaselineRef>,
     /// Values in force, each with the baseline that decided it and why; at most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["item"]))]
     pub values: Vec<EffectiveValue>,
     /// What would change if every baseline were at Enforce; at most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["item"]))]
     pub preview: Vec<EffectiveValue>,
     /// Number of entries in held.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -47,8 +47,6 @@ eso_flags! {
     enable_http2 = "enable-http2", "GABION_ENABLE_HTTP2";
     unsafe_allow_generic_targets = "unsafe-allow-generic-targets", "GABION_UNSAFE_ALLOW_GENERIC_TARGETS";
     generator_gc_grace_period = "generator-gc-grace-period", "GABION_GENERATOR_GC_GRACE_PERIOD";
-    template_left_delimiter = "template-left-delimiter", "GABION_TEMPLATE_LEFT_DELIMITER";
-    template_right_delimiter = "template-right-delimiter", "GABION_TEMPLATE_RIGHT_DELIMITER";
     enable_vault_token_cache = "enable-vault-token-cache", "GABION_ENABLE_VAULT_TOKEN_CACHE";
     vault_token_cache_size = "vault-token-cache-size", "GABION_VAULT_TOKEN_CACHE_SIZE";
     experimental_vault_token_cache = "experimental-enable-vault-token-cache", "GABION_EXPERIMENTAL_ENABLE_VAULT_TOKEN_CACHE";

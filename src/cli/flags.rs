@@ -8,6 +8,7 @@ use super::{duration, eso::EsoFlags};
 use crate::{
     config::{Config, ElectionConfig, HardeningConfig, SecretsConfig},
     telemetry::LogFormat,
+    template::Delimiters,
 };
 
 /// Flags of `gabion run`.
@@ -71,6 +72,12 @@ pub struct RunFlags {
     /// Take over existing Secrets that no ExternalSecret made, as ESO does in silence
     #[arg(long, env = "GABION_ADOPT_UNMANAGED", help_heading = "Secrets", default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     adopt_unmanaged: bool,
+    /// What opens an action of a template
+    #[arg(long, env = "GABION_TEMPLATE_LEFT_DELIMITER", help_heading = "Secrets", default_value = "{{", value_parser = delimiter)]
+    template_left_delimiter: String,
+    /// What closes an action of a template
+    #[arg(long, env = "GABION_TEMPLATE_RIGHT_DELIMITER", help_heading = "Secrets", default_value = "}}", value_parser = delimiter)]
+    template_right_delimiter: String,
 
     /// Run the hardening half (HardeningBaseline)
     #[arg(long, env = "GABION_ENABLE_HARDENING", help_heading = "Hardening", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
@@ -83,6 +90,14 @@ pub struct RunFlags {
         default_value = "gabion-system"
     )]
     operator_namespace: String,
+    /// Namespace in which pods are tried by dry run, to prove admission policies: never hardened
+    #[arg(
+        long,
+        env = "GABION_PROBE_NAMESPACE",
+        help_heading = "Hardening",
+        default_value = "gabion-probe"
+    )]
+    probe_namespace: String,
     /// More namespaces that are never touched, separated by commas
     #[arg(
         long,
@@ -138,10 +153,15 @@ impl RunFlags {
                 store_interval: self.store_requeue_interval,
                 heartbeat: self.refresh_heartbeat,
                 adopt_unmanaged: self.adopt_unmanaged,
+                delimiters: Delimiters {
+                    left: self.template_left_delimiter,
+                    right: self.template_right_delimiter,
+                },
             },
             hardening: HardeningConfig {
                 enabled: self.enable_hardening,
                 operator_namespace: self.operator_namespace,
+                probe_namespace: self.probe_namespace,
                 protected: self.protected_namespaces,
             },
             election,
@@ -191,6 +211,13 @@ fn address(text: &str) -> Result<SocketAddr, String> {
             "{text:?} is not HOST:PORT with an IP address as host: write 127.0.0.1:8080 or :8080"
         )
     })
+}
+
+fn delimiter(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("a delimiter has at least one character: write for example {{ or <<".to_owned()),
+        text => Ok(text.to_owned()),
+    }
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

@@ -6,6 +6,7 @@ pub mod events;
 mod fence;
 mod key;
 pub mod lease;
+pub mod metadata;
 pub mod queue;
 mod requests;
 mod watch;

@@ -56,6 +56,9 @@ pub struct Bounds {
     pub per_group: usize,
     /// Objects under way at once, slow ones included: what bounds the memory.
     pub in_all: usize,
+    /// Of these, how many may be of the periodic lane. Fewer leave room, here and at the server that all work
+    /// waits for, so that urgent work is done at once however much periodic work there is.
+    pub periodic: usize,
 }
 
 /// Figures of a queue for metrics and health.
@@ -123,6 +126,17 @@ where
     /// The object is gone: drops its timer and its failures.
     pub fn forget(&self, key: &K) {
         self.lock().forget(key);
+    }
+
+    /// Since when there was a reason for the look at `key` that is under way: when it was put in line.
+    pub fn since(&self, key: &K) -> Option<Instant> {
+        self.lock().since(key)
+    }
+
+    /// Says that the look at `key` that is under way knows everything up to now, so that nothing it was woken
+    /// for before makes it run once more. True if it was woken since it started.
+    pub fn caught_up(&self, key: &K) -> bool {
+        self.lock().caught_up(key)
     }
 
     /// Failures in a row of `key`.

@@ -3,6 +3,8 @@
 //! Every write passes the fence, takes one of a bounded number of places, has a deadline and is counted.
 //! Answers are asked for as metadata only, so the values just sent do not come back over the wire.
 
+mod dry_run;
+
 use std::{future::Future, sync::Arc, time::Duration};
 
 use http::{
@@ -10,18 +12,21 @@ use http::{
     header::{ACCEPT, CONTENT_TYPE},
 };
 use http_body_util::BodyExt as _;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Status};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta, Status};
 use kube::{Client, Resource};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::Semaphore;
 
-use super::{Fence, ObjectKey, requests::RequestCounts};
+use super::{Fence, ObjectKey, metadata::slim, requests::RequestCounts};
+pub use dry_run::DryRun;
 
 /// Longest time one request to the API server may take.
 const DEADLINE: Duration = Duration::from_secs(30);
 const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 /// Largest answer that is read: the API server's own object limit is below 3 MiB.
 const MAX_ANSWER: usize = 8 << 20;
+/// Objects of one page of a list: with large ones well below [`MAX_ANSWER`].
+const PAGE_SIZE: u32 = 250;
 
 /// Why the API server did not do what was asked. `Display` is safe to show to users.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -136,12 +141,14 @@ pub struct Writer {
 
 #[derive(Deserialize)]
 struct Items<T> {
+    #[serde(default)]
+    metadata: ListMeta,
     items: Vec<T>,
 }
 
 #[derive(Deserialize)]
 struct MetadataOnly {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "slim")]
     metadata: ObjectMeta,
 }
 
@@ -260,21 +267,30 @@ impl Writer {
         }
     }
 
-    /// Lists the objects of one namespace whole: for the few that are not worth a watch.
-    pub async fn list<K, T>(&self, namespace: &str) -> Result<Vec<T>, ApiError>
+    /// Lists the objects of one namespace, or of all if it is empty, page by page: for kinds that are not worth
+    /// a watch.
+    pub async fn list<K, T>(&self, namespace: &str, mut each: impl FnMut(T)) -> Result<(), ApiError>
     where
         K: Resource<DynamicType = ()>,
         T: DeserializeOwned,
     {
         let key = ObjectKey::new(namespace, "");
-        let url = format!("{}?limit=5000", collection::<K>(&key));
-        let request = build("GET", &url, "application/json", Vec::new())?;
-        let request = with_accept(request, "application/json");
-        let body = self.exchange::<K>("list", &key, request).await?;
-        let list: Items<T> = serde_json::from_slice(&body).map_err(|_| ApiError::Unavailable {
-            reason: format!("the list of {} came back in an unknown form", K::plural(&())),
-        })?;
-        Ok(list.items)
+        let first = format!("{}?limit={PAGE_SIZE}", collection::<K>(&key));
+        let mut url = first.clone();
+        loop {
+            let request = build("GET", &url, "application/json", Vec::new())?;
+            let request = with_accept(request, "application/json");
+            let body = self.exchange::<K>("list", &key, request).await?;
+            let list: Items<T> =
+                serde_json::from_slice(&body).map_err(|_| ApiError::Unavailable {
+                    reason: format!("the list of {} came back in an unknown form", K::plural(&())),
+                })?;
+            list.items.into_iter().for_each(&mut each);
+            match list.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => url = format!("{first}&continue={}", encode(&token)),
+                None => return Ok(()),
+            }
+        }
     }
 
     /// Sends a request to a subresource that answers with an object (`serviceaccounts/token`).

@@ -11,7 +11,7 @@ use kube::Resource;
 use serde_json::json;
 
 use super::{
-    Context, TELL_BASELINES_AFTER,
+    Context, TELL_BASELINES_AFTER, admission,
     apply::explain,
     index::{Baseline, Phase},
     plan::{
@@ -27,7 +27,7 @@ use crate::{
     cluster::{
         ObjectKey,
         events::Tone,
-        queue::{Lane, Next},
+        queue::Next,
         write::{ApiError, Part, PatchKind},
     },
 };
@@ -46,9 +46,11 @@ pub fn take_in(context: &Context, name: &str) -> Option<Baseline> {
     {
         return Some(known);
     }
-    if has_begun(&known.object) {
+    // Its policies go first; until they are gone the rest stays as it is.
+    let uid = known.object.metadata.uid.as_deref().unwrap_or_default();
+    if has_begun(&known.object) && !context.admissions.owns_any(uid) {
         context.index.set_phase(name, leaving(context, &known.object), None);
-        context.wake_all(Lane::Urgent);
+        context.wake_all();
         return context.index.baseline(name);
     }
     let compiled = match &known.unreadable {
@@ -72,7 +74,7 @@ pub fn take_in(context: &Context, name: &str) -> Option<Baseline> {
     };
     context.index.set_phase(name, phase, refused);
     if changed {
-        context.wake_all(Lane::Urgent);
+        context.wake_all();
     }
     context.index.baseline(name)
 }
@@ -85,9 +87,12 @@ fn says_the_same(a: &Compiled, b: &Compiled) -> bool {
 /// Looks at one baseline.
 pub async fn reconcile(context: Arc<Context>, name: Arc<str>) -> Next {
     let started = Instant::now();
-    let Some(known) = take_in(&context, &name).filter(|known| !known.vanished) else {
-        return Next::Idle;
-    };
+    let Some(known) = take_in(&context, &name) else { return Next::Idle };
+    if known.vanished {
+        // What it made stays in force until it is there again.
+        let kept = admission::keep(&context, &name, &known).await;
+        return kept.again.map_or(Next::Idle, in_a_while);
+    }
     let deleting = known.object.metadata.deletion_timestamp.is_some();
     let outcome = if deleting {
         take_back(&context, &name, &known).await
@@ -116,6 +121,7 @@ async fn keep(context: &Context, name: &str, known: &Baseline) -> Result<Next, E
     if !has_finalizer(&object) {
         object = set_finalizer(context, name, &object, true).await?;
     }
+    let admission::Kept { said, again } = admission::keep(context, name, known).await;
     // A count that is not complete yet says less than the one that is stored.
     let counted = object.status.as_ref().and_then(|status| status.observed_generation);
     if known.refused.is_none()
@@ -143,6 +149,7 @@ async fn keep(context: &Context, name: &str, known: &Baseline) -> Result<Next, E
         &object,
         compiled.as_ref().map(|compiled| &**compiled),
         &standings,
+        said.as_ref(),
         Timestamp::now(),
     );
     if let Some(status) = next {
@@ -151,9 +158,9 @@ async fn keep(context: &Context, name: &str, known: &Baseline) -> Result<Next, E
     if let Some(error) = &known.refused {
         let text = error.to_string();
         context.tell(object.object_ref(&()), error.class().0, text, Tone::Warning);
-        return Ok(Next::RetryAfter(RECHECK));
+        return Ok(Next::RetryAfter(again.unwrap_or(RECHECK)));
     }
-    Ok(Next::Idle)
+    Ok(again.map_or(Next::Idle, in_a_while))
 }
 
 /// Ordered: paused if it looks like an accident, then every namespace is planned without it, then it may go.
@@ -163,9 +170,15 @@ async fn take_back(context: &Context, name: &str, known: &Baseline) -> Result<Ne
         return Ok(Next::Idle);
     }
     let uid = object.metadata.uid.clone().unwrap_or_default();
+    if has_begun(object) && !admission::take_away(context, name, known).await? {
+        return Ok(in_a_while(TEARDOWN_PACE));
+    }
+    if has_begun(object) && !matches!(known.phase, Some(Phase::Leaving(..))) {
+        return Ok(leave(context, name, object));
+    }
     if !matches!(known.phase, Some(Phase::Leaving(..))) {
         match pause(context, object).await? {
-            Pause::Go => return begin(context, name, object).await,
+            Pause::Go => return begin(context, name, known).await,
             Pause::Settle(left) => return Ok(in_a_while(left)),
             Pause::Stop(error) => {
                 let status = next_teardown(object, &[], Some(&error), Timestamp::now());
@@ -192,7 +205,8 @@ async fn take_back(context: &Context, name: &str, known: &Baseline) -> Result<Ne
 
 /// That it begins is written down before anything is undone: a process that goes on with it must not put the
 /// baseline in force again.
-async fn begin(context: &Context, name: &str, object: &HardeningBaseline) -> Result<Next, Error> {
+async fn begin(context: &Context, name: &str, known: &Baseline) -> Result<Next, Error> {
+    let object = &known.object;
     let selected = context.index.standings(|observed| {
         compile(object, context.server_minor())
             .is_ok_and(|compiled| selects(context, &compiled, observed))
@@ -204,9 +218,17 @@ async fn begin(context: &Context, name: &str, object: &HardeningBaseline) -> Res
     if let Some(status) = next_teardown(object, &left, None, Timestamp::now()) {
         write_status(context, name, object, status).await?;
     }
+    if !admission::take_away(context, name, known).await? {
+        return Ok(in_a_while(TEARDOWN_PACE));
+    }
+    Ok(leave(context, name, object))
+}
+
+/// From here on every namespace is planned without it.
+fn leave(context: &Context, name: &str, object: &HardeningBaseline) -> Next {
     context.index.set_phase(name, leaving(context, object), None);
-    context.wake_all(Lane::Urgent);
-    Ok(in_a_while(Duration::from_millis(100)))
+    context.wake_all();
+    in_a_while(Duration::from_millis(100))
 }
 
 fn leaving(context: &Context, object: &HardeningBaseline) -> Phase {

@@ -19,17 +19,18 @@ use super::plan::{
     baseline::Compiled,
     baseline_status::Standing,
     dns::{DnsFacts, DnsService},
+    effective::Said,
     error::Error,
     fight::{Fight, Verdict},
     namespace::NamespaceObserved,
-    objects::{FIELD_MANAGER, ObjectKey},
+    objects::{Digest, FIELD_MANAGER, ObjectKey},
     selection::Selection,
     service_accounts::{ObservedServiceAccount, PREVIOUS_AUTOMOUNT},
     teardown::Leaving,
 };
 use crate::api::{
     hardening_baseline::{Direction, HardeningBaseline},
-    namespace_hardening::{EFFECTIVE, NamespaceHardening, NamespaceHardeningStatus},
+    namespace_hardening::{EFFECTIVE, NamespaceHardening},
 };
 use crate::cluster::{Departed, is_older};
 
@@ -39,18 +40,19 @@ struct Entry {
     observed: NamespaceObserved,
     /// Whoever wrote the namespace last, apart from us.
     last_writer: String,
-    accounts: BTreeMap<String, ObservedServiceAccount>,
+    /// Sorted by name. Mostly one, for which a tree would take the room of eleven.
+    accounts: Vec<ObservedServiceAccount>,
     /// Users' own network policies that open a direction to everyone.
     widening: BTreeMap<String, BTreeSet<Direction>>,
     effective: Option<Effective>,
-    /// The status of `effective` as we last wrote it.
-    said: Option<NamespaceHardeningStatus>,
+    /// What we last said, or are just saying, in `effective`.
+    said: Option<Said>,
     standing: Standing,
     /// Uids of leaving baselines that may still have something here.
     holds: BTreeSet<String>,
     fights: BTreeMap<String, Fight>,
     /// Digest of each object as we last wrote it.
-    written: BTreeMap<ObjectKey, String>,
+    written: BTreeMap<ObjectKey, Digest>,
 }
 
 /// `NamespaceHardening/effective` as it is stored.
@@ -60,10 +62,8 @@ pub struct Effective {
     pub uid: String,
     /// Its resourceVersion.
     pub resource_version: String,
-    /// Its generation.
-    pub generation: Option<i64>,
-    /// Its status.
-    pub status: NamespaceHardeningStatus,
+    /// What it says.
+    pub said: Said,
 }
 
 /// How a baseline stands.
@@ -205,7 +205,8 @@ impl Index {
         let mut state = self.lock();
         let namespace = meta.namespace.as_deref().unwrap_or_default();
         let entry = state.namespaces.entry(namespace.into()).or_default();
-        let known = entry.accounts.get(&seen.name);
+        let place = entry.accounts.binary_search_by(|known| known.name.cmp(&seen.name));
+        let known = place.ok().and_then(|at| entry.accounts.get(at));
         if known.is_some_and(|known| {
             known.uid == seen.uid && is_older(&seen.resource_version, &known.resource_version)
         }) {
@@ -215,14 +216,17 @@ impl Index {
             (&known.uid, known.automount, &known.previous)
                 != (&seen.uid, seen.automount, &seen.previous)
         });
-        entry.accounts.insert(seen.name.clone(), seen);
+        match place {
+            Ok(at) => entry.accounts[at] = seen,
+            Err(at) => entry.accounts.insert(at, seen),
+        }
         news
     }
 
     /// Forgets a ServiceAccount.
     pub fn account_deleted(&self, namespace: &str, name: &str) {
         if let Some(entry) = self.lock().namespaces.get_mut(namespace) {
-            entry.accounts.remove(name);
+            entry.accounts.retain(|account| account.name != name);
         }
     }
 
@@ -231,7 +235,7 @@ impl Index {
         for (namespace, entry) in &mut self.lock().namespaces {
             let is_there =
                 |name: &str| present.contains(&crate::cluster::ObjectKey::new(namespace, name));
-            entry.accounts.retain(|name, _| is_there(name));
+            entry.accounts.retain(|account| is_there(&account.name));
         }
     }
 
@@ -263,10 +267,11 @@ impl Index {
         let seen = Effective {
             uid: seen.metadata.uid.unwrap_or_default(),
             resource_version: seen.metadata.resource_version.unwrap_or_default(),
-            generation: seen.metadata.generation,
-            status: seen.status.unwrap_or_default(),
+            said: Said::of(&seen.status.unwrap_or_default()),
         };
-        let news = entry.effective.as_ref().is_none_or(|known| known.status != seen.status);
+        // What we are just writing is often seen before the answer to the write arrives.
+        let news = entry.said.as_ref() != Some(&seen.said)
+            && entry.effective.as_ref().is_none_or(|known| known.said != seen.said);
         let older = entry.effective.as_ref().is_some_and(|known| {
             known.uid == seen.uid && is_older(&seen.resource_version, &known.resource_version)
         });
@@ -277,12 +282,19 @@ impl Index {
         news
     }
 
-    /// Records the status as our own write left it.
+    /// Records what is about to be written into `effective`, or that it could not be (`None`).
+    pub fn effective_saying(&self, namespace: &str, said: Option<Said>) {
+        if let Some(entry) = self.lock().namespaces.get_mut(namespace) {
+            entry.said = said;
+        }
+    }
+
+    /// Records `effective` as our own write left it.
     pub fn effective_written(&self, namespace: &str, effective: Option<Effective>) {
         let mut state = self.lock();
         let State { namespaces, departed, .. } = &mut *state;
         let Some(entry) = namespaces.get_mut(namespace) else { return };
-        entry.said = effective.as_ref().map(|effective| effective.status.clone());
+        entry.said = effective.as_ref().map(|effective| effective.said.clone());
         let overtaken = match (&effective, &entry.effective) {
             (Some(new), _) if departed.contains(&new.uid) => true,
             (Some(new), Some(known)) => {
@@ -317,7 +329,7 @@ impl Index {
         let state = self.lock();
         let entry = state.namespaces.get(name).filter(|entry| !entry.observed.uid.is_empty())?;
         let mut observed = entry.observed.clone();
-        observed.service_accounts = entry.accounts.values().cloned().collect();
+        observed.service_accounts.clone_from(&entry.accounts);
         observed.widening = entry.widening.clone().into_iter().collect();
         let mut material = Material {
             observed,
@@ -328,7 +340,7 @@ impl Index {
             contested_until: None,
             effective: entry.effective.clone(),
             effective_drifted: entry.said.as_ref().is_some_and(|said| {
-                entry.effective.as_ref().is_none_or(|effective| effective.status != *said)
+                entry.effective.as_ref().is_none_or(|effective| effective.said != *said)
             }),
             dns: DnsFacts {
                 services: state.dns_services.values().cloned().collect(),

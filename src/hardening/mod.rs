@@ -3,12 +3,15 @@
 //! One reconcile per namespace merges all baselines that select it and writes the differences; one per
 //! baseline compiles it, counts, and takes it back in order when it is deleted.
 
+mod admission;
 mod apply;
 mod baseline;
 mod index;
 mod namespace;
 pub mod plan;
+mod slim;
 mod stored;
+mod usage;
 mod watches;
 
 use std::{
@@ -25,14 +28,16 @@ use crate::{
         Listed,
         events::{Events, Notice, Tone},
         queue::{Bounds, Lane, Queue},
-        server_minor,
+        server_minor, until,
         write::Writer,
     },
     surroundings::Surroundings,
     telemetry::Metrics,
 };
+use admission::{Admissions, Place};
 use index::Index;
 use plan::selection::Protected;
+use usage::Usage;
 
 /// Changes of many namespaces are told to their baselines together.
 const TELL_BASELINES_AFTER: Duration = Duration::from_millis(500);
@@ -43,6 +48,8 @@ pub struct Context {
     events: Events,
     metrics: Arc<Metrics>,
     index: Index,
+    admissions: Admissions,
+    usage: Usage,
     protected: Protected,
     namespaces: Queue<Arc<str>, ()>,
     baselines: Queue<Arc<str>, ()>,
@@ -54,15 +61,23 @@ pub struct Context {
 /// Starts the watches and controllers.
 pub fn start(around: &mut Surroundings<'_>) {
     let config = &around.config.hardening;
-    // Slow here means waiting for the API server, which more work under way makes no faster.
+    // Slow here means waiting for the API server, which more work under way makes no faster: eight requests at
+    // once keep it as busy as thirty-two, and what waits behind them waits for a quarter of the time.
     let places = around.config.concurrency;
-    let bounds = Bounds { places, per_group: places * 2, in_all: places * 2 };
+    let (in_all, periodic) = (places * 2, around.config.write_concurrency.div_ceil(4));
+    let bounds = Bounds { places, per_group: in_all, in_all, periodic };
+    let probe = config.probe_namespace.clone();
+    // Pods are tried there: no baseline may have a say in it.
+    let also = config.protected.iter().cloned().chain([probe.clone()]);
+    let protected = Protected::new(&config.operator_namespace, also);
     let context = Arc::new(Context {
         writer: around.writer.clone(),
         events: around.events.clone(),
         metrics: Arc::clone(around.metrics),
         index: Index::default(),
-        protected: Protected::new(&config.operator_namespace, config.protected.iter().cloned()),
+        admissions: Admissions::new(Place { namespace: probe, protected: protected.clone() }),
+        usage: Usage::default(),
+        protected,
         namespaces: Queue::new("namespace", bounds),
         baselines: Queue::new("baseline", bounds),
         server_minor: OnceLock::new(),
@@ -103,13 +118,21 @@ async fn harden(context: Arc<Context>, client: Client, listed: Listed, stop: Can
         "all lists are in: hardening"
     );
     context.index.begin_first_round();
-    context.wake_all(Lane::Periodic);
+    context.wake_all();
     let of_baselines = {
         let context = Arc::clone(&context);
         move |name| baseline::reconcile(Arc::clone(&context), name)
     };
+    let sweep = {
+        let context = Arc::clone(&context);
+        until(stop.clone(), async move { admission::sweep(&context).await })
+    };
     let of_namespaces = move |name| namespace::reconcile(Arc::clone(&context), name);
-    tokio::join!(baselines.run(stop.clone(), of_baselines), namespaces.run(stop, of_namespaces));
+    tokio::join!(
+        baselines.run(stop.clone(), of_baselines),
+        namespaces.run(stop, of_namespaces),
+        sweep
+    );
 }
 
 impl Context {
@@ -117,9 +140,10 @@ impl Context {
         self.server_minor.get().copied().unwrap_or_default()
     }
 
-    fn wake_all(&self, lane: Lane) {
+    /// All namespaces are many: what happens to a single one passes them.
+    fn wake_all(&self) {
         for name in self.index.namespace_names() {
-            self.namespaces.wake(&name, &(), lane);
+            self.namespaces.wake(&name, &(), Lane::Periodic);
         }
     }
 

@@ -1,5 +1,7 @@
 //! The controller of namespaces: merges what selects one, writes the differences, explains the result.
 
+mod report;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -7,35 +9,26 @@ use std::{
 };
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ObjectReference, Pod};
-use serde_json::json;
+use k8s_openapi::api::core::v1::ObjectReference;
 
 use super::{
     Context,
     apply::{Applier, explain},
-    index::{Effective, Material},
+    index::Material,
     plan::{
         baseline::Compiled,
         baseline_status::Standing,
-        effective,
         error::{Error, Retry},
         namespace::{Input, Plan, needs_usage, plan},
-        objects::FIELD_MANAGER,
-        resources,
         steps::Step,
         teardown::{self, Leaving},
     },
 };
 use crate::{
-    api::{
-        hardening_baseline::ConflictPolicy,
-        namespace_hardening::{EFFECTIVE, NamespaceHardening},
-    },
+    api::{hardening_baseline::ConflictPolicy, namespace_hardening::EFFECTIVE},
     cluster::{
-        ObjectKey,
         events::Tone,
-        queue::Next,
-        write::{ApiError, Part, PatchKind},
+        queue::{Lane, Next},
     },
 };
 
@@ -45,6 +38,8 @@ const DEADLINE: Duration = Duration::from_secs(90);
 /// How often a hardened namespace is compared again although nothing was heard of it.
 const COMPARE_EVERY: Duration = Duration::from_mins(10);
 const RECHECK: Duration = Duration::from_hours(1);
+/// The report, as a thing that somebody else may keep changing.
+const REPORT: &str = "NamespaceHardening/effective";
 
 /// Looks at one namespace.
 pub async fn reconcile(context: Arc<Context>, name: Arc<str>) -> Next {
@@ -57,7 +52,7 @@ pub async fn reconcile(context: Arc<Context>, name: Arc<str>) -> Next {
         context.tell_baselines();
         return Next::Idle;
     }
-    let look = Look { context: &context, name: &name, material, now };
+    let look = Look { context: &context, key: &name, name: &name, material, now };
     let looked = tokio::time::timeout(DEADLINE, Box::pin(look.look())).await;
     let Looked { reason, next } = looked.unwrap_or(Looked { reason: "Timeout", next: Next::Retry });
     context.index.looked_once(&name);
@@ -71,6 +66,7 @@ fn uids(material: &Material) -> Vec<String> {
 
 struct Look<'a> {
     context: &'a Context,
+    key: &'a Arc<str>,
     name: &'a str,
     material: Material,
     now: Timestamp,
@@ -104,15 +100,19 @@ impl Look<'_> {
         failure = failure.or(failed_write);
         let failed = failure.is_some();
         // What is said, is said of the state after the writes.
-        let material = self.context.index.material(self.name, self.now);
-        if let Some(material) = material {
-            let usage = self.material.observed.usage.take();
-            self.material = material;
-            self.material.observed.usage = usage;
-        }
-        // Labels that somebody else declares are asked for again with the next look.
-        self.material.contested.append(&mut refused);
-        let after = self.plan(&selecting);
+        let after = if made.is_settled() && !failed {
+            made
+        } else {
+            let woken = !failed && self.context.namespaces.caught_up(self.key);
+            let changed = self.look_again(&selecting);
+            // Labels that somebody else declares are asked for again with the next look.
+            self.material.contested.append(&mut refused);
+            let after = self.plan(&selecting);
+            if woken && (changed || !after.is_settled()) {
+                self.context.namespaces.wake(self.key, &(), Lane::Urgent);
+            }
+            after
+        };
         let reported = self.report(&selecting, &after, failure.as_ref()).await;
         let standing = standing(&selecting, &after, failed);
         let done = self.done(&after);
@@ -123,6 +123,20 @@ impl Look<'_> {
         let next = self.next(&selecting, &after, failure.as_ref(), reported.is_err());
         let reason = failure.or(reported.err()).map_or("Applied", |error| error.class().0);
         Looked { reason, next }
+    }
+
+    /// Takes in the state after the writes, which have woken this namespace themselves. True if what decides
+    /// whether and how it is hardened is no longer the same.
+    fn look_again(&mut self, selecting: &[Compiled]) -> bool {
+        let Some(mut now) = self.context.index.material(self.name, self.now) else { return true };
+        now.observed.usage = self.material.observed.usage.take();
+        let before = std::mem::replace(&mut self.material, now);
+        let now = &self.material;
+        now.observed.terminating
+            || now.observed.uid != before.observed.uid
+            || now.leaving != before.leaving
+            || now.broken != before.broken
+            || self.selecting() != selecting
     }
 
     fn selecting(&self) -> Vec<Compiled> {
@@ -139,7 +153,7 @@ impl Look<'_> {
         let made = |uid: &String| observed.objects.values().any(|o| o.owners.contains(uid));
         // Labels and accounts name no baseline; what was said of the namespace does.
         let listed = |name: &String| match &self.material.effective {
-            Some(effective) => effective.status.baselines.iter().any(|b| b.name == *name),
+            Some(effective) => effective.said.names(name),
             None => observed.annotations.contains_key(super::plan::labels::RECORD),
         };
         let mut broken = self.material.broken.iter();
@@ -193,9 +207,11 @@ impl Look<'_> {
         if !needs_usage(selecting, &self.material.observed) {
             return Ok(());
         }
-        let pods: Result<Vec<Pod>, ApiError> = self.context.writer.list::<Pod, _>(self.name).await;
-        let pods = pods.map_err(|error| explain("list", "Pod", &error))?;
-        self.material.observed.usage = Some(resources::usage_of_pods(&pods));
+        let context = self.context;
+        let since = context.namespaces.since(self.key).unwrap_or_else(Instant::now);
+        let in_line = context.namespaces.figures().waiting;
+        let used = context.usage.of(&context.writer, self.name, since, in_line).await;
+        self.material.observed.usage = Some(used.map_err(|error| explain("list", "Pod", &error))?);
         Ok(())
     }
 
@@ -206,7 +222,7 @@ impl Look<'_> {
             match step {
                 Step::Create(object) | Step::Update { object, adopting: false, .. } => {
                     let key = object.key();
-                    if self.context.index.wrote_before(self.name, &key, &object.digest()) {
+                    if self.context.index.wrote_before(self.name, &key, object.digest()) {
                         self.context.metrics.reconciles.drift_repaired(key.kind.as_str());
                         let live = self.material.observed.objects.get(&key);
                         let manager = live.map_or("unknown", |live| live.manager.as_str());
@@ -228,6 +244,11 @@ impl Look<'_> {
         }
         if self.material.effective_drifted {
             self.context.metrics.reconciles.drift_repaired("NamespaceHardening");
+            fields.push((REPORT.to_owned(), "unknown".to_owned()));
+            tracing::warn!(
+                namespace = self.name,
+                "the report is not what was written: somebody else changed it, or its definition is older than this version (apply crds/)"
+            );
         }
         for (field, manager) in fields {
             if self.context.index.flipped(self.name, &field, &manager, self.now) {
@@ -260,81 +281,6 @@ impl Look<'_> {
             }
         }
         (first, applier.refused.into_inner().unwrap_or_default())
-    }
-
-    async fn report(
-        &self,
-        selecting: &[Compiled],
-        after: &Plan,
-        failure: Option<&Error>,
-    ) -> Result<(), Error> {
-        if selecting.is_empty() && after.is_settled() {
-            return self.remove_effective().await;
-        }
-        let object = || format!("NamespaceHardening/{EFFECTIVE}");
-        let known = match &self.material.effective {
-            Some(known) => known.clone(),
-            None => self.create_effective().await?,
-        };
-        let next = effective::next_status(
-            &known.status,
-            selecting,
-            after,
-            failure,
-            known.generation,
-            self.now,
-        );
-        let Some(status) = next else { return Ok(()) };
-        let body = json!([
-            {"op": "replace", "path": "/metadata/resourceVersion", "value": known.resource_version},
-            {"op": "add", "path": "/status", "value": status},
-        ]);
-        let key = ObjectKey::new(self.name, EFFECTIVE);
-        let writer = &self.context.writer;
-        let (part, kind) = (Part::Status, PatchKind::Json);
-        let patched = writer
-            .patch::<NamespaceHardening>(&key, part, kind, &body, FIELD_MANAGER)
-            .await
-            .map_err(|error| explain("patch", &object(), &error))?;
-        let resource_version = patched.resource_version.unwrap_or_default();
-        let written = Effective { resource_version, status, ..known };
-        self.context.index.effective_written(self.name, Some(written));
-        Ok(())
-    }
-
-    async fn create_effective(&self) -> Result<Effective, Error> {
-        let body = json!({
-            "apiVersion": "gabion.dev/v1alpha1",
-            "kind": "NamespaceHardening",
-            "metadata": {
-                "name": EFFECTIVE,
-                "namespace": self.name,
-                "labels": {super::plan::objects::MANAGED_BY: FIELD_MANAGER},
-            },
-            "spec": {},
-        });
-        let key = ObjectKey::new(self.name, EFFECTIVE);
-        let created =
-            self.context.writer.create::<NamespaceHardening>(&key, &body, FIELD_MANAGER).await;
-        let object = format!("NamespaceHardening/{EFFECTIVE}");
-        let meta = created.map_err(|error| explain("create", &object, &error))?;
-        Ok(Effective {
-            uid: meta.uid.unwrap_or_default(),
-            resource_version: meta.resource_version.unwrap_or_default(),
-            generation: meta.generation,
-            ..Effective::default()
-        })
-    }
-
-    async fn remove_effective(&self) -> Result<(), Error> {
-        let Some(known) = &self.material.effective else { return Ok(()) };
-        let key = ObjectKey::new(self.name, EFFECTIVE);
-        let (uid, version) = (&known.uid, &known.resource_version);
-        let deleted = self.context.writer.delete::<NamespaceHardening>(&key, uid, version).await;
-        let object = format!("NamespaceHardening/{EFFECTIVE}");
-        deleted.map_err(|error| explain("delete", &object, &error))?;
-        self.context.index.effective_written(self.name, None);
-        Ok(())
     }
 
     /// Leaving baselines that have nothing left here.

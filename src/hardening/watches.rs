@@ -12,13 +12,14 @@ use k8s_openapi::api::{
 use kube::{Api, Resource, ResourceExt};
 
 use super::{
-    Context,
+    Context, admission,
     index::last_writer,
     plan::{
         dns::{DNS_SERVICES, DnsService, NODE_LOCAL, node_local_addresses},
         objects::{Generated, ObjectKey as Named, ObjectKind, ObservedObject},
         widening::opens,
     },
+    slim::Slim,
     stored::Stored,
 };
 use crate::{
@@ -59,6 +60,7 @@ pub fn start(context: &Arc<Context>, around: &mut Surroundings<'_>) -> Listed {
             dns_service(context, elsewhere, change);
         });
     }
+    admission::follow(&mut watches);
     watches.listed()
 }
 
@@ -88,16 +90,17 @@ fn baseline(context: &Context, change: Change<Stored>) {
 fn baseline_gone(context: &Context, name: &Arc<str>) {
     context.baselines.forget(name);
     if context.index.baseline_deleted(name) {
-        context.wake_all(Lane::Urgent);
+        context.admissions.forget(name);
+        context.wake_all();
     } else {
         tracing::warn!(baseline = &**name, "gone while its teardown was paused: kept in force");
     }
 }
 
-fn namespace(context: &Context, change: Change<Namespace>) {
+fn namespace(context: &Context, change: Change<Slim<Namespace>>) {
     match change {
         Change::Applied(object) => {
-            if context.index.namespace_applied(&object) {
+            if context.index.namespace_applied(&object.0) {
                 context.namespaces.wake(&object.name_any().into(), &(), Lane::Urgent);
                 context.tell_baselines();
             }
@@ -118,15 +121,15 @@ fn namespace_gone(context: &Context, name: &Arc<str>) {
 }
 
 /// Objects of a generated kind: ours, and others under names of ours. Of all others nothing is kept.
-fn object<K: Resource>(
+fn object<K: Resource<DynamicType = ()>>(
     context: &Context,
     kind: ObjectKind,
-    change: Change<K>,
+    change: Change<Slim<K>>,
     wrap: fn(K) -> Generated,
 ) {
     match change {
         Change::Applied(object) => {
-            let wrapped = wrap(object);
+            let wrapped = wrap(object.0);
             let mut seen = ObservedObject::of(&wrapped);
             let key = wrapped.key();
             let namespace = wrapped.meta().namespace.clone().unwrap_or_default();
@@ -163,10 +166,10 @@ fn object<K: Resource>(
     }
 }
 
-fn service_account(context: &Context, change: Change<ServiceAccount>) {
+fn service_account(context: &Context, change: Change<Slim<ServiceAccount>>) {
     match change {
         Change::Applied(object) => {
-            if context.index.account_applied(&object) {
+            if context.index.account_applied(&object.0) {
                 let namespace = object.namespace().unwrap_or_default();
                 context.namespaces.wake(&namespace.into(), &(), Lane::Urgent);
             }
@@ -179,10 +182,10 @@ fn service_account(context: &Context, change: Change<ServiceAccount>) {
     }
 }
 
-fn effective(context: &Context, change: Change<NamespaceHardening>) {
+fn effective(context: &Context, change: Change<Slim<NamespaceHardening>>) {
     let (namespace, seen) = match change {
         Change::Applied(object) if object.name_any() == EFFECTIVE => {
-            (object.namespace().unwrap_or_default(), Some(object))
+            (object.namespace().unwrap_or_default(), Some(object.0))
         }
         Change::Deleted(object) if object.name_any() == EFFECTIVE => {
             (object.namespace().unwrap_or_default(), None)
@@ -210,7 +213,7 @@ fn dns_service(context: &Context, namespace: &'static str, change: Change<Servic
         _ => return,
     };
     if context.index.dns_service_seen((namespace.to_owned(), name.to_owned()), seen) {
-        context.wake_all(Lane::Periodic);
+        context.wake_all();
     }
 }
 
@@ -223,6 +226,6 @@ fn node_local(context: &Context, change: Change<DaemonSet>) {
         _ => return,
     };
     if context.index.node_local_seen(seen) {
-        context.wake_all(Lane::Periodic);
+        context.wake_all();
     }
 }

@@ -3,7 +3,7 @@
 //! The order of cost: what memory and watches know is asked first, then the provider, and only where neither
 //! can tell, the Secret itself. An object that is in sync costs nothing; a new one costs one create.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -24,9 +24,8 @@ use super::{
     target,
 };
 use crate::{
-    api::external_secret::{CreationPolicy, DeletionPolicy, WrittenTarget},
+    api::external_secret::{CreationPolicy, DeletionPolicy, GabionStatus, WrittenTarget},
     cluster::{events::Tone, write::ApiError},
-    provider::SecretBytes,
 };
 
 /// A Secret is deleted only after this many answers in a row that say that nothing is left.
@@ -48,7 +47,7 @@ pub enum Converged {
 /// What was done.
 pub enum Done {
     /// The Secret is as it should be.
-    Synced(String, WrittenTarget),
+    Synced(String, GabionStatus),
     /// The Secret was deleted.
     Deleted,
     /// The Secret was left alone.
@@ -59,7 +58,7 @@ impl Done {
     /// The same, for the status.
     pub fn as_outcome(&self) -> Outcome<'_> {
         match self {
-            Self::Synced(name, target) => Outcome::Synced { name, target: target.clone() },
+            Self::Synced(name, written) => Outcome::Synced { name, written: written.clone() },
             Self::Deleted => Outcome::Deleted,
             Self::Left(leave) => Outcome::Left(*leave),
         }
@@ -92,7 +91,8 @@ impl Look<'_> {
         let last_read = self.tracked.memory.refreshed;
         // Not in the first look of this process: a restart reads nothing before it is due.
         let joining = last_read.is_some();
-        let known = due::Known { last_read, in_order, joining, now: self.now };
+        let template_changed = self.template_changed();
+        let known = due::Known { last_read, in_order, template_changed, joining, now: self.now };
         let why = match due::due(object, known)? {
             Due::Now(why) => why,
             Due::At(_) | Due::Never => {
@@ -100,12 +100,24 @@ impl Look<'_> {
                 return Ok(Converged::NotDue);
             }
         };
+        self.refresh(target, &lookups, why).await
+    }
+
+    /// Reads the providers and writes what comes of it.
+    async fn refresh(
+        &self,
+        target: Target,
+        lookups: &[collect::Lookup],
+        why: Why,
+    ) -> Result<Converged, Error> {
+        let object = self.object();
         // A conflict costs the provider nothing.
         if let Target::Read(existing) = &target {
             policy::check_ownership(object, Some(existing), self.context.config.adopt_unmanaged)?;
         }
-        let Some(answers) = self.fetch(&lookups, why).await? else { return Ok(Converged::Waiting) };
-        let collected = collect::collect(&object.spec, &answers)?;
+        let Some(answers) = self.fetch(lookups, why).await? else { return Ok(Converged::Waiting) };
+        let collected =
+            self.with_engine(|engine| collect::collect(&object.spec, &answers, engine))?;
         for field in &collected.missing {
             let text = format!("spec.{field}: the remote secret does not exist; left out");
             self.tell("MissingProviderSecret", text, Tone::Hint);
@@ -113,13 +125,31 @@ impl Look<'_> {
         if self.is_unproven_loss(collected.data.is_empty()) {
             return Ok(Converged::Again(SECOND_LOOK));
         }
-        let done = self.act(target, collected.data, why).await?;
+        let empty = collected.data.is_empty();
+        let (rendered, template) = self.render(collected.data).await?;
+        let mut done = self.act(target, rendered, empty, why).await?;
+        if let Done::Synced(_, written) = &mut done {
+            written.template.clone_from(&template);
+        }
         // Not before: what was read and could not be written has to be read again.
-        self.context.index.remember(self.key, self.uid(), |m| m.refreshed = Some(self.now));
+        self.context.index.remember(self.key, self.uid(), |memory| {
+            memory.refreshed = Some(self.now);
+            memory.template = template;
+        });
         if self.wants_rename_tidied(why) {
             super::cleanup::orphans(self).await?;
         }
         Ok(Converged::Done(done))
+    }
+
+    /// Whether an object that the template was read from is not as it was then.
+    fn template_changed(&self) -> bool {
+        let stored = self.object().status.as_ref().and_then(|status| status.gabion.as_ref());
+        let stored = stored.and_then(|gabion| gabion.template.as_ref());
+        // Of an object that another operator rendered this is unknown: the next refresh will tell.
+        let rendered = self.tracked.memory.template.as_ref().or(stored);
+        let now = self.context.sources.mark(self.key, &self.target());
+        rendered.is_some_and(|rendered| now.as_ref() != Some(rendered))
     }
 
     /// Under `deletionPolicy: Delete` one answer that says "gone" is not enough.
@@ -134,12 +164,13 @@ impl Look<'_> {
     async fn act(
         &self,
         target: Target,
-        data: BTreeMap<String, SecretBytes>,
+        rendered: Rendered,
+        empty: bool,
         why: Why,
     ) -> Result<Done, Error> {
-        let empty = data.is_empty();
-        let rendered = Rendered::without_template(self.object(), data);
         let existing = match target {
+            // What becomes of it where nothing is left to write depends on what it is.
+            Target::Intact(_) if empty => self.read().await?,
             Target::Intact(verified) => match self.act_blind(&verified, &rendered).await? {
                 Some(done) => return Ok(done),
                 None => self.read().await?,
@@ -181,7 +212,8 @@ impl Look<'_> {
         rendered: &Rendered,
     ) -> Result<Option<Done>, Error> {
         let new_hash = hash::data_hash(&rendered.data);
-        if rendered.data.is_empty() || verified.shape != Some(self.shape()) {
+        let shape = self.shape(rendered);
+        if verified.shape != Some(shape) {
             return Ok(None);
         }
         if verified.contributed.as_ref() == Some(&new_hash) {
@@ -202,7 +234,7 @@ impl Look<'_> {
         match written.await {
             Ok(meta) => {
                 self.tell_updated();
-                Ok(Some(self.wrote(&meta, Some(new_hash))))
+                Ok(Some(self.wrote(&meta, new_hash, shape)))
             }
             // It changed in this moment, or is gone, or is not as it was thought to be.
             Err(
@@ -217,11 +249,11 @@ impl Look<'_> {
     }
 
     async fn create(&self, rendered: Rendered) -> Result<Done, Error> {
-        let contributed = hash::data_hash(&rendered.data);
+        let (contributed, shape) = (hash::data_hash(&rendered.data), self.shape(&rendered));
         let desired = desired(self.object(), rendered, None)?;
         let writer = &self.context.writer;
         let meta = target::create(writer, &self.target(), &desired, &self.manager()).await?;
-        Ok(self.wrote(&meta, Some(contributed)))
+        Ok(self.wrote(&meta, contributed, shape))
     }
 
     async fn update(
@@ -231,7 +263,7 @@ impl Look<'_> {
         why: Why,
     ) -> Result<Done, Error> {
         let Some(existing) = existing else { return Err(self.moved()) };
-        let contributed = hash::data_hash(&rendered.data);
+        let (contributed, shape) = (hash::data_hash(&rendered.data), self.shape(&rendered));
         let desired: Desired = desired(self.object(), rendered, Some(&existing))?;
         if !desired.differs(&existing) {
             let meta = ObjectMeta {
@@ -239,7 +271,7 @@ impl Look<'_> {
                 resource_version: Some(existing.resource_version.clone()),
                 ..ObjectMeta::default()
             };
-            self.verified(&meta, Some(contributed));
+            self.verified(&meta, contributed, shape);
             return Ok(self.synced(&existing.uid, &existing.resource_version));
         }
         let (writer, key) = (&self.context.writer, self.target());
@@ -248,7 +280,7 @@ impl Look<'_> {
             self.context.metrics.reconciles.drift_repaired("Secret");
         }
         self.tell_updated();
-        Ok(self.wrote(&meta, Some(contributed)))
+        Ok(self.wrote(&meta, contributed, shape))
     }
 
     async fn delete(&self, existing: Option<Existing>) -> Result<Done, Error> {
@@ -271,19 +303,19 @@ impl Look<'_> {
     }
 
     /// Takes in a Secret as our own write left it.
-    fn wrote(&self, meta: &ObjectMeta, contributed: Option<String>) -> Done {
+    fn wrote(&self, meta: &ObjectMeta, contributed: String, shape: u64) -> Done {
         self.context.index.secret_written(&self.target(), meta);
-        self.verified(meta, contributed);
+        self.verified(meta, contributed, shape);
         let text = |part: &Option<String>| part.clone().unwrap_or_default();
         self.synced(&text(&meta.uid), &text(&meta.resource_version))
     }
 
-    fn verified(&self, meta: &ObjectMeta, contributed: Option<String>) {
+    fn verified(&self, meta: &ObjectMeta, contributed: String, shape: u64) {
         let verified = Verified {
             uid: meta.uid.clone().unwrap_or_default(),
             resource_version: meta.resource_version.clone().unwrap_or_default(),
-            contributed,
-            shape: Some(self.shape()),
+            contributed: Some(contributed),
+            shape: Some(shape),
         };
         self.context.index.remember(self.key, self.uid(), |m| m.verified = Some(verified));
     }
@@ -291,7 +323,8 @@ impl Look<'_> {
     fn synced(&self, uid: &str, resource_version: &str) -> Done {
         let target =
             WrittenTarget { uid: uid.to_owned(), resource_version: resource_version.to_owned() };
-        Done::Synced(self.target().name.to_string(), target)
+        let written = GabionStatus { target: Some(target), template: None };
+        Done::Synced(self.target().name.to_string(), written)
     }
 
     /// A renamed target leaves a Secret behind only if the spec changed, or while no process ran.

@@ -109,7 +109,8 @@ fn log_success(key: &ObjectKey, reason: &str, is_news: bool, took: Duration) {
 fn next_refresh(context: &Context, key: &ObjectKey, now: Timestamp) -> Next {
     let Some(tracked) = context.index.external(key) else { return Next::Idle };
     let (last_read, clock) = (tracked.memory.refreshed, Instant::now());
-    let known = due::Known { last_read, in_order: true, joining: false, now };
+    let known =
+        due::Known { last_read, in_order: true, template_changed: false, joining: false, now };
     let when =
         |at: Timestamp| clock + Duration::try_from(at.duration_since(now)).unwrap_or_default();
     match due::due(&tracked.object, known) {

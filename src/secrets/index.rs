@@ -84,6 +84,8 @@ pub struct Memory {
     pub refreshed: Option<jiff::Timestamp>,
     /// The target exactly as it was last written or verified: uid, resourceVersion and data hash.
     pub verified: Option<Verified>,
+    /// State of what the template was read from, when it was last rendered.
+    pub template: Option<String>,
     /// Empty answers in a row: a Secret is deleted only on a proven loss.
     pub losses: u32,
 }

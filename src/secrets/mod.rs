@@ -11,7 +11,10 @@ mod look;
 mod observe;
 mod outage;
 pub mod plan;
+mod render;
 mod secret_store;
+pub mod source;
+mod sources;
 mod stores;
 mod target;
 mod watches;
@@ -23,6 +26,7 @@ use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use outage::Outages;
+use sources::Sources;
 
 pub use error::Error;
 pub use index::{Index, StoreKey};
@@ -43,12 +47,15 @@ use crate::{
     },
     surroundings::Surroundings,
     telemetry::{Metrics, ProviderCalls},
+    template::Cache,
 };
 
 /// ExternalSecrets of one store under way at once.
 const PER_STORE: usize = 64;
 /// ExternalSecrets under way at once in all, those included that wait for a silent provider.
 const IN_ALL: usize = 4096;
+/// Bytes of parsed templates that are kept.
+const TEMPLATES: usize = 4 << 20;
 /// How often clients of stores that are gone are dropped.
 const TIDY_EVERY: Duration = Duration::from_mins(1);
 
@@ -61,6 +68,8 @@ pub struct Context {
     metrics: Arc<Metrics>,
     index: Index,
     stores: Stores,
+    sources: Sources,
+    templates: Cache,
     outages: Outages,
     externals: Queue<ObjectKey, StoreKey>,
     validations: Queue<StoreKey, StoreKey>,
@@ -69,7 +78,7 @@ pub struct Context {
 /// Starts the watches and controllers.
 pub fn start(around: &mut Surroundings<'_>) {
     let places = around.config.concurrency;
-    let bounds = Bounds { places, per_group: PER_STORE, in_all: IN_ALL };
+    let bounds = Bounds { places, per_group: PER_STORE, in_all: IN_ALL, periodic: IN_ALL };
     let mut config = around.config.secrets.clone();
     // Cluster-scoped objects cannot be watched with rights in one namespace.
     config.cluster_stores &= around.config.namespace.is_none();
@@ -81,6 +90,8 @@ pub fn start(around: &mut Surroundings<'_>) {
         metrics: Arc::clone(around.metrics),
         index: Index::default(),
         stores: Stores::default(),
+        sources: Sources::default(),
+        templates: Cache::new(TEMPLATES),
         outages: Outages::default(),
         externals: Queue::new("externalsecret", bounds),
         validations: Queue::new("secretstore", Bounds { per_group: 1, ..bounds }),
@@ -121,6 +132,7 @@ async fn synchronise(context: Arc<Context>, listed: Listed, stop: CancellationTo
         () = stop.cancelled() => return,
         () = listed.all() => {}
     }
+    context.sources.settle();
     tracing::info!(
         externalsecrets = context.index.externals(),
         stores = context.stores.len(),

@@ -65,7 +65,9 @@ impl Look<'_> {
             resource_version: digest.resource_version.clone(),
             // What a merging object contributed cannot be told from the hash of the whole.
             contributed: (!self.merges()).then_some(data_hash),
-            shape: unchanged.then(|| self.shape()),
+            // What a template makes of labels and annotations depends on the data.
+            shape: (unchanged && self.object().spec.target.template.is_none())
+                .then(|| self.shape(&Rendered::without_template(self.object(), BTreeMap::new()))),
         })
     }
 
@@ -81,11 +83,11 @@ impl Look<'_> {
     }
 
     /// Everything but the data that decides how the Secret looks.
-    pub fn shape(&self) -> u64 {
-        let rendered = Rendered::without_template(self.object(), BTreeMap::new());
+    pub fn shape(&self, rendered: &Rendered) -> u64 {
         let target = &self.object().spec.target;
         let mut hasher = DefaultHasher::new();
-        (rendered.labels, rendered.annotations, rendered.type_).hash(&mut hasher);
+        (&rendered.labels, &rendered.annotations, &rendered.type_).hash(&mut hasher);
+        rendered.finalizers.hash(&mut hasher);
         (&target.creation_policy, &target.name, target.immutable).hash(&mut hasher);
         hasher.finish()
     }

@@ -2,12 +2,13 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
 use kube::{Api, Client, Resource, core::NamespaceResourceScope, core::PartialObjectMeta};
 
 use super::{
     Context, StoreKey, auth,
     index::News,
+    plan::template::{self, Kind},
     stores::{Input, Store},
 };
 use crate::{
@@ -28,6 +29,7 @@ pub fn start(context: &Arc<Context>, around: &mut Surroundings<'_>) -> Listed {
     watches.follow("ExternalSecret", vital, within(&client, namespace), external_secret);
     watches.follow("Secret", vital, within(&client, namespace), secret);
     watches.follow("ServiceAccount", Weight::Useful, within(&client, namespace), service_account);
+    watches.follow("ConfigMap", Weight::Useful, within(&client, namespace), config_map);
     if context.config.namespaced_stores {
         watches.follow("SecretStore", vital, within(&client, namespace), secret_store);
     }
@@ -54,8 +56,13 @@ fn external_secret(context: &Context, change: Change<ExternalSecret>) {
     match change {
         Change::Applied(object) => {
             let key = ObjectKey::of(&object);
+            let sources = template::sources(&object);
             let synced = object.status.as_ref().is_some_and(|status| status.refresh_time.is_some());
-            match context.index.external_applied(object) {
+            let news = context.index.external_applied(object);
+            if news != News::Nothing {
+                context.sources.used(&key, sources);
+            }
+            match news {
                 News::New if synced => context.wake(&key, Lane::Periodic),
                 News::New | News::Edited => context.wake(&key, Lane::Urgent),
                 News::Nothing => {}
@@ -72,6 +79,7 @@ fn external_secret(context: &Context, change: Change<ExternalSecret>) {
 
 fn external_gone(context: &Context, key: &ObjectKey) {
     context.index.external_deleted(key);
+    context.sources.unused(key);
     context.externals.forget(key);
     context.outages.forget(key);
     if let Some(objects) = &context.metrics.objects {
@@ -85,19 +93,38 @@ fn secret(context: &Context, change: Change<PartialObjectMeta<Secret>>) {
             let key = ObjectKey::of(&object);
             let version = auth::secret_version(&object.metadata);
             input(context, &Input::Secret(key.clone()), &version);
-            context.index.secret_applied(&key, &object.metadata)
+            let mut woken = context.sources.seen(Kind::Secret, &key, &object.metadata);
+            woken.extend(context.index.secret_applied(&key, &object.metadata));
+            woken
         }
         Change::Deleted(object) => {
             let key = ObjectKey::of(&object);
             input(context, &Input::Secret(key.clone()), "");
-            context.index.secret_deleted(&key, object.metadata.uid.as_deref())
+            let mut woken = context.sources.gone(Kind::Secret, &key);
+            woken.extend(context.index.secret_deleted(&key, object.metadata.uid.as_deref()));
+            woken
         }
         Change::Listed(present) => {
             for gone in context.stores.inputs_gone(&present, true) {
                 input(context, &gone, "");
             }
-            context.index.secrets_listed(&present)
+            let mut woken = context.sources.listed(Kind::Secret, &present);
+            woken.extend(context.index.secrets_listed(&present));
+            woken
         }
+    };
+    for key in woken {
+        context.wake(&key, Lane::Urgent);
+    }
+}
+
+fn config_map(context: &Context, change: Change<PartialObjectMeta<ConfigMap>>) {
+    let woken = match change {
+        Change::Applied(object) => {
+            context.sources.seen(Kind::ConfigMap, &ObjectKey::of(&object), &object.metadata)
+        }
+        Change::Deleted(object) => context.sources.gone(Kind::ConfigMap, &ObjectKey::of(&object)),
+        Change::Listed(present) => context.sources.listed(Kind::ConfigMap, &present),
     };
     for key in woken {
         context.wake(&key, Lane::Urgent);

@@ -86,6 +86,7 @@ pub struct ReconcileMetrics {
     duration: Family<KindLabel, Histogram, fn() -> Histogram>,
     drift: Family<KindLabel, Counter>,
     fights: Family<KindLabel, Counter>,
+    tampers: Family<KindLabel, Counter>,
 }
 
 impl Default for ReconcileMetrics {
@@ -96,6 +97,7 @@ impl Default for ReconcileMetrics {
             duration: Family::new_with_constructor(seconds),
             drift: Family::default(),
             fights: Family::default(),
+            tampers: Family::default(),
         }
     }
 }
@@ -123,6 +125,11 @@ impl ReconcileMetrics {
             "Fields left alone because another manager keeps changing them",
             self.fights.clone(),
         );
+        registry.register(
+            "gabion_tamper",
+            "Admission policies and bindings that somebody else changed or deleted, put back",
+            self.tampers.clone(),
+        );
     }
 
     /// Counts one look at one object.
@@ -134,6 +141,11 @@ impl ReconcileMetrics {
     /// Counts a repair of a generated object.
     pub fn drift_repaired(&self, kind: &'static str) {
         self.drift.get_or_create(&KindLabel { kind }).inc();
+    }
+
+    /// Counts a repair of an admission policy or binding.
+    pub fn tampered(&self, kind: &'static str) {
+        self.tampers.get_or_create(&KindLabel { kind }).inc();
     }
 
     /// Counts a field that is given up for a while.

@@ -124,7 +124,7 @@ async fn edit_everything(scene: &Scene<'_>) -> Result<u64> {
     assert_eq!(account["imagePullSecrets"], secrets);
 
     let lie = json!({"status": {"level": "privileged", "values": []}});
-    cluster.patch_status("NamespaceHardening", "shop", "effective", lie).await?;
+    cluster.patch("NamespaceHardening", "shop", "effective", lie).await?;
     changes += 1;
     scene.effective("shop", |status| status["level"] == "restricted").await?;
     Ok(changes)

@@ -25,6 +25,14 @@ fn address(kind: &str) -> (&'static str, &'static str) {
         "ResourceQuota" => ("v1", "resourcequotas"),
         "LimitRange" => ("v1", "limitranges"),
         "ConfigMap" => ("v1", "configmaps"),
+        "Deployment" => ("apps/v1", "deployments"),
+        "Job" => ("batch/v1", "jobs"),
+        "ValidatingAdmissionPolicy" => {
+            ("admissionregistration.k8s.io/v1", "validatingadmissionpolicies")
+        }
+        "ValidatingAdmissionPolicyBinding" => {
+            ("admissionregistration.k8s.io/v1", "validatingadmissionpolicybindings")
+        }
         "DaemonSet" => ("apps/v1", "daemonsets"),
         "Event" => ("events.k8s.io/v1", "events"),
         "NetworkPolicy" => ("networking.k8s.io/v1", "networkpolicies"),

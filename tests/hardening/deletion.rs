@@ -75,13 +75,17 @@ async fn a_process_that_is_killed_between_any_two_steps_is_followed_by_one_that_
     let mut world = World::over(plane, &[])?;
     // The baseline's own writes are its status, once or twice, and its finalizer at the end.
     let mut reached_the_end = false;
-    for writes in 1..=20 {
+    for writes in 1..=30 {
         let name = format!("killed-{writes}");
         let cluster = Cluster::new(world.plane()).await?;
         let scene = Scene { world: &world, name: name.clone(), cluster: cluster.clone() };
         lax_namespace(&scene, &name).await?;
-        scene.baseline(&name, full()).await?;
+        let mut sections = full();
+        // One policy instead of two: each object is a step.
+        merge(&mut sections, json!({"pods": {"templates": "Ignore"}}));
+        scene.baseline(&name, sections).await?;
         scene.hardened(&name, &[&name]).await?;
+        scene.baseline_says(&name, "Enforced", "True", "ProbeDenied").await?;
         assert_eq!(scene.owned(&name).await?, FULL_SET);
         let recorder = Recorder::start(&cluster, "NetworkPolicy", &name).await?;
         world.kill();

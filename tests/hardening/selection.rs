@@ -152,14 +152,17 @@ async fn what_is_not_acted_on_yet_is_said() -> Result<()> {
     let scene = Scene::new("partly").await?;
     let sections = json!({
         "podSecurity": {},
-        "images": {"allowedRegistries": ["registry.example.com/prod"]},
+        "images": {"trustPolicies": ["corp-release"]},
         "serviceAccounts": {"automountToken": "Disabled"},
         "network": {"mesh": "IstioAmbient"},
     });
     scene.baseline("partly", sections).await?;
     let said = scene.baseline_says("partly", "FullyImplemented", "False", "NotImplemented").await?;
     let message = said["message"].as_str().unwrap_or_default();
-    assert!(message.contains("spec.images") && message.contains("spec.network.mesh"), "{message}");
+    assert!(
+        message.contains("spec.images.trustPolicies") && message.contains("spec.network.mesh"),
+        "{message}"
+    );
     scene.hardened("partly", &["partly"]).await?;
     let said = scene.baseline_says("partly", "Ready", "True", "Applied").await?;
     assert!(said["message"].as_str().unwrap_or_default().contains("FullyImplemented"), "{said}");

@@ -12,10 +12,11 @@ use crate::support::{ControlPlane, Failure, Operator, Options, Result, free_port
 pub const SOON: Duration = Duration::from_secs(40);
 
 /// The manifests of `config/` that the hardening half needs: those of the secrets half are not among them.
-const INSTALLED: [&str; 6] = [
+const INSTALLED: [&str; 7] = [
     "operator/namespace.yaml",
     "operator/service-account.yaml",
     "rbac/hardening.yaml",
+    "rbac/policies.yaml",
     "rbac/dns.yaml",
     "rbac/events.yaml",
     "rbac/leases.yaml",

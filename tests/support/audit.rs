@@ -24,6 +24,8 @@ pub struct Request {
     pub name: String,
     /// The answer's status code.
     pub code: i64,
+    /// Whether it only asked what would become of it.
+    pub dry_run: bool,
 }
 
 /// Every request of the operator so far, in the order in which they were answered.
@@ -58,14 +60,16 @@ fn request(entry: &Value) -> Option<Request> {
         namespace,
         name: text("name"),
         code: entry["responseStatus"]["code"].as_i64().unwrap_or_default(),
+        dry_run: entry["requestURI"].as_str().is_some_and(|uri| uri.contains("dryRun=All")),
     })
 }
 
 impl Request {
     /// True for anything but reads and the making of a token or an event.
     pub fn is_write(&self) -> bool {
-        !matches!(self.verb.as_str(), "get" | "list" | "watch")
-            && !matches!(self.resource.as_str(), "serviceaccounts/token" | "events")
+        let reads = matches!(self.verb.as_str(), "get" | "list" | "watch");
+        let makes_nothing = matches!(self.resource.as_str(), "serviceaccounts/token" | "events");
+        !reads && !makes_nothing && !self.dry_run
     }
 
     /// Verb, resource and name, for messages and comparisons.

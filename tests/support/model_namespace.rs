@@ -61,7 +61,7 @@ impl Model {
             objects: self
                 .objects
                 .iter()
-                .map(|(key, live)| (key.clone(), ObservedObject::of(live)))
+                .map(|(key, live)| (key.clone(), ObservedObject::of(live).into()))
                 .collect(),
             service_accounts: self
                 .accounts

@@ -20,6 +20,8 @@ struct Entry<G> {
     /// Scheduled while under way: the timer is set when done. What is under way may have looked too early.
     later: Option<(Instant, Instant)>,
     timer: Option<(Instant, Instant)>,
+    /// Since when it was in line before it was handed out.
+    since: Option<Instant>,
     failures: u32,
     /// Forgotten while under way: dropped when done.
     gone: bool,
@@ -29,7 +31,7 @@ struct Entry<G> {
 enum Phase {
     Idle,
     Ready { since: Instant, lane: Lane },
-    Running { slow: bool },
+    Running { slow: bool, lane: Lane },
 }
 
 /// An object that was handed out.
@@ -49,7 +51,9 @@ pub struct State<K, G> {
     periodic: VecDeque<K>,
     parked: HashMap<G, VecDeque<K>>,
     running_in: HashMap<G, usize>,
+    ready: usize,
     running: usize,
+    running_periodic: usize,
     fast: usize,
     in_a_row: u32,
     failing: usize,
@@ -70,7 +74,9 @@ where
             periodic: VecDeque::new(),
             parked: HashMap::new(),
             running_in: HashMap::new(),
+            ready: 0,
             running: 0,
+            running_periodic: 0,
             fast: 0,
             in_a_row: 0,
             failing: 0,
@@ -99,6 +105,7 @@ where
             Phase::Ready { .. } => false,
             Phase::Idle => {
                 entry.phase = Phase::Ready { since: now, lane };
+                self.ready += 1;
                 self.clear_timer(key);
                 self.line(lane).push_back(key.clone());
                 true
@@ -135,6 +142,7 @@ where
         if matches!(entry.phase, Phase::Running { .. }) {
             entry.gone = true;
         } else {
+            self.ready -= usize::from(matches!(entry.phase, Phase::Ready { .. }));
             self.entries.remove(key);
         }
     }
@@ -151,18 +159,36 @@ where
         (figures.oldest_wait > limit && idle > limit).then_some((figures, idle))
     }
 
+    /// Asked by every scrape, so it looks at the heads of the lines only.
     pub fn figures(&self, now: Instant) -> Figures {
-        let mut waiting = 0;
-        let mut oldest_wait = Duration::ZERO;
-        let parked = self.parked.values().flatten();
-        for key in self.urgent.iter().chain(&self.periodic).chain(parked) {
-            if let Some(Entry { phase: Phase::Ready { since, .. }, .. }) = self.entries.get(key) {
-                waiting += 1;
-                oldest_wait = oldest_wait.max(now.saturating_duration_since(*since));
-            }
+        let lines = [&self.urgent, &self.periodic].into_iter().chain(self.parked.values());
+        // What is no longer ready stays in its line until its turn comes.
+        let first_ready = |line: &VecDeque<K>| {
+            line.iter().find_map(|key| match self.entries.get(key)?.phase {
+                Phase::Ready { since, .. } => Some(since),
+                Phase::Idle | Phase::Running { .. } => None,
+            })
+        };
+        let oldest = lines.filter_map(first_ready).min();
+        Figures {
+            waiting: self.ready,
+            running: self.running,
+            known: self.entries.len(),
+            failing: self.failing,
+            oldest_wait: oldest
+                .map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
         }
-        let (running, known, failing) = (self.running, self.entries.len(), self.failing);
-        Figures { waiting, running, known, failing, oldest_wait }
+    }
+
+    /// Since when `key` had been in line when it was last handed out.
+    pub fn since(&self, key: &K) -> Option<Instant> {
+        self.entries.get(key).and_then(|entry| entry.since)
+    }
+
+    /// `key`, which is under way, has just taken in what it was woken for. True if it was woken since it
+    /// started.
+    pub fn caught_up(&mut self, key: &K) -> bool {
+        self.entries.get_mut(key).is_some_and(|entry| entry.again.take().is_some())
     }
 
     /// Hands out everything that is due and has a place, and says when the next timer rings.
@@ -174,17 +200,21 @@ where
         self.ring(now);
         let mut started = Vec::new();
         while self.fast < bounds.places && self.running < bounds.in_all {
-            let Some(key) = self.pop() else { break };
+            let room = self.running_periodic < bounds.periodic;
+            let Some(key) = self.pop(room) else { break };
             let Some(entry) = self.entries.get_mut(&key) else { continue };
-            let Phase::Ready { .. } = entry.phase else { continue };
+            let Phase::Ready { since, lane } = entry.phase else { continue };
             let group = entry.group.clone();
             if self.running_in.get(&group).copied().unwrap_or(0) >= bounds.per_group {
                 self.parked.entry(group).or_default().push_back(key);
                 continue;
             }
-            entry.phase = Phase::Running { slow: false };
+            entry.phase = Phase::Running { slow: false, lane };
+            entry.since = Some(since);
             *self.running_in.entry(group).or_default() += 1;
+            self.ready -= 1;
             self.running += 1;
+            self.running_periodic += usize::from(lane == Lane::Periodic);
             self.fast += 1;
             started.push(Running { key });
         }
@@ -194,9 +224,9 @@ where
     /// `key` takes long: it no longer counts against the places.
     pub fn slow(&mut self, key: &K) {
         if let Some(entry) = self.entries.get_mut(key)
-            && entry.phase == (Phase::Running { slow: false })
+            && let Phase::Running { slow: false, lane } = entry.phase
         {
-            entry.phase = Phase::Running { slow: true };
+            entry.phase = Phase::Running { slow: true, lane };
             self.fast -= 1;
         }
     }
@@ -210,9 +240,10 @@ where
     ) {
         self.last_finish = now;
         let Some(entry) = self.entries.get_mut(key) else { return };
-        let Phase::Running { slow } = entry.phase else { return };
+        let Phase::Running { slow, lane } = entry.phase else { return };
         entry.phase = Phase::Idle;
         self.running -= 1;
+        self.running_periodic -= usize::from(lane == Lane::Periodic);
         if !slow {
             self.fast -= 1;
         }
@@ -261,6 +292,7 @@ where
                     again: None,
                     later: None,
                     timer: None,
+                    since: None,
                     failures: 0,
                     gone: false,
                 };
@@ -312,6 +344,7 @@ where
             if let Some(entry) = self.entries.get_mut(&key) {
                 groups.insert(entry.group.clone());
                 entry.phase = Phase::Ready { since: due, lane: Lane::Periodic };
+                self.ready += 1;
                 self.periodic.push_back(key);
             } else {
                 self.timers.remove(&(due, key));
@@ -332,13 +365,16 @@ where
             self.clear_timer(&key);
             if let Some(entry) = self.entries.get_mut(&key) {
                 entry.phase = Phase::Ready { since: now, lane: Lane::Periodic };
+                self.ready += 1;
                 self.periodic.push_back(key);
             }
         }
     }
 
-    fn pop(&mut self) -> Option<K> {
-        if self.in_a_row >= URGENT_IN_A_ROW
+    /// The next in line; a periodic one only if there is `room` for it.
+    fn pop(&mut self, room: bool) -> Option<K> {
+        if room
+            && self.in_a_row >= URGENT_IN_A_ROW
             && let Some(key) = self.periodic.pop_front()
         {
             self.in_a_row = 0;
@@ -349,7 +385,7 @@ where
             return Some(key);
         }
         self.in_a_row = 0;
-        self.periodic.pop_front()
+        if room { self.periodic.pop_front() } else { None }
     }
 
     fn line(&mut self, lane: Lane) -> &mut VecDeque<K> {

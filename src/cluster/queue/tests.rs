@@ -8,7 +8,7 @@ use std::{
 
 use super::*;
 
-const BOUNDS: Bounds = Bounds { places: 4, per_group: 2, in_all: 100 };
+const BOUNDS: Bounds = Bounds { places: 4, per_group: 2, in_all: 100, periodic: 100 };
 
 fn state() -> (State<&'static str, &'static str>, Instant) {
     let now = Instant::now();
@@ -40,7 +40,8 @@ fn periodic_work_is_not_starved_by_urgent_work() {
     for name in &names {
         state2.wake(name, name, Lane::Urgent, now);
     }
-    let (started, _) = state2.start_due(now, Bounds { places: 20, per_group: 1, in_all: 100 });
+    let (started, _) =
+        state2.start_due(now, Bounds { places: 20, per_group: 1, in_all: 100, periodic: 100 });
     assert!(started.iter().any(|running| running.key == "periodic"));
     state.wake(&"x", &"g", Lane::Urgent, now);
     assert_eq!(state.figures(now).waiting, 1);
@@ -83,6 +84,67 @@ fn an_object_under_way_is_looked_at_again_when_scheduled_meanwhile() {
 }
 
 #[test]
+fn what_a_look_has_caught_up_with_makes_it_run_no_second_time() {
+    let (mut state, now) = state();
+    state.wake(&"a", &"g", Lane::Urgent, now);
+    assert_eq!((state.figures(now).waiting, state.since(&"a")), (1, None));
+    assert_eq!(keys(&state.start_due(now, BOUNDS).0), ["a"]);
+    assert_eq!((state.figures(now).waiting, state.since(&"a")), (0, Some(now)));
+    assert!(!state.caught_up(&"a"));
+    state.wake(&"a", &"g", Lane::Urgent, now);
+    assert!(state.caught_up(&"a"));
+    state.finish(&"a", &Next::Idle, now, no_backoff);
+    assert!(state.start_due(now, BOUNDS).0.is_empty());
+    state.wake(&"a", &"g", Lane::Urgent, now);
+    state.start_due(now, BOUNDS);
+    assert!(!state.caught_up(&"a"));
+    state.wake(&"a", &"g", Lane::Urgent, now);
+    state.finish(&"a", &Next::Idle, now, no_backoff);
+    assert_eq!(keys(&state.start_due(now, BOUNDS).0), ["a"], "woken after it had caught up");
+}
+
+#[test]
+fn periodic_work_leaves_room_for_urgent_work_even_when_it_is_slow() {
+    let (mut state, now) = state();
+    let bounds = Bounds { places: 3, per_group: 9, in_all: 3, periodic: 2 };
+    for key in ["a", "b", "c"] {
+        state.wake(&key, &key, Lane::Periodic, now);
+    }
+    assert_eq!(keys(&state.start_due(now, bounds).0), ["a", "b"]);
+    state.slow(&"a");
+    state.slow(&"b");
+    assert!(state.start_due(now, bounds).0.is_empty());
+    state.wake(&"d", &"d", Lane::Urgent, now);
+    assert_eq!(keys(&state.start_due(now, bounds).0), ["d"]);
+    state.finish(&"a", &Next::Idle, now, no_backoff);
+    assert_eq!(keys(&state.start_due(now, bounds).0), ["c"]);
+}
+
+#[test]
+fn what_waits_is_counted_wherever_it_stands() {
+    let (mut state, now) = state();
+    let later = now + Duration::from_secs(3);
+    for key in ["a1", "a2", "a3"] {
+        state.wake(&key, &"a", Lane::Periodic, now);
+    }
+    state.schedule(&"b1", &"b", later, later);
+    state.start_due(now, BOUNDS);
+    state.wake(&"a3", &"a", Lane::Urgent, later);
+    state.wake(&"c1", &"c", Lane::Periodic, later);
+    state.wake(&"d1", &"d", Lane::Periodic, later);
+    state.forget(&"c1");
+    let figures = state.figures(later);
+    assert_eq!((figures.waiting, figures.oldest_wait), (2, Duration::from_secs(3)));
+    assert_eq!(keys(&state.start_due(later, BOUNDS).0), ["d1", "b1"]);
+    assert_eq!(state.figures(later).waiting, 1, "one is parked");
+    state.forget(&"a3");
+    assert_eq!(
+        (state.figures(later).waiting, state.figures(later).oldest_wait),
+        (0, Duration::ZERO)
+    );
+}
+
+#[test]
 fn a_group_has_bounded_work_and_others_go_on() {
     let (mut state, now) = state();
     for key in ["a1", "a2", "a3", "a4"] {
@@ -112,7 +174,7 @@ fn slow_work_gives_its_place_back() {
 #[test]
 fn slow_work_is_bounded_too() {
     let (mut state, now) = state();
-    let bounds = Bounds { places: 2, per_group: 9, in_all: 3 };
+    let bounds = Bounds { places: 2, per_group: 9, in_all: 3, periodic: 3 };
     for key in ["a", "b", "c", "d"] {
         state.wake(&key, &key, Lane::Urgent, now);
     }
@@ -197,7 +259,7 @@ fn backoff_grows_is_bounded_and_differs_between_keys() {
 #[tokio::test(start_paused = true)]
 async fn every_object_is_worked_on_and_never_twice_at_once() {
     let queue: Queue<usize, usize> =
-        Queue::new("test", Bounds { places: 8, per_group: 3, in_all: 100 });
+        Queue::new("test", Bounds { places: 8, per_group: 3, in_all: 100, periodic: 100 });
     for key in 0..200 {
         queue.wake(&key, &(key % 7), Lane::Urgent);
     }

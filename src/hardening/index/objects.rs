@@ -9,7 +9,7 @@ use super::{Index, State};
 use crate::{
     api::hardening_baseline::Direction,
     cluster::{self, is_older},
-    hardening::plan::objects::{ObjectKey, ObjectKind, ObservedObject},
+    hardening::plan::objects::{Digest, ObjectKey, ObjectKind, ObservedObject},
 };
 
 impl Index {
@@ -35,7 +35,7 @@ impl Index {
             (&known.uid, &known.digest, known.ours, known.adopt)
                 != (&seen.uid, &seen.digest, seen.ours, seen.adopt)
         });
-        entry.observed.objects.insert(key.clone(), seen);
+        entry.observed.objects.insert(key.clone(), Arc::new(seen));
         news
     }
 
@@ -79,11 +79,11 @@ impl Index {
         let mut state = self.lock();
         let State { namespaces, departed, .. } = &mut *state;
         let Some(entry) = namespaces.get_mut(namespace) else { return };
-        entry.written.insert(key.clone(), seen.digest.clone());
+        entry.written.insert(key.clone(), seen.digest);
         let known = entry.observed.objects.get(key);
         // The watch may have told of a later change, or of its end, before the answer to our write arrived.
         if !departed.contains(&seen.uid) && known.is_none_or(|known| !is_overtaken(&seen, known)) {
-            entry.observed.objects.insert(key.clone(), seen);
+            entry.observed.objects.insert(key.clone(), Arc::new(seen));
         }
     }
 
@@ -96,10 +96,10 @@ impl Index {
     }
 
     /// True if we wrote the object in just this form before: then somebody else changed or deleted it.
-    pub fn wrote_before(&self, namespace: &str, key: &ObjectKey, digest: &str) -> bool {
+    pub fn wrote_before(&self, namespace: &str, key: &ObjectKey, digest: Digest) -> bool {
         let state = self.lock();
         let entry = state.namespaces.get(namespace);
-        entry.and_then(|entry| entry.written.get(key)).is_some_and(|written| written == digest)
+        entry.and_then(|entry| entry.written.get(key)).is_some_and(|written| *written == digest)
     }
 }
 

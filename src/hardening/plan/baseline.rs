@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::error::Error;
+use super::policy::Settings;
+use super::policy::image::canonical_prefix;
 use super::quantity::Quantity;
 use super::selection::Selection;
 use super::version::PssVersion;
@@ -47,6 +49,8 @@ pub struct Compiled {
     pub max: Amounts,
     /// Registries that images must come from; empty when not checked.
     pub registries: Vec<String>,
+    /// What is checked in pods and templates.
+    pub checks: Settings,
     /// Whether `ServiceAccounts` must not hand out their token.
     pub automount_disabled: bool,
     /// What happens to objects that somebody else made.
@@ -92,6 +96,7 @@ pub fn compile(baseline: &HardeningBaseline, server_minor: u16) -> Result<Compil
     let pinned = baseline.status.as_ref().and_then(|s| s.pinned_version.as_deref());
     let resources = spec.resources.clone().unwrap_or_default();
     let automount = spec.service_accounts.as_ref().and_then(|s| s.automount_token);
+    let checks = Settings::of(spec, PssVersion::pin(pinned, server_minor))?;
     Ok(Compiled {
         name: baseline.metadata.name.clone().unwrap_or_default(),
         uid: baseline.metadata.uid.clone().unwrap_or_default(),
@@ -113,7 +118,8 @@ pub fn compile(baseline: &HardeningBaseline, server_minor: u16) -> Result<Compil
         quota: amounts("resources.quota.hard", &resources.quota.clone().unwrap_or_default().hard)?,
         defaults: defaults(&resources)?,
         max: amounts("resources.containerMax", &resources.container_max)?,
-        registries: spec.images.as_ref().map(|i| i.allowed_registries.clone()).unwrap_or_default(),
+        registries: checks.allowed_registries.iter().map(|r| canonical_prefix(r)).collect(),
+        checks,
         automount_disabled: known(
             "serviceAccounts.automountToken",
             automount,

@@ -2,6 +2,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::admission::Admission;
 use super::baseline::Compiled;
 use super::conditions::{Saying, set};
 use super::error::{Error, Retry};
@@ -35,6 +36,7 @@ pub fn next_status(
     baseline: &HardeningBaseline,
     compiled: Result<&Compiled, &Error>,
     namespaces: &[Standing],
+    admission: Option<&Admission>,
     now: Timestamp,
 ) -> Option<HardeningBaselineStatus> {
     let old = baseline.status.clone().unwrap_or_default();
@@ -46,7 +48,15 @@ pub fn next_status(
     if let Ok(compiled) = compiled {
         describe(&mut next, compiled, namespaces);
     }
-    for saying in sayings(baseline, compiled, namespaces) {
+    if let Some(admission) = admission {
+        if compiled.is_ok() {
+            next.policy_revision.clone_from(&admission.revision);
+        }
+        for saying in admission.sayings() {
+            set(&mut next.conditions, saying, baseline.metadata.generation, now);
+        }
+    }
+    for saying in sayings(baseline, compiled, namespaces, admission) {
         set(&mut next.conditions, saying, baseline.metadata.generation, now);
     }
     (next != old).then_some(next)
@@ -129,6 +139,7 @@ fn sayings(
     baseline: &HardeningBaseline,
     compiled: Result<&Compiled, &Error>,
     namespaces: &[Standing],
+    admission: Option<&Admission>,
 ) -> Vec<Saying> {
     let failed = namespaces.iter().filter(|n| n.failed).count();
     let pending = namespaces.iter().filter(|n| !n.settled && !n.failed).count();
@@ -138,6 +149,8 @@ fn sayings(
     let held = namespaces.iter().filter(|n| n.held).count();
     let missing = unimplemented_fields(&baseline.spec);
 
+    let unready = admission.and_then(Admission::unready);
+    let broken = compiled.is_err() || degraded.is_some();
     let ready = match (compiled, &degraded, conflicting) {
         (Err(error), _, _) | (_, Some(error), _) => Saying::because("Ready", false, error),
         _ if pending > 0 => {
@@ -157,16 +170,7 @@ fn sayings(
         }
         _ => Saying::new("Ready", true, "Applied", applied(selected, missing.len())),
     };
-    let stalled = compiled.err().filter(|error| error.class().1 == Retry::OnChange);
-    let stalled = match stalled {
-        Some(error) => Saying::because("Stalled", true, error),
-        None => Saying::new(
-            "Stalled",
-            false,
-            "NotStalled",
-            "Nothing waits for a correction of the spec.",
-        ),
-    };
+    let ready = unready.filter(|_| !broken).unwrap_or(ready);
     let working = Saying::new(
         "Reconciling",
         pending > 0,
@@ -176,11 +180,23 @@ fn sayings(
     vec![
         ready,
         working,
-        stalled,
+        stalled(compiled.err()),
         conflict(conflicting),
         degraded_saying(degraded.as_ref()),
         implemented(&missing),
     ]
+}
+
+fn stalled(error: Option<&Error>) -> Saying {
+    match error.filter(|error| error.class().1 == Retry::OnChange) {
+        Some(error) => Saying::because("Stalled", true, error),
+        None => Saying::new(
+            "Stalled",
+            false,
+            "NotStalled",
+            "Nothing waits for a correction of the spec.",
+        ),
+    }
 }
 
 fn applied(selected: usize, missing: usize) -> String {
@@ -248,7 +264,7 @@ mod tests {
         let object = json!({ "apiVersion": "gabion.dev/v1alpha1", "kind": "HardeningBaseline",
             "metadata": { "name": "prod", "uid": "u", "generation": 7 },
             "spec": { "allNamespaces": true, "podSecurity": {}, "rollout": { "target": "Enforce" },
-                "images": { "tags": "DenyLatest" }, "falco": { "rules": ["ShellInContainer"] } } });
+                "images": { "trustPolicies": ["corp"] }, "falco": { "rules": ["ShellInContainer"] } } });
         serde_json::from_value(object).expect("a baseline")
     }
 
@@ -258,7 +274,7 @@ mod tests {
 
     fn status(namespaces: &[Standing]) -> HardeningBaselineStatus {
         let compiled = compile(&baseline(), 36).expect("valid");
-        next_status(&baseline(), Ok(&compiled), namespaces, at(1)).expect("a status")
+        next_status(&baseline(), Ok(&compiled), namespaces, None, at(1)).expect("a status")
     }
 
     fn says(status: &HardeningBaselineStatus, kind: &str) -> (String, String) {
@@ -284,7 +300,10 @@ mod tests {
         assert_eq!((counts.selected, counts.compliant, counts.by_stage.enforce), (2, 2, 2));
         let again = HardeningBaseline { status: Some(first), ..baseline() };
         let compiled = compile(&again, 37).expect("valid");
-        assert_eq!(next_status(&again, Ok(&compiled), &[settled("a"), settled("b")], at(9)), None);
+        assert_eq!(
+            next_status(&again, Ok(&compiled), &[settled("a"), settled("b")], None, at(9)),
+            None
+        );
     }
 
     #[test]
@@ -293,7 +312,11 @@ mod tests {
         assert_eq!(says(&first, "FullyImplemented"), pair("False", "NotImplemented"));
         let condition =
             first.conditions.iter().find(|c| c.type_ == "FullyImplemented").expect("it");
-        assert!(condition.message.contains("spec.images, spec.falco"), "{}", condition.message);
+        assert!(
+            condition.message.contains("spec.images.trustPolicies, spec.falco"),
+            "{}",
+            condition.message
+        );
     }
 
     #[test]
@@ -321,7 +344,8 @@ mod tests {
         stored.metadata.generation = Some(8);
         let error =
             Error::invalid("podSecurity.level", "holds a word that this version does not know");
-        let next = next_status(&stored, Err(&error), &[settled("a")], at(5)).expect("a status");
+        let next =
+            next_status(&stored, Err(&error), &[settled("a")], None, at(5)).expect("a status");
         let ready = next.conditions.iter().find(|c| c.type_ == "Ready").expect("Ready");
         assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "InvalidSpec"));
         assert!(ready.message.contains("previous generation stays in force"));

@@ -1,5 +1,6 @@
 //! The status of `NamespaceHardening/effective`: what is in force, why, and what is not.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
 use super::baseline::Compiled;
@@ -7,6 +8,7 @@ use super::conditions::{Saying, set};
 use super::error::Error;
 use super::merge::{Mode, ranked};
 use super::namespace::Plan;
+use super::objects::{Digest, digest};
 use crate::api::namespace_hardening::{
     BaselineRef, EffectiveValue, MAX_VALUES, NamespaceConflict, NamespaceHardeningStatus,
 };
@@ -14,14 +16,55 @@ use crate::api::namespace_hardening::{
 /// Conflicts that are listed.
 const MAX_CONFLICTS: usize = 32;
 
-/// The next status, or `None` when nothing changes. `failure` is what stopped the writes of the plan, if
-/// anything did; `generation` is that of the `NamespaceHardening`.
+/// What is kept of a status: enough to tell whether the next one says anything else. The status itself would be
+/// most of the memory of a cluster with many namespaces.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Said {
+    digest: Option<Digest>,
+    /// Type and status of each condition, and since when it has that status.
+    transitions: Vec<(String, String, Time)>,
+    /// Names of the baselines that selected the namespace.
+    baselines: Vec<String>,
+}
+
+impl Said {
+    /// Boils a status down.
+    pub fn of(status: &NamespaceHardeningStatus) -> Self {
+        let since =
+            |c: &Condition| (c.type_.clone(), c.status.clone(), c.last_transition_time.clone());
+        Self {
+            digest: Some(digest(status)),
+            transitions: status.conditions.iter().map(since).collect(),
+            baselines: status.baselines.iter().map(|baseline| baseline.name.clone()).collect(),
+        }
+    }
+
+    /// Whether it named this baseline.
+    pub fn names(&self, baseline: &str) -> bool {
+        self.baselines.iter().any(|name| name == baseline)
+    }
+
+    /// The conditions as far as the next ones follow from them.
+    fn conditions(&self) -> Vec<Condition> {
+        let rest = |(type_, status, since): &(String, String, Time)| Condition {
+            type_: type_.clone(),
+            status: status.clone(),
+            last_transition_time: since.clone(),
+            message: String::new(),
+            observed_generation: None,
+            reason: String::new(),
+        };
+        self.transitions.iter().map(rest).collect()
+    }
+}
+
+/// The next status, or `None` when it says nothing new. `failure` is what stopped the writes of the plan, if
+/// anything did. There is no generation of the `NamespaceHardening` to observe: nobody asks it for anything.
 pub fn next_status(
-    old: &NamespaceHardeningStatus,
+    old: &Said,
     baselines: &[Compiled],
     plan: &Plan,
     failure: Option<&Error>,
-    generation: Option<i64>,
     now: Timestamp,
 ) -> Option<NamespaceHardeningStatus> {
     let ranked = ranked(baselines);
@@ -45,12 +88,17 @@ pub fn next_status(
         conflicts,
         dns: plan.dns.clone(),
         previous: plan.previous.iter().take(MAX_VALUES).cloned().collect(),
-        conditions: old.conditions.clone(),
+        conditions: Vec::new(),
     };
-    for saying in sayings(plan, &names, failure) {
-        set(&mut next.conditions, saying, generation, now);
+    let mut conditions = old.conditions();
+    let sayings = sayings(plan, &names, failure);
+    // Those that an earlier version had, and nobody keeps up to date any more.
+    conditions.retain(|old| sayings.iter().any(|saying| saying.kind == old.type_));
+    for saying in sayings {
+        set(&mut conditions, saying, None, now);
     }
-    (next != *old).then_some(next)
+    next.conditions = conditions;
+    (Some(digest(&next)) != old.digest).then_some(next)
 }
 
 fn count(number: usize) -> Option<i64> {

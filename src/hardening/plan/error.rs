@@ -85,6 +85,47 @@ pub enum Error {
         "teardown is paused: {0}; what it made stays in force until the baseline is annotated gabion.dev/confirm-teardown: <its name>"
     )]
     MassDeletion(String),
+    /// The API server's type check complains of a compiled policy.
+    #[error(
+        "the API server's type check of {policy} says: {warning}; this revision is not used, please report it"
+    )]
+    TypeCheckWarning {
+        /// The policy.
+        policy: String,
+        /// The first complaint.
+        warning: String,
+    },
+    /// A compiled policy costs more than the API server spends.
+    #[error(
+        "revision {revision} costs more than the API server spends on one request and is not used; shorten images.allowedRegistries, images.deniedRepositories or pods.localhostSeccompProfiles"
+    )]
+    BudgetExceeded {
+        /// The revision.
+        revision: String,
+    },
+    /// A probe pod was not answered as it must be.
+    #[error(
+        "a probe pod for revision {revision} was refused, and not by it: {words}; the revision is not used until its probes are answered, so exempt the probe namespace where that is said"
+    )]
+    ProbeFailed {
+        /// The revision.
+        revision: String,
+        /// What the API server said.
+        words: String,
+    },
+    /// The namespace in which pods are tried is missing.
+    #[error(
+        "there is no namespace {namespace} to try pods in by dry run, so that no policy is bound; apply config/rbac/policies.yaml"
+    )]
+    NoProbeNamespace {
+        /// The namespace.
+        namespace: String,
+    },
+    /// Policies are cluster-scoped, and this installation has no right to them.
+    #[error(
+        "the operator may not list and watch ValidatingAdmissionPolicies and their bindings: pods are checked by Pod Security labels only; apply config/rbac/policies.yaml, which needs rights in the whole cluster"
+    )]
+    NeedsClusterInstall,
     /// The API server forbids a verb.
     #[error("the API server forbids {verb} on {object}; grant it to the operator's ServiceAccount")]
     Forbidden {
@@ -133,6 +174,11 @@ impl Error {
             Self::LabelsDiffer(_) => ("LabelsDiffer", Retry::OnChange),
             Self::NamespaceErrors { .. } => ("NamespaceErrors", Retry::Backoff),
             Self::MassDeletion(_) => ("MassDeletion", Retry::OnChange),
+            Self::TypeCheckWarning { .. } => ("TypeCheckWarning", Retry::OnChange),
+            Self::BudgetExceeded { .. } => ("BudgetExceeded", Retry::OnChange),
+            Self::ProbeFailed { .. } => ("ProbeFailed", Retry::Backoff),
+            Self::NoProbeNamespace { .. } => ("NoProbeNamespace", Retry::Backoff),
+            Self::NeedsClusterInstall => ("NeedsClusterInstall", Retry::Backoff),
             Self::Forbidden { .. } => ("Forbidden", Retry::Backoff),
             Self::Rejected { .. } => ("Rejected", Retry::OnChange),
             Self::Stale { .. } => ("Stale", Retry::Backoff),
@@ -160,6 +206,11 @@ pub fn samples() -> Vec<Error> {
         Error::LabelsDiffer("enforce is baseline, should be restricted".into()),
         Error::NamespaceErrors { failed: 1, selected: 2 },
         Error::MassDeletion("the CustomResourceDefinition is being deleted".into()),
+        Error::TypeCheckWarning { policy: "gabion-prod".into(), warning: "undefined field".into() },
+        Error::BudgetExceeded { revision: "9f31c2".into() },
+        Error::ProbeFailed { revision: "9f31c2".into(), words: "denied by a webhook".into() },
+        Error::NoProbeNamespace { namespace: "gabion-probe".into() },
+        Error::NeedsClusterInstall,
         Error::Forbidden { verb: "patch", object: object() },
         Error::Rejected { object: object() },
         Error::Stale { object: object() },

@@ -156,6 +156,7 @@ pub fn merge(baselines: &[Compiled]) -> Merged {
     quota(&at(Stage::Enforce), &mut merged);
     limits(&at(Stage::Warn), &mut merged);
     automount(&at(Stage::Enforce), &mut merged);
+    checks(&at(Stage::Audit), &mut merged);
     merged
 }
 
@@ -380,6 +381,24 @@ fn automount(enforced: &[&Compiled], merged: &mut Merged) {
             why("first", count),
         );
     }
+}
+
+/// Each baseline keeps its own admission policies, and the API server asks all of them: nothing is merged.
+fn checks(checking: &[&Compiled], merged: &mut Merged) {
+    for baseline in checking {
+        for (item, value) in baseline.checks.rows() {
+            let value = format!("{} at {}", shortened(&value), baseline.stage);
+            let reason = "has its own admission policy; all baselines must be held".to_owned();
+            row(merged, item.to_owned(), value, &baseline.name, reason);
+        }
+    }
+}
+
+/// Long lists are cut: status has a size, and the whole list is in the spec.
+fn shortened(value: &str) -> String {
+    const MOST: usize = 200;
+    let short: String = value.chars().take(MOST).collect();
+    if short.len() < value.len() { format!("{short}...") } else { short }
 }
 
 /// Registries are joined by the admission policies, one per baseline, so that only what all allow can start.

@@ -4,6 +4,7 @@
 //! baselines of a namespace, and [`namespace`] turns the result and what is observed into ordered steps.
 //! [`effective`] and [`baseline_status`] say it in status. Nothing here knows a client, a clock or chance.
 
+pub mod admission;
 pub mod baseline;
 pub mod baseline_status;
 pub mod conditions;
@@ -16,6 +17,7 @@ pub mod merge;
 pub mod namespace;
 pub mod network;
 pub mod objects;
+pub mod policy;
 pub mod quantity;
 pub mod resources;
 pub mod selection;

@@ -1,6 +1,7 @@
 //! The plan of one namespace: from the baselines that select it and what is observed there to ordered writes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Namespace;
 
@@ -35,7 +36,7 @@ pub struct NamespaceObserved {
     /// Whether it is being deleted.
     pub terminating: bool,
     /// Objects of ours in it, and objects of others under names of ours.
-    pub objects: BTreeMap<ObjectKey, ObservedObject>,
+    pub objects: BTreeMap<ObjectKey, Arc<ObservedObject>>,
     /// Its `ServiceAccounts`.
     pub service_accounts: Vec<ObservedServiceAccount>,
     /// Users' own policies that open a direction to everyone; see [`widening::opens`].
@@ -115,8 +116,8 @@ pub fn needs_usage(baselines: &[Compiled], observed: &NamespaceObserved) -> bool
     let merged = merge::merge(baselines);
     let key = ObjectKey::new(ObjectKind::ResourceQuota, QUOTA);
     resources::quota(&merged, &observed.name).is_some_and(|quota| {
-        let digest = Generated::ResourceQuota(quota).digest();
-        observed.objects.get(&key).is_none_or(|live| live.digest != digest)
+        let live = observed.objects.get(&key);
+        live.is_none_or(|live| live.digest != Generated::ResourceQuota(quota).digest())
     })
 }
 

@@ -1,11 +1,12 @@
 //! The objects that are generated in a namespace: their marks, and when two of them are the same.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::io::{self, Write};
 
 use k8s_openapi::api::core::v1::{LimitRange, ResourceQuota};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha3::{Digest as _, Sha3_256};
 
@@ -77,6 +78,9 @@ impl std::fmt::Display for ObjectKey {
     }
 }
 
+/// Half of a SHA3-256: what is the same has the same, and nobody can make anything else that has it.
+pub type Digest = [u8; 16];
+
 /// A generated object, or a live one of the same kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Generated {
@@ -91,12 +95,15 @@ pub enum Generated {
 impl Generated {
     /// Kind and name.
     pub fn key(&self) -> ObjectKey {
-        let kind = match self {
+        ObjectKey::new(self.kind(), self.meta().name.clone().unwrap_or_default())
+    }
+
+    fn kind(&self) -> ObjectKind {
+        match self {
             Self::NetworkPolicy(_) => ObjectKind::NetworkPolicy,
             Self::LimitRange(_) => ObjectKind::LimitRange,
             Self::ResourceQuota(_) => ObjectKind::ResourceQuota,
-        };
-        ObjectKey::new(kind, self.meta().name.clone().unwrap_or_default())
+        }
     }
 
     /// Metadata.
@@ -128,12 +135,12 @@ impl Generated {
     }
 
     /// Digest of the spec: the same for specs that mean the same to the API server.
-    pub fn spec_digest(&self) -> String {
-        digest(&normal(self.key().kind, self.spec()))
+    pub fn spec_digest(&self) -> Digest {
+        digest(&normal(self.kind(), self.spec()))
     }
 
     /// Digest of all that we answer for: the spec and our marks, not what users add.
-    pub fn digest(&self) -> String {
+    pub fn digest(&self) -> Digest {
         let meta = self.meta();
         let label = meta.labels.as_ref().and_then(|l| l.get(MANAGED_BY));
         let annotation = meta.annotations.as_ref().and_then(|a| a.get(OWNER));
@@ -141,7 +148,7 @@ impl Generated {
         let references = meta.owner_references.iter().flatten();
         let owners: Vec<_> =
             references.filter(|o| o.kind == "HardeningBaseline").map(|o| &o.uid).collect();
-        digest(&json!([label, annotation, owners, normal(self.key().kind, self.spec())]))
+        digest(&(label, annotation, owners, normal(self.kind(), self.spec())))
     }
 }
 
@@ -169,9 +176,9 @@ pub struct ObservedObject {
     /// Its resource version.
     pub resource_version: String,
     /// [`Generated::digest`] of it.
-    pub digest: String,
-    /// [`Generated::spec_digest`] of it.
-    pub spec_digest: String,
+    pub digest: Digest,
+    /// [`Generated::spec_digest`] of it, when it is not ours.
+    pub spec_digest: Option<Digest>,
     /// Whether it carries our mark.
     pub ours: bool,
     /// Uids of the baselines behind it.
@@ -208,7 +215,7 @@ impl ObservedObject {
             uid: meta.uid.clone().unwrap_or_default(),
             resource_version: meta.resource_version.clone().unwrap_or_default(),
             digest: live.digest(),
-            spec_digest: live.spec_digest(),
+            spec_digest: (!ours).then(|| live.spec_digest()),
             ours,
             owners: owner.split(',').filter(|uid| !uid.is_empty()).map(str::to_owned).collect(),
             adopt: annotation(ADOPT).is_some_and(|v| v == "true"),
@@ -273,12 +280,34 @@ fn joined(
     (!all.is_empty()).then_some(all)
 }
 
-fn digest(value: &Value) -> String {
-    let mut text = String::with_capacity(32);
-    for byte in &Sha3_256::digest(value.to_string())[..16] {
-        let _ = write!(text, "{byte:02x}");
+/// Digest of a value, as it is written in JSON.
+pub(super) fn digest(value: &impl Serialize) -> Digest {
+    struct Hashing(Sha3_256);
+    impl Write for Hashing {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.update(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
     }
-    text
+    // What is digested are maps with text as keys, which can always be written.
+    let mut hashing = Hashing(Sha3_256::new());
+    let _ = serde_json::to_writer(&mut hashing, value);
+    let mut digest = Digest::default();
+    digest.iter_mut().zip(hashing.0.finalize()).for_each(|(to, from)| *to = from);
+    digest
+}
+
+/// The same as text, for what people read.
+pub(super) fn digest_text(value: &impl Serialize) -> String {
+    digest(value).iter().fold(String::with_capacity(32), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
+        text
+    })
 }
 
 /// The spec without what means nothing: empty lists, absent defaults, the notation of quantities.

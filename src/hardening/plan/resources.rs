@@ -79,24 +79,27 @@ pub fn below_usage(hard: &Amounts, used: &Amounts) -> Option<Error> {
 /// nothing, as in the API server's own quota.
 pub fn usage_of_pods<'a>(pods: impl IntoIterator<Item = &'a Pod>) -> Amounts {
     let mut used = Amounts::new();
-    for pod in pods {
-        let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref()).unwrap_or_default();
-        if phase == "Succeeded" || phase == "Failed" {
-            continue;
-        }
-        add(&mut used, "pods", Quantity::whole(1));
-        add(&mut used, "count/pods", Quantity::whole(1));
-        let Some(spec) = &pod.spec else { continue };
-        for (limits, prefix) in [(true, "limits."), (false, "requests.")] {
-            for (resource, amount) in pod_total(spec, limits) {
-                add(&mut used, &format!("{prefix}{resource}"), amount);
-                if !limits && ["cpu", "memory", "ephemeral-storage"].contains(&resource.as_str()) {
-                    add(&mut used, &resource, amount);
-                }
+    pods.into_iter().for_each(|pod| add_pod(&mut used, pod));
+    used
+}
+
+/// Adds what one pod uses; see [`usage_of_pods`].
+pub fn add_pod(used: &mut Amounts, pod: &Pod) {
+    let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref()).unwrap_or_default();
+    if phase == "Succeeded" || phase == "Failed" {
+        return;
+    }
+    add(used, "pods", Quantity::whole(1));
+    add(used, "count/pods", Quantity::whole(1));
+    let Some(spec) = &pod.spec else { return };
+    for (limits, prefix) in [(true, "limits."), (false, "requests.")] {
+        for (resource, amount) in pod_total(spec, limits) {
+            add(used, &format!("{prefix}{resource}"), amount);
+            if !limits && ["cpu", "memory", "ephemeral-storage"].contains(&resource.as_str()) {
+                add(used, &resource, amount);
             }
         }
     }
-    used
 }
 
 fn add(used: &mut Amounts, name: &str, amount: Quantity) {

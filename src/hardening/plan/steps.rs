@@ -5,6 +5,7 @@
 //! must leave open is there.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::error::Error;
 use super::labels::LabelPatch;
@@ -92,7 +93,7 @@ pub(super) struct Terms<'a> {
     pub contested: &'a BTreeMap<String, String>,
 }
 
-pub(super) type Observed = BTreeMap<ObjectKey, ObservedObject>;
+pub(super) type Observed = BTreeMap<ObjectKey, Arc<ObservedObject>>;
 
 /// The step that brings one object to what it should be, if any, or why it is left alone.
 fn compare(
@@ -111,7 +112,7 @@ fn compare(
             return Ok(None);
         }
     } else {
-        let same = live.spec_digest == desired.spec_digest();
+        let same = live.spec_digest == Some(desired.spec_digest());
         if !live.adopt && (terms.policy == ConflictPolicy::Report || !same) {
             return Err(Error::NameTaken {
                 object: key.to_string(),
@@ -151,6 +152,7 @@ fn leftovers<'a>(
 ) -> Vec<(&'a ObjectKey, &'a ObservedObject)> {
     observed
         .iter()
+        .map(|(key, live)| (key, &**live))
         .filter(|(key, live)| {
             key.kind == kind
                 && live.ours

@@ -17,11 +17,10 @@ pub fn unimplemented_fields(spec: &HardeningBaselineSpec) -> Vec<&'static str> {
     if let Some(rollout) = &spec.rollout {
         rollout_fields(rollout, &mut say);
     }
-    say(spec.pods.is_some(), "pods");
-    if let Some(resources) = &spec.resources {
-        say(!resources.require.is_empty(), "resources.require");
+    if let Some(images) = &spec.images {
+        say(!images.trust_policies.is_empty(), "images.trustPolicies");
+        say(images.vulnerabilities.is_some(), "images.vulnerabilities");
     }
-    say(spec.images.is_some(), "images");
     if let Some(network) = &spec.network {
         say(network.mesh.is_some_and(|mesh| mesh != Mesh::None), "network.mesh");
         say(
@@ -34,8 +33,6 @@ pub fn unimplemented_fields(spec: &HardeningBaselineSpec) -> Vec<&'static str> {
     if let Some(accounts) = &spec.service_accounts {
         say(!accounts.pull_secrets.is_empty(), "serviceAccounts.pullSecrets");
     }
-    say(spec.secrets.is_some(), "secrets");
-    say(spec.logging.is_some(), "logging");
     say(spec.istio.is_some(), "istio");
     say(spec.falco.is_some(), "falco");
     if let Some(mutate) = &spec.mutate {

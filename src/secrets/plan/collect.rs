@@ -10,6 +10,7 @@ use super::{
     error::PlanError,
     property::{self, PropertyError},
     rewrite,
+    template::Engine,
 };
 use crate::{
     api::{
@@ -149,15 +150,10 @@ fn check_supported(spec: &ExternalSecretSpec) -> Result<(), PlanError> {
     if spec.target.manifest.is_some() {
         unsupported.push("target.manifest".to_owned());
     }
-    if spec.target.template.is_some() {
-        unsupported.push("target.template".to_owned());
-    }
     for (nth, entry) in spec.data_from.iter().enumerate() {
         if entry.find.is_some() {
             unsupported.push(format!("dataFrom[{nth}].find"));
         }
-        let transform = entry.rewrite.iter().position(|operation| operation.transform.is_some());
-        unsupported.extend(transform.map(|at| format!("dataFrom[{nth}].rewrite[{at}].transform")));
         if has_generator(entry.source_ref.as_ref()) {
             unsupported.push(format!("dataFrom[{nth}].sourceRef.generatorRef"));
         }
@@ -181,7 +177,11 @@ fn has_generator(source: Option<&SourceRef>) -> bool {
 ///
 /// dataFrom in its order, then data: the later wins. A secret that is missing is an error under
 /// `deletionPolicy: Retain` and is left out otherwise.
-pub fn collect(spec: &ExternalSecretSpec, answers: &[Answer]) -> Result<Collected, PlanError> {
+pub fn collect(
+    spec: &ExternalSecretSpec,
+    answers: &[Answer],
+    engine: &mut Engine<'_>,
+) -> Result<Collected, PlanError> {
     check_duplicates(spec)?;
     let mut collected = Collected::default();
     let mut answers = answers.iter();
@@ -195,7 +195,7 @@ pub fn collect(spec: &ExternalSecretSpec, answers: &[Answer]) -> Result<Collecte
         let Some(remote) = entry.extract.as_ref() else { continue };
         let answer = answers.next().ok_or_else(|| unanswered(field.clone()))?;
         match value(spec, &field, remote, answer)? {
-            Some(value) => collected.data.extend(extract(&field, entry, remote, &value)?),
+            Some(value) => collected.data.extend(extract(&field, entry, remote, &value, engine)?),
             None => collected.missing.push(field),
         }
     }
@@ -256,9 +256,7 @@ fn property_error(error: PropertyError, field: String, key: String) -> PlanError
     match error {
         PropertyError::NotJson => PlanError::NotJson { field, key },
         PropertyError::NotAnObject => PlanError::NotAnObject { field, key },
-        PropertyError::TooDeep | PropertyError::Unsupported(_) => {
-            PlanError::PropertyPath { field, reason: error.to_string() }
-        }
+        PropertyError::TooDeep => PlanError::PropertyPath { field, reason: error.to_string() },
     }
 }
 
@@ -268,6 +266,7 @@ fn extract(
     entry: &DataFromEntry,
     remote: &RemoteRef,
     value: &SecretBytes,
+    engine: &mut Engine<'_>,
 ) -> Result<BTreeMap<String, SecretBytes>, PlanError> {
     let data = match property::entries(value.expose()) {
         Ok(data) => data,
@@ -283,7 +282,7 @@ fn extract(
     let data = if entry.rewrite.is_empty() {
         convert_keys(field, &remote.conversion_strategy.clone().unwrap_or_default(), data)?
     } else {
-        rewritten_keys(field, entry, data)?
+        rewritten_keys(field, entry, data, engine)?
     };
     data.into_iter()
         .map(|(key, value)| finish(field, &key, remote, value).map(|value| (key, value)))
@@ -295,9 +294,10 @@ fn rewritten_keys(
     field: &str,
     entry: &DataFromEntry,
     data: BTreeMap<String, SecretBytes>,
+    engine: &mut Engine<'_>,
 ) -> Result<BTreeMap<String, SecretBytes>, PlanError> {
     let parent = field.rsplit_once('.').map_or(field, |(parent, _)| parent);
-    let mut data = rewrite::rewrite(parent, &entry.rewrite, data)?;
+    let mut data = rewrite::rewrite(parent, &entry.rewrite, data, engine)?;
     data.retain(|key, _| !key.is_empty());
     data.keys().try_for_each(|key| check_key(parent, key))?;
     Ok(data)

@@ -1,6 +1,10 @@
 use serde_json::json;
 
-use super::*;
+use super::{super::template::tests::with_engine, *};
+
+fn collect(spec: &ExternalSecretSpec, answers: &[Answer]) -> Result<Collected, PlanError> {
+    with_engine(|engine| super::collect(spec, answers, engine))
+}
 
 fn spec(value: serde_json::Value) -> ExternalSecretSpec {
     let mut value = value;
@@ -112,12 +116,7 @@ fn nothing_is_ignored_in_silence() {
             json!({"data": data, "target": {"manifest": {"apiVersion": "v1", "kind": "X"}}}),
             "target.manifest",
         ),
-        (json!({"data": data, "target": {"template": {}}}), "target.template"),
         (json!({"dataFrom": [{"find": {}}]}), "dataFrom[0].find"),
-        (
-            json!({"dataFrom": [{"extract": {"key": "r"}, "rewrite": [{"transform": {"template": "b"}}]}]}),
-            "dataFrom[0].rewrite[0].transform",
-        ),
         (json!({"dataFrom": [{"sourceRef": generator}]}), "dataFrom[0].sourceRef.generatorRef"),
         (
             json!({"data": [{"secretKey": "a", "remoteRef": {"key": "r"}, "sourceRef": generator}]}),

@@ -43,6 +43,8 @@ pub enum Why {
     Clock,
     /// The status says that the last try failed.
     Failed,
+    /// An object that its template is read from changed.
+    Template,
 }
 
 impl Why {
@@ -55,12 +57,13 @@ impl Why {
             Self::Drift => "Drift",
             Self::Clock => "Clock",
             Self::Failed => "Failed",
+            Self::Template => "Template",
         }
     }
 
     /// Whether a person is waiting.
     pub fn is_urgent(self) -> bool {
-        matches!(self, Self::NeverSynced | Self::Edited | Self::Drift)
+        matches!(self, Self::NeverSynced | Self::Edited | Self::Drift | Self::Template)
     }
 }
 
@@ -72,6 +75,8 @@ pub struct Known {
     pub last_read: Option<Timestamp>,
     /// Whether the Secret is as it was written ([`super::policy::is_in_order`]).
     pub in_order: bool,
+    /// Whether an object that its template is read from changed since it was rendered.
+    pub template_changed: bool,
     /// A refresh may happen as soon as its window is open, to share a call with others of its store.
     pub joining: bool,
     /// The time.
@@ -98,6 +103,9 @@ pub fn due(object: &ExternalSecret, known: Known) -> Result<Due, PlanError> {
         }
         RefreshPolicy::OnChange | RefreshPolicy::Periodic if edited => Ok(Due::Now(Why::Edited)),
         _ if !known.in_order => Ok(Due::Now(Why::Drift)),
+        RefreshPolicy::OnChange | RefreshPolicy::Periodic if known.template_changed => {
+            Ok(Due::Now(Why::Template))
+        }
         RefreshPolicy::OnChange | RefreshPolicy::CreatedOnce => Ok(Due::Never),
         // Whatever made it fail may be gone without a trace, as when an edit is taken back.
         RefreshPolicy::Periodic if has_failed(object) => Ok(Due::Now(Why::Failed)),
@@ -221,7 +229,13 @@ mod tests {
     }
 
     fn known(seconds: i64) -> Known {
-        Known { last_read: None, in_order: true, joining: false, now: at(seconds) }
+        Known {
+            last_read: None,
+            in_order: true,
+            template_changed: false,
+            joining: false,
+            now: at(seconds),
+        }
     }
 
     #[test]
@@ -295,6 +309,18 @@ mod tests {
                 object.metadata.generation = Some(2);
                 assert_eq!(due(&object, known(1)).unwrap(), Due::Now(Why::Edited));
             }
+        }
+    }
+
+    #[test]
+    fn a_template_that_changed_elsewhere_is_due_unless_it_is_read_only_once() {
+        let changed = Known { template_changed: true, ..known(1) };
+        for (policy, wanted) in [
+            (None, Due::Now(Why::Template)),
+            (Some(RefreshPolicy::OnChange), Due::Now(Why::Template)),
+            (Some(RefreshPolicy::CreatedOnce), Due::Never),
+        ] {
+            assert_eq!(due(&synced(policy, "0"), changed).unwrap(), wanted);
         }
     }
 

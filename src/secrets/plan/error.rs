@@ -1,6 +1,6 @@
 //! Why an `ExternalSecret` cannot be synced, in words for the person who wrote it.
 
-use crate::provider::ProviderError;
+use crate::{provider::ProviderError, template};
 
 /// What to do after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -205,6 +205,44 @@ pub enum PlanError {
         /// The key.
         key: String,
     },
+    /// A template that cannot be parsed or rendered.
+    #[error("spec.{field}: {source}")]
+    Template {
+        /// Path below `spec`.
+        field: String,
+        /// What is wrong, and where in the template.
+        source: template::Error,
+    },
+    /// An object that holds templates, or one of its keys, that does not exist.
+    #[error("spec.{field}: {}: create it, or correct the name", absent(kind, name, key))]
+    TemplateAbsent {
+        /// Path below `spec`.
+        field: String,
+        /// Kind of the object.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// The key that it has not; empty if there is no such object.
+        key: String,
+    },
+    /// A template whose output should be a map.
+    #[error(
+        "spec.{field}: the output is no YAML map from keys to strings: write one `key: value` per line, and quote values that are not plain words"
+    )]
+    NotAMap {
+        /// Path below `spec`.
+        field: String,
+    },
+    /// A label or annotation that Kubernetes does not take.
+    #[error("spec.{field}: {key:?}: {reason}: correct the template")]
+    BadMetadata {
+        /// Path below `spec`.
+        field: String,
+        /// The key.
+        key: String,
+        /// Why not; fixed text.
+        reason: &'static str,
+    },
     /// A Secret that was there before.
     #[error(
         "Secret {name:?} exists and was not made by this ExternalSecret: annotate the ExternalSecret with gabion.dev/adopt: \"true\" to replace its data, set another target.name, or use creationPolicy Merge"
@@ -300,6 +338,10 @@ impl PlanError {
             Self::ForbiddenType { .. }
             | Self::TypeChange { .. }
             | Self::TooLarge { .. }
+            | Self::Template { .. }
+            | Self::TemplateAbsent { .. }
+            | Self::NotAMap { .. }
+            | Self::BadMetadata { .. }
             | Self::NotPersisted { .. } => "could not update secret",
             Self::NotImplemented { field } if field == "target.manifest" => {
                 "invalid generic target"
@@ -337,7 +379,15 @@ impl PlanError {
     /// What comes from the remote secret may be corrected there, where nobody tells us: those back off.
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Provider { .. }
+            // The text itself is wrong, whatever the data.
+            Self::Template { source, .. } if source.class == template::Class::Parse => {
+                Retry::OnChange
+            }
+            Self::Template { .. }
+            | Self::TemplateAbsent { .. }
+            | Self::NotAMap { .. }
+            | Self::BadMetadata { .. }
+            | Self::Provider { .. }
             | Self::PropertyAbsent { .. }
             | Self::MergeConflict { .. }
             | Self::PriorityAbsent { .. }
@@ -369,5 +419,13 @@ impl PlanError {
             | Self::TypeChange { .. }
             | Self::NotPersisted { .. } => Retry::OnChange,
         }
+    }
+}
+
+fn absent(kind: &str, name: &str, key: &str) -> String {
+    if key.is_empty() {
+        format!("{kind} {name:?} does not exist in the namespace of the ExternalSecret")
+    } else {
+        format!("{kind} {name:?} has no key {key:?}")
     }
 }

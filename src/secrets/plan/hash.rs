@@ -51,6 +51,13 @@ pub fn created_by(namespace: &str, name: &str) -> String {
     hex(Sha3_224::new().chain_update(namespace).chain_update(b"/").chain_update(name))
 }
 
+/// Hash of a map of texts.
+pub fn text_map(map: &BTreeMap<String, String>) -> String {
+    let mut hasher = Sha3_224::new();
+    hash_map(&mut hasher, Some(map));
+    hex(hasher)
+}
+
 /// Field manager under which the Secret of an `ExternalSecret` is written.
 pub fn field_manager(name: &str) -> String {
     let plain = format!("{MANAGER}{name}");

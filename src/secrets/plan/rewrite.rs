@@ -1,36 +1,45 @@
 //! `rewrite`: changing the keys of what was read, and merging values that are JSON objects.
 
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
-
-use regex::Regex;
 
 use super::{
     error::PlanError,
-    property::{self, Member},
+    property::{self, Member, PropertyError},
+    template::Engine,
 };
 use crate::{
     api::external_secret::{
         MergeConflictPolicy, MergePriorityPolicy, MergeStrategy, Rewrite, RewriteMerge,
-        RewriteRegexp,
+        RewriteRegexp, RewriteTransform,
     },
     provider::SecretBytes,
+    template::{
+        Map, Text, Type, Value,
+        regexp::{Regexp, Replacement},
+    },
 };
+
+/// A compiled expression may take so many bytes: more than any that a person writes.
+const REGEXP_BYTES: usize = 1 << 20;
 
 type Data = BTreeMap<String, SecretBytes>;
 
 /// Applies the operations in their order, each to what the one before made.
-pub fn rewrite(field: &str, operations: &[Rewrite], data: Data) -> Result<Data, PlanError> {
+pub fn rewrite(
+    field: &str,
+    operations: &[Rewrite],
+    data: Data,
+    engine: &mut Engine<'_>,
+) -> Result<Data, PlanError> {
     operations.iter().enumerate().try_fold(data, |data, (nth, operation)| {
         let field = format!("{field}.rewrite[{nth}]");
         match (&operation.regexp, &operation.merge, &operation.transform) {
             (Some(regexp), _, _) => replace(&field, regexp, data),
             (_, Some(merge), _) => merged(&field, merge, data),
-            (_, _, Some(_)) => {
-                Err(PlanError::NotImplemented { field: format!("{field}.transform") })
-            }
+            (_, _, Some(transform)) => transformed(&field, transform, data, engine),
             (None, None, None) => Ok(data),
         }
     })
@@ -39,17 +48,46 @@ pub fn rewrite(field: &str, operations: &[Rewrite], data: Data) -> Result<Data, 
 /// Replaces every match in every key. Keys that become one are an error: which value would win is nobody's
 /// choice.
 fn replace(field: &str, operation: &RewriteRegexp, data: Data) -> Result<Data, PlanError> {
-    let pattern = Regex::new(&operation.source).map_err(|_| PlanError::Regexp {
+    let refused = || PlanError::Regexp {
         field: format!("{field}.regexp.source"),
         text: operation.source.clone(),
-    })?;
+    };
+    let pattern = Regexp::compile(&operation.source, REGEXP_BYTES).map_err(|_| refused())?;
+    let target = Replacement::expanding(operation.target.as_bytes());
+    renamed(field, data, |key| {
+        // A key and a target are texts, so what is made of them is one.
+        String::from_utf8(pattern.replace_all(key.as_bytes(), &target)).map_err(|_| refused())
+    })
+}
+
+/// Renders the template for every key, which it sees as `.value`.
+fn transformed(
+    field: &str,
+    operation: &RewriteTransform,
+    data: Data,
+    engine: &mut Engine<'_>,
+) -> Result<Data, PlanError> {
+    let place = format!("{field}.transform.template");
+    let template = engine.lenient(&place, "transform", &operation.template)?;
+    renamed(field, data, |key| {
+        let dot = [(Text::from("value"), Value::String(Text::from(key)))];
+        let dot = Value::Map(Map::new(&Type::String, dot.into_iter().collect()));
+        let output = engine.output(&place, Ok(Arc::clone(&template)), dot)?;
+        let text = String::from_utf8(output.expose().to_vec());
+        text.map_err(|_| PlanError::BadKey { field: place.clone(), key: key.to_owned() })
+    })
+}
+
+/// Gives every key a new name.
+fn renamed(
+    field: &str,
+    data: Data,
+    mut rename: impl FnMut(&str) -> Result<String, PlanError>,
+) -> Result<Data, PlanError> {
     let mut origin: BTreeMap<String, String> = BTreeMap::new();
     let mut replaced = Data::new();
     for (key, value) in data {
-        let new = match pattern.replace_all(&key, operation.target.as_str()) {
-            Cow::Borrowed(same) => same.to_owned(),
-            Cow::Owned(new) => new,
-        };
+        let new = rename(&key)?;
         if let Some(first) = origin.insert(new.clone(), key.clone()) {
             return Err(PlanError::KeyCollision {
                 field: field.to_owned(),
@@ -73,11 +111,17 @@ fn merged(field: &str, operation: &RewriteMerge, mut data: Data) -> Result<Data,
         MergeConflictPolicy::Ignore => false,
         MergeConflictPolicy::Other(value) => return Err(unknown(&field, "conflictPolicy", value)),
     };
+    let not_an_object =
+        |key: &str| PlanError::NotAnObject { field: field.clone(), key: key.to_owned() };
     let mut members: BTreeMap<String, Member<'_>> = BTreeMap::new();
     for (key, value) in order.iter().filter_map(|key| data.get_key_value(key)) {
-        let inner = property::members(value.expose());
-        let inner =
-            inner.map_err(|_| PlanError::NotAnObject { field: field.clone(), key: key.clone() })?;
+        // Within one object the last member of a name counts. That is no conflict.
+        let inner: BTreeMap<_, _> = match property::members(value.expose()) {
+            Ok(inner) => inner.into_iter().collect(),
+            // To Go, null is an object without members.
+            Err(PropertyError::NotAnObject) if value.expose().trim_ascii() == b"null" => continue,
+            Err(_) => return Err(not_an_object(key)),
+        };
         for (name, member) in inner {
             if members.insert(name.clone(), member).is_some() && refuses_conflicts {
                 return Err(PlanError::MergeConflict { field, key: name });
@@ -85,14 +129,17 @@ fn merged(field: &str, operation: &RewriteMerge, mut data: Data) -> Result<Data,
         }
     }
     match &operation.strategy {
-        MergeStrategy::Extract => {
-            Ok(members.iter().map(|(k, v)| (k.clone(), v.printed())).collect())
-        }
+        MergeStrategy::Extract => members
+            .iter()
+            .map(|(key, member)| {
+                Ok((key.clone(), member.merged().map_err(|_| not_an_object(key))?))
+            })
+            .collect(),
         MergeStrategy::Json if operation.into.is_empty() => {
             Err(PlanError::Missing { field: format!("{field}.into"), why: "strategy JSON" })
         }
         MergeStrategy::Json => {
-            let object = property::object(&members);
+            let object = property::object(&members).map_err(|_| not_an_object(&operation.into))?;
             data.insert(operation.into.clone(), object);
             Ok(data)
         }
@@ -126,7 +173,7 @@ fn unknown(field: &str, name: &str, value: &str) -> PlanError {
 mod tests {
     use serde_json::json;
 
-    use super::*;
+    use super::{super::template::tests::with_engine, *};
 
     fn parsed(operations: serde_json::Value) -> Vec<Rewrite> {
         serde_json::from_value(operations).unwrap()
@@ -144,7 +191,8 @@ mod tests {
         let shown = |(key, value): (String, SecretBytes)| {
             format!("{key}={}", String::from_utf8_lossy(value.expose()))
         };
-        Ok(rewrite("dataFrom[0]", &operations, data)?.into_iter().map(shown).collect())
+        let data = with_engine(|engine| rewrite("dataFrom[0]", &operations, data, engine))?;
+        Ok(data.into_iter().map(shown).collect())
     }
 
     #[test]
@@ -155,6 +203,10 @@ mod tests {
         assert_eq!(rewritten(every, &[("a/b/c", "1")]).unwrap(), ["x-a-b-c=1"]);
         let dollar = json!([{"regexp": {"source": "a", "target": "$$$9"}}]);
         assert_eq!(rewritten(dollar, &[("a", "1")]).unwrap(), ["$=1"]);
+        let longest = json!([{"regexp": {"source": "(a)", "target": "$1x${1}y"}}]);
+        assert_eq!(rewritten(longest, &[("a", "1")]).unwrap(), ["ay=1"]);
+        let digits = json!([{"regexp": {"source": "\\d", "target": "n"}}]);
+        assert_eq!(rewritten(digits, &[("1٣", "1")]).unwrap(), ["n٣=1"]);
     }
 
     #[test]
@@ -179,7 +231,7 @@ mod tests {
         let pairs = [("a", r#"{"x":1.50,"s":"t"}"#), ("b", r#"{"y":{"z":null}}"#)];
         assert_eq!(
             rewritten(json!([{"merge": {}}]), &pairs).unwrap(),
-            ["s=t", "x=1.50", r#"y={"z":null}"#]
+            ["s=t", "x=1.5", r#"y={"z":null}"#]
         );
     }
 
@@ -191,7 +243,7 @@ mod tests {
             rewritten(merge, &pairs).unwrap(),
             [
                 r#"a={"x":1.50,"q\"":"t\n"}"#,
-                r#"all={"q\"":"t\n","x":1.50,"y":[1]}"#,
+                r#"all={"q\"":"t\n","x":1.5,"y":[1]}"#,
                 r#"b={"y":[1]}"#,
             ]
         );
@@ -228,9 +280,17 @@ mod tests {
     }
 
     #[test]
-    fn a_transform_is_not_ignored() {
-        let error =
-            rewritten(json!([{"transform": {"template": "x"}}]), &[("a", "1")]).unwrap_err();
-        assert!(matches!(error, PlanError::NotImplemented { .. }), "{error}");
+    fn a_transform_sees_each_key_as_its_value() {
+        let transform = |template: &str| json!([{"transform": {"template": template}}]);
+        assert_eq!(
+            rewritten(transform("x-{{ .value }}"), &[("a/b", "1"), ("c", "2")]).unwrap(),
+            ["x-a/b=1", "x-c=2"]
+        );
+        let error = rewritten(transform("x"), &[("a", "1"), ("b", "2")]).unwrap_err();
+        assert!(matches!(error, PlanError::KeyCollision { .. }), "{error}");
+        assert_eq!(rewritten(transform("{{ .key }}"), &[("a", "1")]).unwrap(), ["<no value>=1"]);
+        let error = rewritten(transform("{{ .value"), &[("a", "1")]).unwrap_err();
+        let wanted = "spec.dataFrom[0].rewrite[0].transform.template: template transform:1:";
+        assert!(error.to_string().starts_with(wanted), "{error}");
     }
 }

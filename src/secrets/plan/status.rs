@@ -8,7 +8,7 @@ use super::{
     policy::Leave,
 };
 use crate::api::{
-    external_secret::{Binding, ExternalSecretStatus, GabionStatus, WrittenTarget},
+    external_secret::{Binding, ExternalSecretStatus, GabionStatus},
     references::Condition,
 };
 
@@ -26,8 +26,8 @@ pub enum Outcome<'a> {
     Synced {
         /// Its name.
         name: &'a str,
-        /// Which state of it.
-        target: WrittenTarget,
+        /// Which state of it, and what it was made from.
+        written: GabionStatus,
     },
     /// The Secret was deleted, because the provider has nothing any more.
     Deleted,
@@ -119,9 +119,9 @@ pub fn next_status(
         new.synced_resource_version = Some(stamp.version.clone());
     }
     match outcome {
-        Outcome::Synced { name, target } => {
+        Outcome::Synced { name, written } => {
             new.binding = Some(Binding { name: (*name).to_owned() });
-            new.gabion = Some(GabionStatus { target: Some(target.clone()) });
+            new.gabion = Some(written.clone());
         }
         Outcome::Deleted
         | Outcome::Left(

@@ -1,4 +1,5 @@
 use super::*;
+use crate::api::external_secret::WrittenTarget;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
@@ -14,12 +15,13 @@ fn stamp(seconds: i64) -> Stamp {
     }
 }
 
-fn target(version: &str) -> WrittenTarget {
-    WrittenTarget { uid: "u".to_owned(), resource_version: version.to_owned() }
+fn written(version: &str) -> GabionStatus {
+    let target = WrittenTarget { uid: "u".to_owned(), resource_version: version.to_owned() };
+    GabionStatus { target: Some(target), template: None }
 }
 
 fn synced() -> Outcome<'static> {
-    Outcome::Synced { name: "a", target: target("7") }
+    Outcome::Synced { name: "a", written: written("7") }
 }
 
 fn failure() -> Outcome<'static> {
@@ -123,8 +125,8 @@ fn every_change_that_a_user_or_a_restart_would_miss_is_written_at_once() {
     let old = after(&[(synced(), 0)]);
     let edited = Stamp { version: "1-def".to_owned(), ..stamp(1) };
     let newer = Stamp { generation: 2, ..stamp(1) };
-    let elsewhere = Outcome::Synced { name: "b", target: target("7") };
-    let rewritten = Outcome::Synced { name: "a", target: target("8") };
+    let elsewhere = Outcome::Synced { name: "b", written: written("7") };
+    let rewritten = Outcome::Synced { name: "a", written: written("8") };
     assert!(next_status(Some(&old), &synced(), &edited).is_some());
     assert!(next_status(Some(&old), &synced(), &newer).is_some());
     assert!(next_status(Some(&old), &elsewhere, &stamp(1)).is_some());

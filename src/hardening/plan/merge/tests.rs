@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::api::hardening_baseline::{DeletionPolicy, Peer, Selector};
+use crate::api::hardening_baseline::{DeletionPolicy, Peer, Selector, Tags};
 use crate::hardening::plan::baseline::NetworkAsk;
+use crate::hardening::plan::policy::Settings;
 use crate::hardening::plan::quantity::Quantity;
 
 fn baseline(name: &str, priority: i32) -> Compiled {
@@ -21,6 +22,7 @@ fn baseline(name: &str, priority: i32) -> Compiled {
         defaults: None,
         max: Amounts::new(),
         registries: Vec::new(),
+        checks: Settings::default(),
         automount_disabled: false,
         conflict_policy: ConflictPolicy::Report,
         deletion_policy: DeletionPolicy::Revert,
@@ -327,4 +329,23 @@ proptest! {
         prop_assert_eq!(items.len(), rows.len());
         prop_assert!(rows.iter().all(|r| !r.baseline.is_empty() && !r.reason.is_empty() && !r.value.is_empty()));
     }
+}
+
+#[test]
+fn each_baseline_keeps_its_own_checks_and_says_so() {
+    let checking = |name: &str, stage: Stage, checks: Settings| Compiled {
+        stage,
+        checks,
+        ..baseline(name, 0)
+    };
+    let rofs = Settings { read_only_root: true, ..Settings::default() };
+    let tags = Settings { tags: Tags::RequireDigest, ..Settings::default() };
+    let merged = merge(&[
+        checking("a", Stage::Enforce, rofs.clone()),
+        checking("b", Stage::Audit, tags),
+        checking("c", Stage::Observe, rofs),
+    ]);
+    let rows: Vec<_> = merged.rows.iter().map(|r| (r.item.as_str(), r.baseline.as_str())).collect();
+    assert_eq!(rows, [("pods.readOnlyRootFilesystem", "a"), ("images.tags", "b")]);
+    assert_eq!(row(&merged, "images.tags").value, "RequireDigest at Audit");
 }

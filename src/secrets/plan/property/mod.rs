@@ -2,18 +2,24 @@
 //!
 //! The path language is gjson's, because that is what existing manifests are written in: keys and indexes
 //! with dots between them, `#`, queries, wildcards, escapes, pipes and the modifiers of `modifier.rs`. It
-//! works on the text of the JSON, so that numbers and nested values come out as they were written. What is
-//! left out (multipaths, literals, JSON lines, `@pretty`, `@group`, `@dig`) is an error and not a wrong answer.
-//! Everything is bounded: the length of a path, its nesting, and the text that modifiers may build.
+//! works on the text of the JSON, so that numbers and nested values come out as they were written.
+//! Everything is bounded: the length of a path, its nesting, the text that modifiers build, the work in all.
 
+mod canonical;
 mod modifier;
+mod multipath;
+mod part;
 mod path;
+mod pattern;
+mod pretty;
 mod query;
 mod scan;
+mod work;
 
 use std::collections::BTreeMap;
 
 use scan::Kind;
+use work::Work;
 use zeroize::Zeroizing;
 
 use crate::provider::SecretBytes;
@@ -30,12 +36,9 @@ pub enum PropertyError {
     /// The secret is JSON, but no object.
     #[error("not a JSON object")]
     NotAnObject,
-    /// The path is longer, or goes deeper, than anything reasonable.
-    #[error("the path is too long or too deeply nested")]
+    /// The path is longer, goes deeper, or makes more work, than anything reasonable.
+    #[error("the path is too long, too deeply nested or too much work")]
     TooDeep,
-    /// A part of the path language that is left out.
-    #[error("the path uses {0}, which is not supported")]
-    Unsupported(&'static str),
 }
 
 /// The value at a path, or `None` if there is none.
@@ -43,16 +46,19 @@ pub enum PropertyError {
 /// A path with dots is first taken as one key. Strings come out unquoted, numbers as gjson prints them,
 /// `null` as nothing, objects and arrays as they were written.
 pub fn find(json: &[u8], path: &str) -> Result<Option<SecretBytes>, PropertyError> {
-    let json = checked(json)?;
+    checked(json)?;
+    let json = std::str::from_utf8(json).map_err(|_| PropertyError::NotJson)?;
     if path.len() > MAX_PATH {
         return Err(PropertyError::TooDeep);
     }
+    let work = Work::new(json.len());
     if path.contains('.')
-        && let Some(found) = path::get(json, &path.replace('.', "\\."), 0)?
+        && let Some(found) = path::get(json, &path.replace('.', "\\."), &work, 0)?
     {
-        return Ok(Some(printed(found.as_str())));
+        return Ok(Some(printed(scan::value(found.as_str()))));
     }
-    Ok(path::get(json, path, 0)?.map(|found| printed(found.as_str())))
+    let found = path::get(json, path, &work, 0)?;
+    Ok(found.map(|found| printed(scan::value(found.as_str()))))
 }
 
 /// Every key of a JSON object with its value: strings unquoted, everything else as it was written.
@@ -72,6 +78,16 @@ impl Member<'_> {
             _ => printed(self.0),
         }
     }
+
+    /// As `rewrite.merge` prints it: a string unquoted, `null` as nothing, a number without exponent, everything
+    /// else as Go writes it.
+    pub fn merged(&self) -> Result<SecretBytes, PropertyError> {
+        match scan::kind(self.0) {
+            Kind::Number => canonical::finite(self.0).map(|_| printed(self.0)),
+            Kind::Object | Kind::Array => canonical::canonical(self.0, true).map(text),
+            _ => Ok(printed(self.0)),
+        }
+    }
 }
 
 /// Keys and values of a JSON object, in the order in which they were written.
@@ -85,16 +101,20 @@ pub fn members(json: &[u8]) -> Result<Vec<(String, Member<'_>)>, PropertyError> 
         .collect())
 }
 
-/// A JSON object of these members.
-pub fn object(members: &BTreeMap<String, Member<'_>>) -> SecretBytes {
-    let keys: Vec<_> = members.keys().map(|key| modifier::quote(key)).collect();
-    let entries = keys.iter().zip(members.values()).map(|(key, member)| (key.as_str(), member.0));
-    text(modifier::mapped(entries))
+/// A JSON object of these members, as Go writes it.
+pub fn object(members: &BTreeMap<String, Member<'_>>) -> Result<SecretBytes, PropertyError> {
+    let keys: Vec<_> = members.keys().map(|key| modifier::quoted(key, false)).collect();
+    let values: Vec<_> = members
+        .values()
+        .map(|member| canonical::canonical(member.0, false))
+        .collect::<Result<_, _>>()?;
+    let entries = keys.iter().zip(&values).map(|(key, value)| (key.as_str(), value.as_str()));
+    Ok(text(modifier::mapped(entries)))
 }
 
 fn checked(json: &[u8]) -> Result<&str, PropertyError> {
     let text = std::str::from_utf8(json).map_err(|_| PropertyError::NotJson)?;
-    if scan::is_json(text) { Ok(scan::trim(text)) } else { Err(PropertyError::NotJson) }
+    if scan::is_json(text) { Ok(scan::value(text)) } else { Err(PropertyError::NotJson) }
 }
 
 /// A JSON value as text, as gjson prints it.

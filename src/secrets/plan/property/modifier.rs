@@ -3,13 +3,10 @@
 use zeroize::Zeroizing;
 
 use super::{
-    PropertyError,
-    path::MAX_DEPTH,
+    PropertyError, path, pretty,
     scan::{self, Kind},
+    work::{MAX_DEPTH, MAX_TEXT, Work},
 };
-
-/// The most that a modifier may make of a value.
-const MAX_TEXT: usize = 8 << 20;
 
 const NAMES: [&str; 13] = [
     "this", "reverse", "keys", "values", "flatten", "join", "valid", "ugly", "tostr", "fromstr",
@@ -30,49 +27,69 @@ fn split(path: &str) -> Option<(&'static str, &str, &str)> {
     let Some(rest) = rest.strip_prefix(':') else { return Some((name, "", rest)) };
     let end = match rest.as_bytes().first() {
         Some(b'{' | b'[' | b'"') => scan::value_end(rest.as_bytes(), 0),
-        _ => rest.find('|').unwrap_or(rest.len()),
+        _ => plain_argument_end(rest),
     };
     let (argument, rest) = rest.split_at(end);
     Some((name, argument, rest))
 }
 
-/// Applies the modifier that a path starts with. `None` if there is none: then it is a key like any other.
-/// The inner `None` is a modifier that has no answer.
-#[expect(clippy::type_complexity, reason = "an alias would hide which None is which")]
+/// An argument that is no JSON ends at the next pipe outside of brackets and quotes.
+fn plain_argument_end(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'|' => return at,
+            b'{' | b'[' | b'"' | b'(' => at = scan::squashed_end(bytes, at),
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+/// Applies the modifier that a path starts with: what it makes, and the rest of the path. `None` if there is
+/// none: then it is a key like any other. An empty text is no value.
 pub fn apply<'p>(
     json: &str,
     path: &'p str,
-) -> Result<Option<(Option<Zeroizing<String>>, &'p str)>, PropertyError> {
+    work: &Work,
+    depth: usize,
+) -> Result<Option<(Zeroizing<String>, &'p str)>, PropertyError> {
     let Some((name, argument, rest)) = split(path) else { return Ok(None) };
-    let array = scan::kind(json) == Kind::Array;
+    work.spend(json.len())?;
+    let json_or_not = json;
+    let json = scan::value(json);
+    let kind = if json.is_empty() { None } else { Some(scan::kind(json)) };
+    let array = kind == Some(Kind::Array);
+    let same = || Zeroizing::new(json_or_not.to_owned());
     let made = match name {
-        "reverse" => reverse(json),
+        "keys" | "values" if kind.is_none() => Zeroizing::new("[]".to_owned()),
         "keys" => keys(json),
         "values" if !array => listed(values(json)),
+        "reverse" => reverse(json),
         "flatten" if array => flatten(json, is_set(argument, "deep"))?,
         "join" if array => join(json, is_set(argument, "preserve")),
         "ugly" => ugly(json),
-        "tostr" => quote(json),
-        "fromstr" => {
-            let text = match scan::kind(json) {
-                Kind::String => scan::unquote(json),
-                Kind::Number => Zeroizing::new(scan::print_number(json)),
-                _ => Zeroizing::new(json.to_owned()),
-            };
-            if !scan::is_json(&text) {
-                return Ok(Some((None, rest)));
-            }
-            Zeroizing::new(scan::trim(&text).to_owned())
+        "pretty" => pretty::pretty(json, argument)?,
+        "tostr" => quote(json_or_not),
+        "fromstr" => match kind {
+            Some(Kind::String) => Some(scan::unquote(json)),
+            Some(Kind::Number) => Some(Zeroizing::new(scan::print_number(json))),
+            None | Some(Kind::Null) => None,
+            Some(_) => Some(same()),
         }
-        "pretty" => return Err(PropertyError::Unsupported("@pretty")),
-        "group" => return Err(PropertyError::Unsupported("@group")),
-        "dig" => return Err(PropertyError::Unsupported("@dig")),
-        _ => Zeroizing::new(json.to_owned()),
+        .filter(|text| scan::is_json(text))
+        .unwrap_or_default(),
+        "group" if kind == Some(Kind::Object) => group(json),
+        "group" => Zeroizing::default(),
+        "dig" => dig(json, argument, work, depth)?,
+        _ => same(),
     };
     if made.len() > MAX_TEXT {
         return Err(PropertyError::TooDeep);
     }
-    Ok(Some((Some(made), rest)))
+    work.spend(made.len())?;
+    Ok(Some((made, rest)))
 }
 
 fn is_set(argument: &str, name: &str) -> bool {
@@ -139,8 +156,16 @@ fn reverse(json: &str) -> Zeroizing<String> {
     }
 }
 
-/// Puts the elements of inner arrays in their place: those of the next level, or of all levels.
+/// Puts the elements of inner arrays in their place: those of the next level, as they are written, or of all
+/// levels.
 fn flatten(json: &str, deep: bool) -> Result<Zeroizing<String>, PropertyError> {
+    if !deep {
+        let inner = scan::elements(json).map(|value| match scan::kind(value) {
+            Kind::Array => unwrapped(value).trim(),
+            _ => value,
+        });
+        return Ok(listed(inner.filter(|text| !text.is_empty())));
+    }
     let mut out = Vec::new();
     let mut open: Vec<(&str, usize)> =
         values(json).into_iter().rev().map(|value| (value, 1)).collect();
@@ -148,7 +173,7 @@ fn flatten(json: &str, deep: bool) -> Result<Zeroizing<String>, PropertyError> {
         if level > MAX_DEPTH {
             return Err(PropertyError::TooDeep);
         }
-        if scan::kind(value) == Kind::Array && (deep || level == 1) {
+        if scan::kind(value) == Kind::Array {
             open.extend(values(value).into_iter().rev().map(|value| (value, level + 1)));
         } else {
             out.push(value);
@@ -157,21 +182,65 @@ fn flatten(json: &str, deep: bool) -> Result<Zeroizing<String>, PropertyError> {
     Ok(listed(out))
 }
 
+/// What is between the brackets of an array or object.
+fn unwrapped(json: &str) -> &str {
+    json.get(1..json.len() - 1).unwrap_or("")
+}
+
 /// Merges the objects of an array; the later wins, in the order in which keys first appear.
 fn join(json: &str, preserve: bool) -> Zeroizing<String> {
     let objects = scan::elements(json).filter(|value| scan::kind(value) == Kind::Object);
+    if preserve {
+        return enclosed('{', objects.map(|object| [unwrapped(object), "", ""]), '}');
+    }
     let mut merged: Vec<(&str, &str)> = Vec::new();
     let mut places = std::collections::HashMap::new();
     for (key, value) in objects.flat_map(scan::entries) {
-        match places.get(key) {
-            Some(place) if !preserve => merged[*place] = (key, value),
-            _ => {
-                places.insert(key, merged.len());
-                merged.push((key, value));
-            }
+        let place = *places.entry(scan::unquote(key).to_string()).or_insert(merged.len());
+        match merged.get_mut(place) {
+            Some(known) => known.1 = value,
+            None => merged.push((key, value)),
         }
     }
     mapped(merged)
+}
+
+/// One object for each place in the arrays of an object: with what the arrays have there.
+fn group(json: &str) -> Zeroizing<String> {
+    let mut places: Vec<Vec<(&str, &str)>> = Vec::new();
+    for (key, value) in scan::entries(json).filter(|(_, value)| scan::kind(value) == Kind::Array) {
+        for (place, item) in scan::elements(value).enumerate() {
+            if place == places.len() {
+                places.push(Vec::new());
+            }
+            places[place].push((key, item));
+        }
+    }
+    let objects: Vec<_> = places.into_iter().map(mapped).collect();
+    listed(objects.iter().map(|object| object.as_str()))
+}
+
+/// What a path finds in a value and in everything inside it, the outer first.
+fn dig(
+    json: &str,
+    path: &str,
+    work: &Work,
+    depth: usize,
+) -> Result<Zeroizing<String>, PropertyError> {
+    let mut found: Vec<Zeroizing<String>> = Vec::new();
+    let mut open = vec![json];
+    while let Some(value) = open.pop() {
+        work.spend(value.len())?;
+        if let Some(hit) = path::get(value, path, work, depth)? {
+            let hit = scan::value(hit.as_str());
+            work.spend(hit.len())?;
+            found.push(Zeroizing::new(hit.to_owned()));
+        }
+        if matches!(scan::kind(value), Kind::Object | Kind::Array) {
+            open.extend(values(value).into_iter().rev());
+        }
+    }
+    Ok(listed(found.iter().map(|hit| hit.as_str())))
 }
 
 /// Without white space between the tokens.
@@ -193,6 +262,11 @@ fn ugly(json: &str) -> Zeroizing<String> {
 
 /// A text as a JSON string. Characters that matter in HTML are escaped, too, as in Go.
 pub fn quote(text: &str) -> Zeroizing<String> {
+    quoted(text, true)
+}
+
+/// A text as a JSON string, with or without the escapes for HTML.
+pub fn quoted(text: &str, html: bool) -> Zeroizing<String> {
     use std::fmt::Write;
     let mut out = Zeroizing::new(String::with_capacity(text.len() * 6 + 2));
     out.push('"');
@@ -205,6 +279,7 @@ pub fn quote(text: &str) -> Zeroizing<String> {
             '\t' => out.push_str("\\t"),
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
+            '<' | '>' | '&' if !html => out.push(c),
             '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
                 // Writing to a String cannot fail.
                 let _ = write!(out, "\\u{:04x}", u32::from(c));

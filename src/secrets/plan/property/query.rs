@@ -3,14 +3,22 @@
 use std::cmp::Ordering;
 
 use super::{
-    PropertyError, path,
+    PropertyError,
+    part::Rest,
+    path,
+    pattern::matches,
     scan::{self, Kind},
+    work::Work,
 };
 
 /// One query.
 pub struct Query<'p> {
     path: &'p str,
     test: Option<(Op, String)>,
+    /// Whether it wants all elements that pass, or the first.
+    pub all: bool,
+    /// What follows it.
+    pub rest: Rest<'p>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -52,63 +60,66 @@ const OPS: [(&str, Op); 9] = [
 ];
 
 impl<'p> Query<'p> {
-    /// Reads `#(...)` or `#(...)#`. Returns the query, whether it wants all matches, and what follows.
-    pub fn parse(text: &'p str) -> Option<(Self, bool, &'p str)> {
-        let end = Self::end(text, 1)?;
+    /// Reads `#(...)` or `#(...)#`. What stands between it and the next dot or pipe means nothing.
+    pub fn parse(text: &'p str) -> Option<Self> {
+        let end = end(text, 1)?;
         let inner = text.get(2..end - 1)?;
-        let rest = text.get(end..)?;
-        let (all, rest) = match rest.strip_prefix('#') {
-            Some(rest) => (true, rest),
-            None => (false, rest),
+        let after = text.get(end..)?;
+        let all = after.starts_with('#');
+        let next = after.find(['.', '|']);
+        let rest = match next.and_then(|at| Some((at, after.get(at + 1..)?))) {
+            None => Rest::End,
+            Some((at, rest)) if after.as_bytes().get(at) == Some(&b'.') => Rest::More(rest),
+            Some((_, rest)) => Rest::Pipe(rest),
         };
-        let query = match operator(inner) {
-            None => Query { path: inner.trim(), test: None },
-            Some((at, width, op)) => {
-                let value = inner.get(at + width..)?.trim();
-                let quoted = value.len() >= 2 && value.starts_with('"') && value.ends_with('"');
-                let value =
-                    if quoted { scan::unquote(value).to_string() } else { value.to_owned() };
-                Query { path: inner.get(..at)?.trim(), test: Some((op, value)) }
-            }
+        let Some((at, width, op)) = operator(inner) else {
+            return Some(Query { path: trim(inner), test: None, all, rest });
         };
-        Some((query, all, rest))
-    }
-
-    /// Where the bracket that opens at `start` closes: the index after it.
-    pub fn end(text: &str, start: usize) -> Option<usize> {
-        let bytes = text.as_bytes();
-        let (mut at, mut open, mut quoted) = (start, 0_usize, false);
-        loop {
-            match bytes.get(at)? {
-                b'\\' => at += 1,
-                b'"' => quoted = !quoted,
-                b'(' | b'[' if !quoted => open += 1,
-                b')' | b']' if !quoted => {
-                    open -= 1;
-                    if open == 0 {
-                        return Some(at + 1);
-                    }
-                }
-                _ => {}
-            }
-            at += 1;
-        }
+        let value = trim(inner.get(at + width..)?);
+        let quoted = value.len() >= 2 && value.starts_with('"') && value.ends_with('"');
+        let value = if quoted { scan::unquote(value).to_string() } else { value.to_owned() };
+        Some(Query { path: trim(inner.get(..at)?), test: Some((op, value)), all, rest })
     }
 
     /// Whether an element passes.
-    pub fn accepts(&self, element: &str, depth: usize) -> Result<bool, PropertyError> {
+    pub fn accepts(&self, element: &str, work: &Work, depth: usize) -> Result<bool, PropertyError> {
         let found = match scan::kind(element) {
-            Kind::Object | Kind::Array => path::get(element, self.path, depth)?,
+            Kind::Object | Kind::Array => path::get(element, self.path, work, depth)?,
             _ if self.path.is_empty() => Some(path::Found::Part(element)),
             _ => return Ok(false),
         };
         let value = found.as_ref().map(path::Found::as_str);
-        Ok(match (&self.test, value) {
-            (Some((op, wanted)), value) if wanted.starts_with('~') => tilde(*op, wanted, value),
-            (_, None) => false,
-            (None, Some(_)) => true,
-            (Some((op, wanted)), Some(value)) => compare(*op, value, wanted),
-        })
+        match (&self.test, value) {
+            (Some((op, wanted)), value) if wanted.starts_with('~') => Ok(tilde(*op, wanted, value)),
+            (_, None) => Ok(false),
+            (None, Some(_)) => Ok(true),
+            (Some((op, wanted)), Some(value)) => compare(*op, value, wanted, work),
+        }
+    }
+}
+
+fn trim(text: &str) -> &str {
+    text.trim_matches(|c| c <= ' ')
+}
+
+/// Where the bracket that opens at `start` closes: the index after it.
+pub fn end(text: &str, start: usize) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let (mut at, mut open, mut quoted) = (start, 0_usize, false);
+    loop {
+        match bytes.get(at)? {
+            b'\\' => at += 1,
+            b'"' => quoted = !quoted,
+            b'(' | b'[' if !quoted => open += 1,
+            b')' | b']' if !quoted => {
+                open -= 1;
+                if open == 0 {
+                    return Some(at + 1);
+                }
+            }
+            _ => {}
+        }
+        at += 1;
     }
 }
 
@@ -134,37 +145,39 @@ fn operator(text: &str) -> Option<(usize, usize, Op)> {
     None
 }
 
-fn compare(op: Op, value: &str, wanted: &str) -> bool {
-    match scan::kind(value) {
+fn compare(op: Op, value: &str, wanted: &str, work: &Work) -> Result<bool, PropertyError> {
+    Ok(match scan::kind(value) {
         Kind::String => {
             let text = scan::unquote(value);
             match op {
-                Op::Like => path::matches(&text, wanted),
-                Op::NotLike => !path::matches(&text, wanted),
+                Op::Like => matches(&text, wanted, work)?,
+                Op::NotLike => !matches(&text, wanted, work)?,
                 _ => op.holds(text.as_str().cmp(wanted)),
             }
         }
         Kind::Number => {
             let number = value.parse::<f64>().unwrap_or(0.0);
-            number
-                .partial_cmp(&wanted.parse().unwrap_or(0.0))
-                .is_some_and(|ordering| op.holds(ordering))
+            let wanted = wanted.parse::<f64>().unwrap_or(0.0);
+            number.partial_cmp(&wanted).is_some_and(|ordering| op.holds(ordering))
         }
-        Kind::True => match op {
-            Op::Greater => wanted == "false",
-            Op::GreaterOrEqual => true,
-            Op::Equal => wanted == "true",
-            Op::NotEqual => wanted != "true",
-            _ => false,
-        },
-        Kind::False => match op {
-            Op::Less => wanted == "true",
-            Op::LessOrEqual => true,
-            Op::Equal => wanted == "false",
-            Op::NotEqual => wanted != "false",
-            _ => false,
-        },
+        Kind::True => truth(op, true, wanted),
+        Kind::False => truth(op, false, wanted),
         Kind::Null | Kind::Object | Kind::Array => false,
+    })
+}
+
+/// A truth value against a word: false is less than true, and any other word is neither.
+fn truth(op: Op, value: bool, wanted: &str) -> bool {
+    let same = wanted == if value { "true" } else { "false" };
+    let other = wanted == if value { "false" } else { "true" };
+    match op {
+        Op::Equal => same,
+        Op::NotEqual => !same,
+        Op::Greater => value && other,
+        Op::GreaterOrEqual => value,
+        Op::Less => !value && other,
+        Op::LessOrEqual => !value,
+        Op::Like | Op::NotLike => false,
     }
 }
 
@@ -191,5 +204,5 @@ fn tilde(op: Op, wanted: &str, value: Option<&str>) -> bool {
         },
         _ => return false,
     };
-    compare(op, if is { "true" } else { "false" }, "true")
+    truth(op, is, "true")
 }

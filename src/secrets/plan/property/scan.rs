@@ -26,9 +26,15 @@ pub fn is_json(text: &str) -> bool {
     serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
-/// Without JSON's white space around it.
-pub fn trim(text: &str) -> &str {
-    text.trim_matches([' ', '\t', '\n', '\r'])
+/// The one value in a text, without what surrounds it; after an object or an array, everything stays.
+pub fn value(text: &str) -> &str {
+    let text = text.trim_start_matches([' ', '\t', '\n', '\r']);
+    let end = match kind(text) {
+        Kind::Object | Kind::Array => text.len(),
+        Kind::Number => text.find(|c| c <= ' ' || ",]}".contains(c)).unwrap_or(text.len()),
+        _ => value_end(text.as_bytes(), 0),
+    };
+    text.get(..end).unwrap_or(text)
 }
 
 /// What a value is, by its first character.
@@ -108,6 +114,33 @@ pub fn value_end(bytes: &[u8], start: usize) -> usize {
     at
 }
 
+/// Where the bracket or the quote that opens at `start` closes: round brackets count as well.
+pub fn squashed_end(bytes: &[u8], start: usize) -> usize {
+    if bytes.get(start) == Some(&b'"') {
+        return string_end(bytes, start);
+    }
+    open_end(bytes, start + 1)
+}
+
+/// Where the bracket closes that was open before the first byte.
+pub fn open_end(bytes: &[u8], start: usize) -> usize {
+    let mut at = start;
+    let mut open = 1_usize;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => at = string_end(bytes, at) - 1,
+            b'{' | b'[' | b'(' => open += 1,
+            b'}' | b']' | b')' => open -= 1,
+            _ => {}
+        }
+        at += 1;
+        if open == 0 {
+            break;
+        }
+    }
+    at.min(bytes.len())
+}
+
 fn string_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     while let Some(byte) = bytes.get(at) {
@@ -171,16 +204,21 @@ fn unescape_unicode(text: &str) -> (char, usize) {
     }
 }
 
+/// Whether a number is digits and nothing else but a sign.
+pub fn is_integer(raw: &str) -> bool {
+    raw.strip_prefix('-').unwrap_or(raw).bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// A number as gjson prints it: digits as they are, everything else as the shortest decimal without exponent.
 pub fn print_number(raw: &str) -> String {
-    let digits = raw.strip_prefix('-').unwrap_or(raw);
-    if digits.bytes().all(|byte| byte.is_ascii_digit()) {
+    if is_integer(raw) {
         return raw.to_owned();
     }
     match raw.parse::<f64>() {
         Ok(number) if number == f64::INFINITY => "+Inf".to_owned(),
         Ok(number) if number == f64::NEG_INFINITY => "-Inf".to_owned(),
         Ok(number) => number.to_string(),
-        Err(_) => raw.to_owned(),
+        // Only a literal in a path can be that.
+        Err(_) => "0".to_owned(),
     }
 }

@@ -103,9 +103,11 @@ fn a_key_with_dots_is_looked_for_as_it_is_first() {
 }
 
 #[test]
-fn a_modifier_of_nothing_is_nothing() {
-    assert_eq!(found(SECRET, "absent.@keys"), None);
-    assert_eq!(found(SECRET, "absent|@tostr"), None);
+fn a_modifier_of_nothing_makes_something_as_in_go() {
+    assert_eq!(found(SECRET, "absent.@keys").as_deref(), Some("[]"));
+    assert_eq!(found(SECRET, "absent|@tostr").as_deref(), Some(""));
+    assert_eq!(found(SECRET, "absent.deeper.@keys"), None);
+    assert_eq!(found(SECRET, "absent|@this"), None);
 }
 
 #[test]
@@ -140,11 +142,15 @@ fn what_is_not_json_is_refused() {
 }
 
 #[test]
-fn what_is_left_out_is_an_error_and_not_a_wrong_answer() {
-    for path in ["[user,pass]", "{user}", "db.[host]", "!\"x\"", "..0", "@pretty", "user|@dig:x"] {
-        let error = find(SECRET.as_bytes(), path).unwrap_err();
-        assert!(matches!(error, PropertyError::Unsupported(_)), "{path}");
-    }
+fn work_without_end_is_refused() {
+    let wide = format!("[{}]", vec!["[[1,2],[3,4]]"; 2000].join(","));
+    let dig = ["@dig:@this"; 12].join("|");
+    assert_eq!(find(wide.as_bytes(), &dig), Err(PropertyError::TooDeep));
+    let copies = format!("[{}]", vec!["@this"; 150].join(","));
+    assert!(find(wide.as_bytes(), &copies).is_err(), "a hundred and fifty copies");
+    let text = "a".repeat(50_000);
+    let stars = format!("*{}b", "a".repeat(500));
+    assert!(find(format!("{{\"{text}\":1}}").as_bytes(), &stars).is_err());
 }
 
 #[test]
@@ -186,7 +192,7 @@ mod fuzz {
     proptest! {
         #[test]
         fn no_path_and_no_bytes_can_make_it_fail_otherwise_than_by_an_error(
-            path in r#"[a-c0-2.#|*?\\()=<>!%~@"\[\]{}:]{0,24}|@(keys|values|flatten|tostr|fromstr|join|ugly|reverse)[.|:a#0{]{0,4}"#,
+            path in r#"[a-c0-2.#|*?\\()=<>!%~@"\[\]{}:]{0,24}|[\\[{]?@?(keys|values|flatten|tostr|fromstr|join|ugly|reverse|pretty|dig|group|this)[.|:a#0{}\\],!@]{0,6}"#,
             json in r#"[\[\]{}",:0-2a-c\\ \n.eé-]{0,40}"#,
         ) {
             let _ = find(json.as_bytes(), &path);

@@ -1,0 +1,162 @@
+//! Renders ten templates, from one field to 50 KB, as often as can be, beside Go's own engine.
+//!
+//! `cargo run --profile bench-fast --example templates`. Both run one after the other on one core; the program
+//! in `dev/golden` is the Go side, with the same templates, data and functions. Nothing fails because it is slow, but
+//! a rendering that comes out differently does.
+
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use std::{
+    alloc::System,
+    collections::BTreeMap,
+    path::Path,
+    process::{Command, ExitCode},
+    time::{Duration, Instant},
+};
+
+use gabion::template::{
+    Delimiters, Entries, Failure, KeyKind, Limits, Map, Source, Template, Text, Type, Value,
+};
+use jiff::Timestamp;
+use serde::Deserialize;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use zeroize::Zeroizing;
+
+/// Counts what is allocated: that is half of the comparison.
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+const WARM_UP: Duration = Duration::from_millis(100);
+const LAP: Duration = Duration::from_millis(500);
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// What Go needs for one template.
+#[derive(Deserialize)]
+struct Lap {
+    name: String,
+    output: String,
+    renders: f64,
+    parses: f64,
+    bytes: f64,
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("templates: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = root.join("bench/templates");
+    println!("Go first, then Gabion: about half a minute");
+    let go = Command::new("go")
+        .args(["run", ".", "-race"])
+        .arg(&folder)
+        .current_dir(root.join("dev/golden"))
+        .output()?;
+    if !go.status.success() {
+        return Err(String::from_utf8_lossy(&go.stderr).into());
+    }
+    let laps: Vec<Lap> = serde_json::from_slice(&go.stdout)?;
+    let data: BTreeMap<String, String> =
+        serde_json::from_slice(&std::fs::read(folder.join("data.json"))?)?;
+    println!(
+        "\n{:<26} {:>7} {:>11} {:>11} {:>6} {:>10} {:>10} {:>6} {:>9} {:>9} {:>6}",
+        "template",
+        "bytes",
+        "Go /s",
+        "Gabion /s",
+        "ratio",
+        "Go B",
+        "Gabion B",
+        "ratio",
+        "Go parse",
+        "Gabion",
+        "ratio"
+    );
+    for lap in laps {
+        let text = std::fs::read(folder.join(&lap.name))?;
+        let ours = measure(&lap, &text, &data)?;
+        println!(
+            "{:<26} {:>7} {:>11.0} {:>11.0} {:>5.2}x {:>10.0} {:>10.0} {:>5.2}x {:>9.0} {:>9.0} {:>5.2}x",
+            lap.name.trim_end_matches(".tmpl"),
+            text.len(),
+            lap.renders,
+            ours.renders,
+            ours.renders / lap.renders,
+            lap.bytes,
+            ours.bytes,
+            ours.bytes / lap.bytes,
+            lap.parses,
+            ours.parses,
+            ours.parses / lap.parses,
+        );
+    }
+    println!("\nratio: of times in a second more is better, of bytes for one rendering less.");
+    Ok(())
+}
+
+struct Ours {
+    renders: f64,
+    parses: f64,
+    bytes: f64,
+}
+
+fn measure(lap: &Lap, text: &[u8], data: &BTreeMap<String, String>) -> Result<Ours> {
+    let delimiters = Delimiters::default();
+    let entries: Entries = data
+        .iter()
+        .map(|(key, text)| (Text::from(key.as_str()), Value::String(Text::from(text.as_str()))))
+        .collect();
+    let dot = Value::Map(Map::new(&Type::String, entries));
+    let template = Template::parse(&lap.name, text, &delimiters)?;
+    let limits = Limits::default();
+    let render = || template.render(dot.clone(), &mut Nothing, &limits);
+    if *render()? != lap.output.as_bytes() {
+        return Err(format!("{} comes out differently", lap.name).into());
+    }
+    let (renders, bytes) = repeat(|| drop(render()));
+    let (parses, _) = repeat(|| drop(Template::parse(&lap.name, text, &delimiters)));
+    Ok(Ours { renders, parses, bytes })
+}
+
+/// How often something can be done in a second, and the bytes that it allocates.
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn repeat(mut work: impl FnMut()) -> (f64, f64) {
+    let start = Instant::now();
+    while start.elapsed() < WARM_UP {
+        work();
+    }
+    let region = Region::new(ALLOCATOR);
+    let (start, mut times) = (Instant::now(), 0_u32);
+    while start.elapsed() < LAP {
+        work();
+        times += 1;
+    }
+    let spent = start.elapsed();
+    let bytes = region.change().bytes_allocated;
+    (f64::from(times) / spent.as_secs_f64(), bytes as f64 / f64::from(times))
+}
+
+/// No template of the race needs time or chance.
+struct Nothing;
+
+impl Source for Nothing {
+    fn now(&mut self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+
+    fn fill(&mut self, _: &mut [u8]) -> std::result::Result<(), Failure> {
+        Err(Failure::function("there is no chance in a race"))
+    }
+
+    fn private_key(&mut self, _: KeyKind) -> std::result::Result<Zeroizing<Vec<u8>>, Failure> {
+        Err(Failure::function("there is no chance in a race"))
+    }
+}

@@ -1,0 +1,18 @@
+//! No path and no secret make `property` panic or run on.
+#![no_main]
+
+use std::time::{Duration, Instant};
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../inputs/property.rs"]
+mod input;
+
+/// Forty times what anything may take: this build counts and checks everything, and shares its machine.
+const SLOW: Duration = Duration::from_secs(2);
+
+fuzz_target!(|bytes: &[u8]| {
+    let start = Instant::now();
+    input::run(bytes);
+    assert!(start.elapsed() < SLOW, "{:?}", start.elapsed());
+});

@@ -1,0 +1,234 @@
+//! Dockerfiles: what the guide asks of an image before there is one.
+
+mod base;
+mod fetch;
+mod files;
+mod layers;
+mod secrets;
+mod shell;
+mod user;
+mod variables;
+
+#[cfg(test)]
+mod tests;
+
+use parse_dockerfile::{Dockerfile, Instruction};
+
+use super::{
+    place::{Lines, Place},
+    report::{FileReport, Hit, Notice},
+    rules::Rules,
+    suppression::Suppressions,
+};
+use crate::{
+    api::hardening_baseline::Verdict,
+    hardening::plan::policy::{Control, FieldPath},
+};
+use variables::Variables;
+
+/// A stage with what is known of it.
+#[derive(Debug)]
+struct Stage<'d, 't> {
+    /// Numbers of its instructions in the file, its FROM first.
+    range: std::ops::Range<usize>,
+    /// Its name, in lower case.
+    name: Option<String>,
+    /// The image that it starts from, variables resolved; `None` where one is not known.
+    image: Option<String>,
+    /// The earlier stage that it starts from.
+    parent: Option<usize>,
+    /// Everything in the file.
+    instructions: &'d [Instruction<'t>],
+}
+
+impl<'d, 't> Stage<'d, 't> {
+    /// Its instructions after FROM, with their numbers.
+    fn steps(&self) -> impl Iterator<Item = (usize, &'d Instruction<'t>)> {
+        let from = self.range.start + 1;
+        let steps = self.instructions.get(from..self.range.end).unwrap_or_default();
+        steps.iter().enumerate().map(move |(offset, step)| (from + offset, step))
+    }
+}
+
+/// A finding in a Dockerfile before it has a place.
+#[derive(Debug)]
+struct Draft {
+    control: &'static Control,
+    /// Number of the instruction.
+    instruction: usize,
+    note: bool,
+    message: String,
+    remedy: String,
+}
+
+impl Draft {
+    fn new(control: &'static Control, instruction: usize, message: impl Into<String>) -> Self {
+        let remedy = control.remedy.to_owned();
+        Self { control, instruction, note: false, message: message.into(), remedy }
+    }
+
+    fn noted(self) -> Self {
+        Self { note: true, ..self }
+    }
+
+    fn remedy(self, remedy: &str) -> Self {
+        Self { remedy: remedy.to_owned(), ..self }
+    }
+}
+
+/// A Dockerfile as it is judged.
+struct Recipe<'d, 't> {
+    instructions: &'d [Instruction<'t>],
+    stages: Vec<Stage<'d, 't>>,
+    variables: Variables,
+}
+
+impl<'d, 't> Recipe<'d, 't> {
+    fn of(dockerfile: &'d Dockerfile<'t>) -> Self {
+        let instructions = dockerfile.instructions.as_slice();
+        let starts: Vec<_> = instructions
+            .iter()
+            .enumerate()
+            .filter(|(_, instruction)| matches!(instruction, Instruction::From(_)))
+            .map(|(number, _)| number)
+            .collect();
+        let head = instructions.get(..starts.first().copied().unwrap_or_default());
+        let variables = Variables::of(head.unwrap_or_default());
+        let mut stages: Vec<Stage<'d, 't>> = Vec::new();
+        for (index, start) in starts.iter().copied().enumerate() {
+            let end = starts.get(index + 1).copied().unwrap_or(instructions.len());
+            let Some(Instruction::From(from)) = instructions.get(start) else { continue };
+            let image = variables.expand(&from.image.value);
+            let lower = image.as_ref().map(|image| image.to_lowercase());
+            let parent =
+                stages.iter().rposition(|stage| stage.name.is_some() && stage.name == lower);
+            let name = from.as_.as_ref().map(|(_, name)| name.value.to_lowercase());
+            stages.push(Stage { range: start..end, name, image, parent, instructions });
+        }
+        Self { instructions, stages, variables }
+    }
+
+    /// The final stage and those that it starts from, last first.
+    fn lineage(&self) -> Vec<&Stage<'d, 't>> {
+        let mut next = self.stages.len().checked_sub(1);
+        let mut lineage = Vec::new();
+        while let Some(stage) = next.and_then(|index| self.stages.get(index)) {
+            lineage.push(stage);
+            next = stage.parent;
+        }
+        lineage
+    }
+}
+
+/// Judges a Dockerfile.
+pub fn check(name: &str, text: &str, rules: &Rules) -> FileReport {
+    let mut file = FileReport { name: name.to_owned(), ..FileReport::default() };
+    let dockerfile = match parse_dockerfile::parse(text) {
+        Ok(dockerfile) => dockerfile,
+        Err(error) => {
+            // Of an empty file the parser counts from 0.
+            let (line, column) = (error.line().max(1), error.column().max(1));
+            let place = Some(Place { line, column });
+            let message = format!("not a Dockerfile: {}", without_place(&error.to_string()));
+            file.faults.push(Notice { place, message });
+            return file;
+        }
+    };
+    let recipe = Recipe::of(&dockerfile);
+    let lines = Lines::of(text);
+    let mut suppressions = Suppressions::default();
+    comments(&mut suppressions, text, &recipe, &lines);
+    let settings = &rules.settings;
+    let drafts = [
+        base::judge(&recipe, settings),
+        user::judge(&recipe),
+        layers::judge(&recipe, settings),
+        secrets::judge(&recipe),
+        files::judge(&recipe),
+        fetch::judge(&recipe),
+    ];
+    let stages: Vec<_> = recipe.stages.iter().enumerate().map(title).collect();
+    let mut hits: Vec<_> =
+        drafts.into_iter().flatten().map(|draft| hit(draft, &recipe, &stages, &lines)).collect();
+    suppressions.apply(&mut hits);
+    file.objects = stages;
+    file.hits = hits;
+    file.remarks = suppressions.finish();
+    file
+}
+
+/// The parser repeats line and column, which the report shows anyway.
+fn without_place(message: &str) -> String {
+    message.split(" at line ").next().unwrap_or(message).to_owned()
+}
+
+fn title((index, stage): (usize, &Stage<'_, '_>)) -> String {
+    stage.name.as_ref().map_or(format!("stage {index}"), |name| format!("stage {name}"))
+}
+
+fn hit(draft: Draft, recipe: &Recipe<'_, '_>, stages: &[String], lines: &Lines<'_>) -> Hit {
+    let at = recipe.instructions.get(draft.instruction).map_or(0, start);
+    let stage = recipe.stages.iter().position(|stage| stage.range.contains(&draft.instruction));
+    let object = stage.and_then(|stage| stages.get(stage)).cloned();
+    Hit {
+        control: draft.control,
+        severity: draft.control.severity,
+        verdict: Verdict::Warn,
+        note: draft.note,
+        message: draft.message,
+        remedy: draft.remedy,
+        object: object.unwrap_or_else(|| "before the first stage".to_owned()),
+        // Suppressions cover instructions by number.
+        path: FieldPath::default().index(draft.instruction),
+        document: 0,
+        place: lines.place(at),
+        suppressed: None,
+    }
+}
+
+/// Where an instruction starts.
+fn start(instruction: &Instruction<'_>) -> usize {
+    match instruction {
+        Instruction::Add(i) => i.add.span.start,
+        Instruction::Arg(i) => i.arg.span.start,
+        Instruction::Cmd(i) => i.cmd.span.start,
+        Instruction::Copy(i) => i.copy.span.start,
+        Instruction::Entrypoint(i) => i.entrypoint.span.start,
+        Instruction::Env(i) => i.env.span.start,
+        Instruction::Expose(i) => i.expose.span.start,
+        Instruction::From(i) => i.from.span.start,
+        Instruction::Healthcheck(i) => i.healthcheck.span.start,
+        Instruction::Label(i) => i.label.span.start,
+        Instruction::Maintainer(i) => i.maintainer.span.start,
+        Instruction::Onbuild(i) => i.onbuild.span.start,
+        Instruction::Run(i) => i.run.span.start,
+        Instruction::Shell(i) => i.shell.span.start,
+        Instruction::Stopsignal(i) => i.stopsignal.span.start,
+        Instruction::User(i) => i.user.span.start,
+        Instruction::Volume(i) => i.volume.span.start,
+        Instruction::Workdir(i) => i.workdir.span.start,
+        _ => 0,
+    }
+}
+
+/// Reads suppressions: one above all instructions covers the file, one in the middle of an instruction covers
+/// that, any other the next instruction.
+fn comments(into: &mut Suppressions, text: &str, recipe: &Recipe<'_, '_>, lines: &Lines<'_>) {
+    let starts: Vec<_> = recipe.instructions.iter().map(start).collect();
+    let (mut at, mut continued) = (0, false);
+    for line in text.split_inclusive('\n') {
+        let trimmed = line.trim();
+        if let Some(comment) = trimmed.strip_prefix('#') {
+            let next = starts.partition_point(|start| *start <= at);
+            let number = if continued { next.checked_sub(1) } else { Some(next) };
+            let covers = number.filter(|number| *number < starts.len()).map(|number| {
+                let everything = FieldPath::default();
+                if number == 0 && !continued { everything } else { everything.index(number) }
+            });
+            into.comment(comment, covers, lines.place(at));
+        } else if !trimmed.is_empty() {
+            continued = trimmed.ends_with(['\\', '`']);
+        }
+        at += line.len();
+    }
+}

@@ -1,0 +1,59 @@
+//! Credentials in the variables and commands of a Dockerfile; their values are never shown.
+
+use std::sync::LazyLock;
+
+use parse_dockerfile::Instruction;
+use regex::Regex;
+
+use super::{super::table::rule, Draft, Recipe, shell, variables::assignments};
+use crate::hardening::plan::policy::rules::environment::is_literal_credential;
+
+/// A user and a password in an address.
+static PASSWORD_IN_URL: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"[a-z]://[^/\s:@$"']+:[^/\s@$"']+@"#).ok());
+
+/// Which instructions hold a credential. All stages count: those that are not shipped stay in caches, and
+/// arguments stay in the history of the image.
+pub fn judge(recipe: &Recipe<'_, '_>) -> Vec<Draft> {
+    let control = rule("HB-DF-SECRET");
+    let mut drafts = Vec::new();
+    for (number, instruction) in recipe.instructions.iter().enumerate() {
+        let word = if matches!(instruction, Instruction::Env(_)) { "ENV" } else { "ARG" };
+        for (name, value) in assignments(instruction) {
+            let message = match &value {
+                Some(value) if is_literal_credential(&name, value) => {
+                    format!(
+                        "{word} {name} holds a credential that everyone with the image can read"
+                    )
+                }
+                // A stand-in value: the name alone decides.
+                None if is_literal_credential(&name, "given") => {
+                    format!(
+                        "{word} {name} is given when building and stays in the history of the image"
+                    )
+                }
+                _ => continue,
+            };
+            drafts.push(Draft::new(control, number, message));
+        }
+        if let Instruction::Run(run) = instruction {
+            let text = shell::text(run);
+            if PASSWORD_IN_URL.as_ref().is_some_and(|pattern| pattern.is_match(&text)) {
+                let message = "RUN names an address with a password in it";
+                drafts.push(Draft::new(control, number, message));
+            }
+            let exported = shell::steps(&text).into_iter().filter(|step| step.program() != "echo");
+            let names = exported.flat_map(|step| step.words).filter_map(|word| {
+                let (name, value) = word.split_once('=')?;
+                let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+                let value = value.trim_matches(['"', '\'']);
+                let literal = !value.starts_with(['$', '`']);
+                (plain && literal && is_literal_credential(name, value)).then(|| name.to_owned())
+            });
+            drafts.extend(names.map(|name| {
+                Draft::new(control, number, format!("RUN sets {name} to a credential"))
+            }));
+        }
+    }
+    drafts
+}

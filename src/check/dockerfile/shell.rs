@@ -1,0 +1,134 @@
+//! Shell text of RUN, taken apart just far enough to recognise commands.
+
+use parse_dockerfile::{Command, RunInstruction};
+
+/// A command with what joins it to the next.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Its words, as they are written, quotes included.
+    pub words: Vec<String>,
+    /// Its output goes into the next command.
+    pub piped: bool,
+}
+
+impl Step {
+    /// The name of the program, without its folder, after `sudo`, variables and keywords.
+    pub fn program(&self) -> &str {
+        self.arguments().0
+    }
+
+    /// The program and what follows it.
+    pub fn arguments(&self) -> (&str, &[String]) {
+        let skipped =
+            ["sudo", "env", "exec", "command", "time", "then", "do", "else", "if", "!", "{", "("];
+        let first = self.words.iter().position(|word| {
+            !skipped.contains(&word.as_str()) && !word.contains('=') && !word.starts_with('-')
+        });
+        let Some(first) = first else { return ("", &[]) };
+        let name = self.words.get(first).map_or("", String::as_str);
+        let name = name.rsplit('/').next().unwrap_or(name);
+        (name.trim_start_matches('('), self.words.get(first + 1..).unwrap_or_default())
+    }
+
+    /// Whether a word is among the arguments.
+    pub fn has(&self, word: &str) -> bool {
+        self.words.iter().any(|own| own == word)
+    }
+}
+
+/// The text of a RUN: continued lines joined, comments left out, here-documents included.
+pub fn text(run: &RunInstruction<'_>) -> String {
+    let own = match &run.arguments {
+        Command::Shell(shell) => shell.value.to_owned(),
+        Command::Exec(words) => {
+            let words: Vec<_> = words.value.iter().map(|word| word.value.as_ref()).collect();
+            words.join(" ")
+        }
+        _ => String::new(),
+    };
+    let mut text = String::new();
+    let documents = run.here_docs.iter().flat_map(|document| document.value.lines());
+    for line in own.lines().chain(documents) {
+        let line = line.trim();
+        if line.starts_with('#') {
+            continue;
+        }
+        if let Some(continued) = line.strip_suffix('\\') {
+            text.push_str(continued);
+        } else {
+            text.push_str(line);
+            text.push('\n');
+        }
+        text.push(' ');
+    }
+    text
+}
+
+/// The commands of a shell text, in order.
+pub fn steps(text: &str) -> Vec<Step> {
+    let mut steps = vec![Step { words: vec![String::new()], piped: false }];
+    let (mut quote, mut letters) = (None, text.chars().peekable());
+    while let Some(c) = letters.next() {
+        match (c, quote) {
+            (c, Some(open)) if c == open => quote = None,
+            ('\'' | '"', None) => quote = Some(c),
+            (';' | '\n', None) => next(&mut steps, false),
+            ('&', None) if letters.peek() == Some(&'&') => next(&mut steps, false),
+            ('|', None) if letters.next_if_eq(&'|').is_some() => next(&mut steps, false),
+            ('|', None) => next(&mut steps, true),
+            _ => {}
+        }
+        let Some(step) = steps.last_mut() else { continue };
+        if c.is_whitespace() && quote.is_none() {
+            step.words.push(String::new());
+        } else if !(quote.is_none() && matches!(c, ';' | '&' | '|')) {
+            step.words.last_mut().into_iter().for_each(|word| word.push(c));
+        }
+    }
+    for step in &mut steps {
+        step.words.retain(|word| !word.is_empty());
+    }
+    steps.retain(|step| !step.words.is_empty());
+    steps
+}
+
+fn next(steps: &mut Vec<Step>, piped: bool) {
+    if let Some(step) = steps.last_mut() {
+        step.piped = piped;
+    }
+    steps.push(Step { words: vec![String::new()], piped: false });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_told_apart() {
+        let found = steps(
+            "apt-get update && apt-get install -y curl; X=1 sudo /bin/sh -c 'a && b' | tee x || true\n",
+        );
+        let programs: Vec<_> = found.iter().map(|step| (step.program(), step.piped)).collect();
+        let wanted =
+            [("apt-get", false), ("apt-get", false), ("sh", true), ("tee", false), ("true", false)];
+        assert_eq!(programs, wanted);
+        assert_eq!(found[2].words.last().map(String::as_str), Some("'a && b'"));
+    }
+
+    #[test]
+    fn continued_lines_and_here_documents_are_one_text() {
+        let file = "FROM a\nRUN apk add \\\n  # why\n  curl\nRUN <<EOF\nmake\nEOF\nRUN [\"go\", \"build\"]\n";
+        let dockerfile = parse_dockerfile::parse(file).unwrap();
+        let texts: Vec<_> = dockerfile
+            .instructions
+            .iter()
+            .filter_map(|instruction| match instruction {
+                parse_dockerfile::Instruction::Run(run) => Some(text(run)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(steps(&texts[0])[0].words, ["apk", "add", "curl"]);
+        assert!(steps(&texts[1]).iter().any(|step| step.program() == "make"), "{texts:?}");
+        assert_eq!(steps(&texts[2])[0].program(), "go");
+    }
+}

@@ -1,0 +1,216 @@
+use super::*;
+use crate::check::baseline::built_in;
+
+/// Controls that a Dockerfile breaks, each with the line; notes are marked.
+fn found(text: &str) -> Vec<String> {
+    let report = check("Dockerfile", text, &built_in("guide").unwrap());
+    assert!(report.faults.is_empty(), "{:?}", report.faults);
+    let mut hits = report.hits;
+    hits.retain(|hit| hit.suppressed.is_none());
+    hits.sort_by_key(|hit| hit.place);
+    let shown = hits.iter().map(|hit| {
+        let note = if hit.note { " note" } else { "" };
+        format!("{} {}{note}", hit.place.line, hit.control.id)
+    });
+    shown.collect()
+}
+
+/// A final stage that is in order but for these lines.
+fn stage(lines: &str) -> Vec<String> {
+    let digest = "a".repeat(64);
+    found(&format!("FROM alpine:3.20@sha256:{digest}\n{lines}\nUSER 1001\n"))
+}
+
+#[test]
+fn a_good_file_has_no_findings() {
+    let digest = "0".repeat(64);
+    let text = format!(
+        "# syntax=docker/dockerfile:1\nFROM rust:1.95@sha256:{digest} AS build\nWORKDIR /src\nCOPY . .\n\
+         RUN --mount=type=cache,target=/target cargo build --release\n\
+         FROM gcr.io/distroless/cc-debian12:nonroot@sha256:{digest}\nCOPY --from=build /src/app /app\n\
+         EXPOSE 8080\nENTRYPOINT [\"/app\"]\n"
+    );
+    assert_eq!(found(&text), [""; 0]);
+}
+
+#[test]
+fn the_guides_bad_example_is_told_apart_point_by_point() {
+    let text = "FROM ubuntu:20.04\nENV DATABASE_PASSWORD=hunter2\nRUN apt-get update && apt-get install -y curl\nEXPOSE 80\n";
+    assert_eq!(
+        found(text),
+        [
+            "1 HB-DF-BASE note",
+            "1 HB-DF-BASE",
+            "1 HB-DF-USER",
+            "2 HB-DF-SECRET",
+            "3 HB-DF-CLEAN",
+            "4 HB-PORT",
+        ]
+    );
+    let report = check("Dockerfile", text, &built_in("guide").unwrap());
+    assert!(!format!("{report:?}").contains("hunter2"));
+}
+
+#[test]
+fn base_images_are_minimal_pinned_and_known() {
+    let user = "\nUSER 1\n";
+    assert_eq!(found(&format!("FROM alpine{user}")), ["1 HB-DF-BASE"]);
+    assert_eq!(found(&format!("FROM alpine:latest{user}")), ["1 HB-DF-BASE"]);
+    assert_eq!(found(&format!("FROM alpine:3{user}")), ["1 HB-DF-BASE note"]);
+    assert_eq!(found(&format!("FROM debian:12{user}")), ["1 HB-DF-BASE note", "1 HB-DF-BASE note"]);
+    assert_eq!(found(&format!("FROM debian:12-slim{user}")), ["1 HB-DF-BASE note"]);
+    assert_eq!(
+        found(&format!("ARG B=ubuntu:1\nFROM ${{B}}{user}")),
+        ["2 HB-DF-BASE note", "2 HB-DF-BASE"]
+    );
+    assert_eq!(found(&format!("ARG B\nFROM $B{user}")), [""; 0]);
+    assert_eq!(found(&format!("FROM scratch{user}")), [""; 0]);
+    let mut rules = built_in("guide").unwrap();
+    rules.settings.allowed_registries = vec!["registry.corp.example/prod".into()];
+    rules.settings.tags = crate::api::hardening_baseline::Tags::RequireDigest;
+    let report = check("Dockerfile", "FROM registry.corp.example/production/x:1\nUSER 1\n", &rules);
+    let ids: Vec<_> = report.hits.iter().map(|hit| hit.control.id).collect();
+    assert_eq!(ids, ["HB-IMG-REGISTRY", "HB-DF-BASE"]);
+}
+
+#[test]
+fn the_user_is_the_last_one_of_the_final_stage_and_what_it_starts_from() {
+    let from = format!("FROM alpine:3@sha256:{}", "a".repeat(64));
+    let users = |text: &str| {
+        let mut all = found(text);
+        all.retain(|line| line.contains("USER"));
+        all
+    };
+    let none = [""; 0];
+    assert_eq!(users(&format!("{from}\n")), ["1 HB-DF-USER"]);
+    assert_eq!(users(&format!("{from}\nUSER root\n")), ["2 HB-DF-USER"]);
+    assert_eq!(users(&format!("{from}\nUSER 0:1000\n")), ["2 HB-DF-USER"]);
+    assert_eq!(users(&format!("{from}\nUSER 1001\nUSER root\n")), ["3 HB-DF-USER"]);
+    assert_eq!(users(&format!("{from}\nUSER root\nUSER 1001:1001\n")), none);
+    assert_eq!(users(&format!("{from}\nUSER app\n")), ["2 HB-DF-USER note"]);
+    assert_eq!(users(&format!("{from}\nENV U=0\nUSER $U\n")), ["3 HB-DF-USER"]);
+    assert_eq!(users(&format!("{from}\nUSER $UNKNOWN\n")), none);
+    assert_eq!(users(&format!("{from} AS base\nUSER 1001\nFROM BASE\nRUN true\n")), none);
+    assert_eq!(users(&format!("{from} AS a\nUSER 1\n{from}\n")), ["3 HB-DF-USER"]);
+    assert_eq!(users("FROM gcr.io/distroless/static:nonroot\n"), none);
+}
+
+#[test]
+fn build_tools_in_the_image_are_found() {
+    assert_eq!(stage("RUN go build ./..."), ["2 HB-DF-STAGE"]);
+    assert_eq!(stage("RUN apk add --no-cache build-base"), ["2 HB-DF-STAGE"]);
+    assert_eq!(stage("RUN apk add --no-cache --virtual .b gcc"), [""; 0]);
+    assert_eq!(stage("RUN echo make"), [""; 0]);
+    let digest = "a".repeat(64);
+    assert_eq!(found(&format!("FROM golang:1@sha256:{digest}\nUSER 1\n")), ["1 HB-DF-STAGE"]);
+}
+
+#[test]
+fn credentials_are_found_wherever_they_hide_and_never_shown() {
+    for line in [
+        "ENV API_TOKEN=swordfish",
+        "ENV DB_PASSWORD swordfish",
+        "ENV A=1 SECRET=\"swordfish\"",
+        "ARG NPM_TOKEN",
+        "ARG NPM_TOKEN=swordfish",
+        "COPY id_rsa /keys/",
+        "ADD .env /app/",
+        "RUN export DB_PASSWORD=swordfish && ./x",
+        "RUN git clone https://me:swordfish@git.example/x",
+    ] {
+        let text = format!("FROM scratch\n{line}\nUSER 1\n");
+        assert_eq!(found(&text), ["2 HB-DF-SECRET"], "{line}");
+        let report = check("Dockerfile", &text, &built_in("guide").unwrap());
+        assert!(!format!("{report:?}").contains("swordfish"), "{line}");
+    }
+    for line in [
+        "ENV DATABASE_PASSWORD_FILE=/run/secrets/db_password",
+        "ENV PATH=/bin",
+        "ARG VERSION=1",
+        "RUN --mount=type=secret,id=t TOKEN=$(cat /run/secrets/t) ./x",
+        "RUN git clone https://git.example/x@v1",
+    ] {
+        assert_eq!(stage(line), [""; 0], "{line}");
+    }
+}
+
+#[test]
+fn unchecked_downloads_are_found() {
+    for line in [
+        "ADD https://example.com/x.tar.gz?token=swordfish /x",
+        "RUN curl -fsSL https://example.com/i.sh | sh",
+        "RUN wget -qO- https://example.com/i.sh | sudo bash -s -- -y",
+        "RUN curl https://example.com/i.gz | gunzip | sh",
+        "RUN bash -c \"$(curl -fsSL https://example.com/i.sh)\"",
+        "RUN bash <(curl -s https://example.com/i.sh)",
+        "RUN curl -fsSLk https://example.com/x -o x",
+        "RUN wget --no-check-certificate https://example.com/x",
+    ] {
+        assert_eq!(stage(line), ["2 HB-DF-FETCH"], "{line}");
+    }
+    let checked = format!("ADD --checksum=sha256:{} https://example.com/x /x", "a".repeat(64));
+    for line in [
+        checked.as_str(),
+        "RUN curl -fsSL https://example.com/x -o x && sha256sum -c x.sum",
+        "RUN curl https://example.com/x | tar xz",
+        "ADD rootfs.tar /",
+    ] {
+        assert_eq!(stage(line), [""; 0], "{line}");
+    }
+}
+
+#[test]
+fn leftovers_ports_and_health_checks_are_found() {
+    for line in [
+        "RUN apt-get update && apt-get install -y curl",
+        "RUN apk add curl",
+        "RUN dnf install -y curl",
+        "RUN pip install flask",
+        "RUN python3 -m pip install flask",
+    ] {
+        assert_eq!(stage(line), ["2 HB-DF-CLEAN"], "{line}");
+    }
+    for line in [
+        "RUN apt-get update && apt-get install -y curl \\\n && rm -rf /var/lib/apt/lists/*",
+        "RUN --mount=type=cache,target=/var/cache/apt apt-get install -y curl",
+        "RUN apk add --no-cache curl",
+        "RUN dnf install -y curl && dnf clean all",
+        "RUN pip install --no-cache-dir flask",
+        "EXPOSE 8080 9090/udp $PORT",
+    ] {
+        assert_eq!(stage(line), [""; 0], "{line}");
+    }
+    assert_eq!(stage("EXPOSE 80/tcp 8080"), ["2 HB-PORT"]);
+    assert_eq!(stage("HEALTHCHECK CMD true"), ["2 HB-DF-HEALTH note"]);
+    assert_eq!(stage("HEALTHCHECK NONE"), [""; 0]);
+}
+
+#[test]
+fn comments_suppress_with_a_reason() {
+    assert_eq!(stage("# gabion:ignore HB-PORT the proxy needs it\nEXPOSE 80"), [""; 0]);
+    assert_eq!(
+        stage("# gabion:ignore HB-PORT the proxy needs it\nEXPOSE 80\nEXPOSE 81"),
+        ["4 HB-PORT"]
+    );
+    assert_eq!(stage("# gabion:ignore HB-PORT\nEXPOSE 80"), ["3 HB-PORT"]);
+    assert_eq!(
+        stage("RUN true \\\n  # gabion:ignore HB-DF-CLEAN squashed later\n  && apk add x"),
+        [""; 0]
+    );
+    let all =
+        "# gabion:ignore HB-PORT,HB-DF-USER legacy, see 12\nFROM scratch\nEXPOSE 80\nEXPOSE 81\n";
+    assert_eq!(found(all), [""; 0]);
+    let report = check("Dockerfile", all, &built_in("guide").unwrap());
+    assert_eq!(report.hits.iter().filter(|hit| hit.suppressed.is_some()).count(), 3);
+}
+
+#[test]
+fn what_does_not_parse_is_a_fault_with_its_place() {
+    for (text, line) in [("FROM a\nFOO bar\n", 2), ("RUN x\n", 1), ("", 1), ("FROM\n", 1)] {
+        let report = check("Dockerfile", text, &built_in("guide").unwrap());
+        let fault = report.faults.first().unwrap_or_else(|| panic!("accepted: {text:?}"));
+        assert!(fault.message.starts_with("not a Dockerfile: "), "{fault:?}");
+        assert!(fault.place.is_some_and(|place| place.line >= line), "{fault:?}");
+    }
+    assert_eq!(found("from scratch\r\nuser 1\r\nexpose 80\r\n"), ["3 HB-PORT"]);
+}

@@ -1,0 +1,45 @@
+//! As whom the image runs, and on which ports and how it says that it is well.
+
+use parse_dockerfile::Instruction;
+
+use super::{super::table::rule, Draft, Recipe};
+
+/// What is wrong with the user of the image.
+pub fn judge(recipe: &Recipe<'_, '_>) -> Vec<Draft> {
+    let control = rule("HB-DF-USER");
+    let lineage = recipe.lineage();
+    let mut variables = recipe.variables.clone();
+    let steps: Vec<_> = lineage.iter().rev().flat_map(|stage| stage.steps()).collect();
+    for (_, step) in &steps {
+        variables.learn(step);
+    }
+    let mut last = steps.into_iter().filter_map(|(number, step)| match step {
+        Instruction::User(user) => Some((number, user.arguments.value.trim().to_owned())),
+        _ => None,
+    });
+    let Some((number, written)) = last.next_back() else {
+        let base = lineage.last().and_then(|stage| stage.image.as_deref()).unwrap_or_default();
+        let from = lineage.first().map_or(0, |stage| stage.range.start);
+        let message = "the final stage has no USER, so the image runs as root";
+        // The variants of distroless and of some others say in their name that they do not.
+        return if base.contains("nonroot") || base.contains("non-root") || base.contains("rootless")
+        {
+            Vec::new()
+        } else {
+            vec![Draft::new(control, from, message)]
+        };
+    };
+    // What is set when the image is built cannot be judged here.
+    let Some(user) = variables.expand(&written) else { return Vec::new() };
+    let name = user.split(':').next().unwrap_or_default();
+    if name == "root" || name.parse() == Ok(0_u32) {
+        return vec![Draft::new(control, number, format!("the last USER of the image is {user}"))];
+    }
+    if name.parse::<u32>().is_ok() {
+        return Vec::new();
+    }
+    let message = format!("USER {name} is a name: Kubernetes cannot tell that it is not root");
+    let remedy =
+        "write USER with a number, or set runAsUser in the pod; runAsNonRoot fails otherwise";
+    vec![Draft::new(control, number, message).noted().remedy(remedy)]
+}

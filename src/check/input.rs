@@ -1,0 +1,247 @@
+//! Which files are read, and their text.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+/// Largest file that is read, in bytes.
+pub const LARGEST: u64 = 10 * 1024 * 1024;
+
+/// Folders within folders that are looked into.
+const DEEPEST: usize = 64;
+
+/// Where a text comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A file.
+    File(PathBuf),
+    /// Standard input.
+    Stdin,
+}
+
+/// Something to read, or why it cannot be.
+#[derive(Debug)]
+pub struct Source {
+    /// Its name as messages show it.
+    pub name: String,
+    /// Where it is, or what is wrong with it.
+    pub origin: Result<Origin, String>,
+    /// Named by the user, and not found in a folder.
+    pub named: bool,
+}
+
+/// What kind of text a name promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Promise {
+    /// A Dockerfile.
+    Dockerfile,
+    /// YAML or JSON.
+    Data,
+    /// Nothing.
+    Nothing,
+}
+
+impl Promise {
+    /// What a file's name promises.
+    pub fn of(path: &Path) -> Self {
+        let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase());
+        let name = name.unwrap_or_default();
+        let stem = ["dockerfile", "containerfile"];
+        let ends = |ends: &[&str]| {
+            let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+            extension.is_some_and(|extension| ends.contains(&extension.as_str()))
+        };
+        if ends(&["yaml", "yml", "json", "sarif"]) {
+            Self::Data
+        } else if ends(&["dockerfile", "containerfile"])
+            || stem.iter().any(|stem| {
+                name.strip_prefix(stem).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            })
+        {
+            Self::Dockerfile
+        } else {
+            Self::Nothing
+        }
+    }
+}
+
+/// What the paths of a command line name. Folders are looked into, in the order of names; what starts with a
+/// dot is left out, and a folder that was seen already, through a link, is not entered again.
+pub fn sources(paths: &[PathBuf]) -> Vec<Source> {
+    let mut walk = Walk::default();
+    for path in paths {
+        if path.as_os_str() == "-" {
+            let origin = Ok(Origin::Stdin);
+            walk.found.push(Source { name: "<stdin>".to_owned(), origin, named: true });
+        } else {
+            walk.named(path);
+        }
+    }
+    walk.found
+}
+
+#[derive(Default)]
+struct Walk {
+    found: Vec<Source>,
+    seen: BTreeSet<PathBuf>,
+}
+
+impl Walk {
+    fn named(&mut self, path: &Path) {
+        match fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => self.folder(path, 0),
+            Ok(_) => self.file(path, true),
+            Err(error) => self.fault(path, &error),
+        }
+    }
+
+    fn folder(&mut self, path: &Path, depth: usize) {
+        let new = match fs::canonicalize(path) {
+            Ok(real) => self.seen.insert(real),
+            Err(error) => return self.fault(path, &error),
+        };
+        if !new {
+            return;
+        }
+        let mut entries = match fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>)
+        {
+            Ok(entries) => entries,
+            Err(error) => return self.fault(path, &error),
+        };
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let path = entry.path();
+            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+                continue;
+            }
+            match fs::metadata(&path) {
+                Ok(metadata) if metadata.is_dir() && depth < DEEPEST => {
+                    self.folder(&path, depth + 1);
+                }
+                Ok(metadata) if metadata.is_dir() => {
+                    let problem =
+                        format!("folders are nested more than {DEEPEST} deep; name it by itself");
+                    self.unreadable(&path, problem);
+                }
+                // Pipes and devices in a folder would block or never end.
+                Ok(metadata) if metadata.is_file() && Promise::of(&path) != Promise::Nothing => {
+                    self.file(&path, false);
+                }
+                Err(error) if Promise::of(&path) != Promise::Nothing => self.fault(&path, &error),
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+
+    fn file(&mut self, path: &Path, named: bool) {
+        let origin = Ok(Origin::File(path.to_owned()));
+        self.found.push(Source { name: shown(path), origin, named });
+    }
+
+    fn fault(&mut self, path: &Path, error: &io::Error) {
+        self.unreadable(path, problem(error));
+    }
+
+    fn unreadable(&mut self, path: &Path, problem: String) {
+        self.found.push(Source { name: shown(path), origin: Err(problem), named: true });
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix("./").unwrap_or(path).display().to_string()
+}
+
+fn problem(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "does not exist: correct the path".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            "may not be read: grant this user read access".to_owned()
+        }
+        _ => format!("cannot be read: {error}"),
+    }
+}
+
+/// A text as it is judged.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Text {
+    /// The text, without the mark.
+    pub text: String,
+    /// The file starts with a byte order mark.
+    pub mark: bool,
+}
+
+/// The text of a source.
+pub fn read(origin: &Origin, stdin: &mut dyn Read) -> Result<Text, String> {
+    let bytes = match origin {
+        Origin::Stdin => bounded(stdin),
+        Origin::File(path) => fs::File::open(path).and_then(bounded),
+    };
+    decode(bytes.map_err(|error| problem(&error))?)
+}
+
+fn bounded(reader: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn decode(mut bytes: Vec<u8>) -> Result<Text, String> {
+    if bytes.len() as u64 > LARGEST {
+        return Err(format!(
+            "larger than {} MiB, which is more than is read: split it",
+            LARGEST >> 20
+        ));
+    }
+    if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) {
+        return Err("is UTF-16: save it as UTF-8".to_owned());
+    }
+    let mark = bytes.starts_with("\u{FEFF}".as_bytes());
+    if mark {
+        bytes.drain(.."\u{FEFF}".len());
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) if !text.contains('\0') => Ok(Text { text, mark }),
+        Ok(_) => Err("is a binary file: it holds zero bytes".to_owned()),
+        Err(error) => Err(format!(
+            "is not text in UTF-8: byte {} cannot be read",
+            error.utf8_error().valid_up_to() + 1
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_promise_what_is_inside() {
+        for (name, promise) in [
+            ("a/web.yaml", Promise::Data),
+            ("a.YML", Promise::Data),
+            ("trivy.sarif", Promise::Data),
+            ("Dockerfile", Promise::Dockerfile),
+            ("web.Dockerfile", Promise::Dockerfile),
+            ("Dockerfile.dev", Promise::Dockerfile),
+            ("Containerfile", Promise::Dockerfile),
+            ("dockerfile.yaml", Promise::Data),
+            ("Dockerfiles", Promise::Nothing),
+            ("README.md", Promise::Nothing),
+        ] {
+            assert_eq!(Promise::of(Path::new(name)), promise, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused_with_what_to_do() {
+        let of = |bytes: &[u8]| decode(bytes.to_vec());
+        assert_eq!(of(b"\xEF\xBB\xBFa: 1"), Ok(Text { text: "a: 1".into(), mark: true }));
+        assert!(of(b"\xFF\xFEa\0").is_err_and(|e| e.contains("UTF-8")));
+        assert!(of(b"ab\0").is_err_and(|e| e.contains("binary")));
+        assert!(of(b"ab\xC3").is_err_and(|e| e.contains("byte 3")));
+        let large = vec![b' '; usize::try_from(LARGEST).unwrap() + 1];
+        assert!(decode(large).is_err_and(|e| e.contains("10 MiB")));
+    }
+}

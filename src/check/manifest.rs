@@ -1,0 +1,291 @@
+//! Kubernetes manifests: which objects a text holds, and the verdict on each.
+
+use serde_json::Value;
+
+use super::{
+    namespace, network,
+    place::{Lines, Place},
+    references::{self, Ledger},
+    report::{FileReport, Hit, Notice},
+    rules::Rules,
+    scan::{self, Scan},
+    secret,
+    suppression::{self, Suppressions},
+    yaml::{self, Content, Document, Fault, Node},
+};
+use crate::{
+    api::hardening_baseline::Verdict,
+    hardening::plan::policy::{
+        Control, FieldPath, Finding, Severity, Subject, WorkloadKind, judge,
+    },
+};
+
+/// Lists within lists that are looked into.
+const DEEPEST_LIST: usize = 4;
+
+/// An object of a document.
+#[derive(Debug)]
+pub struct Object<'v> {
+    /// It.
+    pub value: &'v Value,
+    /// Where it stands in the document: the root, or an item of a list.
+    pub at: FieldPath,
+    /// `apiVersion`.
+    pub api_version: &'v str,
+    /// `kind`.
+    pub kind: &'v str,
+}
+
+impl Object<'_> {
+    /// Kind, namespace and name, as far as it has them.
+    pub fn title(&self) -> String {
+        let metadata = &self.value["metadata"];
+        let text = |key: &str| metadata[key].as_str().filter(|text| !text.is_empty());
+        let name = text("name").or(text("generateName")).unwrap_or("without a name");
+        match text("namespace") {
+            Some(namespace) => format!("{} {namespace}/{name}", self.kind),
+            None => format!("{} {name}", self.kind),
+        }
+    }
+
+    /// The pod in it, for kinds that make pods.
+    pub fn subject(&self) -> Option<Subject<'_>> {
+        let mut kinds = WorkloadKind::TEMPLATES.into_iter().chain([WorkloadKind::Pod]);
+        let kind = kinds.find(|kind| kind.as_str() == self.kind && kind.group() == self.group())?;
+        Some(Subject::of_kind(kind, self.value))
+    }
+
+    /// API group, empty for the core.
+    pub fn group(&self) -> &str {
+        self.api_version.split_once('/').map_or("", |(group, _)| group)
+    }
+}
+
+/// The objects of a document; lists are opened.
+pub fn objects(root: &Value) -> Vec<Object<'_>> {
+    let mut found = Vec::new();
+    collect(root, &FieldPath::default(), None, 0, &mut found);
+    found
+}
+
+fn collect<'v>(
+    value: &'v Value,
+    at: &FieldPath,
+    outer: Option<(&'v str, &'v str)>,
+    depth: usize,
+    found: &mut Vec<Object<'v>>,
+) {
+    let text = |key: &str| value.get(key).and_then(Value::as_str);
+    let own = text("apiVersion").zip(text("kind"));
+    // The API server leaves out what kind the items of a PodList are.
+    let Some((api_version, kind)) = own.or(outer) else { return };
+    match (kind.strip_suffix("List"), value.get("items").and_then(Value::as_array)) {
+        (Some(item), Some(items)) if depth < DEEPEST_LIST => {
+            let implied = (!item.is_empty()).then_some((api_version, item));
+            for (index, object) in items.iter().enumerate() {
+                collect(object, &at.key("items").index(index), implied, depth + 1, found);
+            }
+        }
+        _ => found.push(Object { value, at: at.clone(), api_version, kind }),
+    }
+}
+
+/// A finding before it has a place.
+#[derive(Debug)]
+pub struct Draft {
+    /// The control.
+    pub control: &'static Control,
+    /// How bad it is, if not as the control says.
+    pub severity: Severity,
+    /// What admission does about it.
+    pub verdict: Verdict,
+    /// Said for information only.
+    pub note: bool,
+    /// Path from the root of the object.
+    pub path: FieldPath,
+    /// What is wrong.
+    pub message: String,
+    /// How to put it right.
+    pub remedy: String,
+}
+
+impl Draft {
+    /// A finding that admission knows nothing of, with the remedy of its control.
+    pub fn new(control: &'static Control, path: FieldPath, message: impl Into<String>) -> Self {
+        Self {
+            control,
+            severity: control.severity,
+            verdict: Verdict::Warn,
+            note: false,
+            path,
+            message: message.into(),
+            remedy: control.remedy.to_owned(),
+        }
+    }
+
+    /// The finding at its place.
+    pub fn hit(self, path: FieldPath, place: Place, document: usize, object: &str) -> Hit {
+        let Self { control, severity, verdict, note, message, remedy, .. } = self;
+        let object = object.to_owned();
+        let suppressed = None;
+        Hit {
+            control,
+            severity,
+            verdict,
+            note,
+            message,
+            remedy,
+            object,
+            path,
+            document,
+            place,
+            suppressed,
+        }
+    }
+}
+
+impl From<Finding> for Draft {
+    fn from(finding: Finding) -> Self {
+        Self {
+            severity: finding.control.severity,
+            control: finding.control,
+            verdict: finding.verdict,
+            note: false,
+            path: finding.path,
+            message: finding.message,
+            remedy: finding.remedy,
+        }
+    }
+}
+
+/// Judges every object of a text.
+pub fn check(name: &str, text: &str, rules: &Rules, ledger: &mut Ledger) -> FileReport {
+    let mut file = FileReport { name: name.to_owned(), ..FileReport::default() };
+    let lines = Lines::of(text);
+    for (number, document) in yaml::read(text).into_iter().enumerate() {
+        match document {
+            Err(fault) => file.faults.push(unreadable(&fault, text, &lines)),
+            Ok(Document { root: None, .. }) => {}
+            Ok(Document { root: Some(root), comments }) => {
+                let mut suppressions = Suppressions::default();
+                suppression::of_comments(&mut suppressions, &root, &comments, text, &lines);
+                let mut sheet = Sheet { root, lines: &lines, number, suppressions, file };
+                sheet.judge(rules, ledger);
+                file = sheet.finish();
+            }
+        }
+    }
+    file
+}
+
+/// What to say about a document that cannot be read.
+fn unreadable(fault: &Fault, text: &str, lines: &Lines<'_>) -> Notice {
+    let first =
+        fault.first.map(|first| format!(" (the first is on line {})", lines.place(first).line));
+    let mut message = format!("{}{}", fault.message, first.unwrap_or_default());
+    let start = lines.start(lines.index(fault.at));
+    if text.get(start..lines.end(fault.at)).is_some_and(|line| line.contains("{{")) {
+        message +=
+            "; this looks like a template: render it, as in `helm template . | gabion check -`";
+    }
+    Notice { place: Some(lines.place(fault.at)), message }
+}
+
+/// One document that is being judged.
+struct Sheet<'a> {
+    root: Node,
+    lines: &'a Lines<'a>,
+    number: usize,
+    suppressions: Suppressions,
+    file: FileReport,
+}
+
+impl Sheet<'_> {
+    fn judge(&mut self, rules: &Rules, ledger: &mut Ledger) {
+        let value = self.root.to_value();
+        let found = objects(&value);
+        let empty_list = value.get("items").and_then(Value::as_array).is_some_and(Vec::is_empty);
+        if let Some(scan) = scan::read(&value).filter(|_| found.is_empty()) {
+            self.scan(&scan, rules);
+        } else if found.is_empty() && !empty_list {
+            ledger.unjudged("documents without apiVersion and kind");
+        }
+        for object in found {
+            self.object(&object, rules, ledger);
+        }
+    }
+
+    fn object(&mut self, object: &Object<'_>, rules: &Rules, ledger: &mut Ledger) {
+        let subject = object.subject();
+        let drafts = match (&subject, object.group(), object.kind) {
+            (Some(subject), ..) => {
+                judge(&rules.settings, subject).into_iter().map(Draft::from).collect()
+            }
+            (_, "networking.k8s.io", "NetworkPolicy") => network::judge(object.value),
+            (_, "", "Secret") => secret::judge(object.value),
+            (_, "", "Namespace") => namespace::judge(object.value, &rules.settings),
+            (_, references::GROUP, _) => Vec::new(),
+            (_, group, kind) => return ledger.unjudged(&unjudged(group, kind)),
+        };
+        let title = object.title();
+        self.annotations(object, subject.as_ref());
+        let mut hits = self.hits(drafts, object, &title);
+        self.suppressions.apply(&mut hits);
+        for (wanted, draft) in references::of(object) {
+            let mut hits = self.hits(vec![draft], object, &title);
+            self.suppressions.apply(&mut hits);
+            ledger.ask(&wanted, hits);
+        }
+        ledger.note(object);
+        self.file.objects.push(title);
+        self.file.hits.extend(hits);
+    }
+
+    fn scan(&mut self, scan: &Scan, rules: &Rules) {
+        for draft in scan::judge(scan, rules) {
+            let place = self.lines.place(self.root.place(&draft.path));
+            let path = draft.path.clone();
+            self.file.hits.push(draft.hit(path, place, self.number, &scan.title));
+        }
+        self.file.objects.push(scan.title.clone());
+    }
+
+    fn hits(&self, drafts: Vec<Draft>, object: &Object<'_>, title: &str) -> Vec<Hit> {
+        let placed = drafts.into_iter().map(|draft| {
+            let path = FieldPath(object.at.0.iter().chain(&draft.path.0).cloned().collect());
+            let place = self.lines.place(self.root.place(&path));
+            draft.hit(path, place, self.number, title)
+        });
+        placed.collect()
+    }
+
+    /// Suppressions in the annotations of an object and of its pod template.
+    fn annotations(&mut self, object: &Object<'_>, subject: Option<&Subject<'_>>) {
+        let own = FieldPath::default();
+        let template = subject.map(|subject| &subject.at).filter(|at| !at.0.is_empty());
+        for holder in std::iter::once(&own).chain(template) {
+            let mut path = object.at.clone();
+            path.0.extend(holder.0.iter().cloned());
+            let path = path.keys(&["metadata", "annotations"]);
+            let Some(Content::Mapping(entries)) = self.root.at(&path).map(|node| &node.content)
+            else {
+                continue;
+            };
+            for entry in entries {
+                let place = self.lines.place(entry.key_span.start);
+                self.suppressions.annotation(&entry.key, entry.value.as_str(), &object.at, place);
+            }
+        }
+    }
+
+    fn finish(self) -> FileReport {
+        let mut file = self.file;
+        file.remarks.extend(self.suppressions.finish());
+        file
+    }
+}
+
+/// How a kind for which there are no checks is listed.
+fn unjudged(group: &str, kind: &str) -> String {
+    if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") }
+}

@@ -1,0 +1,200 @@
+//! `gabion check`: the rules of a baseline over files, before a cluster sees them.
+//!
+//! [`input`] finds and reads files, [`yaml`] gives their values places, [`manifest`], [`dockerfile`] and [`scan`]
+//! judge them, with the same rules as admission where the object is a pod. [`fix`] writes what is mechanical,
+//! [`output`] shows the rest.
+
+pub mod baseline;
+pub mod input;
+pub mod output;
+pub mod report;
+pub mod rules;
+
+mod age;
+mod dockerfile;
+mod fix;
+mod manifest;
+mod namespace;
+mod network;
+mod place;
+mod references;
+mod scan;
+mod schema;
+mod secret;
+mod suppression;
+mod table;
+mod yaml;
+
+use std::{
+    fs,
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use crate::hardening::plan::policy::Severity;
+use input::{Origin, Promise, Source, Text};
+use output::Format;
+use references::Ledger;
+use report::{FileReport, Notice, Report};
+use rules::Rules;
+
+/// What a run is asked to do.
+#[derive(Debug)]
+pub struct Options {
+    /// Files and folders; `-` is standard input.
+    pub paths: Vec<PathBuf>,
+    /// What they are judged by.
+    pub rules: Rules,
+    /// How the result is shown.
+    pub format: Format,
+    /// Findings from this severity on fail the run; `None`: none does.
+    pub fail_on: Option<Severity>,
+    /// Only findings and what could not be judged, without the summary.
+    pub quiet: bool,
+    /// Colour in text.
+    pub colour: bool,
+    /// What becomes of findings with a mechanical remedy.
+    pub fix: Fix,
+}
+
+/// What becomes of findings with a mechanical remedy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fix {
+    /// They are shown.
+    No,
+    /// The change that puts them right is shown.
+    DryRun,
+    /// The file is changed.
+    Write,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything was judged and is in order.
+    Clean,
+    /// Something is wrong that fails the run.
+    Findings,
+    /// Nothing that fails the run was found, but something, or everything, could not be judged.
+    Unjudged,
+}
+
+impl Outcome {
+    /// The exit code for it.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Clean => 0,
+            Self::Findings => 1,
+            Self::Unjudged => 2,
+        }
+    }
+}
+
+/// Judges all files and shows the result.
+pub fn run(options: &Options, stdin: &mut dyn Read, out: &mut dyn Write) -> io::Result<Outcome> {
+    let report = judge(options, stdin);
+    output::write(&report, options, out)?;
+    Ok(outcome(&report, options.fail_on))
+}
+
+fn outcome(report: &Report, fail_on: Option<Severity>) -> Outcome {
+    if report.hits().any(|hit| hit.fails(fail_on)) {
+        Outcome::Findings
+    } else if report.has_faults() {
+        Outcome::Unjudged
+    } else {
+        Outcome::Clean
+    }
+}
+
+/// Judges all files.
+pub fn judge(options: &Options, stdin: &mut dyn Read) -> Report {
+    let sources = input::sources(&options.paths);
+    let mut ledger = Ledger::default();
+    let mut report = Report::default();
+    for source in &sources {
+        report.files.push(file(source, options, stdin, &mut ledger));
+        ledger.next_file();
+    }
+    ledger.finish(&mut report);
+    if sources.is_empty() {
+        let names: Vec<_> = options.paths.iter().map(|path| path.display().to_string()).collect();
+        let message = "holds no manifest, Dockerfile or report: check the path";
+        report.files.push(FileReport::fault(&names.join(", "), message));
+    }
+    for file in &mut report.files {
+        file.hits.sort_by_key(|hit| hit.place);
+        file.remarks.sort_by_key(|remark| remark.place);
+    }
+    report
+}
+
+fn file(
+    source: &Source,
+    options: &Options,
+    stdin: &mut dyn Read,
+    ledger: &mut Ledger,
+) -> FileReport {
+    let text = match &source.origin {
+        Ok(origin) => input::read(origin, stdin),
+        Err(problem) => Err(problem.clone()),
+    };
+    match text {
+        Ok(Text { text, .. }) if is_dockerfile(source, &text) => {
+            dockerfile::check(&source.name, &text, &options.rules)
+        }
+        Ok(text) => {
+            let (name, rules) = (&source.name, &options.rules);
+            match (&source.origin, options.fix) {
+                (Ok(Origin::File(path)), Fix::DryRun | Fix::Write) => {
+                    fixed(name, path, &text, options, ledger)
+                }
+                _ => manifest::check(name, &text.text, rules, ledger),
+            }
+        }
+        Err(problem) => FileReport::fault(&source.name, problem),
+    }
+}
+
+/// Judges a manifest, puts right what can be, and judges what was written.
+fn fixed(
+    name: &str,
+    path: &Path,
+    before: &Text,
+    options: &Options,
+    ledger: &mut Ledger,
+) -> FileReport {
+    let rules = &options.rules;
+    // Nothing of this first look goes into the books: what counts is what the file holds in the end.
+    let first = manifest::check(name, &before.text, rules, &mut Ledger::default());
+    let fixed = fix::fix(&before.text, &first.hits, rules);
+    let text = fix::apply(&before.text, &fixed);
+    let changed = !fixed.edits.is_empty();
+    let mark = if before.mark { "\u{FEFF}" } else { "" };
+    let written = match options.fix {
+        Fix::Write if changed => fs::write(path, format!("{mark}{text}")),
+        _ => Ok(()),
+    };
+    let end = if options.fix == Fix::Write && written.is_ok() { &text } else { &before.text };
+    let mut report = manifest::check(name, end, rules, ledger);
+    if let Err(error) = written {
+        let message = format!("cannot be written: {error}");
+        report.faults.push(Notice { place: None, message });
+    }
+    report.remarks.extend(fixed.refused);
+    report.diff = fix::unified(name, &before.text, &fixed.edits);
+    report
+}
+
+/// By its name; without one that tells, by its first instruction.
+fn is_dockerfile(source: &Source, text: &str) -> bool {
+    let promise = match &source.origin {
+        Ok(Origin::File(path)) => Promise::of(path),
+        _ => Promise::Nothing,
+    };
+    let mut lines = text.lines().map(str::trim);
+    let first = lines.find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
+    let word = first.split_whitespace().next().unwrap_or_default();
+    let builds = ["FROM", "ARG"].iter().any(|known| word.eq_ignore_ascii_case(known));
+    promise == Promise::Dockerfile || (promise == Promise::Nothing && builds)
+}

@@ -1,0 +1,62 @@
+//! Namespaces whose Pod Security labels ask for less than the rules.
+
+use serde_json::Value;
+
+use super::{manifest::Draft, table::rule};
+use crate::{
+    api::hardening_baseline::Level,
+    hardening::plan::policy::{FieldPath, Settings},
+};
+
+/// What is wrong with a namespace. One without labels is left to the operator, which sets them.
+pub fn judge(namespace: &Value, settings: &Settings) -> Vec<Draft> {
+    const PREFIX: &str = "pod-security.kubernetes.io/";
+    let Some((wanted, _)) = settings.pod_security else { return Vec::new() };
+    let mut drafts = Vec::new();
+    for mode in ["enforce", "audit", "warn"] {
+        let key = format!("{PREFIX}{mode}");
+        let Some(value) = namespace["metadata"]["labels"].get(&key).and_then(Value::as_str) else {
+            continue;
+        };
+        let level = [Level::Privileged, Level::Baseline, Level::Restricted]
+            .into_iter()
+            .find(|level| level.as_str() == value);
+        let problem = match level {
+            None => format!("{value:?} is not a level: privileged, baseline or restricted"),
+            Some(level) if level < wanted => {
+                format!("label {mode} asks for {value}, less than {}", wanted.as_str())
+            }
+            Some(_) => continue,
+        };
+        let path = FieldPath::default().keys(&["metadata", "labels", &key]);
+        drafts.push(Draft::new(rule("HB-PSA"), path, problem));
+    }
+    drafts
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn labels_that_ask_for_less_or_for_nothing_known_are_named() {
+        let restricted = Settings::built_in("restricted").unwrap();
+        let judged = |labels: Value| {
+            judge(&json!({"metadata": {"labels": labels}}), &restricted)
+                .into_iter()
+                .map(|draft| draft.message)
+                .collect::<Vec<_>>()
+        };
+        assert!(judged(json!({"pod-security.kubernetes.io/enforce": "restricted"})).is_empty());
+        assert!(judged(json!({"app": "x"})).is_empty());
+        let lower = judged(json!({"pod-security.kubernetes.io/warn": "baseline"}));
+        assert!(
+            lower[0].contains("label warn asks for baseline, less than restricted"),
+            "{lower:?}"
+        );
+        let wrong = judged(json!({"pod-security.kubernetes.io/enforce": "Restricted"}));
+        assert!(wrong[0].contains("is not a level"), "{wrong:?}");
+    }
+}

@@ -1,0 +1,179 @@
+//! A report as SARIF 2.1.0 (OASIS), which code scanning of forges reads.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    io::{self, Write},
+};
+
+use serde_json::{Value, json};
+
+use super::super::{
+    Options,
+    report::{FileReport, Hit, Notice, Report},
+};
+use crate::hardening::plan::policy::{Control, Severity, controls};
+
+const SCHEMA: &str =
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
+
+/// Writes the report: one result for each control that an object breaks, with every place at which it does.
+pub fn write(report: &Report, _: &Options, out: &mut dyn Write) -> io::Result<()> {
+    let broken = |control: &Control| report.hits().any(|hit| hit.control.id == control.id);
+    let used: Vec<_> = controls::all().filter(|control| broken(control)).collect();
+    let numbers: BTreeMap<_, _> =
+        used.iter().enumerate().map(|(i, control)| (control.id, i)).collect();
+    let results: Vec<_> = report.files.iter().flat_map(|file| results(file, &numbers)).collect();
+    let notifications: Vec<_> = report.files.iter().flat_map(notifications).collect();
+    let document = json!({
+        "$schema": SCHEMA,
+        "version": "2.1.0",
+        "runs": [{
+            "tool": { "driver": {
+                "name": "gabion",
+                "version": env!("CARGO_PKG_VERSION"),
+                "semanticVersion": env!("CARGO_PKG_VERSION"),
+                "informationUri": "https://github.com/gabion-dev/gabion",
+                "rules": used.into_iter().map(rule).collect::<Vec<_>>(),
+            }},
+            "columnKind": "unicodeCodePoints",
+            "invocations": [{
+                "executionSuccessful": !report.has_faults(),
+                "toolExecutionNotifications": notifications,
+            }],
+            "results": results,
+        }],
+    });
+    serde_json::to_writer_pretty(&mut *out, &document)?;
+    writeln!(out)
+}
+
+const fn level(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical | Severity::High => "error",
+        Severity::Medium => "warning",
+        Severity::Low => "note",
+    }
+}
+
+/// The number by which GitHub sorts and gates, from 0 to 10.
+const fn score(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "9.5",
+        Severity::High => "8.0",
+        Severity::Medium => "5.5",
+        Severity::Low => "2.0",
+    }
+}
+
+fn rule(control: &Control) -> Value {
+    let cis = control.cis.iter().map(|section| format!("CIS-{section}"));
+    let nsa = control.nsa.iter().map(|topic| format!("NSA: {topic}"));
+    let tags: Vec<_> = std::iter::once("security".to_owned()).chain(cis).chain(nsa).collect();
+    json!({
+        "id": control.id,
+        "shortDescription": { "text": format!("{}.", control.title) },
+        "fullDescription": { "text": format!("{}. Looks at {}.", control.title, control.looks_at) },
+        "help": { "text": format!("To put it right: {}.", control.remedy) },
+        "defaultConfiguration": { "level": level(control.severity) },
+        "properties": { "tags": tags, "security-severity": score(control.severity), "precision": "high" },
+    })
+}
+
+/// What makes hits one result.
+type Group<'a> = (usize, &'a str, &'static str, Option<&'a str>, bool);
+
+fn results(file: &FileReport, numbers: &BTreeMap<&str, usize>) -> Vec<Value> {
+    let mut groups: Vec<(Group<'_>, Vec<&Hit>)> = Vec::new();
+    for hit in &file.hits {
+        let reason = hit.suppressed.as_deref();
+        let key = (hit.document, hit.object.as_str(), hit.control.id, reason, hit.note);
+        match groups.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, hits)) => hits.push(hit),
+            None => groups.push((key, vec![hit])),
+        }
+    }
+    groups.iter().filter_map(|(_, hits)| result(file, hits, numbers)).collect()
+}
+
+fn result(file: &FileReport, hits: &[&Hit], numbers: &BTreeMap<&str, usize>) -> Option<Value> {
+    let first = *hits.first()?;
+    let mut messages: Vec<&str> = hits.iter().map(|hit| hit.message.as_str()).collect();
+    messages.dedup();
+    let severity = hits.iter().map(|hit| hit.severity).max()?;
+    let mut result = json!({
+        "ruleId": first.control.id,
+        "level": if first.note { "note" } else { level(severity) },
+        "message": { "text": format!("{}: {}. {}.", first.object, messages.join("; "), capital(&first.remedy)) },
+        "locations": hits.iter().map(|hit| location(&file.name, hit)).collect::<Vec<_>>(),
+        "partialFingerprints": {
+            "controlObject/v1": format!("{} {} {}", first.control.id, file.name, first.object),
+        },
+    });
+    if let Some(index) = numbers.get(first.control.id) {
+        result["ruleIndex"] = json!(index);
+    }
+    if let Some(reason) = &first.suppressed {
+        result["suppressions"] = json!([{ "kind": "inSource", "justification": reason }]);
+    }
+    Some(result)
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
+fn location(file: &str, hit: &Hit) -> Value {
+    json!({
+        "physicalLocation": {
+            "artifactLocation": { "uri": uri(file) },
+            "region": { "startLine": hit.place.line, "startColumn": hit.place.column },
+        },
+        "logicalLocations": [{ "fullyQualifiedName": format!("{} {}", hit.object, hit.field()).trim_end() }],
+    })
+}
+
+fn notifications(file: &FileReport) -> Vec<Value> {
+    let all = file.faults.iter().map(|fault| ("error", fault));
+    let all = all.chain(file.remarks.iter().map(|remark| ("note", remark)));
+    all.map(|(level, notice)| notification(&file.name, level, notice)).collect()
+}
+
+fn notification(file: &str, level: &str, notice: &Notice) -> Value {
+    let mut physical = json!({ "artifactLocation": { "uri": uri(file) } });
+    if let Some(place) = notice.place {
+        physical["region"] = json!({ "startLine": place.line, "startColumn": place.column });
+    }
+    json!({
+        "level": level,
+        "message": { "text": notice.message },
+        "locations": [{ "physicalLocation": physical }],
+    })
+}
+
+/// A file name as a reference: relative where it is, with what a reference may not hold written in hexadecimal.
+fn uri(name: &str) -> String {
+    let name = if name == "<stdin>" { "stdin" } else { name };
+    let mut text = if name.starts_with('/') { "file://".to_owned() } else { String::new() };
+    for byte in name.replace('\\', "/").bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_become_references() {
+        assert_eq!(uri("deploy/web app.yaml"), "deploy/web%20app.yaml");
+        assert_eq!(uri("/a/ü.yaml"), "file:///a/%C3%BC.yaml");
+        assert_eq!(uri("<stdin>"), "stdin");
+    }
+}

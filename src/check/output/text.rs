@@ -1,0 +1,183 @@
+//! A report for people: grouped by file, worst things in colour, a summary at the end.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
+
+use super::super::{
+    Fix, Options,
+    report::{FileReport, Hit, Notice, Report},
+};
+use crate::hardening::plan::policy::Severity;
+
+/// Codes of a terminal.
+#[derive(Clone, Copy)]
+struct Paint {
+    on: bool,
+}
+
+impl Paint {
+    fn with(self, code: &str, text: &str) -> String {
+        if self.on { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    fn bold(self, text: &str) -> String {
+        self.with("1", text)
+    }
+
+    fn faint(self, text: &str) -> String {
+        self.with("2", text)
+    }
+
+    fn severity(self, hit: &Hit) -> String {
+        let (code, word) = match hit.severity {
+            _ if hit.note => ("36", "note"),
+            Severity::Critical => ("1;31", "critical"),
+            Severity::High => ("31", "high"),
+            Severity::Medium => ("33", "medium"),
+            Severity::Low => ("34", "low"),
+        };
+        self.with(code, &format!("{word:<8}"))
+    }
+}
+
+/// Writes the report.
+pub fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Result<()> {
+    let paint = Paint { on: options.colour };
+    let changed: Vec<_> = report.files.iter().filter(|file| !file.diff.is_empty()).collect();
+    match options.fix {
+        Fix::DryRun => diffs(&changed, paint, out)?,
+        Fix::Write => {
+            for file in &changed {
+                writeln!(out, "{} {}", paint.with("32", "fixed"), plain(&file.name))?;
+            }
+        }
+        Fix::No => {}
+    }
+    for file in &report.files {
+        let shown = file.hits.len() + file.faults.len() + file.remarks.len();
+        if shown > 0 {
+            one(file, paint, out)?;
+        }
+    }
+    if options.quiet { Ok(()) } else { summary(report, options, paint, out) }
+}
+
+fn diffs(changed: &[&FileReport], paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+    for line in changed.iter().flat_map(|file| file.diff.split_terminator('\n')) {
+        let code = match line.as_bytes().first() {
+            Some(b'+') => "32",
+            Some(b'-') => "31",
+            Some(b'@') => "36",
+            _ => "0",
+        };
+        writeln!(out, "{}", paint.with(code, line))?;
+    }
+    Ok(())
+}
+
+fn one(file: &FileReport, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}", paint.bold(&plain(&file.name)))?;
+    for fault in &file.faults {
+        let word = paint.with("1;31", "error   ");
+        writeln!(out, "  {:>8}  {word}  {}", place(fault), plain(&fault.message))?;
+    }
+    let together = |one: &Hit, next: &Hit| {
+        let key = |hit: &Hit| (hit.place, hit.control.id, hit.note, hit.suppressed.is_some());
+        key(one) == key(next) && one.remedy == next.remedy && one.object == next.object
+    };
+    for hits in file.hits.chunk_by(together) {
+        finding(hits, paint, out)?;
+    }
+    for remark in &file.remarks {
+        let word = paint.with("36", "remark  ");
+        writeln!(out, "  {:>8}  {word}  {}", place(remark), plain(&remark.message))?;
+    }
+    writeln!(out)
+}
+
+fn place(notice: &Notice) -> String {
+    notice.place.map(|place| format!("{}:{}", place.line, place.column)).unwrap_or_default()
+}
+
+/// Findings with one control and one place: each says what it is, the remedy is said once.
+fn finding(hits: &[Hit], paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+    let Some(hit) = hits.first() else { return Ok(()) };
+    let at = format!("{}:{}", hit.place.line, hit.place.column);
+    let id = hit.control.id;
+    if let Some(reason) = &hit.suppressed {
+        for hit in hits {
+            let line = format!("  {at:>8}  ignored   {id}  {} (reason: {reason})", hit.message);
+            writeln!(out, "{}", paint.faint(&plain(&line)))?;
+        }
+        return Ok(());
+    }
+    let severity = paint.severity(hit);
+    writeln!(out, "  {at:>8}  {severity}  {}  {}", paint.bold(id), plain(&hit.message))?;
+    let indent = id.len() + 24;
+    for more in hits.iter().skip(1) {
+        writeln!(out, "{:indent$}{}", "", plain(&more.message))?;
+    }
+    let place = match hits {
+        [one] if !one.field().is_empty() => format!("{}, {}", one.object, one.field()),
+        _ => hit.object.clone(),
+    };
+    writeln!(out, "{:22}{}", "", paint.faint(&plain(&place)))?;
+    writeln!(out, "{:22}→ {}", "", plain(&hit.remedy))
+}
+
+/// Without what could steer a terminal: names and messages hold what stands in the file.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
+}
+
+fn summary(
+    report: &Report,
+    options: &Options,
+    paint: Paint,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut counts: BTreeMap<_, usize> = BTreeMap::new();
+    let (mut suppressed, mut notes) = (0, 0);
+    for hit in report.hits() {
+        if hit.suppressed.is_some() {
+            suppressed += 1;
+        } else if hit.note {
+            notes += 1;
+        } else {
+            *counts.entry(hit.severity).or_default() += 1;
+        }
+    }
+    let worst_first = counts.iter().rev().map(|(severity, count)| format!("{count} {severity}"));
+    let by_severity: Vec<_> = worst_first.collect();
+    let total: usize = counts.values().sum();
+    let judged = count(report.judged(), "object");
+    let rules = &options.rules.name;
+    let line = if total == 0 {
+        format!("No findings in {judged}, judged by {rules}")
+    } else {
+        let by_severity = by_severity.join(", ");
+        format!("{} ({by_severity}) in {judged}, judged by {rules}", count(total, "finding"))
+    };
+    let faults = report.files.iter().map(|file| file.faults.len()).sum::<usize>();
+    let mut extras = Vec::new();
+    for (number, word) in [(notes, "note"), (suppressed, "ignored finding"), (faults, "error")] {
+        if number > 0 {
+            extras.push(count(number, word));
+        }
+    }
+    let extras = if extras.is_empty() { String::new() } else { format!("; {}", extras.join(", ")) };
+    writeln!(out, "{}", paint.bold(&plain(&format!("{line}{extras}"))))?;
+    if !report.unjudged.is_empty() {
+        let kinds = report.unjudged.iter().map(|(kind, number)| format!("{number} × {kind}"));
+        let kinds = plain(&kinds.collect::<Vec<_>>().join(", "));
+        writeln!(out, "{}", paint.faint(&format!("No checks exist for: {kinds}")))?;
+    }
+    Ok(())
+}
+
+/// A number with its word.
+fn count(number: usize, word: &str) -> String {
+    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+}

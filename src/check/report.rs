@@ -1,0 +1,113 @@
+//! What was found.
+
+use std::collections::BTreeMap;
+
+use super::place::Place;
+use crate::{
+    api::hardening_baseline::Verdict,
+    hardening::plan::policy::{Control, FieldPath, Segment, Severity},
+};
+
+/// A control that is broken at one place.
+#[derive(Clone, Debug)]
+pub struct Hit {
+    /// The control.
+    pub control: &'static Control,
+    /// How bad it is; of most controls always the same.
+    pub severity: Severity,
+    /// What admission does about it.
+    pub verdict: Verdict,
+    /// Said for information: it never fails a run.
+    pub note: bool,
+    /// What is wrong: one line.
+    pub message: String,
+    /// How to put it right: one line.
+    pub remedy: String,
+    /// The object, such as `Deployment shop/web`, or the stage of a Dockerfile.
+    pub object: String,
+    /// Path of the field from the root of the document; empty where there are no fields.
+    pub path: FieldPath,
+    /// Number of the document in its file, from 0.
+    pub document: usize,
+    /// Where in the file.
+    pub place: Place,
+    /// Why it does not count.
+    pub suppressed: Option<String>,
+}
+
+impl Hit {
+    /// The field as people write it; empty where there are no fields, as in a Dockerfile, whose path is the number
+    /// of an instruction.
+    pub fn field(&self) -> String {
+        match self.path.0.as_slice() {
+            [Segment::Index(_)] => String::new(),
+            _ => self.path.to_string(),
+        }
+    }
+
+    /// Whether it fails a run that fails on this severity.
+    pub fn fails(&self, threshold: Option<Severity>) -> bool {
+        let counts = self.suppressed.is_none() && !self.note;
+        counts && threshold.is_some_and(|threshold| self.severity >= threshold)
+    }
+}
+
+/// Something to say about a file or a place in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Where, if it has a place.
+    pub place: Option<Place>,
+    /// What.
+    pub message: String,
+}
+
+/// What was found in one file.
+#[derive(Debug, Default)]
+pub struct FileReport {
+    /// Its name as messages show it.
+    pub name: String,
+    /// The objects, or stages, that were judged.
+    pub objects: Vec<String>,
+    /// What is wrong with them.
+    pub hits: Vec<Hit>,
+    /// Why parts of it, or all, could not be judged.
+    pub faults: Vec<Notice>,
+    /// What its author may want to know.
+    pub remarks: Vec<Notice>,
+    /// What `--fix` changes, as a unified diff.
+    pub diff: String,
+}
+
+impl FileReport {
+    /// A report on a file that cannot be judged.
+    pub fn fault(name: &str, message: impl Into<String>) -> Self {
+        let notice = Notice { place: None, message: message.into() };
+        Self { name: name.to_owned(), faults: vec![notice], ..Self::default() }
+    }
+}
+
+/// What was found in all files.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Each file, in the order of the command line.
+    pub files: Vec<FileReport>,
+    /// Kinds for which there are no checks, with the number of their objects.
+    pub unjudged: BTreeMap<String, usize>,
+}
+
+impl Report {
+    /// Every finding.
+    pub fn hits(&self) -> impl Iterator<Item = &Hit> {
+        self.files.iter().flat_map(|file| &file.hits)
+    }
+
+    /// How many objects were judged.
+    pub fn judged(&self) -> usize {
+        self.files.iter().map(|file| file.objects.len()).sum()
+    }
+
+    /// Whether anything could not be judged.
+    pub fn has_faults(&self) -> bool {
+        self.files.iter().any(|file| !file.faults.is_empty())
+    }
+}

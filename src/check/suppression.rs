@@ -1,0 +1,176 @@
+//! Findings that somebody has decided to live with, and why.
+//!
+//! An annotation covers its object, a comment the entry beside or below it. Both need a reason; one that names
+//! none, or a control that does not exist, is reported and covers nothing.
+
+use super::{
+    place::{Lines, Place},
+    report::{Hit, Notice},
+    yaml::{Comment, Content, Node},
+};
+use crate::hardening::plan::policy::{FieldPath, Segment, control};
+
+/// Before the id of a control in the key of an annotation.
+pub const ANNOTATION: &str = "gabion.dev/ignore-";
+
+/// At the start of a comment.
+const MARK: &str = "gabion:ignore";
+
+/// A decision to live with findings.
+#[derive(Debug)]
+struct Suppression {
+    control: &'static str,
+    reason: String,
+    /// Covers what is at or below this path.
+    covers: FieldPath,
+    place: Place,
+    used: bool,
+}
+
+/// The decisions of one document or file.
+#[derive(Debug, Default)]
+pub struct Suppressions {
+    all: Vec<Suppression>,
+    /// Those that cannot count.
+    pub remarks: Vec<Notice>,
+}
+
+impl Suppressions {
+    /// Adds what an annotation says, if it is one of ours.
+    pub fn annotation(&mut self, key: &str, value: Option<&str>, covers: &FieldPath, place: Place) {
+        if let Some(id) = key.strip_prefix(ANNOTATION) {
+            self.add(id, value.unwrap_or_default(), covers, place);
+        }
+    }
+
+    /// Adds what a comment says about the entry that it covers, if it is one of ours.
+    pub fn comment(&mut self, text: &str, covers: Option<FieldPath>, place: Place) {
+        let Some(rest) = text.trim_start().strip_prefix(MARK) else { return };
+        let (ids, reason) =
+            rest.trim().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
+        let Some(covers) = covers else {
+            self.remark(
+                place,
+                "this suppression stands beside nothing that could be covered".to_owned(),
+            );
+            return;
+        };
+        for id in ids.split(',') {
+            self.add(id, reason.trim(), &covers, place);
+        }
+    }
+
+    fn add(&mut self, id: &str, reason: &str, covers: &FieldPath, place: Place) {
+        let Some(control) = control(id) else {
+            return self.remark(
+                place,
+                format!("suppression of {id:?}, which is no control; docs/controls.md lists them"),
+            );
+        };
+        if reason.trim().is_empty() {
+            return self.remark(
+                place,
+                format!("suppression of {id} without a reason does not count; say why"),
+            );
+        }
+        self.all.push(Suppression {
+            control: control.id,
+            reason: reason.trim().to_owned(),
+            covers: covers.clone(),
+            place,
+            used: false,
+        });
+    }
+
+    fn remark(&mut self, place: Place, message: String) {
+        self.remarks.push(Notice { place: Some(place), message });
+    }
+
+    /// Marks the findings that are covered.
+    pub fn apply(&mut self, hits: &mut [Hit]) {
+        for hit in hits.iter_mut().filter(|hit| hit.suppressed.is_none()) {
+            let covering = self.all.iter_mut().find(|suppression| {
+                suppression.control == hit.control.id
+                    && hit.path.0.starts_with(&suppression.covers.0)
+            });
+            if let Some(suppression) = covering {
+                suppression.used = true;
+                hit.suppressed = Some(suppression.reason.clone());
+            }
+        }
+    }
+
+    /// What is to be said about the decisions themselves; call it after all findings are marked.
+    pub fn finish(mut self) -> Vec<Notice> {
+        for unused in self.all.iter().filter(|suppression| !suppression.used) {
+            self.remarks.push(Notice {
+                place: Some(unused.place),
+                message: format!("suppression of {} covers no finding; remove it", unused.control),
+            });
+        }
+        self.remarks
+    }
+}
+
+/// Reads the comments of a document.
+pub fn of_comments(
+    into: &mut Suppressions,
+    root: &Node,
+    comments: &[Comment],
+    text: &str,
+    lines: &Lines<'_>,
+) {
+    for comment in comments.iter().filter(|c| c.text.trim_start().starts_with(MARK)) {
+        let line = lines.index(comment.at);
+        let before = text.get(lines.start(line)..comment.at).unwrap_or_default();
+        let covers = if before.trim().is_empty() {
+            let below = comment.at..usize::MAX;
+            // Above everything: the whole document.
+            if root.span.start > comment.at {
+                Some(FieldPath::default())
+            } else {
+                first(root, &below, &FieldPath::default())
+            }
+        } else {
+            first(root, &(lines.start(line)..comment.at), &FieldPath::default())
+        };
+        into.comment(&comment.text, covers, lines.place(comment.at));
+    }
+}
+
+/// The outermost entry or item that starts first within a range of the text.
+fn first(node: &Node, range: &std::ops::Range<usize>, at: &FieldPath) -> Option<FieldPath> {
+    let children: Vec<(usize, &Node, Segment)> = match &node.content {
+        Content::Scalar(_) => Vec::new(),
+        Content::Sequence(items) => {
+            let numbered = items.iter().enumerate();
+            numbered.map(|(i, item)| (item.span.start, item, Segment::Index(i))).collect()
+        }
+        Content::Mapping(entries) => {
+            let keyed = entries.iter();
+            keyed.map(|e| (e.key_span.start, &e.value, Segment::Key(e.key.clone()))).collect()
+        }
+    };
+    let within = |segment: &Segment| {
+        let mut path = at.clone();
+        path.0.push(segment.clone());
+        path
+    };
+    for (position, (start, child, segment)) in children.iter().enumerate() {
+        if child.shared {
+            continue;
+        }
+        if range.contains(start) {
+            return Some(within(segment));
+        }
+        // What starts before the range can hold what starts in it, unless the next sibling starts before it too.
+        let next = children.get(position + 1).map_or(usize::MAX, |(start, ..)| *start);
+        if *start < range.start
+            && next > range.start
+            && let Some(found) = first(child, range, &within(segment))
+        {
+            return Some(found);
+        }
+    }
+    None
+}

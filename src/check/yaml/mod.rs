@@ -1,0 +1,15 @@
+//! YAML (and so JSON) read into values that know where in the text they stand.
+//!
+//! Scalars are resolved as `kubectl` does it (YAML 1.1: `yes` is a boolean, `0777` is octal), keys that occur
+//! twice are refused, aliases are expanded within a bound.
+
+mod node;
+mod reader;
+mod scalar;
+
+pub use node::{Content, Entry, Node};
+pub use reader::{Comment, Document, Fault, read};
+pub use scalar::is_plain;
+
+#[cfg(test)]
+mod tests;

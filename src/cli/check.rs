@@ -1,0 +1,141 @@
+//! The flags of `gabion check`.
+
+use std::{env, io::IsTerminal, path::PathBuf};
+
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+
+use crate::{
+    check::{Fix, Options, baseline, output::Format},
+    hardening::plan::policy::Severity,
+};
+
+/// Flags of `gabion check`.
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // each is a flag of its own
+pub struct CheckFlags {
+    /// Files and folders to check: manifests (YAML or JSON), Dockerfiles, and reports of scanners; - reads standard input
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+
+    /// Judge by the HardeningBaseline in this file, the one that the cluster has
+    #[arg(long, value_name = "FILE", conflicts_with = "profile", help_heading = "Rules")]
+    baseline: Option<PathBuf>,
+    /// Judge by built-in rules: baseline and restricted are the Pod Security Standards, guide is all that the hardening guide asks
+    #[arg(long, value_name = "NAME", default_value = "guide", value_parser = ["baseline", "restricted", "guide"], help_heading = "Rules")]
+    profile: String,
+    /// Most critical vulnerabilities that a scanner's report may list; without it what the baseline says, else 0
+    #[arg(long, value_name = "NUMBER", help_heading = "Rules")]
+    max_critical: Option<u32>,
+    /// Most high vulnerabilities that a scanner's report may list; without it what the baseline says, else any number
+    #[arg(long, value_name = "NUMBER", help_heading = "Rules")]
+    max_high: Option<u32>,
+
+    /// Write what is missing and has one right answer into the manifests: security contexts, volumes beside a read-only root, requests and limits. Comments and order stay
+    #[arg(long, help_heading = "Repair")]
+    fix: bool,
+    /// With --fix: show the change as a diff and write nothing
+    #[arg(long, requires = "fix", help_heading = "Repair")]
+    dry_run: bool,
+
+    /// How the result is shown: text for people, json for programs, sarif for code scanning, junit for test reports
+    #[arg(
+        short = 'o',
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        help_heading = "Result"
+    )]
+    format: FormatWord,
+    /// Exit with 1 if there is a finding of this severity or worse; never: findings do not change the exit code
+    #[arg(long, value_name = "SEVERITY", default_value = "low", help_heading = "Result")]
+    fail_on: FailOn,
+    /// Print findings and errors only, no summary
+    #[arg(short, long, help_heading = "Result")]
+    quiet: bool,
+    /// Colour in text: auto is on a terminal, unless NO_COLOR is set
+    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Result")]
+    color: When,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FormatWord {
+    Text,
+    Json,
+    Sarif,
+    Junit,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FailOn {
+    Low,
+    Medium,
+    High,
+    Critical,
+    Never,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+impl CheckFlags {
+    /// Reads the rules, and says what is to be done; the error is for the user.
+    pub fn options(self) -> Result<Options, String> {
+        let mut rules = match &self.baseline {
+            Some(path) => baseline::from_file(path)?,
+            None => baseline::built_in(&self.profile)?,
+        };
+        rules.vulnerabilities.critical = self.max_critical.or(rules.vulnerabilities.critical);
+        rules.vulnerabilities.high = self.max_high.or(rules.vulnerabilities.high);
+        rules.now = Timestamp::now();
+        if self.fix && self.paths.iter().any(|path| path.as_os_str() == "-") {
+            return Err(
+                "--fix writes files and cannot write standard input: name a file".to_owned()
+            );
+        }
+        if self.dry_run && !matches!(self.format, FormatWord::Text) {
+            return Err("--dry-run shows a diff, which only --format text has room for".to_owned());
+        }
+        Ok(Options {
+            paths: self.paths,
+            rules,
+            format: match self.format {
+                FormatWord::Text => Format::Text,
+                FormatWord::Json => Format::Json,
+                FormatWord::Sarif => Format::Sarif,
+                FormatWord::Junit => Format::Junit,
+            },
+            fail_on: match self.fail_on {
+                FailOn::Low => Some(Severity::Low),
+                FailOn::Medium => Some(Severity::Medium),
+                FailOn::High => Some(Severity::High),
+                FailOn::Critical => Some(Severity::Critical),
+                FailOn::Never => None,
+            },
+            quiet: self.quiet,
+            colour: colour(self.color),
+            fix: match (self.fix, self.dry_run) {
+                (false, _) => Fix::No,
+                (true, true) => Fix::DryRun,
+                (true, false) => Fix::Write,
+            },
+        })
+    }
+}
+
+fn colour(when: When) -> bool {
+    match when {
+        When::Always => true,
+        When::Never => false,
+        When::Auto => {
+            // An empty value counts as unset: https://no-color.org.
+            let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+            !refused && !dumb && std::io::stdout().is_terminal()
+        }
+    }
+}

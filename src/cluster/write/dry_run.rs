@@ -1,0 +1,56 @@
+//! Asking what would become of an object, without making it.
+
+use kube::Resource;
+use serde::Serialize;
+
+use super::{
+    ApiError, DEADLINE, METADATA_ONLY, ObjectKey, Status, Writer, build, collection, encode,
+    refusal, to_bytes, with_accept, within,
+};
+
+/// What would become of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DryRun {
+    /// It would be created.
+    Taken,
+    /// Admission refuses it, in these words.
+    Refused(String),
+}
+
+impl Writer {
+    /// Asks whether an object would be created. Whatever admission says is an answer; an error is what kept the
+    /// question from being asked: no such namespace, no right, no connection.
+    pub async fn try_create<K>(
+        &self,
+        key: &ObjectKey,
+        body: &impl Serialize,
+        manager: &str,
+    ) -> Result<DryRun, ApiError>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        self.fence.check().map_err(|_| ApiError::Fenced)?;
+        let url = format!("{}?dryRun=All&fieldManager={}", collection::<K>(key), encode(manager));
+        let request = build("POST", &url, "application/json", to_bytes(body)?)?;
+        let Ok(_place) = self.places.acquire().await else { return Err(ApiError::Fenced) };
+        let answer = within(DEADLINE, self.send(with_accept(request, METADATA_ONLY))).await;
+        let outcome = answer.and_then(|(status, body)| match status.as_u16() {
+            200..300 => Ok(DryRun::Taken),
+            code @ (400 | 403 | 409 | 422) => {
+                let answer: Status = serde_json::from_slice(&body).unwrap_or_default();
+                let words = answer.message.unwrap_or_default();
+                match code {
+                    // A name that is taken is found out after admission.
+                    409 => Ok(DryRun::Taken),
+                    403 if words.contains("cannot create resource") => {
+                        Err(ApiError::Forbidden { message: words })
+                    }
+                    _ => Ok(DryRun::Refused(words)),
+                }
+            }
+            _ => Err(refusal::<K>(key, status, &body)),
+        });
+        self.requests.count("try-create", K::kind(&()).as_ref(), outcome.as_ref().err());
+        outcome
+    }
+}

@@ -1,0 +1,135 @@
+//! The admission policies of baselines: made, proved, repaired and taken back.
+//!
+//! [`keep`] brings one baseline's policies as far as they get; it is called by the controller of baselines, one at
+//! a time for each baseline, and takes one move of [`super::plan::admission`] after the other.
+
+mod state;
+mod work;
+
+use std::time::Duration;
+
+use k8s_openapi::api::admissionregistration::v1::{
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+};
+use kube::{Api, Resource, ResourceExt};
+use serde::Serialize;
+
+use super::{
+    Context,
+    index::Baseline,
+    plan::{
+        admission::{Admission, Key, Kind},
+        error::Error,
+    },
+};
+use crate::{
+    cluster::{Change, queue::Lane},
+    surroundings::{Watches, Weight},
+};
+
+pub use state::{Admissions, Place};
+use work::Work;
+
+/// A revision that is not in force is looked at again after this time.
+const AGAIN: Duration = Duration::from_millis(300);
+/// A revision that failed is tried again after this time, and when something changes.
+const FAILED: Duration = Duration::from_secs(30);
+
+/// What [`keep`] came to.
+pub struct Kept {
+    /// For the status. `None` says that nothing is known yet.
+    pub said: Option<Admission>,
+    /// When to look again, if nothing changes before.
+    pub again: Option<Duration>,
+}
+
+/// Brings the policies of a baseline that is in force as far as they get.
+pub async fn keep(context: &Context, name: &str, known: &Baseline) -> Kept {
+    let desired = match context.admissions.desired(name, known) {
+        Ok(Some(desired)) => desired,
+        Ok(None) => return Kept { said: None, again: None },
+        Err(error) => return Kept { said: Some(failed(known, error)), again: Some(FAILED) },
+    };
+    Work { context, name, known, desired: Some(desired) }.keep().await
+}
+
+/// Takes the policies of a baseline away: bindings first. True when none is left.
+pub async fn take_away(context: &Context, name: &str, known: &Baseline) -> Result<bool, Error> {
+    if !context.admissions.is_listed() {
+        return Ok(true); // without the right to see them none were made
+    }
+    Work { context, name, known, desired: None }.take_away().await
+}
+
+fn failed(known: &Baseline, error: Error) -> Admission {
+    state::failed(known, error)
+}
+
+/// Follows both kinds. A cluster that does not let us keeps everything else.
+pub fn follow(watches: &mut Watches<'_, '_, Context>) {
+    let client = watches.client();
+    let policies: Api<ValidatingAdmissionPolicy> = Api::all(client.clone());
+    watches.follow("ValidatingAdmissionPolicy", Weight::Useful, policies, |context, change| {
+        seen(context, Kind::Policy, change);
+    });
+    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(client);
+    watches.follow(
+        "ValidatingAdmissionPolicyBinding",
+        Weight::Useful,
+        bindings,
+        |context, change| {
+            seen(context, Kind::Binding, change);
+        },
+    );
+}
+
+fn seen<K: Resource + Serialize>(context: &Context, kind: Kind, change: Change<K>) {
+    let owners = match change {
+        Change::Applied(object) => {
+            let key = Key { kind, name: object.name_any() };
+            let object = serde_json::to_value(&object).unwrap_or_default();
+            context.admissions.applied(key, &object)
+        }
+        Change::Deleted(object) => {
+            let uid = object.uid().unwrap_or_default();
+            context.admissions.gone(&Key { kind, name: object.name_any() }, &uid)
+        }
+        Change::Listed(present) => context.admissions.listed(kind, &present),
+    };
+    for owner in owners {
+        wake(context, &owner);
+    }
+}
+
+/// Wakes the baseline with this uid; all of them if there is none.
+fn wake(context: &Context, uid: &str) {
+    let objects = context.index.baseline_objects();
+    let owned = objects.iter().find(|object| object.metadata.uid.as_deref() == Some(uid));
+    if let Some(name) = owned.and_then(|object| object.metadata.name.as_deref()) {
+        context.baselines.wake(&name.into(), &(), Lane::Urgent);
+        return;
+    }
+    for name in context.index.baseline_names() {
+        context.baselines.wake(&name, &(), Lane::Periodic);
+    }
+    context.admissions.sweep_soon();
+}
+
+/// Takes away what belongs to baselines that are gone, whenever there may be some.
+pub async fn sweep(context: &Context) {
+    loop {
+        context.admissions.asked_to_sweep().await;
+        let uids: Vec<_> = context.index.baseline_objects();
+        let known: Vec<&str> = uids.iter().filter_map(|o| o.metadata.uid.as_deref()).collect();
+        for uid in context.admissions.owners() {
+            if known.contains(&uid.as_str()) {
+                continue;
+            }
+            if let Err(error) = work::remove_all(context, &uid).await {
+                tracing::warn!(%error, "policies of a baseline that is gone are still there");
+                tokio::time::sleep(FAILED).await;
+                context.admissions.sweep_soon();
+            }
+        }
+    }
+}

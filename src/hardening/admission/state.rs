@@ -1,0 +1,311 @@
+//! What is known of admission policies and bindings, and what every baseline wants of them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use crate::{
+    api::hardening_baseline::Stage,
+    cluster::{self, Departed, is_older},
+    hardening::{
+        index::{Baseline, Phase},
+        plan::{
+            admission::{
+                Admission, Desired, Key, Kind, Live, Mark, Proof, Seen, Standing, Types, desired,
+            },
+            baseline::Compiled,
+            error::Error,
+            objects::FIELD_MANAGER,
+            selection::Protected,
+        },
+    },
+};
+
+/// Where pods are tried, and which namespaces no policy reaches.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The probe namespace.
+    pub namespace: String,
+    /// Protected namespaces, the probe namespace among them.
+    pub protected: Protected,
+}
+
+/// The state. Every method locks for a moment only.
+pub struct Admissions {
+    /// Where pods are tried.
+    pub place: Place,
+    state: Mutex<State>,
+    sweep: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    live: Live,
+    listed: HashSet<&'static str>,
+    departed: Departed,
+    baselines: HashMap<String, Entry>,
+}
+
+#[derive(Default)]
+struct Entry {
+    uid: String,
+    desired: Option<(Arc<Compiled>, Arc<Desired>)>,
+    proof: Proof,
+    /// Digest of each object as we last wrote it.
+    written: BTreeMap<Key, String>,
+}
+
+/// Whether two forms of a baseline have the same policies.
+fn same_policies(a: &Compiled, b: &Compiled) -> bool {
+    (&a.uid, a.stage, &a.selection, &a.checks) == (&b.uid, b.stage, &b.selection, &b.checks)
+}
+
+/// The policies of a baseline could not be made.
+pub fn failed(known: &Baseline, error: Error) -> Admission {
+    let rollout = known.object.spec.rollout.as_ref();
+    let stage = rollout.and_then(|rollout| rollout.target).unwrap_or(Stage::Audit);
+    Admission { revision: None, standing: Standing::Failed(error), stage }
+}
+
+impl Admissions {
+    /// Nothing is known yet.
+    pub fn new(place: Place) -> Self {
+        Self { place, state: Mutex::default(), sweep: Notify::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether both kinds have been listed: if not, the operator may not see them.
+    pub fn is_listed(&self) -> bool {
+        self.lock().listed.len() == 2
+    }
+
+    /// What a baseline wants, as it was last compiled. `None`: leave everything as it is.
+    pub fn desired(&self, name: &str, known: &Baseline) -> Result<Option<Arc<Desired>>, Error> {
+        if !self.is_listed() {
+            return Err(Error::NeedsClusterInstall);
+        }
+        let Some(Phase::InForce(compiled)) = &known.phase else { return Ok(None) };
+        let uid = known.object.metadata.uid.clone().unwrap_or_default();
+        let cached = {
+            let mut state = self.lock();
+            let entry = state.baselines.entry(name.to_owned()).or_default();
+            if entry.uid != uid {
+                *entry = Entry { uid, ..Entry::default() };
+            }
+            entry.desired.clone()
+        };
+        if let Some((before, desired)) = cached
+            && same_policies(&before, compiled)
+        {
+            return Ok(Some(desired));
+        }
+        let made = Arc::new(desired(compiled, &self.place.namespace, &self.place.protected)?);
+        if let Some(entry) = self.lock().baselines.get_mut(name) {
+            entry.desired = Some((Arc::clone(compiled), Arc::clone(&made)));
+        }
+        Ok(Some(made))
+    }
+
+    /// Takes in an object; the owners that it is news to.
+    pub fn applied(&self, key: Key, object: &Value) -> Vec<String> {
+        let seen = observed(key.kind, object);
+        if !seen.ours && !key.name.starts_with("gabion-") {
+            return Vec::new();
+        }
+        let mut state = self.lock();
+        let known = state.live.get(&key);
+        if known.is_some_and(|known| is_overtaken(&seen, known)) {
+            return Vec::new();
+        }
+        let news = known.is_none_or(|known| {
+            (&known.uid, &known.digest, known.ours, &known.types, known.generation)
+                != (&seen.uid, &seen.digest, seen.ours, &seen.types, seen.generation)
+        });
+        let owners = owners(known, Some(&seen));
+        state.live.insert(key, seen);
+        if news { owners } else { Vec::new() }
+    }
+
+    /// Takes in that an object is gone; the owners that it is news to.
+    pub fn gone(&self, key: &Key, uid: &str) -> Vec<String> {
+        let mut state = self.lock();
+        state.departed.note(uid);
+        // A namesake may have taken its place already.
+        if state.live.get(key).is_none_or(|known| known.uid != uid) {
+            return Vec::new();
+        }
+        let known = state.live.remove(key);
+        owners(known.as_ref(), None)
+    }
+
+    /// Takes in a complete list; the owners that it is news to.
+    pub fn listed(&self, kind: Kind, present: &HashSet<cluster::ObjectKey>) -> Vec<String> {
+        let mut state = self.lock();
+        state.listed.insert(kind.as_str());
+        let is_gone = |key: &Key| {
+            key.kind == kind && !present.contains(&cluster::ObjectKey::new("", &key.name))
+        };
+        let mut told: Vec<String> = state
+            .live
+            .iter()
+            .filter(|(key, _)| is_gone(key))
+            .map(|(_, s)| s.owner.clone())
+            .collect();
+        state.live.retain(|key, _| !is_gone(key));
+        // Those of baselines that went while nobody looked.
+        self.sweep.notify_one();
+        told.dedup();
+        told
+    }
+
+    /// All that is live, for one decision.
+    pub fn live(&self) -> Live {
+        self.lock().live.clone()
+    }
+
+    /// Whether a baseline owns something.
+    pub fn owns_any(&self, uid: &str) -> bool {
+        self.lock().live.values().any(|seen| seen.owner == uid)
+    }
+
+    /// Uids of the baselines that own something.
+    pub fn owners(&self) -> BTreeSet<String> {
+        let state = self.lock();
+        state.live.values().map(|seen| seen.owner.clone()).filter(|uid| !uid.is_empty()).collect()
+    }
+
+    /// What was proved for a baseline.
+    pub fn proof(&self, name: &str) -> Proof {
+        self.lock().baselines.get(name).map(|entry| entry.proof.clone()).unwrap_or_default()
+    }
+
+    /// Remembers a proof.
+    pub fn proved(&self, name: &str, change: impl FnOnce(&mut Proof)) {
+        if let Some(entry) = self.lock().baselines.get_mut(name) {
+            change(&mut entry.proof);
+        }
+    }
+
+    /// True if we wrote the object in just this form before: then somebody else changed or deleted it.
+    pub fn wrote_before(&self, name: &str, key: &Key, digest: &str) -> bool {
+        let state = self.lock();
+        let entry = state.baselines.get(name);
+        entry.and_then(|entry| entry.written.get(key)).is_some_and(|written| written == digest)
+    }
+
+    /// Records an object as our own write left it.
+    pub fn wrote(&self, name: &str, key: &Key, seen: Seen) {
+        let mut state = self.lock();
+        let State { live, departed, baselines, .. } = &mut *state;
+        if let Some(entry) = baselines.get_mut(name) {
+            entry.written.insert(key.clone(), seen.digest.clone());
+        }
+        let known = live.get(key);
+        // The watch may have told of a later change, or of its end, before the answer to our write arrived.
+        if !departed.contains(&seen.uid) && known.is_none_or(|known| !is_overtaken(&seen, known)) {
+            let types = match known {
+                Some(known) if known.uid == seen.uid && known.generation == seen.generation => {
+                    known.types.clone()
+                }
+                _ => Types::Pending,
+            };
+            live.insert(key.clone(), Seen { types, ..seen });
+        }
+    }
+
+    /// Records that we deleted or let go of an object.
+    pub fn removed(&self, name: &str, key: &Key) {
+        let mut state = self.lock();
+        state.live.remove(key);
+        if let Some(entry) = state.baselines.get_mut(name) {
+            entry.written.remove(key);
+        }
+    }
+
+    /// Forgets a baseline.
+    pub fn forget(&self, name: &str) {
+        self.lock().baselines.remove(name);
+        self.sweep.notify_one();
+    }
+
+    /// Asks for a look at what belongs to baselines that are gone.
+    pub fn sweep_soon(&self) {
+        self.sweep.notify_one();
+    }
+
+    /// Waits until that was asked for.
+    pub async fn asked_to_sweep(&self) {
+        self.sweep.notified().await;
+    }
+}
+
+fn owners(before: Option<&Seen>, after: Option<&Seen>) -> Vec<String> {
+    let mut owners: Vec<String> =
+        before.into_iter().chain(after).map(|seen| seen.owner.clone()).collect();
+    owners.sort();
+    owners.dedup();
+    owners
+}
+
+/// True if `seen` is an earlier state of the same object.
+fn is_overtaken(seen: &Seen, known: &Seen) -> bool {
+    known.uid == seen.uid && is_older(&seen.resource_version, &known.resource_version)
+}
+
+/// Boils an object down.
+pub fn observed(kind: Kind, object: &Value) -> Seen {
+    let meta = &object["metadata"];
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mark = Mark(object);
+    Seen {
+        uid: text(&meta["uid"]),
+        resource_version: text(&meta["resourceVersion"]),
+        generation: meta["generation"].as_i64().unwrap_or_default(),
+        digest: mark.digest(),
+        owner: mark.owner().to_owned(),
+        ours: mark.is_ours(),
+        manager: last_manager(&meta["managedFields"]),
+        types: if kind == Kind::Policy { types(object) } else { Types::Clean },
+    }
+}
+
+/// Who wrote the object itself last; its status does not count.
+fn last_manager(entries: &Value) -> String {
+    let entries = entries.as_array().into_iter().flatten();
+    let of_object = entries.filter(|entry| entry["subresource"].as_str().is_none_or(str::is_empty));
+    let last = of_object.max_by_key(|entry| {
+        // Of two in the same second the other one: we do not tamper with what is ours.
+        (entry["time"].as_str().unwrap_or_default(), entry["manager"] != FIELD_MANAGER)
+    });
+    last.and_then(|entry| entry["manager"].as_str()).unwrap_or("unknown").to_owned()
+}
+
+fn types(object: &Value) -> Types {
+    let status = &object["status"];
+    if status["observedGeneration"] != object["metadata"]["generation"]
+        || status["observedGeneration"].is_null()
+    {
+        return Types::Pending;
+    }
+    let warnings = status["typeChecking"]["expressionWarnings"].as_array();
+    match warnings.and_then(|warnings| warnings.first()) {
+        None => Types::Clean,
+        Some(warning) => {
+            let (field, text) = (&warning["fieldRef"], &warning["warning"]);
+            let text = format!(
+                "{}: {}",
+                field.as_str().unwrap_or_default(),
+                text.as_str().unwrap_or_default()
+            );
+            let line: Vec<_> = text.split_whitespace().collect();
+            Types::Warned(line.join(" ").chars().take(300).collect())
+        }
+    }
+}

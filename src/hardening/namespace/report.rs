@@ -1,0 +1,104 @@
+//! The report of a namespace, `NamespaceHardening/effective`: written when it says something new.
+
+use serde_json::json;
+
+use super::{Look, REPORT};
+use crate::{
+    api::namespace_hardening::{EFFECTIVE, NamespaceHardening, NamespaceHardeningStatus},
+    cluster::{
+        ObjectKey,
+        write::{Part, PatchKind},
+    },
+    hardening::{
+        apply::explain,
+        index::Effective,
+        plan::{
+            baseline::Compiled,
+            effective::{self, Said},
+            error::Error,
+            namespace::Plan,
+            objects::{FIELD_MANAGER, MANAGED_BY},
+        },
+    },
+};
+
+impl Look<'_> {
+    /// Brings the report up to date, or takes it away where nothing is left to report.
+    pub(super) async fn report(
+        &self,
+        selecting: &[Compiled],
+        after: &Plan,
+        failure: Option<&Error>,
+    ) -> Result<(), Error> {
+        if selecting.is_empty() && after.is_settled() {
+            return self.remove_effective().await;
+        }
+        if let Some(manager) = self.material.contested.get(REPORT) {
+            let (field, manager) = (REPORT.to_owned(), manager.clone());
+            self.tell(Some(&Error::FieldOwnedBy { field, manager }));
+            return Ok(());
+        }
+        let index = &self.context.index;
+        let known = self.material.effective.as_ref();
+        let nothing = Said::default();
+        let old = known.map_or(&nothing, |known| &known.said);
+        let next = effective::next_status(old, selecting, after, failure, self.now);
+        let Some(status) = next else { return Ok(()) };
+        let said = Said::of(&status);
+        index.effective_saying(self.name, Some(said.clone()));
+        match self.say(known, &status).await {
+            Ok((uid, resource_version)) => {
+                let written = Effective { uid, resource_version, said };
+                index.effective_written(self.name, Some(written));
+                Ok(())
+            }
+            Err(error) => {
+                index.effective_saying(self.name, None);
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes the report with one request; see `docs/decisions/0010-a-report-in-one-write.md`. Its uid and
+    /// resource version.
+    async fn say(
+        &self,
+        known: Option<&Effective>,
+        status: &NamespaceHardeningStatus,
+    ) -> Result<(String, String), Error> {
+        let (key, writer) = (ObjectKey::new(self.name, EFFECTIVE), &self.context.writer);
+        let (verb, written) = if let Some(known) = known {
+            let version = &known.resource_version;
+            let body = json!([
+                {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
+                {"op": "add", "path": "/status", "value": status},
+            ]);
+            let (part, kind) = (Part::Object, PatchKind::Json);
+            let patched =
+                writer.patch::<NamespaceHardening>(&key, part, kind, &body, FIELD_MANAGER);
+            ("patch", patched.await)
+        } else {
+            let labels = json!({MANAGED_BY: FIELD_MANAGER});
+            let body = json!({
+                "apiVersion": "gabion.dev/v1alpha1",
+                "kind": "NamespaceHardening",
+                "metadata": {"name": EFFECTIVE, "namespace": self.name, "labels": labels},
+                "spec": {},
+                "status": status,
+            });
+            ("create", writer.create::<NamespaceHardening>(&key, &body, FIELD_MANAGER).await)
+        };
+        let meta = written.map_err(|error| explain(verb, REPORT, &error))?;
+        Ok((meta.uid.unwrap_or_default(), meta.resource_version.unwrap_or_default()))
+    }
+
+    pub(super) async fn remove_effective(&self) -> Result<(), Error> {
+        let Some(known) = &self.material.effective else { return Ok(()) };
+        let key = ObjectKey::new(self.name, EFFECTIVE);
+        let (uid, version) = (&known.uid, &known.resource_version);
+        let deleted = self.context.writer.delete::<NamespaceHardening>(&key, uid, version).await;
+        deleted.map_err(|error| explain("delete", REPORT, &error))?;
+        self.context.index.effective_written(self.name, None);
+        Ok(())
+    }
+}

@@ -1,0 +1,250 @@
+//! Admission policies of one baseline: from what should be and what is to the next move.
+//!
+//! A revision proves itself before it refuses anything. Its policies come first; when their types are checked, a
+//! binding that reaches the probe namespace and nothing else lets two pods be tried there by dry run. Only then
+//! do the bindings of the stage follow, and only when those are seen to be in force does the revision before
+//! them go. So there is no moment without one, and a policy that cannot be evaluated never meets a user's pod.
+
+mod desired;
+mod digest;
+mod probe;
+mod said;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::error::Error;
+use super::policy::WorkloadKind;
+use crate::api::hardening_baseline::Stage;
+
+pub use desired::desired;
+pub use digest::{Mark, canonical, released, written};
+pub use probe::{Outcome, PROBE_LABEL, Tried, label, outcome};
+pub use said::{Admission, Standing};
+
+/// The two kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// `ValidatingAdmissionPolicy`
+    Policy,
+    /// `ValidatingAdmissionPolicyBinding`
+    Binding,
+}
+
+impl Kind {
+    /// The kind as it is written in a manifest.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Policy => "ValidatingAdmissionPolicy",
+            Self::Binding => "ValidatingAdmissionPolicyBinding",
+        }
+    }
+}
+
+/// Kind and name of an object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.kind.as_str(), self.name)
+    }
+}
+
+/// An object that should be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// Kind and name.
+    pub key: Key,
+    /// The whole object.
+    pub body: Value,
+    /// [`Mark::digest`] of it.
+    pub digest: String,
+}
+
+/// How far the API server has checked the types of a policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Types {
+    /// Not the present generation.
+    #[default]
+    Pending,
+    /// Nothing to complain of.
+    Clean,
+    /// The first complaint.
+    Warned(String),
+}
+
+/// An object that is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Seen {
+    /// Its uid.
+    pub uid: String,
+    /// Its resource version.
+    pub resource_version: String,
+    /// Its generation.
+    pub generation: i64,
+    /// [`Mark::digest`] of it.
+    pub digest: String,
+    /// Uid of the baseline behind it; empty if the mark is gone.
+    pub owner: String,
+    /// Whether it is ours by any mark that is left.
+    pub ours: bool,
+    /// Who wrote it last, apart from us.
+    pub manager: String,
+    /// For policies.
+    pub types: Types,
+}
+
+/// What is, by kind and name.
+pub type Live = BTreeMap<Key, Seen>;
+
+/// What proves one policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trial {
+    /// Its binding for the probe namespace, without the label of the objects that it reaches.
+    pub binding: Value,
+    /// Kind of the objects that are tried.
+    pub kind: WorkloadKind,
+    /// An object that the policy must let pass.
+    pub passes: Value,
+    /// An object that the policy must refuse, for what it is.
+    pub denied: Value,
+    /// What only this revision of this policy says.
+    pub sentinel: String,
+}
+
+/// Everything that one baseline wants in the API server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Desired {
+    /// Revision of the policies.
+    pub revision: String,
+    /// How far the baseline goes.
+    pub stage: Stage,
+    /// The policies.
+    pub policies: Vec<Wanted>,
+    /// Bindings at the stage; none at Observe.
+    pub bindings: Vec<Wanted>,
+    /// What proves each policy, in the order of the policies.
+    pub trials: Vec<Trial>,
+}
+
+/// What was proved by probes, by the stamp of what was in place then.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proof {
+    /// The policies can be evaluated and refuse.
+    pub compiled: Option<String>,
+    /// The bindings of the stage are in force too.
+    pub enforced: Option<String>,
+}
+
+/// The next thing to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Move {
+    /// Create an object.
+    Create(Wanted),
+    /// Write an object over a live one.
+    Replace(Wanted, Seen),
+    /// Delete an object.
+    Delete(Key, Seen),
+    /// Wait until the types of this policy are checked.
+    AwaitTypes(String),
+    /// Try both objects of each trial, labelled for the stamp.
+    TryCompiled(String),
+    /// Try the objects that must be denied, labelled for the stamp.
+    TryEnforced(String),
+    /// Nothing is left to do.
+    Rest,
+}
+
+/// The next move, or why there is none. `None` wants nothing: all that `uid` owns goes, bindings first.
+pub fn next(
+    desired: Option<&Desired>,
+    uid: &str,
+    live: &Live,
+    proof: &Proof,
+) -> Result<Move, Error> {
+    let Some(desired) = desired.filter(|desired| !desired.policies.is_empty()) else {
+        return Ok(leftover(uid, live, |_| false).unwrap_or(Move::Rest));
+    };
+    for policy in &desired.policies {
+        if let Some(step) = compare(policy, live)? {
+            return Ok(step);
+        }
+    }
+    for policy in &desired.policies {
+        match live.get(&policy.key).map(|seen| &seen.types) {
+            Some(Types::Clean) => {}
+            Some(Types::Warned(warning)) => {
+                let policy = policy.key.name.clone();
+                return Err(Error::TypeCheckWarning { policy, warning: warning.clone() });
+            }
+            _ => return Ok(Move::AwaitTypes(policy.key.name.clone())),
+        }
+    }
+    let compiled = probe::stamp(&desired.policies, live);
+    let mut in_place = desired.policies.clone();
+    in_place.extend(desired.bindings.iter().cloned());
+    let enforced = probe::stamp(&in_place, live);
+    let unbound = missing(&desired.bindings, live)?;
+    let is_proved = proof.compiled.as_ref() == Some(&compiled);
+    if is_proved && let Some(step) = unbound {
+        return Ok(step);
+    }
+    // What is bound keeps its binding while it is proved again: nothing is ever taken away for a proof.
+    let is_bound = is_proved || unbound.is_none();
+    let label = if is_bound && desired.stage == Stage::Enforce { &enforced } else { &compiled };
+    let probes = probe::bindings(&desired.trials, label);
+    if let Some(step) = missing(&probes, live)? {
+        return Ok(step);
+    }
+    if !is_proved {
+        return Ok(Move::TryCompiled(label.clone()));
+    }
+    if desired.stage == Stage::Enforce && proof.enforced.as_ref() != Some(&enforced) {
+        return Ok(Move::TryEnforced(enforced));
+    }
+    let wanted = |key: &Key| in_place.iter().chain(&probes).any(|wanted| wanted.key == *key);
+    Ok(leftover(uid, live, wanted).unwrap_or(Move::Rest))
+}
+
+/// The stamp that a successful probe proves.
+pub fn compiled_stamp(desired: &Desired, live: &Live) -> String {
+    probe::stamp(&desired.policies, live)
+}
+
+fn missing(wanted: &[Wanted], live: &Live) -> Result<Option<Move>, Error> {
+    for wanted in wanted {
+        if let Some(step) = compare(wanted, live)? {
+            return Ok(Some(step));
+        }
+    }
+    Ok(None)
+}
+
+fn compare(wanted: &Wanted, live: &Live) -> Result<Option<Move>, Error> {
+    let Some(seen) = live.get(&wanted.key) else { return Ok(Some(Move::Create(wanted.clone()))) };
+    if !seen.ours {
+        let (object, manager) = (wanted.key.to_string(), seen.manager.clone());
+        return Err(Error::NameTaken { object, manager });
+    }
+    if seen.digest == wanted.digest {
+        return Ok(None);
+    }
+    Ok(Some(Move::Replace(wanted.clone(), seen.clone())))
+}
+
+/// Something of ours that nothing wants: bindings before policies, so that no binding is left without its policy.
+fn leftover(uid: &str, live: &Live, wanted: impl Fn(&Key) -> bool) -> Option<Move> {
+    let mut ours: Vec<_> =
+        live.iter().filter(|(key, seen)| seen.owner == uid && !wanted(key)).collect();
+    ours.sort_by_key(|(key, _)| key.kind == Kind::Policy);
+    ours.first().map(|(key, seen)| Move::Delete((*key).clone(), (*seen).clone()))
+}

@@ -1,0 +1,115 @@
+//! What is said of a baseline's admission policies.
+
+use crate::api::hardening_baseline::Stage;
+use crate::hardening::plan::{conditions::Saying, error::Error};
+
+/// How far the policies of a baseline have come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The baseline checks nothing that a policy is needed for, or only observes.
+    Nothing,
+    /// On the way: what is waited for.
+    Compiling(String),
+    /// Proved, and bound at the stage.
+    InForce,
+    /// The bindings are not seen to be in force.
+    NotDenied,
+    /// It failed; whatever was in force before still is.
+    Failed(Error),
+}
+
+/// The policies of a baseline, for its status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admission {
+    /// The revision that the spec compiles to.
+    pub revision: Option<String>,
+    /// How far it has come.
+    pub standing: Standing,
+    /// How far the baseline goes.
+    pub stage: Stage,
+}
+
+impl Admission {
+    /// The conditions `Compiled` and `Enforced`.
+    pub fn sayings(&self) -> [Saying; 2] {
+        [self.compiled(), self.enforced()]
+    }
+
+    /// Why the baseline is not ready, if the policies are why.
+    pub fn unready(&self) -> Option<Saying> {
+        let saying = match &self.standing {
+            Standing::Nothing | Standing::InForce => return None,
+            Standing::NotDenied => self.enforced(),
+            Standing::Compiling(_) | Standing::Failed(_) => self.compiled(),
+        };
+        Some(Saying { kind: "Ready", ..saying })
+    }
+
+    fn revision(&self) -> &str {
+        self.revision.as_deref().unwrap_or_default()
+    }
+
+    fn compiled(&self) -> Saying {
+        match &self.standing {
+            Standing::Nothing => Saying::new(
+                "Compiled",
+                true,
+                "NothingToCompile",
+                "Nothing in the spec needs an admission policy at this stage.",
+            ),
+            Standing::Compiling(what) => {
+                let message = format!(
+                    "Revision {} waits for {what}; the revision before it stays in force.",
+                    self.revision()
+                );
+                Saying::new("Compiled", false, "Compiling", message)
+            }
+            // About the probes, not about the policies.
+            Standing::Failed(error @ Error::NoProbeNamespace { .. }) => {
+                Saying::because("Compiled", false, error)
+            }
+            Standing::Failed(error) => Saying::because("Compiled", false, error),
+            Standing::InForce | Standing::NotDenied => {
+                let message = format!(
+                    "Revision {} passed its type check, and its probes were answered as they must be.",
+                    self.revision()
+                );
+                Saying::new("Compiled", true, "Proved", message)
+            }
+        }
+    }
+
+    fn enforced(&self) -> Saying {
+        let says =
+            |holds, reason: &str, message: String| Saying::new("Enforced", holds, reason, message);
+        match &self.standing {
+            Standing::Failed(error @ Error::NoProbeNamespace { .. }) => {
+                Saying::because("Enforced", false, error)
+            }
+            Standing::Nothing => says(
+                false,
+                "NothingToEnforce",
+                "There is no admission policy at this stage.".into(),
+            ),
+            _ if self.stage != Stage::Enforce => {
+                let message =
+                    format!("The baseline goes as far as {}: nothing is refused.", self.stage);
+                says(false, "BelowEnforce", message)
+            }
+            Standing::InForce => {
+                let message = format!(
+                    "A probe pod was denied by revision {} with all its bindings.",
+                    self.revision()
+                );
+                says(true, "ProbeDenied", message)
+            }
+            _ => {
+                let message = format!(
+                    "No probe pod was denied yet by revision {} with all its bindings; trying again.",
+                    self.revision()
+                );
+                says(false, "ProbeNotDenied", message)
+            }
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! What the template of an `ExternalSecret` makes of the data read.
+//!
+//! Precedence, from high to low: `template.data`; `templateFrom`, the later before the earlier and inside one
+//! the literal before the Secret before the ConfigMap; the data read, where it is kept at all.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{
+    decode::{check_key, decode},
+    desired::Rendered,
+    error::PlanError,
+    metadata::check_metadata,
+};
+use crate::{
+    api::{
+        external_secret::{DecodingStrategy, ExternalSecret},
+        template::{
+            EngineVersion, Template as Spec, TemplateFrom, TemplateMergePolicy, TemplateRef,
+            TemplateScope,
+        },
+    },
+    provider::SecretBytes,
+    template::{
+        self, Cache, Class, Context, Delimiters, Limits, Map, MissingKey, Source, Template, Text,
+        Type, Value,
+    },
+};
+
+/// What renders all templates of one object, within bounds that they share.
+pub struct Engine<'a> {
+    cache: &'a Cache,
+    delimiters: &'a Delimiters,
+    context: Context<'a>,
+}
+
+/// The same mistake at the same place, without a word of the template.
+fn silent(error: template::Error) -> template::Error {
+    let message = match error.class {
+        Class::Parse => "it cannot be parsed",
+        Class::MissingKey => "it names a key that was not read",
+        Class::Type | Class::Function | Class::Exec => "it cannot be evaluated",
+        Class::Bound => return error,
+    };
+    template::Error { message: message.to_owned(), ..error }
+}
+
+impl<'a> Engine<'a> {
+    /// One that takes time and randomness from `source`.
+    pub fn new(
+        cache: &'a Cache,
+        delimiters: &'a Delimiters,
+        source: &'a mut dyn Source,
+        limits: &'a Limits,
+    ) -> Self {
+        Self { cache, delimiters, context: Context::new(source, limits) }
+    }
+
+    /// The output of a template that the object itself holds. `name` is what errors in it call it.
+    pub fn render(
+        &mut self,
+        field: &str,
+        name: &str,
+        text: &str,
+        dot: Value,
+    ) -> Result<SecretBytes, PlanError> {
+        let parsed = self.cache.parse(name, text.as_bytes(), self.delimiters);
+        self.output(field, parsed, dot)
+    }
+
+    /// The output of a template that was read elsewhere, and that no cache may keep.
+    ///
+    /// Messages repeat words of the template. Those of one in a Secret are nobody's to read.
+    fn render_read(
+        &mut self,
+        field: &str,
+        (kind, name): (Kind, &str),
+        text: &SecretBytes,
+        dot: Value,
+    ) -> Result<SecretBytes, PlanError> {
+        let parsed = Template::parse(name, text.expose(), self.delimiters);
+        let output = self.output(field, parsed.map(Arc::new), dot);
+        output.map_err(|error| match error {
+            PlanError::Template { field, source } if kind == Kind::Secret => {
+                PlanError::Template { field, source: silent(source) }
+            }
+            error => error,
+        })
+    }
+
+    /// A template of which a missing key is nothing, printed as `<no value>`.
+    pub fn lenient(&self, field: &str, name: &str, text: &str) -> Result<Arc<Template>, PlanError> {
+        let parsed = Template::parse(name, text.as_bytes(), self.delimiters);
+        parsed
+            .map(|template| Arc::new(template.with_missing_key(MissingKey::Invalid)))
+            .map_err(|error| PlanError::Template { field: field.to_owned(), source: error })
+    }
+
+    /// What a parsed template makes.
+    pub fn output(
+        &mut self,
+        field: &str,
+        parsed: Result<Arc<Template>, template::Error>,
+        dot: Value,
+    ) -> Result<SecretBytes, PlanError> {
+        parsed
+            .and_then(|template| template.render_within(dot, &mut self.context))
+            .map(SecretBytes::from)
+            .map_err(|error| PlanError::Template { field: field.to_owned(), source: error })
+    }
+}
+
+/// A kind of object that holds templates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// A ConfigMap.
+    ConfigMap,
+    /// A Secret.
+    Secret,
+}
+
+impl Kind {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ConfigMap => "ConfigMap",
+            Self::Secret => "Secret",
+        }
+    }
+}
+
+/// What objects that hold templates contain; `None` for one that does not exist.
+pub type Contents = BTreeMap<(Kind, String), Option<BTreeMap<String, SecretBytes>>>;
+
+/// The objects, in the namespace of the `ExternalSecret`, that its template is read from.
+pub fn sources(object: &ExternalSecret) -> BTreeSet<(Kind, String)> {
+    let template = object.spec.target.template.iter();
+    let from = template.flat_map(|template| &template.template_from);
+    from.flat_map(references).map(|(kind, reference)| (kind, reference.name.clone())).collect()
+}
+
+/// What one `templateFrom` refers to, in the order in which it counts.
+fn references(from: &TemplateFrom) -> impl Iterator<Item = (Kind, &TemplateRef)> {
+    let config_map = from.config_map.iter().map(|reference| (Kind::ConfigMap, reference));
+    config_map.chain(from.secret.iter().map(|reference| (Kind::Secret, reference)))
+}
+
+/// What the `ExternalSecret` contributes to its Secret, given what was read for it.
+pub fn render(
+    object: &ExternalSecret,
+    data: BTreeMap<String, SecretBytes>,
+    contents: &Contents,
+    engine: &mut Engine<'_>,
+) -> Result<Rendered, PlanError> {
+    let Some(template) = &object.spec.target.template else {
+        return Ok(Rendered::without_template(object, data));
+    };
+    if let EngineVersion::Other(value) = &template.engine_version {
+        let field = "target.template.engineVersion".to_owned();
+        return Err(PlanError::UnknownValue { field, value: value.clone() });
+    }
+    let mut rendering = Rendering { dot: dot(&data), engine, made: Made::default() };
+    for (nth, from) in template.template_from.iter().enumerate() {
+        rendering.template_from(&format!("target.template.templateFrom[{nth}]"), from, contents)?;
+    }
+    for (key, text) in &template.data {
+        let field = format!("target.template.data[{key}]");
+        let value = rendering.render(&field, key, text)?;
+        rendering.made.data.insert(key.clone(), value);
+    }
+    rendering.metadata(template)?;
+    let made = rendering.made;
+    check_metadata(&made.labels, &made.annotations)?;
+    let mut all = if keeps_data(template)? { data } else { BTreeMap::new() };
+    all.extend(made.data);
+    let metadata = template.metadata.as_ref();
+    Ok(Rendered {
+        data: all,
+        labels: made.labels,
+        annotations: made.annotations,
+        type_: template.type_.clone(),
+        finalizers: metadata.map(|metadata| metadata.finalizers.clone()).unwrap_or_default(),
+    })
+}
+
+/// Whether the data read stays beside what the template makes.
+fn keeps_data(template: &Spec) -> Result<bool, PlanError> {
+    match &template.merge_policy {
+        TemplateMergePolicy::Merge => Ok(true),
+        TemplateMergePolicy::Replace => {
+            Ok(template.data.is_empty() && template.template_from.is_empty())
+        }
+        TemplateMergePolicy::Other(value) => Err(PlanError::UnknownValue {
+            field: "target.template.mergePolicy".to_owned(),
+            value: value.clone(),
+        }),
+    }
+}
+
+/// The data as templates see it: a map from strings to strings.
+fn dot(data: &BTreeMap<String, SecretBytes>) -> Value {
+    let entries = data.iter().map(|(key, value)| {
+        let value = Value::String(Text::new(value.expose().to_vec()));
+        (Text::from(key.as_str()), value)
+    });
+    Value::Map(Map::new(&Type::String, entries.collect()))
+}
+
+/// Where a template's output goes.
+#[derive(Clone, Copy)]
+enum Target {
+    Data,
+    Labels,
+    Annotations,
+}
+
+#[derive(Default)]
+struct Made {
+    data: BTreeMap<String, SecretBytes>,
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+}
+
+struct Rendering<'e, 'a> {
+    dot: Value,
+    engine: &'e mut Engine<'a>,
+    made: Made,
+}
+
+impl Rendering<'_, '_> {
+    fn render(&mut self, field: &str, name: &str, text: &str) -> Result<SecretBytes, PlanError> {
+        self.engine.render(field, name, text, self.dot.clone())
+    }
+
+    fn template_from(
+        &mut self,
+        field: &str,
+        from: &TemplateFrom,
+        contents: &Contents,
+    ) -> Result<(), PlanError> {
+        let target = match from.target.to_ascii_lowercase().as_str() {
+            "data" | "" => Target::Data,
+            "labels" => Target::Labels,
+            "annotations" => Target::Annotations,
+            _ => {
+                let field = format!("{field}.target");
+                return Err(PlanError::UnknownValue { field, value: from.target.clone() });
+            }
+        };
+        let strategy = from.values_decoding_strategy.clone().unwrap_or_default();
+        for (kind, reference) in references(from) {
+            let part = if kind == Kind::Secret { "secret" } else { "configMap" };
+            let place = format!("{field}.{part}");
+            let found = contents.get(&(kind, reference.name.clone())).and_then(Option::as_ref);
+            let absent = |key: &str| PlanError::TemplateAbsent {
+                field: place.clone(),
+                kind: kind.as_str(),
+                name: reference.name.clone(),
+                key: key.to_owned(),
+            };
+            let found = found.ok_or_else(|| absent(""))?;
+            for item in &reference.items {
+                let text = found.get(&item.key).ok_or_else(|| absent(&item.key))?;
+                let output =
+                    self.engine.render_read(&place, (kind, &item.key), text, self.dot.clone())?;
+                let outputs = match &item.template_as {
+                    TemplateScope::Values => BTreeMap::from([(item.key.clone(), output)]),
+                    TemplateScope::KeysAndValues => pairs(&place, &output)?,
+                    TemplateScope::Other(value) => {
+                        let field = format!("{place}.items[{}].templateAs", item.key);
+                        return Err(PlanError::UnknownValue { field, value: value.clone() });
+                    }
+                };
+                self.take(&place, target, &strategy, outputs)?;
+            }
+        }
+        if let Some(literal) = &from.literal {
+            let place = format!("{field}.literal");
+            let output = self.render(&place, "literal", literal)?;
+            let outputs = pairs(&place, &output)?;
+            self.take(&place, target, &strategy, outputs)?;
+        }
+        Ok(())
+    }
+
+    fn take(
+        &mut self,
+        field: &str,
+        target: Target,
+        strategy: &DecodingStrategy,
+        outputs: BTreeMap<String, SecretBytes>,
+    ) -> Result<(), PlanError> {
+        for (key, value) in outputs {
+            let value = decode(field, &key, strategy, value)?;
+            match target {
+                Target::Data => {
+                    check_key(field, &key)?;
+                    self.made.data.insert(key, value);
+                }
+                Target::Labels => {
+                    let value = text(field, &key, &value)?;
+                    self.made.labels.insert(key, value);
+                }
+                Target::Annotations => {
+                    let value = text(field, &key, &value)?;
+                    self.made.annotations.insert(key, value);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Labels and annotations of the template itself; they win over those of `templateFrom`.
+    fn metadata(&mut self, template: &Spec) -> Result<(), PlanError> {
+        let Some(metadata) = &template.metadata else { return Ok(()) };
+        for (part, templates) in
+            [("labels", &metadata.labels), ("annotations", &metadata.annotations)]
+        {
+            for (key, template) in templates {
+                let field = format!("target.template.metadata.{part}[{key}]");
+                let output = self.render(&field, key, template)?;
+                let value = text(&field, key, &output)?;
+                let map = if part == "labels" {
+                    &mut self.made.labels
+                } else {
+                    &mut self.made.annotations
+                };
+                map.insert(key.clone(), value);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An output that is a YAML map from keys to strings.
+fn pairs(field: &str, output: &SecretBytes) -> Result<BTreeMap<String, SecretBytes>, PlanError> {
+    let pairs = strings(output.expose());
+    let pairs = pairs.ok_or_else(|| PlanError::NotAMap { field: field.to_owned() })?;
+    Ok(pairs.into_iter().map(|(key, value)| (key, SecretBytes::from(value))).collect())
+}
+
+fn text(field: &str, key: &str, value: &SecretBytes) -> Result<String, PlanError> {
+    let text = std::str::from_utf8(value.expose()).map_err(|_| PlanError::BadMetadata {
+        field: field.to_owned(),
+        key: key.to_owned(),
+        reason: "its value is not UTF-8",
+    })?;
+    Ok(text.to_owned())
+}
+
+/// Reads it as Go's YAML library reads a map of strings: plain scalars of other types become their text.
+fn strings(text: &[u8]) -> Option<BTreeMap<String, String>> {
+    let text = std::str::from_utf8(text).ok()?;
+    let map: BTreeMap<String, serde_json::Value> = serde_saphyr::from_str(text).ok()?;
+    map.into_iter()
+        .map(|(key, value)| match value {
+            serde_json::Value::String(text) => Some((key, text)),
+            serde_json::Value::Null => Some((key, String::new())),
+            serde_json::Value::Bool(value) => Some((key, value.to_string())),
+            serde_json::Value::Number(value) => Some((key, value.to_string())),
+            serde_json::Value::Array(_) | serde_json::Value::Object(_) => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+#[path = "template_tests.rs"]
+pub(super) mod tests;

@@ -1,0 +1,94 @@
+//! From the data read to what is written: the template, and the objects that it is read from.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+
+use super::{
+    Error,
+    look::Look,
+    plan::{
+        desired::Rendered,
+        template::{self, Contents, Engine, Kind},
+    },
+    source::SystemSource,
+    sources::{Mark, Version},
+};
+use crate::{
+    api::external_secret::DeletionPolicy, cluster::ObjectKey, provider::SecretBytes,
+    template::Limits,
+};
+
+impl Look<'_> {
+    /// What the object contributes to its Secret, and a mark of the objects that its template was read from.
+    pub async fn render(
+        &self,
+        data: BTreeMap<String, SecretBytes>,
+    ) -> Result<(Rendered, Option<String>), Error> {
+        let object = self.object();
+        // What becomes of a Secret for which there is nothing any more is no question to a template.
+        let is_wanted =
+            !data.is_empty() || object.spec.target.deletion_policy == DeletionPolicy::Merge;
+        if object.spec.target.template.is_none() || !is_wanted {
+            return Ok((Rendered::without_template(object, data), None));
+        }
+        let (contents, mark) = self.template_contents().await?;
+        let rendered =
+            self.with_engine(|engine| template::render(object, data, &contents, engine))?;
+        Ok((rendered, mark))
+    }
+
+    /// Runs what renders templates. They may take tens of milliseconds, for which others on this thread should
+    /// not have to wait.
+    pub fn with_engine<T>(&self, work: impl FnOnce(&mut Engine<'_>) -> T) -> T {
+        let (context, spec) = (self.context, &self.object().spec);
+        let mut rewrites = spec.data_from.iter().flat_map(|entry| &entry.rewrite);
+        let is_templated =
+            spec.target.template.is_some() || rewrites.any(|rewrite| rewrite.transform.is_some());
+        let work = || {
+            let (source, limits) = (&mut SystemSource, Limits::default());
+            work(&mut Engine::new(&context.templates, &context.config.delimiters, source, &limits))
+        };
+        if is_templated { tokio::task::block_in_place(work) } else { work() }
+    }
+
+    /// Reads the objects that the template is read from.
+    async fn template_contents(&self) -> Result<(Contents, Option<String>), Error> {
+        let mut contents = Contents::new();
+        let mut mark = Mark::default();
+        for (kind, name) in template::sources(self.object()) {
+            let key = ObjectKey::new(&self.key.namespace, &name);
+            let read = match kind {
+                Kind::ConfigMap => self.config_map(&key).await?,
+                Kind::Secret => self.secret(&key).await?,
+            };
+            let (content, version) = read.unzip();
+            if kind != Kind::Secret || key != self.target() {
+                mark.add(kind, &key, version.as_ref());
+            }
+            contents.insert((kind, name), content);
+        }
+        let mark = (!contents.is_empty()).then(|| mark.finish());
+        Ok((contents, mark))
+    }
+
+    async fn config_map(&self, key: &ObjectKey) -> Result<Option<(Texts, Version)>, Error> {
+        let read: Option<ConfigMap> = self.context.writer.read::<ConfigMap, _>(key).await?;
+        let Some(read) = read else { return Ok(None) };
+        self.context.sources.seen(Kind::ConfigMap, key, &read.metadata);
+        let texts = read.data.into_iter().flatten();
+        let texts = texts.map(|(key, text)| (key, SecretBytes::from(text))).collect();
+        Ok(Some((texts, Version::of(&read.metadata))))
+    }
+
+    async fn secret(&self, key: &ObjectKey) -> Result<Option<(Texts, Version)>, Error> {
+        let read: Option<Secret> = self.context.writer.read::<Secret, _>(key).await?;
+        let Some(read) = read else { return Ok(None) };
+        self.context.sources.seen(Kind::Secret, key, &read.metadata);
+        let values = read.data.into_iter().flatten();
+        let texts = values.map(|(key, value)| (key, SecretBytes::new(value.0))).collect();
+        Ok(Some((texts, Version::of(&read.metadata))))
+    }
+}
+
+type Texts = BTreeMap<String, SecretBytes>;

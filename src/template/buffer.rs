@@ -1,0 +1,114 @@
+//! Bytes that grow without leaving copies behind.
+
+use zeroize::Zeroizing;
+
+use super::value::Text;
+
+/// A growing text. When it moves to a larger place, the smaller one is wiped.
+#[derive(Default)]
+pub struct Buffer {
+    bytes: Zeroizing<Vec<u8>>,
+    allocated: usize,
+}
+
+impl Buffer {
+    /// Bytes that were allocated, in all, those of smaller places too.
+    pub fn allocated(&self) -> usize {
+        self.allocated
+    }
+
+    /// Bytes that [`Self::reserve`] would allocate.
+    pub fn growth(&self, coming: usize) -> usize {
+        let needed = self.bytes.len() + coming;
+        if needed <= self.bytes.capacity() {
+            0
+        } else {
+            needed.max(2 * self.bytes.len()).max(SMALLEST)
+        }
+    }
+
+    /// Makes room.
+    pub fn reserve(&mut self, coming: usize) {
+        let growth = self.growth(coming);
+        if growth > 0 {
+            let mut larger = Zeroizing::new(Vec::with_capacity(growth));
+            larger.extend_from_slice(&self.bytes);
+            self.bytes = larger;
+            self.allocated += growth;
+        }
+    }
+
+    /// Appends bytes.
+    pub fn extend(&mut self, bytes: &[u8]) {
+        self.reserve(bytes.len());
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Appends one byte.
+    pub fn push(&mut self, byte: u8) {
+        self.reserve(1);
+        self.bytes.push(byte);
+    }
+
+    /// Appends a byte so many times.
+    pub fn fill(&mut self, byte: u8, count: usize) {
+        const RUN: usize = 64;
+        let run = [byte; RUN];
+        let mut left = count;
+        while left > 0 {
+            let now = left.min(RUN);
+            self.extend(&run[..now]);
+            left -= now;
+        }
+    }
+
+    /// Appends a rune as UTF-8.
+    pub fn rune(&mut self, rune: char) {
+        self.extend(rune.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+
+    /// Number of bytes.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// True without any byte.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The bytes so far.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Mutable view of the bytes so far.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
+    /// Forgets what is behind this length.
+    pub fn truncate(&mut self, length: usize) {
+        self.bytes.truncate(length);
+    }
+
+    /// The bytes, not copied.
+    pub fn into_bytes(self) -> Zeroizing<Vec<u8>> {
+        self.bytes
+    }
+
+    /// A string of Go, not copied.
+    pub fn into_text(mut self) -> Text {
+        Text::new(std::mem::take(&mut *self.bytes))
+    }
+}
+
+impl std::fmt::Write for Buffer {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.extend(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// Smaller places are not worth an allocation.
+const SMALLEST: usize = 32;

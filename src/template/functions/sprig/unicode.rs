@@ -1,0 +1,108 @@
+//! Go's package `unicode`: classes and simple case mappings of runes.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// Go's `unicode.IsSpace`.
+pub fn is_space(rune: char) -> bool {
+    matches!(
+        rune,
+        '\t'..='\r' | ' ' | '\u{85}' | '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}'
+            | '\u{2028}' | '\u{2029}' | '\u{202f}' | '\u{205f}' | '\u{3000}'
+    )
+}
+
+/// Go's `unicode.IsLetter`.
+pub fn is_letter(rune: char) -> bool {
+    if rune.is_ascii() { rune.is_ascii_alphabetic() } else { class(&LETTER, rune) }
+}
+
+/// Go's `unicode.IsUpper`.
+pub fn is_upper(rune: char) -> bool {
+    if rune.is_ascii() { rune.is_ascii_uppercase() } else { class(&UPPER, rune) }
+}
+
+/// Go's `unicode.IsLower`.
+pub fn is_lower(rune: char) -> bool {
+    if rune.is_ascii() { rune.is_ascii_lowercase() } else { class(&LOWER, rune) }
+}
+
+/// Go's `unicode.IsTitle`.
+pub fn is_title(rune: char) -> bool {
+    !rune.is_ascii() && class(&TITLE, rune)
+}
+
+/// Go's `unicode.IsDigit`.
+pub fn is_digit(rune: char) -> bool {
+    if rune.is_ascii() { rune.is_ascii_digit() } else { class(&DIGIT, rune) }
+}
+
+/// Go's `unicode.IsNumber`.
+pub fn is_number(rune: char) -> bool {
+    if rune.is_ascii() { rune.is_ascii_digit() } else { class(&NUMBER, rune) }
+}
+
+/// Go's `unicode.IsPunct`.
+pub fn is_punctuation(rune: char) -> bool {
+    class(&PUNCTUATION, rune)
+}
+
+/// Go's `unicode.ToUpper`: one rune for one.
+pub fn to_upper(rune: char) -> char {
+    let mut upper = rune.to_uppercase();
+    match (upper.next(), upper.next()) {
+        (Some(one), None) => one,
+        // Where the full mapping has several runes, the simple one is the letter with iota below.
+        _ => greek_title(rune).unwrap_or(rune),
+    }
+}
+
+/// Go's `unicode.ToLower`: one rune for one.
+pub fn to_lower(rune: char) -> char {
+    if rune == '\u{130}' {
+        return 'i';
+    }
+    let mut lower = rune.to_lowercase();
+    match (lower.next(), lower.next()) {
+        (Some(one), None) => one,
+        _ => rune,
+    }
+}
+
+/// Go's `unicode.ToTitle`: one rune for one.
+pub fn to_title(rune: char) -> char {
+    match rune {
+        '\u{1c4}'..='\u{1c6}' => '\u{1c5}',
+        '\u{1c7}'..='\u{1c9}' => '\u{1c8}',
+        '\u{1ca}'..='\u{1cc}' => '\u{1cb}',
+        '\u{1f1}'..='\u{1f3}' => '\u{1f2}',
+        // Georgian has capitals only for whole words.
+        '\u{10d0}'..='\u{10fa}' | '\u{10fd}'..='\u{10ff}' => rune,
+        _ => to_upper(rune),
+    }
+}
+
+/// The letter with a subscript iota whose upper case is that of its base and a capital iota.
+fn greek_title(rune: char) -> Option<char> {
+    let code = u32::from(rune);
+    match code {
+        0x1f80..=0x1f87 | 0x1f90..=0x1f97 | 0x1fa0..=0x1fa7 => char::from_u32(code + 8),
+        0x1fb3 | 0x1fc3 | 0x1ff3 => char::from_u32(code + 9),
+        _ => None,
+    }
+}
+
+type Class = LazyLock<Option<Regex>>;
+
+fn class(class: &Class, rune: char) -> bool {
+    class.as_ref().is_some_and(|class| class.is_match(rune.encode_utf8(&mut [0; 4])))
+}
+
+static LETTER: Class = LazyLock::new(|| Regex::new(r"\A\p{L}\z").ok());
+static UPPER: Class = LazyLock::new(|| Regex::new(r"\A\p{Lu}\z").ok());
+static LOWER: Class = LazyLock::new(|| Regex::new(r"\A\p{Ll}\z").ok());
+static TITLE: Class = LazyLock::new(|| Regex::new(r"\A\p{Lt}\z").ok());
+static DIGIT: Class = LazyLock::new(|| Regex::new(r"\A\p{Nd}\z").ok());
+static NUMBER: Class = LazyLock::new(|| Regex::new(r"\A\p{N}\z").ok());
+static PUNCTUATION: Class = LazyLock::new(|| Regex::new(r"\A\p{P}\z").ok());

@@ -1,0 +1,540 @@
+//! The values of Go that templates see.
+//!
+//! Strings are bytes. Numbers keep their Go type, because `%T`, `typeOf` and comparisons show it. Cloning is
+//! cheap: containers are shared, and a map is shared *mutably*, as in Go. There is no `Debug`: a value is a
+//! secret until proven otherwise.
+
+use std::{any::Any, cell::RefCell, cmp::Ordering, collections::BTreeMap, rc::Rc, sync::Arc};
+
+use zeroize::Zeroizing;
+
+use super::{function::Function, time::Time};
+
+/// Any value.
+#[derive(Clone, Default)]
+pub enum Value {
+    /// Go's nil without a type: a missing value, or an interface that holds nothing.
+    #[default]
+    Nil,
+    /// `bool`
+    Bool(bool),
+    /// Signed integers, those of package time too.
+    Int(IntType, i64),
+    /// Unsigned integers.
+    Uint(UintType, u64),
+    /// Floats. A `float32` is kept as the double of equal value.
+    Float(FloatType, f64),
+    /// `complex128`: only constants such as `1i` make it.
+    Complex(f64, f64),
+    /// `string`
+    String(Text),
+    /// Slices of any type, nil ones too.
+    List(List),
+    /// Maps from strings, nil ones too.
+    Map(Map),
+    /// `time.Time`
+    Time(Rc<Time>),
+    /// Structs and pointers that functions return, such as `*semver.Version`.
+    Object(Rc<dyn Object>),
+}
+
+/// Types of signed integers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs)]
+pub enum IntType {
+    Int,
+    Int8,
+    Int16,
+    Int32,
+    Int64,
+    /// `time.Duration`, in nanoseconds.
+    Duration,
+    /// `time.Month`, from 1.
+    Month,
+    /// `time.Weekday`, Sunday is 0.
+    Weekday,
+}
+
+/// Types of unsigned integers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs)]
+pub enum UintType {
+    Uint,
+    Uint8,
+    Uint16,
+    Uint32,
+    Uint64,
+}
+
+/// Types of floats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs)]
+pub enum FloatType {
+    Float32,
+    Float64,
+}
+
+/// A type of Go: of a parameter, of a container's elements, of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// `interface {}`
+    Any,
+    /// `reflect.Value`: a parameter that takes everything, nil too. Only built-in functions have such.
+    Reflect,
+    /// `bool`
+    Bool,
+    /// A signed integer.
+    Int(IntType),
+    /// An unsigned integer.
+    Uint(UintType),
+    /// A float.
+    Float(FloatType),
+    /// `complex128`
+    Complex,
+    /// `string`
+    String,
+    /// A string type of a library's own, by its Go name: only constants become one.
+    NamedString(&'static str),
+    /// A slice.
+    Slice(&'static Type),
+    /// A map from strings.
+    Map(&'static Type),
+    /// `time.Time`
+    Time,
+    /// A struct, by its Go name.
+    Struct(&'static str),
+    /// A pointer to a struct, by the struct's Go name.
+    Pointer(&'static str),
+}
+
+impl Type {
+    /// `int`
+    pub const INT: Self = Self::Int(IntType::Int);
+    /// `int64`
+    pub const INT64: Self = Self::Int(IntType::Int64);
+    /// `uint8`
+    pub const BYTE: Self = Self::Uint(UintType::Uint8);
+    /// `float64`
+    pub const FLOAT64: Self = Self::Float(FloatType::Float64);
+    /// `[]interface {}`
+    pub const LIST: Self = Self::Slice(&Self::Any);
+    /// `[]string`
+    pub const STRINGS: Self = Self::Slice(&Self::String);
+    /// `map[string]interface {}`
+    pub const DICT: Self = Self::Map(&Self::Any);
+
+    /// As `%T` and error messages write it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Any => "interface {}".to_owned(),
+            Self::Reflect => "reflect.Value".to_owned(),
+            Self::Bool => "bool".to_owned(),
+            Self::Int(int) => int.name().to_owned(),
+            Self::Uint(uint) => uint.name().to_owned(),
+            Self::Float(FloatType::Float32) => "float32".to_owned(),
+            Self::Float(FloatType::Float64) => "float64".to_owned(),
+            Self::Complex => "complex128".to_owned(),
+            Self::String => "string".to_owned(),
+            Self::Slice(element) => format!("[]{}", element.name()),
+            Self::Map(element) => format!("map[string]{}", element.name()),
+            Self::Time => "time.Time".to_owned(),
+            Self::NamedString(name) | Self::Struct(name) => (*name).to_owned(),
+            Self::Pointer(name) => format!("*{name}"),
+        }
+    }
+
+    /// As `reflect.Kind` writes it, for `kindOf`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Any => "interface",
+            Self::Bool => "bool",
+            Self::Int(int) => int.kind(),
+            Self::Uint(uint) => uint.name(),
+            Self::Float(FloatType::Float32) => "float32",
+            Self::Float(FloatType::Float64) => "float64",
+            Self::Complex => "complex128",
+            Self::String | Self::NamedString(_) => "string",
+            Self::Slice(_) => "slice",
+            Self::Map(_) => "map",
+            Self::Reflect | Self::Time | Self::Struct(_) => "struct",
+            Self::Pointer(_) => "ptr",
+        }
+    }
+}
+
+impl IntType {
+    /// As `%T` writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Duration => "time.Duration",
+            Self::Month => "time.Month",
+            Self::Weekday => "time.Weekday",
+            plain => plain.kind(),
+        }
+    }
+
+    /// The integer beneath.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Int | Self::Month | Self::Weekday => "int",
+            Self::Int8 => "int8",
+            Self::Int16 => "int16",
+            Self::Int32 => "int32",
+            Self::Int64 | Self::Duration => "int64",
+        }
+    }
+}
+
+impl UintType {
+    /// As `%T` writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Uint => "uint",
+            Self::Uint8 => "uint8",
+            Self::Uint16 => "uint16",
+            Self::Uint32 => "uint32",
+            Self::Uint64 => "uint64",
+        }
+    }
+}
+
+/// Bytes of a string: shared, and wiped when the last owner drops them.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Text(Arc<Zeroizing<Vec<u8>>>);
+
+impl Text {
+    /// Takes the bytes over without copying them.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(Arc::new(Zeroizing::new(bytes)))
+    }
+}
+
+impl PartialOrd for Text {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Text {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.as_slice().cmp(other.0.as_slice())
+    }
+}
+
+impl std::ops::Deref for Text {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::borrow::Borrow<[u8]> for Text {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self::new(text.as_bytes().to_vec())
+    }
+}
+
+impl From<&[u8]> for Text {
+    fn from(bytes: &[u8]) -> Self {
+        Self::new(bytes.to_vec())
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self::new(text.into_bytes())
+    }
+}
+
+/// A slice. Its elements never change; functions that "append" make a new one.
+#[derive(Clone)]
+pub struct List {
+    element: &'static Type,
+    items: Option<Rc<Items>>,
+}
+
+/// Elements of a slice.
+struct Items(Vec<Value>);
+
+impl Drop for Items {
+    fn drop(&mut self) {
+        drop_flat(&mut self.0);
+    }
+}
+
+impl Drop for Entries {
+    fn drop(&mut self) {
+        drop_flat(&mut std::mem::take(&mut self.0).into_values().collect());
+    }
+}
+
+/// Drops values without recursion, however deep they nest: a template may nest them deeper than the stack is.
+fn drop_flat(open: &mut Vec<Value>) {
+    while let Some(value) = open.pop() {
+        match value {
+            Value::List(List { items: Some(mut items), .. }) => {
+                if let Some(items) = Rc::get_mut(&mut items) {
+                    open.append(&mut items.0);
+                }
+            }
+            Value::Map(Map { entries: Some(mut entries), .. }) => {
+                if let Some(entries) = Rc::get_mut(&mut entries) {
+                    open.extend(std::mem::take(&mut entries.get_mut().0).into_values());
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl List {
+    /// A slice of elements of this type.
+    pub fn new(element: &'static Type, items: Vec<Value>) -> Self {
+        Self { element, items: Some(Rc::new(Items(items))) }
+    }
+
+    /// The nil slice of this type: like an empty one, but JSON's null.
+    pub fn nil(element: &'static Type) -> Self {
+        Self { element, items: None }
+    }
+
+    /// Type of the elements.
+    pub fn element(&self) -> &'static Type {
+        self.element
+    }
+
+    /// True of the nil slice.
+    pub fn is_nil(&self) -> bool {
+        self.items.is_none()
+    }
+
+    /// True when both are the same slice, not only equal ones.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (&self.items, &other.items) {
+            (Some(one), Some(two)) => Rc::ptr_eq(one, two),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+}
+
+impl std::ops::Deref for List {
+    type Target = [Value];
+
+    fn deref(&self) -> &[Value] {
+        self.items.as_ref().map_or(&[], |items| &items.0)
+    }
+}
+
+/// Entries of a map, in Go's order of printing and ranging.
+#[derive(Default)]
+pub struct Entries(BTreeMap<Text, Value>);
+
+impl std::ops::Deref for Entries {
+    type Target = BTreeMap<Text, Value>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Entries {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl FromIterator<(Text, Value)> for Entries {
+    fn from_iter<I: IntoIterator<Item = (Text, Value)>>(entries: I) -> Self {
+        Self(entries.into_iter().collect())
+    }
+}
+
+/// A map from strings, shared with everyone who holds it.
+#[derive(Clone)]
+pub struct Map {
+    element: &'static Type,
+    entries: Option<Rc<RefCell<Entries>>>,
+}
+
+impl Map {
+    /// A map to values of this type.
+    pub fn new(element: &'static Type, entries: Entries) -> Self {
+        Self { element, entries: Some(Rc::new(RefCell::new(entries))) }
+    }
+
+    /// The nil map of this type: like an empty one, but nothing can be put into it.
+    pub fn nil(element: &'static Type) -> Self {
+        Self { element, entries: None }
+    }
+
+    /// Type of the values.
+    pub fn element(&self) -> &'static Type {
+        self.element
+    }
+
+    /// True of the nil map.
+    pub fn is_nil(&self) -> bool {
+        self.entries.is_none()
+    }
+
+    /// True when both are the same map, not only equal ones.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (&self.entries, &other.entries) {
+            (Some(one), Some(two)) => Rc::ptr_eq(one, two),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.entries.as_ref().map_or(0, |entries| entries.borrow().len())
+    }
+
+    /// True when there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &[u8]) -> Option<Value> {
+        self.entries.as_ref()?.borrow().get(key).cloned()
+    }
+
+    /// True when there is such a key.
+    pub fn contains(&self, key: &[u8]) -> bool {
+        self.entries.as_ref().is_some_and(|entries| entries.borrow().contains_key(key))
+    }
+
+    /// A copy of the entries as they are now, in order: safe to walk while the map changes.
+    pub fn entries(&self) -> Vec<(Text, Value)> {
+        self.entries.as_ref().map_or_else(Vec::new, |entries| {
+            entries.borrow().iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+        })
+    }
+
+    /// For [`super::budget::Context`], through which a map changes.
+    pub(super) fn shared(&self) -> Option<&Rc<RefCell<Entries>>> {
+        self.entries.as_ref()
+    }
+}
+
+/// A struct, or a pointer to one, that a function returns.
+pub trait Object {
+    /// [`Type::Struct`] or [`Type::Pointer`].
+    fn type_(&self) -> Type;
+
+    /// What Go's `String` or `Error` method gives, when the type has one.
+    fn display(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Exported fields in order: reached by `.Name`, printed by `%v`.
+    fn fields(&self) -> Vec<(&'static str, Value)> {
+        Vec::new()
+    }
+
+    /// A method. Its parameters do not count the receiver, which is the first argument of its body.
+    fn method(&self, _name: &str) -> Option<&'static Function> {
+        None
+    }
+
+    /// For the methods' bodies.
+    fn as_any(&self) -> &dyn Any;
+}
+
+impl Value {
+    /// An `int`.
+    pub fn int(number: i64) -> Self {
+        Self::Int(IntType::Int, number)
+    }
+
+    /// An `int64`.
+    pub fn int64(number: i64) -> Self {
+        Self::Int(IntType::Int64, number)
+    }
+
+    /// A `uint8`.
+    pub fn byte(byte: u8) -> Self {
+        Self::Uint(UintType::Uint8, u64::from(byte))
+    }
+
+    /// A `float64`.
+    pub fn float(number: f64) -> Self {
+        Self::Float(FloatType::Float64, number)
+    }
+
+    /// A `time.Duration`, in nanoseconds.
+    pub fn duration(nanoseconds: i64) -> Self {
+        Self::Int(IntType::Duration, nanoseconds)
+    }
+
+    /// The nil of a type that has one: what Go makes of nil where a parameter has this type.
+    pub fn nil_of(type_: Type) -> Option<Self> {
+        match type_ {
+            Type::Any | Type::Reflect | Type::Pointer(_) => Some(Self::Nil),
+            Type::Slice(element) => Some(Self::List(List::nil(element))),
+            Type::Map(element) => Some(Self::Map(Map::nil(element))),
+            _ => None,
+        }
+    }
+
+    /// The zero of a type that a container may hold.
+    pub fn zero_of(type_: &Type) -> Self {
+        match type_ {
+            Type::Bool => Self::Bool(false),
+            Type::Int(int) => Self::Int(*int, 0),
+            Type::Uint(uint) => Self::Uint(*uint, 0),
+            Type::Float(float) => Self::Float(*float, 0.0),
+            Type::Complex => Self::Complex(0.0, 0.0),
+            Type::String => Self::String(Text::default()),
+            other => Self::nil_of(*other).unwrap_or_default(),
+        }
+    }
+
+    /// Its Go type; none of nil.
+    pub fn type_(&self) -> Option<Type> {
+        Some(match self {
+            Self::Nil => return None,
+            Self::Bool(_) => Type::Bool,
+            Self::Int(type_, _) => Type::Int(*type_),
+            Self::Uint(type_, _) => Type::Uint(*type_),
+            Self::Float(type_, _) => Type::Float(*type_),
+            Self::Complex(..) => Type::Complex,
+            Self::String(_) => Type::String,
+            Self::List(list) => Type::Slice(list.element),
+            Self::Map(map) => Type::Map(map.element),
+            Self::Time(_) => Type::Time,
+            Self::Object(object) => object.type_(),
+        })
+    }
+
+    /// As `%T` writes it: `<nil>` of nil.
+    pub fn type_name(&self) -> String {
+        self.type_().map_or_else(|| "<nil>".to_owned(), |type_| type_.name())
+    }
+
+    /// Go's `template.IsTrue`: not the zero of its type.
+    pub fn is_true(&self) -> bool {
+        match self {
+            Self::Nil => false,
+            Self::Bool(truth) => *truth,
+            Self::Int(_, number) => *number != 0,
+            Self::Uint(_, number) => *number != 0,
+            Self::Float(_, number) => *number != 0.0,
+            Self::Complex(real, imaginary) => *real != 0.0 || *imaginary != 0.0,
+            Self::String(text) => !text.is_empty(),
+            Self::List(list) => !list.is_empty(),
+            Self::Map(map) => !map.is_empty(),
+            Self::Time(_) | Self::Object(_) => true,
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! `gabion check` as a user meets it: the binary, its output, its exit codes.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // what is not as expected fails the test
+
+mod check {
+    mod bad_input;
+    mod fixes;
+    mod formats;
+    mod guide;
+    mod parity;
+    mod program;
+    mod rules;
+    mod suppressions;
+}

@@ -1,0 +1,94 @@
+//! Our two judges: the evaluator in this process, and the policies that the same rules are compiled into.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gabion::{
+    api::hardening_baseline::{Level, Selector, Stage, Verdict},
+    hardening::plan::{
+        policy::{
+            Finding, PolicySet, Scope, Settings, Subject, Waiver, WorkloadKind, compile, control,
+            judge,
+        },
+        selection::{Protected, Selection},
+        version::PssVersion,
+    },
+};
+use serde_json::Value;
+
+use crate::plugin::Bar;
+
+/// The settings that are nothing but a level and version of the standards.
+pub fn settings(bar: Bar) -> Settings {
+    let level = if bar.level == "restricted" { Level::Restricted } else { Level::Baseline };
+    Settings {
+        pod_security: Some((level, PssVersion::Pinned(bar.minor))),
+        templates: Verdict::Ignore,
+        ..Settings::default()
+    }
+}
+
+/// What the evaluator finds in a pod.
+pub fn findings(settings: &Settings, pod: &Value) -> Vec<Finding> {
+    judge(settings, &Subject::of_kind(WorkloadKind::Pod, pod))
+}
+
+/// The controls that a pod breaks and is refused for, by the evaluator.
+pub fn broken_controls(settings: &Settings, pod: &Value) -> BTreeSet<String> {
+    let findings = findings(settings, pod);
+    let refused = findings.iter().filter(|found| found.verdict == Verdict::Deny);
+    refused.map(|found| found.control.id.to_owned()).collect()
+}
+
+/// The checks that a pod fails, by the evaluator.
+pub fn evaluate(bar: Bar, pod: &Value) -> BTreeSet<String> {
+    let findings = findings(&settings(bar), pod);
+    findings.iter().map(|found| found.check().unwrap_or(found.control.id).to_owned()).collect()
+}
+
+/// The policies of these settings for namespaces with the label `bar: name`.
+pub fn compiled(settings: &Settings, name: &str) -> PolicySet {
+    with_waivers(settings, name, &[])
+}
+
+/// The same, with exceptions in force.
+pub fn with_waivers(settings: &Settings, name: &str, waivers: &[Waiver]) -> PolicySet {
+    let labels: BTreeMap<_, _> = [("bar".to_owned(), name.to_owned())].into();
+    let selector = Selector { match_labels: labels, ..Selector::default() };
+    let scope = Scope {
+        name: name.to_owned(),
+        uid: "judges".to_owned(),
+        selection: Selection { selector, ..Selection::default() },
+        protected: Protected::new("gabion-system", []),
+        behind: BTreeSet::new(),
+    };
+    compile(settings, &scope, Stage::Enforce, waivers).expect("settings that some pod can hold")
+}
+
+/// Policies and bindings, each with the address to create it at.
+pub fn objects(set: &PolicySet) -> Vec<(String, Value)> {
+    let group = "/apis/admissionregistration.k8s.io/v1";
+    let policies =
+        set.policies.iter().map(|p| (format!("{group}/validatingadmissionpolicies"), p.clone()));
+    let bindings = set
+        .bindings
+        .iter()
+        .map(|b| (format!("{group}/validatingadmissionpolicybindings"), b.clone()));
+    policies.chain(bindings).collect()
+}
+
+/// The controls that a refusal of ours names.
+pub fn denied_controls(message: &str) -> Option<BTreeSet<String>> {
+    let (_, said) = message.split_once("denied request: hardening baseline ")?;
+    let (_, said) = said.split_once("): ")?;
+    let ids = said.split("; ").filter_map(|part| part.split_once(": ")).map(|(id, _)| id);
+    Some(ids.filter(|id| control(id).is_some()).map(str::to_owned).collect())
+}
+
+/// The checks of the standards that a refusal of ours names.
+pub fn denied_checks(message: &str) -> Option<BTreeSet<String>> {
+    let controls = denied_controls(message)?;
+    let check = |id: &String| {
+        control(id).and_then(|control| control.check).map_or_else(|| id.clone(), str::to_owned)
+    };
+    Some(controls.iter().map(check).collect())
+}

@@ -1,0 +1,156 @@
+//! What happens to pods and workloads that exist: no way around a policy, and nothing that gets stuck.
+
+use gabion::{api::hardening_baseline::Verdict, hardening::plan::policy::Settings};
+use serde_json::{Value, json};
+
+use crate::{
+    live::{Answer, Api, plane},
+    ours,
+    pods::bases,
+    support::Result,
+};
+
+fn settings(templates: Verdict) -> Settings {
+    Settings {
+        templates,
+        tags: gabion::api::hardening_baseline::Tags::DenyLatest,
+        allowed_registries: vec!["registry.corp.example/prod".to_owned()],
+        ..Settings::built_in("restricted").expect("a built-in name")
+    }
+}
+
+fn pod(name: &str, bad: bool) -> Value {
+    let mut pod = bases()[1].1.clone();
+    pod["metadata"] = json!({"name": name, "finalizers": ["example.com/hold"]});
+    if bad {
+        pod["spec"]["containers"][0]["securityContext"] = json!({"privileged": true});
+        pod["spec"]["containers"][0]["image"] = "nginx".into();
+    }
+    pod
+}
+
+fn deployment(bad: bool) -> Value {
+    let labels = json!({"app": "old"});
+    json!({"metadata": {"name": "old"}, "spec": {"replicas": 0, "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": pod("x", bad)["spec"]}}})
+}
+
+/// A namespace with a good pod, a bad one and a bad Deployment, all older than the policies that come then.
+async fn old_namespace(api: &Api, name: &str, templates: Verdict) -> Result<()> {
+    api.namespace(name).await?;
+    let pods = format!("/api/v1/namespaces/{name}/pods");
+    api.create(&pods, &pod("good", false)).await?;
+    api.create(&pods, &pod("bad", true)).await?;
+    api.create(&format!("/apis/apps/v1/namespaces/{name}/deployments"), &deployment(true)).await?;
+    api.label(name, &json!({"bar": name})).await?;
+    api.put_in_force(&ours::compiled(&settings(templates), name), name).await
+}
+
+async fn patch(api: &Api, url: &str, change: Value) -> Result<Answer> {
+    api.send("PATCH", url, "application/merge-patch+json", &change).await
+}
+
+#[tokio::test]
+async fn no_update_of_a_good_pod_gets_around_the_policy() -> Result<()> {
+    let api = Api(plane()?.client().await?);
+    old_namespace(&api, "bypass", Verdict::Warn).await?;
+    let good = "/api/v1/namespaces/bypass/pods/good";
+    let debugger = |image: &str, context: Value| json!({"spec": {"ephemeralContainers": [{"name": "d", "image": image, "securityContext": context}]}});
+    let context = json!({"allowPrivilegeEscalation": false, "runAsNonRoot": true, "capabilities": {"drop": ["ALL"]}});
+    let listed = "registry.corp.example/prod/debug:1";
+    for (what, change, control) in [
+        ("privileged", debugger(listed, json!({"privileged": true})), "PSS-privileged"),
+        ("unlisted", debugger("evil.io/debug:1", context.clone()), "HB-IMG"),
+    ] {
+        let url = format!("{good}/ephemeralcontainers");
+        let answer =
+            api.send("PATCH", &url, "application/strategic-merge-patch+json", &change).await?;
+        assert!(
+            !answer.is_yes() && answer.message().contains(control),
+            "{what}: {}",
+            answer.message()
+        );
+    }
+    let url = format!("{good}/ephemeralcontainers?dryRun=All");
+    let fine = debugger(listed, context);
+    let answer = api.send("PATCH", &url, "application/strategic-merge-patch+json", &fine).await?;
+    assert!(answer.is_yes(), "{}", answer.message());
+    for image in ["registry.corp.example/prod/app:latest", "evil.io/app:1"] {
+        let change = json!({"spec": {"containers": [{"name": "app", "image": image}]}});
+        let answer =
+            api.send("PATCH", good, "application/strategic-merge-patch+json", &change).await?;
+        assert!(
+            !answer.is_yes() && answer.message().contains("HB-"),
+            "{image}: {}",
+            answer.message()
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_bad_pod_that_is_older_than_the_policy_lives_and_dies_as_before() -> Result<()> {
+    let api = Api(plane()?.client().await?);
+    old_namespace(&api, "wedge", Verdict::Warn).await?;
+    let bad = "/api/v1/namespaces/wedge/pods/bad";
+    let status = json!({"status": {"phase": "Succeeded", "conditions": [{"type": "Ready", "status": "False"}]}});
+    for (what, url, change) in [
+        ("labels", bad.to_owned(), json!({"metadata": {"labels": {"a": "b"}}})),
+        ("annotations", bad.to_owned(), json!({"metadata": {"annotations": {"a": "b"}}})),
+        ("status", format!("{bad}/status"), status),
+    ] {
+        let answer = patch(&api, &url, change).await?;
+        assert!(answer.is_yes(), "{what}: {}", answer.message());
+    }
+    let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "bad", "namespace": "wedge"}});
+    let answer = api
+        .send("POST", &format!("{bad}/eviction?dryRun=All"), "application/json", &eviction)
+        .await?;
+    assert!(answer.is_yes(), "eviction: {}", answer.message());
+    let answer =
+        api.send("DELETE", bad, "application/json", &json!({"gracePeriodSeconds": 0})).await?;
+    assert!(answer.is_yes(), "deletion: {}", answer.message());
+    // It is held by its finalizer, and still can be let go.
+    let answer = patch(&api, bad, json!({"metadata": {"finalizers": null}})).await?;
+    assert!(answer.is_yes(), "finalizer: {}", answer.message());
+    let answer = api.send("GET", bad, "", &Value::Null).await?;
+    assert_eq!(answer.code, 404);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_old_workload_can_be_scaled_and_a_new_one_is_warned_about_or_refused() -> Result<()> {
+    let api = Api(plane()?.client().await?);
+    for (ns, templates) in [("warned", Verdict::Warn), ("denied", Verdict::Deny)] {
+        old_namespace(&api, ns, templates).await?;
+        let set = ours::compiled(&settings(templates), ns);
+        assert_eq!(set.policies.len(), 2, "{ns}: pods and templates");
+        let deployments = format!("/apis/apps/v1/namespaces/{ns}/deployments");
+        let old = format!("{deployments}/old");
+        let mut fresh = deployment(true);
+        fresh["metadata"]["name"] = "fresh".into();
+        if templates == Verdict::Deny {
+            crate::support::eventually(crate::live::SOON, "templates are judged", || async {
+                let url = format!("{deployments}?dryRun=All");
+                let answer = api.send("POST", &url, "application/json", &fresh).await?;
+                let denied = !answer.is_yes() && answer.message().contains("PSS-privileged");
+                if denied { Ok(()) } else { Err(crate::support::Failure::new(answer.message())) }
+            })
+            .await?;
+        } else {
+            let answer = api
+                .send("POST", &format!("{deployments}?dryRun=All"), "application/json", &fresh)
+                .await?;
+            assert!(answer.is_yes(), "{}", answer.message());
+        }
+        for (what, url, change) in [
+            ("annotated", old.clone(), json!({"metadata": {"annotations": {"a": "b"}}})),
+            ("scaled", format!("{old}/scale"), json!({"spec": {"replicas": 2}})),
+            ("scaled in place", old.clone(), json!({"spec": {"replicas": 0}})),
+        ] {
+            let answer = patch(&api, &url, change).await?;
+            assert!(answer.is_yes(), "{ns}: {what}: {}", answer.message());
+        }
+    }
+    Ok(())
+}
