@@ -276,7 +276,7 @@ impl Floor {
         make_namespaces(&world.client, 0..namespaces).await?;
         // As before the operator's run: the controllers are done with the new namespaces.
         sleep(Duration::from_secs(4)).await;
-        let client = &world.client;
+        let client = &world.as_operator().await?;
         let spent = || -> Result<f64> {
             Ok(world.plane_seconds()? + machine::cpu_seconds(std::process::id())?)
         };
