@@ -1,6 +1,7 @@
 //! A control plane, a Secrets Manager server and, when wanted, the operator.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -18,7 +19,7 @@ use crate::{
     machine,
     population::Population,
     secrets_manager::SecretsManager,
-    support::{ControlPlane, Failure, Operator, Result, Server, free_port, repository},
+    support::{ControlPlane, Failure, Operator, Options, Result, Server, free_port, repository},
 };
 
 /// Whose requests are counted.
@@ -48,10 +49,35 @@ pub struct Running {
     health: u16,
 }
 
+/// Processor seconds by process.
+#[derive(Clone, Debug)]
+pub struct Spent(BTreeMap<String, f64>);
+
+impl Spent {
+    /// What was spent after `earlier`.
+    pub fn since(&self, earlier: &Self) -> Self {
+        let before = |name| earlier.0.get(name).copied().unwrap_or_default();
+        Self(self.0.iter().map(|(name, now)| (name.clone(), now - before(name))).collect())
+    }
+
+    /// All of it.
+    pub fn sum(&self) -> f64 {
+        self.0.values().sum()
+    }
+
+    /// Each process with its seconds.
+    pub fn describe(&self) -> String {
+        let each = self.0.iter().map(|(name, seconds)| format!("{name} {seconds:.1} s"));
+        each.collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl World {
     /// A fresh control plane with our definitions and rights, and a population in it.
     pub async fn populated(population: &Population) -> Result<Self> {
-        let plane = ControlPlane::start()?;
+        let words = std::env::var("GABION_BENCH_APISERVER_ARGS").unwrap_or_default();
+        let apiserver = words.split_whitespace().map(ToOwned::to_owned).collect();
+        let plane = ControlPlane::start_with(&Options { apiserver, ..Options::default() })?;
         let admin = plane.admin()?;
         let config = repository().join("config");
         for file in ["namespace.yaml", "service-account.yaml"] {
@@ -106,9 +132,13 @@ impl World {
         Ok(Running { operator, started, pid, metrics, health })
     }
 
-    /// Processor seconds that etcd, kube-apiserver and kube-controller-manager have used so far.
-    pub fn plane_seconds(&self) -> Result<f64> {
-        self.plane.pids()?.into_values().map(machine::cpu_seconds).sum()
+    /// Processor seconds that etcd, kube-apiserver and kube-controller-manager have used so far, and a process
+    /// that works with them.
+    pub fn spent(&self, client: &str, pid: u32) -> Result<Spent> {
+        let servers = self.plane.pids()?.into_iter().filter(|(name, _)| name != "supervisor");
+        let all = servers.chain([(client.to_owned(), pid)]);
+        let seconds = all.map(|(name, pid)| Ok((name, machine::cpu_seconds(pid)?)));
+        Ok(Spent(seconds.collect::<Result<_>>()?))
     }
 
     /// Processor seconds of the API server so far.

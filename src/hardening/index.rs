@@ -46,13 +46,13 @@ struct Entry {
     widening: BTreeMap<String, BTreeSet<Direction>>,
     effective: Option<Effective>,
     /// What we last said, or are just saying, in `effective`.
-    said: Option<Said>,
+    said: Option<Arc<Said>>,
     standing: Standing,
     /// Uids of leaving baselines that may still have something here.
     holds: BTreeSet<String>,
     fights: BTreeMap<String, Fight>,
-    /// Digest of each object as we last wrote it.
-    written: BTreeMap<ObjectKey, Digest>,
+    /// Digest of each object as we last wrote it. A handful, for which a tree would take the room of eleven.
+    written: Vec<(ObjectKey, Digest)>,
 }
 
 /// `NamespaceHardening/effective` as it is stored.
@@ -63,7 +63,7 @@ pub struct Effective {
     /// Its resourceVersion.
     pub resource_version: String,
     /// What it says.
-    pub said: Said,
+    pub said: Arc<Said>,
 }
 
 /// How a baseline stands.
@@ -264,11 +264,15 @@ impl Index {
             }
             return gone.is_some();
         };
-        let seen = Effective {
+        let mut seen = Effective {
             uid: seen.metadata.uid.unwrap_or_default(),
             resource_version: seen.metadata.resource_version.unwrap_or_default(),
-            said: Said::of(&seen.status.unwrap_or_default()),
+            said: Arc::new(Said::of(&seen.status.unwrap_or_default())),
         };
+        // The same is kept once.
+        if let Some(said) = entry.said.as_ref().filter(|said| **said == seen.said) {
+            seen.said = Arc::clone(said);
+        }
         // What we are just writing is often seen before the answer to the write arrives.
         let news = entry.said.as_ref() != Some(&seen.said)
             && entry.effective.as_ref().is_none_or(|known| known.said != seen.said);
@@ -283,7 +287,7 @@ impl Index {
     }
 
     /// Records what is about to be written into `effective`, or that it could not be (`None`).
-    pub fn effective_saying(&self, namespace: &str, said: Option<Said>) {
+    pub fn effective_saying(&self, namespace: &str, said: Option<Arc<Said>>) {
         if let Some(entry) = self.lock().namespaces.get_mut(namespace) {
             entry.said = said;
         }
@@ -294,7 +298,7 @@ impl Index {
         let mut state = self.lock();
         let State { namespaces, departed, .. } = &mut *state;
         let Some(entry) = namespaces.get_mut(namespace) else { return };
-        entry.said = effective.as_ref().map(|effective| effective.said.clone());
+        entry.said = effective.as_ref().map(|effective| Arc::clone(&effective.said));
         let overtaken = match (&effective, &entry.effective) {
             (Some(new), _) if departed.contains(&new.uid) => true,
             (Some(new), Some(known)) => {

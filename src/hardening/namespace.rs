@@ -38,6 +38,8 @@ const DEADLINE: Duration = Duration::from_secs(90);
 /// How often a hardened namespace is compared again although nothing was heard of it.
 const COMPARE_EVERY: Duration = Duration::from_mins(10);
 const RECHECK: Duration = Duration::from_hours(1);
+/// As many namespaces in line as make it worth to do something for all of them together.
+const CROWD: usize = 32;
 /// The report, as a thing that somebody else may keep changing.
 const REPORT: &str = "NamespaceHardening/effective";
 
@@ -99,6 +101,7 @@ impl Look<'_> {
         let (failed_write, mut refused) = self.write(&made, failure.is_none()).await;
         failure = failure.or(failed_write);
         let failed = failure.is_some();
+        let wrote = !made.is_settled();
         // What is said, is said of the state after the writes.
         let after = if made.is_settled() && !failed {
             made
@@ -113,7 +116,14 @@ impl Look<'_> {
             }
             after
         };
-        let reported = self.report(&selecting, &after, failure.as_ref()).await;
+        let all_well = !failed && after.is_settled() && after.problems.is_empty();
+        let reported = if wrote && all_well && !selecting.is_empty() && self.is_in_a_crowd() {
+            // The others are hardened before anybody is told that this one is.
+            self.context.namespaces.wake(self.key, &(), Lane::Periodic);
+            Ok(())
+        } else {
+            self.report(&selecting, &after, failure.as_ref()).await
+        };
         let standing = standing(&selecting, &after, failed);
         let done = self.done(&after);
         if self.context.index.looked(self.name, standing, &done) {
@@ -209,10 +219,15 @@ impl Look<'_> {
         }
         let context = self.context;
         let since = context.namespaces.since(self.key).unwrap_or_else(Instant::now);
-        let in_line = context.namespaces.figures().waiting;
-        let used = context.usage.of(&context.writer, self.name, since, in_line).await;
+        let crowd = self.is_in_a_crowd();
+        let used = context.usage.of(&context.writer, self.name, since, crowd).await;
         self.material.observed.usage = Some(used.map_err(|error| explain("list", "Pod", &error))?);
         Ok(())
+    }
+
+    /// Whether many other namespaces wait to be looked at.
+    fn is_in_a_crowd(&self) -> bool {
+        self.context.namespaces.figures().waiting >= CROWD
     }
 
     /// Counts what somebody else changed, and finds out whether that is a fight.

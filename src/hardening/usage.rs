@@ -15,8 +15,6 @@ use tokio::sync::Mutex;
 use super::plan::{baseline::Amounts, resources::add_pod};
 use crate::cluster::write::{ApiError, Writer};
 
-/// As many namespaces in line as make a list of all pods worth it.
-pub const CROWD: usize = 32;
 /// How long a list of all pods answers for.
 const FRESH: Duration = Duration::from_secs(10);
 
@@ -32,17 +30,16 @@ struct Snapshot {
 }
 
 impl Usage {
-    /// What the pods of a namespace use, as of `since` or later: when there was a reason to look. `in_line` is
-    /// how many other namespaces wait to be looked at.
+    /// What the pods of a namespace use, as of `since` or later: when there was a reason to look. In a crowd
+    /// many other namespaces wait to be looked at.
     pub async fn of(
         &self,
         writer: &Writer,
         namespace: &str,
         since: Instant,
-        in_line: usize,
+        crowd: bool,
     ) -> Result<Amounts, ApiError> {
         // Those of a crowd wait for the list that one of them makes; nobody else does.
-        let crowd = in_line >= CROWD;
         let all = if crowd { Some(self.all.lock().await) } else { self.all.try_lock().ok() };
         if let Some(mut all) = all {
             let fresh = all.as_ref().filter(|all| all.begun.elapsed() < FRESH);

@@ -79,7 +79,10 @@ impl Index {
         let mut state = self.lock();
         let State { namespaces, departed, .. } = &mut *state;
         let Some(entry) = namespaces.get_mut(namespace) else { return };
-        entry.written.insert(key.clone(), seen.digest);
+        match entry.written.iter_mut().find(|(known, _)| known == key) {
+            Some((_, digest)) => *digest = seen.digest,
+            None => entry.written.push((key.clone(), seen.digest)),
+        }
         let known = entry.observed.objects.get(key);
         // The watch may have told of a later change, or of its end, before the answer to our write arrived.
         if !departed.contains(&seen.uid) && known.is_none_or(|known| !is_overtaken(&seen, known)) {
@@ -90,7 +93,7 @@ impl Index {
     /// Records that we deleted or let go of an object.
     pub fn object_removed(&self, namespace: &str, key: &ObjectKey) {
         if let Some(entry) = self.lock().namespaces.get_mut(namespace) {
-            entry.written.remove(key);
+            entry.written.retain(|(known, _)| known != key);
             entry.observed.objects.remove(key);
         }
     }
@@ -98,8 +101,8 @@ impl Index {
     /// True if we wrote the object in just this form before: then somebody else changed or deleted it.
     pub fn wrote_before(&self, namespace: &str, key: &ObjectKey, digest: Digest) -> bool {
         let state = self.lock();
-        let entry = state.namespaces.get(namespace);
-        entry.and_then(|entry| entry.written.get(key)).is_some_and(|written| *written == digest)
+        let written = state.namespaces.get(namespace).into_iter().flat_map(|entry| &entry.written);
+        written.into_iter().any(|(known, written)| known == key && *written == digest)
     }
 }
 

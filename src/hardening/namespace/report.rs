@@ -1,5 +1,7 @@
 //! The report of a namespace, `NamespaceHardening/effective`: written when it says something new.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::{Look, REPORT};
@@ -40,12 +42,12 @@ impl Look<'_> {
         }
         let index = &self.context.index;
         let known = self.material.effective.as_ref();
-        let nothing = Said::default();
+        let nothing = Arc::<Said>::default();
         let old = known.map_or(&nothing, |known| &known.said);
         let next = effective::next_status(old, selecting, after, failure, self.now);
         let Some(status) = next else { return Ok(()) };
-        let said = Said::of(&status);
-        index.effective_saying(self.name, Some(said.clone()));
+        let said = Arc::new(Said::of(&status));
+        index.effective_saying(self.name, Some(Arc::clone(&said)));
         match self.say(known, &status).await {
             Ok((uid, resource_version)) => {
                 let written = Effective { uid, resource_version, said };
