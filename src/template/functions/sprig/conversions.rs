@@ -19,7 +19,7 @@ pub fn int(value: &Value) -> i64 {
         Value::Uint(_, number) => number.cast_signed(),
         Value::Float(_, number) => truncated(*number),
         Value::Bool(truth) => i64::from(*truth),
-        Value::String(text) => std::str::from_utf8(text).ok().and_then(whole).unwrap_or(0),
+        Value::String(text) => numeral(text).and_then(whole).unwrap_or(0),
         _ => 0,
     }
 }
@@ -42,9 +42,15 @@ pub fn float(value: &Value) -> f64 {
         Value::Uint(_, number) => *number as f64,
         Value::Float(_, number) => *number,
         Value::Bool(truth) => f64::from(u8::from(*truth)),
-        Value::String(text) => std::str::from_utf8(text).ok().and_then(parse_float).unwrap_or(0.0),
+        Value::String(text) => numeral(text).and_then(parse_float).unwrap_or(0.0),
         _ => 0.0,
     }
+}
+
+/// A text that may be a number: longer ones are taken for none, so that nobody has to read them again and again.
+pub fn numeral(text: &[u8]) -> Option<&str> {
+    const LONGEST: usize = 4096;
+    if text.len() > LONGEST { None } else { std::str::from_utf8(text).ok() }
 }
 
 /// With any prefix for the base. A fraction is cut off, if nothing but digits and one point is there.
@@ -106,13 +112,13 @@ pub fn parse_float(text: &str) -> Option<f64> {
 
 /// Decimal only, without prefix; 0 when it is none, the nearest when it is too large.
 fn atoi(_: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
-    let text = std::str::from_utf8(args.text(0)?).unwrap_or_default();
+    let text = numeral(args.text(0)?).unwrap_or_default();
     Ok(Value::int(parse_int(text, 10).unwrap_or_else(|nearest| nearest)))
 }
 
 /// Reads what prints of the value as an octal number: the name is sprig's.
 fn to_decimal(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let text = printed(cx, args.any(0))?;
-    let number = std::str::from_utf8(&text).ok().and_then(|text| parse_int(text, 8).ok());
+    let number = numeral(&text).and_then(|text| parse_int(text, 8).ok());
     Ok(Value::int64(number.unwrap_or(0)))
 }

@@ -7,7 +7,10 @@ use jiff::{
     tz::{TimeZone, TimeZoneDatabase},
 };
 
-use super::{conversions::parse_int, layout};
+use super::{
+    conversions::{numeral, parse_int},
+    layout,
+};
 use crate::template::{
     Args, Context, Failure, Function, Type, Value,
     time::{Time, duration_text},
@@ -157,7 +160,7 @@ fn duration(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let seconds = match args.any(0) {
         Value::Int(IntType::Int64, seconds) => *seconds,
         Value::String(text) => {
-            let text = std::str::from_utf8(text).unwrap_or_default();
+            let text = numeral(text).unwrap_or_default();
             parse_int(text, 10).unwrap_or_else(|nearest| nearest)
         }
         _ => 0,
@@ -191,7 +194,7 @@ const SECOND: i64 = 1_000_000_000;
 
 /// Go's `time.ParseDuration`, in nanoseconds.
 fn parse_duration(text: &[u8]) -> Option<i64> {
-    let text = std::str::from_utf8(text).ok()?;
+    let text = numeral(text)?;
     let (negative, mut rest) = match text.strip_prefix(['+', '-']) {
         Some(rest) => (text.starts_with('-'), rest),
         None => (false, text),

@@ -38,29 +38,38 @@ fn dict(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     cx.map(entries)
 }
 
+/// A key, and a step for every 32 bytes that looking it up compares.
+fn key<'v>(cx: &mut Context<'_>, args: &Args<'v>, at: usize) -> Result<&'v Text, Failure> {
+    let key = args.text(at)?;
+    cx.step(1 + key.len() / 32)?;
+    Ok(key)
+}
+
 /// An absent key gives an empty text.
-fn get(_: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
-    let found = args.map(0)?.get(args.text(1)?);
+fn get(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+    let found = args.map(0)?.get(key(cx, args, 1)?);
     Ok(found.unwrap_or_else(|| Value::String(Text::default())))
 }
 
 fn set(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let map = args.map(0)?;
-    cx.set(map, args.text(1)?.clone(), args.any(2).clone())?;
+    let key = key(cx, args, 1)?.clone();
+    cx.set(map, key, args.any(2).clone())?;
     Ok(args.any(0).clone())
 }
 
 fn unset(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
-    cx.unset(args.map(0)?, args.text(1)?)?;
+    let key = key(cx, args, 1)?;
+    cx.unset(args.map(0)?, key)?;
     Ok(args.any(0).clone())
 }
 
-fn has_key(_: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
-    Ok(Value::Bool(args.map(0)?.contains(args.text(1)?)))
+fn has_key(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+    Ok(Value::Bool(args.map(0)?.contains(key(cx, args, 1)?)))
 }
 
 fn pluck(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
-    let key = args.text(0)?;
+    let key = key(cx, args, 0)?;
     let found = (1..args.len()).filter_map(|at| args.map(at).ok()?.get(key)).collect();
     cx.list(found)
 }
@@ -86,7 +95,7 @@ fn pick(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     cx.step(args.len())?;
     let mut entries = Entries::default();
     for at in 1..args.len() {
-        let key = args.text(at)?;
+        let key = key(cx, args, at)?;
         if let Some(value) = map.get(key) {
             entries.insert(key.clone(), value);
         }
@@ -99,7 +108,7 @@ fn omit(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     cx.step(map.len() + args.len())?;
     let mut entries: Entries = map.entries().into_iter().collect();
     for at in 1..args.len() {
-        entries.remove(args.text(at)?);
+        entries.remove(key(cx, args, at)?);
     }
     cx.map(entries)
 }
