@@ -67,7 +67,7 @@ impl fmt::Display for Problem {
 
 /// Reads the first document. The outer error is a bound that was reached.
 pub fn decode(cx: &mut Context<'_>, text: &[u8]) -> Result<Result<Value, Problem>, Failure> {
-    cx.step(text.len() / 4)?;
+    cx.step(text.len() / 3)?;
     let refused = |c: char| {
         matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}'..='\u{84}')
             || matches!(c, '\u{86}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}')
