@@ -9,6 +9,7 @@ pub mod compile;
 pub mod controls;
 pub mod expressions;
 pub mod finding;
+mod holds;
 pub mod image;
 pub mod judge;
 pub mod literal;
