@@ -318,7 +318,14 @@ impl Work<'_> {
 fn refused(desired: &Desired, trial: &Trial, tried: &Tried) -> Error {
     let revision = desired.revision.clone();
     let words = match outcome(tried, &trial.sentinel) {
-        Outcome::TooExpensive => return Error::BudgetExceeded { revision },
+        Outcome::TooExpensive => {
+            return Error::BudgetExceeded {
+                revision,
+                problem: "costs more than the API server spends on one request".to_owned(),
+                field: "images.allowedRegistries, images.deniedRepositories or logging.requireEnv"
+                    .to_owned(),
+            };
+        }
         Outcome::Failed(words) => words.chars().take(400).collect(),
         Outcome::Denied | Outcome::NotYet => "its sentinel answered the wrong object".to_owned(),
     };

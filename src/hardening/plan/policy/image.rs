@@ -134,7 +134,7 @@ pub const CEL_PLAIN: &str = "image.matches('^[a-z0-9-]+([.][a-z0-9-]+)+(/[a-z0-9
 
 /// Whether `repo` is one of these paths or lies below one.
 pub fn cel_within(prefixes: &[String]) -> String {
-    looked_up("repo", "[^/]+", prefixes)
+    looked_up("repo", "[^/]*", prefixes)
 }
 
 /// The same for a plain `image`.

@@ -12,6 +12,7 @@ pub mod finding;
 mod holds;
 pub mod image;
 pub mod judge;
+pub mod limits;
 pub mod literal;
 pub mod page;
 pub mod probe;

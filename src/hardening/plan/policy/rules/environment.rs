@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
-use super::super::literal::{all_of, any_of, bound, text as literal};
+use super::super::literal::{all_of, bound, text as literal};
 use super::super::settings::Settings;
 use super::guide::deny_if;
 use super::pod::{Container, ContainerKind, Hits, Pod, at, flag, list, number, text};

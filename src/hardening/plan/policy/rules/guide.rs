@@ -4,7 +4,7 @@ use super::super::literal::{all_of, bound, text as literal, texts};
 use super::super::settings::{Range, Settings};
 use super::pod::{Hits, Pod, at, flag, list, number, text};
 use super::{Cel, Over, Rule};
-use crate::api::hardening_baseline::{RequiredResource, Verdict};
+use crate::api::hardening_baseline::Verdict;
 use crate::hardening::plan::quantity::Quantity;
 
 const WINDOWS: &str = "spec.?os.?name.orValue('') == 'windows'";
