@@ -304,7 +304,8 @@ impl Work<'_> {
             // The quota of the probe namespace lets no pod in, and is asked last.
             Ok(DryRun::Refused(words)) if is_quota(&words) => Ok(Tried::Taken),
             Ok(DryRun::Refused(words)) => Ok(Tried::Refused(words)),
-            Err(ApiError::NotFound { .. }) => {
+            // One that is being deleted takes nothing in either.
+            Err(ApiError::NotFound { .. } | ApiError::NamespaceTerminating { .. }) => {
                 Err(Error::NoProbeNamespace { namespace: namespace.clone() })
             }
             Err(error) => {

@@ -117,7 +117,7 @@ pub enum Error {
     },
     /// The namespace in which pods are tried is missing.
     #[error(
-        "there is no namespace {namespace} to try pods in by dry run, so that no policy is bound; apply config/rbac/policies.yaml"
+        "there is no namespace {namespace} to try pods in by dry run, or it is being deleted, so that no further policy is bound; apply config/rbac/policies.yaml"
     )]
     NoProbeNamespace {
         /// The namespace.
