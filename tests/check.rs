@@ -4,6 +4,7 @@
 
 mod check {
     mod bad_input;
+    mod controls;
     mod fixes;
     mod formats;
     mod guide;

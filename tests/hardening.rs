@@ -34,18 +34,24 @@ mod world;
 
 #[path = "hardening/appearance.rs"]
 mod appearance;
+#[path = "hardening/boot.rs"]
+mod boot;
 #[path = "hardening/deletion.rs"]
 mod deletion;
 #[path = "hardening/fights.rs"]
 mod fights;
 #[path = "hardening/hostile.rs"]
 mod hostile;
+#[path = "hardening/limits.rs"]
+mod limits;
 #[path = "hardening/network.rs"]
 mod network;
 #[path = "hardening/policies.rs"]
 mod policies;
 #[path = "hardening/protected.rs"]
 mod protected;
+#[path = "hardening/reports.rs"]
+mod reports;
 #[path = "hardening/resources.rs"]
 mod resources;
 #[path = "hardening/rights.rs"]
@@ -58,3 +64,5 @@ mod several;
 mod steady;
 #[path = "hardening/taken.rs"]
 mod taken;
+#[path = "hardening/trouble.rs"]
+mod trouble;

@@ -15,7 +15,8 @@ pub fn run(input: &[u8]) {
         .map(|key| (Text::from(key), Value::String(Text::new(value.to_vec()))))
         .collect();
     let dot = Value::Map(Map::new(&Type::String, entries));
-    let limits = Limits { slow: 1, ..Limits::default() };
+    // Hashing a password takes longer here than all the rest, and shows nothing new.
+    let limits = Limits { slow: 0, ..Limits::default() };
     if let Ok(out) = template.render(dot, &mut Counter(1), &limits) {
         assert!(out.len() <= limits.output);
     }

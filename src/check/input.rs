@@ -29,8 +29,8 @@ pub struct Source {
     pub name: String,
     /// Where it is, or what is wrong with it.
     pub origin: Result<Origin, String>,
-    /// Named by the user, and not found in a folder.
-    pub named: bool,
+    /// The folder that the user named, for what was found in one.
+    pub folder: Option<PathBuf>,
 }
 
 /// What kind of text a name promises.
@@ -75,7 +75,7 @@ pub fn sources(paths: &[PathBuf]) -> Vec<Source> {
     for path in paths {
         if path.as_os_str() == "-" {
             let origin = Ok(Origin::Stdin);
-            walk.found.push(Source { name: "<stdin>".to_owned(), origin, named: true });
+            walk.found.push(Source { name: "<stdin>".to_owned(), origin, folder: None });
         } else {
             walk.named(path);
         }
@@ -87,13 +87,19 @@ pub fn sources(paths: &[PathBuf]) -> Vec<Source> {
 struct Walk {
     found: Vec<Source>,
     seen: BTreeSet<PathBuf>,
+    /// The folder of the command line that is looked into.
+    named: Option<PathBuf>,
 }
 
 impl Walk {
     fn named(&mut self, path: &Path) {
         match fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => self.folder(path, 0),
-            Ok(_) => self.file(path, true),
+            Ok(metadata) if metadata.is_dir() => {
+                self.named = Some(path.to_owned());
+                self.folder(path, 0);
+                self.named = None;
+            }
+            Ok(_) => self.file(path),
             Err(error) => self.fault(path, &error),
         }
     }
@@ -128,7 +134,7 @@ impl Walk {
                 }
                 // Pipes and devices in a folder would block or never end.
                 Ok(metadata) if metadata.is_file() && Promise::of(&path) != Promise::Nothing => {
-                    self.file(&path, false);
+                    self.file(&path);
                 }
                 Err(error) if Promise::of(&path) != Promise::Nothing => self.fault(&path, &error),
                 Ok(_) | Err(_) => {}
@@ -136,9 +142,9 @@ impl Walk {
         }
     }
 
-    fn file(&mut self, path: &Path, named: bool) {
+    fn file(&mut self, path: &Path) {
         let origin = Ok(Origin::File(path.to_owned()));
-        self.found.push(Source { name: shown(path), origin, named });
+        self.found.push(Source { name: shown(path), origin, folder: self.named.clone() });
     }
 
     fn fault(&mut self, path: &Path, error: &io::Error) {
@@ -146,7 +152,7 @@ impl Walk {
     }
 
     fn unreadable(&mut self, path: &Path, problem: String) {
-        self.found.push(Source { name: shown(path), origin: Err(problem), named: true });
+        self.found.push(Source { name: shown(path), origin: Err(problem), folder: None });
     }
 }
 

@@ -3,13 +3,12 @@
 use serde_json::Value;
 
 use super::{
-    namespace, network,
+    namespace, network, pipeline,
     place::{Lines, Place},
     references::{self, Ledger},
     report::{FileReport, Hit, Notice},
     rules::Rules,
-    scan::{self, Scan},
-    secret,
+    scan, secret,
     suppression::{self, Suppressions},
     yaml::{self, Content, Document, Fault, Node},
 };
@@ -204,18 +203,49 @@ impl Sheet<'_> {
     fn judge(&mut self, rules: &Rules, ledger: &mut Ledger) {
         let value = self.root.to_value();
         let found = objects(&value);
-        let empty_list = value.get("items").and_then(Value::as_array).is_some_and(Vec::is_empty);
-        if let Some(scan) = scan::read(&value).filter(|_| found.is_empty()) {
-            self.scan(&scan, rules);
-        } else if found.is_empty() && !empty_list {
-            ledger.unjudged("documents without apiVersion and kind");
+        if found.is_empty() {
+            self.other(&value, rules, ledger);
         }
         for object in found {
             self.object(&object, rules, ledger);
         }
     }
 
+    /// Judges a document that holds no object.
+    fn other(&mut self, value: &Value, rules: &Rules, ledger: &mut Ledger) {
+        match scan::read(value) {
+            Some(Ok(scan)) => {
+                ledger.scanned();
+                let drafts = scan::judge(&scan, rules);
+                self.whole(drafts, scan.title);
+            }
+            Some(Err(wrong)) => {
+                ledger.scanned();
+                let place = Some(self.lines.place(self.root.place(&wrong.path)));
+                self.file.faults.push(Notice { place, message: wrong.problem });
+            }
+            None if pipeline::is_workflow(value) => {
+                self.whole(pipeline::judge(value), pipeline::title(value));
+            }
+            None if value.get("items").and_then(Value::as_array).is_some_and(Vec::is_empty) => {
+                self.file.objects.push("an empty list".to_owned());
+            }
+            None => ledger.unjudged("documents without apiVersion and kind"),
+        }
+    }
+
+    /// Adds what is wrong with a document as a whole.
+    fn whole(&mut self, drafts: Vec<Draft>, title: String) {
+        let own =
+            Object { value: &Value::Null, at: FieldPath::default(), api_version: "", kind: "" };
+        let mut hits = self.hits(drafts, &own, &title);
+        self.suppressions.apply(&mut hits);
+        self.file.objects.push(title);
+        self.file.hits.extend(hits);
+    }
+
     fn object(&mut self, object: &Object<'_>, rules: &Rules, ledger: &mut Ledger) {
+        ledger.note(object);
         let subject = object.subject();
         let drafts = match (&subject, object.group(), object.kind) {
             (Some(subject), ..) => {
@@ -236,18 +266,8 @@ impl Sheet<'_> {
             self.suppressions.apply(&mut hits);
             ledger.ask(&wanted, hits);
         }
-        ledger.note(object);
         self.file.objects.push(title);
         self.file.hits.extend(hits);
-    }
-
-    fn scan(&mut self, scan: &Scan, rules: &Rules) {
-        for draft in scan::judge(scan, rules) {
-            let place = self.lines.place(self.root.place(&draft.path));
-            let path = draft.path.clone();
-            self.file.hits.push(draft.hit(path, place, self.number, &scan.title));
-        }
-        self.file.objects.push(scan.title.clone());
     }
 
     fn hits(&self, drafts: Vec<Draft>, object: &Object<'_>, title: &str) -> Vec<Hit> {

@@ -16,8 +16,10 @@ mod fix;
 mod manifest;
 mod namespace;
 mod network;
+mod pipeline;
 mod place;
 mod references;
+mod replace;
 mod scan;
 mod schema;
 mod secret;
@@ -26,7 +28,6 @@ mod table;
 mod yaml;
 
 use std::{
-    fs,
     io::{self, Read, Write},
     path::{Path, PathBuf},
 };
@@ -47,6 +48,8 @@ pub struct Options {
     pub rules: Rules,
     /// How the result is shown.
     pub format: Format,
+    /// A scanner's report must be among the files: thresholds for one were given.
+    pub expects_scan: bool,
     /// Findings from this severity on fail the run; `None`: none does.
     pub fail_on: Option<Severity>,
     /// Only findings and what could not be judged, without the summary.
@@ -116,17 +119,37 @@ pub fn judge(options: &Options, stdin: &mut dyn Read) -> Report {
         report.files.push(file(source, options, stdin, &mut ledger));
         ledger.next_file();
     }
+    let scans = ledger.scans();
     ledger.finish(&mut report);
+    let names = names(options);
     if sources.is_empty() {
-        let names: Vec<_> = options.paths.iter().map(|path| path.display().to_string()).collect();
         let message = "holds no manifest, Dockerfile or report: check the path";
-        report.files.push(FileReport::fault(&names.join(", "), message));
+        report.files.push(FileReport::fault(&names, message));
+    } else if report.is_empty() {
+        let message = "holds nothing to judge: there is no object in it";
+        report.files.push(FileReport::fault(&names, message));
+    } else if options.expects_scan && scans == 0 {
+        let message =
+            "holds no report of a scanner, to which --max-critical and --max-high apply: name one";
+        report.files.push(FileReport::fault(&names, message));
     }
     for file in &mut report.files {
         file.hits.sort_by_key(|hit| hit.place);
         file.remarks.sort_by_key(|remark| remark.place);
     }
     report
+}
+
+/// What the command line names, for what is wrong with all of it.
+fn names(options: &Options) -> String {
+    const SHOWN: usize = 3;
+    let shown = options.paths.iter().take(SHOWN).map(|path| match path.to_str() {
+        Some("-") => "<stdin>".to_owned(),
+        _ => path.display().to_string(),
+    });
+    let names = shown.collect::<Vec<_>>().join(", ");
+    let more = options.paths.len().saturating_sub(SHOWN);
+    if more > 0 { format!("{names} and {more} more") } else { names }
 }
 
 fn file(
@@ -147,7 +170,8 @@ fn file(
             let (name, rules) = (&source.name, &options.rules);
             match (&source.origin, options.fix) {
                 (Ok(Origin::File(path)), Fix::DryRun | Fix::Write) => {
-                    fixed(name, path, &text, options, ledger)
+                    let place = (path.as_path(), source.folder.as_deref());
+                    fixed(name, place, &text, options, ledger)
                 }
                 _ => manifest::check(name, &text.text, rules, ledger),
             }
@@ -159,7 +183,7 @@ fn file(
 /// Judges a manifest, puts right what can be, and judges what was written.
 fn fixed(
     name: &str,
-    path: &Path,
+    (path, folder): (&Path, Option<&Path>),
     before: &Text,
     options: &Options,
     ledger: &mut Ledger,
@@ -172,17 +196,19 @@ fn fixed(
     let changed = !fixed.edits.is_empty();
     let mark = if before.mark { "\u{FEFF}" } else { "" };
     let written = match options.fix {
-        Fix::Write if changed => fs::write(path, format!("{mark}{text}")),
+        Fix::Write if changed => replace::replace(path, folder, &format!("{mark}{text}")),
         _ => Ok(()),
     };
     let end = if options.fix == Fix::Write && written.is_ok() { &text } else { &before.text };
     let mut report = manifest::check(name, end, rules, ledger);
-    if let Err(error) = written {
-        let message = format!("cannot be written: {error}");
+    let kept = written.is_ok();
+    if let Err(message) = written {
         report.faults.push(Notice { place: None, message });
     }
     report.remarks.extend(fixed.refused);
-    report.diff = fix::unified(name, &before.text, &fixed.edits);
+    if kept {
+        report.diff = fix::unified(name, &before.text, &fixed.edits);
+    }
     report
 }
 

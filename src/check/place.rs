@@ -9,11 +9,16 @@ pub struct Place {
     pub column: usize,
 }
 
+/// Bytes between two places whose number of characters is kept.
+const STRIDE: usize = 1024;
+
 /// Where the lines of a text start.
 #[derive(Debug)]
 pub struct Lines<'t> {
     text: &'t str,
     starts: Vec<usize>,
+    /// Characters before each multiple of [`STRIDE`], so that a place far along a long line is found at once.
+    characters: Vec<usize>,
 }
 
 impl<'t> Lines<'t> {
@@ -21,7 +26,22 @@ impl<'t> Lines<'t> {
     pub fn of(text: &'t str) -> Self {
         let after =
             text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
-        Self { text, starts: std::iter::once(0).chain(after).collect() }
+        let chunks = text.as_bytes().chunks(STRIDE).scan(0, |before, chunk| {
+            let here = *before;
+            *before += begun(chunk);
+            Some(here)
+        });
+        let starts = std::iter::once(0).chain(after).collect();
+        Self { text, starts, characters: chunks.collect() }
+    }
+
+    /// Characters that begin before a byte.
+    fn characters_before(&self, at: usize) -> usize {
+        let Some(before) = self.characters.get(at / STRIDE) else {
+            return begun(self.text.as_bytes());
+        };
+        let rest = self.text.as_bytes().get(at / STRIDE * STRIDE..at).unwrap_or_default();
+        before + begun(rest)
     }
 
     /// The number of the line that holds a byte, from 0.
@@ -44,9 +64,14 @@ impl<'t> Lines<'t> {
     /// Line and column of a byte.
     pub fn place(&self, at: usize) -> Place {
         let index = self.index(at);
-        let before = self.text.get(self.start(index)..at).unwrap_or_default();
-        Place { line: index + 1, column: before.chars().count() + 1 }
+        let before = self.characters_before(at) - self.characters_before(self.start(index));
+        Place { line: index + 1, column: before + 1 }
     }
+}
+
+/// Characters that begin in some bytes: all bytes but those that continue one.
+fn begun(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte & 0xC0 != 0x80).count()
 }
 
 #[cfg(test)]
@@ -66,5 +91,22 @@ mod tests {
         assert_eq!(&text[lines.start(1)..lines.end(5)], "üc");
         assert_eq!(&text[lines.start(3)..lines.end(text.len())], "d");
         assert_eq!(Lines::of("").place(0), Place { line: 1, column: 1 });
+    }
+
+    #[test]
+    fn places_in_a_long_line_count_characters_too() {
+        let text = "é".repeat(5000) + "x\n" + &"ab".repeat(3000) + "ü";
+        let lines = Lines::of(&text);
+        for (at, line, column) in [
+            (0, 1, 1),
+            (2, 1, 2),
+            (2046, 1, 1024),
+            (10_000, 1, 5001),
+            (10_002, 2, 1),
+            (13_002, 2, 3001),
+        ] {
+            assert_eq!(lines.place(at), Place { line, column }, "{at}");
+        }
+        assert_eq!(lines.place(text.len()), Place { line: 2, column: 6002 });
     }
 }

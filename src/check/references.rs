@@ -1,4 +1,4 @@
-//! References of external secrets to stores, resolved within what is checked.
+//! References of external secrets, and of the stores that they name, resolved within what is checked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,42 +14,46 @@ use crate::hardening::plan::policy::FieldPath;
 /// API group of the objects that refer and are referred to.
 pub const GROUP: &str = "external-secrets.io";
 
-/// A store that an object names.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// API group of what makes values up.
+const GENERATORS: &str = "generators.external-secrets.io";
+
+/// Values within values that are looked into for references; no provider goes deeper.
+const DEEPEST: usize = 12;
+
+/// An object that another one names.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     kind: String,
-    /// Absent for stores of the whole cluster, and where the manifest leaves it to `kubectl -n`.
-    namespace: Option<String>,
     name: String,
+    /// Absent for what is of the whole cluster, and where the manifest leaves it to `kubectl -n`.
+    namespace: Option<String>,
 }
 
-/// The stores that an object names, each with what to say if it is not there.
+/// The objects that an object names, each with what to say if it is not there.
 pub fn of(object: &Object<'_>) -> Vec<(Wanted, Draft)> {
     if object.group() != GROUP {
         return Vec::new();
     }
     let spec = &object.value["spec"];
     let at = FieldPath::default().key("spec");
+    let mut asked = Asked { object, found: Vec::new() };
     match object.kind {
-        "ExternalSecret" => external_secret(object, spec, &at),
+        "ExternalSecret" => asked.external_secret(spec, &at),
         "ClusterExternalSecret" => {
-            external_secret(object, &spec["externalSecretSpec"], &at.key("externalSecretSpec"))
+            asked.external_secret(&spec["externalSecretSpec"], &at.key("externalSecretSpec"));
         }
-        "PushSecret" => listed(spec, &at, "secretStoreRefs")
-            .filter_map(|(reference, at)| wanted(object, reference, &at))
-            .collect(),
-        _ => Vec::new(),
+        "PushSecret" => {
+            for (reference, at) in listed(spec, &at, "secretStoreRefs") {
+                asked.store(reference, &at);
+            }
+            asked.named("Secret", &spec["selector"]["secret"], &at.keys(&["selector", "secret"]));
+        }
+        "SecretStore" | "ClusterSecretStore" => {
+            asked.provider(&spec["provider"], &at.key("provider"), 0);
+        }
+        _ => {}
     }
-}
-
-fn external_secret(object: &Object<'_>, spec: &Value, at: &FieldPath) -> Vec<(Wanted, Draft)> {
-    let main = wanted(object, &spec["secretStoreRef"], &at.key("secretStoreRef"));
-    let nested = ["data", "dataFrom"].into_iter().flat_map(|field| listed(spec, at, field));
-    let nested = nested.filter_map(|(entry, at)| {
-        let keys = ["sourceRef", "storeRef"];
-        wanted(object, &entry["sourceRef"]["storeRef"], &at.keys(&keys))
-    });
-    main.into_iter().chain(nested).collect()
+    asked.found
 }
 
 fn listed<'v>(
@@ -62,13 +66,63 @@ fn listed<'v>(
     items.iter().enumerate().map(move |(number, item)| (item, at.index(number)))
 }
 
-fn wanted(object: &Object<'_>, reference: &Value, at: &FieldPath) -> Option<(Wanted, Draft)> {
-    let name = reference["name"].as_str()?.to_owned();
-    let kind = reference["kind"].as_str().unwrap_or("SecretStore").to_owned();
-    let namespace = (kind == "SecretStore").then(|| namespace(object.value)).flatten();
-    let message = format!("{kind} {name} is not among what is checked");
-    let draft = Draft::new(rule("HB-ESO"), at.key("name"), message);
-    Some((Wanted { kind, namespace, name }, draft))
+/// What one object asks for.
+struct Asked<'o> {
+    object: &'o Object<'o>,
+    found: Vec<(Wanted, Draft)>,
+}
+
+impl Asked<'_> {
+    fn external_secret(&mut self, spec: &Value, at: &FieldPath) {
+        self.store(&spec["secretStoreRef"], &at.key("secretStoreRef"));
+        let nested = ["data", "dataFrom"].into_iter().flat_map(|field| listed(spec, at, field));
+        for (entry, at) in nested {
+            let (source, at) = (&entry["sourceRef"], at.key("sourceRef"));
+            self.store(&source["storeRef"], &at.key("storeRef"));
+            if let Some(kind) = source["generatorRef"]["kind"].as_str() {
+                self.named(kind, &source["generatorRef"], &at.key("generatorRef"));
+            }
+        }
+        let at = at.keys(&["target", "template"]);
+        for (entry, at) in listed(&spec["target"]["template"], &at, "templateFrom") {
+            self.named("ConfigMap", &entry["configMap"], &at.key("configMap"));
+            self.named("Secret", &entry["secret"], &at.key("secret"));
+        }
+    }
+
+    fn store(&mut self, reference: &Value, at: &FieldPath) {
+        let kind = reference["kind"].as_str().unwrap_or("SecretStore");
+        self.named(kind, reference, at);
+    }
+
+    /// ServiceAccounts and Secrets by which a store authenticates, in any provider: fields that are called so.
+    fn provider(&mut self, value: &Value, at: &FieldPath, depth: usize) {
+        let Some(fields) = value.as_object().filter(|_| depth < DEEPEST) else { return };
+        for (key, value) in fields {
+            let at = at.key(key);
+            match key.as_str() {
+                "serviceAccountRef" | "serviceAccount" => self.named("ServiceAccount", value, &at),
+                _ if key.ends_with("SecretRef") || key == "secretRef" => {
+                    self.named("Secret", value, &at);
+                }
+                _ => {}
+            }
+            self.provider(value, &at, depth + 1);
+        }
+    }
+
+    fn named(&mut self, kind: &str, reference: &Value, at: &FieldPath) {
+        let Some(name) = reference["name"].as_str().filter(|name| !name.is_empty()) else { return };
+        let stated = reference["namespace"].as_str().map(ToOwned::to_owned);
+        let own = stated.or_else(|| namespace(self.object.value));
+        let wanted = Wanted {
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            namespace: own.filter(|_| !kind.starts_with("Cluster")),
+        };
+        let message = format!("{kind} {name} is not among what is checked");
+        self.found.push((wanted, Draft::new(rule("HB-ESO"), at.key("name"), message)));
+    }
 }
 
 fn namespace(object: &Value) -> Option<String> {
@@ -78,11 +132,13 @@ fn namespace(object: &Value) -> Option<String> {
 /// What is known of all files together.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    stores: BTreeSet<Wanted>,
+    /// Namespaces of what others may refer to, by kind and name.
+    there: BTreeMap<String, BTreeMap<String, BTreeSet<Option<String>>>>,
     asked: Vec<(Wanted, usize, Hit)>,
     unjudged: BTreeMap<String, usize>,
     /// Number of the file that is being read.
     file: usize,
+    scans: usize,
 }
 
 impl Ledger {
@@ -91,15 +147,39 @@ impl Ledger {
         self.file += 1;
     }
 
-    /// Remembers an object that others may refer to.
+    /// Counts a report of a scanner.
+    pub fn scanned(&mut self) {
+        self.scans += 1;
+    }
+
+    /// How many reports of scanners there were.
+    pub fn scans(&self) -> usize {
+        self.scans
+    }
+
+    /// Remembers an object that others may refer to, and the one that it makes.
     pub fn note(&mut self, object: &Object<'_>) {
-        if object.group() == GROUP && matches!(object.kind, "SecretStore" | "ClusterSecretStore") {
-            let metadata = &object.value["metadata"];
-            let name = metadata["name"].as_str().unwrap_or_default().to_owned();
-            let namespace =
-                (object.kind == "SecretStore").then(|| namespace(object.value)).flatten();
-            self.stores.insert(Wanted { kind: object.kind.to_owned(), namespace, name });
+        let metadata = &object.value["metadata"];
+        let name = metadata["name"].as_str().unwrap_or_default();
+        let namespace = namespace(object.value);
+        match (object.group(), object.kind) {
+            (GROUP, "ExternalSecret") => {
+                let target = object.value["spec"]["target"]["name"].as_str().unwrap_or(name);
+                self.add("Secret", target, namespace);
+            }
+            (GROUP, kind @ "ClusterSecretStore") => self.add(kind, name, None),
+            (GROUP, kind @ "SecretStore")
+            | (GENERATORS, kind)
+            | ("", kind @ ("Secret" | "ServiceAccount" | "ConfigMap")) => {
+                self.add(kind, name, namespace);
+            }
+            _ => {}
         }
+    }
+
+    fn add(&mut self, kind: &str, name: &str, namespace: Option<String>) {
+        let names = self.there.entry(kind.to_owned()).or_default();
+        names.entry(name.to_owned()).or_default().insert(namespace);
     }
 
     /// Remembers a reference with what to say if nothing is there.
@@ -114,24 +194,93 @@ impl Ledger {
 
     /// Adds to a report what could only be known at the end.
     ///
-    /// Where no store of the kind is among the files, it is probably in the cluster: that is a note. Where
-    /// there are some and not the one that is named, it is a finding.
+    /// Where none of the kind is among the files, it is probably in the cluster: that is a note. Where there are
+    /// some and not the one that is named, it is a finding. ConfigMaps and Secrets come from everywhere.
     pub fn finish(self, report: &mut Report) {
         for (wanted, file, mut hit) in self.asked {
-            let there = |store: &Wanted| {
-                let places = store.namespace.as_ref().zip(wanted.namespace.as_ref());
-                store.kind == wanted.kind
-                    && store.name == wanted.name
-                    && places.is_none_or(|(theirs, ours)| theirs == ours)
-            };
-            if self.stores.iter().any(there) {
+            let kin = self.there.get(&wanted.kind);
+            if kin
+                .and_then(|names| names.get(&wanted.name))
+                .is_some_and(|there| wanted.is_in(there))
+            {
                 continue;
             }
-            hit.note = !self.stores.iter().any(|store| store.kind == wanted.kind);
+            let elsewhere = matches!(wanted.kind.as_str(), "Secret" | "ConfigMap");
+            hit.note = kin.is_none() || elsewhere;
             if let Some(file) = report.files.get_mut(file) {
                 file.hits.push(hit);
             }
         }
         report.unjudged = self.unjudged;
+    }
+}
+
+impl Wanted {
+    fn is_in(&self, namespaces: &BTreeSet<Option<String>>) -> bool {
+        self.namespace.is_none()
+            || namespaces.contains(&None)
+            || namespaces.contains(&self.namespace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::check::manifest::objects;
+
+    /// Kind, name and namespace of what an object asks for, with the field that does.
+    fn asked(object: &Value) -> Vec<String> {
+        let found: Vec<_> = objects(object).iter().flat_map(of).collect();
+        let shown = found.iter().map(|(wanted, draft)| {
+            let namespace = wanted.namespace.as_deref().unwrap_or("-");
+            format!("{} {namespace}/{} {}", wanted.kind, wanted.name, draft.path)
+        });
+        shown.collect()
+    }
+
+    #[test]
+    fn every_reference_of_external_secrets_and_stores_is_known() {
+        let secret = json!({
+            "apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret", "metadata": {"name": "a", "namespace": "shop"},
+            "spec": {
+                "secretStoreRef": {"name": "aws"},
+                "data": [{"sourceRef": {"storeRef": {"name": "all", "kind": "ClusterSecretStore"}}}],
+                "dataFrom": [{"sourceRef": {"generatorRef": {"kind": "Password", "name": "p"}}}, {"extract": {"key": "k"}}],
+                "target": {"template": {"templateFrom": [{"configMap": {"name": "c"}}, {"secret": {"name": "s"}}, {"literal": "x"}]}},
+            },
+        });
+        assert_eq!(
+            asked(&secret),
+            [
+                "SecretStore shop/aws spec.secretStoreRef.name",
+                "ClusterSecretStore -/all spec.data[0].sourceRef.storeRef.name",
+                "Password shop/p spec.dataFrom[0].sourceRef.generatorRef.name",
+                "ConfigMap shop/c spec.target.template.templateFrom[0].configMap.name",
+                "Secret shop/s spec.target.template.templateFrom[1].secret.name",
+            ]
+        );
+        let store = json!({
+            "apiVersion": "external-secrets.io/v1", "kind": "ClusterSecretStore", "metadata": {"name": "aws"},
+            "spec": {"provider": {"aws": {"auth": {
+                "jwt": {"serviceAccountRef": {"name": "sa", "namespace": "x"}},
+                "secretRef": {"accessKeyIDSecretRef": {"name": "keys", "key": "id"}},
+            }}}},
+        });
+        assert_eq!(
+            asked(&store),
+            [
+                "ServiceAccount x/sa spec.provider.aws.auth.jwt.serviceAccountRef.name",
+                "Secret -/keys spec.provider.aws.auth.secretRef.accessKeyIDSecretRef.name",
+            ]
+        );
+        for nothing in [
+            json!({"apiVersion": "v1", "kind": "ExternalSecret", "spec": {"secretStoreRef": {"name": "a"}}}),
+            json!({"apiVersion": "external-secrets.io/v1", "kind": "SecretStore", "spec": "x"}),
+            json!({"apiVersion": "external-secrets.io/v1", "kind": "PushSecret", "spec": {"secretStoreRefs": {"name": "a"}}}),
+        ] {
+            assert_eq!(asked(&nothing), [""; 0], "{nothing}");
+        }
     }
 }

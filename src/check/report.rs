@@ -106,6 +106,11 @@ impl Report {
         self.files.iter().map(|file| file.objects.len()).sum()
     }
 
+    /// Whether there was nothing in any file, neither to judge nor to list nor to complain about.
+    pub fn is_empty(&self) -> bool {
+        self.judged() == 0 && self.unjudged.is_empty() && !self.has_faults()
+    }
+
     /// Whether anything could not be judged.
     pub fn has_faults(&self) -> bool {
         self.files.iter().any(|file| !file.faults.is_empty())

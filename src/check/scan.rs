@@ -31,17 +31,91 @@ impl Scan {
     }
 }
 
-/// Reads a report; `None` for what is none.
-pub fn read(document: &Value) -> Option<Scan> {
-    if document["SchemaVersion"].is_number() && document.get("ArtifactName").is_some() {
-        Some(trivy(document))
+/// Why a report says nothing that could be relied on.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The field at which it shows.
+    pub path: FieldPath,
+    /// What is wrong and what to do.
+    pub problem: String,
+}
+
+/// Reads a report; `None` for what is none. One that is not as it should be is an error: read as one that lists
+/// nothing, it would open the gate that it is to guard.
+pub fn read(document: &Value) -> Option<Result<Scan, Unreadable>> {
+    if document.get("SchemaVersion").is_some() && document.get("ArtifactName").is_some() {
+        Some(trivy_is_whole(document).map(|()| trivy(document)))
     } else if document["bomFormat"] == "CycloneDX" {
-        Some(cyclone(document))
-    } else if document["runs"].is_array() && document["version"].is_string() {
-        Some(sarif(document))
+        Some(cyclone_is_whole(document).map(|()| cyclone(document)))
+    } else if document.get("runs").is_some() && document.get("version").is_some() {
+        Some(sarif_is_whole(document).map(|()| sarif(document)))
     } else {
         None
     }
+}
+
+fn wrong(path: FieldPath, what: &str) -> Unreadable {
+    let problem =
+        format!("this report cannot be relied on: {what}; scan again and check the new one");
+    Unreadable { path, problem }
+}
+
+/// The items of a list that may be left out; what is there must be one.
+fn list<'v>(
+    holder: &'v Value,
+    field: &str,
+    at: &FieldPath,
+) -> Result<Vec<(&'v Value, FieldPath)>, Unreadable> {
+    let at = at.key(field);
+    match holder.get(field) {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(items)) => {
+            Ok(items.iter().enumerate().map(|(number, item)| (item, at.index(number))).collect())
+        }
+        Some(_) => Err(wrong(at, &format!("{field} is no list"))),
+    }
+}
+
+fn trivy_is_whole(document: &Value) -> Result<(), Unreadable> {
+    let root = FieldPath::default();
+    for (result, at) in list(document, "Results", &root)? {
+        for (found, at) in list(result, "Vulnerabilities", &at)? {
+            if !found["Severity"].is_string() {
+                return Err(wrong(at, "a vulnerability has no Severity"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn cyclone_is_whole(document: &Value) -> Result<(), Unreadable> {
+    let root = FieldPath::default();
+    if document["vulnerabilities"].is_null() {
+        let what = "it has no list of vulnerabilities, so it tells what is in the image and not what is wrong with it";
+        return Err(wrong(root, what));
+    }
+    for (found, at) in list(document, "vulnerabilities", &root)? {
+        list(found, "ratings", &at)?;
+    }
+    Ok(())
+}
+
+fn sarif_is_whole(document: &Value) -> Result<(), Unreadable> {
+    let root = FieldPath::default();
+    let runs = list(document, "runs", &root)?;
+    if runs.is_empty() {
+        return Err(wrong(root.key("runs"), "it holds no run"));
+    }
+    for (run, at) in runs {
+        if !run["results"].is_array() {
+            return Err(wrong(at, "a run has no results, so the scanner did not finish"));
+        }
+        let ended = &run["invocations"][0]["executionSuccessful"];
+        if *ended == false && run["tool"]["driver"]["name"] != "gabion" {
+            return Err(wrong(at.key("invocations"), "the scanner says that it failed"));
+        }
+    }
+    Ok(())
 }
 
 fn items(value: &Value) -> impl Iterator<Item = &Value> {
@@ -80,9 +154,10 @@ fn cyclone(document: &Value) -> Scan {
         ) {
             continue;
         }
-        let severities: Vec<_> =
-            items(&found["ratings"]).map(|rating| word(&rating["severity"])).collect();
-        let worst = ["critical", "high"].into_iter().find(|worst| severities.contains(worst));
+        let ratings = items(&found["ratings"]).map(|rating| word(&rating["severity"]));
+        let severities: Vec<_> = ratings.map(str::to_ascii_lowercase).collect();
+        let worst =
+            ["critical", "high"].into_iter().find(|worst| severities.iter().any(|s| s == worst));
         scan.add(worst.unwrap_or_default(), word(&found["id"]).to_owned());
     }
     scan
@@ -144,8 +219,9 @@ pub fn judge(scan: &Scan, rules: &Rules) -> Vec<Draft> {
         let named: Vec<_> = found.iter().take(NAMED).map(String::as_str).collect();
         let more = found.len().saturating_sub(NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let word = if found.len() == 1 { "vulnerability" } else { "vulnerabilities" };
         let message = format!(
-            "{} {severity} vulnerabilities, accepted are {most}: {}{more}",
+            "{} {severity} {word}, accepted are {most}: {}{more}",
             found.len(),
             named.join(", ")
         );
@@ -176,6 +252,7 @@ mod tests {
         rules.vulnerabilities = accepted;
         rules.now = "2026-01-08T01:00:00Z".parse().unwrap();
         let scan = read(document).unwrap_or_else(|| panic!("no report: {document}"));
+        let scan = scan.unwrap_or_else(|wrong| panic!("{wrong:?}: {document}"));
         judge(&scan, &rules).into_iter().map(|draft| draft.message).collect()
     }
 
@@ -193,7 +270,7 @@ mod tests {
         assert_eq!(
             messages(&report, strict()),
             [
-                "1 critical vulnerabilities, accepted are 0: CVE-1 (openssl, fixed in 3.0.2)",
+                "1 critical vulnerability, accepted are 0: CVE-1 (openssl, fixed in 3.0.2)",
                 "the report is 169 hours old, accepted are 168",
             ]
         );
@@ -209,7 +286,7 @@ mod tests {
         ]});
         assert_eq!(
             messages(&report, strict()),
-            ["1 critical vulnerabilities, accepted are 0: CVE-1"]
+            ["1 critical vulnerability, accepted are 0: CVE-1"]
         );
     }
 
@@ -228,12 +305,54 @@ mod tests {
         assert_eq!(
             messages(&report, strict()),
             [
-                "1 critical vulnerabilities, accepted are 0: A",
+                "1 critical vulnerability, accepted are 0: A",
                 "7 high vulnerabilities, accepted are 1: CVE-0, CVE-1, CVE-2, CVE-3, CVE-4 and 2 more",
             ]
         );
         let own = json!({"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "gabion"}}, "results": [{"ruleId": "X", "level": "error"}]}]});
         assert!(messages(&own, Thresholds { high: Some(0), ..strict() }).is_empty());
         assert_eq!(read(&json!({"kind": "Pod"})), None);
+    }
+
+    #[test]
+    fn a_report_that_says_nothing_opens_no_gate() {
+        let run = |run: Value| json!({"version": "2.1.0", "runs": [run]});
+        for (report, path, what) in [
+            (
+                json!({"SchemaVersion": 2, "ArtifactName": "a", "Results": {}}),
+                "Results",
+                "Results is no list",
+            ),
+            (
+                json!({"SchemaVersion": 2, "ArtifactName": "a", "Results": [{"Vulnerabilities": "none"}]}),
+                "Results[0].Vulnerabilities",
+                "is no list",
+            ),
+            (
+                json!({"SchemaVersion": 2, "ArtifactName": "a", "Results": [{"Vulnerabilities": [{}]}]}),
+                "Results[0].Vulnerabilities[0]",
+                "no Severity",
+            ),
+            (json!({"bomFormat": "CycloneDX", "components": []}), "", "no list of vulnerabilities"),
+            (
+                json!({"bomFormat": "CycloneDX", "vulnerabilities": [{"ratings": "high"}]}),
+                "vulnerabilities[0].ratings",
+                "is no list",
+            ),
+            (json!({"version": "2.1.0", "runs": []}), "runs", "no run"),
+            (json!({"version": "2.1.0", "runs": "x"}), "runs", "is no list"),
+            (run(json!({"tool": {}})), "runs[0]", "no results"),
+            (
+                run(json!({"results": [], "invocations": [{"executionSuccessful": false}]})),
+                "runs[0].invocations",
+                "says that it failed",
+            ),
+        ] {
+            let Some(Err(wrong)) = read(&report) else { panic!("{report} was read") };
+            assert_eq!(wrong.path.to_string(), path, "{report}");
+            assert!(wrong.problem.contains(what), "{wrong:?}");
+        }
+        let clean = json!({"SchemaVersion": 2, "ArtifactName": "scratch"});
+        assert!(messages(&clean, strict()).is_empty(), "Trivy leaves out what is empty");
     }
 }

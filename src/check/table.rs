@@ -26,6 +26,7 @@ mod tests {
     #[test]
     fn every_control_that_files_are_checked_for_is_in_the_table() {
         for id in [
+            "HB-CI",
             "HB-DF-BASE",
             "HB-DF-CLEAN",
             "HB-DF-FETCH",

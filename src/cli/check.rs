@@ -101,6 +101,7 @@ impl CheckFlags {
             return Err("--dry-run shows a diff, which only --format text has room for".to_owned());
         }
         Ok(Options {
+            expects_scan: self.max_critical.or(self.max_high).is_some(),
             paths: self.paths,
             rules,
             format: match self.format {

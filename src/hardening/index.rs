@@ -301,8 +301,10 @@ impl Index {
         entry.said = effective.as_ref().map(|effective| Arc::clone(&effective.said));
         let overtaken = match (&effective, &entry.effective) {
             (Some(new), _) if departed.contains(&new.uid) => true,
+            // Of the same version, what the watch showed is what is stored: an older definition drops the status.
             (Some(new), Some(known)) => {
-                new.uid == known.uid && is_older(&new.resource_version, &known.resource_version)
+                let (written, seen) = (&new.resource_version, &known.resource_version);
+                new.uid == known.uid && (written == seen || is_older(written, seen))
             }
             _ => false,
         };

@@ -3,6 +3,7 @@
 use std::{cell::RefCell, rc::Rc};
 
 use super::{
+    buffer::Buffer,
     error::Failure,
     source::Source,
     value::{Entries, List, Map, Text, Type, Value},
@@ -81,6 +82,12 @@ impl<'a> Context<'a> {
         self.step(bytes / 32)
     }
 
+    /// A text to be written, with room for so many bytes, which are accounted for.
+    pub fn buffer(&mut self, room: usize) -> Result<Buffer, Failure> {
+        self.allocate(room + TEXT_OVERHEAD)?;
+        Ok(Buffer::with_room(room))
+    }
+
     /// Accounts for an operation that takes milliseconds: a key that is made, a password that is hashed.
     pub fn slow_operation(&mut self) -> Result<(), Failure> {
         self.slow_operations(1)
@@ -146,15 +153,18 @@ impl<'a> Context<'a> {
 
     /// A new map from strings to the element's type; accounts for its entries' places.
     pub fn map_of(&mut self, element: &'static Type, entries: Entries) -> Result<Value, Failure> {
-        self.allocate(entries.len() * ENTRY_OVERHEAD + LIST_OVERHEAD)?;
+        self.allocate(entries.len() * size_of::<(Text, Value)>() + LIST_OVERHEAD)?;
         Ok(Value::Map(Map::new(element, entries)))
     }
 
     /// Puts an entry into a map that exists: everyone who holds the map sees it, as in Go.
     pub fn set(&mut self, map: &Map, key: Text, value: Value) -> Result<(), Failure> {
-        self.allocate(ENTRY_OVERHEAD)?;
-        let entries =
-            map.shared().ok_or_else(|| Failure::function("assignment to entry in nil map"))?;
+        let entries = map
+            .entries
+            .as_ref()
+            .ok_or_else(|| Failure::function("assignment to entry in nil map"))?;
+        self.allocate(GROWING_ENTRY)?;
+        self.step(entries.borrow().after(&key) / MOVED_IN_A_STEP)?;
         if matches!(value, Value::Map(_) | Value::List(_)) {
             self.changed.push(Rc::clone(entries));
         }
@@ -165,7 +175,8 @@ impl<'a> Context<'a> {
     /// Takes an entry out of a map that exists.
     pub fn unset(&mut self, map: &Map, key: &[u8]) -> Result<(), Failure> {
         self.step(1)?;
-        if let Some(entries) = map.shared() {
+        if let Some(entries) = &map.entries {
+            self.step(entries.borrow().after(key) / MOVED_IN_A_STEP)?;
             entries.borrow_mut().remove(key);
         }
         Ok(())
@@ -183,4 +194,7 @@ impl Drop for Context<'_> {
 
 const TEXT_OVERHEAD: usize = 64;
 const LIST_OVERHEAD: usize = 64;
-const ENTRY_OVERHEAD: usize = 128;
+/// An entry of a map that grows, with the places that growing leaves behind.
+const GROWING_ENTRY: usize = 128;
+/// Entries of a map that make way for another one in the time of a step.
+const MOVED_IN_A_STEP: usize = 64;

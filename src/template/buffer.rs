@@ -12,6 +12,11 @@ pub struct Buffer {
 }
 
 impl Buffer {
+    /// An empty text with room for so many bytes. [`super::Context::buffer`] accounts for them.
+    pub(super) fn with_room(room: usize) -> Self {
+        Self { bytes: Zeroizing::new(Vec::with_capacity(room)), allocated: room }
+    }
+
     /// Bytes that were allocated, in all, those of smaller places too.
     pub fn allocated(&self) -> usize {
         self.allocated

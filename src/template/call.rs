@@ -187,17 +187,21 @@ impl<'t> Evaluator<'t, '_, '_> {
             return self.short_circuit(dot, place, function, given);
         }
         self.step(place)?;
-        let mut values = Vec::with_capacity(given.count() + 1);
-        values.extend(receiver.cloned());
+        let first = self.arguments.len();
+        self.arguments.extend(receiver.cloned());
         for (at, argument) in given.arguments.iter().enumerate() {
             let type_ = function.parameter(at).unwrap_or(Type::Any);
-            values.push(self.argument(dot, argument, type_)?);
+            let value = self.argument(dot, argument, type_)?;
+            self.arguments.push(value);
         }
         if let Some(last) = given.last {
             let type_ = function.parameter(given.arguments.len()).unwrap_or(Type::Any);
-            values.push(self.checked(place, last.clone(), type_)?);
+            let value = self.checked(place, last.clone(), type_)?;
+            self.arguments.push(value);
         }
-        (function.body)(self.cx, &Args::new(&values)).map_err(|mut failure| {
+        let result = (function.body)(self.cx, &Args::new(&self.arguments[first..]));
+        self.arguments.truncate(first);
+        result.map_err(|mut failure| {
             if failure.class != Class::Bound {
                 failure.message = format!("error calling {}: {}", function.name, failure.message);
             }

@@ -67,8 +67,12 @@ pub struct Evaluator<'t, 'c, 'a> {
     pub(super) cx: &'c mut Context<'a>,
     pub(super) missing_key: MissingKey,
     output: Buffer,
-    /// Variables of the template that runs, the innermost last.
+    /// Variables of the templates that are being run, the innermost last.
     variables: Vec<(&'t [u8], Item)>,
+    /// Where those begin that the innermost template sees.
+    visible: usize,
+    /// Arguments of the calls that are being made, the innermost last.
+    pub(super) arguments: Vec<Value>,
 }
 
 /// Renders a tree. About `expected` bytes of output are made room for at once.
@@ -81,8 +85,10 @@ pub fn render(
 ) -> Result<Zeroizing<Vec<u8>>, Error> {
     let (mut output, dot) = (Buffer::default(), Item::from(data));
     output.reserve(expected.min(cx.limits.output));
-    let variables = vec![(DOLLAR, dot.clone())];
-    let mut evaluator = Evaluator { tree, cx, missing_key, output, variables };
+    let mut variables = Vec::with_capacity(tree.variables);
+    variables.push((DOLLAR, dot.clone()));
+    let (visible, arguments) = (0, Vec::with_capacity(tree.arguments));
+    let mut evaluator = Evaluator { tree, cx, missing_key, output, variables, visible, arguments };
     if let Some(body) = tree.templates.get(tree.name.as_bytes()) {
         evaluator.block(&dot, body)?;
     }
@@ -253,18 +259,16 @@ impl<'t> Evaluator<'t, '_, '_> {
         index: Item,
         element: &Item,
     ) -> Result<(), Error> {
-        let [.., _] = pipe.variables.as_slice() else { return Ok(()) };
-        let items = match pipe.variables.len() {
-            1 => vec![element.clone()],
-            _ => vec![index, element.clone()],
-        };
-        let top = self.variables.len();
-        for (at, (name, item)) in pipe.variables.iter().zip(items).enumerate() {
+        let count = pipe.variables.len();
+        let items = [index, element.clone()];
+        let first = items.len().saturating_sub(count);
+        for (at, item) in items.into_iter().skip(first).enumerate() {
             if pipe.assigns {
-                self.assign(pipe.place, name, item)?;
-            } else if let Some(slot) = self.variables.get_mut(top - pipe.variables.len() + at) {
-                slot.1 = item;
+                self.assign(pipe.place, &pipe.variables[at], item)?;
+                continue;
             }
+            let declared = self.variables.len() - count + at;
+            self.variables[declared].1 = item;
         }
         Ok(())
     }
@@ -281,9 +285,11 @@ impl<'t> Evaluator<'t, '_, '_> {
             Some(pipe) => self.pipe(dot, pipe)?,
             None => Item::default(),
         };
-        let caller = std::mem::replace(&mut self.variables, vec![(DOLLAR, dot.clone())]);
+        let caller = std::mem::replace(&mut self.visible, self.variables.len());
+        self.variables.push((DOLLAR, dot.clone()));
         self.block(&dot, body)?;
-        self.variables = caller;
+        self.variables.truncate(self.visible);
+        self.visible = caller;
         Ok(Flow::On)
     }
 
@@ -322,10 +328,11 @@ impl<'t> Evaluator<'t, '_, '_> {
     }
 
     fn find_variable(&mut self, place: Place, name: &[u8]) -> Result<usize, Error> {
-        let found = self.variables.iter().rposition(|(known, _)| *known == name);
-        let passed = self.variables.len() - found.unwrap_or(0);
+        let visible = &self.variables[self.visible..];
+        let found = visible.iter().rposition(|(known, _)| *known == name);
+        let passed = visible.len() - found.unwrap_or(0);
         self.cx.step(passed / 16).map_err(|failure| self.failed(place, failure))?;
-        found.ok_or_else(|| {
+        found.map(|at| self.visible + at).ok_or_else(|| {
             let name = String::from_utf8_lossy(name);
             self.error(place, Class::Exec, format!("undefined variable: {name}"))
         })

@@ -30,14 +30,25 @@ pub fn parse(name: &str, text: &[u8], delimiters: &Delimiters) -> Result<Tree, E
     let lexer = Lexer::new(name, text, delimiters);
     let scope = Scope::default();
     let (ahead, names, templates) = (Vec::new(), BTreeSet::new(), BTreeMap::new());
-    let (last, nesting, nodes) = (0, 0, 0);
-    let mut parser = Parser { lexer, ahead, last, scope, nesting, nodes, names, templates };
+    let mut parser = Parser {
+        lexer,
+        ahead,
+        last: 0,
+        scope,
+        nesting: 0,
+        nodes: 0,
+        variables: 1,
+        arguments: 0,
+        names,
+        templates,
+    };
     if text.len() > TEXT {
         return Err(parser.too_large(format!("longer than {TEXT} bytes")));
     }
     let body = parser.text()?;
     parser.define(Text::from(name), body, text.len())?;
-    Ok(Tree { name: name.to_owned(), templates: parser.templates, nodes: parser.nodes })
+    let Parser { templates, nodes, variables, arguments, .. } = parser;
+    Ok(Tree { name: name.to_owned(), templates, nodes, variables, arguments })
 }
 
 struct Parser<'t> {
@@ -49,6 +60,8 @@ struct Parser<'t> {
     scope: Scope,
     nesting: usize,
     nodes: usize,
+    variables: usize,
+    arguments: usize,
     names: BTreeSet<Text>,
     templates: BTreeMap<Text, Block>,
 }

@@ -112,8 +112,9 @@ pub fn quote(
     sign: char,
     ascii: bool,
 ) -> Result<Buffer, Failure> {
-    let (mut quoted, mut paid) = (Buffer::default(), 0);
     cx.step(text.len() / 8)?;
+    let mut quoted = cx.buffer(text.len() + 2)?;
+    let mut paid = quoted.allocated();
     quoted.rune(sign);
     for (at, rune, width) in rune::runes(text) {
         if quoted.allocated() > paid {

@@ -13,6 +13,11 @@ pub struct Tree {
     pub templates: BTreeMap<Text, Block>,
     /// Number of actions, texts and operands.
     pub nodes: usize,
+    /// The most variables, and the most arguments of a call, that one template has at a time: room for them is
+    /// made at once.
+    pub variables: usize,
+    /// See `variables`.
+    pub arguments: usize,
 }
 
 /// What a node takes at most, in bytes, without the text of constants.

@@ -4,11 +4,13 @@
 //! cheap: containers are shared, and a map is shared *mutably*, as in Go. There is no `Debug`: a value is a
 //! secret until proven otherwise.
 
-use std::{any::Any, cell::RefCell, cmp::Ordering, collections::BTreeMap, rc::Rc, sync::Arc};
-
-use zeroize::Zeroizing;
+use std::{any::Any, rc::Rc};
 
 use super::{function::Function, time::Time};
+pub use super::{
+    map::{Entries, Map},
+    text::Text,
+};
 
 /// Any value.
 #[derive(Clone, Default)]
@@ -198,61 +200,6 @@ impl UintType {
     }
 }
 
-/// Bytes of a string: shared, and wiped when the last owner drops them.
-#[derive(Clone, PartialEq, Eq, Default)]
-pub struct Text(Arc<Zeroizing<Vec<u8>>>);
-
-impl Text {
-    /// Takes the bytes over without copying them.
-    pub fn new(bytes: Vec<u8>) -> Self {
-        Self(Arc::new(Zeroizing::new(bytes)))
-    }
-}
-
-impl PartialOrd for Text {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Text {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.as_slice().cmp(other.0.as_slice())
-    }
-}
-
-impl std::ops::Deref for Text {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl std::borrow::Borrow<[u8]> for Text {
-    fn borrow(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl From<&str> for Text {
-    fn from(text: &str) -> Self {
-        Self::new(text.as_bytes().to_vec())
-    }
-}
-
-impl From<&[u8]> for Text {
-    fn from(bytes: &[u8]) -> Self {
-        Self::new(bytes.to_vec())
-    }
-}
-
-impl From<String> for Text {
-    fn from(text: String) -> Self {
-        Self::new(text.into_bytes())
-    }
-}
-
 /// A slice. Its elements never change; functions that "append" make a new one.
 #[derive(Clone)]
 pub struct List {
@@ -265,31 +212,54 @@ struct Items(Vec<Value>);
 
 impl Drop for Items {
     fn drop(&mut self) {
-        drop_flat(&mut self.0);
+        drop_flat(Elements::List(std::mem::take(&mut self.0).into_iter()));
     }
 }
 
-impl Drop for Entries {
-    fn drop(&mut self) {
-        drop_flat(&mut std::mem::take(&mut self.0).into_values().collect());
+/// What is left to drop of a container that nobody else holds.
+pub(super) enum Elements {
+    List(std::vec::IntoIter<Value>),
+    Map(std::vec::IntoIter<(Text, Value)>),
+}
+
+impl Elements {
+    /// None of what holds no values, or is held by others too.
+    fn of(value: Value) -> Option<Self> {
+        match value {
+            Value::List(List { items: Some(mut items), .. }) => {
+                let items = std::mem::take(&mut Rc::get_mut(&mut items)?.0);
+                Some(Self::List(items.into_iter()))
+            }
+            Value::Map(Map { entries: Some(mut entries), .. }) => {
+                let entries = std::mem::take(Rc::get_mut(&mut entries)?.get_mut());
+                Some(Self::Map(entries.into_vec().into_iter()))
+            }
+            _ => None,
+        }
+    }
+
+    fn next(&mut self) -> Option<Value> {
+        match self {
+            Self::List(items) => items.next(),
+            Self::Map(entries) => entries.next().map(|(_, value)| value),
+        }
     }
 }
 
 /// Drops values without recursion, however deep they nest: a template may nest them deeper than the stack is.
-fn drop_flat(open: &mut Vec<Value>) {
-    while let Some(value) = open.pop() {
-        match value {
-            Value::List(List { items: Some(mut items), .. }) => {
-                if let Some(items) = Rc::get_mut(&mut items) {
-                    open.append(&mut items.0);
+pub(super) fn drop_flat(mut open: Elements) {
+    let mut around = Vec::new();
+    loop {
+        match open.next() {
+            Some(value) => {
+                if let Some(inner) = Elements::of(value) {
+                    around.push(std::mem::replace(&mut open, inner));
                 }
             }
-            Value::Map(Map { entries: Some(mut entries), .. }) => {
-                if let Some(entries) = Rc::get_mut(&mut entries) {
-                    open.extend(std::mem::take(&mut entries.get_mut().0).into_values());
-                }
-            }
-            _ => {}
+            None => match around.pop() {
+                Some(outer) => open = outer,
+                None => return,
+            },
         }
     }
 }
@@ -330,100 +300,6 @@ impl std::ops::Deref for List {
 
     fn deref(&self) -> &[Value] {
         self.items.as_ref().map_or(&[], |items| &items.0)
-    }
-}
-
-/// Entries of a map, in Go's order of printing and ranging.
-#[derive(Default)]
-pub struct Entries(BTreeMap<Text, Value>);
-
-impl std::ops::Deref for Entries {
-    type Target = BTreeMap<Text, Value>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-impl std::ops::DerefMut for Entries {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.0
-    }
-}
-
-impl FromIterator<(Text, Value)> for Entries {
-    fn from_iter<I: IntoIterator<Item = (Text, Value)>>(entries: I) -> Self {
-        Self(entries.into_iter().collect())
-    }
-}
-
-/// A map from strings, shared with everyone who holds it.
-#[derive(Clone)]
-pub struct Map {
-    element: &'static Type,
-    entries: Option<Rc<RefCell<Entries>>>,
-}
-
-impl Map {
-    /// A map to values of this type.
-    pub fn new(element: &'static Type, entries: Entries) -> Self {
-        Self { element, entries: Some(Rc::new(RefCell::new(entries))) }
-    }
-
-    /// The nil map of this type: like an empty one, but nothing can be put into it.
-    pub fn nil(element: &'static Type) -> Self {
-        Self { element, entries: None }
-    }
-
-    /// Type of the values.
-    pub fn element(&self) -> &'static Type {
-        self.element
-    }
-
-    /// True of the nil map.
-    pub fn is_nil(&self) -> bool {
-        self.entries.is_none()
-    }
-
-    /// True when both are the same map, not only equal ones.
-    pub fn is_same(&self, other: &Self) -> bool {
-        match (&self.entries, &other.entries) {
-            (Some(one), Some(two)) => Rc::ptr_eq(one, two),
-            (None, None) => true,
-            _ => false,
-        }
-    }
-
-    /// Number of entries.
-    pub fn len(&self) -> usize {
-        self.entries.as_ref().map_or(0, |entries| entries.borrow().len())
-    }
-
-    /// True when there is no entry.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The value of a key.
-    pub fn get(&self, key: &[u8]) -> Option<Value> {
-        self.entries.as_ref()?.borrow().get(key).cloned()
-    }
-
-    /// True when there is such a key.
-    pub fn contains(&self, key: &[u8]) -> bool {
-        self.entries.as_ref().is_some_and(|entries| entries.borrow().contains_key(key))
-    }
-
-    /// A copy of the entries as they are now, in order: safe to walk while the map changes.
-    pub fn entries(&self) -> Vec<(Text, Value)> {
-        self.entries.as_ref().map_or_else(Vec::new, |entries| {
-            entries.borrow().iter().map(|(key, value)| (key.clone(), value.clone())).collect()
-        })
-    }
-
-    /// For [`super::budget::Context`], through which a map changes.
-    pub(super) fn shared(&self) -> Option<&Rc<RefCell<Entries>>> {
-        self.entries.as_ref()
     }
 }
 
@@ -511,7 +387,7 @@ impl Value {
             Self::Complex(..) => Type::Complex,
             Self::String(_) => Type::String,
             Self::List(list) => Type::Slice(list.element),
-            Self::Map(map) => Type::Map(map.element),
+            Self::Map(map) => Type::Map(map.element()),
             Self::Time(_) => Type::Time,
             Self::Object(object) => object.type_(),
         })

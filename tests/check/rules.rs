@@ -176,7 +176,7 @@ fn a_scanners_report_is_held_against_thresholds() {
     assert_eq!(run.code, 1, "{}", run.out);
     assert!(
         run.out.contains(
-            "critical  HB-VULN  1 critical vulnerabilities, accepted are 0: CVE-1 (openssl)"
+            "critical  HB-VULN  1 critical vulnerability, accepted are 0: CVE-1 (openssl)"
         ),
         "{}",
         run.out

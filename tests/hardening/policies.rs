@@ -9,30 +9,34 @@ use crate::{
     audit,
     cluster::{Cluster, path},
     scene::{Scene, pod},
-    support::{Failure, Result, Server, Signal, eventually},
+    support::{Failure, Result, eventually},
     world::{SOON, World},
 };
 
-const POLICY: &str = "ValidatingAdmissionPolicy";
-const BINDING: &str = "ValidatingAdmissionPolicyBinding";
+/// The kind of policies.
+pub const POLICY: &str = "ValidatingAdmissionPolicy";
+/// The kind of their bindings.
+pub const BINDING: &str = "ValidatingAdmissionPolicyBinding";
 
 /// What a baseline of these tests asks for: nothing that Pod Security labels could do.
-fn images() -> Value {
+pub fn images() -> Value {
     json!({"images": {"allowedRegistries": ["registry.example.com/prod"]}})
 }
 
-fn good(ns: &str) -> Value {
+/// A pod that holds it.
+pub fn good(ns: &str) -> Value {
     pod(ns, "good", json!({}))
 }
 
-fn bad(ns: &str) -> Value {
+/// A pod that does not.
+pub fn bad(ns: &str) -> Value {
     let mut pod = pod(ns, "bad", json!({}));
     pod["spec"]["containers"][0]["image"] = "evil.example.com/app:1".into();
     pod
 }
 
 /// What the API server would say to a pod: nothing, or why not.
-async fn refusal(cluster: &Cluster, pod: &Value) -> Result<Option<String>> {
+pub async fn refusal(cluster: &Cluster, pod: &Value) -> Result<Option<String>> {
     let mut pod = pod.clone();
     pod["apiVersion"] = "v1".into();
     let ns = pod["metadata"]["namespace"].as_str().unwrap_or_default();
@@ -45,7 +49,7 @@ async fn refusal(cluster: &Cluster, pod: &Value) -> Result<Option<String>> {
 }
 
 /// Names of the policies, or bindings, of a baseline.
-async fn names(cluster: &Cluster, kind: &str, baseline: &str) -> Result<BTreeSet<String>> {
+pub async fn names(cluster: &Cluster, kind: &str, baseline: &str) -> Result<BTreeSet<String>> {
     let prefix = format!("gabion-{baseline}-");
     let all = cluster.list(kind, "").await?;
     let names = all.iter().filter_map(|object| object["metadata"]["name"].as_str());
@@ -53,7 +57,7 @@ async fn names(cluster: &Cluster, kind: &str, baseline: &str) -> Result<BTreeSet
 }
 
 /// The name of the binding that denies.
-async fn denying(cluster: &Cluster, baseline: &str) -> Result<String> {
+pub async fn denying(cluster: &Cluster, baseline: &str) -> Result<String> {
     for name in names(cluster, BINDING, baseline).await? {
         let binding = cluster.get(BINDING, "", &name).await?.unwrap_or_default();
         if !name.ends_with("-probe") && binding["spec"]["validationActions"][0] == "Deny" {
@@ -63,7 +67,8 @@ async fn denying(cluster: &Cluster, baseline: &str) -> Result<String> {
     Err(Failure::new(format!("{baseline} has no binding that denies")))
 }
 
-async fn enforced(scene: &Scene<'_>, baseline: &str) -> Result<()> {
+/// Waits until a baseline is proved and enforced.
+pub async fn enforced(scene: &Scene<'_>, baseline: &str) -> Result<()> {
     scene.baseline_says(baseline, "Compiled", "True", "Proved").await?;
     scene.baseline_says(baseline, "Enforced", "True", "ProbeDenied").await?;
     Ok(())
@@ -376,68 +381,4 @@ async fn policies_of_a_baseline_that_was_removed_by_force_go_as_well() -> Result
         if left == 0 { Ok(()) } else { Err(Failure::new(format!("{left} are left"))) }
     })
     .await
-}
-
-#[tokio::test]
-async fn the_cluster_boots_with_every_policy_in_place() -> Result<()> {
-    let mut world = World::own(&[])?;
-    let spec = json!({"allNamespaces": true, "rollout": {"target": "Enforce"}, "podSecurity": {},
-        "images": {"allowedRegistries": ["registry.example.com/prod"]}, "pods": {"templates": "Deny"}});
-    {
-        let scene = Scene::within(&world, "boot").await?;
-        let object =
-            json!({"kind": "HardeningBaseline", "metadata": {"name": "boot"}, "spec": spec});
-        scene.cluster.create(object).await?;
-        enforced(&scene, "boot").await?;
-        for policy in scene.cluster.list(POLICY, "").await? {
-            assert!(policy["spec"]["paramKind"].is_null());
-            for rule in
-                policy["spec"]["matchConstraints"]["resourceRules"].as_array().into_iter().flatten()
-            {
-                assert!(!rule["resources"].to_string().contains('*'), "{rule}");
-                assert!(!rule["apiGroups"].to_string().contains('*'), "{rule}");
-            }
-        }
-    }
-    world.operator.stop(SOON)?;
-    let plane = world.plane();
-    plane.signal(Server::Apiserver, Signal::KILL)?;
-    let cluster = Cluster::new(plane).await?;
-    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}});
-    eventually(SOON, "nodes can be registered", || async {
-        match cluster.send("POST", "/api/v1/nodes", "application/json", &node).await {
-            Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-            Err(error) => Err(error.to_string()),
-        }
-    })
-    .await?;
-    let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
-        "metadata": {"name": "n1", "namespace": "kube-node-lease"}, "spec": {"holderIdentity": "n1"}});
-    let leases = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
-    cluster.send("POST", leases, "application/json", &lease).await?;
-    for ns in ["kube-system", "gabion-system"] {
-        let mut first = pod(ns, "first", json!({}));
-        first["spec"]["containers"][0]["image"] = "evil.example.com/app:1".into();
-        first["spec"]["serviceAccountName"] =
-            if ns == "kube-system" { "default" } else { "gabion" }.into();
-        eventually(SOON, &format!("a pod in {ns}"), || async {
-            let why = refusal(&cluster, &first).await?;
-            why.map_or(Ok(()), |why| Err(Failure::new(why)))
-        })
-        .await?;
-    }
-    let crd = cluster.get("CustomResourceDefinition", "", "hardeningbaselines.gabion.dev").await?;
-    assert!(crd.is_some());
-    eventually(SOON, "tenants are judged without the operator", || async {
-        if refusal(&cluster, &good("boot")).await?.is_some() {
-            return Err(Failure::new("the good pod is refused"));
-        }
-        let why = refusal(&cluster, &bad("boot")).await?;
-        why.filter(|why| why.contains("hardening baseline boot"))
-            .map(|_| ())
-            .ok_or_else(|| Failure::new("the bad pod comes in"))
-    })
-    .await?;
-    Ok(())
 }

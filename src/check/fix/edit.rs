@@ -41,14 +41,31 @@ pub fn apply(text: &str, edits: &[Edit]) -> String {
     result
 }
 
+/// What is the same for all documents of a text.
+pub struct Layout<'t> {
+    text: &'t str,
+    /// Its lines.
+    pub lines: Lines<'t>,
+    newline: &'static str,
+    /// Holds one document only, as JSON does.
+    single: bool,
+}
+
+impl<'t> Layout<'t> {
+    /// The layout of a text.
+    pub fn of(text: &'t str) -> Self {
+        let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+        Self { text, lines: Lines::of(text), newline, single: !text.contains("\n---") }
+    }
+}
+
 /// The edits that turn a document into a value which holds all that it holds, and more.
-pub fn edits(root: &Node, wanted: &Value, text: &str) -> Result<Vec<Edit>, Refusal> {
-    let lines = Lines::of(text);
+pub fn edits(root: &Node, wanted: &Value, layout: &Layout<'_>) -> Result<Vec<Edit>, Refusal> {
+    let Layout { text, lines, newline, single } = layout;
     let mut style = Style::default();
-    style.learn(root, text, &lines);
-    let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    style.learn(root, text, lines);
     let json = text.get(root.span.start..).is_some_and(|start| start.starts_with('{'))
-        && !text.contains("\n---")
+        && *single
         && root.flow;
     let mut writer = Writer { text, lines, style, newline, json, edits: Vec::new() };
     writer.node(root, wanted)?;
@@ -119,7 +136,7 @@ fn dash(sequence: &Node, text: &str) -> Option<usize> {
 
 struct Writer<'t> {
     text: &'t str,
-    lines: Lines<'t>,
+    lines: &'t Lines<'t>,
     style: Style,
     newline: &'static str,
     json: bool,
@@ -181,7 +198,7 @@ impl Writer<'_> {
         if node.flow {
             return self.add_to_flow(node, entries, &new);
         }
-        let indent = column(&self.lines, node.span.start);
+        let indent = column(self.lines, node.span.start);
         let mut text = String::new();
         for (key, value) in new {
             self.entry(&mut text, key, value, indent);
@@ -200,14 +217,14 @@ impl Writer<'_> {
         let mut text = String::new();
         match wanted {
             Value::Object(fields) if !fields.is_empty() => {
-                let indent = column(&self.lines, entry.key_span.start) + self.style.step();
+                let indent = column(self.lines, entry.key_span.start) + self.style.step();
                 for (key, value) in ordered(fields) {
                     self.entry(&mut text, key, value, indent);
                 }
                 self.insert(self.lines.end(entry.key_span.end), text);
             }
             Value::Array(items) if items.iter().any(Value::is_object) => {
-                let indent = column(&self.lines, entry.key_span.start) + self.style.dash();
+                let indent = column(self.lines, entry.key_span.start) + self.style.dash();
                 self.items(&mut text, items, indent);
                 self.insert(self.lines.end(entry.key_span.end), text);
             }
@@ -239,7 +256,7 @@ impl Writer<'_> {
         }
         let dash = dash(node, self.text).ok_or(Refusal { at: node.span.start, reason: UNKNOWN })?;
         let mut text = String::new();
-        self.items(&mut text, new, column(&self.lines, dash));
+        self.items(&mut text, new, column(self.lines, dash));
         self.insert(self.end_of(node), text);
         Ok(())
     }

@@ -14,13 +14,14 @@ mod tests;
 pub use diff::unified;
 pub use edit::Edit;
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::{
-    place::Lines,
     report::{Hit, Notice},
     rules::Rules,
-    yaml::{self, Document, Node},
+    yaml::{self, Document},
 };
 
 /// What was written, and what could not be.
@@ -32,48 +33,85 @@ pub struct Fixed {
     pub refused: Vec<Notice>,
 }
 
+/// What one document should become.
+struct Plan {
+    /// Number of the document.
+    number: usize,
+    /// Where it starts.
+    start: usize,
+    wanted: Value,
+    edits: Vec<Edit>,
+}
+
+/// Times that a text is read again without what did not fit; then all of it is left alone.
+const TRIES: usize = 4;
+
 /// Puts right what is mechanical in a text with these findings.
 pub fn fix(text: &str, hits: &[Hit], rules: &Rules) -> Fixed {
-    let lines = Lines::of(text);
+    let layout = edit::Layout::of(text);
     let mut fixed = Fixed::default();
-    let documents: Vec<_> = yaml::read(text).into_iter().enumerate().collect();
-    for (number, document) in &documents {
-        let Ok(Document { root: Some(root), .. }) = document else { continue };
-        let own = hits.iter().filter(|hit| hit.document == *number);
-        let counting: Vec<_> = own.filter(|hit| hit.suppressed.is_none() && !hit.note).collect();
+    let mut counting: BTreeMap<usize, Vec<&Hit>> = BTreeMap::new();
+    for hit in hits.iter().filter(|hit| hit.suppressed.is_none() && !hit.note) {
+        counting.entry(hit.document).or_default().push(hit);
+    }
+    let mut plans = Vec::new();
+    let documents = yaml::read(text);
+    let readable = documents.iter().filter(|document| document.is_ok()).count();
+    for (number, document) in documents.into_iter().enumerate() {
+        let (Ok(Document { root: Some(root), .. }), Some(hits)) = (document, counting.get(&number))
+        else {
+            continue;
+        };
         let before = root.to_value();
-        let wanted = remedies::wanted(&before, &counting, rules);
+        let wanted = remedies::wanted(&before, hits, rules);
         if wanted == before {
             continue;
         }
-        let at = |at: usize, message: &str| Notice {
-            place: Some(lines.place(at)),
-            message: format!("--fix leaves this to you: {message}"),
-        };
-        match edit::edits(root, &wanted, text) {
-            Ok(edits) if means(&edit::apply(text, &edits), *number, &wanted) => {
-                fixed.edits.extend(edits);
-            }
-            Ok(_) => {
-                let message =
-                    "its text is also used elsewhere, or is laid out in a way that cannot be kept";
-                fixed.refused.push(at(root.span.start, message));
-            }
-            Err(refusal) => fixed.refused.push(at(refusal.at, refusal.reason)),
+        match edit::edits(&root, &wanted, &layout) {
+            Ok(edits) => plans.push(Plan { number, start: root.span.start, wanted, edits }),
+            Err(refusal) => fixed.refused.push(left(&layout, refusal.at, refusal.reason)),
         }
     }
+    let misread = keep_what_fits(text, readable, &mut plans);
+    for start in misread {
+        let reason = "its text is also used elsewhere, or is laid out in a way that cannot be kept";
+        fixed.refused.push(left(&layout, start, reason));
+    }
+    fixed.edits = plans.into_iter().flat_map(|plan| plan.edits).collect();
     fixed.edits.sort_by_key(|edit| edit.range.start);
     fixed
+}
+
+fn left(layout: &edit::Layout<'_>, at: usize, reason: &str) -> Notice {
+    let message = format!("--fix leaves this to you: {reason}");
+    Notice { place: Some(layout.lines.place(at)), message }
+}
+
+/// Reads the text as it would be written, and drops the plans of documents that would not mean what is wanted.
+/// Where those start. As many documents must be readable as were before.
+fn keep_what_fits(text: &str, readable: usize, plans: &mut Vec<Plan>) -> Vec<usize> {
+    let mut dropped = Vec::new();
+    for _ in 0..TRIES {
+        let edits: Vec<_> = plans.iter().flat_map(|plan| plan.edits.iter().cloned()).collect();
+        let documents = yaml::read(&edit::apply(text, &edits));
+        let means = |plan: &Plan| {
+            let document = documents.get(plan.number).and_then(|document| document.as_ref().ok());
+            let root = document.and_then(|document| document.root.as_ref());
+            root.is_some_and(|root| root.to_value() == plan.wanted)
+        };
+        let (kept, misread): (Vec<_>, Vec<_>) = plans.drain(..).partition(means);
+        *plans = kept;
+        let still = documents.iter().filter(|document| document.is_ok()).count();
+        if misread.is_empty() && still == readable {
+            return dropped;
+        }
+        dropped.extend(misread.iter().map(|plan| plan.start));
+    }
+    dropped.extend(plans.drain(..).map(|plan| plan.start));
+    dropped
 }
 
 /// The text with all edits.
 pub fn apply(text: &str, fixed: &Fixed) -> String {
     edit::apply(text, &fixed.edits)
-}
-
-/// Whether a document of a text means what was wanted.
-fn means(text: &str, number: usize, wanted: &Value) -> bool {
-    let documents = yaml::read(text);
-    let found = documents.get(number).and_then(|document| document.as_ref().ok());
-    found.and_then(|document| document.root.as_ref().map(Node::to_value)).as_ref() == Some(wanted)
 }

@@ -1,11 +1,12 @@
 //! A report as SARIF 2.1.0 (OASIS), which code scanning of forges reads.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     io::{self, Write},
 };
 
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::super::{
@@ -19,33 +20,60 @@ const SCHEMA: &str =
 
 /// Writes the report: one result for each control that an object breaks, with every place at which it does.
 pub fn write(report: &Report, _: &Options, out: &mut dyn Write) -> io::Result<()> {
-    let broken = |control: &Control| report.hits().any(|hit| hit.control.id == control.id);
-    let used: Vec<_> = controls::all().filter(|control| broken(control)).collect();
-    let numbers: BTreeMap<_, _> =
-        used.iter().enumerate().map(|(i, control)| (control.id, i)).collect();
-    let results: Vec<_> = report.files.iter().flat_map(|file| results(file, &numbers)).collect();
+    let broken: BTreeSet<_> = report.hits().map(|hit| hit.control.id).collect();
+    let used: Vec<_> = controls::all().filter(|control| broken.contains(control.id)).collect();
+    let numbers = used.iter().enumerate().map(|(i, control)| (control.id, i)).collect();
     let notifications: Vec<_> = report.files.iter().flat_map(notifications).collect();
-    let document = json!({
-        "$schema": SCHEMA,
-        "version": "2.1.0",
-        "runs": [{
-            "tool": { "driver": {
-                "name": "gabion",
-                "version": env!("CARGO_PKG_VERSION"),
-                "semanticVersion": env!("CARGO_PKG_VERSION"),
-                "informationUri": "https://github.com/gabion-dev/gabion",
-                "rules": used.into_iter().map(rule).collect::<Vec<_>>(),
-            }},
-            "columnKind": "unicodeCodePoints",
-            "invocations": [{
-                "executionSuccessful": !report.has_faults(),
-                "toolExecutionNotifications": notifications,
-            }],
-            "results": results,
-        }],
-    });
-    serde_json::to_writer_pretty(&mut *out, &document)?;
+    let run = Run {
+        tool: json!({ "driver": {
+            "name": "gabion",
+            "version": env!("CARGO_PKG_VERSION"),
+            "semanticVersion": env!("CARGO_PKG_VERSION"),
+            "informationUri": "https://github.com/gabion-dev/gabion",
+            "rules": used.into_iter().map(rule).collect::<Vec<_>>(),
+        }}),
+        column_kind: "unicodeCodePoints",
+        invocations: json!([{
+            "executionSuccessful": !report.has_faults(),
+            "toolExecutionNotifications": notifications,
+        }]),
+        results: Results { report, numbers },
+    };
+    let log = Log { schema: SCHEMA, version: "2.1.0", runs: [run] };
+    serde_json::to_writer_pretty(&mut *out, &log)?;
     writeln!(out)
+}
+
+#[derive(Serialize)]
+struct Log<'a> {
+    #[serde(rename = "$schema")]
+    schema: &'static str,
+    version: &'static str,
+    runs: [Run<'a>; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Run<'a> {
+    tool: Value,
+    column_kind: &'static str,
+    invocations: Value,
+    results: Results<'a>,
+}
+
+/// Made while they are written: a large input breaks a control a hundred thousand times.
+struct Results<'a> {
+    report: &'a Report,
+    numbers: BTreeMap<&'static str, usize>,
+}
+
+impl Serialize for Results<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let files = self.report.files.iter();
+        serializer.collect_seq(files.flat_map(|file| {
+            groups(file).into_iter().filter_map(|hits| result(file, &hits, &self.numbers))
+        }))
+    }
 }
 
 const fn level(severity: Severity) -> &'static str {
@@ -80,20 +108,21 @@ fn rule(control: &Control) -> Value {
     })
 }
 
-/// What makes hits one result.
-type Group<'a> = (usize, &'a str, &'static str, Option<&'a str>, bool);
-
-fn results(file: &FileReport, numbers: &BTreeMap<&str, usize>) -> Vec<Value> {
-    let mut groups: Vec<(Group<'_>, Vec<&Hit>)> = Vec::new();
+/// The hits of a file, by result.
+fn groups(file: &FileReport) -> Vec<Vec<&Hit>> {
+    // What makes hits one result, with the number of that result, which keeps the order of the file.
+    let mut known = BTreeMap::new();
+    let mut groups: Vec<Vec<&Hit>> = Vec::new();
     for hit in &file.hits {
         let reason = hit.suppressed.as_deref();
         let key = (hit.document, hit.object.as_str(), hit.control.id, reason, hit.note);
-        match groups.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, hits)) => hits.push(hit),
-            None => groups.push((key, vec![hit])),
+        let number = *known.entry(key).or_insert(groups.len());
+        match groups.get_mut(number) {
+            Some(hits) => hits.push(hit),
+            None => groups.push(vec![hit]),
         }
     }
-    groups.iter().filter_map(|(_, hits)| result(file, hits, numbers)).collect()
+    groups
 }
 
 fn result(file: &FileReport, hits: &[&Hit], numbers: &BTreeMap<&str, usize>) -> Option<Value> {

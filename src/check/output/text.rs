@@ -72,9 +72,15 @@ fn diffs(changed: &[&FileReport], paint: Paint, out: &mut dyn Write) -> io::Resu
             Some(b'@') => "36",
             _ => "0",
         };
+        // A diff that is kept in a file must be exact, one that is looked at must not steer the terminal.
+        let line = if paint.on { &shown(line) } else { line };
         writeln!(out, "{}", paint.with(code, line))?;
     }
     Ok(())
+}
+
+fn shown(line: &str) -> String {
+    line.split('\t').map(plain).collect::<Vec<_>>().join("\t")
 }
 
 fn one(file: &FileReport, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
@@ -127,9 +133,15 @@ fn finding(hits: &[Hit], paint: Paint, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{:22}→ {}", "", plain(&hit.remedy))
 }
 
-/// Without what could steer a terminal: names and messages hold what stands in the file.
+/// Without what could steer a terminal or turn the order of letters around: names and messages hold what stands
+/// in the file.
 fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
+    text.chars().map(|c| if steers(c) { '\u{FFFD}' } else { c }).collect()
+}
+
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 fn summary(

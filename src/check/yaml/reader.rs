@@ -13,6 +13,9 @@ use super::{
 /// what an alias bomb would grow to.
 pub(super) const MOST_VALUES: usize = 1_000_000;
 
+/// Bytes of text that anchors and aliases may repeat: a few long texts under an alias make a bomb too.
+pub(super) const MOST_REPEATED: usize = 64 * 1024 * 1024;
+
 /// Collections within collections; Kubernetes itself goes no deeper than a few dozen.
 const DEEPEST: usize = 100;
 
@@ -76,20 +79,45 @@ fn parser_options() -> Options {
 
 type Source<'t> = Parser<'t, granit_parser::StrInput<'t>>;
 
+/// How much was read, or is in a node.
+#[derive(Clone, Copy, Debug, Default)]
+struct Amount {
+    values: usize,
+    /// Of texts and keys.
+    bytes: usize,
+}
+
+impl Amount {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            values: self.values.saturating_add(other.values),
+            bytes: self.bytes.saturating_add(other.bytes),
+        }
+    }
+
+    fn since(self, earlier: Self) -> Self {
+        Self { values: self.values - earlier.values, bytes: self.bytes - earlier.bytes }
+    }
+}
+
 struct Reader<'t> {
     source: Source<'t>,
-    values: usize,
+    /// What the documents hold, aliases expanded.
+    held: Amount,
+    /// What aliases stand for, and what is kept of anchored values for them.
+    repeated: Amount,
     depth: usize,
     comments: Vec<Comment>,
-    /// Anchored nodes of the current document, each with the number of values in it.
-    anchors: HashMap<usize, (Node, usize)>,
+    /// Anchored nodes of the current document, each with what is in it.
+    anchors: HashMap<usize, (Node, Amount)>,
 }
 
 impl<'t> Reader<'t> {
     fn new(text: &'t str) -> Self {
         Self {
             source: Parser::new_from_str_with_options(text, parser_options()),
-            values: 0,
+            held: Amount::default(),
+            repeated: Amount::default(),
             depth: 0,
             comments: Vec::new(),
             anchors: HashMap::new(),
@@ -100,7 +128,7 @@ impl<'t> Reader<'t> {
     fn skip_document(&mut self) -> bool {
         self.comments.clear();
         self.depth = 0;
-        self.values < MOST_VALUES && self.source.proceed_next_document().unwrap_or(false)
+        self.within_bounds() && self.source.proceed_next_document().unwrap_or(false)
     }
 
     /// The next event that is not a comment.
@@ -138,16 +166,34 @@ impl<'t> Reader<'t> {
         Ok(Some(Document { root, comments: std::mem::take(&mut self.comments) }))
     }
 
-    fn count(&mut self, more: usize, at: usize) -> Result<(), Fault> {
-        self.values = self.values.saturating_add(more);
-        if self.values > MOST_VALUES {
-            let message = format!(
-                "this file holds more than {MOST_VALUES} values once its aliases are expanded; split it, or \
-                 write out what its anchors repeat"
-            );
-            return Err(Fault::new(at, message));
+    fn within_bounds(&self) -> bool {
+        self.held.values <= MOST_VALUES
+            && self.repeated.values <= MOST_VALUES
+            && self.repeated.bytes <= MOST_REPEATED
+    }
+
+    /// Refuses what is beyond the bounds.
+    fn bounded(&self, at: usize) -> Result<(), Fault> {
+        if self.within_bounds() {
+            return Ok(());
         }
-        Ok(())
+        let message = format!(
+            "this file holds more than {MOST_VALUES} values, or more than {} MiB of text, once its aliases are \
+             expanded; split it, or write out what its anchors repeat",
+            MOST_REPEATED >> 20
+        );
+        Err(Fault::new(at, message))
+    }
+
+    fn count(&mut self, bytes: usize, at: usize) -> Result<(), Fault> {
+        self.held = self.held.plus(Amount { values: 1, bytes });
+        self.bounded(at)
+    }
+
+    /// Counts a copy before it is made.
+    fn repeat(&mut self, copied: Amount, at: usize) -> Result<(), Fault> {
+        self.repeated = self.repeated.plus(copied);
+        self.bounded(at)
     }
 
     fn node(&mut self, event: Event<'t>, span: Span) -> Result<Node, Fault> {
@@ -155,8 +201,10 @@ impl<'t> Reader<'t> {
         if let Event::Alias(id) = event {
             return self.alias(id, at);
         }
-        let before = self.values;
-        self.count(1, at.start)?;
+        let before = self.held;
+        let text = if let Event::Scalar(text, ..) = &event { text.len() } else { 0 };
+        self.count(text, at.start)?;
+        let start = at.start;
         let anchor = event.anchor_id();
         let node = match event {
             Event::Scalar(text, style, _, tag) => Node {
@@ -170,18 +218,21 @@ impl<'t> Reader<'t> {
             _ => return Err(Fault::new(at.start, "this is not a value")),
         };
         if let Some(id) = anchor {
-            self.anchors.insert(id, (node.clone(), self.values - before));
+            let amount = self.held.since(before);
+            self.repeat(amount, start)?;
+            self.anchors.insert(id, (node.clone(), amount));
         }
         Ok(node)
     }
 
     fn alias(&mut self, id: usize, at: Range<usize>) -> Result<Node, Fault> {
-        let Some((_, size)) = self.anchors.get(&id) else {
+        let Some(amount) = self.anchors.get(&id).map(|(_, amount)| *amount) else {
             let message =
                 "this alias stands inside the value that it names; a value cannot hold itself";
             return Err(Fault::new(at.start, message));
         };
-        self.count(*size, at.start)?;
+        self.held = self.held.plus(amount);
+        self.repeat(amount, at.start)?;
         let mut node = self.anchors.get(&id).map(|(node, _)| node.clone()).unwrap_or(Node {
             content: Content::Sequence(Vec::new()),
             span: at,
@@ -241,7 +292,7 @@ impl<'t> Reader<'t> {
             }
             let key_span = range(span);
             let key = key(&event, &key_span)?;
-            self.count(1, key_span.start)?;
+            self.count(key.len(), key_span.start)?;
             let Some((event, span)) = self.event()? else { break };
             let own = range(span).end;
             let value = self.node(event, span)?;

@@ -304,7 +304,8 @@ impl Work<'_> {
             // The quota of the probe namespace lets no pod in, and is asked last.
             Ok(DryRun::Refused(words)) if is_quota(&words) => Ok(Tried::Taken),
             Ok(DryRun::Refused(words)) => Ok(Tried::Refused(words)),
-            Err(ApiError::NotFound { .. }) => {
+            // One that is being deleted takes nothing in either.
+            Err(ApiError::NotFound { .. } | ApiError::NamespaceTerminating { .. }) => {
                 Err(Error::NoProbeNamespace { namespace: namespace.clone() })
             }
             Err(error) => {
@@ -318,7 +319,14 @@ impl Work<'_> {
 fn refused(desired: &Desired, trial: &Trial, tried: &Tried) -> Error {
     let revision = desired.revision.clone();
     let words = match outcome(tried, &trial.sentinel) {
-        Outcome::TooExpensive => return Error::BudgetExceeded { revision },
+        Outcome::TooExpensive => {
+            return Error::BudgetExceeded {
+                revision,
+                problem: "costs more than the API server spends on one request".to_owned(),
+                field: "images.allowedRegistries, images.deniedRepositories or logging.requireEnv"
+                    .to_owned(),
+            };
+        }
         Outcome::Failed(words) => words.chars().take(400).collect(),
         Outcome::Denied | Outcome::NotYet => "its sentinel answered the wrong object".to_owned(),
     };

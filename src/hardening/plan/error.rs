@@ -96,12 +96,14 @@ pub enum Error {
         warning: String,
     },
     /// A compiled policy costs more than the API server spends.
-    #[error(
-        "revision {revision} costs more than the API server spends on one request and is not used; shorten images.allowedRegistries, images.deniedRepositories or pods.localhostSeccompProfiles"
-    )]
+    #[error("revision {revision} {problem}, and is not used; shorten {field}")]
     BudgetExceeded {
         /// The revision.
         revision: String,
+        /// What it would need, and what there is.
+        problem: String,
+        /// The field of the spec that adds most, or those that may.
+        field: String,
     },
     /// A probe pod was not answered as it must be.
     #[error(
@@ -115,7 +117,7 @@ pub enum Error {
     },
     /// The namespace in which pods are tried is missing.
     #[error(
-        "there is no namespace {namespace} to try pods in by dry run, so that no policy is bound; apply config/rbac/policies.yaml"
+        "there is no namespace {namespace} to try pods in by dry run, or it is being deleted, so that no further policy is bound; apply config/rbac/policies.yaml"
     )]
     NoProbeNamespace {
         /// The namespace.
@@ -207,7 +209,11 @@ pub fn samples() -> Vec<Error> {
         Error::NamespaceErrors { failed: 1, selected: 2 },
         Error::MassDeletion("the CustomResourceDefinition is being deleted".into()),
         Error::TypeCheckWarning { policy: "gabion-prod".into(), warning: "undefined field".into() },
-        Error::BudgetExceeded { revision: "9f31c2".into() },
+        Error::BudgetExceeded {
+            revision: "9f31c2".into(),
+            problem: "costs more than the API server spends on one request".into(),
+            field: "images.allowedRegistries".into(),
+        },
         Error::ProbeFailed { revision: "9f31c2".into(), words: "denied by a webhook".into() },
         Error::NoProbeNamespace { namespace: "gabion-probe".into() },
         Error::NeedsClusterInstall,

@@ -17,7 +17,15 @@ impl Printer<'_, '_> {
         value: &Value,
     ) -> Result<(), Failure> {
         match verb {
-            'v' => self.format_float(number, single, 'g', None),
+            'v' => match whole(number) {
+                // Longer ones have an exponent.
+                Some(whole) if whole.unsigned_abs() < 1_000_000 && self.flags.is_plain() => {
+                    self.cx.step(1)?;
+                    self.plain(whole.unsigned_abs(), whole < 0);
+                    Ok(())
+                }
+                _ => self.format_float(number, single, 'g', None),
+            },
             'b' | 'g' | 'G' | 'x' | 'X' => self.format_float(number, single, verb, None),
             'f' | 'e' | 'E' => self.format_float(number, single, verb, Some(6)),
             'F' => self.format_float(number, single, 'f', Some(6)),
@@ -84,6 +92,15 @@ impl Printer<'_, '_> {
         }
         self.pad(text.as_bytes())
     }
+}
+
+/// The integer that a float is, if it is one of at most 15 digits: nearly every number in JSON.
+pub fn whole(number: f64) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation)] // it is in range where it counts
+    let whole = number as i64;
+    #[expect(clippy::cast_precision_loss, clippy::float_cmp)] // both are exact
+    let same = whole as f64 == number && (whole != 0 || number.is_sign_positive());
+    (same && whole.unsigned_abs() < 1_000_000_000_000_000).then_some(whole)
 }
 
 /// `#` asks for a decimal point, and for the zeros that `%g` leaves out.

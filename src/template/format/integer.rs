@@ -99,7 +99,7 @@ impl Printer<'_, '_> {
     }
 
     /// A decimal without anything that flags ask for: by far the most common integer.
-    fn plain(&mut self, mut magnitude: u64, negative: bool) {
+    pub(super) fn plain(&mut self, mut magnitude: u64, negative: bool) {
         let (mut text, mut at) = ([b'0'; 20], 20);
         while at == 20 || magnitude > 0 {
             at -= 1;

@@ -5,7 +5,7 @@ mod integer;
 mod text;
 mod verbs;
 
-pub use float::{append_float, shortest};
+pub use float::{append_float, shortest, whole};
 pub use verbs::printf;
 
 use super::{
@@ -21,13 +21,13 @@ use super::{
 pub fn display(cx: &mut Context<'_>, value: &Value) -> Result<Text, Failure> {
     match value {
         Value::String(text) => Ok(text.clone()),
-        other => printed(cx, |printer| printer.argument(other, 'v')),
+        other => printed(cx, room(other), |printer| printer.argument(other, 'v')),
     }
 }
 
 /// `fmt.Sprint`: blanks only between two values of which neither is a string.
 pub fn print(cx: &mut Context<'_>, values: &[Value]) -> Result<Text, Failure> {
-    printed(cx, |printer| {
+    printed(cx, values.iter().map(room).sum(), |printer| {
         for (at, value) in values.iter().enumerate() {
             let string = |value: &Value| matches!(value, Value::String(_));
             if at > 0 && !string(value) && !string(&values[at - 1]) {
@@ -41,7 +41,7 @@ pub fn print(cx: &mut Context<'_>, values: &[Value]) -> Result<Text, Failure> {
 
 /// `fmt.Sprintln`
 pub fn println(cx: &mut Context<'_>, values: &[Value]) -> Result<Text, Failure> {
-    printed(cx, |printer| {
+    printed(cx, values.iter().map(room).sum(), |printer| {
         for (at, value) in values.iter().enumerate() {
             if at > 0 {
                 printer.out.push(b' ');
@@ -58,12 +58,20 @@ pub(super) fn append(cx: &mut Context<'_>, out: &mut Buffer, value: &Value) -> R
     into(cx, out, |printer| printer.argument(value, 'v'))
 }
 
+/// About how many bytes a value takes when it is printed, as far as that is known at once.
+fn room(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len().min(256),
+        _ => 8,
+    }
+}
+
 fn printed(
     cx: &mut Context<'_>,
+    room: usize,
     print: impl FnOnce(&mut Printer<'_, '_>) -> Result<(), Failure>,
 ) -> Result<Text, Failure> {
-    cx.allocate(TEXT_OVERHEAD)?;
-    let mut out = Buffer::default();
+    let mut out = cx.buffer(room)?;
     into(cx, &mut out, print)?;
     Ok(out.into_text())
 }
@@ -78,9 +86,6 @@ fn into(
     print(&mut printer)?;
     printer.pay(0)
 }
-
-/// What a string costs beside its bytes.
-const TEXT_OVERHEAD: usize = 64;
 
 /// What stands between `%` and the verb.
 #[derive(Clone, Copy, Default)]
@@ -273,11 +278,12 @@ impl Printer<'_, '_> {
         } else if self.open(Type::Map(map.element()), map.is_nil()) {
             return Ok(());
         }
-        let (type_, entries) = (map.element(), map.entries());
-        self.elements(entries.into_iter(), |printer, (key, value)| {
-            printer.value(&Value::String(key), verb)?;
+        let (type_, entries) = (map.element(), map.read());
+        let entries = entries.as_deref().map_or(&[][..], |entries| entries);
+        self.elements(entries.iter(), |printer, (key, value)| {
+            printer.value(&Value::String(key.clone()), verb)?;
             printer.out.push(b':');
-            printer.element(&value, type_, verb)
+            printer.element(value, type_, verb)
         })?;
         self.out.push(if sharp { b'}' } else { b']' });
         Ok(())

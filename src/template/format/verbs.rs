@@ -7,7 +7,7 @@ use super::{
         rune,
         value::{Text, Value},
     },
-    Flags, Printer, printed,
+    Flags, Printer, printed, room,
 };
 
 /// Go takes no larger widths and precisions.
@@ -15,7 +15,8 @@ const LARGEST: usize = 1_000_000;
 
 /// `fmt.Sprintf`
 pub fn printf(cx: &mut Context<'_>, format: &[u8], values: &[Value]) -> Result<Text, Failure> {
-    printed(cx, |printer| {
+    let literal = format.len().min(256).saturating_sub(2 * values.len());
+    printed(cx, literal + values.iter().map(room).sum::<usize>(), |printer| {
         let mut state = State { format, at: 0, values, next: 0, reordered: false, good: true };
         state.run(printer)
     })

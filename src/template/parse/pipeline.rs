@@ -88,6 +88,7 @@ impl<'t> Parser<'t> {
             return Err(self.too_large(format!("more than {VARIABLES} variables")));
         }
         self.scope.variables.push(name.to_vec());
+        self.variables = self.variables.max(self.scope.variables.len());
         Ok(())
     }
 
@@ -111,6 +112,10 @@ impl<'t> Parser<'t> {
         }
         let head = operands.remove(0);
         operands.shrink_to_fit();
+        if let Term::Function(_) = head.term {
+            // One more is what a pipe hands over.
+            self.arguments = self.arguments.max(operands.len() + 1);
+        }
         Ok(Command { head, arguments: operands })
     }
 

@@ -103,6 +103,11 @@ impl Admission {
                 );
                 says(true, "ProbeDenied", message)
             }
+            Standing::Failed(_) if self.revision.is_none() => says(
+                false,
+                "ProbeNotDenied",
+                "The spec could not be compiled; the revision before it stays in force.".into(),
+            ),
             _ => {
                 let message = format!(
                     "No probe pod was denied yet by revision {} with all its bindings; trying again.",

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::super::error::Error;
 use super::super::objects::digest_text;
 use super::expressions::{Family, policy_spec};
+use super::limits;
 use super::probe::{PROBE, Probe, probe};
 use super::rules::{Rule, asked};
 use super::scope::{Scope, Waiver};
@@ -37,7 +38,7 @@ pub struct PolicySet {
     pub probes: Vec<Probe>,
 }
 
-/// Compiles settings into policies. Fails when no pod could hold the settings.
+/// Compiles settings into policies. Fails when no pod could hold the settings, or the API server could not use them.
 pub fn compile(
     settings: &Settings,
     scope: &Scope,
@@ -61,6 +62,9 @@ pub fn compile(
         probe_bindings: Vec::new(),
         probes: Vec::new(),
     };
+    if !families.is_empty() {
+        limits::check(settings, &revision, &set.policies)?;
+    }
     for family in &families {
         let name = name_of(scope, family.suffix);
         set.bindings.push(binding(&name, family, scope, stage));

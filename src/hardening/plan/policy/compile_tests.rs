@@ -220,6 +220,21 @@ fn settings_that_no_pod_can_hold_are_refused() {
 }
 
 #[test]
+fn what_no_expression_has_room_for_is_refused_with_its_field() {
+    let profiles = |mark: &str| {
+        let names = (10..74).map(|nth| format!("{nth}{}", mark.repeat(253)));
+        Settings { seccomp_profiles: names.collect(), ..Settings::default() }
+    };
+    // Each character that is not plain is written as its code point.
+    let refused = compile(&profiles("'"), &scope(), Stage::Enforce, &[]).expect_err("too long");
+    let words = refused.to_string();
+    assert!(words.contains("characters, and the API server reads 100000"), "{words}");
+    assert!(words.ends_with("shorten pods.localhostSeccompProfiles"), "{words}");
+    assert!(compile(&profiles("'"), &scope(), Stage::Observe, &[]).is_ok());
+    assert!(compile(&profiles("a"), &scope(), Stage::Enforce, &[]).is_ok());
+}
+
+#[test]
 fn a_waiver_is_beside_its_own_control_only() {
     let waiver = Waiver {
         controls: ["HB-ROFS".to_owned()].into(),

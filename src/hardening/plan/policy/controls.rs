@@ -53,6 +53,8 @@ pub enum Judge {
     File,
     /// The controller, by what it makes and keeps in the cluster.
     Cluster,
+    /// Nobody yet: the id is taken, and the control not in force.
+    Nobody,
 }
 
 /// One control.

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::holds::{holds, of_pod};
 use super::image::CEL_STAGES;
-use super::literal::{all_of, text as literal};
+use super::literal::{all_of, any_of, bound, text as literal};
 use super::probe::{PROBE, sentinel};
 use super::rules::{Cel, Over, Rule};
 use super::scope::Waiver;
@@ -65,7 +66,10 @@ pub(super) fn policy_spec(
     json!({
         "failurePolicy": if family.denies { "Fail" } else { "Ignore" },
         "matchConstraints": { "matchPolicy": "Equivalent", "resourceRules": resources(family) },
-        "matchConditions": [{ "name": "is-new-or-changed", "expression": condition(family) }],
+        "matchConditions": [{
+            "name": "is-to-be-judged",
+            "expression": format!("({}) && ({} || !{})", condition(family), marked(), holds(pod_of(family), &compiled)),
+        }],
         "variables": variables,
         "validations": [{
             "expression": "variables.failed.size() == 0",
@@ -144,16 +148,24 @@ fn condition(family: &Family) -> String {
 type Variables = Vec<(String, String)>;
 
 /// The pod, wherever the kind keeps it.
-fn objects(family: &Family) -> Variables {
-    let pod = if family.templates() {
+fn pod_of(family: &Family) -> &'static str {
+    if family.templates() {
         "request.kind.kind == 'CronJob' ? object.spec.jobTemplate.spec.template \
          : request.kind.kind == 'PodTemplate' ? object.template : object.spec.template"
     } else {
         "object"
-    };
+    }
+}
+
+/// Whether the object is one that is made to be refused.
+fn marked() -> String {
+    format!("object.metadata.?annotations[?{}].hasValue()", literal(PROBE))
+}
+
+fn objects(family: &Family) -> Variables {
     let named = |name: &str, expression: &str| (name.to_owned(), expression.to_owned());
     vec![
-        named("pod", pod),
+        named("pod", pod_of(family)),
         named("spec", "variables.pod.spec"),
         named("annotations", "variables.pod.?metadata.?annotations.orValue({})"),
         named(
@@ -167,11 +179,6 @@ fn objects(family: &Family) -> Variables {
 /// Lists that only some rules walk.
 fn lists(compiled: &[(&Rule, Cel)], waivers: &[Waiver]) -> Variables {
     let mut variables = Variables::new();
-    if compiled.iter().any(|(rule, _)| rule.id == "HB-LOG-RO") {
-        let running = "variables.spec.?containers.orValue([]) + variables.spec.?initContainers.orValue([])\
-                       .filter(c, c.?restartPolicy.orValue('') == 'Always')";
-        variables.push(("running".into(), running.into()));
-    }
     let walks = |wanted| {
         compiled.iter().any(|(_, cel)| cel.each.as_ref().is_some_and(|(over, _)| *over == wanted))
     };
@@ -217,10 +224,10 @@ fn kept(rule: &Rule, cel: &Cel, templates: bool, waivers: &[Waiver]) -> Variable
         excused.push(format!("variables.{list}"));
         variables.push((list, expression));
     }
-    alternatives.extend(cel.unless.as_ref().map(|unless| format!("({unless})")));
     let each = cel.each.as_ref().map(|(over, ok)| walk(*over, ok, &excused));
-    let conditions = cel.pod.iter().map(|pod| format!("({pod})")).chain(each);
-    alternatives.push(all_of(conditions));
+    let kept = all_of(cel.pod.iter().map(|pod| format!("({pod})")).chain(each));
+    let kept = any_of([kept].into_iter().chain(cel.unless.clone()));
+    alternatives.push(of_pod("variables.spec", "variables.annotations", &kept));
     variables.push((format!("kept_{name}"), alternatives.join(" || ")));
     variables
 }
@@ -229,11 +236,19 @@ fn walk(over: Over, ok: &str, excused: &[String]) -> String {
     let (list, item) = match over {
         Over::Containers => ("variables.containers", "c"),
         Over::Lasting => ("variables.lasting", "c"),
-        Over::Main => ("variables.spec.?containers.orValue([])", "c"),
+        Over::Main => ("spec.?containers.orValue([])", "c"),
         Over::Images => ("variables.images", "i"),
     };
+    let ok = match over {
+        Over::Containers => bound("own", "c.?securityContext", &format!("({ok})")),
+        Over::Lasting | Over::Main => format!("({ok})"),
+        Over::Images => {
+            let parts = [("tag", "i.tag"), ("repo", "i.repo"), ("image", "i.image")];
+            parts.iter().fold(format!("({ok})"), |inner, (name, of)| bound(name, of, &inner))
+        }
+    };
     let excuses = excused.iter().map(|names| format!("{item}.name in {names}"));
-    let kept: Vec<_> = excuses.chain([format!("({ok})")]).collect();
+    let kept: Vec<_> = excuses.chain([ok]).collect();
     format!("{list}.all({item}, {})", kept.join(" || "))
 }
 

@@ -2,6 +2,10 @@
 //!
 //! [`canonical`] and [`CEL_STAGES`] are the same steps in Rust and in CEL; tests on a live API server compare them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::literal::{any_of, bound, text as literal, texts};
+
 /// What an image reference names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
@@ -63,9 +67,9 @@ pub fn has_digest(image: &str) -> bool {
     hex.len() == length && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// [`has_digest`] in CEL, for the image `i`.
+/// [`has_digest`] in CEL, for `image`.
 pub const CEL_HAS_DIGEST: &str =
-    "i.image.matches('^[^@]*@(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$')";
+    "image.matches('^[^@]*@(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$')";
 
 /// The steps of [`canonical`] in CEL: each is a variable made from `variables.images` of the step before, which
 /// the first takes from `variables.named`.
@@ -93,6 +97,62 @@ pub const CEL_STAGES: [(&str, &str); 3] = [
          i.repo.startsWith('docker.io/') && i.repo.indexOf('/', 10) == -1 ? i.repo.replace('docker.io/', 'docker.io/library/', 1) : i.repo})",
     ),
 ];
+
+/// The same steps for one image without a variable: `condition` may name `repo` and `tag` beside `image`.
+pub fn cel_read(condition: &str) -> String {
+    const STEPS: [(&str, &str); 7] = [
+        ("ref", "image.contains('@') ? image.split('@')[0] : image"),
+        (
+            "path",
+            "ref.lastIndexOf(':') > ref.lastIndexOf('/') ? ref.substring(0, ref.lastIndexOf(':')) : ref",
+        ),
+        ("tag", "path == ref ? '' : ref.substring(path.size() + 1)"),
+        (
+            "full",
+            "!path.contains('/') ? 'docker.io/library/' + path \
+             : [path.substring(0, path.indexOf('/'))].exists(h, h.contains('.') || h.contains(':') || h == 'localhost' || h != h.lowerAscii()) \
+             ? path : 'docker.io/' + path",
+        ),
+        ("lower", "full.lowerAscii().replace(':443/', '/', 1)"),
+        (
+            "hub",
+            "lower.startsWith('index.docker.io/') ? lower.substring(6) \
+             : lower.startsWith('registry-1.docker.io/') ? lower.substring(11) : lower",
+        ),
+        (
+            "repo",
+            "hub.startsWith('docker.io/') && hub.indexOf('/', 10) == -1 ? 'docker.io/library/' + hub.substring(10) : hub",
+        ),
+    ];
+    STEPS.iter().rev().fold(condition.to_owned(), |inner, (name, value)| bound(name, value, &inner))
+}
+
+/// Whether `image` is written in full and plainly: a host with a dot and no port that is not Docker Hub, then lower
+/// case. Of such an image the repository is what stands before tag and digest.
+pub const CEL_PLAIN: &str = "image.matches('^[a-z0-9-]+([.][a-z0-9-]+)+(/[a-z0-9_-]+([.][a-z0-9_-]+)*)+(:[A-Za-z0-9_.-]+)?(@sha256:[0-9a-f]{64})?$') \
+     && !image.contains('docker.io/')";
+
+/// Whether `repo` is one of these paths or lies below one.
+pub fn cel_within(prefixes: &[String]) -> String {
+    looked_up("repo", "[^/]*", prefixes)
+}
+
+/// The same for a plain `image`.
+pub fn cel_plain_within(prefixes: &[String]) -> String {
+    looked_up("image", "[^/:@]+", prefixes)
+}
+
+/// Paths of the same number of parts are looked up together: the API server makes a table of a constant list.
+fn looked_up(name: &str, part: &str, prefixes: &[String]) -> String {
+    let mut by_parts: BTreeMap<usize, BTreeSet<&str>> = BTreeMap::new();
+    for prefix in prefixes {
+        by_parts.entry(prefix.split('/').count()).or_default().insert(prefix);
+    }
+    any_of(by_parts.into_iter().map(|(parts, prefixes)| {
+        let head = format!("^{part}(/{part}){{{}}}", parts - 1);
+        format!("{name}.find({}) in {}", literal(&head), texts(prefixes))
+    }))
+}
 
 fn head(path: &str) -> &str {
     path.split('/').next().unwrap_or(path)

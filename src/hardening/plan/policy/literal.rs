@@ -39,6 +39,12 @@ pub fn all_of(conditions: impl IntoIterator<Item = String>) -> String {
     joined(conditions, " && ", "true")
 }
 
+/// A condition in which `name` stands for a value that is evaluated once. CEL has no `let`: it is a walk over a
+/// list of one.
+pub fn bound(name: &str, value: &str, condition: &str) -> String {
+    format!("[{value}].all({name}, {condition})")
+}
+
 fn joined(parts: impl IntoIterator<Item = String>, by: &str, none: &str) -> String {
     let parts: Vec<_> = parts.into_iter().collect();
     match parts.len() {

@@ -27,6 +27,12 @@ pub fn page() -> String {
             "Cluster",
             "Kept by the controller: it makes the objects, repairs and reports them.",
         ),
+        (
+            Judge::Nobody,
+            "Not in force yet",
+            "Nothing judges or keeps these in this version, whatever a baseline says: the ids are taken, so that \
+             exceptions and reports can count on them.",
+        ),
     ] {
         let _ = write!(page, "\n## {title}\n\n{note}\n\n");
         page.push_str("| id | severity | what holds | looks at | remedy | CIS | NSA |\n|---|---|---|---|---|---|---|\n");

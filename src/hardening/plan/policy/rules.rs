@@ -36,15 +36,18 @@ impl Rule {
 }
 
 /// What an expression walks.
+///
+/// Expressions name `spec`, the pod's; `whole`, its security context; `annotations`; and what belongs to the item.
+/// Both security contexts are optional values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Over {
-    /// Init containers, containers and ephemeral containers, each as `c`.
+    /// Init containers, containers and ephemeral containers, each as `c`, with its security context as `own`.
     Containers,
     /// Init containers and containers, each as `c`.
     Lasting,
     /// Containers that are neither init nor ephemeral, each as `c`.
     Main,
-    /// Images of all containers and of image volumes, each as `i` with `kind`, `name`, `image`, `repo`, `tag`.
+    /// Images of all containers and of image volumes: `image` as it is written, `repo` and `tag` as they are read.
     Images,
 }
 
@@ -57,6 +60,9 @@ pub struct Cel {
     pub pod: Option<String>,
     /// Holds for every item.
     pub each: Option<(Over, String)>,
+    /// Holds for no `image` that breaks the rule, and needs it to be a plain one ([`super::image::CEL_PLAIN`]) but
+    /// not to be read: the short way. `None` if there is none.
+    pub plain: Option<String>,
 }
 
 impl Cel {
@@ -70,6 +76,10 @@ impl Cel {
 
     fn and_each(self, over: Over, expression: impl Into<String>) -> Self {
         Self { each: Some((over, expression.into())), ..self }
+    }
+
+    fn or_plain(self, expression: impl Into<String>) -> Self {
+        Self { plain: Some(expression.into()), ..self }
     }
 
     fn unless(self, unless: Option<&str>) -> Self {

@@ -20,7 +20,7 @@ pub fn len(_: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
 }
 
 /// `index x 1 2` is `x[1][2]`. A map that has not the key gives the zero value of its elements.
-pub fn index(_: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+pub fn index(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let mut item = args.any(0).clone();
     if matches!(item, Value::Nil) {
         return Err(Failure::function("index of untyped nil"));
@@ -37,7 +37,10 @@ pub fn index(_: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
                 list.get(at).cloned().ok_or_else(out_of_range)?
             }
             Value::Map(map) => match at {
-                Value::String(key) => map.get(key).unwrap_or_else(|| Value::zero_of(map.element())),
+                Value::String(key) => {
+                    cx.step(key.len() / 32)?;
+                    map.get(key).unwrap_or_else(|| Value::zero_of(map.element()))
+                }
                 Value::Nil => {
                     return Err(Failure::function("value is nil; should be of type string"));
                 }
@@ -84,7 +87,7 @@ pub fn slice(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
         return Err(Failure::function("invalid slice index: the start is behind the end"));
     }
     match item {
-        Value::String(text) => cx.text(text.get(from..to).unwrap_or_default()),
+        Value::String(text) => Ok(Value::String(text.part(text.get(from..to).unwrap_or_default()))),
         Value::List(list) if list.is_nil() => Ok(item.clone()),
         Value::List(list) => {
             cx.list_of(list.element(), list.get(from..to).unwrap_or_default().to_vec())

@@ -13,6 +13,9 @@ use super::super::super::{
 
 /// The arguments as `print` writes them, but nil as actions print it.
 fn printed(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Text, Failure> {
+    if let [Value::String(text)] = args.from(0) {
+        return Ok(text.clone());
+    }
     let mut values = args.from(0).to_vec();
     for value in &mut values {
         if matches!(value, Value::Nil) {
@@ -28,8 +31,9 @@ fn escaped(
     text: &[u8],
     replace: impl Fn(&[u8], &mut Buffer) -> usize,
 ) -> Result<Value, Failure> {
-    let (mut buffer, mut at, mut paid) = (Buffer::default(), 0, 0);
     cx.step(text.len() / 8)?;
+    let mut buffer = cx.buffer(text.len().max(32))?;
+    let (mut at, mut paid) = (0, buffer.allocated());
     while let Some(byte) = text.get(at) {
         if buffer.allocated() > paid {
             cx.allocate(buffer.allocated() - paid)?;

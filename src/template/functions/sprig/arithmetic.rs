@@ -10,13 +10,13 @@ const ANY: Type = Type::Any;
 
 /// This family.
 pub const FUNCTIONS: &[Function] = &[
-    Function::new("add1", &[ANY], |_, args| Ok(Value::int64(int(args.any(0)).wrapping_add(1)))),
-    Function::variadic("add", &[], ANY, |cx, args| fold(cx, 0, args.from(0), i64::wrapping_add)),
-    Function::new("sub", &[ANY, ANY], |_, args| {
-        Ok(Value::int64(int(args.any(0)).wrapping_sub(int(args.any(1)))))
+    Function::new("add1", &[ANY], |cx, args| {
+        Ok(Value::int64(int(cx, args.any(0))?.wrapping_add(1)))
     }),
-    Function::new("div", &[ANY, ANY], |_, args| quotient(args, i64::wrapping_div)),
-    Function::new("mod", &[ANY, ANY], |_, args| quotient(args, i64::wrapping_rem)),
+    Function::variadic("add", &[], ANY, |cx, args| fold(cx, 0, args.from(0), i64::wrapping_add)),
+    Function::new("sub", &[ANY, ANY], |cx, args| folded(cx, args, i64::wrapping_sub)),
+    Function::new("div", &[ANY, ANY], |cx, args| quotient(cx, args, i64::wrapping_div)),
+    Function::new("mod", &[ANY, ANY], |cx, args| quotient(cx, args, i64::wrapping_rem)),
     Function::variadic("mul", &[ANY], ANY, |cx, args| folded(cx, args, i64::wrapping_mul)),
     Function::variadic("max", &[ANY], ANY, |cx, args| folded(cx, args, i64::max)),
     Function::variadic("biggest", &[ANY], ANY, |cx, args| folded(cx, args, i64::max)),
@@ -42,8 +42,8 @@ pub const FUNCTIONS: &[Function] = &[
     Function::variadic("divf", &[ANY], ANY, |cx, args| {
         decimals(cx, args.any(0), args.from(1), divide)
     }),
-    Function::new("ceil", &[ANY], |_, args| Ok(Value::float(float(args.any(0)).ceil()))),
-    Function::new("floor", &[ANY], |_, args| Ok(Value::float(float(args.any(0)).floor()))),
+    Function::new("ceil", &[ANY], |cx, args| Ok(Value::float(float(cx, args.any(0))?.ceil()))),
+    Function::new("floor", &[ANY], |cx, args| Ok(Value::float(float(cx, args.any(0))?.floor()))),
     Function::variadic("round", &[ANY, Type::INT], Type::FLOAT64, round),
 ];
 
@@ -54,7 +54,11 @@ fn fold(
     operation: fn(i64, i64) -> i64,
 ) -> Result<Value, Failure> {
     cx.step(rest.len())?;
-    Ok(Value::int64(rest.iter().map(int).fold(first, operation)))
+    let mut result = first;
+    for value in rest {
+        result = operation(result, int(cx, value)?);
+    }
+    Ok(Value::int64(result))
 }
 
 fn folded(
@@ -62,14 +66,20 @@ fn folded(
     args: &Args<'_>,
     operation: fn(i64, i64) -> i64,
 ) -> Result<Value, Failure> {
-    fold(cx, int(args.any(0)), args.from(1), operation)
+    let first = int(cx, args.any(0))?;
+    fold(cx, first, args.from(1), operation)
 }
 
-fn quotient(args: &Args<'_>, operation: fn(i64, i64) -> i64) -> Result<Value, Failure> {
-    match int(args.any(1)) {
-        0 => Err(Failure::function("integer divide by zero")),
-        divisor => Ok(Value::int64(operation(int(args.any(0)), divisor))),
+fn quotient(
+    cx: &mut Context<'_>,
+    args: &Args<'_>,
+    operation: fn(i64, i64) -> i64,
+) -> Result<Value, Failure> {
+    let (dividend, divisor) = (int(cx, args.any(0))?, int(cx, args.any(1))?);
+    if divisor == 0 {
+        return Err(Failure::function("integer divide by zero"));
     }
+    Ok(Value::int64(operation(dividend, divisor)))
 }
 
 /// The largest or the smallest. As in Go an infinity wins over what is no number, and that over the rest.
@@ -91,8 +101,11 @@ fn extreme(cx: &mut Context<'_>, args: &Args<'_>, largest: bool) -> Result<Value
             two
         }
     };
-    let first = float(args.any(0));
-    Ok(Value::float(args.from(1).iter().map(float).fold(first, stronger)))
+    let mut result = float(cx, args.any(0))?;
+    for value in args.from(1) {
+        result = stronger(result, float(cx, value)?);
+    }
+    Ok(Value::float(result))
 }
 
 type Operation =
@@ -116,21 +129,23 @@ fn decimals(
     rest: &[Value],
     operation: Operation,
 ) -> Result<Value, Failure> {
-    let decimal = |value: &Value| {
-        Decimal::from_float(float(value))
-            .ok_or_else(|| Failure::function("an infinity or NaN is no decimal number"))
-    };
-    let mut result = decimal(first)?;
+    let mut result = decimal(cx, first)?;
     for value in rest {
-        result = operation(cx, &result, &decimal(value)?)?;
+        let next = decimal(cx, value)?;
+        result = operation(cx, &result, &next)?;
     }
     Ok(Value::float(result.to_float()))
+}
+
+fn decimal(cx: &mut Context<'_>, value: &Value) -> Result<Decimal, Failure> {
+    Decimal::from_float(float(cx, value)?)
+        .ok_or_else(|| Failure::function("an infinity or NaN is no decimal number"))
 }
 
 /// To so many places; the optional third argument says from which fraction on it goes up.
 fn round(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     cx.step(1)?;
-    let number = float(args.any(0));
+    let number = float(cx, args.any(0))?;
     let from = if args.len() > 2 { args.float(2)? } else { 0.5 };
     #[expect(clippy::cast_precision_loss)] // as Go converts
     let power = 10_f64.powf(args.int(1)? as f64);

@@ -19,40 +19,35 @@ pub fn contains(text: &[u8], needle: &[u8]) -> bool {
 
 /// Go's `strings.SplitN`: at most `limit` pieces, all when it is negative, none when it is 0. An empty
 /// separator splits between runes.
-pub fn split<'t>(text: &'t [u8], separator: &'t [u8], limit: i64) -> Vec<&'t [u8]> {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    if limit == 0 {
-        return Vec::new();
-    }
-    if separator.is_empty() {
-        return runes(text, limit);
-    }
-    let (mut pieces, mut start) = (Vec::new(), 0);
-    for at in positions(text, separator).take(limit - 1) {
-        pieces.push(&text[start..at]);
-        start = at + separator.len();
-    }
-    pieces.push(&text[start..]);
-    pieces
+pub fn split<'t>(
+    text: &'t [u8],
+    separator: &'t [u8],
+    limit: i64,
+) -> impl Iterator<Item = &'t [u8]> {
+    let finder = memmem::Finder::new(separator);
+    // Where the first piece ends, and where the next one starts.
+    let cut = move |text: &[u8]| {
+        if separator.is_empty() {
+            let (_, width) = rune::first(text)?;
+            return (width < text.len()).then_some((width, width));
+        }
+        finder.find(text).map(|at| (at, at + separator.len()))
+    };
+    let mut left = usize::try_from(limit).unwrap_or(usize::MAX);
+    let none = left == 0 || separator.is_empty() && text.is_empty();
+    let mut rest = (!none).then_some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        left -= 1;
+        let found = if left == 0 { None } else { cut(text) };
+        rest = found.map(|(_, next)| &text[next..]);
+        Some(found.map_or(text, |(end, _)| &text[..end]))
+    })
 }
 
 /// How many pieces [`split`] makes when nothing limits it, or more.
 pub fn count(text: &[u8], separator: &[u8]) -> usize {
     if separator.is_empty() { text.len() } else { positions(text, separator).count() + 1 }
-}
-
-/// One piece per rune; the last of `limit` pieces holds the rest.
-fn runes(text: &[u8], limit: usize) -> Vec<&[u8]> {
-    let (mut pieces, mut rest) = (Vec::new(), text);
-    while let Some((_, width)) = rune::first(rest) {
-        if pieces.len() + 1 == limit {
-            pieces.push(rest);
-            return pieces;
-        }
-        pieces.push(&rest[..width]);
-        rest = &rest[width..];
-    }
-    pieces
 }
 
 /// Without the white space at both ends, as `strings.TrimSpace`.

@@ -22,6 +22,8 @@ fn runes(
     map: impl FnMut(char) -> char,
 ) -> Result<Value, Failure> {
     let text = args.text(0)?;
+    // A rune may cost a search in tables.
+    cx.step(text.len() / 16)?;
     cx.allocate(bytes::mapped_size(text))?;
     Ok(accounted(bytes::mapped(text, map)))
 }
@@ -106,6 +108,7 @@ fn nospace(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
 fn camelcase(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let text = args.text(0)?;
     let size = bytes::mapped_size(text) + 4;
+    cx.step(text.len() / 8)?;
     cx.allocate(size)?;
     let mut out = String::with_capacity(size);
     let mut runes = rune::runes(text).map(|(_, rune, _)| rune).peekable();

@@ -6,22 +6,22 @@ use crate::template::{Args, Context, Failure, Function, Type, Value, number};
 /// This family.
 pub const FUNCTIONS: &[Function] = &[
     Function::new("atoi", &[Type::String], atoi),
-    Function::new("int64", &[Type::Any], |_, args| Ok(Value::int64(int(args.any(0))))),
-    Function::new("int", &[Type::Any], |_, args| Ok(Value::int(int(args.any(0))))),
-    Function::new("float64", &[Type::Any], |_, args| Ok(Value::float(float(args.any(0))))),
+    Function::new("int64", &[Type::Any], |cx, args| Ok(Value::int64(int(cx, args.any(0))?))),
+    Function::new("int", &[Type::Any], |cx, args| Ok(Value::int(int(cx, args.any(0))?))),
+    Function::new("float64", &[Type::Any], |cx, args| Ok(Value::float(float(cx, args.any(0))?))),
     Function::new("toDecimal", &[Type::Any], to_decimal),
 ];
 
 /// As `cast.ToInt64`.
-pub fn int(value: &Value) -> i64 {
-    match value {
+pub fn int(cx: &mut Context<'_>, value: &Value) -> Result<i64, Failure> {
+    Ok(match value {
         Value::Int(_, number) => *number,
         Value::Uint(_, number) => number.cast_signed(),
         Value::Float(_, number) => truncated(*number),
         Value::Bool(truth) => i64::from(*truth),
-        Value::String(text) => std::str::from_utf8(text).ok().and_then(whole).unwrap_or(0),
+        Value::String(text) => numeral(cx, text)?.and_then(whole).unwrap_or(0),
         _ => 0,
-    }
+    })
 }
 
 /// As Go converts on amd64: what no `int64` holds becomes the smallest one.
@@ -36,15 +36,21 @@ pub fn truncated(number: f64) -> i64 {
 
 /// As `cast.ToFloat64`.
 #[expect(clippy::cast_precision_loss)] // as Go converts
-pub fn float(value: &Value) -> f64 {
-    match value {
+pub fn float(cx: &mut Context<'_>, value: &Value) -> Result<f64, Failure> {
+    Ok(match value {
         Value::Int(_, number) => *number as f64,
         Value::Uint(_, number) => *number as f64,
         Value::Float(_, number) => *number,
         Value::Bool(truth) => f64::from(u8::from(*truth)),
-        Value::String(text) => std::str::from_utf8(text).ok().and_then(parse_float).unwrap_or(0.0),
+        Value::String(text) => numeral(cx, text)?.and_then(parse_float).unwrap_or(0.0),
         _ => 0.0,
-    }
+    })
+}
+
+/// A text that may be a number; accounts for reading it.
+pub fn numeral<'t>(cx: &mut Context<'_>, text: &'t [u8]) -> Result<Option<&'t str>, Failure> {
+    cx.step(text.len() / 16)?;
+    Ok(std::str::from_utf8(text).ok())
 }
 
 /// With any prefix for the base. A fraction is cut off, if nothing but digits and one point is there.
@@ -105,14 +111,14 @@ pub fn parse_float(text: &str) -> Option<f64> {
 }
 
 /// Decimal only, without prefix; 0 when it is none, the nearest when it is too large.
-fn atoi(_: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
-    let text = std::str::from_utf8(args.text(0)?).unwrap_or_default();
+fn atoi(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+    let text = numeral(cx, args.text(0)?)?.unwrap_or_default();
     Ok(Value::int(parse_int(text, 10).unwrap_or_else(|nearest| nearest)))
 }
 
 /// Reads what prints of the value as an octal number: the name is sprig's.
 fn to_decimal(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let text = printed(cx, args.any(0))?;
-    let number = std::str::from_utf8(&text).ok().and_then(|text| parse_int(text, 8).ok());
+    let number = numeral(cx, &text)?.and_then(|text| parse_int(text, 8).ok());
     Ok(Value::int64(number.unwrap_or(0)))
 }

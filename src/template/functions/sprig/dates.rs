@@ -7,7 +7,10 @@ use jiff::{
     tz::{TimeZone, TimeZoneDatabase},
 };
 
-use super::{conversions::parse_int, layout};
+use super::{
+    conversions::{numeral, parse_int},
+    layout,
+};
 use crate::template::{
     Args, Context, Failure, Function, Type, Value,
     time::{Time, duration_text},
@@ -97,7 +100,8 @@ fn written(
     let at = instant(cx, value, &[IntType::Int, IntType::Int64, IntType::Int32])?;
     // No element of a layout becomes more than nine times as long.
     cx.allocate(form.len().saturating_mul(9))?;
-    let name = std::str::from_utf8(zone).unwrap_or_default();
+    // No zone has a name of 64 bytes, and longer ones need not be looked up.
+    let name = std::str::from_utf8(&zone[..zone.len().min(64)]).unwrap_or_default();
     let known = TimeZoneDatabase::bundled().get(name).ok();
     // The library does not look at case, Go does.
     let zone = known.filter(|zone| zone.iana_name() == Some(name)).unwrap_or(TimeZone::UTC);
@@ -123,15 +127,15 @@ fn shifted(time: &Time, nanoseconds: i64) -> Result<Value, Failure> {
 }
 
 /// Text that is no duration changes nothing.
-fn date_modify(_: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
-    match parse_duration(args.text(0)?) {
+fn date_modify(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+    match parse_duration(cx, args.text(0)?)? {
         Some(nanoseconds) => shifted(time(args, 1)?, nanoseconds),
         None => Ok(args.any(1).clone()),
     }
 }
 
-fn must_date_modify(_: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
-    let nanoseconds = parse_duration(args.text(0)?)
+fn must_date_modify(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+    let nanoseconds = parse_duration(cx, args.text(0)?)?
         .ok_or_else(|| Failure::function("the text is no duration such as -1.5h or 10m30s"))?;
     shifted(time(args, 1)?, nanoseconds)
 }
@@ -157,7 +161,7 @@ fn duration(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let seconds = match args.any(0) {
         Value::Int(IntType::Int64, seconds) => *seconds,
         Value::String(text) => {
-            let text = std::str::from_utf8(text).unwrap_or_default();
+            let text = numeral(cx, text)?.unwrap_or_default();
             parse_int(text, 10).unwrap_or_else(|nearest| nearest)
         }
         _ => 0,
@@ -168,7 +172,7 @@ fn duration(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
 /// The largest unit alone, cut off: `2mo`, `1y`.
 fn duration_round(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let nanoseconds = match args.any(0) {
-        Value::String(text) => parse_duration(text).unwrap_or(0),
+        Value::String(text) => parse_duration(cx, text)?.unwrap_or(0),
         Value::Int(IntType::Int64, nanoseconds) => *nanoseconds,
         Value::Time(time) => since(cx, time.zoned.timestamp()),
         _ => 0,
@@ -190,8 +194,11 @@ fn duration_round(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failur
 const SECOND: i64 = 1_000_000_000;
 
 /// Go's `time.ParseDuration`, in nanoseconds.
-fn parse_duration(text: &[u8]) -> Option<i64> {
-    let text = std::str::from_utf8(text).ok()?;
+fn parse_duration(cx: &mut Context<'_>, text: &[u8]) -> Result<Option<i64>, Failure> {
+    Ok(numeral(cx, text)?.and_then(nanoseconds))
+}
+
+fn nanoseconds(text: &str) -> Option<i64> {
     let (negative, mut rest) = match text.strip_prefix(['+', '-']) {
         Some(rest) => (text.starts_with('-'), rest),
         None => (false, text),

@@ -1,5 +1,7 @@
 //! Dictionaries. `set`, `unset` and `merge` change the one they are given, for everyone who holds it.
 
+use std::collections::BTreeSet;
+
 use super::{defaults::is_empty, printed::printed, reflection::kind};
 use crate::template::{Args, Context, Entries, Failure, Function, Map, Text, Type, Value};
 
@@ -29,38 +31,47 @@ pub const FUNCTIONS: &[Function] = &[
 
 /// Of keys and values in turn; a last key without a value has an empty text.
 fn dict(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
-    let mut entries = Entries::default();
+    let mut entries = Vec::with_capacity(args.len().div_ceil(2));
     for pair in args.from(0).chunks(2) {
         let key = printed(cx, &pair[0])?;
         let value = pair.get(1).cloned().unwrap_or_else(|| Value::String(Text::default()));
-        entries.insert(key, value);
+        entries.push((key, value));
     }
-    cx.map(entries)
+    cx.map(entries.into_iter().collect())
+}
+
+/// A key, and a step for every 32 bytes that looking it up compares.
+fn key<'v>(cx: &mut Context<'_>, args: &Args<'v>, at: usize) -> Result<&'v Text, Failure> {
+    let key = args.text(at)?;
+    cx.step(1 + key.len() / 32)?;
+    Ok(key)
 }
 
 /// An absent key gives an empty text.
-fn get(_: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
-    let found = args.map(0)?.get(args.text(1)?);
+fn get(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+    let found = args.map(0)?.get(key(cx, args, 1)?);
     Ok(found.unwrap_or_else(|| Value::String(Text::default())))
 }
 
 fn set(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let map = args.map(0)?;
-    cx.set(map, args.text(1)?.clone(), args.any(2).clone())?;
+    let key = key(cx, args, 1)?.clone();
+    cx.set(map, key, args.any(2).clone())?;
     Ok(args.any(0).clone())
 }
 
 fn unset(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
-    cx.unset(args.map(0)?, args.text(1)?)?;
+    let key = key(cx, args, 1)?;
+    cx.unset(args.map(0)?, key)?;
     Ok(args.any(0).clone())
 }
 
-fn has_key(_: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
-    Ok(Value::Bool(args.map(0)?.contains(args.text(1)?)))
+fn has_key(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+    Ok(Value::Bool(args.map(0)?.contains(key(cx, args, 1)?)))
 }
 
 fn pluck(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
-    let key = args.text(0)?;
+    let key = key(cx, args, 0)?;
     let found = (1..args.len()).filter_map(|at| args.map(at).ok()?.get(key)).collect();
     cx.list(found)
 }
@@ -70,7 +81,9 @@ fn keys(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     for at in 0..args.len() {
         let map = args.map(at)?;
         cx.step(map.len())?;
-        keys.extend(map.entries().into_iter().map(|(key, _)| Value::String(key)));
+        let entries = map.read();
+        let entries = entries.iter().flat_map(|entries| entries.iter());
+        keys.extend(entries.map(|(key, _)| Value::String(key.clone())));
     }
     cx.list_of(&STRING, keys)
 }
@@ -84,24 +97,25 @@ fn values(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
 fn pick(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let map = args.map(0)?;
     cx.step(args.len())?;
-    let mut entries = Entries::default();
+    let mut entries = Vec::new();
     for at in 1..args.len() {
-        let key = args.text(at)?;
+        let key = key(cx, args, at)?;
         if let Some(value) = map.get(key) {
-            entries.insert(key.clone(), value);
+            entries.push((key.clone(), value));
         }
     }
-    cx.map(entries)
+    cx.map(entries.into_iter().collect())
 }
 
 fn omit(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let map = args.map(0)?;
     cx.step(map.len() + args.len())?;
-    let mut entries: Entries = map.entries().into_iter().collect();
+    let mut left_out = BTreeSet::new();
     for at in 1..args.len() {
-        entries.remove(args.text(at)?);
+        left_out.insert(key(cx, args, at)?);
     }
-    cx.map(entries)
+    let entries = map.entries().into_iter().filter(|(key, _)| !left_out.contains(key));
+    cx.map(entries.collect())
 }
 
 /// Merges the further dictionaries into the first one, which is what comes out.

@@ -7,10 +7,9 @@ use base64::{
     Engine,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use zeroize::Zeroizing;
 
 use super::printed::accounted;
-use crate::template::{Args, Context, Failure, Function, Type, Value, rune};
+use crate::template::{Args, Context, Failure, Function, Text, Type, Value, rune};
 
 /// This family.
 pub const FUNCTIONS: &[Function] = &[
@@ -53,10 +52,14 @@ fn b64dec(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
 }
 
 /// Newlines mean nothing to Go's decoders.
-fn without_newlines(text: &[u8]) -> Zeroizing<Vec<u8>> {
-    let mut clean = Zeroizing::new(Vec::with_capacity(text.len()));
-    clean.extend(text.iter().filter(|byte| !matches!(byte, b'\r' | b'\n')));
-    clean
+fn without_newlines(text: &Text) -> Text {
+    let is_newline = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    if !text.iter().any(is_newline) {
+        return text.clone();
+    }
+    let mut clean = Vec::with_capacity(text.len());
+    clean.extend(text.iter().filter(|byte| !is_newline(byte)));
+    Text::new(clean)
 }
 
 /// Offset at which Go's decoder stops: it reads by fours, and complains about the byte that it has not

@@ -46,9 +46,9 @@ pub fn deep_equal(cx: &mut Context<'_>, one: &Value, two: &Value) -> Result<bool
                 return Ok(true);
             }
             cx.nested(|cx| {
-                for (key, value) in one.entries() {
-                    let Some(other) = two.get(&key) else { return Ok(false) };
-                    if !deep_equal(cx, &value, &other)? {
+                for (key, value) in one.read().iter().flat_map(|entries| entries.iter()) {
+                    let Some(other) = two.get(key) else { return Ok(false) };
+                    if !deep_equal(cx, value, &other)? {
                         return Ok(false);
                     }
                 }

@@ -161,13 +161,22 @@ fn slice(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     if list.is_empty() {
         return Ok(Value::Nil);
     }
-    let index = |at: usize, absent: usize| match args.from(at).first() {
-        Some(index) => usize::try_from(conversions::int(index)).unwrap_or(usize::MAX),
-        None => absent,
-    };
-    let part = list.get(index(1, 0)..index(2, list.len()));
+    let (start, end) = (index(cx, args, 1, 0)?, index(cx, args, 2, list.len())?);
+    let part = list.get(start..end);
     let part = part.ok_or_else(|| Failure::function("slice index out of bounds"))?;
     cx.list_of(list.element(), part.to_vec())
+}
+
+fn index(
+    cx: &mut Context<'_>,
+    args: &Args<'_>,
+    at: usize,
+    absent: usize,
+) -> Result<usize, Failure> {
+    match args.from(at).first() {
+        Some(index) => Ok(usize::try_from(conversions::int(cx, index)?).unwrap_or(usize::MAX)),
+        None => Ok(absent),
+    }
 }
 
 fn concat(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {

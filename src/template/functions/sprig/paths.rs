@@ -1,6 +1,6 @@
 //! Paths with slashes; those of the operating system are the same.
 
-use crate::template::{Args, Context, Failure, Function, Type, Value};
+use crate::template::{Args, Context, Failure, Function, Text, Type, Value};
 
 const STRING: Type = Type::String;
 
@@ -18,9 +18,15 @@ pub const FUNCTIONS: &[Function] = &[
     Function::new("osIsAbs", &[STRING], is_abs),
 ];
 
+fn path<'v>(cx: &mut Context<'_>, args: &Args<'v>) -> Result<&'v Text, Failure> {
+    let path = args.text(0)?;
+    cx.step(path.len() / 32)?;
+    Ok(path)
+}
+
 /// The last element without slashes after it.
 fn base(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
-    let path = args.text(0)?;
+    let path = path(cx, args)?;
     if path.is_empty() {
         return cx.text(".");
     }
@@ -30,7 +36,7 @@ fn base(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
 }
 
 fn dir(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
-    let path = args.text(0)?;
+    let path = path(cx, args)?;
     let end = memchr::memrchr(b'/', path).map_or(0, |at| at + 1);
     cleaned(cx, &path[..end])
 }
@@ -68,7 +74,7 @@ fn cleaned(cx: &mut Context<'_>, path: &[u8]) -> Result<Value, Failure> {
 
 /// From the last point of the last element on.
 fn ext(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
-    let path = args.text(0)?;
+    let path = path(cx, args)?;
     let name = memchr::memrchr(b'/', path).map_or(0, |at| at + 1);
     let extension = memchr::memrchr(b'.', &path[name..]).map_or(path.len(), |at| name + at);
     cx.text(&path[extension..])

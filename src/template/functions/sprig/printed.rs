@@ -22,15 +22,23 @@ pub fn printed(cx: &mut Context<'_>, value: &Value) -> Result<Text, Failure> {
 pub fn all_printed(cx: &mut Context<'_>, value: &Value) -> Result<Vec<Text>, Failure> {
     match value {
         Value::Nil => Ok(Vec::new()),
-        Value::List(list) => {
-            cx.step(list.len())?;
-            list.iter()
-                .filter(|item| !matches!(item, Value::Nil))
-                .map(|item| printed(cx, item))
-                .collect()
-        }
+        Value::List(list) => each(cx, list, printed),
         other => Ok(vec![printed(cx, other)?]),
     }
+}
+
+/// The values that are not nil, each as the text that `text` makes of it.
+pub fn each(
+    cx: &mut Context<'_>,
+    values: &[Value],
+    text: fn(&mut Context<'_>, &Value) -> Result<Text, Failure>,
+) -> Result<Vec<Text>, Failure> {
+    cx.allocate(values.len() * size_of::<Text>())?;
+    let mut texts = Vec::with_capacity(values.len());
+    for value in values.iter().filter(|value| !matches!(value, Value::Nil)) {
+        texts.push(text(cx, value)?);
+    }
+    Ok(texts)
 }
 
 /// A text whose bytes are accounted for already.
@@ -39,7 +47,14 @@ pub fn accounted(bytes: Vec<u8>) -> Value {
 }
 
 /// The parts with a separator between them.
-pub fn joined(cx: &mut Context<'_>, parts: &[Text], separator: &[u8]) -> Result<Value, Failure> {
+pub fn joined(
+    cx: &mut Context<'_>,
+    mut parts: Vec<Text>,
+    separator: &[u8],
+) -> Result<Value, Failure> {
+    if parts.len() < 2 {
+        return Ok(Value::String(parts.pop().unwrap_or_default()));
+    }
     let gaps = parts.len().saturating_sub(1);
     let texts: usize = parts.iter().map(|part| part.len()).sum();
     let size = texts.saturating_add(gaps.saturating_mul(separator.len()));

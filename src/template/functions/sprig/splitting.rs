@@ -26,7 +26,7 @@ pub const FUNCTIONS: &[Function] = &[
     Function::new("sortAlpha", &[Type::Any], sort_alpha),
 ];
 
-/// The text at this place cut at the first argument.
+/// The text at this place cut at the first argument; the pieces share its bytes.
 fn pieces(
     cx: &mut Context<'_>,
     args: &Args<'_>,
@@ -35,9 +35,12 @@ fn pieces(
 ) -> Result<Vec<Value>, Failure> {
     let (separator, text) = (args.text(0)?, args.text(at)?);
     cx.step(text.len() / 32)?;
-    let count = bytes::count(text, separator);
-    cx.allocate(count.saturating_mul(size_of::<&[u8]>()))?;
-    bytes::split(text, separator, limit).into_iter().map(|piece| cx.text(piece)).collect()
+    let count = bytes::count(text, separator).min(usize::try_from(limit).unwrap_or(usize::MAX));
+    cx.allocate(count.saturating_mul(size_of::<Value>()))?;
+    let mut pieces = Vec::with_capacity(count);
+    let all = bytes::split(text, separator, limit);
+    pieces.extend(all.map(|piece| Value::String(text.part(piece))));
+    Ok(pieces)
 }
 
 /// The pieces by number: `_0`, `_1`.
@@ -59,7 +62,7 @@ fn numbered(
 fn join(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let separator = args.text(0)?;
     let texts = all_printed(cx, args.any(1))?;
-    joined(cx, &texts, separator)
+    joined(cx, texts, separator)
 }
 
 fn sort_alpha(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {

@@ -2,7 +2,7 @@
 
 use super::{
     bytes,
-    printed::{accounted, joined, printed},
+    printed::{accounted, each, joined, printed},
 };
 use crate::template::{Args, Context, Failure, Function, Text, Type, Value, format, quote, rune};
 
@@ -39,11 +39,7 @@ fn cut(
 ) -> Result<Value, Failure> {
     let text = args.text(at)?;
     cx.step(text.len() / 32)?;
-    let part = part(text);
-    if part.len() == text.len() {
-        return Ok(Value::String(text.clone()));
-    }
-    cx.text(part)
+    Ok(Value::String(text.part(part(text))))
 }
 
 fn trim_all(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
@@ -73,7 +69,7 @@ fn trunc(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
 }
 
 /// Bytes from a start to an end; a negative start means from the beginning, a negative end to the end.
-fn substr(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+fn substr(_: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let (start, end, text) = (args.int(0)?, args.int(1)?, args.text(2)?);
     let length = text.len();
     let range = match (usize::try_from(start), usize::try_from(end)) {
@@ -83,7 +79,7 @@ fn substr(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
         (Err(_), Err(_)) => return Err(Failure::function("slice bounds out of range")),
     };
     let part = text.get(range).ok_or_else(|| Failure::function("slice bounds out of range"))?;
-    cx.text(part)
+    Ok(Value::String(text.part(part)))
 }
 
 fn repeat(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
@@ -112,39 +108,28 @@ fn has_suffix(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     Ok(Value::Bool(text.ends_with(suffix)))
 }
 
-/// The arguments that are not nil, each between quotes.
-fn each_quoted(
-    cx: &mut Context<'_>,
-    args: &Args<'_>,
-    quoted: fn(&mut Context<'_>, &Value) -> Result<Text, Failure>,
-) -> Result<Value, Failure> {
-    let values = args.from(0).iter().filter(|value| !matches!(value, Value::Nil));
-    let parts: Vec<Text> = values.map(|value| quoted(cx, value)).collect::<Result<_, _>>()?;
-    joined(cx, &parts, b" ")
-}
-
 fn quoted(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
-    each_quoted(cx, args, |cx, value| {
+    let parts = each(cx, args.from(0), |cx, value| {
         let text = printed(cx, value)?;
         Ok(quote::quote(cx, &text, '"', false)?.into_text())
-    })
+    })?;
+    joined(cx, parts, b" ")
 }
 
 fn squote(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
-    each_quoted(cx, args, |cx, value| {
+    let parts = each(cx, args.from(0), |cx, value| {
         let text = format::display(cx, value)?;
         cx.allocate(text.len() + 2)?;
         Ok(Text::new([b"'", &*text, b"'"].concat()))
-    })
+    })?;
+    joined(cx, parts, b" ")
 }
 
 /// The arguments that are not nil with spaces between them. A format is made of them first, so a text's own
 /// white space stays.
 fn cat(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
-    let values = args.from(0).iter().filter(|value| !matches!(value, Value::Nil));
-    let parts: Vec<Text> =
-        values.map(|value| format::display(cx, value)).collect::<Result<_, _>>()?;
-    joined(cx, &parts, b" ")
+    let parts = each(cx, args.from(0), format::display)?;
+    joined(cx, parts, b" ")
 }
 
 /// `lead`, then so many spaces before every line.

@@ -18,6 +18,8 @@ const RUNTIME: &[&str] = &["Logging"];
 
 const FILE: Judge = Judge::File;
 const CLUSTER: Judge = Judge::Cluster;
+/// Becomes `CLUSTER` with what keeps it.
+const PLANNED: Judge = Judge::Nobody;
 
 /// Files first, then the cluster.
 pub static CONTROLS: [Control; 21] = [
@@ -125,9 +127,9 @@ pub static CONTROLS: [Control; 21] = [
         FILE,
         Severity::Medium,
         [
-            "External secrets refer to stores that exist",
-            "secretStoreRef and remoteRef of ExternalSecrets",
-            "correct the name, or add the store that is missing",
+            "External secrets and stores refer to what exists",
+            "references of ExternalSecrets, PushSecrets and stores",
+            "correct the name, or add the object that is missing",
         ],
         (&["5.4.2"], &["Secrets"]),
     ),
@@ -166,7 +168,7 @@ pub static CONTROLS: [Control; 21] = [
     ),
     of(
         "HB-PULL",
-        CLUSTER,
+        PLANNED,
         Severity::Low,
         [
             "Registry credentials come from one source",
@@ -177,7 +179,7 @@ pub static CONTROLS: [Control; 21] = [
     ),
     of(
         "HB-PULL-ATTACH",
-        CLUSTER,
+        PLANNED,
         Severity::Low,
         [
             "ServiceAccounts use the registry credentials",
@@ -188,7 +190,7 @@ pub static CONTROLS: [Control; 21] = [
     ),
     of(
         "HB-MTLS",
-        CLUSTER,
+        PLANNED,
         Severity::Medium,
         [
             "Traffic in the mesh is mutual TLS",
@@ -199,7 +201,7 @@ pub static CONTROLS: [Control; 21] = [
     ),
     of(
         "HB-AUTHZ",
-        CLUSTER,
+        PLANNED,
         Severity::Medium,
         [
             "Requests in the mesh are authorised",
@@ -210,7 +212,7 @@ pub static CONTROLS: [Control; 21] = [
     ),
     of(
         "HB-FALCO-SHELL",
-        CLUSTER,
+        PLANNED,
         Severity::Low,
         [
             "A shell in a container is noticed",
@@ -221,7 +223,7 @@ pub static CONTROLS: [Control; 21] = [
     ),
     of(
         "HB-SIGN",
-        CLUSTER,
+        PLANNED,
         Severity::High,
         [
             "Images are signed by somebody who is trusted",
@@ -247,8 +249,8 @@ pub static CONTROLS: [Control; 21] = [
         Severity::Low,
         [
             "Images and manifests are checked before they are merged",
-            "workflow of the repository",
-            "run gabion check in continuous integration and upload its SARIF file",
+            "workflows of GitHub Actions that build images or deploy manifests",
+            "run gabion check in the workflow and upload its SARIF file",
         ],
         (&[], IMAGES),
     ),

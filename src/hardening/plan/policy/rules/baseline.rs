@@ -1,6 +1,6 @@
 //! The baseline level of the Pod Security Standards.
 
-use super::super::literal::texts;
+use super::super::literal::{all_of, any_of, texts};
 use super::super::settings::Settings;
 use super::pod::{Container, Hits, Pod, at, flag, list, number, text};
 use super::{Cel, Over, Rule};
@@ -9,7 +9,7 @@ use crate::api::hardening_baseline::{Level, Verdict};
 /// Version from which on a check of the restricted level replaces one of the baseline level.
 const NEVER: u16 = u16::MAX;
 
-pub(super) const USER_NAMESPACE: &str = "!variables.spec.?hostUsers.orValue(true)";
+pub(super) const USER_NAMESPACE: &str = "!spec.?hostUsers.orValue(true)";
 const SECCOMP_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
 const SECCOMP_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
 const APPARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
@@ -73,8 +73,7 @@ pub(super) static RULES: [Rule; 12] = [
         judge: host_namespaces,
         cel: |_| {
             Cel::pod(
-                "!variables.spec.?hostNetwork.orValue(false) && !variables.spec.?hostPID.orValue(false) \
-                 && !variables.spec.?hostIPC.orValue(false)",
+                "!spec.?hostNetwork.orValue(false) && !spec.?hostPID.orValue(false) && !spec.?hostIPC.orValue(false)",
             )
         },
         remedy: None,
@@ -85,7 +84,7 @@ pub(super) static RULES: [Rule; 12] = [
         judge: |_, pod, hits| {
             each_flag(pod, hits, &["securityContext", "privileged"], true);
         },
-        cel: |_| Cel::each(Over::Containers, "!c.?securityContext.?privileged.orValue(false)"),
+        cel: |_| Cel::each(Over::Containers, "!own.?privileged.orValue(false)"),
         remedy: None,
     },
     Rule {
@@ -96,7 +95,9 @@ pub(super) static RULES: [Rule; 12] = [
             let allowed = texts(DEFAULT_CAPABILITIES);
             Cel::each(
                 Over::Containers,
-                format!("c.?securityContext.?capabilities.?add.orValue([]).all(x, x in {allowed})"),
+                format!(
+                    "!own.?capabilities.?add.hasValue() || own.?capabilities.?add.orValue([]).all(x, x in {allowed})"
+                ),
             )
         },
         remedy: None,
@@ -105,7 +106,7 @@ pub(super) static RULES: [Rule; 12] = [
         id: "PSS-hostPathVolumes",
         when: |s| baseline(s, 0, 0),
         judge: host_path,
-        cel: |_| Cel::pod("variables.spec.?volumes.orValue([]).all(v, !has(v.hostPath))"),
+        cel: |_| Cel::pod("spec.?volumes.orValue([]).all(v, !has(v.hostPath))"),
         remedy: None,
     },
     Rule {
@@ -113,7 +114,10 @@ pub(super) static RULES: [Rule; 12] = [
         when: |s| baseline(s, 0, NEVER),
         judge: host_ports,
         cel: |_| {
-            Cel::each(Over::Containers, "c.?ports.orValue([]).all(p, p.?hostPort.orValue(0) == 0)")
+            Cel::each(
+                Over::Containers,
+                "!has(c.ports) || c.ports.all(p, p.?hostPort.orValue(0) == 0)",
+            )
         },
         remedy: None,
     },
@@ -139,12 +143,11 @@ pub(super) static RULES: [Rule; 12] = [
             let types = texts(since(s, &SELINUX_TYPES));
             let options = |of: &str| {
                 format!(
-                    "{of}.?securityContext.?seLinuxOptions.?type.orValue('') in {types} \
-                     && {of}.?securityContext.?seLinuxOptions.?user.orValue('') == '' \
-                     && {of}.?securityContext.?seLinuxOptions.?role.orValue('') == ''"
+                    "(!{of}.?seLinuxOptions.hasValue() || ({of}.?seLinuxOptions.?type.orValue('') in {types} \
+                     && {of}.?seLinuxOptions.?user.orValue('') == '' && {of}.?seLinuxOptions.?role.orValue('') == ''))"
                 )
             };
-            Cel::pod(options("variables.spec")).and_each(Over::Containers, options("c"))
+            Cel::pod(options("whole")).and_each(Over::Containers, options("own"))
         },
         remedy: None,
     },
@@ -174,9 +177,7 @@ pub(super) static RULES: [Rule; 12] = [
         judge: sysctls,
         cel: |s| {
             let safe = texts(since(s, &SYSCTLS));
-            Cel::pod(format!(
-                "variables.spec.?securityContext.?sysctls.orValue([]).all(s, s.name in {safe})"
-            ))
+            Cel::pod(format!("whole.?sysctls.orValue([]).all(s, s.name in {safe})"))
         },
         remedy: None,
     },
@@ -191,10 +192,8 @@ pub(super) static RULES: [Rule; 12] = [
             each_flag(pod, hits, &keys, true);
         },
         cel: |_| {
-            let no = |of: &str| {
-                format!("!{of}.?securityContext.?windowsOptions.?hostProcess.orValue(false)")
-            };
-            Cel::pod(no("variables.spec")).and_each(Over::Containers, no("c"))
+            let no = |of: &str| format!("!{of}.?windowsOptions.?hostProcess.orValue(false)");
+            Cel::pod(no("whole")).and_each(Over::Containers, no("own"))
         },
         remedy: None,
     },
@@ -293,12 +292,15 @@ fn probe_hosts(_: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
 }
 
 fn probe_hosts_cel() -> String {
-    let unset = |handler: &&[&str]| {
-        let handler = handler.join(".?");
-        let host = |action| format!("c.?{handler}.?{action}.?host.orValue('') == ''");
-        format!("{} && {}", host("httpGet"), host("tcpSocket"))
-    };
-    HANDLERS.iter().map(unset).collect::<Vec<_>>().join(" && ")
+    // Most containers have no hook, and many no probe: what is absent is asked for once.
+    all_of(["livenessProbe", "readinessProbe", "startupProbe", "lifecycle"].map(|field| {
+        let unset = HANDLERS.iter().filter(|handler| handler[0] == field).flat_map(|handler| {
+            let path = handler.join(".?");
+            ["httpGet", "tcpSocket"]
+                .map(|action| format!("c.?{path}.?{action}.?host.orValue('') == ''"))
+        });
+        any_of([format!("!has(c.{field})"), all_of(unset)])
+    }))
 }
 
 fn profile_type<'a>(value: &'a serde_json::Value, profile: &str) -> Option<&'a str> {
@@ -323,12 +325,9 @@ pub(super) fn profiles(pod: &Pod<'_>, hits: &mut Hits, profile: &str) {
 
 fn profiles_cel(profile: &str) -> Cel {
     let good = |of: &str| {
-        format!(
-            "{of}.?securityContext.?{profile}.?type.orValue('RuntimeDefault') in {}",
-            texts(PROFILES)
-        )
+        format!("{of}.?{profile}.?type.orValue('RuntimeDefault') in {}", texts(PROFILES))
     };
-    Cel::pod(good("variables.spec")).and_each(Over::Containers, good("c"))
+    Cel::pod(good("whole")).and_each(Over::Containers, good("own"))
 }
 
 fn app_armor(_: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
@@ -350,8 +349,8 @@ fn app_armor_cel() -> Cel {
     let cel = profiles_cel("appArmorProfile");
     let key = format!("('{APPARMOR}' + c.name)");
     let annotation = format!(
-        "(!({key} in variables.annotations) || variables.annotations[{key}] in ['', 'runtime/default'] \
-         || variables.annotations[{key}].startsWith('localhost/'))"
+        "(!({key} in annotations) || annotations[{key}] in ['', 'runtime/default'] \
+         || annotations[{key}].startsWith('localhost/'))"
     );
     let each = cel.each.map(|(over, fields)| (over, format!("{fields} && {annotation}")));
     Cel { each, ..cel }
@@ -391,7 +390,7 @@ pub(super) fn proc_mount(_: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
 }
 
 pub(super) fn proc_mount_cel() -> Cel {
-    Cel::each(Over::Containers, "c.?securityContext.?procMount.orValue('Default') == 'Default'")
+    Cel::each(Over::Containers, "own.?procMount.orValue('Default') == 'Default'")
 }
 
 fn seccomp(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
@@ -415,9 +414,9 @@ fn seccomp(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
 fn seccomp_annotations_cel() -> Cel {
     let good = |key: &str| {
         format!(
-            "(!({key} in variables.annotations) \
-             || variables.annotations[{key}] in ['runtime/default', 'docker/default'] \
-             || variables.annotations[{key}].startsWith('localhost/'))"
+            "(!({key} in annotations) \
+             || annotations[{key}] in ['runtime/default', 'docker/default'] \
+             || annotations[{key}].startsWith('localhost/'))"
         )
     };
     Cel::pod(good(&format!("'{SECCOMP_POD}'")))

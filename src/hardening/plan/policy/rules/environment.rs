@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
-use super::super::literal::{all_of, any_of, text as literal};
+use super::super::literal::{all_of, bound, text as literal};
 use super::super::settings::Settings;
 use super::guide::deny_if;
 use super::pod::{Container, ContainerKind, Hits, Pod, at, flag, list, number, text};
@@ -21,6 +21,9 @@ const CREDENTIAL: &str = "(password|passwd|passphrase|secret|token|credential|(^
 const ABOUT: &str = "[_.-](file|files|path|dir|directory|name|names|ref|url|uri|endpoint|host|port|enabled|disabled|required|type|kind|algorithm|length|size|min|max|ttl|expiry|expires|expiration|age|seconds|minutes|hours|days|lifetime|timeout|count|limit|version|id|ids|arn|issuer|audience|policy|rotation|interval|mount|class|provider|store|backend|region|namespace|header|prefix|suffix|field|cache|scope|scopes)$";
 /// A value that refers to another variable, or that is no secret whatever it is called.
 const HARMLESS: &str = r"^(\$\([A-Za-z_][A-Za-z0-9_.-]*\)|true|false)$";
+/// Containers that run as long as the pod.
+const RUNNING: &str = "spec.?containers.orValue([]) + spec.?initContainers.orValue([])\
+                       .filter(c, c.?restartPolicy.orValue('') == 'Always')";
 /// A URL with a password in it.
 const URL_PASSWORD: &str = "://[^/ :@]*:[^/ @]+@";
 
@@ -34,7 +37,7 @@ pub(super) static RULES: [Rule; 6] = [
             Cel::each(
                 Over::Containers,
                 format!(
-                    "c.?ports.orValue([]).all(p, p.?containerPort.orValue({least}) >= {least})"
+                    "!has(c.ports) || c.ports.all(p, p.?containerPort.orValue({least}) >= {least})"
                 ),
             )
         },
@@ -57,8 +60,8 @@ pub(super) static RULES: [Rule; 6] = [
         cel: |_| {
             Cel::each(
                 Over::Containers,
-                "c.?env.orValue([]).all(e, !e.?valueFrom.?secretKeyRef.hasValue()) \
-                 && c.?envFrom.orValue([]).all(e, !has(e.secretRef))",
+                "(!has(c.env) || c.env.all(e, !e.?valueFrom.?secretKeyRef.hasValue())) \
+                 && (!has(c.envFrom) || c.envFrom.all(e, !has(e.secretRef)))",
             )
         },
         remedy: None,
@@ -73,7 +76,7 @@ pub(super) static RULES: [Rule; 6] = [
                 hits.push((pod.path(&KEYS), message));
             }
         },
-        cel: |_| Cel::pod("!variables.spec.?automountServiceAccountToken.orValue(false)"),
+        cel: |_| Cel::pod("!spec.?automountServiceAccountToken.orValue(false)"),
         remedy: None,
     },
     Rule {
@@ -92,13 +95,14 @@ pub(super) static RULES: [Rule; 6] = [
         when: |s| if s.log_volume_read_only { Verdict::Warn } else { Verdict::Ignore },
         judge: log_volumes,
         cel: |_| {
-            let writers = "variables.running.filter(c, c.?volumeMounts.orValue([]).exists(m, \
+            let writers = "running.filter(c, c.?volumeMounts.orValue([]).exists(m, \
                            m.name == v.name && !m.?readOnly.orValue(false))).size() <= 1";
-            Cel::pod(format!(
-                "variables.spec.?volumes.orValue([]).all(v, !variables.running.exists(c, \
+            let kept = format!(
+                "spec.?volumes.orValue([]).all(v, !running.exists(c, \
                  c.?volumeMounts.orValue([]).exists(m, m.name == v.name && {})) || {writers})",
                 log_path_cel()
-            ))
+            );
+            Cel::pod(bound("running", RUNNING, &kept))
         },
         remedy: None,
     },
@@ -160,9 +164,9 @@ fn literals(_: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
 }
 
 fn literals_cel() -> Cel {
-    let hints = any_of(HINTS.iter().map(|hint| format!("n.contains('{hint}')")));
+    let hints = literal(&format!("(?i){}", HINTS.join("|")));
     let named = format!(
-        "[e.name.lowerAscii()].exists(n, {hints} && n.matches({}) && !n.matches({}) && !e.value.matches({}))",
+        "[e.name.lowerAscii()].exists(n, n.matches({}) && !n.matches({}) && !e.value.matches({}))",
         literal(CREDENTIAL),
         literal(ABOUT),
         literal(HARMLESS)
@@ -171,7 +175,7 @@ fn literals_cel() -> Cel {
     Cel::each(
         Over::Containers,
         format!(
-            "!c.?env.orValue([]).exists(e, has(e.value) && e.value != '' && ({url} || {named}))"
+            "!has(c.env) || !c.env.exists(e, has(e.value) && ({url} || (e.name.matches({hints}) && e.value != '' && {named})))"
         ),
     )
 }
@@ -222,13 +226,13 @@ fn required_env(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
 fn required_env_cel(settings: &Settings) -> Cel {
     let has = |name: &String| format!("c.?env.orValue([]).exists(e, e.name == {})", literal(name));
     let reads = format!(
-        "c.?volumeMounts.orValue([]).exists(m, m.?readOnly.orValue(false) && {})",
+        "(has(c.volumeMounts) && c.volumeMounts.exists(m, m.?readOnly.orValue(false) && {}))",
         log_path_cel()
     );
     Cel::each(
         Over::Main,
         format!(
-            "({reads} || c.?envFrom.orValue([]).size() > 0 || {})",
+            "({} || {reads} || c.?envFrom.orValue([]).size() > 0)",
             all_of(settings.required_env.iter().map(has))
         ),
     )

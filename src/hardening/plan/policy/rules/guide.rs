@@ -1,13 +1,13 @@
 //! What the hardening guide asks of security contexts, resources and ports.
 
-use super::super::literal::{all_of, text as literal, texts};
+use super::super::literal::{all_of, bound, text as literal, texts};
 use super::super::settings::{Range, Settings};
 use super::pod::{Hits, Pod, at, flag, list, number, text};
 use super::{Cel, Over, Rule};
-use crate::api::hardening_baseline::{RequiredResource, Verdict};
+use crate::api::hardening_baseline::Verdict;
 use crate::hardening::plan::quantity::Quantity;
 
-const WINDOWS: &str = "variables.spec.?os.?name.orValue('') == 'windows'";
+const WINDOWS: &str = "spec.?os.?name.orValue('') == 'windows'";
 
 pub(super) static RULES: [Rule; 6] = [
     Rule {
@@ -15,7 +15,7 @@ pub(super) static RULES: [Rule; 6] = [
         when: |s| deny_if(s.read_only_root),
         judge: read_only_root,
         cel: |_| {
-            Cel::each(Over::Containers, "c.?securityContext.?readOnlyRootFilesystem.orValue(false)")
+            Cel::each(Over::Containers, "own.?readOnlyRootFilesystem.orValue(false)")
                 .unless(Some(WINDOWS))
         },
         remedy: None,
@@ -34,9 +34,7 @@ pub(super) static RULES: [Rule; 6] = [
         cel: |s| {
             let more = s.group_ids.map(|range| {
                 let inside = in_range("g", range);
-                format!(
-                    "variables.spec.?securityContext.?supplementalGroups.orValue([]).all(g, {inside})"
-                )
+                format!("whole.?supplementalGroups.orValue([]).all(g, {inside})")
             });
             Cel { pod: more, ..ids_cel(s.group_ids, "runAsGroup") }
         },
@@ -48,7 +46,7 @@ pub(super) static RULES: [Rule; 6] = [
         judge: fs_group,
         cel: |s| {
             let Some(range) = s.fs_groups else { return Cel::default() };
-            let group = "variables.spec.?securityContext.?fsGroup";
+            let group = "whole.?fsGroup";
             let inside = in_range(&format!("{group}.orValue({})", range.min), range);
             Cel::pod(inside)
         },
@@ -60,11 +58,11 @@ pub(super) static RULES: [Rule; 6] = [
         judge: local_profiles,
         cel: |s| {
             let listed = |of: &str| {
-                let profile = format!("{of}.?securityContext.?seccompProfile.?localhostProfile");
+                let profile = format!("{of}.?seccompProfile.?localhostProfile");
                 let names = s.seccomp_profiles.iter().map(String::as_str);
                 format!("(!{profile}.hasValue() || {profile}.orValue('') in {})", texts(names))
             };
-            Cel::pod(listed("variables.spec")).and_each(Over::Containers, listed("c"))
+            Cel::pod(listed("whole")).and_each(Over::Containers, listed("own"))
         },
         remedy: None,
     },
@@ -72,9 +70,7 @@ pub(super) static RULES: [Rule; 6] = [
         id: "HB-RES",
         when: |s| deny_if(!s.required_resources.is_empty()),
         judge: resources,
-        cel: |s| {
-            Cel::each(Over::Lasting, all_of(s.required_resources.iter().map(|r| resource_cel(*r))))
-        },
+        cel: |s| Cel::each(Over::Lasting, resources_cel(s)),
         remedy: Some(|s| {
             let names: Vec<_> = s.required_resources.iter().map(|r| r.as_str()).collect();
             format!("set resources.{} in every container", names.join(", "))
@@ -136,9 +132,7 @@ fn ids(range: Option<Range>, key: &str, pod: &Pod<'_>, hits: &mut Hits) {
 fn ids_cel(range: Option<Range>, key: &str) -> Cel {
     let Some(range) = range else { return Cel::default() };
     // Zero is in no range: an id that nobody states is refused.
-    let id = format!(
-        "c.?securityContext.?{key}.orValue(variables.spec.?securityContext.?{key}.orValue(0))"
-    );
+    let id = format!("own.?{key}.or(whole.?{key}).orValue(0)");
     Cel::each(Over::Containers, in_range(&id, range)).unless(Some(WINDOWS))
 }
 
@@ -207,13 +201,18 @@ fn resources(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
     }
 }
 
-fn resource_cel(required: RequiredResource) -> String {
-    let Some((section, name)) = required.as_str().split_once('.') else { return "true".into() };
-    let name = literal(name);
-    let limit = format!("c.?resources.?limits[?{name}]");
-    let amount = match section {
-        "requests" => format!("c.?resources.?requests[?{name}].or({limit})"),
-        _ => limit,
-    };
-    format!("quantity({amount}.orValue('0')).isGreaterThan(quantity('0'))")
+/// What is stated begins with a digit other than zero: the API server writes an amount in one way only, and reading
+/// it as a number would cost more than all other rules.
+fn resources_cel(settings: &Settings) -> String {
+    let stated = settings.required_resources.iter().filter_map(|required| {
+        let (section, name) = required.as_str().split_once('.')?;
+        let name = literal(name);
+        let amount = match section {
+            "requests" => format!("requests[?{name}].or(limits[?{name}])"),
+            _ => format!("limits[?{name}]"),
+        };
+        Some(format!("{amount}.orValue('0') >= '1'"))
+    });
+    let stated = bound("limits", "c.?resources.?limits", &all_of(stated));
+    bound("requests", "c.?resources.?requests", &stated)
 }

@@ -4,10 +4,9 @@ use serde_json::Value;
 
 use super::super::finding::FieldPath;
 use super::super::image::{
-    CEL_HAS_DIGEST, Reference, canonical, canonical_prefix, canonical_repository, has_digest,
-    within,
+    CEL_HAS_DIGEST, Reference, canonical, canonical_prefix, canonical_repository, cel_plain_within,
+    cel_within, has_digest, within,
 };
-use super::super::literal::{any_of, text as literal};
 use super::super::settings::Settings;
 use super::guide::deny_if;
 use super::pod::{Hits, Pod, list, text};
@@ -29,8 +28,10 @@ pub(super) static RULES: [Rule; 3] = [
             });
         },
         cel: |s| {
-            let allowed = s.allowed_registries.iter().map(|r| within_cel(&canonical_prefix(r)));
-            Cel::each(Over::Images, format!("({} && !i.repo.contains('..'))", any_of(allowed)))
+            let allowed: Vec<_> =
+                s.allowed_registries.iter().map(|r| canonical_prefix(r)).collect();
+            Cel::each(Over::Images, format!("({} && !repo.contains('..'))", cel_within(&allowed)))
+                .or_plain(cel_plain_within(&allowed))
         },
         remedy: Some(|s| {
             let (shown, more) = first_three(&s.allowed_registries);
@@ -49,9 +50,10 @@ pub(super) static RULES: [Rule; 3] = [
             });
         },
         cel: |s| {
-            let denied =
-                s.denied_repositories.iter().map(|name| within_cel(&canonical_repository(name)));
-            Cel::each(Over::Images, format!("!{}", any_of(denied)))
+            let denied: Vec<_> =
+                s.denied_repositories.iter().map(|name| canonical_repository(name)).collect();
+            Cel::each(Over::Images, format!("!{}", cel_within(&denied)))
+                .or_plain(format!("!{}", cel_plain_within(&denied)))
         },
         remedy: None,
     },
@@ -63,11 +65,14 @@ pub(super) static RULES: [Rule; 3] = [
         },
         judge: tags,
         cel: |s| {
-            let pinned = match s.tags {
-                Tags::RequireDigest => CEL_HAS_DIGEST,
-                _ => "(i.image.contains('@') || !(i.tag in ['', 'latest']))",
+            let (pinned, plain) = match s.tags {
+                Tags::RequireDigest => (CEL_HAS_DIGEST, CEL_HAS_DIGEST),
+                _ => (
+                    "(image.contains('@') || !(tag in ['', 'latest']))",
+                    "(image.contains('@') || (image.contains(':') && !image.endsWith(':latest')))",
+                ),
             };
-            Cel::each(Over::Images, pinned)
+            Cel::each(Over::Images, pinned).or_plain(plain)
         },
         remedy: Some(|s| match s.tags {
             Tags::RequireDigest => "name the image by digest: add @sha256:<digest>".to_owned(),
@@ -86,11 +91,6 @@ fn first_three(names: &[String]) -> (String, String) {
 fn clipped(name: &str) -> String {
     let short: String = name.chars().take(60).collect();
     if short.len() < name.len() { format!("{short}...") } else { short }
-}
-
-fn within_cel(prefix: &str) -> String {
-    let below = literal(&format!("{prefix}/"));
-    format!("i.repo == {} || i.repo.startsWith({below})", literal(prefix))
 }
 
 /// Every image that is named, those of image volumes too.

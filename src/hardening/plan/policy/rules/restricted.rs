@@ -7,7 +7,7 @@ use super::pod::{Hits, Pod, at, flag, list, number, text};
 use super::{Cel, Over, Rule};
 use crate::api::hardening_baseline::{Level, Verdict};
 
-const WINDOWS: &str = "variables.spec.?os.?name.orValue('') == 'windows'";
+const WINDOWS: &str = "spec.?os.?name.orValue('') == 'windows'";
 
 const VOLUMES: [&str; 9] = [
     "configMap",
@@ -28,7 +28,7 @@ pub(super) static RULES: [Rule; 7] = [
         judge: volumes,
         cel: |_| {
             let kinds = any_of(VOLUMES.iter().map(|kind| format!("has(v.{kind})")));
-            Cel::pod(format!("variables.spec.?volumes.orValue([]).all(v, {kinds})"))
+            Cel::pod(format!("spec.?volumes.orValue([]).all(v, {kinds})"))
         },
         remedy: None,
     },
@@ -37,11 +37,8 @@ pub(super) static RULES: [Rule; 7] = [
         when: |s| restricted(s, 8),
         judge: escalation,
         cel: |s| {
-            Cel::each(
-                Over::Containers,
-                "!c.?securityContext.?allowPrivilegeEscalation.orValue(true)",
-            )
-            .unless(windows_exempt(s))
+            Cel::each(Over::Containers, "!own.?allowPrivilegeEscalation.orValue(true)")
+                .unless(windows_exempt(s))
         },
         remedy: None,
     },
@@ -50,10 +47,10 @@ pub(super) static RULES: [Rule; 7] = [
         when: |s| restricted(s, 0),
         judge: non_root,
         cel: |s| {
-            Cel::pod("variables.spec.?securityContext.?runAsNonRoot.orValue(true)")
+            Cel::pod("whole.?runAsNonRoot.orValue(true)")
                 .and_each(
                     Over::Containers,
-                    "c.?securityContext.?runAsNonRoot.orValue(variables.spec.?securityContext.?runAsNonRoot.orValue(false))",
+                    "own.?runAsNonRoot.or(whole.?runAsNonRoot).orValue(false)",
                 )
                 .unless(user_namespace_exempt(s))
         },
@@ -64,9 +61,9 @@ pub(super) static RULES: [Rule; 7] = [
         when: |s| restricted(s, 23),
         judge: root_user,
         cel: |s| {
-            let other = |of: &str| format!("{of}.?securityContext.?runAsUser.orValue(1) != 0");
-            Cel::pod(other("variables.spec"))
-                .and_each(Over::Containers, other("c"))
+            let other = |of: &str| format!("{of}.?runAsUser.orValue(1) != 0");
+            Cel::pod(other("whole"))
+                .and_each(Over::Containers, other("own"))
                 .unless(user_namespace_exempt(s))
         },
         remedy: None,
@@ -78,13 +75,12 @@ pub(super) static RULES: [Rule; 7] = [
         cel: |s| {
             let good = texts(["RuntimeDefault", "Localhost"]);
             Cel::pod(format!(
-                "variables.spec.?securityContext.?seccompProfile.?type.orValue('RuntimeDefault') in {good}"
+                "whole.?seccompProfile.?type.orValue('RuntimeDefault') in {good}"
             ))
             .and_each(
                 Over::Containers,
                 format!(
-                    "c.?securityContext.?seccompProfile.?type.orValue(\
-                     variables.spec.?securityContext.?seccompProfile.?type.orValue('')) in {good}"
+                    "own.?seccompProfile.?type.or(whole.?seccompProfile.?type).orValue('') in {good}"
                 ),
             )
             .unless(windows_exempt(s))
@@ -98,8 +94,8 @@ pub(super) static RULES: [Rule; 7] = [
         cel: |s| {
             Cel::each(
                 Over::Containers,
-                "'ALL' in c.?securityContext.?capabilities.?drop.orValue([]) \
-                 && c.?securityContext.?capabilities.?add.orValue([]).all(x, x == 'NET_BIND_SERVICE')",
+                "'ALL' in own.?capabilities.?drop.orValue([]) \
+                 && (!own.?capabilities.?add.hasValue() || own.?capabilities.?add.orValue([]).all(x, x == 'NET_BIND_SERVICE'))",
             )
             .unless(windows_exempt(s))
         },

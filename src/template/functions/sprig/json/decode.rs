@@ -1,6 +1,6 @@
 //! JSON into values: objects become `map[string]interface {}`, numbers `float64`.
 
-use crate::template::{Buffer, Context, Entries, Failure, Text, Value, rune};
+use crate::template::{Buffer, Context, Failure, Text, Value, rune};
 
 /// What was read.
 pub struct Decoded {
@@ -11,9 +11,12 @@ pub struct Decoded {
 }
 
 /// Go's `json.Unmarshal` into an empty interface. A failure is a bound that was reached.
-pub fn decode(cx: &mut Context<'_>, text: &[u8]) -> Result<Decoded, Failure> {
+///
+/// Strings without escapes are parts of the text.
+pub fn decode(cx: &mut Context<'_>, text: &Text) -> Result<Decoded, Failure> {
     cx.step(text.len() / 32)?;
-    let mut decoder = Decoder { cx, text, at: 0, too_large: false };
+    let (items, entries) = (Vec::new(), Vec::new());
+    let mut decoder = Decoder { cx, text, at: 0, too_large: false, items, entries };
     let value = match decoder.document() {
         Ok(value) => Some(value),
         Err(Stop::Syntax) => None,
@@ -36,12 +39,16 @@ impl From<Failure> for Stop {
 
 struct Decoder<'d, 'a> {
     cx: &'d mut Context<'a>,
-    text: &'d [u8],
+    text: &'d Text,
     at: usize,
     too_large: bool,
+    /// Elements of the arrays that are open, the innermost last. What is closed takes as much room as it needs.
+    items: Vec<Value>,
+    /// Entries of the objects that are open.
+    entries: Vec<(Text, Value)>,
 }
 
-impl Decoder<'_, '_> {
+impl<'d> Decoder<'d, '_> {
     fn document(&mut self) -> Result<Value, Stop> {
         let value = self.value()?;
         self.space();
@@ -92,44 +99,48 @@ impl Decoder<'_, '_> {
     }
 
     fn object(&mut self) -> Result<Value, Stop> {
-        let mut entries = Entries::default();
+        let first = self.entries.len();
         self.at += 1;
         self.space();
-        if self.take(b'}') {
-            return Ok(self.cx.map(entries)?);
-        }
-        loop {
-            self.space();
-            let key = self.string()?;
-            self.space();
-            self.expect(b":")?;
-            let value = self.value()?;
-            entries.insert(key, value);
-            self.space();
-            if self.take(b'}') {
-                return Ok(self.cx.map(entries)?);
+        if !self.take(b'}') {
+            loop {
+                self.space();
+                let key = self.string()?;
+                self.space();
+                self.expect(b":")?;
+                let value = self.value()?;
+                push(self.cx, &mut self.entries, (key, value))?;
+                self.space();
+                if self.take(b'}') {
+                    break;
+                }
+                self.expect(b",")?;
             }
-            self.expect(b",")?;
         }
+        Ok(self.cx.map(self.entries.drain(first..).collect())?)
     }
 
     fn array(&mut self) -> Result<Value, Stop> {
-        let mut items = Vec::new();
+        let first = self.items.len();
         self.at += 1;
         self.space();
-        if self.take(b']') {
-            return Ok(self.cx.list(items)?);
-        }
-        loop {
-            // The list grows in places that are twice as large as it needs.
-            self.cx.allocate(2 * size_of::<Value>())?;
-            items.push(self.value()?);
-            self.space();
-            if self.take(b']') {
-                return Ok(self.cx.list(items)?);
+        if !self.take(b']') {
+            loop {
+                let item = self.value()?;
+                push(self.cx, &mut self.items, item)?;
+                self.space();
+                if self.take(b']') {
+                    break;
+                }
+                self.expect(b",")?;
             }
-            self.expect(b",")?;
         }
+        // The outermost array takes the stack itself.
+        let items = match first {
+            0 => std::mem::take(&mut self.items),
+            _ => self.items.drain(first..).collect(),
+        };
+        Ok(self.cx.list(items)?)
     }
 
     fn number(&mut self) -> Result<Value, Stop> {
@@ -166,47 +177,47 @@ impl Decoder<'_, '_> {
 
     fn string(&mut self) -> Result<Text, Stop> {
         self.expect(b"\"")?;
-        let rest = &self.text[self.at..];
-        let end = memchr::memchr2(b'"', b'\\', rest).ok_or(Stop::Syntax)?;
-        let mut out = Buffer::default();
-        self.plain(&mut out, &rest[..end])?;
-        while let Some(byte) = self.peek() {
-            self.at += 1;
-            match byte {
-                b'"' => {
-                    self.cx.allocate(out.len() + 64)?;
-                    return Ok(out.into_text());
-                }
-                b'\\' => {
-                    let rune = self.escape()?;
-                    out.rune(rune);
-                }
-                _ => {
-                    self.at -= 1;
-                    let rest = &self.text[self.at..];
-                    let end = memchr::memchr2(b'"', b'\\', rest).ok_or(Stop::Syntax)?;
-                    self.plain(&mut out, &rest[..end])?;
-                }
-            }
+        let text = self.text;
+        let start = self.at;
+        let plain = self.plain()?;
+        if self.take(b'"') && std::str::from_utf8(plain).is_ok() {
+            return Ok(text.part(plain));
         }
-        Err(Stop::Syntax)
+        self.at = start;
+        self.string_with_escapes()
     }
 
-    /// Characters that stand for themselves; bytes that are no UTF-8 become U+FFFD.
-    fn plain(&mut self, out: &mut Buffer, text: &[u8]) -> Result<(), Stop> {
-        if text.iter().any(|byte| *byte < b' ') {
+    /// Bytes that are no UTF-8 become U+FFFD.
+    fn string_with_escapes(&mut self) -> Result<Text, Stop> {
+        let mut out = Buffer::default();
+        loop {
+            let plain = self.plain()?;
+            if std::str::from_utf8(plain).is_ok() {
+                out.extend(plain);
+            } else {
+                self.cx.allocate(plain.len() * 3)?;
+                rune::runes(plain).for_each(|(_, rune, _)| out.rune(rune));
+            }
+            if self.take(b'"') {
+                self.cx.allocate(out.len() + 64)?;
+                return Ok(out.into_text());
+            }
+            self.at += 1;
+            let rune = self.escape()?;
+            out.rune(rune);
+        }
+    }
+
+    /// Characters that stand for themselves, up to a quote or a backslash.
+    fn plain(&mut self) -> Result<&'d [u8], Stop> {
+        let text: &'d [u8] = self.text;
+        let rest = &text[self.at..];
+        let plain = &rest[..memchr::memchr2(b'"', b'\\', rest).ok_or(Stop::Syntax)?];
+        if plain.iter().any(|byte| *byte < b' ') {
             return Err(Stop::Syntax);
         }
-        if std::str::from_utf8(text).is_ok() {
-            out.extend(text);
-        } else {
-            self.cx.allocate(text.len() * 3)?;
-            for (_, rune, _) in rune::runes(text) {
-                out.rune(rune);
-            }
-        }
-        self.at += text.len();
-        Ok(())
+        self.at += plain.len();
+        Ok(plain)
     }
 
     fn escape(&mut self) -> Result<char, Stop> {
@@ -245,4 +256,15 @@ impl Decoder<'_, '_> {
             char::from(*digit).to_digit(16).map(|digit| unit << 4 | digit).ok_or(Stop::Syntax)
         })
     }
+}
+
+/// Accounts for the places that a stack of unfinished values takes, too.
+fn push<T>(cx: &mut Context<'_>, stack: &mut Vec<T>, value: T) -> Result<(), Failure> {
+    if stack.len() == stack.capacity() {
+        let more = stack.len().max(8);
+        cx.allocate((stack.len() + more) * size_of::<T>())?;
+        stack.reserve_exact(more);
+    }
+    stack.push(value);
+    Ok(())
 }

@@ -1,5 +1,7 @@
 //! Values into JSON.
 
+use std::fmt::Write;
+
 use base64::Engine;
 
 use crate::template::{
@@ -20,7 +22,12 @@ pub enum Style {
 
 /// Go's `json.Marshal`; a failure of class function where a value has no JSON.
 pub fn encode(cx: &mut Context<'_>, value: &Value, style: Style) -> Result<Text, Failure> {
-    let mut encoder = Encoder { cx, out: Buffer::default(), paid: 0, style, level: 0 };
+    let out = match value {
+        Value::String(text) => cx.buffer(text.len() + 2)?,
+        _ => Buffer::default(),
+    };
+    let paid = out.allocated();
+    let mut encoder = Encoder { cx, out, paid, style, level: 0 };
     encoder.value(value)?;
     encoder.pay()?;
     Ok(encoder.out.into_text())
@@ -37,8 +44,8 @@ struct Encoder<'e, 'a> {
 
 impl Encoder<'_, '_> {
     fn pay(&mut self) -> Result<(), Failure> {
-        let owed = self.out.len() - self.paid;
-        self.paid = self.out.len();
+        let owed = self.out.allocated() - self.paid;
+        self.paid = self.out.allocated();
         self.cx.allocate(owed)
     }
 
@@ -46,14 +53,23 @@ impl Encoder<'_, '_> {
         self.out.extend(text.as_bytes());
     }
 
+    fn write(&mut self, text: std::fmt::Arguments<'_>) {
+        // Writing to memory cannot fail.
+        let _ = self.out.write_fmt(text);
+    }
+
     fn value(&mut self, value: &Value) -> Result<(), Failure> {
         self.cx.step(1)?;
         match value {
             Value::Nil => self.str("null"),
             Value::Bool(truth) => self.str(if *truth { "true" } else { "false" }),
-            Value::Int(_, number) => self.str(&number.to_string()),
-            Value::Uint(_, number) => self.str(&number.to_string()),
+            Value::Int(_, number) => self.write(format_args!("{number}")),
+            Value::Uint(_, number) => self.write(format_args!("{number}")),
             Value::Float(type_, number) => {
+                if let Some(whole) = format::whole(*number) {
+                    self.write(format_args!("{whole}"));
+                    return self.pay();
+                }
                 let text = float(*number, *type_ == FloatType::Float32)
                     .ok_or_else(|| unsupported("an infinity or NaN"))?;
                 self.str(&text);
@@ -72,9 +88,13 @@ impl Encoder<'_, '_> {
     }
 
     fn string(&mut self, text: &[u8]) -> Result<(), Failure> {
-        self.cx.allocate(text.len())?;
+        // What is escaped takes more, and is paid for at once.
+        self.cx.step(text.len() / 16)?;
+        let coming = self.out.growth(text.len() + 2);
+        self.cx.allocate(coming)?;
+        self.paid += coming;
+        self.out.reserve(text.len() + 2);
         append_string(&mut self.out, text, self.style != Style::Raw);
-        self.paid = self.paid.saturating_add(text.len()).min(self.out.len());
         self.pay()
     }
 
@@ -90,7 +110,7 @@ impl Encoder<'_, '_> {
     }
 
     fn bytes(&mut self, list: &List) -> Result<(), Failure> {
-        self.cx.allocate(list.len() * 2)?;
+        self.cx.allocate(list.len() * 4)?;
         let byte = |byte: &Value| match byte {
             Value::Uint(_, byte) => u8::try_from(*byte).unwrap_or_default(),
             _ => 0,
@@ -106,10 +126,12 @@ impl Encoder<'_, '_> {
             self.str("null");
             return Ok(());
         }
-        self.members(*b"{}", map.entries().into_iter(), |encoder, (key, value)| {
-            encoder.string(&key)?;
+        let entries = map.read();
+        let entries = entries.as_deref().map_or(&[][..], |entries| entries);
+        self.members(*b"{}", entries.iter(), |encoder, (key, value)| {
+            encoder.string(key)?;
             encoder.colon();
-            encoder.value(&value)
+            encoder.value(value)
         })
     }
 

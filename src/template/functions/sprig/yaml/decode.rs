@@ -6,9 +6,7 @@ use base64::Engine;
 use granit_parser::{Event, Parser, ScalarStyle, StrInput, Tag};
 
 use super::resolve::{Scalar, resolve};
-use crate::template::{
-    Context, Entries, Failure, Map, Text, Value, format, functions::sprig::dicts,
-};
+use crate::template::{Context, Failure, Map, Text, Value, format, functions::sprig::dicts};
 
 /// Why a text cannot be read. Never a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +67,7 @@ impl fmt::Display for Problem {
 
 /// Reads the first document. The outer error is a bound that was reached.
 pub fn decode(cx: &mut Context<'_>, text: &[u8]) -> Result<Result<Value, Problem>, Failure> {
-    cx.step(text.len() / 4)?;
+    cx.step(text.len() / 3)?;
     let refused = |c: char| {
         matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}'..='\u{84}')
             || matches!(c, '\u{86}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}')
@@ -277,19 +275,17 @@ impl<'t> Decoder<'_, '_, 't> {
 
     /// Later keys win over earlier ones, also where `<<` brings them.
     fn mapping(&mut self) -> Result<Value, Stop> {
-        let mut entries = Entries::default();
+        let mut entries = Vec::new();
         loop {
             let key = match self.next()? {
-                Event::MappingEnd => return Ok(self.cx.map(entries)?),
+                Event::MappingEnd => return Ok(self.cx.map(entries.into_iter().collect())?),
                 event => self.node(event)?,
             };
             let event = self.next()?;
             let value = self.node(event)?.value();
             match key {
                 Node::Merge => self.merge(&mut entries, &value)?,
-                Node::Scalar(_, Some(key)) => {
-                    entries.insert(key, value);
-                }
+                Node::Scalar(_, Some(key)) => entries.push((key, value)),
                 Node::Scalar(..) => self.later = self.later.or(Some(Problem::Key)),
                 Node::Value(_) => return Err(Problem::Key.into()),
             }
@@ -297,7 +293,7 @@ impl<'t> Decoder<'_, '_, 't> {
     }
 
     /// Of several mappings the first is the strongest.
-    fn merge(&mut self, entries: &mut Entries, value: &Value) -> Result<(), Stop> {
+    fn merge(&mut self, entries: &mut Vec<(Text, Value)>, value: &Value) -> Result<(), Stop> {
         let maps: Vec<Map> = match value {
             Value::Map(map) => vec![map.clone()],
             Value::List(list) => list

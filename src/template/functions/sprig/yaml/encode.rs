@@ -63,8 +63,9 @@ impl Encoder<'_, '_> {
             Value::Object(object) if object.display().is_some() => return self.as_json(value),
             Value::Object(object) => {
                 let fields = object.fields().into_iter();
-                let fields = fields.map(|(name, value)| (Text::from(name), value)).collect();
-                return self.entries(fields);
+                let fields: Vec<_> =
+                    fields.map(|(name, value)| (Text::from(name), value)).collect();
+                return self.entries(&fields);
             }
         }
         Ok(())
@@ -120,10 +121,11 @@ impl Encoder<'_, '_> {
 
     fn map(&mut self, map: &Map) -> Result<(), Failure> {
         self.cx.step(map.len())?;
-        self.entries(map.entries())
+        let entries = map.read();
+        self.entries(entries.as_deref().map_or(&[][..], |entries| entries))
     }
 
-    fn entries(&mut self, entries: Vec<(Text, Value)>) -> Result<(), Failure> {
+    fn entries(&mut self, entries: &[(Text, Value)]) -> Result<(), Failure> {
         if entries.is_empty() {
             self.emitter.empty("{}");
             return Ok(());
@@ -133,7 +135,7 @@ impl Encoder<'_, '_> {
             // Comparing looks at every rune of two keys, more than once.
             self.cx.step(key.len())?;
             self.cx.allocate(key.len())?;
-            keyed.push((json_key(&key).ok_or_else(refused)?, value));
+            keyed.push((json_key(key).ok_or_else(refused)?, value));
         }
         let keyed = order::sorted(keyed);
         self.cx.enter()?;

@@ -1,0 +1,144 @@
+//! The report of a namespace: what others write into it, and a definition that drops it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::{
+    audit,
+    cluster::Cluster,
+    scene::{PSS, Scene, full},
+    support::{Failure, Options, Result, eventually},
+    world::{SOON, World},
+};
+
+const REPORT: &str = "NamespaceHardening";
+const DEFINITION: &str = "namespacehardenings.gabion.dev";
+
+fn falsified(level: &str) -> Value {
+    json!({"status": {"level": level, "values": []}})
+}
+
+/// Writes of the operator to the report of a namespace.
+fn writes(world: &World, ns: &str) -> usize {
+    let all = audit::requests(world.plane());
+    let about = |r: &&audit::Request| {
+        r.is_write() && r.resource.starts_with("namespacehardenings") && r.namespace == ns
+    };
+    all.iter().filter(about).count()
+}
+
+#[tokio::test]
+async fn a_report_that_somebody_falsifies_is_put_right_and_a_fight_over_it_is_given_up()
+-> Result<()> {
+    let scene = Scene::new("falsified").await?;
+    let cluster = &scene.cluster;
+    scene.baseline("falsified", full()).await?;
+    let true_report = scene.hardened("falsified", &["falsified"]).await?;
+    let fights = scene.world.counter("gabion_fights_total").await?;
+
+    cluster.patch_as(REPORT, "falsified", "effective", falsified("privileged"), "mallory").await?;
+    let again = scene.effective("falsified", |found| found["level"] == "restricted").await?;
+    assert_eq!(again["values"], true_report["values"]);
+
+    for nth in 0..30 {
+        let lie = falsified(&format!("privileged-{nth}"));
+        cluster.patch_as(REPORT, "falsified", "effective", lie, "mallory").await?;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    eventually(SOON, "the fight is noticed", || async {
+        let now = scene.world.counter("gabion_fights_total").await?;
+        if now > fights { Ok(()) } else { Err(Failure::new(now.to_string())) }
+    })
+    .await?;
+    let events = cluster.list("Event", "falsified").await?;
+    let told = |event: &Value| {
+        event["reason"] == "FieldOwnedBy"
+            && event["note"].to_string().contains("NamespaceHardening/effective")
+    };
+    assert!(events.iter().any(told), "{events:?}");
+
+    // The report is left alone from now on, and everything else is kept.
+    let last = falsified("privileged-at-last");
+    cluster.patch_as(REPORT, "falsified", "effective", last, "mallory").await?;
+    let written = writes(scene.world, "falsified");
+    assert!(written <= 12, "{written} writes");
+    cluster.delete("LimitRange", "falsified", "gabion-limits").await?;
+    cluster.until("LimitRange", "falsified", "gabion-limits", |_| Ok(())).await?;
+    let mut label = json!({"metadata": {"labels": {}}});
+    label["metadata"]["labels"][format!("{PSS}enforce")] = Value::Null;
+    cluster.patch("Namespace", "", "falsified", label).await?;
+    scene.label_is("falsified", &format!("{PSS}enforce"), json!("restricted")).await?;
+    scene.settle().await?;
+    assert_eq!(writes(scene.world, "falsified"), written);
+    let found = cluster.get(REPORT, "falsified", "effective").await?.unwrap_or_default();
+    assert_eq!(found["status"]["level"], "privileged-at-last");
+    Ok(())
+}
+
+/// Gives the definition of reports a status subresource, or takes it away.
+async fn with_subresource(cluster: &Cluster, value: Value) -> Result<()> {
+    let found = cluster.get("CustomResourceDefinition", "", DEFINITION).await?.unwrap_or_default();
+    let mut versions = found["spec"]["versions"].clone();
+    for version in versions.as_array_mut().into_iter().flatten() {
+        version["subresources"] = value.clone();
+    }
+    let change = json!({"spec": {"versions": versions}});
+    cluster.patch("CustomResourceDefinition", "", DEFINITION, change).await?;
+    Ok(())
+}
+
+/// Waits until the API server serves a status of its own for reports, or does not.
+async fn serves_status(cluster: &Cluster, wanted: bool) -> Result<()> {
+    eventually(SOON, "the definition is served", || async {
+        let all = cluster.send("GET", "/apis/gabion.dev/v1alpha1", "", &Value::Null).await?;
+        let found = all.to_string().contains("namespacehardenings/status");
+        if found == wanted { Ok(()) } else { Err(Failure::new(all.to_string())) }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_older_definition_costs_the_reports_and_nothing_else_and_is_told() -> Result<()> {
+    let plane = World::plane_without_operator(&Options::default())?;
+    let cluster = Cluster::new(&plane).await?;
+    with_subresource(&cluster, json!({"status": {}})).await?;
+    serves_status(&cluster, true).await?;
+    let mut world = World::over(plane, &[])?;
+    {
+        let scene = Scene::within(&world, "older").await?;
+        scene.baseline("older", full()).await?;
+        scene.label_is("older", &format!("{PSS}enforce"), json!("restricted")).await?;
+        cluster.until("NetworkPolicy", "older", "gabion-default-deny", |_| Ok(())).await?;
+        cluster.until("LimitRange", "older", "gabion-limits", |_| Ok(())).await?;
+        eventually(SOON, "the log says so", || async {
+            let log = world.operator.log();
+            let told = log.contains("its definition is older than this version (apply crds/)");
+            if told { Ok(()) } else { Err(Failure::new("not yet")) }
+        })
+        .await?;
+        // What is repaired costs a look; the report must not cost one write for each.
+        for _ in 0..3 {
+            for (kind, name) in [
+                ("LimitRange", "gabion-limits"),
+                ("ResourceQuota", "gabion-quota"),
+                ("NetworkPolicy", "gabion-default-deny"),
+            ] {
+                cluster.delete(kind, "older", name).await?;
+                cluster.until(kind, "older", name, |_| Ok(())).await?;
+            }
+        }
+        let report = cluster.get(REPORT, "older", "effective").await?.unwrap_or_default();
+        assert!(report["status"].is_null(), "{report}");
+        let written = writes(&world, "older");
+        assert!(written <= 12, "{written} writes");
+    }
+    world.operator.stop(SOON)?;
+    with_subresource(&cluster, Value::Null).await?;
+    serves_status(&cluster, false).await?;
+    world.start_again(&[])?;
+    let scene = Scene::without_namespace(&world, "older").await?;
+    let status = scene.hardened("older", &["older"]).await?;
+    assert_eq!(status["level"], "restricted");
+    Ok(())
+}
