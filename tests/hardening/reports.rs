@@ -142,3 +142,34 @@ async fn an_older_definition_costs_the_reports_and_nothing_else_and_is_told() ->
     assert_eq!(status["level"], "restricted");
     Ok(())
 }
+
+#[tokio::test]
+async fn hardening_comes_before_reports_where_many_wait() -> Result<()> {
+    const MANY: usize = 80;
+    let scene = Scene::without_namespace(World::shared()?, "crowd").await?;
+    for nth in 0..MANY {
+        scene.create_namespace(&format!("crowd-{nth}"), json!({})).await?;
+    }
+    scene.baseline("crowd", full()).await?;
+    scene.counted("crowd", MANY).await?;
+    for nth in 0..MANY {
+        scene.effective(&format!("crowd-{nth}"), |found| found["level"] == "restricted").await?;
+    }
+    let mut quotas_before_report = Vec::new();
+    let mut quotas = 0;
+    for request in audit::requests(scene.world.plane()) {
+        if request.verb != "create" || !request.namespace.starts_with("crowd-") {
+            continue;
+        }
+        match request.resource.as_str() {
+            "resourcequotas" => quotas += 1,
+            "namespacehardenings" => quotas_before_report.push(quotas),
+            _ => {}
+        }
+    }
+    assert_eq!((quotas, quotas_before_report.len()), (MANY, MANY));
+    // One that is woken again meanwhile is reported on then; otherwise half of the reports would be among these.
+    let early = quotas_before_report.iter().filter(|quotas| **quotas < MANY / 2).count();
+    assert!(early <= MANY / 8, "{quotas_before_report:?}");
+    Ok(())
+}
