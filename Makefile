@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test judges check crds golden bench race prepare prerequisites
+.PHONY: help demo test judges check crds golden bench race fuzz prepare prerequisites
 
 # Tests that need no server and together take seconds: names of files in tests/.
 CHECK_TESTS := contract golden layers manifests hardening_contract
@@ -45,6 +45,15 @@ bench: prepare ## measure, and print ratios to what the API server can do (WORKL
 race: prerequisites ## templates against Go's own engine: renders per second and bytes allocated
 	@echo "Building gabion optimised (about ten minutes the first time)"
 	@cargo run --quiet --profile bench-fast --example templates
+
+# Stable Rust ships the sanitizer's runtime, but takes its flag only with this variable.
+fuzz: prerequisites ## RUNS=100000 inputs each for what parses templates, renders them and reads paths (needs cargo-fuzz)
+	@cargo fuzz --version >/dev/null || { echo "cargo install cargo-fuzz"; exit 1; }
+	fuzz/seeds.py
+	for target in template_parse template_render property; do \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run -s $${SANITIZER:-address} $$target -- -runs=$${RUNS:-100000} \
+			-max_len=4096 -timeout=30 -dict=fuzz/$${target%%_*}.dict || exit 1; \
+	done
 
 # What tests and demo start: built once, then found in the cache folder.
 prepare: prerequisites

@@ -22,6 +22,9 @@ use serde::Deserialize;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use zeroize::Zeroizing;
 
+#[path = "hostile.rs"]
+mod hostile;
+
 /// Counts what is allocated: that is half of the comparison.
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -99,7 +102,40 @@ fn run() -> Result<()> {
         );
     }
     println!("\nratio: of times in a second more is better, of bytes for one rendering less.");
+    print_hostile();
     Ok(())
+}
+
+/// What the worst templates that mean harm take of a processor until they fail.
+fn print_hostile() {
+    let entries: Entries = hostile::data()
+        .into_iter()
+        .map(|(key, text)| (Text::from(key), Value::String(Text::new(text))))
+        .collect();
+    let data = Value::Map(Map::new(&Type::String, entries));
+    let limits = Limits { slow: 0, ..Limits::default() };
+    let mut costs: Vec<_> = hostile::templates()
+        .into_iter()
+        .map(|text| {
+            let before = processor_time();
+            let parsed = Template::parse("hostile", text.as_bytes(), &Delimiters::default());
+            drop(parsed.and_then(|parsed| parsed.render(data.clone(), &mut Nothing, &limits)));
+            (processor_time().saturating_sub(before), text)
+        })
+        .collect();
+    costs.sort_by(|(one, _), (two, _)| two.cmp(one));
+    println!("\nThe slowest of {} templates that mean harm, to parse and to render:", costs.len());
+    for (cost, text) in costs.iter().take(5) {
+        let shown: String = text.chars().take(80).collect();
+        println!("{:>6.1} ms  {shown}", cost.as_secs_f64() * 1e3);
+    }
+}
+
+/// Of this thread.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 struct Ours {

@@ -24,6 +24,17 @@ for name in ("language", "functions", "documents"):
         value = next(iter(vector.get("data", {}).values()), "A").replace("\n", " ")
         seed("template_render", f"{text}\n{value}")
 
+entries = [""]
+for line in json.loads((golden / "tables.json").read_text()):
+    if "template" not in line:
+        entries, words = line.get("texts") or line["words"], "words" in line
+        continue
+    for number, entry in enumerate(entries):
+        # A few of each are enough to start from.
+        if number % 8 == len(line["template"]) % 8:
+            text = line["template"].replace("§", entry) if words else line["template"].replace(".v", ".a")
+            seed("template_render", text + "\n" + ("" if words else entry.replace("\n", " ")))
+
 documents = {}
 for vector in json.loads((golden / "gjson.json").read_text()):
     if "document" in vector:

@@ -26,6 +26,8 @@ use serde::{Deserialize, de::DeserializeOwned};
 mod render;
 #[path = "golden/shape.rs"]
 mod shape;
+#[path = "golden/table.rs"]
+mod table;
 
 /// What came of a case.
 #[derive(Debug, PartialEq, Eq)]
@@ -150,6 +152,13 @@ fn the_functions_are_those_of_external_secrets() {
     let cases = render::cases("functions.json");
     assert!(cases.len() >= 300);
     judge("functions.json", &cases);
+}
+
+#[test]
+fn functions_do_with_every_kind_of_text_what_go_does() {
+    let cases = table::cases();
+    assert!(cases.len() >= 1000);
+    judge("tables.json", &cases);
 }
 
 #[test]

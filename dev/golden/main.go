@@ -115,6 +115,7 @@ var files = []struct {
 }{
 	{"language.json", templates("language.txt")},
 	{"functions.json", templates("functions.txt", "own.txt")},
+	{"tables.json", tables},
 	{"documents.json", templates("documents.txt")},
 	{"gjson.json", paths},
 	{"shaping.json", shaping},

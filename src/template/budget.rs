@@ -37,7 +37,7 @@ impl Default for Limits {
             output: 1 << 20,
             depth: 100,
             regex: 512 << 10,
-            slow: 32,
+            slow: 20,
             key_bits: 4096,
         }
     }

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::value::Text;
+use super::{budget::Context, error::Failure, value::Text};
 
 /// A growing text. When it moves to a larger place, the smaller one is wiped.
 #[derive(Default)]
@@ -41,6 +41,20 @@ impl Buffer {
             self.bytes = larger;
             self.allocated += growth;
         }
+    }
+
+    /// Makes room that the bounds of a rendering allow.
+    pub(super) fn reserve_within(
+        &mut self,
+        cx: &mut Context<'_>,
+        coming: usize,
+    ) -> Result<(), Failure> {
+        let growth = self.growth(coming);
+        if growth > 0 {
+            cx.allocate(growth)?;
+            self.reserve(coming);
+        }
+        Ok(())
     }
 
     /// Appends bytes.

@@ -3,8 +3,8 @@
 //! Text goes in, bytes come out, exactly those that Go would make. Time and randomness come from a [`Source`]
 //! that the caller hands in; [`Limits`] bound what a hostile template costs. Nothing here logs or prints.
 //!
-//! Read in this order: `value` (what templates work on), `tree`, `lex` and `parse` (text to tree), `eval` and `call`
-//! (tree to bytes), `format` (`printf`), `functions`.
+//! Read in this order: `value`, `text` and `map` (what templates work on), `tree`, `lex` and `parse` (text to tree),
+//! `eval` and `call` (tree to bytes), `format` (`printf`), `functions`.
 
 pub mod budget;
 mod buffer;

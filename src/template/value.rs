@@ -313,9 +313,14 @@ pub trait Object {
         None
     }
 
-    /// Exported fields in order: reached by `.Name`, printed by `%v`.
+    /// Exported fields in order: reached by `.Name`.
     fn fields(&self) -> Vec<(&'static str, Value)> {
         Vec::new()
+    }
+
+    /// All fields in order, as `printf` shows them.
+    fn all_fields(&self) -> Vec<(&'static str, Value)> {
+        self.fields()
     }
 
     /// A method. Its parameters do not count the receiver, which is the first argument of its body.

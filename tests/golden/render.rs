@@ -90,7 +90,7 @@ impl Vector {
 }
 
 /// The class in the words of the vectors: what has no name there is a matter of types to Go.
-fn class(class: Class) -> String {
+pub fn class(class: Class) -> String {
     match class {
         Class::Parse => "parse",
         Class::MissingKey => "missing",

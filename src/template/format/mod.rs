@@ -382,7 +382,7 @@ impl Printer<'_, '_> {
             self.str(name);
         }
         self.out.push(b'{');
-        self.elements(object.fields().into_iter(), |printer, (name, value)| {
+        self.elements(object.all_fields().into_iter(), |printer, (name, value)| {
             printer.field_name(name);
             printer.element(&value, &Type::Any, verb)
         })?;

@@ -3,9 +3,11 @@
 use super::{
     certificate::Certificate,
     der, oid, pem,
-    testing::{bytes, call, call_within, called, text},
+    testing::{Counting, bytes, call, call_within, called, text},
 };
-use crate::template::{Class, Failure, Limits, List, Type, Value, value::UintType};
+use crate::template::{
+    Class, Delimiters, Failure, Limits, List, Template, Type, Value, value::UintType,
+};
 
 fn list(items: &[&str]) -> Value {
     Value::List(List::new(&Type::Any, items.iter().map(text).collect()))
@@ -63,6 +65,20 @@ fn no_more_passwords_are_hashed_than_the_bound_allows() {
     }
     let derivation = [Value::Uint(UintType::Uint32, 1), text("pin"), text(""), text(""), text("")];
     assert_eq!(failure(call_within(&limits, "derivePassword", &derivation)).class, Class::Bound);
+}
+
+#[test]
+fn an_authority_with_a_certificate_and_a_key_of_4096_bits_fit_the_bound_and_one_more_does_not() {
+    let honest = r#"{{ $ca := genCA "ca" 365 }}{{ $cert := genSignedCert "a.example" nil (list "a.example") 365 $ca }}
+        {{- $ca.Cert }}{{ $cert.Cert }}{{ $cert.Key }}{{ genPrivateKey "rsa" }}"#;
+    let rendered = |text: &str| {
+        let template = Template::parse("t", text.as_bytes(), &Delimiters::default()).unwrap();
+        template.render(Value::Nil, &mut Counting::default(), &Limits::default())
+    };
+    assert!(rendered(honest).unwrap().starts_with(b"-----BEGIN CERTIFICATE-----"));
+    let error = rendered(&format!("{honest}{{{{ bcrypt \"a\" }}}}")).unwrap_err();
+    assert_eq!(error.class, Class::Bound);
+    assert!(error.message.contains("bound on slow operations such as keys and hashes (20)"));
 }
 
 #[test]

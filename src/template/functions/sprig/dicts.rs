@@ -72,6 +72,7 @@ fn has_key(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
 
 fn pluck(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let key = key(cx, args, 0)?;
+    cx.step(2 * args.len())?;
     let found = (1..args.len()).filter_map(|at| args.map(at).ok()?.get(key)).collect();
     cx.list(found)
 }
@@ -141,6 +142,8 @@ fn merge_into(
 ) -> Result<(), Failure> {
     cx.step(from.len())?;
     for (key, value) in from.entries() {
+        // Found, and compared on the way with one key after another.
+        cx.step(key.len() / 8)?;
         if matches!(value, Value::Nil) {
             if overwrite {
                 assign(cx, target, from, key, value)?;

@@ -50,7 +50,7 @@ const LARGE_STEPS: usize = 20_000;
 /// Compiles the first argument. Compiling takes longer than most matches, so it is accounted for.
 fn compiled(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Regexp, Failure> {
     let pattern = args.text(0)?;
-    cx.step(SMALL_STEPS + pattern.len())?;
+    cx.step(SMALL_STEPS + 5 * pattern.len())?;
     cx.allocate(pattern.len().saturating_mul(4))?;
     let refused = || Failure::function("the regular expression is not one of Go's");
     let pattern = std::str::from_utf8(pattern).map_err(|_| refused())?;

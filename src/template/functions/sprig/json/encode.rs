@@ -88,14 +88,10 @@ impl Encoder<'_, '_> {
     }
 
     fn string(&mut self, text: &[u8]) -> Result<(), Failure> {
-        // What is escaped takes more, and is paid for at once.
-        self.cx.step(text.len() / 16)?;
-        let coming = self.out.growth(text.len() + 2);
-        self.cx.allocate(coming)?;
-        self.paid += coming;
-        self.out.reserve(text.len() + 2);
-        append_string(&mut self.out, text, self.style != Style::Raw);
-        self.pay()
+        self.pay()?;
+        append_string(self.cx, &mut self.out, text, self.style != Style::Raw)?;
+        self.paid = self.out.allocated();
+        Ok(())
     }
 
     fn list(&mut self, list: &List) -> Result<(), Failure> {
@@ -213,8 +209,15 @@ fn float(number: f64, single: bool) -> Option<String> {
     }
 }
 
-/// A text between quotes. Bytes that are no UTF-8 become U+FFFD.
-pub fn append_string(out: &mut Buffer, text: &[u8], html: bool) {
+/// A text between quotes, accounted for. Bytes that are no UTF-8 become U+FFFD.
+pub fn append_string(
+    cx: &mut Context<'_>,
+    out: &mut Buffer,
+    text: &[u8],
+    html: bool,
+) -> Result<(), Failure> {
+    cx.step(text.len() / 16)?;
+    out.reserve_within(cx, text.len() + 2)?;
     out.push(b'"');
     let mut plain = 0;
     for (at, rune, width) in rune::runes(text) {
@@ -235,6 +238,7 @@ pub fn append_string(out: &mut Buffer, text: &[u8], html: bool) {
             _ if rune::is_invalid(rune, width) => "\\ufffd",
             _ => continue,
         };
+        out.reserve_within(cx, at - plain + LONGEST_ESCAPE)?;
         out.extend(&text[plain..at]);
         if escape.is_empty() {
             out.extend(format!("\\u{:04x}", u32::from(rune)).as_bytes());
@@ -243,6 +247,11 @@ pub fn append_string(out: &mut Buffer, text: &[u8], html: bool) {
         }
         plain = at + width;
     }
+    out.reserve_within(cx, text.len() - plain + 1)?;
     out.extend(&text[plain..]);
     out.push(b'"');
+    Ok(())
 }
+
+/// Bytes of `\\u0000`.
+const LONGEST_ESCAPE: usize = 6;

@@ -7,7 +7,9 @@ use std::{any::Any, rc::Rc};
 
 use version::Version;
 
-use crate::template::{Args, Context, Failure, Function, Object, Type, Value, value::UintType};
+use crate::template::{
+    Args, Context, Failure, Function, Object, Text, Type, Value, value::UintType,
+};
 
 const STRING: Type = Type::String;
 const VERSION: &str = "semver.Version";
@@ -31,6 +33,20 @@ impl Object for Handle {
 
     fn display(&self) -> Option<Vec<u8>> {
         Some(self.version.to_string().into_bytes())
+    }
+
+    fn all_fields(&self) -> Vec<(&'static str, Value)> {
+        let version = &self.version;
+        let number = |number| Value::Uint(UintType::Uint64, number);
+        let text = |text: &String| Value::String(Text::from(text.as_str()));
+        vec![
+            ("major", number(version.major)),
+            ("minor", number(version.minor)),
+            ("patch", number(version.patch)),
+            ("pre", text(&version.prerelease)),
+            ("metadata", text(&version.metadata)),
+            ("original", text(&version.original)),
+        ]
     }
 
     fn method(&self, name: &str) -> Option<&'static Function> {

@@ -135,7 +135,7 @@ impl Encoder<'_, '_> {
             // Comparing looks at every rune of two keys, more than once.
             self.cx.step(key.len())?;
             self.cx.allocate(key.len())?;
-            keyed.push((json_key(key).ok_or_else(refused)?, value));
+            keyed.push((json_key(self.cx, key)?.ok_or_else(refused)?, value));
         }
         let keyed = order::sorted(keyed);
         self.cx.enter()?;
@@ -166,14 +166,13 @@ fn style(text: &str) -> Style {
 }
 
 /// A key whose JSON is longer than 1024 characters is more than go-yaml looks ahead.
-fn json_key(key: &[u8]) -> Option<String> {
+fn json_key(cx: &mut Context<'_>, key: &[u8]) -> Result<Option<String>, Failure> {
     let mut json = Buffer::default();
-    json::append_string(&mut json, key, true);
+    json::append_string(cx, &mut json, key, true)?;
     let characters = String::from_utf8_lossy(json.bytes()).chars().count();
-    let text = through_json(key)?;
     // A key of two lines is none.
     let broken = json.bytes().windows(2).any(|pair| pair == "\u{85}".as_bytes());
-    (characters <= 1024 && !broken).then_some(text)
+    Ok(through_json(key).filter(|_| characters <= 1024 && !broken))
 }
 
 /// What arrives when a text is written as JSON and that is read as YAML: none where it holds characters that

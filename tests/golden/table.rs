@@ -1,0 +1,64 @@
+//! Templates that are rendered for every entry of a list.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use gabion::template::{Delimiters, Entries, Limits, Map, Template, Text, Type, Value};
+use serde::Deserialize;
+
+use crate::{
+    Case, Outcome, read,
+    render::{Fixed, class},
+};
+
+/// A list, or a template with what comes of it for each entry of the list before.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Texts { texts: Vec<String> },
+    Words { words: Vec<String> },
+    Row { template: String, outcomes: Vec<String> },
+}
+
+pub fn cases() -> Vec<Case> {
+    let (mut cases, mut entries, mut words) = (Vec::new(), Vec::new(), false);
+    for line in read::<Vec<Line>>("tables.json") {
+        match line {
+            Line::Texts { texts } => (entries, words) = (texts, false),
+            Line::Words { words: list } => (entries, words) = (list, true),
+            Line::Row { template, outcomes } => {
+                assert_eq!(entries.len(), outcomes.len(), "{template}");
+                for (entry, outcome) in entries.iter().zip(&outcomes) {
+                    cases.push(case(&template, entry, words, outcome));
+                }
+            }
+        }
+    }
+    cases
+}
+
+fn case(template: &str, entry: &str, word: bool, outcome: &str) -> Case {
+    let (text, value) =
+        if word { (template.replace('§', entry), "") } else { (template.to_owned(), entry) };
+    let entries: Entries =
+        [(Text::from("v"), Value::String(Text::new(bytes(value))))].into_iter().collect();
+    let dot = Value::Map(Map::new(&Type::String, entries));
+    let rendered = Template::parse("golden", text.as_bytes(), &Delimiters::default())
+        .and_then(|parsed| parsed.render(dot, &mut Fixed::new(&[].into()), &Limits::default()));
+    let got = match rendered {
+        Ok(bytes) => Outcome::Bytes(bytes.to_vec()),
+        Err(error) => Outcome::Failed(class(error.class)),
+    };
+    let want = match outcome.split_at(1) {
+        ("=", text) => Outcome::Bytes(text.into()),
+        ("!", class) => Outcome::Failed(class.to_owned()),
+        _ => Outcome::Bytes(bytes(outcome)),
+    };
+    let name = format!("{template} for {entry:?}");
+    Case { name: name.clone(), group: "table".to_owned(), text: name, want, got }
+}
+
+fn bytes(text: &str) -> Vec<u8> {
+    match text.strip_prefix("base64:") {
+        Some(encoded) => STANDARD.decode(encoded).unwrap(),
+        None => text.into(),
+    }
+}
