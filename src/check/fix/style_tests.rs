@@ -1,5 +1,7 @@
 //! `--fix` on manifests in every style: generated, the same ones each time.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value, json};
 
 use super::{apply, fix, unified};
@@ -60,24 +62,26 @@ impl Pen {
     fn value(&mut self, into: &mut String, value: &Value, indent: usize) {
         match value {
             Value::Object(fields) if !fields.is_empty() && !self.one_in(self.flow) => {
-                *into += &format!("{}\n", self.comment());
+                write!(into, "{}\n", self.comment()).unwrap();
                 self.mapping(into, fields, indent + self.step, false);
             }
             Value::Array(items) if !items.is_empty() && !self.one_in(self.flow) => {
-                *into += &format!("{}\n", self.comment());
+                write!(into, "{}\n", self.comment()).unwrap();
                 for item in items {
-                    *into += &format!("{:1$}- ", "", indent + self.dash);
+                    write!(into, "{:1$}- ", "", indent + self.dash).unwrap();
                     match item {
                         Value::Object(fields) => {
                             self.mapping(into, fields, indent + self.dash + 2, true);
                         }
-                        other => *into += &format!("{}{}\n", self.scalar(other), self.comment()),
+                        other => {
+                            write!(into, "{}{}\n", self.scalar(other), self.comment()).unwrap()
+                        }
                     }
                 }
             }
             // A key may have no value at all.
-            Value::Null if self.one_in(2) => *into += &format!("{}\n", self.comment()),
-            other => *into += &format!(" {}{}\n", self.flow(other), self.comment()),
+            Value::Null if self.one_in(2) => write!(into, "{}\n", self.comment()).unwrap(),
+            other => write!(into, " {}{}\n", self.flow(other), self.comment()).unwrap(),
         }
     }
 
@@ -91,10 +95,10 @@ impl Pen {
         for (number, (key, value)) in fields.iter().enumerate() {
             let first = begun && number == 0;
             if !first && self.comments && self.one_in(5) {
-                *into += &format!("{:indent$}# above {key} {}\n", "", self.dice.below(1000));
+                write!(into, "{:indent$}# above {key} {}\n", "", self.dice.below(1000)).unwrap();
             }
             let margin = if first { 0 } else { indent };
-            *into += &format!("{:margin$}{key}:", "");
+            write!(into, "{:margin$}{key}:", "").unwrap();
             self.value(into, value, indent);
         }
     }
@@ -197,7 +201,7 @@ fn text(seed: u64) -> String {
     let mut dice = Dice::new(seed);
     let (step, dash) = (*dice.one_of(&[2, 2, 2, 4, 3]), *dice.one_of(&[0, 2]));
     let (flow, comments) = (*dice.one_of(&[0, 0, 6, 2]), dice.below(3) > 0);
-    let documents: Vec<_> = (0..1 + dice.below(3)).map(|_| document(&mut dice)).collect();
+    let documents: Vec<_> = (0..=dice.below(3)).map(|_| document(&mut dice)).collect();
     if dice.below(8) == 0 {
         // JSON is YAML in flow style, on one line or on many.
         let pretty = dice.below(2) == 0;
