@@ -62,11 +62,11 @@ impl Pen {
     fn value(&mut self, into: &mut String, value: &Value, indent: usize) {
         match value {
             Value::Object(fields) if !fields.is_empty() && !self.one_in(self.flow) => {
-                write!(into, "{}\n", self.comment()).unwrap();
+                writeln!(into, "{}", self.comment()).unwrap();
                 self.mapping(into, fields, indent + self.step, false);
             }
             Value::Array(items) if !items.is_empty() && !self.one_in(self.flow) => {
-                write!(into, "{}\n", self.comment()).unwrap();
+                writeln!(into, "{}", self.comment()).unwrap();
                 for item in items {
                     write!(into, "{:1$}- ", "", indent + self.dash).unwrap();
                     match item {
@@ -74,14 +74,14 @@ impl Pen {
                             self.mapping(into, fields, indent + self.dash + 2, true);
                         }
                         other => {
-                            write!(into, "{}{}\n", self.scalar(other), self.comment()).unwrap()
+                            writeln!(into, "{}{}", self.scalar(other), self.comment()).unwrap();
                         }
                     }
                 }
             }
             // A key may have no value at all.
-            Value::Null if self.one_in(2) => write!(into, "{}\n", self.comment()).unwrap(),
-            other => write!(into, " {}{}\n", self.flow(other), self.comment()).unwrap(),
+            Value::Null if self.one_in(2) => writeln!(into, "{}", self.comment()).unwrap(),
+            other => writeln!(into, " {}{}", self.flow(other), self.comment()).unwrap(),
         }
     }
 
@@ -95,7 +95,7 @@ impl Pen {
         for (number, (key, value)) in fields.iter().enumerate() {
             let first = begun && number == 0;
             if !first && self.comments && self.one_in(5) {
-                write!(into, "{:indent$}# above {key} {}\n", "", self.dice.below(1000)).unwrap();
+                writeln!(into, "{:indent$}# above {key} {}", "", self.dice.below(1000)).unwrap();
             }
             let margin = if first { 0 } else { indent };
             write!(into, "{:margin$}{key}:", "").unwrap();
