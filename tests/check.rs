@@ -5,10 +5,12 @@
 mod check {
     mod bad_input;
     mod controls;
+    mod examples;
     mod fixes;
     mod formats;
     mod guide;
     mod parity;
+    mod places;
     mod program;
     mod rules;
     mod suppressions;

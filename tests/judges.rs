@@ -39,6 +39,8 @@ mod pods;
 
 #[path = "judges/agreement.rs"]
 mod agreement;
+#[path = "judges/corpus.rs"]
+mod corpus;
 #[path = "judges/fixtures.rs"]
 mod fixtures;
 #[path = "judges/hostile.rs"]

@@ -39,11 +39,12 @@ impl Object<'_> {
     /// Kind, namespace and name, as far as it has them.
     pub fn title(&self) -> String {
         let metadata = &self.value["metadata"];
-        let text = |key: &str| metadata[key].as_str().filter(|text| !text.is_empty());
+        let text = |key: &str| metadata[key].as_str().filter(|text| !text.is_empty()).map(short);
         let name = text("name").or(text("generateName")).unwrap_or("without a name");
+        let kind = short(self.kind);
         match text("namespace") {
-            Some(namespace) => format!("{} {namespace}/{name}", self.kind),
-            None => format!("{} {name}", self.kind),
+            Some(namespace) => format!("{kind} {namespace}/{name}"),
+            None => format!("{kind} {name}"),
         }
     }
 
@@ -58,6 +59,12 @@ impl Object<'_> {
     pub fn group(&self) -> &str {
         self.api_version.split_once('/').map_or("", |(group, _)| group)
     }
+}
+
+/// What fits into a name; each finding repeats it, and a text of megabytes must not be repeated.
+fn short(text: &str) -> &str {
+    const LONGEST: usize = 253;
+    text.char_indices().nth(LONGEST).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
 }
 
 /// The objects of a document; lists are opened.
@@ -307,5 +314,6 @@ impl Sheet<'_> {
 
 /// How a kind for which there are no checks is listed.
 fn unjudged(group: &str, kind: &str) -> String {
+    let (group, kind) = (short(group), short(kind));
     if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") }
 }

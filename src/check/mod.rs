@@ -27,6 +27,11 @@ mod suppression;
 mod table;
 mod yaml;
 
+#[cfg(test)]
+mod chance;
+#[cfg(test)]
+mod hostile_tests;
+
 use std::{
     io::{self, Read, Write},
     path::{Path, PathBuf},

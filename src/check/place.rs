@@ -64,7 +64,8 @@ impl<'t> Lines<'t> {
     /// Line and column of a byte.
     pub fn place(&self, at: usize) -> Place {
         let index = self.index(at);
-        let before = self.characters_before(at) - self.characters_before(self.start(index));
+        let before =
+            self.characters_before(at).saturating_sub(self.characters_before(self.start(index)));
         Place { line: index + 1, column: before + 1 }
     }
 }

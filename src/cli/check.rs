@@ -1,6 +1,6 @@
 //! The flags of `gabion check`.
 
-use std::{env, io::IsTerminal, path::PathBuf};
+use std::{env, ffi::OsStr, io::IsTerminal, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
@@ -129,14 +129,38 @@ impl CheckFlags {
 }
 
 fn colour(when: When) -> bool {
+    let refused = env::var_os("NO_COLOR");
+    let terminal = env::var_os("TERM");
+    let shown = std::io::stdout().is_terminal();
+    wants_colour(when, refused.as_deref(), terminal.as_deref(), shown)
+}
+
+/// Whether to colour, by `NO_COLOR`, `TERM`, and whether a terminal shows it.
+fn wants_colour(when: When, no_color: Option<&OsStr>, term: Option<&OsStr>, shown: bool) -> bool {
     match when {
         When::Always => true,
         When::Never => false,
         When::Auto => {
             // An empty value counts as unset: https://no-color.org.
-            let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-            let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
-            !refused && !dumb && std::io::stdout().is_terminal()
+            let refused = no_color.is_some_and(|value| !value.is_empty());
+            shown && !refused && term.is_none_or(|term| term != "dumb")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colour_is_for_terminals_that_have_it_and_people_who_want_it() {
+        let auto = |no_color: Option<&str>, term: &str, shown| {
+            wants_colour(When::Auto, no_color.map(OsStr::new), Some(OsStr::new(term)), shown)
+        };
+        assert!(auto(None, "xterm", true) && auto(Some(""), "xterm", true));
+        assert!(!auto(Some("1"), "xterm", true) && !auto(None, "dumb", true));
+        assert!(!auto(None, "xterm", false));
+        assert!(wants_colour(When::Always, Some(OsStr::new("1")), None, false));
+        assert!(!wants_colour(When::Never, None, None, true));
     }
 }

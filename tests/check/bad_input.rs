@@ -1,8 +1,15 @@
 //! What nobody should feed to a checker, and what it says then.
 
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::{
+    fs,
+    os::unix::{
+        fs::{PermissionsExt, symlink},
+        process::CommandExt as _,
+    },
+    process::Command,
+};
 
-use super::program::{Folder, GOOD, check_in, writable};
+use super::program::{Folder, GOOD, check_in, check_with, writable};
 
 #[test]
 fn a_file_that_is_in_order_is_clean() {
@@ -53,28 +60,143 @@ fn large_and_binary_files_are_refused() {
 }
 
 #[test]
-fn folders_that_cannot_be_read_and_loops_do_not_stop_a_walk() {
-    let folder =
-        Folder::of(&[("a/good.yaml", GOOD), ("b/closed/x.yaml", GOOD), (".git/x.yaml", "a: [")]);
-    symlink("..", folder.path("a/up")).unwrap();
-    symlink("nowhere.yaml", folder.path("a/dangling.yaml")).unwrap();
-    let closed = folder.path("b/closed");
-    std::fs::set_permissions(&closed, PermissionsExt::from_mode(0o000)).unwrap();
-    // The superuser reads everything.
-    let readable = std::fs::read_dir(&closed).is_ok();
-    let run = folder.check(&["a", "b"]);
-    std::fs::set_permissions(&closed, PermissionsExt::from_mode(0o755)).unwrap();
+fn a_few_long_texts_and_anchors_within_anchors_are_bombs_too() {
+    let texts = format!("a: &a \"{}\"\nb: [{}*a]\n", "x".repeat(1 << 20), "*a,".repeat(500_000));
+    let nested: Vec<_> = (0..60).map(|i| format!("&a{i} [")).collect();
+    let nested = nested.concat();
+    let nested = format!("a: {nested}{}{}\n", vec!["x"; 100_000].join(","), "]".repeat(60));
+    for (name, bomb) in [("texts.yaml", texts), ("nested.yaml", nested)] {
+        let folder = Folder::of(&[(name, bomb.as_str()), ("bad.yaml", &writable())]);
+        let run = folder.check(&["."]);
+        assert!(run.out.contains("once its aliases are expanded"), "{name}: {}", run.all());
+        assert!(run.code == 1 && run.out.contains("HB-ROFS"), "the rest is judged: {}", run.out);
+    }
+}
+
+#[test]
+fn deep_nesting_and_long_lines_are_no_trouble() {
+    let folder = Folder::of(&[
+        ("a.json", &"[".repeat(1_000_000)),
+        ("b.yaml", &"{a: ".repeat(300_000)),
+        (
+            "c.yaml",
+            &format!("a:\n{}", (1..2000).map(|i| " ".repeat(i) + "a:\n").collect::<String>()),
+        ),
+        ("d.yaml", &"- ".repeat(300_000)),
+    ]);
+    let run = folder.check(&["."]);
     assert_eq!(run.code, 2, "{}", run.all());
-    assert!(
-        run.out.contains("a/dangling.yaml\n") && run.out.contains("does not exist"),
-        "{}",
-        run.out
+    assert!(run.out.contains("in 0 objects, judged by guide; 4 errors"), "{}", run.out);
+    let containers = vec!["{\"name\": \"ä\", \"image\": \"a\"}"; 3000].join(", ");
+    let long = format!(
+        "{{\"apiVersion\": \"v1\", \"kind\": \"Pod\", \"metadata\": {{\"name\": \"{}\"}}, \"spec\": {{\"containers\": [{containers}]}}}}",
+        "n".repeat(1 << 20)
     );
-    let closed = run.out.contains("b/closed\n") && run.out.contains("may not be read");
-    assert!(readable || closed, "{}", run.out);
+    let run = Folder::of(&[("long.json", &long)]).check(&[
+        "-o",
+        "json",
+        "--fail-on",
+        "never",
+        "long.json",
+    ]);
+    let last = run.json()["files"][0]["findings"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!(run.code, 0);
+    assert!(last["column"].as_u64().unwrap() > 1 << 20, "{last}");
+}
+
+/// The program for somebody who may not read everything, whoever runs the tests.
+fn for_anybody(folder: &Folder) -> Command {
+    if !rustix::process::geteuid().is_root() {
+        return Command::new(env!("CARGO_BIN_EXE_gabion"));
+    }
+    // Below a home folder of the superuser nobody else could start it.
+    fs::set_permissions(folder.path(""), PermissionsExt::from_mode(0o755)).unwrap();
+    let copy = folder.path("gabion");
+    fs::copy(env!("CARGO_BIN_EXE_gabion"), &copy).unwrap();
+    let mut command = Command::new(copy);
+    command.uid(65_534).gid(65_534);
+    command
+}
+
+#[test]
+fn folders_and_files_that_cannot_be_read_and_loops_do_not_stop_a_walk() {
+    let folder = Folder::of(&[
+        ("a/good.yaml", GOOD),
+        ("b/closed/x.yaml", GOOD),
+        ("b/secret.yaml", GOOD),
+        (".git/x.yaml", "a: ["),
+    ]);
+    symlink("..", folder.path("a/up")).unwrap();
+    symlink("self.yaml", folder.path("a/self.yaml")).unwrap();
+    symlink("nowhere.yaml", folder.path("a/dangling.yaml")).unwrap();
+    let (closed, secret) = (folder.path("b/closed"), folder.path("b/secret.yaml"));
+    fs::set_permissions(&closed, PermissionsExt::from_mode(0o000)).unwrap();
+    fs::set_permissions(&secret, PermissionsExt::from_mode(0o000)).unwrap();
+    let run = check_with(for_anybody(&folder), &folder.path(""), &["a", "b"], b"");
+    fs::set_permissions(&closed, PermissionsExt::from_mode(0o755)).unwrap();
+    assert_eq!(run.code, 2, "{}", run.all());
+    for (name, problem) in [
+        ("a/dangling.yaml", "does not exist"),
+        ("a/self.yaml", "cannot be read"),
+        ("b/closed", "may not be read: grant this user read access"),
+        ("b/secret.yaml", "may not be read: grant this user read access"),
+    ] {
+        let (_, said) = run.out.split_once(name).unwrap_or_else(|| panic!("{name}: {}", run.out));
+        assert!(said.lines().nth(1).unwrap().contains(problem), "{name}: {}", run.out);
+    }
     // Through the link the folder above is seen too, once.
-    let judged = if readable { "in 2 objects" } else { "in 1 object," };
-    assert!(run.out.contains(judged), "{}", run.out);
+    assert!(run.out.contains("in 1 object,"), "{}", run.out);
+}
+
+#[test]
+fn input_without_anything_in_it_is_an_error() {
+    let nothing = "holds nothing to judge: there is no object in it";
+    for text in ["", "\n\n", "# only a comment\n", "---\n---\n", "\u{FEFF}", "null\n", "~"] {
+        let run = Folder::of(&[("x.yaml", text)]).check(&["x.yaml"]);
+        let said = run.out.contains(nothing) || run.out.contains("documents without apiVersion");
+        assert!(
+            said && (run.code == 2 || text.contains(['n', '~'])),
+            "{text:?}: {} {}",
+            run.code,
+            run.all()
+        );
+        let piped = check_in(&Folder::of(&[]).path(""), &["-"], text.as_bytes());
+        assert_eq!(piped.code, run.code, "{text:?}");
+    }
+    let run = check_in(&Folder::of(&[]).path(""), &["-"], b"");
+    assert!(run.out.starts_with("<stdin>\n") && run.code == 2, "{}", run.all());
+    // A file with nothing in it beside others is no error, and neither is a list that is empty.
+    let folder = Folder::of(&[("empty.yaml", "# later\n"), ("good.yaml", GOOD)]);
+    assert_eq!(folder.check(&["."]).code, 0);
+    let list =
+        check_in(&Folder::of(&[]).path(""), &["-"], b"apiVersion: v1\nkind: List\nitems: []\n");
+    assert_eq!(list.code, 0, "{}", list.all());
+}
+
+#[test]
+fn a_gate_for_reports_does_not_open_without_a_report() {
+    let sarif = r#"{"version": "2.1.0", "runs": []}"#;
+    let folder = Folder::of(&[
+        ("good.yaml", GOOD),
+        ("sbom.json", r#"{"bomFormat": "CycloneDX", "components": []}"#),
+        ("empty.sarif", sarif),
+        ("cut.json", r#"{"SchemaVersion": 2, "ArtifactName": "a", "Results": [{"Vulnerab"#),
+        ("clean.json", r#"{"SchemaVersion": 2, "ArtifactName": "a"}"#),
+    ]);
+    for (name, said) in [
+        ("good.yaml", "holds no report of a scanner"),
+        (
+            "sbom.json",
+            "1:1  error     this report cannot be relied on: it has no list of vulnerabilities",
+        ),
+        ("empty.sarif", "it holds no run"),
+        ("cut.json", "1:"),
+    ] {
+        let run = folder.check(&["--max-critical", "0", name]);
+        assert!(run.code == 2 && run.out.contains(said), "{name}: {} {}", run.code, run.all());
+    }
+    assert_eq!(folder.check(&["--max-critical", "0", "clean.json"]).code, 0);
+    assert_eq!(folder.check(&["--max-critical", "many", "clean.json"]).code, 2);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use regex::Regex;
 use serde_json::Value;
 
 use super::program::{Folder, Run, writable};
@@ -101,6 +102,38 @@ fn junit_counts_what_it_lists() {
     assert!(run.out.contains("<skipped message=\"opt &amp; &lt;co&gt;\"/>"), "{}", run.out);
     assert!(run.out.contains("name=\"Pod shop/ignored\"/>"), "a case that passes: {}", run.out);
     assert!(run.out.trim_end().ends_with("</testsuites>"));
+}
+
+/// Every tag closes, attributes are quoted, and what stands between holds no mark-up.
+fn assert_well_formed(xml: &str) {
+    let text = r"[^<>&]*(?:&(?:amp|lt|gt|quot);[^<>&]*)*";
+    let quoted = text.replace("[^<>&]", "[^<>&\"]");
+    let tag = Regex::new(&format!("<(/?)([a-z]+)(?: [a-z]+=\"{quoted}\")*(/?)>")).unwrap();
+    let between = Regex::new(&format!("^{text}$")).unwrap();
+    let body = xml.strip_prefix("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n").unwrap();
+    let (mut open, mut at) = (Vec::new(), 0);
+    for found in tag.captures_iter(body) {
+        let whole = found.get(0).unwrap();
+        assert!(between.is_match(&body[at..whole.start()]), "{:?}", &body[at..whole.start()]);
+        at = whole.end();
+        match (&found[1], &found[3]) {
+            ("/", _) => assert_eq!(open.pop(), Some(found[2].to_owned())),
+            (_, "") => open.push(found[2].to_owned()),
+            _ => {}
+        }
+    }
+    assert!(open.is_empty() && body[at..].trim().is_empty(), "{open:?}");
+    assert!(!body.contains(|c: char| c.is_control() && c != '\n'), "{body:?}");
+}
+
+#[test]
+fn junit_is_well_formed_whatever_names_hold() {
+    assert_well_formed(&run("junit").out);
+    let hostile = writable().replace("name: good", r#"name: "<a href='x'>&amp;\u0001\e]]>\"""#);
+    let folder = Folder::of(&[("a&<b>'.yaml", hostile.as_str()), ("c\"d.yaml", "a: [")]);
+    let run = folder.check(&["-o", "junit", "."]);
+    assert_well_formed(&run.out);
+    assert!(run.out.contains("&lt;a href='x'&gt;&amp;amp;]]&gt;&quot;"), "{}", run.out);
 }
 
 #[test]

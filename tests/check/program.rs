@@ -45,7 +45,11 @@ impl Run {
 
 /// Runs `gabion check` in a folder.
 pub fn check_in(folder: &Path, arguments: &[&str], stdin: &[u8]) -> Run {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gabion"));
+    check_with(Command::new(env!("CARGO_BIN_EXE_gabion")), folder, arguments, stdin)
+}
+
+/// Runs `gabion check` by a command that is prepared.
+pub fn check_with(mut command: Command, folder: &Path, arguments: &[&str], stdin: &[u8]) -> Run {
     command.arg("check").args(arguments).current_dir(folder).env_remove("NO_COLOR");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();

@@ -220,7 +220,8 @@ fn values() -> Vec<(&'static str, Vec<Value>)> {
     ]
 }
 
-fn generated(seed: u64) -> Value {
+/// A pod in which mostly single fields are as they should not be.
+pub fn generated(seed: u64) -> Value {
     let mut chance = Chance::new(seed);
     let number = *chance.one_of(&[0, 1, 0, 1, 2, 3, 4, 5]);
     let mut pod = bases()[number].1.clone();

@@ -126,9 +126,7 @@ pub fn check(name: &str, text: &str, rules: &Rules) -> FileReport {
     let dockerfile = match parse_dockerfile::parse(text) {
         Ok(dockerfile) => dockerfile,
         Err(error) => {
-            // Of an empty file the parser counts from 0.
-            let (line, column) = (error.line().max(1), error.column().max(1));
-            let place = Some(Place { line, column });
+            let place = Some(instruction(text, error.line()));
             let message = format!("not a Dockerfile: {}", without_place(&error.to_string()));
             file.faults.push(Notice { place, message });
             return file;
@@ -155,6 +153,15 @@ pub fn check(name: &str, text: &str, rules: &Rules) -> FileReport {
     file.hits = hits;
     file.remarks = suppressions.finish();
     file
+}
+
+/// Where what stands on a line begins. The parser's columns are not those of the line, and of an empty file it
+/// counts lines from 0.
+fn instruction(text: &str, line: usize) -> Place {
+    let last = text.lines().count().max(1);
+    let line = line.clamp(1, last);
+    let own = text.lines().nth(line - 1).unwrap_or_default();
+    Place { line, column: own.chars().take_while(|c| c.is_whitespace()).count() + 1 }
 }
 
 /// The parser repeats line and column, which the report shows anyway.

@@ -9,6 +9,8 @@ mod edit;
 mod remedies;
 
 #[cfg(test)]
+mod style_tests;
+#[cfg(test)]
 mod tests;
 
 pub use diff::unified;

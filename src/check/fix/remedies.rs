@@ -225,8 +225,7 @@ fn volume_name(pod: &Value, base: &str, container: &Value) -> String {
     let count: usize =
         CONTAINERS.iter().filter_map(|list| pod[*list].as_array()).map(Vec::len).sum();
     let own = container.as_str().filter(|_| count > 1).map(|name| format!("{base}-{name}"));
-    let mut name: String = own.unwrap_or_else(|| base.to_owned());
-    name.truncate(60);
+    let name: String = own.unwrap_or_else(|| base.to_owned()).chars().take(60).collect();
     let name = name.trim_end_matches('-').to_owned();
     let taken = |name: &str| {
         pod["volumes"].as_array().into_iter().flatten().any(|volume| volume["name"] == name)
