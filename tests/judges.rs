@@ -24,6 +24,8 @@ macro_rules! say {
 
 #[path = "judges/chance.rs"]
 mod chance;
+#[path = "judges/controls.rs"]
+mod controls;
 #[path = "judges/fields.rs"]
 mod fields;
 #[path = "judges/live.rs"]

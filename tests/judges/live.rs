@@ -34,6 +34,8 @@ pub struct Answer {
     pub code: u16,
     /// The object, or the refusal.
     pub body: Vec<u8>,
+    /// What the API server warns of.
+    pub warnings: Vec<String>,
 }
 
 impl Answer {
@@ -70,11 +72,14 @@ impl Api {
         }
         let answer = self.0.send(request.body(bytes.into())?).await?;
         let code = answer.status();
+        let warnings = answer.headers().get_all("warning").iter();
+        let warnings = warnings.map(|text| String::from_utf8_lossy(text.as_bytes()).into_owned());
+        let warnings = warnings.collect();
         let body = answer.into_body().collect().await?.to_bytes().into();
         if code == StatusCode::TOO_MANY_REQUESTS {
             return Err(Failure::new("the API server asks to come back later"));
         }
-        Ok(Answer { code: code.as_u16(), body })
+        Ok(Answer { code: code.as_u16(), body, warnings })
     }
 
     /// Creates an object at this address; one that is there is well too.

@@ -15,7 +15,7 @@ use gabion::{
 };
 use serde_json::Value;
 
-use crate::plugin::Bar;
+use crate::{live::Answer, plugin::Bar};
 
 /// The settings that are nothing but a level and version of the standards.
 pub fn settings(bar: Bar) -> Settings {
@@ -79,6 +79,31 @@ pub fn objects(set: &PolicySet) -> Vec<(String, Value)> {
 /// The controls that a refusal of ours names.
 pub fn denied_controls(message: &str) -> Option<BTreeSet<String>> {
     let (_, said) = message.split_once("denied request: hardening baseline ")?;
+    named_controls(said)
+}
+
+/// The controls that an answer names, in its refusal and in its warnings.
+pub fn all_controls(answer: &Answer) -> BTreeSet<String> {
+    let warned = answer
+        .warnings
+        .iter()
+        .filter_map(|warning| named_controls(warning.split_once(": hardening baseline ")?.1));
+    let warned = warned.flatten();
+    if answer.is_yes() {
+        return warned.collect();
+    }
+    let message = answer.message();
+    let denied = denied_controls(&message).unwrap_or_else(|| BTreeSet::from([message]));
+    warned.chain(denied).collect()
+}
+
+/// The controls that a pod breaks, by the evaluator.
+pub fn found_controls(settings: &Settings, pod: &Value) -> BTreeSet<String> {
+    let findings = findings(settings, pod);
+    findings.iter().map(|found| found.control.id.to_owned()).collect()
+}
+
+fn named_controls(said: &str) -> Option<BTreeSet<String>> {
     let (_, said) = said.split_once("): ")?;
     let ids = said.split("; ").filter_map(|part| part.split_once(": ")).map(|(id, _)| id);
     Some(ids.filter(|id| control(id).is_some()).map(str::to_owned).collect())

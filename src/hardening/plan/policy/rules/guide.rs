@@ -187,8 +187,10 @@ fn resources(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
     for c in pod.lasting() {
         for required in &settings.required_resources {
             let Some((section, name)) = required.as_str().split_once('.') else { continue };
-            let limit = at(c.value, &["resources", "limits", name]);
-            // A request that is absent is made equal to the limit.
+            // A limit of the whole pod bounds each of its containers. A request that is absent is made equal to the
+            // limit; requests of the whole pod do not count, for the API server fills them in by itself.
+            let limit = at(c.value, &["resources", "limits", name])
+                .or_else(|| at(pod.spec(), &["resources", "limits", name]));
             let amount = match section {
                 "requests" => at(c.value, &["resources", "requests", name]).or(limit),
                 _ => limit,
@@ -201,17 +203,19 @@ fn resources(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
     }
 }
 
-/// What is stated begins with a digit other than zero: the API server writes an amount in one way only, and reading
-/// it as a number would cost more than all other rules.
+/// An amount that begins with a digit other than zero is more than zero; only of others is the number read, which costs
+/// more than all other rules.
 fn resources_cel(settings: &Settings) -> String {
     let stated = settings.required_resources.iter().filter_map(|required| {
         let (section, name) = required.as_str().split_once('.')?;
         let name = literal(name);
+        let limit = format!("limits[?{name}].or(spec.?resources.?limits[?{name}])");
         let amount = match section {
-            "requests" => format!("requests[?{name}].or(limits[?{name}])"),
-            _ => format!("limits[?{name}]"),
+            "requests" => format!("requests[?{name}].or({limit})"),
+            _ => limit,
         };
-        Some(format!("{amount}.orValue('0') >= '1'"))
+        let amount = format!("{amount}.orValue('0')");
+        Some(format!("({amount} >= '1' || quantity({amount}).isGreaterThan(quantity('0')))"))
     });
     let stated = bound("limits", "c.?resources.?limits", &all_of(stated));
     bound("requests", "c.?resources.?requests", &stated)
