@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A revision that failed is tried again after half a minute.
-const LATER: Duration = Duration::from_secs(120);
+const LATER: Duration = Duration::from_mins(2);
 
 fn rights() -> PathBuf {
     repository().join("config/rbac/policies.yaml")
