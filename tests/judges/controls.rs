@@ -21,6 +21,9 @@ type Judged = (Value, BTreeSet<String>);
 /// The faulty evaluator's answer; `None` where it cannot differ.
 type Fault = (String, Box<dyn Fn(&Value) -> Option<BTreeSet<String>>>);
 
+/// A part of the settings.
+type Part<T> = fn(&mut Settings) -> &mut T;
+
 const POD_FIELDS: [&[&str]; 7] = [
     &["automountServiceAccountToken"],
     &["resources"],
@@ -51,7 +54,7 @@ fn altered(settings: &Settings) -> Vec<(String, Settings)> {
         change(&mut other);
         all.push((what, other));
     };
-    let ranges: [(&str, fn(&mut Settings) -> &mut Option<Range>); 3] = [
+    let ranges: [(&str, Part<Option<Range>>); 3] = [
         ("runAsUser", |s| &mut s.user_ids),
         ("runAsGroup", |s| &mut s.group_ids),
         ("fsGroup", |s| &mut s.fs_groups),
@@ -72,7 +75,7 @@ fn altered(settings: &Settings) -> Vec<(String, Settings)> {
             s.min_container_port = s.min_container_port.map(|port| port + step);
         });
     }
-    let lists: [(&str, fn(&mut Settings) -> &mut Vec<String>); 4] = [
+    let lists: [(&str, Part<Vec<String>>); 4] = [
         ("registry", |s| &mut s.allowed_registries),
         ("repository", |s| &mut s.denied_repositories),
         ("profile", |s| &mut s.seccomp_profiles),

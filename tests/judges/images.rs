@@ -148,6 +148,47 @@ fn everything() -> Settings {
     }
 }
 
+/// Names of images, a good one first, and most of those that can be mistaken for another.
+const IMAGES: [&str; 37] = [
+    "registry.corp.example/prod/app:1",
+    "ubuntu:20.04",
+    "nginx",
+    "nginx:latest",
+    "evil.io/x:1",
+    "nginx:1",
+    "registry.corp.example/prod/app",
+    "registry.corp.example/prod",
+    "registry.corp.example/prod:1",
+    "registry.corp.example/prodigy/app:1",
+    "registry.corp.example/prod/old/base:1",
+    "registry.corp.example/prod/old/base/x:1",
+    "registry.corp.example/prod/old/baseline:1",
+    "registry.corp.example/prod/old:1",
+    "registry.corp.example:5000/a/b/c/d:1",
+    "registry.corp.example:5000/a/b/cd:1",
+    "registry.corp.example:443/prod/app:1",
+    "registry.corp.example:443/prod/old/base:1",
+    "REGISTRY.corp.example/prod/app:1",
+    "registry.corp.example/prod/../x:1",
+    "registry.corp.example/prod/x..y:1",
+    "quay.example/os:1",
+    "quay.example/os/a@sha256:00",
+    "quay.example/osx/a:1",
+    "quay.example/a/b/c/d/e/f:1.2-3_4",
+    "quay.example/a:latest",
+    "quay.example/a:v1latest",
+    "quay.example/a:1@sha256:0000000000000000000000000000000000000000000000000000000000000000",
+    "quay.example/a@sha256:0000000000000000000000000000000000000000000000000000000000000000",
+    "index.docker.io/library/ubuntu:1",
+    "registry-1.docker.io/ubuntu:1",
+    "docker.io/ubuntu:1",
+    "docker.io/corp/ubuntu:1",
+    "my.docker.io/x:1",
+    "localhost/x:1",
+    "a//b:1",
+    "quay.example//os:1",
+];
+
 /// The ends of the allowed range, and beyond.
 fn ids() -> Vec<Value> {
     vec![json!(1000), json!(0), json!(999), json!(65535), json!(65536), json!(null)]
@@ -167,50 +208,7 @@ fn values() -> Vec<(&'static str, Vec<Value>)> {
         json!([{"name": "DB", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]);
     let amounts = json!({"cpu": "100m", "memory": "64Mi", "ephemeral-storage": "1Gi"});
     vec![
-        (
-            "image",
-            [
-                "registry.corp.example/prod/app:1",
-                "ubuntu:20.04",
-                "nginx",
-                "nginx:latest",
-                "evil.io/x:1",
-                "nginx:1",
-                "registry.corp.example/prod/app",
-                "registry.corp.example/prod",
-                "registry.corp.example/prod:1",
-                "registry.corp.example/prodigy/app:1",
-                "registry.corp.example/prod/old/base:1",
-                "registry.corp.example/prod/old/base/x:1",
-                "registry.corp.example/prod/old/baseline:1",
-                "registry.corp.example/prod/old:1",
-                "registry.corp.example:5000/a/b/c/d:1",
-                "registry.corp.example:5000/a/b/cd:1",
-                "registry.corp.example:443/prod/app:1",
-                "registry.corp.example:443/prod/old/base:1",
-                "REGISTRY.corp.example/prod/app:1",
-                "registry.corp.example/prod/../x:1",
-                "registry.corp.example/prod/x..y:1",
-                "quay.example/os:1",
-                "quay.example/os/a@sha256:00",
-                "quay.example/osx/a:1",
-                "quay.example/a/b/c/d/e/f:1.2-3_4",
-                "quay.example/a:latest",
-                "quay.example/a:v1latest",
-                "quay.example/a:1@sha256:0000000000000000000000000000000000000000000000000000000000000000",
-                "quay.example/a@sha256:0000000000000000000000000000000000000000000000000000000000000000",
-                "index.docker.io/library/ubuntu:1",
-                "registry-1.docker.io/ubuntu:1",
-                "docker.io/ubuntu:1",
-                "docker.io/corp/ubuntu:1",
-                "my.docker.io/x:1",
-                "localhost/x:1",
-                "a//b:1",
-                "quay.example//os:1",
-            ]
-            .map(|i| json!(i))
-            .to_vec(),
-        ),
+        ("image", IMAGES.map(|image| json!(image)).to_vec()),
         (
             "env",
             vec![
@@ -260,10 +258,7 @@ fn values() -> Vec<(&'static str, Vec<Value>)> {
             ],
         ),
         ("securityContext|readOnlyRootFilesystem", vec![json!(true), json!(false), json!(null)]),
-        (
-            "securityContext|runAsUser",
-            ids(),
-        ),
+        ("securityContext|runAsUser", ids()),
         ("securityContext|runAsGroup", ids()),
         (
             "securityContext|seccompProfile",

@@ -459,6 +459,26 @@ fn requests_may_come_from_limits_and_zero_is_no_amount() {
 }
 
 #[test]
+fn a_limit_of_the_whole_pod_counts_for_its_containers_and_a_request_does_not() {
+    let settings = Settings {
+        required_resources: vec![RequiredResource::RequestsCpu, RequiredResource::LimitsMemory],
+        ..Settings::default()
+    };
+    let of = |resources: Value| {
+        let mut pod = with(&format!("{APP}/resources"), json!(null));
+        set(&mut pod, "/spec/resources", resources);
+        paths(&settings, &pod).len()
+    };
+    let bare = of(json!(null));
+    assert_eq!(bare, 2);
+    assert_eq!(of(json!({ "limits": { "cpu": "2", "memory": "1Gi" } })), 0);
+    assert_eq!(of(json!({ "limits": { "memory": "1Gi" } })), 1);
+    assert_eq!(of(json!({ "limits": { "cpu": "0", "memory": "0" } })), bare);
+    // The API server fills it in by itself from what containers ask for.
+    assert_eq!(of(json!({ "requests": { "cpu": "2", "memory": "1Gi" } })), bare);
+}
+
+#[test]
 fn images_are_judged_in_every_place_that_names_one() {
     let settings = Settings {
         allowed_registries: vec!["registry.example.com".into()],

@@ -80,7 +80,7 @@ pub static CONTROLS: [Control; 15] = [
         Severity::Medium,
         [
             "Containers state their requests and limits",
-            "resources of containers and init containers",
+            "resources of containers and init containers, limits of the pod",
             "set the requests and limits that the baseline requires in every container",
         ],
         (&["5.7.1"], &["Resource policies"]),
