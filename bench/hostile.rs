@@ -37,6 +37,7 @@ const LOOPED: &[(&str, &str)] = &[
     ("", "upper $.big"),
     ("", "contains $.ff $.big"),
     (r#"{{$y := print $.s (trunc 500000 $.big) "b"}}"#, "contains $y $.big"),
+    ("", "dict $.big 1 $.big 2"),
     ("", "hasPrefix $.big $.big"),
     ("", "trunc 1000000 $.big"),
     ("", "wrap 1 $.big"),
@@ -212,6 +213,9 @@ fn long() -> Vec<String> {
         format!("{variables}{{{{range 1000000}}}}{{{{$v0}}}}{{{{end}}}}"),
         format!("{variables}{{{{range 1000000}}}}{{{{$v0 = 5}}}}{{{{end}}}}"),
         format!("{variables}{}", "{{$}}{{$v479}}".repeat(4200)),
+        "{{$d := dict \"#\" 1}}{{range 1000000}}{{$x := $d.#}}{{end}}"
+            .replace('#', &"n".repeat(900_000)),
+        "{{$# := 1}}{{range 1000000}}{{$x := $#}}{{end}}".replace('#', &"n".repeat(600_000)),
         format!("{{{{range 1000000}}}}{{{{$x := print {}}}}}{{{{end}}}}", "1 ".repeat(5000)),
         format!(
             "{{{{range 1000000}}}}{{{{$x := {}1{}}}}}{{{{end}}}}",

@@ -96,7 +96,8 @@ impl<'t> Evaluator<'t, '_, '_> {
     ) -> Result<Item, Error> {
         let last = names.len().saturating_sub(1);
         for (at, name) in names.iter().enumerate() {
-            self.step(place)?;
+            let cost = 1 + name.len() / 32;
+            self.cx.step(cost).map_err(|failure| self.failed(place, failure))?;
             let given = if at == last { given } else { Given::NOTHING };
             receiver = self.field(dot, &receiver, place, name, given)?;
         }

@@ -331,7 +331,8 @@ impl<'t> Evaluator<'t, '_, '_> {
         let visible = &self.variables[self.visible..];
         let found = visible.iter().rposition(|(known, _)| *known == name);
         let passed = visible.len() - found.unwrap_or(0);
-        self.cx.step(passed / 16).map_err(|failure| self.failed(place, failure))?;
+        let cost = passed / 16 + name.len() / 32;
+        self.cx.step(cost).map_err(|failure| self.failed(place, failure))?;
         found.map(|at| self.visible + at).ok_or_else(|| {
             let name = String::from_utf8_lossy(name);
             self.error(place, Class::Exec, format!("undefined variable: {name}"))

@@ -34,6 +34,7 @@ fn dict(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let mut entries = Vec::with_capacity(args.len().div_ceil(2));
     for pair in args.from(0).chunks(2) {
         let key = printed(cx, &pair[0])?;
+        cx.step(key.len() / 32)?;
         let value = pair.get(1).cloned().unwrap_or_else(|| Value::String(Text::default()));
         entries.push((key, value));
     }
@@ -228,6 +229,7 @@ fn dig(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
         let (Value::String(key), Value::Map(map)) = (key, &here) else {
             return Err(no_dict(&here));
         };
+        cx.step(key.len() / 32)?;
         if *map.element() != Type::Any {
             return Err(no_dict(&here));
         }
