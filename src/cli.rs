@@ -4,6 +4,7 @@ mod check;
 mod duration;
 mod eso;
 mod flags;
+pub mod pipe;
 
 use std::fmt::Write as _;
 

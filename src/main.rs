@@ -8,7 +8,7 @@ use std::{
 
 use gabion::{
     check,
-    cli::{self, CheckFlags, Command},
+    cli::{self, CheckFlags, Command, pipe::UntilClosed},
     config::Config,
     operator, telemetry,
 };
@@ -46,7 +46,8 @@ fn run(config: Config) -> Result<(), Box<dyn Error>> {
 #[allow(clippy::print_stderr)]
 fn check(flags: CheckFlags) -> ExitCode {
     let ended = flags.options().and_then(|options| {
-        let (mut input, mut output) = (io::stdin().lock(), io::BufWriter::new(io::stdout().lock()));
+        let output = UntilClosed::new(io::stdout().lock());
+        let (mut input, mut output) = (io::stdin().lock(), io::BufWriter::new(output));
         check::run(&options, &mut input, &mut output)
             .and_then(|outcome| output.flush().map(|()| outcome))
             .map_err(|error| format!("the result cannot be written: {error}"))

@@ -1,6 +1,9 @@
 //! The forms of a report.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    process::{Command, Stdio},
+};
 
 use regex::Regex;
 use serde_json::Value;
@@ -165,4 +168,20 @@ fn colour_can_be_asked_for() {
     let folder = Folder::of(&[("x.yaml", &writable())]);
     assert!(folder.check(&["--color", "always", "x.yaml"]).out.contains("\u{1b}[31mhigh"));
     assert!(!folder.check(&["--color", "never", "x.yaml"]).out.contains('\u{1b}'));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_changes_no_verdict() {
+    let folder = Folder::of(&[]);
+    for nth in 0..400 {
+        folder.write(&format!("{nth}.yaml"), writable().as_bytes());
+    }
+    // More than a pipe holds, so that the program meets the closed end while it writes.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gabion"));
+    command.args(["check", "."]).current_dir(folder.path(".")).stdin(Stdio::null());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
 }
