@@ -7,7 +7,6 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::{
-    alloc::System,
     collections::BTreeMap,
     path::Path,
     process::{Command, ExitCode},
@@ -19,15 +18,15 @@ use gabion::template::{
 };
 use jiff::Timestamp;
 use serde::Deserialize;
-use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tikv_jemalloc_ctl::thread;
 use zeroize::Zeroizing;
 
 #[path = "hostile.rs"]
 mod hostile;
 
-/// Counts what is allocated: that is half of the comparison.
+/// The one that the program has. It counts what each thread allocates, in its sizes, as Go's does.
 #[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const WARM_UP: Duration = Duration::from_millis(100);
 const LAP: Duration = Duration::from_millis(500);
@@ -157,27 +156,28 @@ fn measure(lap: &Lap, text: &[u8], data: &BTreeMap<String, String>) -> Result<Ou
     if *render()? != lap.output.as_bytes() {
         return Err(format!("{} comes out differently", lap.name).into());
     }
-    let (renders, bytes) = repeat(|| drop(render()));
-    let (parses, _) = repeat(|| drop(Template::parse(&lap.name, text, &delimiters)));
+    let (renders, bytes) = repeat(|| drop(render()))?;
+    let (parses, _) = repeat(|| drop(Template::parse(&lap.name, text, &delimiters)))?;
     Ok(Ours { renders, parses, bytes })
 }
 
 /// How often something can be done in a second, and the bytes that it allocates.
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-fn repeat(mut work: impl FnMut()) -> (f64, f64) {
+fn repeat(mut work: impl FnMut()) -> Result<(f64, f64)> {
+    let allocated = thread::allocatedp::read().map_err(|error| error.to_string())?;
     let start = Instant::now();
     while start.elapsed() < WARM_UP {
         work();
     }
-    let region = Region::new(ALLOCATOR);
+    let before = allocated.get();
     let (start, mut times) = (Instant::now(), 0_u32);
     while start.elapsed() < LAP {
         work();
         times += 1;
     }
     let spent = start.elapsed();
-    let bytes = region.change().bytes_allocated;
-    (f64::from(times) / spent.as_secs_f64(), bytes as f64 / f64::from(times))
+    let bytes = allocated.get() - before;
+    Ok((f64::from(times) / spent.as_secs_f64(), bytes as f64 / f64::from(times)))
 }
 
 /// No template of the race needs time or chance.
