@@ -1,6 +1,8 @@
 //! Templates that mean harm: each does as much of one thing as it can. `tests/bounds.rs` holds that they fail in time
 //! and space, `make race` says what they cost.
 
+use gabion::template::{Limits, Map, Text, Type, Value};
+
 /// What is done over and over, and what is there before.
 #[rustfmt::skip]
 const LOOPED: &[(&str, &str)] = &[
@@ -247,12 +249,19 @@ pub fn templates() -> Vec<String> {
 }
 
 /// What they work on: texts of a mebibyte, of several kinds, and a short one.
-pub fn data() -> Vec<(&'static str, Vec<u8>)> {
-    vec![
+pub fn data() -> Value {
+    let texts = [
         ("big", vec![b'a'; 1 << 20]),
         ("ff", vec![0xff; 1 << 20]),
         ("cjk", "世".repeat(340_000).into_bytes()),
         ("digits", vec![b'1'; 4096]),
         ("s", b"x".to_vec()),
-    ]
+    ];
+    let entries = texts.map(|(key, text)| (Text::from(key), Value::String(Text::new(text))));
+    Value::Map(Map::new(&Type::String, entries.into_iter().collect()))
+}
+
+/// Their bounds. Slow functions have an allowance of their own, and none here.
+pub fn limits() -> Limits {
+    Limits { slow: 0, ..Limits::default() }
 }

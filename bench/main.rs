@@ -6,6 +6,9 @@
 //! The control plane, the Secrets Manager server and the operator run on this machine, so times depend on it
 //! and on what else it does: every time is also given as a ratio to the floor, a bare loop of the same writes
 //! against the same API server in the same run. Nothing fails because it is slow.
+//!
+//! `GABION_BENCH_ARGS` are further arguments for the operator, `GABION_BENCH_APISERVER_ARGS` for the API server, such
+//! as `--profiling=true`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 

@@ -107,12 +107,7 @@ fn run() -> Result<()> {
 
 /// What the worst templates that mean harm take of a processor until they fail.
 fn print_hostile() {
-    let entries: Entries = hostile::data()
-        .into_iter()
-        .map(|(key, text)| (Text::from(key), Value::String(Text::new(text))))
-        .collect();
-    let data = Value::Map(Map::new(&Type::String, entries));
-    let limits = Limits { slow: 0, ..Limits::default() };
+    let (data, limits) = (hostile::data(), hostile::limits());
     let mut costs: Vec<_> = hostile::templates()
         .into_iter()
         .map(|text| {

@@ -56,8 +56,12 @@ pub struct Spent(BTreeMap<String, f64>);
 impl Spent {
     /// What was spent after `earlier`.
     pub fn since(&self, earlier: &Self) -> Self {
-        let before = |name| earlier.0.get(name).copied().unwrap_or_default();
-        Self(self.0.iter().map(|(name, now)| (name.clone(), now - before(name))).collect())
+        Self(self.0.iter().map(|(name, now)| (name.clone(), now - earlier.by(name))).collect())
+    }
+
+    /// By one process.
+    pub fn by(&self, name: &str) -> f64 {
+        self.0.get(name).copied().unwrap_or_default()
     }
 
     /// All of it.
