@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::{telemetry::LogFormat, template::Delimiters};
+use crate::telemetry::LogFormat;
+
+use gotemplate::Delimiters;
 
 /// Everything `gabion run` needs to know.
 #[derive(Clone, Debug)]

@@ -8,19 +8,24 @@ use std::{sync::Arc, time::Duration};
 use tokio::{signal::unix, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    api,
-    cluster::{
-        Clients, ConnectError, Fence,
-        events::events,
-        lease::{Election, LeaseLost, LeaseSettings},
-        write::Writer,
-    },
-    config::Config,
-    hardening, secrets,
-    surroundings::Surroundings,
-    telemetry::{Health, Metrics, ServeError, bind, serve_health, serve_metrics},
+use crate::api;
+
+use crate::cluster::{
+    Clients, ConnectError, Fence,
+    events::events,
+    lease::{Election, LeaseLost, LeaseSettings},
+    write::Writer,
 };
+
+use crate::config::Config;
+
+use crate::hardening;
+
+use crate::secrets;
+
+use crate::runtime::Surroundings;
+
+use crate::telemetry::{Health, Metrics, ServeError, bind, serve_health, serve_metrics};
 
 /// After SIGTERM, work under way has this long to finish.
 const GRACE: Duration = Duration::from_secs(10);

@@ -12,17 +12,14 @@ use super::{
     schema::misfits,
     yaml::{self, Node},
 };
-use crate::{
-    api::{
-        hardening_baseline::{HardeningBaseline, HardeningBaselineSpec},
-        hardening_crds::crds,
-    },
-    hardening::plan::{
-        baseline::compile,
-        policy::{FieldPath, Settings},
-        version::{NEWEST_KNOWN, PssVersion},
-    },
-};
+use crate::api::gabion::crds::crds;
+use crate::api::gabion::hardening_baseline::HardeningBaseline;
+use crate::api::gabion::hardening_baseline::HardeningBaselineSpec;
+use crate::hardening::plan::baseline::compile;
+use crate::policy::FieldPath;
+use crate::policy::Settings;
+use crate::policy::version::NEWEST_KNOWN;
+use crate::policy::version::PssVersion;
 
 /// The rules of a built-in profile.
 pub fn built_in(name: &str) -> Result<Rules, String> {

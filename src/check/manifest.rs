@@ -12,12 +12,14 @@ use super::{
     suppression::{self, Suppressions},
     yaml::{self, Content, Document, Fault, Node},
 };
-use crate::{
-    api::hardening_baseline::Verdict,
-    hardening::plan::policy::{
-        Control, FieldPath, Finding, Severity, Subject, WorkloadKind, judge,
-    },
-};
+use crate::api::gabion::hardening_baseline::Verdict;
+use crate::policy::Control;
+use crate::policy::FieldPath;
+use crate::policy::Finding;
+use crate::policy::Severity;
+use crate::policy::Subject;
+use crate::policy::WorkloadKind;
+use crate::policy::evaluate;
 
 /// Lists within lists that are looked into.
 const DEEPEST_LIST: usize = 4;
@@ -176,7 +178,7 @@ pub fn check(name: &str, text: &str, rules: &Rules, ledger: &mut Ledger) -> File
                 let mut suppressions = Suppressions::default();
                 suppression::of_comments(&mut suppressions, &root, &comments, text, &lines);
                 let mut sheet = Sheet { root, lines: &lines, number, suppressions, file };
-                sheet.judge(rules, ledger);
+                sheet.evaluate(rules, ledger);
                 file = sheet.finish();
             }
         }
@@ -207,7 +209,7 @@ struct Sheet<'a> {
 }
 
 impl Sheet<'_> {
-    fn judge(&mut self, rules: &Rules, ledger: &mut Ledger) {
+    fn evaluate(&mut self, rules: &Rules, ledger: &mut Ledger) {
         let value = self.root.to_value();
         let found = objects(&value);
         if found.is_empty() {
@@ -223,7 +225,7 @@ impl Sheet<'_> {
         match scan::read(value) {
             Some(Ok(scan)) => {
                 ledger.scanned();
-                let drafts = scan::judge(&scan, rules);
+                let drafts = scan::evaluate(&scan, rules);
                 self.whole(drafts, scan.title);
             }
             Some(Err(wrong)) => {
@@ -232,7 +234,7 @@ impl Sheet<'_> {
                 self.file.faults.push(Notice { place, message: wrong.problem });
             }
             None if pipeline::is_workflow(value) => {
-                self.whole(pipeline::judge(value), pipeline::title(value));
+                self.whole(pipeline::evaluate(value), pipeline::title(value));
             }
             None if value.get("items").and_then(Value::as_array).is_some_and(Vec::is_empty) => {
                 self.file.objects.push("an empty list".to_owned());
@@ -256,11 +258,11 @@ impl Sheet<'_> {
         let subject = object.subject();
         let drafts = match (&subject, object.group(), object.kind) {
             (Some(subject), ..) => {
-                judge(&rules.settings, subject).into_iter().map(Draft::from).collect()
+                evaluate(&rules.settings, subject).into_iter().map(Draft::from).collect()
             }
-            (_, "networking.k8s.io", "NetworkPolicy") => network::judge(object.value),
-            (_, "", "Secret") => secret::judge(object.value),
-            (_, "", "Namespace") => namespace::judge(object.value, &rules.settings),
+            (_, "networking.k8s.io", "NetworkPolicy") => network::evaluate(object.value),
+            (_, "", "Secret") => secret::evaluate(object.value),
+            (_, "", "Namespace") => namespace::evaluate(object.value, &rules.settings),
             (_, references::GROUP, _) => Vec::new(),
             (_, group, kind) => return ledger.unjudged(&unjudged(group, kind)),
         };

@@ -37,7 +37,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::hardening::plan::policy::Severity;
+use crate::policy::Severity;
 use input::{Origin, Promise, Source, Text};
 use output::Format;
 use references::Ledger;
@@ -100,7 +100,7 @@ impl Outcome {
 
 /// Judges all files and shows the result.
 pub fn run(options: &Options, stdin: &mut dyn Read, out: &mut dyn Write) -> io::Result<Outcome> {
-    let report = judge(options, stdin);
+    let report = evaluate(options, stdin);
     output::write(&report, options, out)?;
     Ok(outcome(&report, options.fail_on))
 }
@@ -116,7 +116,7 @@ fn outcome(report: &Report, fail_on: Option<Severity>) -> Outcome {
 }
 
 /// Judges all files.
-pub fn judge(options: &Options, stdin: &mut dyn Read) -> Report {
+pub fn evaluate(options: &Options, stdin: &mut dyn Read) -> Report {
     let sources = input::sources(&options.paths);
     let mut ledger = Ledger::default();
     let mut report = Report::default();

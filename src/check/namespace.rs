@@ -3,13 +3,12 @@
 use serde_json::Value;
 
 use super::{manifest::Draft, table::rule};
-use crate::{
-    api::hardening_baseline::Level,
-    hardening::plan::policy::{FieldPath, Settings},
-};
+use crate::api::gabion::hardening_baseline::Level;
+use crate::policy::FieldPath;
+use crate::policy::Settings;
 
 /// What is wrong with a namespace. One without labels is left to the operator, which sets them.
-pub fn judge(namespace: &Value, settings: &Settings) -> Vec<Draft> {
+pub fn evaluate(namespace: &Value, settings: &Settings) -> Vec<Draft> {
     const PREFIX: &str = "pod-security.kubernetes.io/";
     let Some((wanted, _)) = settings.pod_security else { return Vec::new() };
     let mut drafts = Vec::new();
@@ -44,7 +43,7 @@ mod tests {
     fn labels_that_ask_for_less_or_for_nothing_known_are_named() {
         let restricted = Settings::built_in("restricted").unwrap();
         let judged = |labels: Value| {
-            judge(&json!({"metadata": {"labels": labels}}), &restricted)
+            evaluate(&json!({"metadata": {"labels": labels}}), &restricted)
                 .into_iter()
                 .map(|draft| draft.message)
                 .collect::<Vec<_>>()

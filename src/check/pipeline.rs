@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::{manifest::Draft, table::rule};
-use crate::hardening::plan::policy::FieldPath;
+use crate::policy::FieldPath;
 
 /// Actions that make an image.
 const BUILDING_ACTIONS: [&str; 4] = [
@@ -61,7 +61,7 @@ pub fn title(document: &Value) -> String {
 }
 
 /// What is wrong with a workflow: it builds or deploys, and nothing in it looks at what.
-pub fn judge(document: &Value) -> Vec<Draft> {
+pub fn evaluate(document: &Value) -> Vec<Draft> {
     let mut first = None;
     for (name, job) in document["jobs"].as_object().into_iter().flatten() {
         // What another workflow does is not known here.
@@ -105,7 +105,10 @@ mod tests {
     fn judged(steps: &Value) -> Vec<String> {
         let workflow = json!({"true": "push", "jobs": {"test": {"steps": [{"run": "make"}]}, "image": {"steps": steps}}});
         assert!(is_workflow(&workflow));
-        judge(&workflow).iter().map(|draft| format!("{}: {}", draft.path, draft.message)).collect()
+        evaluate(&workflow)
+            .iter()
+            .map(|draft| format!("{}: {}", draft.path, draft.message))
+            .collect()
     }
 
     #[test]
@@ -136,7 +139,7 @@ mod tests {
         assert_eq!(judged(&json!("odd")), [""; 0]);
         let calls =
             json!({"on": "push", "jobs": {"a": {"uses": "./x.yaml"}, "b": {"steps": [build]}}});
-        assert!(is_workflow(&calls) && judge(&calls).is_empty());
+        assert!(is_workflow(&calls) && evaluate(&calls).is_empty());
         assert!(!is_workflow(&json!({"jobs": {}})) && !is_workflow(&json!({"on": 1, "jobs": []})));
         assert!(!is_workflow(&json!([])));
     }

@@ -9,7 +9,7 @@ use super::{
     report::{Hit, Report},
     table::rule,
 };
-use crate::hardening::plan::policy::FieldPath;
+use crate::policy::FieldPath;
 
 /// API group of the objects that refer and are referred to.
 pub const GROUP: &str = "external-secrets.io";

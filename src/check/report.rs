@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::place::Place;
-use crate::{
-    api::hardening_baseline::Verdict,
-    hardening::plan::policy::{Control, FieldPath, Segment, Severity},
-};
+use crate::api::gabion::hardening_baseline::Verdict;
+use crate::policy::Control;
+use crate::policy::FieldPath;
+use crate::policy::Segment;
+use crate::policy::Severity;
 
 /// A control that is broken at one place.
 #[derive(Clone, Debug)]

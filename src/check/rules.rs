@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::hardening::plan::policy::Settings;
+use crate::policy::Settings;
 
 /// What files are judged by.
 #[derive(Clone, Debug)]

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{age, manifest::Draft, rules::Rules, table::rule};
-use crate::hardening::plan::policy::{FieldPath, Severity};
+use crate::policy::FieldPath;
+use crate::policy::Severity;
 
 /// Vulnerabilities that a message names; the report has them all.
 const NAMED: usize = 5;
@@ -207,7 +208,7 @@ fn severity(result: &Value, rule: &Value) -> &'static str {
 }
 
 /// What of a report is beyond what is accepted.
-pub fn judge(scan: &Scan, rules: &Rules) -> Vec<Draft> {
+pub fn evaluate(scan: &Scan, rules: &Rules) -> Vec<Draft> {
     let accepted = &rules.vulnerabilities;
     let counted = [
         (Severity::Critical, &scan.critical, accepted.critical),
@@ -253,7 +254,7 @@ mod tests {
         rules.now = "2026-01-08T01:00:00Z".parse().unwrap();
         let scan = read(document).unwrap_or_else(|| panic!("no report: {document}"));
         let scan = scan.unwrap_or_else(|wrong| panic!("{wrong:?}: {document}"));
-        judge(&scan, &rules).into_iter().map(|draft| draft.message).collect()
+        evaluate(&scan, &rules).into_iter().map(|draft| draft.message).collect()
     }
 
     fn strict() -> Thresholds {

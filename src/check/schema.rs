@@ -3,7 +3,7 @@
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use crate::hardening::plan::policy::FieldPath;
+use crate::policy::FieldPath;
 
 /// Something that does not fit.
 #[derive(Debug, PartialEq, Eq)]

@@ -8,7 +8,9 @@ use super::{
     report::{Hit, Notice},
     yaml::{Comment, Content, Node},
 };
-use crate::hardening::plan::policy::{FieldPath, Segment, control};
+use crate::policy::FieldPath;
+use crate::policy::Segment;
+use crate::policy::control;
 
 /// Before the id of a control in the key of an annotation.
 pub const ANNOTATION: &str = "gabion.dev/ignore-";

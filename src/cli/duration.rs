@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::secrets::plan::duration;
+use crate::duration;
 
 /// Parses a Go duration without a sign.
 pub fn parse(text: &str) -> Result<Duration, String> {

@@ -5,11 +5,9 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, builder::BoolishValueParser};
 
 use super::{duration, eso::EsoFlags};
-use crate::{
-    config::{Config, ElectionConfig, HardeningConfig, SecretsConfig},
-    telemetry::LogFormat,
-    template::Delimiters,
-};
+use crate::config::{Config, ElectionConfig, HardeningConfig, SecretsConfig};
+use crate::telemetry::LogFormat;
+use gotemplate::Delimiters;
 
 /// Flags of `gabion run`.
 #[derive(Debug, Args)]

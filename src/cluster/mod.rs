@@ -1,7 +1,6 @@
 //! Everything that talks to the API server.
 
 mod client;
-mod departed;
 pub mod events;
 mod fence;
 mod key;
@@ -9,12 +8,13 @@ pub mod lease;
 pub mod metadata;
 pub mod queue;
 mod requests;
+mod tombstones;
 mod watch;
 pub mod write;
 
 pub use client::{Clients, ConnectError, server_minor};
-pub use departed::{Departed, is_older};
 pub use fence::{Fence, Fenced};
 pub use key::ObjectKey;
 pub use requests::RequestCounts;
+pub use tombstones::{Departed, is_older};
 pub use watch::{Change, Listed, WatchHealth, follow, follow_if_allowed, until};

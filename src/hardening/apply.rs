@@ -17,20 +17,18 @@ use super::{
         error::Error,
         labels::{FieldOwner, LabelPatch, RECORD},
         objects::{
-            self, FIELD_MANAGER, Generated, ObjectKey as Named, ObjectKind, ObservedObject,
-            RELEASE_MANAGER,
+            self, Generated, ObjectKey as Named, ObjectKind, ObservedObject, RELEASE_MANAGER,
         },
         service_accounts::{PREVIOUS_AUTOMOUNT, ServiceAccountPatch},
         steps::{Chain, Step},
     },
 };
-use crate::{
-    api::hardening_baseline::ConflictPolicy,
-    cluster::{
-        ObjectKey,
-        write::{ApiError, Part, PatchKind},
-    },
+use crate::api::gabion::hardening_baseline::ConflictPolicy;
+use crate::cluster::{
+    ObjectKey,
+    write::{ApiError, Part, PatchKind},
 };
+use crate::marks::FIELD_MANAGER;
 
 /// Does the steps in one namespace.
 pub struct Applier<'a> {

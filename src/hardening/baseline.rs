@@ -18,19 +18,19 @@ use super::{
         baseline::{Compiled, compile},
         baseline_status::{next_status, next_teardown},
         error::{Error, Retry},
-        objects::FIELD_MANAGER,
         teardown::{Deletion, FINALIZER, Leaving, Pause, has_begun, may_begin},
     },
 };
-use crate::{
-    api::hardening_baseline::{DeletionPolicy, HardeningBaseline, HardeningBaselineStatus},
-    cluster::{
-        ObjectKey,
-        events::Tone,
-        queue::Next,
-        write::{ApiError, Part, PatchKind},
-    },
+use crate::api::gabion::hardening_baseline::DeletionPolicy;
+use crate::api::gabion::hardening_baseline::HardeningBaseline;
+use crate::api::gabion::hardening_baseline::HardeningBaselineStatus;
+use crate::cluster::{
+    ObjectKey,
+    events::Tone,
+    queue::Next,
+    write::{ApiError, Part, PatchKind},
 };
+use crate::marks::FIELD_MANAGER;
 
 const KIND: &str = "HardeningBaseline";
 const CRD: &str = "hardeningbaselines.gabion.dev";

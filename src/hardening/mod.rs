@@ -23,20 +23,20 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    cluster::{
-        Listed,
-        events::{Events, Notice, Tone},
-        queue::{Bounds, Lane, Queue},
-        server_minor, until,
-        write::Writer,
-    },
-    surroundings::Surroundings,
-    telemetry::Metrics,
+use crate::cluster::{
+    Listed,
+    events::{Events, Notice, Tone},
+    queue::{Bounds, Lane, Queue},
+    server_minor, until,
+    write::Writer,
 };
+
+use crate::runtime::Surroundings;
+
+use crate::policy::selection::Protected;
+use crate::telemetry::Metrics;
 use admission::{Admissions, Place};
 use index::Index;
-use plan::selection::Protected;
 use usage::Usage;
 
 /// Changes of many namespaces are told to their baselines together.

@@ -18,12 +18,11 @@ use serde::{
     de::{DeserializeOwned, IgnoredAny},
 };
 
-use crate::{
-    api::namespace_hardening::{
-        NamespaceHardening, NamespaceHardeningSpec, NamespaceHardeningStatus,
-    },
-    cluster::metadata::slim,
-};
+use crate::api::gabion::namespace_hardening::NamespaceHardening;
+use crate::api::gabion::namespace_hardening::NamespaceHardeningSpec;
+use crate::api::gabion::namespace_hardening::NamespaceHardeningStatus;
+
+use crate::cluster::metadata::slim;
 
 /// An object of which only some parts were read.
 #[derive(Clone, Debug)]

@@ -9,7 +9,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::plan::error::Error;
-use crate::api::hardening_baseline::{HardeningBaseline, HardeningBaselineSpec};
+use crate::api::gabion::hardening_baseline::HardeningBaseline;
+use crate::api::gabion::hardening_baseline::HardeningBaselineSpec;
 
 /// A baseline, or as much of it as can be read.
 #[derive(Clone, Debug)]

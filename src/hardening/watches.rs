@@ -11,22 +11,26 @@ use k8s_openapi::api::{
 };
 use kube::{Api, Resource, ResourceExt};
 
-use super::{
-    Context, admission,
-    index::last_writer,
-    plan::{
-        dns::{DNS_SERVICES, DnsService, NODE_LOCAL, node_local_addresses},
-        objects::{Generated, ObjectKey as Named, ObjectKind, ObservedObject},
-        widening::opens,
-    },
-    slim::Slim,
-    stored::Stored,
-};
-use crate::{
-    api::namespace_hardening::{EFFECTIVE, NamespaceHardening},
-    cluster::{Change, Listed, ObjectKey, queue::Lane},
-    surroundings::{Surroundings, Watches, Weight},
-};
+use super::Context;
+use super::admission;
+use super::index::last_writer;
+use super::plan::dns::DNS_SERVICES;
+use super::plan::dns::DnsService;
+use super::plan::dns::NODE_LOCAL;
+use super::plan::dns::node_local_addresses;
+use super::plan::objects::Generated;
+use super::plan::objects::ObjectKey as Named;
+use super::plan::objects::ObjectKind;
+use super::plan::objects::ObservedObject;
+use super::slim::Slim;
+use super::stored::Stored;
+use crate::api::gabion::namespace_hardening::EFFECTIVE;
+use crate::api::gabion::namespace_hardening::NamespaceHardening;
+use crate::cluster::{Change, Listed, ObjectKey, queue::Lane};
+use crate::hardening::plan::permissive_policies::opens;
+use crate::runtime::Surroundings;
+use crate::runtime::Watches;
+use crate::runtime::Weight;
 
 /// Starts every watch.
 pub fn start(context: &Arc<Context>, around: &mut Surroundings<'_>) -> Listed {

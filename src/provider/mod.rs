@@ -4,10 +4,10 @@
 //! two attempts, never logs a value, and never decides when to read: `plane` does.
 
 pub mod aws;
-pub mod budget;
 pub mod fake;
+pub mod fetcher;
 pub mod metrics;
-pub mod plane;
+pub mod rate_limit;
 mod secret_bytes;
 
 use std::{fmt, sync::Arc};

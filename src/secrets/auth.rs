@@ -14,28 +14,33 @@ use k8s_openapi::{
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::{
-    Error,
-    plan::duration,
-    stores::{Input, Store},
+use super::Error;
+use super::stores::Input;
+use super::stores::Store;
+use crate::api::external_secrets::aws::AwsProvider;
+use crate::api::external_secrets::aws::AwsService;
+use crate::api::external_secrets::aws::SessionTagsPolicy;
+use crate::api::external_secrets::references::SecretKeySelector;
+use crate::api::external_secrets::references::ServiceAccountSelector;
+use crate::api::external_secrets::secret_store::FakeProvider;
+use crate::cluster::{
+    ObjectKey,
+    write::{ApiError, Writer},
 };
-use crate::{
-    api::{
-        aws::{AwsProvider, AwsService, SessionTagsPolicy},
-        references::{SecretKeySelector, ServiceAccountSelector},
-        secret_store::FakeProvider,
-    },
-    cluster::{
-        ObjectKey,
-        write::{ApiError, Writer},
-    },
-    provider::{
-        ProviderError, SecretBytes, TokenSource,
-        aws::{AssumedRole, AwsSettings, AwsSource, BaseCredentials, RetrySettings},
-        fake::{FakeEntry, FakeSource, FakeValidation},
-        plane::{Identity, Source},
-    },
-};
+use crate::duration;
+use crate::provider::ProviderError;
+use crate::provider::SecretBytes;
+use crate::provider::TokenSource;
+use crate::provider::aws::AssumedRole;
+use crate::provider::aws::AwsSettings;
+use crate::provider::aws::AwsSource;
+use crate::provider::aws::BaseCredentials;
+use crate::provider::aws::RetrySettings;
+use crate::provider::fake::FakeEntry;
+use crate::provider::fake::FakeSource;
+use crate::provider::fake::FakeValidation;
+use crate::provider::fetcher::Identity;
+use crate::provider::fetcher::Source;
 
 const ROLE_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
 const AUDIENCE_ANNOTATION: &str = "eks.amazonaws.com/audience";

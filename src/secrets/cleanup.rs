@@ -1,19 +1,18 @@
 //! What is taken away again: Secrets under a former name, and finalizers that another operator left.
 
-use super::{
-    Error,
-    look::Look,
-    plan::{existing::Existing, hash, policy},
-    target,
+use super::Error;
+use super::plan::existing::Existing;
+use super::plan::hash;
+use super::plan::policy;
+use super::target;
+use crate::api::external_secrets::external_secret::DeletionPolicy;
+use crate::api::external_secrets::external_secret::ExternalSecret;
+use crate::cluster::{
+    ObjectKey,
+    events::Tone,
+    write::{ApiError, Part, PatchKind},
 };
-use crate::{
-    api::external_secret::{DeletionPolicy, ExternalSecret},
-    cluster::{
-        ObjectKey,
-        events::Tone,
-        write::{ApiError, Part, PatchKind},
-    },
-};
+use crate::secrets::reconciler::Look;
 use k8s_openapi::api::core::v1::Secret;
 
 /// External Secrets Operator puts this on every ExternalSecret. Gabion adds none, and removes this one.

@@ -7,26 +7,29 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::{
-    Error,
-    index::Verified,
-    look::Look,
-    observe::Target,
-    plan::{
-        collect,
-        desired::{Desired, Rendered, desired},
-        due::{self, Due, Why},
-        existing::Existing,
-        hash,
-        policy::{self, Action, Leave},
-        status::Outcome,
-    },
-    target,
-};
-use crate::{
-    api::external_secret::{CreationPolicy, DeletionPolicy, GabionStatus, WrittenTarget},
-    cluster::{events::Tone, write::ApiError},
-};
+use super::Error;
+use super::index::Verified;
+use super::observe::Target;
+use super::plan::collect;
+use super::plan::desired::Desired;
+use super::plan::desired::Rendered;
+use super::plan::desired::desired;
+use super::plan::due;
+use super::plan::due::Due;
+use super::plan::due::Why;
+use super::plan::existing::Existing;
+use super::plan::hash;
+use super::plan::policy;
+use super::plan::policy::Action;
+use super::plan::policy::Leave;
+use super::plan::status::Outcome;
+use super::target;
+use crate::api::external_secrets::external_secret::CreationPolicy;
+use crate::api::external_secrets::external_secret::DeletionPolicy;
+use crate::api::external_secrets::external_secret::GabionStatus;
+use crate::api::external_secrets::external_secret::WrittenTarget;
+use crate::cluster::{events::Tone, write::ApiError};
+use crate::secrets::reconciler::Look;
 
 /// A Secret is deleted only after this many answers in a row that say that nothing is left.
 const PROOFS_OF_LOSS: u32 = 2;

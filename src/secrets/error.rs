@@ -6,7 +6,8 @@ use super::{
     StoreKey,
     plan::{BadCondition, PlanError, Retry},
 };
-use crate::{cluster::write::ApiError, provider::ProviderError};
+use crate::cluster::write::ApiError;
+use crate::provider::ProviderError;
 
 /// How often something that only a change can mend is looked at all the same.
 pub const RECHECK: Duration = Duration::from_hours(1);

@@ -7,26 +7,25 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{
-    Context, Error,
-    converge::Converged,
-    error::RECHECK,
-    index::Tracked,
-    look::Look,
-    plan::{
-        Retry, due,
-        status::{Outcome, Stamp, next_status},
-    },
+use super::Context;
+use super::Error;
+use super::converge::Converged;
+use super::error::RECHECK;
+use super::index::Tracked;
+use super::plan::Retry;
+use super::plan::due;
+use super::plan::status::Outcome;
+use super::plan::status::Stamp;
+use super::plan::status::next_status;
+use crate::api::external_secrets::external_secret::ExternalSecret;
+use crate::api::external_secrets::external_secret::ExternalSecretStatus;
+use crate::cluster::{
+    ObjectKey,
+    events::Tone,
+    queue::Next,
+    write::{ApiError, Part, PatchKind},
 };
-use crate::{
-    api::external_secret::{ExternalSecret, ExternalSecretStatus},
-    cluster::{
-        ObjectKey,
-        events::Tone,
-        queue::Next,
-        write::{ApiError, Part, PatchKind},
-    },
-};
+use crate::secrets::reconciler::Look;
 
 /// Longest time one look may take, all waiting included.
 const DEADLINE: Duration = Duration::from_secs(90);

@@ -4,17 +4,19 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use futures::future::join_all;
 
-use super::{
-    Error, StoreKey,
-    index::stores_of,
-    look::Look,
-    plan::{access, collect, due::Why},
-    stores::Readiness,
-};
-use crate::{
-    cluster::ObjectKey,
-    provider::{Fetched, Lane, ProviderError, plane::Source},
-};
+use super::Error;
+use super::StoreKey;
+use super::index::stores_of;
+use super::plan::access;
+use super::plan::collect;
+use super::plan::due::Why;
+use super::stores::Readiness;
+use crate::cluster::ObjectKey;
+use crate::provider::Fetched;
+use crate::provider::Lane;
+use crate::provider::ProviderError;
+use crate::provider::fetcher::Source;
+use crate::secrets::reconciler::Look;
 
 impl Look<'_> {
     /// False if any store it names is for another controller, or of a kind that is switched off.

@@ -16,13 +16,11 @@ use super::plan::{
     existing::{CREATED_BY, DATA_HASH, MANAGED},
     hash,
 };
-use crate::{
-    api::{
-        external_secret::{ExternalSecret, ExternalSecretSpec},
-        references::{StoreKind, StoreRef},
-    },
-    cluster::{self, Departed, ObjectKey},
-};
+use crate::api::external_secrets::external_secret::ExternalSecret;
+use crate::api::external_secrets::external_secret::ExternalSecretSpec;
+use crate::api::external_secrets::references::StoreKind;
+use crate::api::external_secrets::references::StoreRef;
+use crate::cluster::{self, Departed, ObjectKey};
 
 /// A SecretStore or a ClusterSecretStore (whose namespace is empty).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -3,20 +3,20 @@
 mod auth;
 mod cleanup;
 mod converge;
+pub mod environment;
 mod error;
 mod external_secret;
 mod fetch;
 mod index;
-mod look;
 mod observe;
 mod outage;
 pub mod plan;
+mod reconciler;
 mod render;
 mod secret_store;
-pub mod source;
-mod sources;
 mod stores;
 mod target;
+mod template_inputs;
 mod watches;
 
 use std::{sync::Arc, time::Duration};
@@ -26,29 +26,32 @@ use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use outage::Outages;
-use sources::Sources;
+use template_inputs::Sources;
 
 pub use error::Error;
 pub use index::{Index, StoreKey};
 pub use plan::Retry;
 pub use stores::Stores;
 
-use crate::{
-    cluster::{
-        Listed, ObjectKey,
-        events::{Events, Notice, Tone},
-        queue::{Bounds, Lane, Queue},
-        write::Writer,
-    },
-    config::SecretsConfig,
-    provider::{
-        aws::{Endpoints, Platform},
-        plane::{Plane, PlaneSettings},
-    },
-    surroundings::Surroundings,
-    telemetry::{Metrics, ProviderCalls},
-    template::Cache,
+use crate::cluster::{
+    Listed, ObjectKey,
+    events::{Events, Notice, Tone},
+    queue::{Bounds, Lane, Queue},
+    write::Writer,
 };
+
+use crate::config::SecretsConfig;
+
+use crate::provider::aws::Endpoints;
+use crate::provider::aws::Platform;
+use crate::provider::fetcher::Plane;
+use crate::provider::fetcher::PlaneSettings;
+
+use crate::runtime::Surroundings;
+
+use crate::telemetry::{Metrics, ProviderCalls};
+
+use gotemplate::Cache;
 
 /// ExternalSecrets of one store under way at once.
 const PER_STORE: usize = 64;

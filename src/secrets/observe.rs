@@ -6,14 +6,15 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use super::{
-    Error,
-    index::{Digest, Verified},
-    look::Look,
-    plan::{desired::Rendered, existing::Existing, hash},
-    target,
-};
-use crate::api::external_secret::CreationPolicy;
+use super::Error;
+use super::index::Digest;
+use super::index::Verified;
+use super::plan::desired::Rendered;
+use super::plan::existing::Existing;
+use super::plan::hash;
+use super::target;
+use crate::api::external_secrets::external_secret::CreationPolicy;
+use crate::secrets::reconciler::Look;
 
 /// What is known of the target before anything is read.
 pub enum Target {

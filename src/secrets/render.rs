@@ -4,20 +4,20 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 
-use super::{
-    Error,
-    look::Look,
-    plan::{
-        desired::Rendered,
-        template::{self, Contents, Engine, Kind},
-    },
-    source::SystemSource,
-    sources::{Mark, Version},
-};
-use crate::{
-    api::external_secret::DeletionPolicy, cluster::ObjectKey, provider::SecretBytes,
-    template::Limits,
-};
+use super::Error;
+use super::plan::desired::Rendered;
+use super::plan::template;
+use super::plan::template::Contents;
+use super::plan::template::Engine;
+use super::plan::template::Kind;
+use crate::api::external_secrets::external_secret::DeletionPolicy;
+use crate::cluster::ObjectKey;
+use crate::provider::SecretBytes;
+use crate::secrets::environment::SystemSource;
+use crate::secrets::reconciler::Look;
+use crate::secrets::template_inputs::Mark;
+use crate::secrets::template_inputs::Version;
+use gotemplate::Limits;
 
 impl Look<'_> {
     /// What the object contributes to its Secret, and a mark of the objects that its template was read from.

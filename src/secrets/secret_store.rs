@@ -8,25 +8,28 @@ use std::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{
-    Context, Error, StoreKey,
-    auth::{self, is_referent},
-    error::RECHECK,
-    plan::{
-        Retry, duration,
-        store_status::{StoreOutcome, next_status},
-    },
-    stores::{Readiness, Store},
+use super::Context;
+use super::Error;
+use super::StoreKey;
+use super::auth;
+use super::auth::is_referent;
+use super::error::RECHECK;
+use super::plan::Retry;
+use super::plan::store_status::StoreOutcome;
+use super::plan::store_status::next_status;
+use super::stores::Readiness;
+use super::stores::Store;
+use crate::api::external_secrets::secret_store::ClusterSecretStore;
+use crate::api::external_secrets::secret_store::SecretStore;
+use crate::api::external_secrets::secret_store::SecretStoreStatus;
+use crate::cluster::{
+    events::Tone,
+    queue::{Lane, Next},
+    write::{ApiError, Part, PatchKind},
 };
-use crate::{
-    api::secret_store::{ClusterSecretStore, SecretStore, SecretStoreStatus},
-    cluster::{
-        events::Tone,
-        queue::{Lane, Next},
-        write::{ApiError, Part, PatchKind},
-    },
-    provider::{Validation, plane::Source},
-};
+use crate::duration;
+use crate::provider::Validation;
+use crate::provider::fetcher::Source;
 
 /// While a provider does not answer, its stores are validated this often.
 const PROBE_EVERY: Duration = Duration::from_secs(2);

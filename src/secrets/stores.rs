@@ -6,11 +6,13 @@ use std::{
 };
 
 use super::StoreKey;
-use crate::{
-    api::secret_store::{ClusterSecretStore, SecretStore, SecretStoreStatus, StoreSpec},
-    cluster::{ObjectKey, is_older},
-    provider::plane::{Identity, Source},
-};
+use crate::api::external_secrets::secret_store::ClusterSecretStore;
+use crate::api::external_secrets::secret_store::SecretStore;
+use crate::api::external_secrets::secret_store::SecretStoreStatus;
+use crate::api::external_secrets::secret_store::StoreSpec;
+use crate::cluster::{ObjectKey, is_older};
+use crate::provider::fetcher::Identity;
+use crate::provider::fetcher::Source;
 
 /// One store as the API server has it.
 #[derive(Clone, Debug)]

@@ -10,13 +10,11 @@ use super::plan::{
     desired::Desired,
     existing::{DATA_HASH, Existing},
 };
-use crate::{
-    cluster::{
-        ObjectKey,
-        write::{ApiError, Part, PatchKind, Writer},
-    },
-    provider::SecretBytes,
+use crate::cluster::{
+    ObjectKey,
+    write::{ApiError, Part, PatchKind, Writer},
 };
+use crate::provider::SecretBytes;
 
 /// Reads the Secret whole. The only read of values in the secrets half beside credentials.
 pub async fn read(

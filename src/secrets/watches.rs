@@ -11,14 +11,13 @@ use super::{
     plan::template::{self, Kind},
     stores::{Input, Store},
 };
-use crate::{
-    api::{
-        external_secret::ExternalSecret,
-        secret_store::{ClusterSecretStore, SecretStore},
-    },
-    cluster::{Change, Listed, ObjectKey, queue::Lane},
-    surroundings::{Surroundings, Watches, Weight},
-};
+use crate::api::external_secrets::external_secret::ExternalSecret;
+use crate::api::external_secrets::secret_store::ClusterSecretStore;
+use crate::api::external_secrets::secret_store::SecretStore;
+use crate::cluster::{Change, Listed, ObjectKey, queue::Lane};
+use crate::runtime::Surroundings;
+use crate::runtime::Watches;
+use crate::runtime::Weight;
 
 /// Starts every watch.
 pub fn start(context: &Arc<Context>, around: &mut Surroundings<'_>) -> Listed {

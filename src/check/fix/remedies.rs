@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::super::{report::Hit, rules::Rules};
-use crate::hardening::plan::{
-    policy::{FieldPath, Segment, settings::Range},
-    quantity::Quantity,
-};
+use crate::policy::FieldPath;
+use crate::policy::Segment;
+use crate::policy::settings::Range;
+use crate::quantity::Quantity;
 
 /// Lists of containers in a pod.
 const CONTAINERS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];

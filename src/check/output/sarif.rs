@@ -13,7 +13,9 @@ use super::super::{
     Options,
     report::{FileReport, Hit, Notice, Report},
 };
-use crate::hardening::plan::policy::{Control, Severity, controls};
+use crate::policy::Control;
+use crate::policy::Severity;
+use crate::policy::controls;
 
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";

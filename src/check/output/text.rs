@@ -9,7 +9,7 @@ use super::super::{
     Fix, Options,
     report::{FileReport, Hit, Notice, Report},
 };
-use crate::hardening::plan::policy::Severity;
+use crate::policy::Severity;
 
 /// Codes of a terminal.
 #[derive(Clone, Copy)]

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
-use crate::hardening::plan::policy::{FieldPath, Segment};
+use crate::policy::FieldPath;
+use crate::policy::Segment;
 
 /// A value with its place.
 #[derive(Clone, Debug)]

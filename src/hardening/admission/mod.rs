@@ -22,10 +22,9 @@ use super::{
         error::Error,
     },
 };
-use crate::{
-    cluster::{Change, queue::Lane},
-    surroundings::{Watches, Weight},
-};
+use crate::cluster::{Change, queue::Lane};
+use crate::runtime::Watches;
+use crate::runtime::Weight;
 
 pub use state::{Admissions, Place};
 use work::Work;

@@ -8,22 +8,27 @@ use std::{
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use crate::{
-    api::hardening_baseline::Stage,
-    cluster::{self, Departed, is_older},
-    hardening::{
-        index::{Baseline, Phase},
-        plan::{
-            admission::{
-                Admission, Desired, Key, Kind, Live, Mark, Proof, Seen, Standing, Types, desired,
-            },
-            baseline::Compiled,
-            error::Error,
-            objects::FIELD_MANAGER,
-            selection::Protected,
-        },
-    },
-};
+use crate::api::gabion::hardening_baseline::Stage;
+
+use crate::cluster::{self, Departed, is_older};
+
+use crate::hardening::index::Baseline;
+use crate::hardening::index::Phase;
+use crate::hardening::plan::admission::Admission;
+use crate::hardening::plan::admission::Desired;
+use crate::hardening::plan::admission::Key;
+use crate::hardening::plan::admission::Kind;
+use crate::hardening::plan::admission::Live;
+use crate::hardening::plan::admission::Mark;
+use crate::hardening::plan::admission::Proof;
+use crate::hardening::plan::admission::Seen;
+use crate::hardening::plan::admission::Standing;
+use crate::hardening::plan::admission::Types;
+use crate::hardening::plan::admission::desired;
+use crate::hardening::plan::baseline::Compiled;
+use crate::hardening::plan::error::Error;
+use crate::marks::FIELD_MANAGER;
+use crate::policy::selection::Protected;
 
 /// Where pods are tried, and which namespaces no policy reaches.
 #[derive(Clone, Debug)]

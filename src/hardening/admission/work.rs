@@ -15,28 +15,38 @@ use kube::Resource as _;
 use serde_json::Value;
 
 use super::{AGAIN, FAILED, Kept, state::observed};
-use crate::{
-    api::hardening_baseline::DeletionPolicy,
-    cluster::{
-        ObjectKey,
-        events::Tone,
-        write::{ApiError, DryRun},
-    },
-    hardening::{
-        Context,
-        apply::explain,
-        index::Baseline,
-        plan::{
-            admission::{
-                Admission, Desired, Key, Kind, Move, Outcome, PROBE_LABEL, Proof, Seen, Standing,
-                Trial, Tried, Wanted, compiled_stamp, label, next, outcome, released, written,
-            },
-            error::Error,
-            objects::{FIELD_MANAGER, RELEASE_MANAGER},
-            policy::WorkloadKind,
-        },
-    },
+use crate::api::gabion::hardening_baseline::DeletionPolicy;
+use crate::cluster::{
+    ObjectKey,
+    events::Tone,
+    write::{ApiError, DryRun},
 };
+use crate::hardening::Context;
+use crate::hardening::apply::explain;
+use crate::hardening::index::Baseline;
+use crate::hardening::plan::admission::Admission;
+use crate::hardening::plan::admission::Desired;
+use crate::hardening::plan::admission::Key;
+use crate::hardening::plan::admission::Kind;
+use crate::hardening::plan::admission::Move;
+use crate::hardening::plan::admission::Outcome;
+use crate::hardening::plan::admission::PROBE_LABEL;
+use crate::hardening::plan::admission::Proof;
+use crate::hardening::plan::admission::Seen;
+use crate::hardening::plan::admission::Standing;
+use crate::hardening::plan::admission::Trial;
+use crate::hardening::plan::admission::Tried;
+use crate::hardening::plan::admission::Wanted;
+use crate::hardening::plan::admission::compiled_stamp;
+use crate::hardening::plan::admission::label;
+use crate::hardening::plan::admission::next;
+use crate::hardening::plan::admission::outcome;
+use crate::hardening::plan::admission::released;
+use crate::hardening::plan::admission::written;
+use crate::hardening::plan::error::Error;
+use crate::hardening::plan::objects::RELEASE_MANAGER;
+use crate::marks::FIELD_MANAGER;
+use crate::policy::WorkloadKind;
 
 /// Longest time that one look waits for a revision to come into force.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -5,13 +5,11 @@ use std::{collections::HashSet, sync::Arc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{Baseline, Index, Phase};
-use crate::{
-    api::hardening_baseline::HardeningBaseline,
-    cluster::is_older,
-    hardening::{
-        plan::{error::Error, teardown::is_paused},
-        stored::Stored,
-    },
+use crate::api::gabion::hardening_baseline::HardeningBaseline;
+use crate::cluster::is_older;
+use crate::hardening::{
+    plan::{error::Error, teardown::is_paused},
+    stored::Stored,
 };
 
 impl Index {

@@ -6,11 +6,10 @@ use std::{
 };
 
 use super::{Index, State};
-use crate::{
-    api::hardening_baseline::Direction,
-    cluster::{self, is_older},
-    hardening::plan::objects::{Digest, ObjectKey, ObjectKind, ObservedObject},
-};
+use crate::api::gabion::hardening_baseline::Direction;
+use crate::cluster::{self, is_older};
+use crate::digest::Digest;
+use crate::hardening::plan::objects::{ObjectKey, ObjectKind, ObservedObject};
 
 impl Index {
     /// Takes in which directions a user's own network policy opens to everyone. True if that changed.

@@ -5,24 +5,24 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::{Look, REPORT};
-use crate::{
-    api::namespace_hardening::{EFFECTIVE, NamespaceHardening, NamespaceHardeningStatus},
-    cluster::{
-        ObjectKey,
-        write::{Part, PatchKind},
-    },
-    hardening::{
-        apply::explain,
-        index::Effective,
-        plan::{
-            baseline::Compiled,
-            effective::{self, Said},
-            error::Error,
-            namespace::Plan,
-            objects::{FIELD_MANAGER, MANAGED_BY},
-        },
+use crate::api::gabion::namespace_hardening::EFFECTIVE;
+use crate::api::gabion::namespace_hardening::NamespaceHardening;
+use crate::api::gabion::namespace_hardening::NamespaceHardeningStatus;
+use crate::cluster::{
+    ObjectKey,
+    write::{Part, PatchKind},
+};
+use crate::hardening::{
+    apply::explain,
+    index::Effective,
+    plan::{
+        baseline::Compiled,
+        effective::{self, Said},
+        error::Error,
+        namespace::Plan,
     },
 };
+use crate::marks::{FIELD_MANAGER, MANAGED_BY};
 
 impl Look<'_> {
     /// Brings the report up to date, or takes it away where nothing is left to report.

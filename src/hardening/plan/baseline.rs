@@ -8,16 +8,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::error::Error;
-use super::policy::Settings;
-use super::policy::image::canonical_prefix;
-use super::quantity::Quantity;
-use super::selection::Selection;
-use super::version::PssVersion;
-use crate::api::hardening_baseline::{
-    AllowRule, Automount, ConflictPolicy, DeletionPolicy, Direction, Dns, HardeningBaseline,
-    LabelOwnership, Level, Network, Peer, PodSecurity, Protocol, Quantities, Resources, Selector,
-    SelectorOperator, Stage, UserPolicies,
-};
+use crate::api::gabion::hardening_baseline::AllowRule;
+use crate::api::gabion::hardening_baseline::Automount;
+use crate::api::gabion::hardening_baseline::ConflictPolicy;
+use crate::api::gabion::hardening_baseline::DeletionPolicy;
+use crate::api::gabion::hardening_baseline::Direction;
+use crate::api::gabion::hardening_baseline::Dns;
+use crate::api::gabion::hardening_baseline::HardeningBaseline;
+use crate::api::gabion::hardening_baseline::LabelOwnership;
+use crate::api::gabion::hardening_baseline::Level;
+use crate::api::gabion::hardening_baseline::Network;
+use crate::api::gabion::hardening_baseline::Peer;
+use crate::api::gabion::hardening_baseline::PodSecurity;
+use crate::api::gabion::hardening_baseline::Protocol;
+use crate::api::gabion::hardening_baseline::Quantities;
+use crate::api::gabion::hardening_baseline::Resources;
+use crate::api::gabion::hardening_baseline::Selector;
+use crate::api::gabion::hardening_baseline::SelectorOperator;
+use crate::api::gabion::hardening_baseline::Stage;
+use crate::api::gabion::hardening_baseline::UserPolicies;
+use crate::policy::Settings;
+use crate::policy::image::canonical_prefix;
+use crate::policy::selection::Selection;
+use crate::policy::version::PssVersion;
+use crate::quantity::Quantity;
 
 /// Amounts by resource name.
 pub type Amounts = BTreeMap<String, Quantity>;

@@ -8,10 +8,13 @@ use super::conditions::{Saying, set};
 use super::error::{Error, Retry};
 use super::teardown::TEARING_DOWN;
 use super::unimplemented::unimplemented_fields;
-use crate::api::hardening_baseline::{
-    Conflict, HardeningBaseline, HardeningBaselineStatus, NamespaceCounts, Stage, StageCounts,
-    Teardown,
-};
+use crate::api::gabion::hardening_baseline::Conflict;
+use crate::api::gabion::hardening_baseline::HardeningBaseline;
+use crate::api::gabion::hardening_baseline::HardeningBaselineStatus;
+use crate::api::gabion::hardening_baseline::NamespaceCounts;
+use crate::api::gabion::hardening_baseline::Stage;
+use crate::api::gabion::hardening_baseline::StageCounts;
+use crate::api::gabion::hardening_baseline::Teardown;
 
 /// Conflicts and stuck objects that are listed.
 const MAX_LISTED: usize = 10;

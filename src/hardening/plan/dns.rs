@@ -11,8 +11,8 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::selection::NAME_LABEL;
-use crate::api::namespace_hardening::DnsFound;
+use crate::api::gabion::namespace_hardening::DnsFound;
+use crate::policy::selection::NAME_LABEL;
 
 /// Services that are name service, by namespace and name.
 pub const DNS_SERVICES: [(&str, &str); 2] =

@@ -8,10 +8,12 @@ use super::conditions::{Saying, set};
 use super::error::Error;
 use super::merge::{Mode, ranked};
 use super::namespace::Plan;
-use super::objects::{Digest, digest};
-use crate::api::namespace_hardening::{
-    BaselineRef, EffectiveValue, MAX_VALUES, NamespaceConflict, NamespaceHardeningStatus,
-};
+use crate::api::gabion::namespace_hardening::BaselineRef;
+use crate::api::gabion::namespace_hardening::EffectiveValue;
+use crate::api::gabion::namespace_hardening::MAX_VALUES;
+use crate::api::gabion::namespace_hardening::NamespaceConflict;
+use crate::api::gabion::namespace_hardening::NamespaceHardeningStatus;
+use crate::digest::{Digest, digest};
 
 /// Conflicts that are listed.
 const MAX_CONFLICTS: usize = 32;

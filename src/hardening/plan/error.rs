@@ -1,5 +1,7 @@
 //! Everything that can go wrong in the hardening half, and the one table of what to do about it.
 
+use crate::policy::PolicyError;
+
 /// When to try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
@@ -191,6 +193,17 @@ impl Error {
 
     pub(crate) fn invalid(field: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::InvalidSpec { field: field.into(), problem: problem.into() }
+    }
+}
+
+impl From<PolicyError> for Error {
+    fn from(error: PolicyError) -> Self {
+        match error {
+            PolicyError::InvalidSpec { field, problem } => Self::InvalidSpec { field, problem },
+            PolicyError::BudgetExceeded { revision, problem, field } => {
+                Self::BudgetExceeded { revision, problem, field }
+            }
+        }
     }
 }
 

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::merge::{Merged, Mode};
-use crate::api::hardening_baseline::{ConflictPolicy, DeletionPolicy};
-use crate::api::namespace_hardening::PreviousValue;
+use crate::api::gabion::hardening_baseline::ConflictPolicy;
+use crate::api::gabion::hardening_baseline::DeletionPolicy;
+use crate::api::gabion::namespace_hardening::PreviousValue;
 
 /// Prefix of the Pod Security labels.
 pub const PREFIX: &str = "pod-security.kubernetes.io/";

@@ -16,9 +16,13 @@ use super::resources;
 use super::service_accounts::{self, ObservedServiceAccount};
 use super::steps::{self, Chain, Step, Terms};
 use super::teardown::{Departure, Leaving};
-use super::widening;
-use crate::api::hardening_baseline::{ConflictPolicy, DeletionPolicy, Direction, Stage};
-use crate::api::namespace_hardening::{DnsFound, PreviousValue};
+use crate::api::gabion::hardening_baseline::ConflictPolicy;
+use crate::api::gabion::hardening_baseline::DeletionPolicy;
+use crate::api::gabion::hardening_baseline::Direction;
+use crate::api::gabion::hardening_baseline::Stage;
+use crate::api::gabion::namespace_hardening::DnsFound;
+use crate::api::gabion::namespace_hardening::PreviousValue;
+use crate::hardening::plan::permissive_policies;
 
 /// What is seen of a namespace.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -173,7 +177,7 @@ fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     chains.retain(|chain| !chain.steps.is_empty());
     plan.chains = chains;
     plan.dns = set.dns;
-    plan.warnings = widening::reported(merged, &observed.widening);
+    plan.warnings = permissive_policies::reported(merged, &observed.widening);
 }
 
 /// A ServiceAccount that somebody else keeps switching on is left alone.

@@ -13,9 +13,16 @@ use std::collections::BTreeMap;
 use super::dns::{self, DnsFacts};
 use super::merge::{Merged, MergedRule, Owner};
 use super::objects::{ALLOW_DNS, DEFAULT_DENY, marked};
-use super::selection::{NAME_LABEL, Selection, matches};
-use crate::api::hardening_baseline::{AllowPort, Direction, Dns, Peer, Protocol, Selector};
-use crate::api::namespace_hardening::DnsFound;
+use crate::api::gabion::hardening_baseline::AllowPort;
+use crate::api::gabion::hardening_baseline::Direction;
+use crate::api::gabion::hardening_baseline::Dns;
+use crate::api::gabion::hardening_baseline::Peer;
+use crate::api::gabion::hardening_baseline::Protocol;
+use crate::api::gabion::hardening_baseline::Selector;
+use crate::api::gabion::namespace_hardening::DnsFound;
+use crate::policy::selection::NAME_LABEL;
+use crate::policy::selection::Selection;
+use crate::policy::selection::matches;
 
 /// The policies of a namespace: those that open, in the order in which they are made, and the one that denies.
 #[derive(Clone, Debug, Default, PartialEq)]

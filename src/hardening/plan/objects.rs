@@ -1,26 +1,19 @@
 //! The objects that are generated in a namespace: their marks, and when two of them are the same.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 
 use k8s_openapi::api::core::v1::{LimitRange, ResourceQuota};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
-use serde::Serialize;
 use serde_json::{Map, Value, json};
-use sha3::{Digest as _, Sha3_256};
 
 use super::merge::Owner;
-use super::quantity::Quantity;
+use crate::digest::{Digest, digest};
+use crate::marks::{FIELD_MANAGER, MANAGED_BY, OWNER};
+use crate::quantity::Quantity;
 
-/// Field manager of every write of the hardening half.
-pub const FIELD_MANAGER: &str = "gabion";
 /// Field manager of the one write with which an object is let go.
 pub const RELEASE_MANAGER: &str = "gabion-release";
-/// Label of every generated object; its value is [`FIELD_MANAGER`].
-pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-/// Annotation with the uids of the baselines behind an object, comma-separated.
-pub const OWNER: &str = "gabion.dev/owner";
 /// Annotation with which a user hands an object over to us.
 pub const ADOPT: &str = "gabion.dev/adopt";
 /// Annotation with the spec that an adopted object had before.
@@ -77,9 +70,6 @@ impl std::fmt::Display for ObjectKey {
         write!(f, "{}/{}", self.kind.as_str(), self.name)
     }
 }
-
-/// Half of a SHA3-256: what is the same has the same, and nobody can make anything else that has it.
-pub type Digest = [u8; 16];
 
 /// A generated object, or a live one of the same kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -278,36 +268,6 @@ fn joined(
     let mut all = kept.cloned().unwrap_or_default();
     all.extend(ours.cloned().unwrap_or_default());
     (!all.is_empty()).then_some(all)
-}
-
-/// Digest of a value, as it is written in JSON.
-pub(super) fn digest(value: &impl Serialize) -> Digest {
-    struct Hashing(Sha3_256);
-    impl Write for Hashing {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.update(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    // What is digested are maps with text as keys, which can always be written.
-    let mut hashing = Hashing(Sha3_256::new());
-    let _ = serde_json::to_writer(&mut hashing, value);
-    let mut digest = Digest::default();
-    digest.iter_mut().zip(hashing.0.finalize()).for_each(|(to, from)| *to = from);
-    digest
-}
-
-/// The same as text, for what people read.
-pub(super) fn digest_text(value: &impl Serialize) -> String {
-    digest(value).iter().fold(String::with_capacity(32), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
-        text
-    })
 }
 
 /// The spec without what means nothing: empty lists, absent defaults, the notation of quantities.

@@ -12,7 +12,7 @@ use super::baseline::Amounts;
 use super::error::Error;
 use super::merge::{Limits, Merged};
 use super::objects::{LIMITS, QUOTA, marked};
-use super::quantity::Quantity;
+use crate::quantity::Quantity;
 
 /// The `LimitRange` that the baselines come to.
 pub fn limit_range(merged: &Merged, namespace: &str) -> Option<LimitRange> {

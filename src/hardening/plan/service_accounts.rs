@@ -3,8 +3,8 @@
 //! What the field was before is kept in an annotation of the `ServiceAccount`, written together with the field.
 //! `imagePullSecrets` is never part of a write.
 
-use crate::api::hardening_baseline::DeletionPolicy;
-use crate::api::namespace_hardening::PreviousValue;
+use crate::api::gabion::hardening_baseline::DeletionPolicy;
+use crate::api::gabion::namespace_hardening::PreviousValue;
 
 /// Annotation with the value from before: `unset`, `true` or `false`.
 pub const PREVIOUS_AUTOMOUNT: &str = "gabion.dev/previous-automount";

@@ -14,7 +14,7 @@ use super::objects::{
 };
 use super::service_accounts::ServiceAccountPatch;
 use super::teardown::Departure;
-use crate::api::hardening_baseline::ConflictPolicy;
+use crate::api::gabion::hardening_baseline::ConflictPolicy;
 
 /// One write, with what must still hold when it is done.
 #[derive(Clone, Debug, PartialEq)]

@@ -11,7 +11,8 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::error::Error;
 use super::namespace::{NamespaceObserved, Plan};
-use crate::api::hardening_baseline::{DeletionPolicy, HardeningBaseline};
+use crate::api::gabion::hardening_baseline::DeletionPolicy;
+use crate::api::gabion::hardening_baseline::HardeningBaseline;
 
 /// Reason of Ready while a baseline is being taken back.
 pub const TEARING_DOWN: &str = "TearingDown";

@@ -23,7 +23,7 @@ use aws_smithy_runtime_api::client::{
     runtime_components::RuntimeComponents,
 };
 
-use super::budget::Meter;
+use crate::provider::rate_limit::Meter;
 use credentials::{Credentials, Link};
 pub(super) use read::SecretsManager;
 use throttling::Throttling;

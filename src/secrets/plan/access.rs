@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kube::core::{Selector, SelectorExt};
 use regex::Regex;
 
-use crate::api::secret_store::StoreCondition;
+use crate::api::external_secrets::secret_store::StoreCondition;
 
 /// A condition that cannot be evaluated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

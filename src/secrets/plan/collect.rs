@@ -5,22 +5,23 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    decode::{check_key, check_null_bytes, convert_keys, decode},
-    error::PlanError,
-    property::{self, PropertyError},
-    rewrite,
-    template::Engine,
-};
-use crate::{
-    api::{
-        external_secret::{
-            DataFromEntry, DeletionPolicy, ExternalSecretSpec, MetadataPolicy, RemoteRef, SourceRef,
-        },
-        references::StoreKind,
-    },
-    provider::{Ask, Content, Fetched, ProviderError, SecretBytes, Version},
-};
+use super::decode::check_key;
+use super::decode::check_null_bytes;
+use super::decode::convert_keys;
+use super::decode::decode;
+use super::error::PlanError;
+use super::rewrite;
+use super::template::Engine;
+use crate::api::external_secrets::external_secret::DataFromEntry;
+use crate::api::external_secrets::external_secret::DeletionPolicy;
+use crate::api::external_secrets::external_secret::ExternalSecretSpec;
+use crate::api::external_secrets::external_secret::MetadataPolicy;
+use crate::api::external_secrets::external_secret::RemoteRef;
+use crate::api::external_secrets::external_secret::SourceRef;
+use crate::api::external_secrets::references::StoreKind;
+use crate::gjson;
+use crate::gjson::PropertyError;
+use crate::provider::{Ask, Content, Fetched, ProviderError, SecretBytes, Version};
 
 /// A store, as an object refers to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -241,9 +242,7 @@ fn value(
             .ok_or_else(no_value);
     };
     let json = fetched.binary.as_ref().or(fetched.text.as_ref()).ok_or_else(no_value)?;
-    match property::find(json.expose(), path)
-        .map_err(|error| property_error(error, field(), key()))?
-    {
+    match gjson::find(json.expose(), path).map_err(|error| property_error(error, field(), key()))? {
         Some(value) => Ok(Some(value)),
         None if answer.absent_property_is_missing && excused => Ok(None),
         None => {
@@ -268,7 +267,7 @@ fn extract(
     value: &SecretBytes,
     engine: &mut Engine<'_>,
 ) -> Result<BTreeMap<String, SecretBytes>, PlanError> {
-    let data = match property::entries(value.expose()) {
+    let data = match gjson::entries(value.expose()) {
         Ok(data) => data,
         // The value of a property is no JSON of its own where it is a string.
         Err(PropertyError::NotJson) if remote.property.is_some() => {

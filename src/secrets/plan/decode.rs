@@ -10,10 +10,10 @@ use base64::{
 use zeroize::Zeroizing;
 
 use super::error::PlanError;
-use crate::{
-    api::external_secret::{ConversionStrategy, DecodingStrategy, NullBytePolicy},
-    provider::SecretBytes,
-};
+use crate::api::external_secrets::external_secret::ConversionStrategy;
+use crate::api::external_secrets::external_secret::DecodingStrategy;
+use crate::api::external_secrets::external_secret::NullBytePolicy;
+use crate::provider::SecretBytes;
 
 /// Longest key of a Secret.
 const MAX_KEY: usize = 253;

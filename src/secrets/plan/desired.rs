@@ -18,10 +18,9 @@ use super::{
     hash,
     policy::target_name,
 };
-use crate::{
-    api::external_secret::{CreationPolicy, ExternalSecret},
-    provider::SecretBytes,
-};
+use crate::api::external_secrets::external_secret::CreationPolicy;
+use crate::api::external_secrets::external_secret::ExternalSecret;
+use crate::provider::SecretBytes;
 
 /// The most that a Secret's values may have together.
 const MAX_BYTES: usize = 1 << 20;

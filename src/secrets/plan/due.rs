@@ -3,14 +3,14 @@
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
-use super::{
-    duration,
-    error::PlanError,
-    hash,
-    status::READY,
-    window::{self, Gate},
-};
-use crate::api::external_secret::{ExternalSecret, RefreshPolicy};
+use super::error::PlanError;
+use super::hash;
+use super::status::READY;
+use super::window;
+use super::window::Gate;
+use crate::api::external_secrets::external_secret::ExternalSecret;
+use crate::api::external_secrets::external_secret::RefreshPolicy;
+use crate::duration;
 
 /// Interval of an object that has none.
 const DEFAULT_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
@@ -204,10 +204,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::api::{
-        external_secret::{ExternalSecretSpec, ExternalSecretStatus},
-        references::Condition,
-    };
+    use crate::api::external_secrets::external_secret::ExternalSecretSpec;
+    use crate::api::external_secrets::external_secret::ExternalSecretStatus;
+    use crate::api::external_secrets::references::Condition;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()

@@ -1,6 +1,6 @@
 //! Why an `ExternalSecret` cannot be synced, in words for the person who wrote it.
 
-use crate::{provider::ProviderError, template};
+use crate::provider::ProviderError;
 
 /// What to do after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -211,7 +211,7 @@ pub enum PlanError {
         /// Path below `spec`.
         field: String,
         /// What is wrong, and where in the template.
-        source: template::Error,
+        source: gotemplate::Error,
     },
     /// An object that holds templates, or one of its keys, that does not exist.
     #[error("spec.{field}: {}: create it, or correct the name", absent(kind, name, key))]
@@ -380,7 +380,7 @@ impl PlanError {
     pub fn retry(&self) -> Retry {
         match self {
             // The text itself is wrong, whatever the data.
-            Self::Template { source, .. } if source.class == template::Class::Parse => {
+            Self::Template { source, .. } if source.class == gotemplate::Class::Parse => {
                 Retry::OnChange
             }
             Self::Template { .. }

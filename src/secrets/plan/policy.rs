@@ -8,7 +8,9 @@ use super::{
     hash,
     status::{READY, SECRET_DELETED},
 };
-use crate::api::external_secret::{CreationPolicy, DeletionPolicy, ExternalSecret};
+use crate::api::external_secrets::external_secret::CreationPolicy;
+use crate::api::external_secrets::external_secret::DeletionPolicy;
+use crate::api::external_secrets::external_secret::ExternalSecret;
 
 /// Annotation of an `ExternalSecret` that may take over a Secret which nobody's `ExternalSecret` made.
 pub const ADOPT: &str = "gabion.dev/adopt";

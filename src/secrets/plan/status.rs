@@ -7,10 +7,10 @@ use super::{
     error::{PlanError, Retry},
     policy::Leave,
 };
-use crate::api::{
-    external_secret::{Binding, ExternalSecretStatus, GabionStatus},
-    references::Condition,
-};
+use crate::api::external_secrets::external_secret::Binding;
+use crate::api::external_secrets::external_secret::ExternalSecretStatus;
+use crate::api::external_secrets::external_secret::GabionStatus;
+use crate::api::external_secrets::references::Condition;
 
 /// The condition type that says whether the Secret is in step.
 pub const READY: &str = "Ready";

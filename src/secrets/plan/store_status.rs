@@ -3,10 +3,9 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::api::{
-    references::Condition,
-    secret_store::{Capabilities, SecretStoreStatus},
-};
+use crate::api::external_secrets::references::Condition;
+use crate::api::external_secrets::secret_store::Capabilities;
+use crate::api::external_secrets::secret_store::SecretStoreStatus;
 
 /// What a validation found.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,20 +14,27 @@ use super::{
     error::PlanError,
     metadata::check_metadata,
 };
-use crate::{
-    api::{
-        external_secret::{DecodingStrategy, ExternalSecret},
-        template::{
-            EngineVersion, Template as Spec, TemplateFrom, TemplateMergePolicy, TemplateRef,
-            TemplateScope,
-        },
-    },
-    provider::SecretBytes,
-    template::{
-        self, Cache, Class, Context, Delimiters, Limits, Map, MissingKey, Source, Template, Text,
-        Type, Value,
-    },
-};
+use crate::api::external_secrets::external_secret::DecodingStrategy;
+use crate::api::external_secrets::external_secret::ExternalSecret;
+use crate::api::external_secrets::template::EngineVersion;
+use crate::api::external_secrets::template::Template as Spec;
+use crate::api::external_secrets::template::TemplateFrom;
+use crate::api::external_secrets::template::TemplateMergePolicy;
+use crate::api::external_secrets::template::TemplateRef;
+use crate::api::external_secrets::template::TemplateScope;
+use crate::provider::SecretBytes;
+use gotemplate::Cache;
+use gotemplate::Class;
+use gotemplate::Context;
+use gotemplate::Delimiters;
+use gotemplate::Limits;
+use gotemplate::Map;
+use gotemplate::MissingKey;
+use gotemplate::Source;
+use gotemplate::Template;
+use gotemplate::Text;
+use gotemplate::Type;
+use gotemplate::Value;
 
 /// What renders all templates of one object, within bounds that they share.
 pub struct Engine<'a> {
@@ -37,14 +44,14 @@ pub struct Engine<'a> {
 }
 
 /// The same mistake at the same place, without a word of the template.
-fn silent(error: template::Error) -> template::Error {
+fn silent(error: gotemplate::Error) -> gotemplate::Error {
     let message = match error.class {
         Class::Parse => "it cannot be parsed",
         Class::MissingKey => "it names a key that was not read",
         Class::Type | Class::Function | Class::Exec => "it cannot be evaluated",
         Class::Bound => return error,
     };
-    template::Error { message: message.to_owned(), ..error }
+    gotemplate::Error { message: message.to_owned(), ..error }
 }
 
 impl<'a> Engine<'a> {
@@ -102,7 +109,7 @@ impl<'a> Engine<'a> {
     pub fn output(
         &mut self,
         field: &str,
-        parsed: Result<Arc<Template>, template::Error>,
+        parsed: Result<Arc<Template>, gotemplate::Error>,
         dot: Value,
     ) -> Result<SecretBytes, PlanError> {
         parsed

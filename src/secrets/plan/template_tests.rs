@@ -3,10 +3,9 @@ use serde_json::{Value as Json, json};
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::{
-    api::external_secret::ExternalSecretSpec,
-    template::{Failure, KeyKind},
-};
+use crate::api::external_secrets::external_secret::ExternalSecretSpec;
+use gotemplate::Failure;
+use gotemplate::KeyKind;
 
 /// A clock that stands still, and no randomness.
 struct Still;

@@ -10,8 +10,10 @@ use jiff::{
     tz::TimeZone,
 };
 
-use super::{duration, error::PlanError};
-use crate::api::external_secret::{SyncWindowKind, SyncWindows};
+use super::error::PlanError;
+use crate::api::external_secrets::external_secret::SyncWindowKind;
+use crate::api::external_secrets::external_secret::SyncWindows;
+use crate::duration;
 
 /// A schedule that does not come within this many days never comes (February 30th).
 const MAX_DAYS: usize = 366 * 5;
@@ -227,7 +229,7 @@ fn parse_value(text: &str, first: u32, names: &[&str]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::external_secret::SyncWindow;
+    use crate::api::external_secrets::external_secret::SyncWindow;
 
     fn at(text: &str) -> Timestamp {
         format!("{text}Z").parse().unwrap()

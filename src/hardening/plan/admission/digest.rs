@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::hardening::plan::objects::{FIELD_MANAGER, MANAGED_BY, OWNER, digest_text};
+use crate::digest::digest_text;
+use crate::marks::{FIELD_MANAGER, MANAGED_BY, OWNER};
 
 /// What we answer for of an object: its spec and our marks, not what others add to its metadata.
 pub struct Mark<'a>(pub &'a Value);

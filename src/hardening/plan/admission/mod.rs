@@ -17,8 +17,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::error::Error;
-use super::policy::WorkloadKind;
-use crate::api::hardening_baseline::Stage;
+use crate::api::gabion::hardening_baseline::Stage;
+use crate::policy::WorkloadKind;
 
 pub use desired::desired;
 pub use digest::{Mark, canonical, released, written};

@@ -1,6 +1,6 @@
 //! What is said of a baseline's admission policies.
 
-use crate::api::hardening_baseline::Stage;
+use crate::api::gabion::hardening_baseline::Stage;
 use crate::hardening::plan::{conditions::Saying, error::Error};
 
 /// How far the policies of a baseline have come.
