@@ -21,9 +21,9 @@ pub struct Config {
     pub log_level: String,
     /// Log format.
     pub log_format: LogFormat,
-    /// The secrets half.
+    /// The secrets subsystem.
     pub secrets: SecretsConfig,
-    /// The hardening half.
+    /// The hardening subsystem.
     pub hardening: HardeningConfig,
     /// Leader election, if wanted.
     pub election: Option<ElectionConfig>,
@@ -37,7 +37,7 @@ pub struct Config {
     pub ignored_flags: Vec<&'static str>,
 }
 
-/// Settings of the secrets half.
+/// Settings of the secrets subsystem.
 #[derive(Clone, Debug)]
 #[allow(clippy::struct_excessive_bools)] // each is a flag of its own
 pub struct SecretsConfig {
@@ -61,7 +61,7 @@ pub struct SecretsConfig {
     pub adopt_unmanaged: bool,
 }
 
-/// Settings of the hardening half.
+/// Settings of the hardening subsystem.
 #[derive(Clone, Debug)]
 pub struct HardeningConfig {
     /// Whether it runs at all.

@@ -1,6 +1,6 @@
 //! The marks that Gabion puts on the objects that it generates.
 
-/// Field manager of every write of the hardening half.
+/// Field manager of every write of the hardening subsystem.
 pub const FIELD_MANAGER: &str = "gabion";
 /// Label of every generated object; its value is [`FIELD_MANAGER`].
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";

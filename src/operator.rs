@@ -23,7 +23,7 @@ use crate::hardening;
 
 use crate::secrets;
 
-use crate::runtime::Surroundings;
+use crate::runtime::Runtime;
 
 use crate::telemetry::{Health, Metrics, ServeError, bind, serve_health, serve_metrics};
 
@@ -142,7 +142,7 @@ fn start(
     );
     let (events, publish) = events(clients.work.clone(), fence, "external-secrets", stop.clone());
     tasks.spawn(publish);
-    let mut around = Surroundings {
+    let mut runtime = Runtime {
         config,
         watch: clients.watch.clone(),
         writer,
@@ -153,11 +153,11 @@ fn start(
         tasks,
     };
     if config.secrets.enabled {
-        secrets::start(&mut around);
+        secrets::start(&mut runtime);
     }
     // Cluster-scoped objects cannot be hardened with rights in one namespace.
     if config.hardening.enabled && config.namespace.is_none() {
-        hardening::start(&mut around);
+        hardening::start(&mut runtime);
     }
 }
 

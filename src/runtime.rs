@@ -1,4 +1,4 @@
-//! What a half of the operator runs in: handed to it once, at the start.
+//! What A subsystem of the operator runs in: handed to it once, at the start.
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -8,15 +8,15 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{
-    Change, Listed, events::Events, follow, follow_if_allowed, until, write::Writer,
+    CacheSync, Change, events::Events, follow, follow_if_allowed, until, write::Writer,
 };
 
 use crate::config::Config;
 
 use crate::telemetry::{Health, Metrics};
 
-/// Everything a half needs from outside.
-pub struct Surroundings<'a> {
+/// Everything a subsystem needs from outside.
+pub struct Runtime<'a> {
     /// The configuration.
     pub config: &'a Config,
     /// The connection for watches.
@@ -37,49 +37,49 @@ pub struct Surroundings<'a> {
 
 /// Whether decisions can be made without a watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weight {
+pub enum Dependency {
     /// Every decision would be wrong without it.
-    Vital,
+    Required,
     /// Some objects depend on it. If it fails (a missing right), it holds up no others.
-    Useful,
+    Optional,
 }
 
 /// Starts watches that all feed one context, each in a task of its own.
 pub struct Watches<'a, 'b, C> {
-    around: &'a mut Surroundings<'b>,
+    runtime: &'a mut Runtime<'b>,
     context: Arc<C>,
-    listed: Listed,
+    caches: CacheSync,
 }
 
 impl<'a, 'b, C: Send + Sync + 'static> Watches<'a, 'b, C> {
     /// None yet.
-    pub fn new(around: &'a mut Surroundings<'b>, context: &Arc<C>) -> Self {
-        Self { around, context: Arc::clone(context), listed: Listed::default() }
+    pub fn new(runtime: &'a mut Runtime<'b>, context: &Arc<C>) -> Self {
+        Self { runtime, context: Arc::clone(context), caches: CacheSync::default() }
     }
 
     /// The connection to make an [`Api`] of.
     pub fn client(&self) -> Client {
-        self.around.watch.clone()
+        self.runtime.watch.clone()
     }
 
     /// One more watch, shown on `/readyz` as `kind`.
     pub fn follow<K>(
         &mut self,
         kind: &'static str,
-        weight: Weight,
+        dependency: Dependency,
         api: Api<K>,
         sink: impl Fn(&C, Change<K>) + Send + 'static,
     ) where
         K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
     {
-        let health = self.around.health.watch(kind);
-        match weight {
-            Weight::Vital => self.listed.needs(Arc::clone(&health)),
-            Weight::Useful => self.listed.uses(Arc::clone(&health)),
+        let health = self.runtime.health.watch(kind);
+        match dependency {
+            Dependency::Required => self.caches.require(Arc::clone(&health)),
+            Dependency::Optional => self.caches.prefer(Arc::clone(&health)),
         }
         let context = Arc::clone(&self.context);
         let events = follow(api, None, health, move |change| sink(&context, change));
-        self.around.tasks.spawn(until(self.around.stop.clone(), events));
+        self.runtime.tasks.spawn(until(self.runtime.stop.clone(), events));
     }
 
     /// One more for what only some clusters have, and only some installations may see.
@@ -93,11 +93,11 @@ impl<'a, 'b, C: Send + Sync + 'static> Watches<'a, 'b, C> {
     {
         let context = Arc::clone(&self.context);
         let events = follow_if_allowed(api, kind, move |change| sink(&context, change));
-        self.around.tasks.spawn(until(self.around.stop.clone(), events));
+        self.runtime.tasks.spawn(until(self.runtime.stop.clone(), events));
     }
 
     /// What to wait for before anything is decided.
-    pub fn listed(self) -> Listed {
-        self.listed
+    pub fn caches(self) -> CacheSync {
+        self.caches
     }
 }

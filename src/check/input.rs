@@ -10,7 +10,7 @@ use std::{
 /// Largest file that is read, in bytes.
 pub const LARGEST: u64 = 10 * 1024 * 1024;
 
-/// Folders within folders that are looked into.
+/// Folders within folders that are searched.
 const DEEPEST: usize = 64;
 
 /// Where a text comes from.
@@ -68,7 +68,7 @@ impl Promise {
     }
 }
 
-/// What the paths of a command line name. Folders are looked into, in the order of names; what starts with a
+/// What the paths of a command line name. Folders are searched, in the order of names; what starts with a
 /// dot is left out, and a folder that was seen already, through a link, is not entered again.
 pub fn sources(paths: &[PathBuf]) -> Vec<Source> {
     let mut walk = Walk::default();
@@ -87,7 +87,7 @@ pub fn sources(paths: &[PathBuf]) -> Vec<Source> {
 struct Walk {
     found: Vec<Source>,
     seen: BTreeSet<PathBuf>,
-    /// The folder of the command line that is looked into.
+    /// The folder of the command line that is searched.
     named: Option<PathBuf>,
 }
 
@@ -170,7 +170,7 @@ fn problem(error: &io::Error) -> String {
     }
 }
 
-/// A text as it is judged.
+/// A text as it is evaluated.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Text {
     /// The text, without the mark.

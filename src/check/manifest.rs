@@ -21,7 +21,7 @@ use crate::policy::Subject;
 use crate::policy::WorkloadKind;
 use crate::policy::evaluate;
 
-/// Lists within lists that are looked into.
+/// Lists within lists that are searched.
 const DEEPEST_LIST: usize = 4;
 
 /// An object of a document.
@@ -166,7 +166,7 @@ impl From<Finding> for Draft {
     }
 }
 
-/// Judges every object of a text.
+/// Evaluates every object of a text.
 pub fn check(name: &str, text: &str, rules: &Rules, ledger: &mut Ledger) -> FileReport {
     let mut file = FileReport { name: name.to_owned(), ..FileReport::default() };
     let lines = Lines::of(text);
@@ -199,7 +199,7 @@ fn unreadable(fault: &Fault, text: &str, lines: &Lines<'_>) -> Notice {
     Notice { place: Some(lines.place(fault.at)), message }
 }
 
-/// One document that is being judged.
+/// One document that is being evaluated.
 struct Sheet<'a> {
     root: Node,
     lines: &'a Lines<'a>,
@@ -220,7 +220,7 @@ impl Sheet<'_> {
         }
     }
 
-    /// Judges a document that holds no object.
+    /// Evaluates a document that holds no object.
     fn other(&mut self, value: &Value, rules: &Rules, ledger: &mut Ledger) {
         match scan::read(value) {
             Some(Ok(scan)) => {
@@ -239,7 +239,7 @@ impl Sheet<'_> {
             None if value.get("items").and_then(Value::as_array).is_some_and(Vec::is_empty) => {
                 self.file.objects.push("an empty list".to_owned());
             }
-            None => ledger.unjudged("documents without apiVersion and kind"),
+            None => ledger.unevaluated("documents without apiVersion and kind"),
         }
     }
 
@@ -264,7 +264,7 @@ impl Sheet<'_> {
             (_, "", "Secret") => secret::evaluate(object.value),
             (_, "", "Namespace") => namespace::evaluate(object.value, &rules.settings),
             (_, references::GROUP, _) => Vec::new(),
-            (_, group, kind) => return ledger.unjudged(&unjudged(group, kind)),
+            (_, group, kind) => return ledger.unevaluated(&unevaluated(group, kind)),
         };
         let title = object.title();
         self.annotations(object, subject.as_ref());
@@ -315,7 +315,7 @@ impl Sheet<'_> {
 }
 
 /// How a kind for which there are no checks is listed.
-fn unjudged(group: &str, kind: &str) -> String {
+fn unevaluated(group: &str, kind: &str) -> String {
     let (group, kind) = (short(group), short(kind));
     if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") }
 }

@@ -42,20 +42,20 @@ mod tests {
     #[test]
     fn labels_that_ask_for_less_or_for_nothing_known_are_named() {
         let restricted = Settings::built_in("restricted").unwrap();
-        let judged = |labels: Value| {
+        let evaluated = |labels: Value| {
             evaluate(&json!({"metadata": {"labels": labels}}), &restricted)
                 .into_iter()
                 .map(|draft| draft.message)
                 .collect::<Vec<_>>()
         };
-        assert!(judged(json!({"pod-security.kubernetes.io/enforce": "restricted"})).is_empty());
-        assert!(judged(json!({"app": "x"})).is_empty());
-        let lower = judged(json!({"pod-security.kubernetes.io/warn": "baseline"}));
+        assert!(evaluated(json!({"pod-security.kubernetes.io/enforce": "restricted"})).is_empty());
+        assert!(evaluated(json!({"app": "x"})).is_empty());
+        let lower = evaluated(json!({"pod-security.kubernetes.io/warn": "baseline"}));
         assert!(
             lower[0].contains("label warn asks for baseline, less than restricted"),
             "{lower:?}"
         );
-        let wrong = judged(json!({"pod-security.kubernetes.io/enforce": "Restricted"}));
+        let wrong = evaluated(json!({"pod-security.kubernetes.io/enforce": "Restricted"}));
         assert!(wrong[0].contains("is not a level"), "{wrong:?}");
     }
 }

@@ -31,7 +31,7 @@ const COMMANDS: [&str; 12] = [
     "helm install",
 ];
 
-/// Names of programs that look at images or manifests.
+/// Names of programs that scan images or manifests.
 const CHECKERS: [&str; 15] = [
     "gabion",
     "trivy",
@@ -60,7 +60,7 @@ pub fn title(document: &Value) -> String {
     format!("workflow {}", document["name"].as_str().unwrap_or("without a name"))
 }
 
-/// What is wrong with a workflow: it builds or deploys, and nothing in it looks at what.
+/// What is wrong with a workflow: it builds or deploys, and nothing in it scans what.
 pub fn evaluate(document: &Value) -> Vec<Draft> {
     let mut first = None;
     for (name, job) in document["jobs"].as_object().into_iter().flatten() {
@@ -102,7 +102,7 @@ mod tests {
 
     use super::*;
 
-    fn judged(steps: &Value) -> Vec<String> {
+    fn evaluated(steps: &Value) -> Vec<String> {
         let workflow = json!({"true": "push", "jobs": {"test": {"steps": [{"run": "make"}]}, "image": {"steps": steps}}});
         assert!(is_workflow(&workflow));
         evaluate(&workflow)
@@ -121,7 +121,7 @@ mod tests {
             let wanted = format!(
                 "jobs.image.steps[1]: the workflow runs {what}, and nothing in it checks images or manifests"
             );
-            assert_eq!(judged(&json!([{"uses": "actions/checkout@v4"}, step])), [wanted]);
+            assert_eq!(evaluated(&json!([{"uses": "actions/checkout@v4"}, step])), [wanted]);
         }
     }
 
@@ -133,10 +133,10 @@ mod tests {
             json!({"uses": "aquasecurity/trivy-action@0.28.0"}),
             json!({"run": "docker run --rm \"$GABION\" check ."}),
         ] {
-            assert_eq!(judged(&json!([build, check])), [""; 0], "{check}");
+            assert_eq!(evaluated(&json!([build, check])), [""; 0], "{check}");
         }
-        assert_eq!(judged(&json!([{"run": "cargo test"}, {}, "odd"])), [""; 0]);
-        assert_eq!(judged(&json!("odd")), [""; 0]);
+        assert_eq!(evaluated(&json!([{"run": "cargo test"}, {}, "odd"])), [""; 0]);
+        assert_eq!(evaluated(&json!("odd")), [""; 0]);
         let calls =
             json!({"on": "push", "jobs": {"a": {"uses": "./x.yaml"}, "b": {"steps": [build]}}});
         assert!(is_workflow(&calls) && evaluate(&calls).is_empty());

@@ -17,7 +17,7 @@ pub const GROUP: &str = "external-secrets.io";
 /// API group of what makes values up.
 const GENERATORS: &str = "generators.external-secrets.io";
 
-/// Values within values that are looked into for references; no provider goes deeper.
+/// Values within values that are searched for references; no provider goes deeper.
 const DEEPEST: usize = 12;
 
 /// An object that another one names.
@@ -135,7 +135,7 @@ pub struct Ledger {
     /// Namespaces of what others may refer to, by kind and name.
     there: BTreeMap<String, BTreeMap<String, BTreeSet<Option<String>>>>,
     asked: Vec<(Wanted, usize, Hit)>,
-    unjudged: BTreeMap<String, usize>,
+    unevaluated: BTreeMap<String, usize>,
     /// Number of the file that is being read.
     file: usize,
     scans: usize,
@@ -188,8 +188,8 @@ impl Ledger {
     }
 
     /// Counts an object for which there are no checks.
-    pub fn unjudged(&mut self, kind: &str) {
-        *self.unjudged.entry(kind.to_owned()).or_default() += 1;
+    pub fn unevaluated(&mut self, kind: &str) {
+        *self.unevaluated.entry(kind.to_owned()).or_default() += 1;
     }
 
     /// Adds to a report what could only be known at the end.
@@ -211,7 +211,7 @@ impl Ledger {
                 file.hits.push(hit);
             }
         }
-        report.unjudged = self.unjudged;
+        report.unevaluated = self.unevaluated;
     }
 }
 

@@ -67,11 +67,11 @@ pub struct Notice {
 pub struct FileReport {
     /// Its name as messages show it.
     pub name: String,
-    /// The objects, or stages, that were judged.
+    /// The objects, or stages, that were evaluated.
     pub objects: Vec<String>,
     /// What is wrong with them.
     pub hits: Vec<Hit>,
-    /// Why parts of it, or all, could not be judged.
+    /// Why parts of it, or all, could not be evaluated.
     pub faults: Vec<Notice>,
     /// What its author may want to know.
     pub remarks: Vec<Notice>,
@@ -80,7 +80,7 @@ pub struct FileReport {
 }
 
 impl FileReport {
-    /// A report on a file that cannot be judged.
+    /// A report on a file that cannot be evaluated.
     pub fn fault(name: &str, message: impl Into<String>) -> Self {
         let notice = Notice { place: None, message: message.into() };
         Self { name: name.to_owned(), faults: vec![notice], ..Self::default() }
@@ -93,7 +93,7 @@ pub struct Report {
     /// Each file, in the order of the command line.
     pub files: Vec<FileReport>,
     /// Kinds for which there are no checks, with the number of their objects.
-    pub unjudged: BTreeMap<String, usize>,
+    pub unevaluated: BTreeMap<String, usize>,
 }
 
 impl Report {
@@ -102,17 +102,17 @@ impl Report {
         self.files.iter().flat_map(|file| &file.hits)
     }
 
-    /// How many objects were judged.
-    pub fn judged(&self) -> usize {
+    /// How many objects were evaluated.
+    pub fn evaluated(&self) -> usize {
         self.files.iter().map(|file| file.objects.len()).sum()
     }
 
-    /// Whether there was nothing in any file, neither to judge nor to list nor to complain about.
+    /// Whether there was nothing in any file, neither to evaluate nor to list nor to complain about.
     pub fn is_empty(&self) -> bool {
-        self.judged() == 0 && self.unjudged.is_empty() && !self.has_faults()
+        self.evaluated() == 0 && self.unevaluated.is_empty() && !self.has_faults()
     }
 
-    /// Whether anything could not be judged.
+    /// Whether anything could not be evaluated.
     pub fn has_faults(&self) -> bool {
         self.files.iter().any(|file| !file.faults.is_empty())
     }

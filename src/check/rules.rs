@@ -1,10 +1,10 @@
-//! What files are judged by.
+//! What files are evaluated by.
 
 use jiff::Timestamp;
 
 use crate::policy::Settings;
 
-/// What files are judged by.
+/// What files are evaluated by.
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// Name of the baseline or profile, for reports.

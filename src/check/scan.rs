@@ -14,7 +14,7 @@ const NAMED: usize = 5;
 /// What a scanner found.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Scan {
-    /// The scanner and what it looked at.
+    /// The scanner and what it inspected.
     pub title: String,
     /// When it was made.
     made: Option<String>,
@@ -148,7 +148,7 @@ fn cyclone(document: &Value) -> Scan {
     let title = format!("CycloneDX report on {}", word(&metadata["component"]["name"]));
     let mut scan = Scan { title, made: time(&metadata["timestamp"]), ..Scan::default() };
     for found in items(&document["vulnerabilities"]) {
-        // What the vendor has looked at and found harmless does not count.
+        // What the vendor has inspected and found harmless does not count.
         if matches!(
             word(&found["analysis"]["state"]),
             "not_affected" | "false_positive" | "resolved"

@@ -1,4 +1,4 @@
-//! Whether an object fits the schema of its definition, as strict validation by the API server judges it.
+//! Whether an object fits the schema of its definition, as strict validation by the API server evaluates it.
 
 use regex::Regex;
 use serde_json::{Map, Value};

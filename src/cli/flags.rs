@@ -41,7 +41,7 @@ pub struct RunFlags {
     #[arg(long, env = "GABION_PER_OBJECT_METRICS", default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     per_object_metrics: bool,
 
-    /// Run the secrets half (ExternalSecret, SecretStore, ClusterSecretStore)
+    /// Run the secrets subsystem (ExternalSecret, SecretStore, ClusterSecretStore)
     #[arg(long, env = "GABION_ENABLE_SECRETS", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     enable_secrets: bool,
     /// Stores whose spec.controller is this, or empty, are ours
@@ -77,7 +77,7 @@ pub struct RunFlags {
     #[arg(long, env = "GABION_TEMPLATE_RIGHT_DELIMITER", help_heading = "Secrets", default_value = "}}", value_parser = delimiter)]
     template_right_delimiter: String,
 
-    /// Run the hardening half (HardeningBaseline)
+    /// Run the hardening subsystem (HardeningBaseline)
     #[arg(long, env = "GABION_ENABLE_HARDENING", help_heading = "Hardening", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     enable_hardening: bool,
     /// Namespace Gabion itself runs in: never hardened, holds the Lease

@@ -16,5 +16,5 @@ pub use client::{Clients, ConnectError, server_minor};
 pub use fence::{Fence, Fenced};
 pub use key::ObjectKey;
 pub use requests::RequestCounts;
-pub use tombstones::{Departed, is_older};
-pub use watch::{Change, Listed, WatchHealth, follow, follow_if_allowed, until};
+pub use tombstones::{Tombstones, is_older};
+pub use watch::{CacheSync, Change, WatchHealth, follow, follow_if_allowed, until};

@@ -11,12 +11,12 @@ const REMEMBERED: usize = 4096;
 
 /// The uids of objects that went lately.
 #[derive(Debug, Default)]
-pub struct Departed {
+pub struct Tombstones {
     order: VecDeque<String>,
     uids: HashSet<String>,
 }
 
-impl Departed {
+impl Tombstones {
     /// The object with this uid is gone.
     pub fn note(&mut self, uid: &str) {
         if uid.is_empty() || !self.uids.insert(uid.to_owned()) {
@@ -49,14 +49,14 @@ mod tests {
 
     #[test]
     fn those_that_went_are_remembered_for_a_while() {
-        let mut departed = Departed::default();
-        departed.note("");
-        departed.note("a");
-        assert!(departed.contains("a") && !departed.contains("b") && !departed.contains(""));
+        let mut tombstones = Tombstones::default();
+        tombstones.note("");
+        tombstones.note("a");
+        assert!(tombstones.contains("a") && !tombstones.contains("b") && !tombstones.contains(""));
         for nth in 0..REMEMBERED {
-            departed.note(&nth.to_string());
+            tombstones.note(&nth.to_string());
         }
-        assert!(!departed.contains("a") && departed.contains("0"));
+        assert!(!tombstones.contains("a") && tombstones.contains("0"));
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl WatchHealth {
     }
 
     /// Why this watch makes the process unready, if it does.
-    pub fn complaint(&self) -> Option<String> {
+    pub fn unhealthy_reason(&self) -> Option<String> {
         let state = self.lock();
         match state.failing_since {
             Some(since) if !state.listed || since.elapsed() > TOLERATED_FAILURE => Some(format!(
@@ -192,26 +192,26 @@ fn is_refused(error: &watcher::Error) -> bool {
 
 /// The watches whose first list must be in before anything is decided.
 #[derive(Default)]
-pub struct Listed {
-    needed: Vec<Arc<WatchHealth>>,
-    useful: Vec<Arc<WatchHealth>>,
+pub struct CacheSync {
+    required: Vec<Arc<WatchHealth>>,
+    optional: Vec<Arc<WatchHealth>>,
 }
 
-impl Listed {
+impl CacheSync {
     /// One more without which every decision would be wrong.
-    pub fn needs(&mut self, watch: Arc<WatchHealth>) {
-        self.needed.push(watch);
+    pub fn require(&mut self, watch: Arc<WatchHealth>) {
+        self.required.push(watch);
     }
 
     /// One more that some objects depend on. If it fails (a missing right), it holds up no others.
-    pub fn uses(&mut self, watch: Arc<WatchHealth>) {
-        self.useful.push(watch);
+    pub fn prefer(&mut self, watch: Arc<WatchHealth>) {
+        self.optional.push(watch);
     }
 
     /// Waits until every list is in that is needed or can be had.
-    pub async fn all(self) {
+    pub async fn synced(self) {
         let settled = |watch: &Arc<WatchHealth>| watch.listed() || watch.failures() > 0;
-        while !(self.needed.iter().all(|w| w.listed()) && self.useful.iter().all(settled)) {
+        while !(self.required.iter().all(|w| w.listed()) && self.optional.iter().all(settled)) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

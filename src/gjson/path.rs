@@ -139,7 +139,7 @@ fn walk_object<'a, 'p>(
 ) -> Result<Step<'a, 'p>, PropertyError> {
     work.spend(json.len())?;
     let part = Part::parse(path);
-    // Where the path goes on, what was last looked at tells whether there is a pipe.
+    // Where the path goes on, what was last read tells whether there is a pipe.
     let mut pipe = part.rest.pipe();
     for (key, value) in scan::entries(json) {
         let key = scan::unquote(key);

@@ -8,12 +8,12 @@ use super::PropertyError;
 pub const MAX_DEPTH: usize = 64;
 /// The most that a modifier may make of a value, in bytes.
 pub const MAX_TEXT: usize = 8 << 20;
-/// Bytes that may be looked at for every byte of the secret, so that queries inside queries stay possible...
+/// Bytes that may be inspected for every byte of the secret, so that queries inside queries stay possible...
 const TIMES: usize = 64;
 /// ...and for any secret, however small.
 const ALWAYS: usize = 1 << 20;
 
-/// What is left of the work that one path may cause, in bytes looked at or written.
+/// What is left of the work that one path may cause, in bytes inspected or written.
 pub struct Work {
     left: Cell<usize>,
 }

@@ -269,7 +269,7 @@ impl Applier<'_> {
     }
 }
 
-/// A refusal of the API server in the words of this half.
+/// A refusal of the API server in the words of this subsystem.
 pub fn explain(verb: &'static str, object: &str, error: &ApiError) -> Error {
     let object = object.to_owned();
     match error {

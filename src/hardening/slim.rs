@@ -1,4 +1,4 @@
-//! Objects as the watches of this half read them: what is decided from, and no more. With every write the API
+//! Objects as the watches of this subsystem read them: what is decided from, and no more. With every write the API
 //! server tells a whole object, most of which would be decoded to be thrown away.
 
 use std::{borrow::Cow, fmt::Debug};

@@ -30,8 +30,8 @@ struct Snapshot {
 }
 
 impl Usage {
-    /// What the pods of a namespace use, as of `since` or later: when there was a reason to look. In a crowd
-    /// many other namespaces wait to be looked at.
+    /// What the pods of a namespace use, as of `since` or later: when there was a reason to read them. In a crowd
+    /// many other namespaces wait to be reconciled.
     pub async fn of(
         &self,
         writer: &Writer,

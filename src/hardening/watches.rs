@@ -1,4 +1,4 @@
-//! Which watches the hardening half has, and what each of their events wakes.
+//! Which watches the hardening subsystem has, and what each of their events wakes.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -26,17 +26,17 @@ use super::slim::Slim;
 use super::stored::Stored;
 use crate::api::gabion::namespace_hardening::EFFECTIVE;
 use crate::api::gabion::namespace_hardening::NamespaceHardening;
-use crate::cluster::{Change, Listed, ObjectKey, queue::Lane};
+use crate::cluster::{CacheSync, Change, ObjectKey, queue::Lane};
 use crate::hardening::plan::permissive_policies::opens;
-use crate::runtime::Surroundings;
+use crate::runtime::Dependency;
+use crate::runtime::Runtime;
 use crate::runtime::Watches;
-use crate::runtime::Weight;
 
 /// Starts every watch.
-pub fn start(context: &Arc<Context>, around: &mut Surroundings<'_>) -> Listed {
-    let mut watches = Watches::new(around, context);
+pub fn start(context: &Arc<Context>, runtime: &mut Runtime<'_>) -> CacheSync {
+    let mut watches = Watches::new(runtime, context);
     let client = watches.client();
-    let vital = Weight::Vital;
+    let vital = Dependency::Required;
     watches.follow("HardeningBaseline", vital, Api::all(client.clone()), baseline);
     watches.follow("Namespace (hardening)", vital, Api::all(client.clone()), namespace);
     watches.follow("NetworkPolicy", vital, Api::all(client.clone()), |context, change| {
@@ -65,7 +65,7 @@ pub fn start(context: &Arc<Context>, around: &mut Surroundings<'_>) -> Listed {
         });
     }
     admission::follow(&mut watches);
-    watches.listed()
+    watches.caches()
 }
 
 fn names(present: &HashSet<ObjectKey>) -> HashSet<Arc<str>> {
@@ -106,7 +106,7 @@ fn namespace(context: &Context, change: Change<Slim<Namespace>>) {
         Change::Applied(object) => {
             if context.index.namespace_applied(&object.0) {
                 context.namespaces.wake(&object.name_any().into(), &(), Lane::Urgent);
-                context.tell_baselines();
+                context.wake_baselines();
             }
         }
         Change::Deleted(object) => namespace_gone(context, &object.name_any().into()),
@@ -121,7 +121,7 @@ fn namespace(context: &Context, change: Change<Slim<Namespace>>) {
 fn namespace_gone(context: &Context, name: &Arc<str>) {
     context.index.namespace_deleted(name);
     context.namespaces.forget(name);
-    context.tell_baselines();
+    context.wake_baselines();
 }
 
 /// Objects of a generated kind: ours, and others under names of ours. Of all others nothing is kept.

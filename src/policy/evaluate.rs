@@ -7,7 +7,7 @@ use super::subject::Subject;
 
 /// Everything that a workload breaks, in the order of the table and then of the object.
 ///
-/// What the API server fills in before it judges counts as filled in: a volume without a source is an emptyDir,
+/// What the API server fills in before it evaluates counts as filled in: a volume without a source is an emptyDir,
 /// a limit stands in for its request, and in a pod on the host's network every container port is a host port.
 pub fn evaluate(settings: &Settings, subject: &Subject<'_>) -> Vec<Finding> {
     let pod = Pod::new(subject);

@@ -68,7 +68,7 @@ pub(super) fn policy_spec(
         "failurePolicy": if family.denies { "Fail" } else { "Ignore" },
         "matchConstraints": { "matchPolicy": "Equivalent", "resourceRules": resources(family) },
         "matchConditions": [{
-            "name": "is-to-be-judged",
+            "name": "is-to-be-evaluated",
             "expression": format!("({}) && ({} || !{})", condition(family), marked(), holds(pod_of(family), &compiled)),
         }],
         "variables": variables,
@@ -259,7 +259,7 @@ fn failed(family: &Family, settings: &Settings, mark: &str) -> String {
     let mut parts =
         vec![format!("({annotation} == {} ? [{}] : [])", literal(mark), literal(&sentinel(mark)))];
     for rule in &family.rules {
-        // A resize changes nothing but resources; the rest was judged when the pod came.
+        // A resize changes nothing but resources; the rest was evaluated when the pod came.
         let resize = if family.checks_resizes() && rule.id != "HB-RES" {
             "request.?subResource.orValue('') == 'resize' || "
         } else {
@@ -268,14 +268,14 @@ fn failed(family: &Family, settings: &Settings, mark: &str) -> String {
         parts.push(format!(
             "({resize}variables.kept_{} ? [] : [{}])",
             word(rule.id),
-            literal(&complaint(rule, settings))
+            literal(&unhealthy_reason(rule, settings))
         ));
     }
     parts.join(" + ")
 }
 
 /// Id and remedy in one line; complaints are joined by semicolons, so it has none.
-fn complaint(rule: &Rule, settings: &Settings) -> String {
+fn unhealthy_reason(rule: &Rule, settings: &Settings) -> String {
     let table = rule.control().map_or("", |control| control.remedy);
     let remedy = rule.remedy.map_or_else(|| table.to_owned(), |remedy| remedy(settings));
     let plain = |c: char| if c.is_control() || c == ';' { ' ' } else { c };

@@ -15,7 +15,7 @@ use super::settings::Settings;
 pub const LONGEST_EXPRESSION: usize = 100_000;
 /// What the API server spends on one expression, in its own units.
 pub const DEAREST_EXPRESSION: usize = 1_000_000;
-/// Containers of the pod that every baseline must be able to judge, each with 20 variables, four ports and mounts, all
+/// Containers of the pod that every baseline must be able to evaluate, each with 20 variables, four ports and mounts, all
 /// probes and hooks, and an image of [`IMAGE`] characters.
 pub const CONTAINERS: usize = 100;
 /// Length of the name of an image.

@@ -6,7 +6,7 @@ use super::controls::{Control, Target, all};
 
 const OPENING: &str = "# Controls\n
 <!-- Generated from src/hardening/plan/policy/controls; `UPDATE=1 cargo test controls` writes it. -->\n
-Every control that Gabion knows: what is looked at, how to put it right, and which rule of other frameworks it is. Exceptions,
+Every control that Gabion knows: what it inspects, how to put it right, and which rule of other frameworks it is. Exceptions,
 reports and suppressions name controls by these ids. `PSS-` controls are the checks of the
 [Pod Security Standards](https://kubernetes.io/docs/concepts/security/pod-security-standards/) under the ids of the upstream
 admission plugin, by level and pinned version; `HB-` controls are ours. CIS is the CIS Kubernetes Benchmark, NSA the
@@ -19,9 +19,9 @@ pub fn page() -> String {
         (
             Target::Pod,
             "Pods and templates",
-            "Judged at admission, in what already runs, and by `gabion check` on files: the same rule each time.",
+            "Evaluated at admission, in what already runs, and by `gabion check` on files: the same rule each time.",
         ),
-        (Target::File, "Files", "Judged by `gabion check`: the API server never sees these."),
+        (Target::File, "Files", "Evaluated by `gabion check`: the API server never sees these."),
         (
             Target::Cluster,
             "Cluster",
@@ -30,12 +30,12 @@ pub fn page() -> String {
         (
             Target::None,
             "Not in force yet",
-            "Nothing judges or keeps these in this version, whatever a baseline says: the ids are taken, so that \
+            "Nothing evaluates or keeps these in this version, whatever a baseline says: the ids are taken, so that \
              exceptions and reports can count on them.",
         ),
     ] {
         let _ = write!(page, "\n## {title}\n\n{note}\n\n");
-        page.push_str("| id | severity | what holds | looks at | remedy | CIS | NSA |\n|---|---|---|---|---|---|---|\n");
+        page.push_str("| id | severity | what holds | reads | remedy | CIS | NSA |\n|---|---|---|---|---|---|---|\n");
         for control in all().filter(|control| control.target == target) {
             page.push_str(&row(control));
         }

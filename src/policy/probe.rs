@@ -24,7 +24,7 @@ pub struct Probe {
     pub policy: String,
     /// Kind of both objects.
     pub kind: WorkloadKind,
-    /// Holds every rule and has every field that a rule looks at: must pass, or the policy errs.
+    /// Holds every rule and has every field that a rule reads: must pass, or the policy errs.
     pub passes: Value,
     /// Like the first, with the annotation: must be denied, with `sentinel` in the message.
     pub denied: Value,
@@ -67,7 +67,7 @@ fn object(kind: WorkloadKind, spec: &Value) -> Value {
     })
 }
 
-/// A pod that holds every rule, with as many of the fields that rules look at as a pod can have.
+/// A pod that holds every rule, with as many of the fields that rules read as a pod can have.
 fn good_pod(settings: &Settings) -> Result<Value, PolicyError> {
     let candidates = images(settings);
     let spec = |image: &str| {

@@ -1,4 +1,4 @@
-//! The object that is judged: a pod, or one of the eight kinds that make pods.
+//! The object that is evaluated: a pod, or one of the eight kinds that make pods.
 
 use serde_json::Value;
 
@@ -99,7 +99,7 @@ impl WorkloadKind {
     }
 }
 
-/// What is judged.
+/// What is evaluated.
 #[derive(Clone, Debug)]
 pub struct Subject<'a> {
     /// The kind of the object.

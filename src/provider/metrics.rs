@@ -1,4 +1,4 @@
-//! What the fetch plane counts: plain atomics, read by the telemetry module.
+//! What the fetcher counts: plain atomics, read by the telemetry module.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -130,7 +130,7 @@ impl Metrics {
         self.calls[operation as usize][outcome as usize].load(Ordering::Relaxed)
     }
 
-    /// Questions put to the plane.
+    /// Questions put to the fetcher.
     pub fn asks(&self) -> u64 {
         self.asks.load(Ordering::Relaxed)
     }

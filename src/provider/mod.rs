@@ -1,7 +1,7 @@
-//! Where secrets are read: providers behind one shared fetch plane.
+//! Where secrets are read: providers behind one shared fetcher.
 //!
 //! A provider translates between its own API and the closed types below. It never retries beyond its SDK's
-//! two attempts, never logs a value, and never decides when to read: `plane` does.
+//! two attempts, never logs a value, and never decides when to read: `fetcher` does.
 
 pub mod aws;
 pub mod fake;
@@ -182,7 +182,7 @@ pub trait TokenSource: Send + Sync {
 
 /// A connected provider: one identity's view of one secret manager.
 ///
-/// Only [`plane`] calls it. It is asked each thing once, however many callers want it.
+/// Only [`fetcher`] calls it. It is asked each thing once, however many callers want it.
 pub trait Provider: Send + Sync {
     /// How many asks like this one fit into one call of [`Provider::read_many`]; 1 = it is read alone.
     fn batch(&self, _ask: &Ask) -> usize {

@@ -9,17 +9,17 @@ use aws_lc_rs::{
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
+use gotemplate::Environment;
 use gotemplate::Failure;
 use gotemplate::KeyKind;
-use gotemplate::Source;
 
 /// The system's clock and random generator.
 ///
 /// A key of 4096 bits may take seconds, so a rendering does not belong on a thread of the runtime.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct SystemSource;
+pub struct SystemEnvironment;
 
-impl Source for SystemSource {
+impl Environment for SystemEnvironment {
     fn now(&mut self) -> Timestamp {
         Timestamp::now()
     }
@@ -75,23 +75,23 @@ mod tests {
     #[test]
     fn no_two_fillings_are_alike() {
         let (mut one, mut two) = ([0; 32], [0; 32]);
-        SystemSource.fill(&mut one).unwrap();
-        SystemSource.fill(&mut two).unwrap();
+        SystemEnvironment.fill(&mut one).unwrap();
+        SystemEnvironment.fill(&mut two).unwrap();
         assert!(one != two && one != [0; 32]);
     }
 
     #[test]
     fn keys_of_every_kind_are_such_that_templates_can_use() {
         for (kind, label) in [("ecdsa", "EC PRIVATE KEY"), ("ed25519", "PRIVATE KEY")] {
-            let (mut source, limits) = (SystemSource, Limits::default());
+            let (mut source, limits) = (SystemEnvironment, Limits::default());
             let mut cx = Context::new(&mut source, &limits);
             let kind = [Value::String(Text::from(kind))];
             let key = (find("genPrivateKey").unwrap().body)(&mut cx, &Args::new(&kind)).unwrap();
             let Value::String(key) = key else { unreachable!("a key is a text") };
             assert!(key.starts_with(format!("-----BEGIN {label}-----").as_bytes()));
         }
-        let rsa = SystemSource.private_key(KeyKind::Rsa(2048)).unwrap();
+        let rsa = SystemEnvironment.private_key(KeyKind::Rsa(2048)).unwrap();
         assert!(KeyPair::from_pkcs8(&rsa).is_ok());
-        assert!(SystemSource.private_key(KeyKind::Rsa(1024)).is_err());
+        assert!(SystemEnvironment.private_key(KeyKind::Rsa(1024)).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Everything that can go wrong in the secrets half, and the one table of what it is called and what to do.
+//! Everything that can go wrong in the secrets subsystem, and the one table of what it is called and what to do.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use super::{
 use crate::cluster::write::ApiError;
 use crate::provider::ProviderError;
 
-/// How often something that only a change can mend is looked at all the same.
+/// How often something that only a change can mend is reconciled all the same.
 pub const RECHECK: Duration = Duration::from_hours(1);
 
-/// Why an object of the secrets half is not in order. `Display` is for users: names and fixed text.
+/// Why an object of the secrets subsystem is not in order. `Display` is for users: names and fixed text.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The store does not exist.
@@ -94,7 +94,7 @@ pub enum Error {
         /// What is wrong with it.
         source: BadCondition,
     },
-    /// The whole look took too long.
+    /// The whole reconcile took too long.
     #[error("gave up after {0} s")]
     Deadline(u64),
 }

@@ -16,9 +16,9 @@ use crate::provider::Fetched;
 use crate::provider::Lane;
 use crate::provider::ProviderError;
 use crate::provider::fetcher::Source;
-use crate::secrets::reconciler::Look;
+use crate::secrets::reconciler::Reconciler;
 
-impl Look<'_> {
+impl Reconciler<'_> {
     /// False if any store it names is for another controller, or of a kind that is switched off.
     pub fn all_ours(&self) -> bool {
         stores_of(&self.object().spec, &self.key.namespace).iter().all(|key| {
@@ -56,20 +56,20 @@ impl Look<'_> {
             by_store.entry(&lookup.store).or_default().push(nth);
         }
         let mut asked = Vec::with_capacity(by_store.len());
-        for (store, places) in by_store {
+        for (store, max_concurrent) in by_store {
             let key = self.store_key(store);
             let Some((source, fake)) = self.source(&key).await? else { return Ok(None) };
             asked.push(async move {
-                let asks = places.iter().map(|nth| lookups[*nth].ask.clone()).collect();
-                let results = self.context.plane.fetch_all(&source, asks, lane).await;
+                let asks = max_concurrent.iter().map(|nth| lookups[*nth].ask.clone()).collect();
+                let results = self.context.fetcher.fetch_all(&source, asks, lane).await;
                 self.context.mention_notes(&key, &source);
                 self.note_silence(&key, &results);
-                (places, results, fake)
+                (max_concurrent, results, fake)
             });
         }
         let mut answers: Vec<Option<collect::Answer>> = vec![None; lookups.len()];
-        for (places, results, fake) in join_all(asked).await {
-            for (nth, result) in places.into_iter().zip(results) {
+        for (max_concurrent, results, fake) in join_all(asked).await {
+            for (nth, result) in max_concurrent.into_iter().zip(results) {
                 answers[nth] = Some(collect::Answer { result, absent_property_is_missing: fake });
             }
         }

@@ -1,4 +1,4 @@
-//! What the secrets half knows of the cluster, from watches: who uses which store and which Secret.
+//! What the secrets subsystem knows of the cluster, from watches: who uses which store and which Secret.
 //!
 //! Of Secrets only a digest is kept, never a value: the watch delivers metadata alone.
 
@@ -20,7 +20,7 @@ use crate::api::external_secrets::external_secret::ExternalSecret;
 use crate::api::external_secrets::external_secret::ExternalSecretSpec;
 use crate::api::external_secrets::references::StoreKind;
 use crate::api::external_secrets::references::StoreRef;
-use crate::cluster::{self, Departed, ObjectKey};
+use crate::cluster::{self, ObjectKey, Tombstones};
 
 /// A SecretStore or a ClusterSecretStore (whose namespace is empty).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -182,7 +182,7 @@ struct State {
     /// Deleted by our own hand; the watch has not said so yet.
     removed: HashSet<ObjectKey>,
     /// Uids of Secrets that went lately.
-    departed: Departed,
+    tombstones: Tombstones,
     namespaces: HashMap<Arc<str>, NamespaceFacts>,
 }
 
@@ -315,7 +315,7 @@ impl Index {
     /// Takes in that a Secret is gone; the ExternalSecrets that write to it.
     pub fn secret_deleted(&self, key: &ObjectKey, uid: Option<&str>) -> Vec<ObjectKey> {
         let mut state = self.lock();
-        state.departed.note(uid.unwrap_or_default());
+        state.tombstones.note(uid.unwrap_or_default());
         if state.secrets.get(key).is_some_and(|known| Some(known.uid.as_str()) != uid) {
             return Vec::new(); // a namesake has taken its place already
         }
@@ -353,7 +353,7 @@ impl Index {
         let mut state = self.lock();
         // The watch may have told of a later change, or of its end, before the answer to our write arrived.
         let overtaken = state.secrets.get(key).is_some_and(|known| digest.is_older_than(known));
-        if !overtaken && !state.departed.contains(&digest.uid) {
+        if !overtaken && !state.tombstones.contains(&digest.uid) {
             state.secrets.insert(key.clone(), digest);
         }
     }

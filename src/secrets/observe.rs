@@ -14,7 +14,7 @@ use super::plan::existing::Existing;
 use super::plan::hash;
 use super::target;
 use crate::api::external_secrets::external_secret::CreationPolicy;
-use crate::secrets::reconciler::Look;
+use crate::secrets::reconciler::Reconciler;
 
 /// What is known of the target before anything is read.
 pub enum Target {
@@ -26,11 +26,11 @@ pub enum Target {
     Read(Box<Existing>),
 }
 
-impl Look<'_> {
+impl Reconciler<'_> {
     /// What is known of the target. Reads it only if neither memory, status nor marks can tell.
     pub async fn observe(&self) -> Result<Target, Error> {
         if self.object().spec.target.creation_policy == CreationPolicy::None {
-            return Ok(Target::Absent); // never looked at, never written
+            return Ok(Target::Absent); // never reconciled, never written
         }
         let Some(digest) = self.context.index.secret(&self.target()) else {
             return Ok(Target::Absent);
@@ -50,7 +50,7 @@ impl Look<'_> {
                 verified.uid == digest.uid && verified.resource_version == digest.resource_version;
             return same.then(|| verified.clone());
         }
-        // The first look of this process: what does the stored status say?
+        // The first reconcile of this process: what does the stored status say?
         let status = self.object().status.as_ref()?;
         let data_hash = digest.data_hash.clone().filter(|_| digest.managed)?;
         let as_written = match status.gabion.as_ref().and_then(|gabion| gabion.target.as_ref()) {

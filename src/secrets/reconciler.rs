@@ -1,4 +1,4 @@
-//! What one look at one ExternalSecret is about.
+//! What one reconcile of one ExternalSecret is about.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -10,10 +10,10 @@ use super::{
     plan::hash,
 };
 use crate::api::external_secrets::external_secret::ExternalSecret;
-use crate::cluster::{ObjectKey, events::Tone};
+use crate::cluster::{ObjectKey, events::EventType};
 
-/// One look. What it does is told where it belongs: in `converge`, `observe`, `fetch` and `cleanup`.
-pub struct Look<'a> {
+/// One reconcile. What it does stands where it belongs: in `converge`, `observe`, `fetch` and `cleanup`.
+pub struct Reconciler<'a> {
     /// What the controllers share.
     pub context: &'a Context,
     /// Which object.
@@ -24,7 +24,7 @@ pub struct Look<'a> {
     pub now: Timestamp,
 }
 
-impl Look<'_> {
+impl Reconciler<'_> {
     /// The object.
     pub fn object(&self) -> &ExternalSecret {
         &self.tracked.object
@@ -46,8 +46,8 @@ impl Look<'_> {
     }
 
     /// Tells an event about it.
-    pub fn tell(&self, reason: &'static str, text: String, tone: Tone) {
+    pub fn record(&self, reason: &'static str, text: String, event_type: EventType) {
         let about: ObjectReference = self.object().object_ref(&());
-        self.context.tell(about, reason, text, tone);
+        self.context.record(about, reason, text, event_type);
     }
 }

@@ -13,13 +13,13 @@ use super::plan::template::Kind;
 use crate::api::external_secrets::external_secret::DeletionPolicy;
 use crate::cluster::ObjectKey;
 use crate::provider::SecretBytes;
-use crate::secrets::environment::SystemSource;
-use crate::secrets::reconciler::Look;
+use crate::secrets::environment::SystemEnvironment;
+use crate::secrets::reconciler::Reconciler;
 use crate::secrets::template_inputs::Mark;
 use crate::secrets::template_inputs::Version;
 use gotemplate::Limits;
 
-impl Look<'_> {
+impl Reconciler<'_> {
     /// What the object contributes to its Secret, and a mark of the objects that its template was read from.
     pub async fn render(
         &self,
@@ -46,7 +46,7 @@ impl Look<'_> {
         let is_templated =
             spec.target.template.is_some() || rewrites.any(|rewrite| rewrite.transform.is_some());
         let work = || {
-            let (source, limits) = (&mut SystemSource, Limits::default());
+            let (source, limits) = (&mut SystemEnvironment, Limits::default());
             work(&mut Engine::new(&context.templates, &context.config.delimiters, source, &limits))
         };
         if is_templated { tokio::task::block_in_place(work) } else { work() }

@@ -23,7 +23,7 @@ use crate::api::external_secrets::secret_store::ClusterSecretStore;
 use crate::api::external_secrets::secret_store::SecretStore;
 use crate::api::external_secrets::secret_store::SecretStoreStatus;
 use crate::cluster::{
-    events::Tone,
+    events::EventType,
     queue::{Lane, Next},
     write::{ApiError, Part, PatchKind},
 };
@@ -55,7 +55,7 @@ pub async fn reconcile(context: Arc<Context>, key: StoreKey) -> Next {
     context.metrics.reconciles.done(key.kind(), reason, started.elapsed());
     let reported = report(&context, &store, &outcome).await;
     if changed && !ready {
-        context.tell(store_reference(&store), reason, message.clone(), Tone::Warning);
+        context.record(store_reference(&store), reason, message.clone(), EventType::Warning);
     }
     match &reported {
         Ok(()) => tracing::debug!(store = ?key, reason, message, "store validated"),
@@ -88,9 +88,9 @@ async fn validate(context: &Context, store: &Store, epoch: u64) -> (StoreOutcome
         }
         Err(error) => return (StoreOutcome::NoClient { cause: error.to_string() }, Some(error)),
     };
-    match context.plane.validate(&source).await {
+    match context.fetcher.validate(&source).await {
         Ok(Validation::Ready) => {
-            let notes = context.plane.notes(source.identity());
+            let notes = context.fetcher.notes(source.identity());
             let note = notes.first().map(ToString::to_string);
             (StoreOutcome::Valid { note }, None)
         }
@@ -175,7 +175,7 @@ impl Context {
 
     /// Has a store say what its owner should know, as soon as that is known.
     pub fn mention_notes(&self, key: &StoreKey, source: &Source) {
-        let Some(note) = self.plane.notes(source.identity()).into_iter().next() else { return };
+        let Some(note) = self.fetcher.notes(source.identity()).into_iter().next() else { return };
         let Some((store, _, _)) = self.stores.find(key) else { return };
         let text = note.to_string();
         let conditions = store.status.iter().flat_map(|status| &status.conditions);

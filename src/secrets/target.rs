@@ -16,7 +16,7 @@ use crate::cluster::{
 };
 use crate::provider::SecretBytes;
 
-/// Reads the Secret whole. The only read of values in the secrets half beside credentials.
+/// Reads the Secret whole. The only read of values in the secrets subsystem beside credentials.
 pub async fn read(
     writer: &Writer,
     key: &ObjectKey,

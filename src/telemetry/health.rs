@@ -28,26 +28,32 @@ impl Health {
     }
 
     /// Adds something that makes the process restart-worthy.
-    pub fn live_unless(&self, complaint: impl Fn() -> Option<String> + Send + Sync + 'static) {
-        lock(&self.0.liveness).push(Box::new(complaint));
+    pub fn live_unless(
+        &self,
+        unhealthy_reason: impl Fn() -> Option<String> + Send + Sync + 'static,
+    ) {
+        lock(&self.0.liveness).push(Box::new(unhealthy_reason));
     }
 
     /// Adds something that makes the process unready.
-    pub fn ready_unless(&self, complaint: impl Fn() -> Option<String> + Send + Sync + 'static) {
-        lock(&self.0.readiness).push(Box::new(complaint));
+    pub fn ready_unless(
+        &self,
+        unhealthy_reason: impl Fn() -> Option<String> + Send + Sync + 'static,
+    ) {
+        lock(&self.0.readiness).push(Box::new(unhealthy_reason));
     }
 
     /// Why the process should be restarted; empty if it should not.
     pub fn not_live(&self) -> Vec<String> {
-        lock(&self.0.liveness).iter().filter_map(|complaint| complaint()).collect()
+        lock(&self.0.liveness).iter().filter_map(|unhealthy_reason| unhealthy_reason()).collect()
     }
 
     /// Why the process is not ready; empty if it is.
     pub fn not_ready(&self) -> Vec<String> {
         let watches = self.watches();
-        let watching = watches.iter().filter_map(|watch| watch.complaint());
+        let watching = watches.iter().filter_map(|watch| watch.unhealthy_reason());
         let other = lock(&self.0.readiness);
-        watching.chain(other.iter().filter_map(|complaint| complaint())).collect()
+        watching.chain(other.iter().filter_map(|unhealthy_reason| unhealthy_reason())).collect()
     }
 
     /// The watches, for metrics.

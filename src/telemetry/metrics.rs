@@ -20,7 +20,7 @@ use prometheus_client::{
 };
 
 use super::Health;
-use crate::cluster::{RequestCounts, queue::Figures};
+use crate::cluster::{RequestCounts, queue::QueueStats};
 
 /// Everything that is counted.
 pub struct Metrics {
@@ -55,8 +55,12 @@ impl Metrics {
     }
 
     /// Registers the figures of a queue.
-    pub fn queue(&self, name: &'static str, figures: impl Fn() -> Figures + Send + Sync + 'static) {
-        let collector = Queues { name, figures: Box::new(figures) };
+    pub fn queue(
+        &self,
+        name: &'static str,
+        stats: impl Fn() -> QueueStats + Send + Sync + 'static,
+    ) {
+        let collector = Queues { name, stats: Box::new(stats) };
         self.register(|registry| registry.register_collector(Box::new(collector)));
     }
 
@@ -106,12 +110,12 @@ impl ReconcileMetrics {
     fn register(&self, registry: &mut Registry) {
         registry.register(
             "gabion_reconciles",
-            "Objects looked at, by kind and by the reason of the outcome",
+            "Objects reconciled, by kind and by the reason of the outcome",
             self.outcomes.clone(),
         );
         registry.register_with_unit(
             "gabion_reconcile_duration",
-            "Time from start to end of looking at one object",
+            "Duration of one reconcile",
             Unit::Seconds,
             self.duration.clone(),
         );
@@ -132,7 +136,7 @@ impl ReconcileMetrics {
         );
     }
 
-    /// Counts one look at one object.
+    /// Counts one reconcile of one object.
     pub fn done(&self, kind: &'static str, reason: &'static str, took: Duration) {
         self.outcomes.get_or_create(&OutcomeLabels { kind, reason }).inc();
         self.duration.get_or_create(&KindLabel { kind }).observe(took.as_secs_f64());
@@ -186,12 +190,12 @@ impl ObjectSeries {
         registry.register("externalsecret_sync_calls_error", help, self.errors.clone());
         let help = "1 for the present status of the condition, 0 for the other";
         registry.register("externalsecret_status_condition", help, self.condition.clone());
-        let help = "Duration of the last look in nanoseconds";
+        let help = "Duration of the last reconcile in nanoseconds";
         registry.register("externalsecret_reconcile_duration", help, self.duration.clone());
     }
 
-    /// Records one look at an ExternalSecret.
-    pub fn looked(&self, namespace: &str, name: &str, ready: bool, took: Duration) {
+    /// Records one reconcile of an ExternalSecret.
+    pub fn reconciled(&self, namespace: &str, name: &str, ready: bool, took: Duration) {
         let labels = ObjectLabels { name: name.to_owned(), namespace: namespace.to_owned() };
         self.syncs.get_or_create(&labels).inc();
         if !ready {
@@ -255,7 +259,7 @@ impl Collector for Watches {
 
 struct Queues {
     name: &'static str,
-    figures: Box<dyn Fn() -> Figures + Send + Sync>,
+    stats: Box<dyn Fn() -> QueueStats + Send + Sync>,
 }
 
 impl fmt::Debug for Queues {
@@ -266,13 +270,13 @@ impl fmt::Debug for Queues {
 
 impl Collector for Queues {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        let figures = (self.figures)();
+        let stats = (self.stats)();
         let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         let series = [
-            ("waiting", "objects that wait for a place", count(figures.waiting)),
-            ("running", "objects under way", count(figures.running)),
-            ("known", "objects known", count(figures.known)),
-            ("failing", "objects in backoff after a failure", count(figures.failing)),
+            ("waiting", "objects that wait for a place", count(stats.waiting)),
+            ("running", "objects under way", count(stats.running)),
+            ("known", "objects known", count(stats.known)),
+            ("failing", "objects in backoff after a failure", count(stats.failing)),
         ];
         for (name, help, value) in series {
             let name = format!("gabion_{}_queue_{name}", self.name);
@@ -280,7 +284,7 @@ impl Collector for Queues {
             gauge.encode(encoder.encode_descriptor(&name, help, None, gauge.metric_type())?)?;
         }
         let name = format!("gabion_{}_queue_oldest_wait", self.name);
-        let gauge = ConstGauge::new(figures.oldest_wait.as_secs_f64());
+        let gauge = ConstGauge::new(stats.oldest_wait.as_secs_f64());
         let help = "how long the oldest waiting object has been waiting";
         let unit = Some(&Unit::Seconds);
         gauge.encode(encoder.encode_descriptor(&name, help, unit, gauge.metric_type())?)
@@ -296,11 +300,11 @@ mod tests {
         let health = Health::default();
         health.watch("ExternalSecret");
         let metrics = Metrics::new(&health, true);
-        metrics.queue("secrets", Figures::default);
+        metrics.queue("secrets", QueueStats::default);
         metrics.requests.count("create", "Secret", None);
         metrics.reconciles.done("ExternalSecret", "SecretSynced", Duration::from_millis(3));
         let objects = metrics.objects.clone().unwrap();
-        objects.looked("shop", "db", true, Duration::from_millis(3));
+        objects.reconciled("shop", "db", true, Duration::from_millis(3));
         let text = metrics.render().unwrap();
         for line in [
             r#"gabion_api_requests_total{verb="create",kind="Secret",outcome="ok"} 1"#,

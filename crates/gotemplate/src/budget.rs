@@ -4,8 +4,8 @@ use std::{cell::RefCell, rc::Rc};
 
 use super::{
     buffer::Buffer,
+    environment::Environment,
     error::Failure,
-    source::Source,
     value::{Entries, List, Map, Text, Type, Value},
 };
 
@@ -46,7 +46,7 @@ impl Default for Limits {
 /// What a function sees of the rendering that calls it: the bounds and the source of time and randomness.
 pub struct Context<'a> {
     /// Time, randomness, keys.
-    pub source: &'a mut dyn Source,
+    pub source: &'a mut dyn Environment,
     /// The bounds, as given.
     pub limits: &'a Limits,
     steps: u64,
@@ -60,7 +60,7 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// Everything is left.
-    pub fn new(source: &'a mut dyn Source, limits: &'a Limits) -> Self {
+    pub fn new(source: &'a mut dyn Environment, limits: &'a Limits) -> Self {
         Self { source, limits, steps: 0, bytes: 0, depth: 0, slow: 0, changed: Vec::new() }
     }
 

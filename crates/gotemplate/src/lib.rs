@@ -1,6 +1,6 @@
 //! Go's `text/template` with the functions of external-secrets: pure and bounded.
 //!
-//! Text goes in, bytes come out, exactly those that Go would make. Time and randomness come from a [`Source`]
+//! Text goes in, bytes come out, exactly those that Go would make. Time and randomness come from a [`Environment`]
 //! that the caller hands in; [`Limits`] bound what a hostile template costs. Nothing here logs or prints.
 //!
 //! Read in this order: `value`, `text` and `map` (what templates work on), `tree`, `lex` and `parse` (text to tree),
@@ -10,6 +10,7 @@ pub mod budget;
 mod buffer;
 pub mod cache;
 mod call;
+pub mod environment;
 pub mod error;
 mod eval;
 pub mod format;
@@ -23,7 +24,6 @@ mod parse;
 pub mod quote;
 pub mod regexp;
 pub mod rune;
-pub mod source;
 mod text;
 pub mod time;
 mod tree;
@@ -36,10 +36,10 @@ use zeroize::Zeroizing;
 pub use budget::{Context, Limits};
 pub use buffer::Buffer;
 pub use cache::Cache;
+pub use environment::{Environment, KeyKind};
 pub use error::{Class, Error, Failure};
 pub use eval::MissingKey;
 pub use function::{Args, Function};
-pub use source::{KeyKind, Source};
 pub use value::{Entries, List, Map, Object, Text, Type, Value};
 
 /// What opens and closes an action.
@@ -102,7 +102,7 @@ impl Template {
     pub fn render(
         &self,
         data: Value,
-        source: &mut dyn Source,
+        source: &mut dyn Environment,
         limits: &Limits,
     ) -> Result<Zeroizing<Vec<u8>>, Error> {
         self.render_within(data, &mut Context::new(source, limits))

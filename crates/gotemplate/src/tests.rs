@@ -7,14 +7,14 @@ use proptest::prelude::*;
 use zeroize::Zeroizing;
 
 use super::{
-    Cache, Class, Context, Delimiters, Entries, Error, Failure, KeyKind, Limits, List, Map,
-    MissingKey, Source, Template, Text, Type, Value, format,
+    Cache, Class, Context, Delimiters, Entries, Environment, Error, Failure, KeyKind, Limits, List,
+    Map, MissingKey, Template, Text, Type, Value, format,
 };
 
 /// Time stands still and chance is a counter.
 struct Fixed;
 
-impl Source for Fixed {
+impl Environment for Fixed {
     fn now(&mut self) -> Timestamp {
         Timestamp::UNIX_EPOCH
     }

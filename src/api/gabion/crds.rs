@@ -1,4 +1,4 @@
-//! The `CustomResourceDefinitions` of the hardening half, in the form that is applied to a cluster.
+//! The `CustomResourceDefinitions` of the hardening subsystem, in the form that is applied to a cluster.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;

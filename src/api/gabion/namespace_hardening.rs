@@ -77,7 +77,7 @@ pub struct NamespaceHardeningStatus {
     /// Objects and fields that somebody else owns.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conflicts: Vec<NamespaceConflict>,
-    /// How name service was found, when egress is denied.
+    /// How DNS was found, when egress is denied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns: Option<DnsFound>,
     /// Values from before the operator took over, which a revert restores.
@@ -132,7 +132,7 @@ pub struct NamespaceConflict {
     pub message: String,
 }
 
-/// How name service was found.
+/// How DNS was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DnsFound {

@@ -1,4 +1,4 @@
-//! What is fetched while building, and whether anybody looks at it.
+//! What is fetched while building, and whether anybody verifies it.
 
 use parse_dockerfile::{Instruction, Source};
 

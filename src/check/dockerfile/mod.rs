@@ -75,7 +75,7 @@ impl Draft {
     }
 }
 
-/// A Dockerfile as it is judged.
+/// A Dockerfile as it is evaluated.
 struct Recipe<'d, 't> {
     instructions: &'d [Instruction<'t>],
     stages: Vec<Stage<'d, 't>>,
@@ -119,7 +119,7 @@ impl<'d, 't> Recipe<'d, 't> {
     }
 }
 
-/// Judges a Dockerfile.
+/// Evaluates a Dockerfile.
 pub fn check(name: &str, text: &str, rules: &Rules) -> FileReport {
     let mut file = FileReport { name: name.to_owned(), ..FileReport::default() };
     let dockerfile = match parse_dockerfile::parse(text) {

@@ -29,7 +29,7 @@ pub fn evaluate(recipe: &Recipe<'_, '_>) -> Vec<Draft> {
             vec![Draft::new(control, from, message)]
         };
     };
-    // What is set when the image is built cannot be judged here.
+    // What is set when the image is built cannot be evaluated here.
     let Some(user) = variables.expand(&written) else { return Vec::new() };
     let name = user.split(':').next().unwrap_or_default();
     if name == "root" || name.parse() == Ok(0_u32) {

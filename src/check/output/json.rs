@@ -17,7 +17,7 @@ pub fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Res
         "version": 1,
         "rules": options.rules.name,
         "summary": {
-            "objects": report.judged(),
+            "objects": report.evaluated(),
             "findings": report.hits().filter(|hit| hit.suppressed.is_none() && !hit.note).count(),
             "failing": failing,
             "notes": report.hits().filter(|hit| hit.suppressed.is_none() && hit.note).count(),
@@ -25,7 +25,7 @@ pub fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Res
             "errors": report.files.iter().map(|file| file.faults.len()).sum::<usize>(),
         },
         "files": files,
-        "unjudged": report.unjudged,
+        "unevaluated": report.unevaluated,
     });
     serde_json::to_writer_pretty(&mut *out, &document)?;
     writeln!(out)

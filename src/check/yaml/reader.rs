@@ -311,12 +311,12 @@ impl<'t> Reader<'t> {
 struct Keys {
     entries: Vec<Entry>,
     merged: Vec<Entry>,
-    /// Where each key stands, once there are so many that a look through all takes long.
+    /// Where each key stands, once there are so many that a scan through all takes long.
     places: HashMap<String, usize>,
 }
 
 impl Keys {
-    /// Up to this many keys a look through all is faster than a hash.
+    /// Up to this many keys a scan through all is faster than a hash.
     const FEW: usize = 16;
 
     fn add(&mut self, entry: Entry) -> Result<(), Fault> {

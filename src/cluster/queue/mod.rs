@@ -1,4 +1,4 @@
-//! The work queue: which object is looked at next, and when.
+//! The work queue: which object is reconciled next, and when.
 //!
 //! - An object is never worked on twice at the same time; what happens meanwhile makes it run once more.
 //! - Two lanes: urgent work (never synced, edited by a person, drifted) passes periodic refreshes.
@@ -29,21 +29,21 @@ const WEDGED: Duration = Duration::from_mins(2);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_mins(5);
 
-/// What the queue should do with an object after it was looked at.
+/// What the queue should do with an object after it was reconciled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
     /// Nothing until something changes.
     Idle,
-    /// Look again by `due`, or from `earliest` on if another object of the group is looked at anyway.
+    /// Reconcile again by `due`, or from `earliest` on if another object of the group is reconciled anyway.
     At {
         /// Start of the window.
         earliest: Instant,
         /// End of the window: the promise.
         due: Instant,
     },
-    /// It failed: look again after a growing pause.
+    /// It failed: reconcile again after a growing pause.
     Retry,
-    /// It failed in a way that only a change can mend: look again after this time all the same.
+    /// It failed in a way that only a change can mend: reconcile again after this time all the same.
     RetryAfter(Duration),
 }
 
@@ -51,7 +51,7 @@ pub enum Next {
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// Objects under way at once, not counting slow ones.
-    pub places: usize,
+    pub max_concurrent: usize,
     /// Objects of one group under way at once, slow ones included.
     pub per_group: usize,
     /// Objects under way at once, slow ones included: what bounds the memory.
@@ -61,9 +61,9 @@ pub struct Bounds {
     pub periodic: usize,
 }
 
-/// Figures of a queue for metrics and health.
+/// QueueStats of a queue for metrics and health.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
+pub struct QueueStats {
     /// Ready and waiting for a place.
     pub waiting: usize,
     /// Under way.
@@ -128,12 +128,12 @@ where
         self.lock().forget(key);
     }
 
-    /// Since when there was a reason for the look at `key` that is under way: when it was put in line.
+    /// Since when there was a reason for the reconcile of `key` that is under way: when it was put in line.
     pub fn since(&self, key: &K) -> Option<Instant> {
         self.lock().since(key)
     }
 
-    /// Says that the look at `key` that is under way knows everything up to now, so that nothing it was woken
+    /// Says that the reconcile of `key` that is under way knows everything up to now, so that nothing it was woken
     /// for before makes it run once more. True if it was woken since it started.
     pub fn caught_up(&self, key: &K) -> bool {
         self.lock().caught_up(key)
@@ -144,19 +144,19 @@ where
         self.lock().failures(key)
     }
 
-    /// Figures for metrics.
-    pub fn figures(&self) -> Figures {
-        self.lock().figures(Instant::now())
+    /// QueueStats for metrics.
+    pub fn stats(&self) -> QueueStats {
+        self.lock().stats(Instant::now())
     }
 
     /// Why the queue is stuck, if it is.
-    pub fn complaint(&self) -> Option<String> {
-        let (figures, idle) = self.lock().wedged(Instant::now(), WEDGED)?;
+    pub fn unhealthy_reason(&self) -> Option<String> {
+        let (stats, idle) = self.lock().wedged(Instant::now(), WEDGED)?;
         Some(format!(
             "queue {} is stuck: {} objects wait, the oldest for {} s, and none finished for {} s",
             self.shared.name,
-            figures.waiting,
-            figures.oldest_wait.as_secs(),
+            stats.waiting,
+            stats.oldest_wait.as_secs(),
             idle.as_secs()
         ))
     }

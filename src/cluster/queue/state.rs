@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Bounds, Figures, Lane, Next};
+use super::{Bounds, Lane, Next, QueueStats};
 
 /// After this many urgent objects in a row a waiting periodic one gets a turn.
 const URGENT_IN_A_ROW: u32 = 16;
@@ -17,7 +17,7 @@ struct Entry<G> {
     phase: Phase,
     /// Woken while under way: run again when done.
     again: Option<Lane>,
-    /// Scheduled while under way: the timer is set when done. What is under way may have looked too early.
+    /// Scheduled while under way: the timer is set when done. What is under way may have read too early.
     later: Option<(Instant, Instant)>,
     timer: Option<(Instant, Instant)>,
     /// Since when it was in line before it was handed out.
@@ -113,7 +113,7 @@ where
         }
     }
 
-    /// Sets the timer of an object, unless it is looked at earlier anyway.
+    /// Sets the timer of an object, unless it is reconciled earlier anyway.
     pub fn schedule(&mut self, key: &K, group: &G, earliest: Instant, due: Instant) {
         self.place_in_group(key, group);
         let Some(entry) = self.entries.get_mut(key) else { return };
@@ -153,14 +153,14 @@ where
 
     /// The figures, and for how long nothing finished, if work has been waiting and nothing finished for
     /// longer than `limit`. Either alone is no sign of trouble.
-    pub fn wedged(&self, now: Instant, limit: Duration) -> Option<(Figures, Duration)> {
-        let figures = self.figures(now);
+    pub fn wedged(&self, now: Instant, limit: Duration) -> Option<(QueueStats, Duration)> {
+        let stats = self.stats(now);
         let idle = now.saturating_duration_since(self.last_finish);
-        (figures.oldest_wait > limit && idle > limit).then_some((figures, idle))
+        (stats.oldest_wait > limit && idle > limit).then_some((stats, idle))
     }
 
-    /// Asked by every scrape, so it looks at the heads of the lines only.
-    pub fn figures(&self, now: Instant) -> Figures {
+    /// Asked by every scrape, so it reads the heads of the lines only.
+    pub fn stats(&self, now: Instant) -> QueueStats {
         let lines = [&self.urgent, &self.periodic].into_iter().chain(self.parked.values());
         // What is no longer ready stays in its line until its turn comes.
         let first_ready = |line: &VecDeque<K>| {
@@ -170,7 +170,7 @@ where
             })
         };
         let oldest = lines.filter_map(first_ready).min();
-        Figures {
+        QueueStats {
             waiting: self.ready,
             running: self.running,
             known: self.entries.len(),
@@ -199,7 +199,7 @@ where
     ) -> (Vec<Running<K>>, Option<Instant>) {
         self.ring(now);
         let mut started = Vec::new();
-        while self.fast < bounds.places && self.running < bounds.in_all {
+        while self.fast < bounds.max_concurrent && self.running < bounds.in_all {
             let room = self.running_periodic < bounds.periodic;
             let Some(key) = self.pop(room) else { break };
             let Some(entry) = self.entries.get_mut(&key) else { continue };
@@ -221,7 +221,7 @@ where
         (started, self.timers.first().map(|(due, _)| *due))
     }
 
-    /// `key` takes long: it no longer counts against the places.
+    /// `key` takes long: it no longer counts against the max_concurrent.
     pub fn slow(&mut self, key: &K) {
         if let Some(entry) = self.entries.get_mut(key)
             && let Phase::Running { slow: false, lane } = entry.phase

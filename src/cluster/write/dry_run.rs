@@ -32,7 +32,7 @@ impl Writer {
         self.fence.check().map_err(|_| ApiError::Fenced)?;
         let url = format!("{}?dryRun=All&fieldManager={}", collection::<K>(key), encode(manager));
         let request = build("POST", &url, "application/json", to_bytes(body)?)?;
-        let Ok(_place) = self.places.acquire().await else { return Err(ApiError::Fenced) };
+        let Ok(_place) = self.max_concurrent.acquire().await else { return Err(ApiError::Fenced) };
         let answer = within(DEADLINE, self.send(with_accept(request, METADATA_ONLY))).await;
         let outcome = answer.and_then(|(status, body)| match status.as_u16() {
             200..300 => Ok(DryRun::Taken),

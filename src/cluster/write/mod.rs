@@ -1,6 +1,6 @@
 //! The only code that changes objects, and the only code that reads a `Secret` with its values.
 //!
-//! Every write passes the fence, takes one of a bounded number of places, has a deadline and is counted.
+//! Every write passes the fence, takes one of a bounded number of max_concurrent, has a deadline and is counted.
 //! Answers are asked for as metadata only, so the values just sent do not come back over the wire.
 
 mod dry_run;
@@ -46,7 +46,7 @@ pub enum ApiError {
         /// Kind and name.
         what: String,
     },
-    /// The object changed since it was looked at.
+    /// The object changed since it was read.
     #[error("{what} changed in the meantime")]
     Conflict {
         /// Kind and name.
@@ -93,7 +93,7 @@ pub enum ApiError {
 pub struct FieldCause {
     /// Path of the field.
     pub field: String,
-    /// The API server's code for the complaint.
+    /// The API server's code for the unhealthy_reason.
     pub reason: String,
     /// The API server's words. May quote what was sent: not for users where values may be secret.
     pub message: String,
@@ -135,7 +135,7 @@ pub enum PatchKind {
 pub struct Writer {
     client: Client,
     fence: Fence,
-    places: Arc<Semaphore>,
+    max_concurrent: Arc<Semaphore>,
     requests: RequestCounts,
 }
 
@@ -155,7 +155,7 @@ struct MetadataOnly {
 impl Writer {
     /// A writer that has at most `concurrency` requests under way.
     pub fn new(client: Client, fence: Fence, concurrency: usize, requests: RequestCounts) -> Self {
-        Self { client, fence, places: Arc::new(Semaphore::new(concurrency)), requests }
+        Self { client, fence, max_concurrent: Arc::new(Semaphore::new(concurrency)), requests }
     }
 
     /// The fence that every write passes.
@@ -211,7 +211,7 @@ impl Writer {
         self.write::<K>(verb, key, request).await
     }
 
-    /// Replaces an object whole. The body must carry the uid and resourceVersion that were looked at.
+    /// Replaces an object whole. The body must carry the uid and resourceVersion that were read.
     pub async fn replace<K>(
         &self,
         key: &ObjectKey,
@@ -226,7 +226,7 @@ impl Writer {
         self.write::<K>("update", key, request).await
     }
 
-    /// Deletes exactly the object that was looked at. An object that is already gone is success.
+    /// Deletes exactly the object that was read. An object that is already gone is success.
     pub async fn delete<K>(
         &self,
         key: &ObjectKey,
@@ -341,10 +341,10 @@ impl Writer {
     where
         K: Resource<DynamicType = ()>,
     {
-        let Ok(_place) = self.places.acquire().await else {
+        let Ok(_place) = self.max_concurrent.acquire().await else {
             return Err(ApiError::Fenced); // the semaphore is never closed
         };
-        // The wait for a place may have been long: look again before anything is sent.
+        // The wait for a place may have been long: check again before anything is sent.
         if !matches!(verb, "get" | "list" | "token") {
             self.fence.check().map_err(|_| ApiError::Fenced)?;
         }

@@ -23,13 +23,13 @@ use super::{
     },
 };
 use crate::cluster::{Change, queue::Lane};
+use crate::runtime::Dependency;
 use crate::runtime::Watches;
-use crate::runtime::Weight;
 
 pub use state::{Admissions, Place};
 use work::Work;
 
-/// A revision that is not in force is looked at again after this time.
+/// A revision that is not in force is reconciled again after this time.
 const AGAIN: Duration = Duration::from_millis(300);
 /// A revision that failed is tried again after this time, and when something changes.
 const FAILED: Duration = Duration::from_secs(30);
@@ -38,7 +38,7 @@ const FAILED: Duration = Duration::from_secs(30);
 pub struct Kept {
     /// For the status. `None` says that nothing is known yet.
     pub said: Option<Admission>,
-    /// When to look again, if nothing changes before.
+    /// When to reconcile again, if nothing changes before.
     pub again: Option<Duration>,
 }
 
@@ -68,13 +68,18 @@ fn failed(known: &Baseline, error: Error) -> Admission {
 pub fn follow(watches: &mut Watches<'_, '_, Context>) {
     let client = watches.client();
     let policies: Api<ValidatingAdmissionPolicy> = Api::all(client.clone());
-    watches.follow("ValidatingAdmissionPolicy", Weight::Useful, policies, |context, change| {
-        seen(context, Kind::Policy, change);
-    });
+    watches.follow(
+        "ValidatingAdmissionPolicy",
+        Dependency::Optional,
+        policies,
+        |context, change| {
+            seen(context, Kind::Policy, change);
+        },
+    );
     let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(client);
     watches.follow(
         "ValidatingAdmissionPolicyBinding",
-        Weight::Useful,
+        Dependency::Optional,
         bindings,
         |context, change| {
             seen(context, Kind::Binding, change);

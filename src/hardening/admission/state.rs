@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use crate::api::gabion::hardening_baseline::Stage;
 
-use crate::cluster::{self, Departed, is_older};
+use crate::cluster::{self, Tombstones, is_older};
 
 use crate::hardening::index::Baseline;
 use crate::hardening::index::Phase;
@@ -51,7 +51,7 @@ pub struct Admissions {
 struct State {
     live: Live,
     listed: HashSet<&'static str>,
-    departed: Departed,
+    tombstones: Tombstones,
     baselines: HashMap<String, Entry>,
 }
 
@@ -141,7 +141,7 @@ impl Admissions {
     /// Takes in that an object is gone; the owners that it is news to.
     pub fn gone(&self, key: &Key, uid: &str) -> Vec<String> {
         let mut state = self.lock();
-        state.departed.note(uid);
+        state.tombstones.note(uid);
         // A namesake may have taken its place already.
         if state.live.get(key).is_none_or(|known| known.uid != uid) {
             return Vec::new();
@@ -164,7 +164,7 @@ impl Admissions {
             .map(|(_, s)| s.owner.clone())
             .collect();
         state.live.retain(|key, _| !is_gone(key));
-        // Those of baselines that went while nobody looked.
+        // Those of baselines that went while the operator was down.
         self.sweep.notify_one();
         told.dedup();
         told
@@ -208,13 +208,14 @@ impl Admissions {
     /// Records an object as our own write left it.
     pub fn wrote(&self, name: &str, key: &Key, seen: Seen) {
         let mut state = self.lock();
-        let State { live, departed, baselines, .. } = &mut *state;
+        let State { live, tombstones, baselines, .. } = &mut *state;
         if let Some(entry) = baselines.get_mut(name) {
             entry.written.insert(key.clone(), seen.digest.clone());
         }
         let known = live.get(key);
         // The watch may have told of a later change, or of its end, before the answer to our write arrived.
-        if !departed.contains(&seen.uid) && known.is_none_or(|known| !is_overtaken(&seen, known)) {
+        if !tombstones.contains(&seen.uid) && known.is_none_or(|known| !is_overtaken(&seen, known))
+        {
             let types = match known {
                 Some(known) if known.uid == seen.uid && known.generation == seen.generation => {
                     known.types.clone()
@@ -240,7 +241,7 @@ impl Admissions {
         self.sweep.notify_one();
     }
 
-    /// Asks for a look at what belongs to baselines that are gone.
+    /// Asks for a reconcile of what belongs to baselines that are gone.
     pub fn sweep_soon(&self) {
         self.sweep.notify_one();
     }

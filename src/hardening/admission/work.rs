@@ -18,7 +18,7 @@ use super::{AGAIN, FAILED, Kept, state::observed};
 use crate::api::gabion::hardening_baseline::DeletionPolicy;
 use crate::cluster::{
     ObjectKey,
-    events::Tone,
+    events::EventType,
     write::{ApiError, DryRun},
 };
 use crate::hardening::Context;
@@ -48,7 +48,7 @@ use crate::hardening::plan::objects::RELEASE_MANAGER;
 use crate::marks::FIELD_MANAGER;
 use crate::policy::WorkloadKind;
 
-/// Longest time that one look waits for a revision to come into force.
+/// Longest time that one reconcile waits for a revision to come into force.
 const PATIENCE: Duration = Duration::from_secs(3);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
@@ -191,7 +191,7 @@ impl Work<'_> {
             ..ObjectReference::default()
         };
         for about in [object, self.known.object.object_ref(&())] {
-            self.context.tell(about, "Tampered", text.clone(), Tone::Done);
+            self.context.record(about, "Tampered", text.clone(), EventType::Done);
         }
         true
     }

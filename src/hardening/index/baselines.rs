@@ -76,7 +76,7 @@ impl Index {
         self.lock().baselines.values().map(|baseline| Arc::clone(&baseline.object)).collect()
     }
 
-    /// Records how a baseline stands. A baseline that starts to leave is looked for in every namespace.
+    /// Records how a baseline stands. A baseline that starts to leave is searched for in every namespace.
     pub fn set_phase(&self, name: &str, phase: Phase, refused: Option<Error>) {
         let mut state = self.lock();
         if let Phase::Leaving(leaving, _) = &phase {

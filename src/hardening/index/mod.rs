@@ -1,4 +1,4 @@
-//! What the hardening half knows of the cluster, from watches: digests, not objects.
+//! What the hardening subsystem knows of the cluster, from watches: digests, not objects.
 
 mod baselines;
 mod objects;
@@ -19,7 +19,7 @@ use super::plan::baseline::Compiled;
 use super::plan::baseline_status::Standing;
 use super::plan::dns::DnsFacts;
 use super::plan::dns::DnsService;
-use super::plan::effective::Said;
+use super::plan::effective::StatusDigest;
 use super::plan::error::Error;
 use super::plan::fight::Fight;
 use super::plan::fight::Verdict;
@@ -32,7 +32,7 @@ use crate::api::gabion::hardening_baseline::Direction;
 use crate::api::gabion::hardening_baseline::HardeningBaseline;
 use crate::api::gabion::namespace_hardening::EFFECTIVE;
 use crate::api::gabion::namespace_hardening::NamespaceHardening;
-use crate::cluster::{Departed, is_older};
+use crate::cluster::{Tombstones, is_older};
 use crate::digest::Digest;
 use crate::marks::FIELD_MANAGER;
 use crate::policy::selection::Selection;
@@ -49,7 +49,7 @@ struct Entry {
     widening: BTreeMap<String, BTreeSet<Direction>>,
     effective: Option<Effective>,
     /// What we last said, or are just saying, in `effective`.
-    said: Option<Arc<Said>>,
+    said: Option<Arc<StatusDigest>>,
     standing: Standing,
     /// Uids of leaving baselines that may still have something here.
     holds: BTreeSet<String>,
@@ -66,7 +66,7 @@ pub struct Effective {
     /// Its resourceVersion.
     pub resource_version: String,
     /// What it says.
-    pub said: Arc<Said>,
+    pub said: Arc<StatusDigest>,
 }
 
 /// How a baseline stands.
@@ -113,7 +113,7 @@ pub struct Material {
     pub effective: Option<Effective>,
     /// Whether somebody else changed or deleted what we said of it.
     pub effective_drifted: bool,
-    /// How name service was found.
+    /// How DNS was found.
     pub dns: DnsFacts,
     /// Who wrote the namespace last, apart from us.
     pub last_writer: String,
@@ -130,8 +130,8 @@ struct State {
     namespaces: HashMap<Arc<str>, Entry>,
     baselines: BTreeMap<Arc<str>, Baseline>,
     /// Uids of generated objects and reports that went lately.
-    departed: Departed,
-    /// Namespaces that were there at the start and were not looked at since.
+    tombstones: Tombstones,
+    /// Namespaces that were there at the start and were not reconciled since.
     unlooked: HashSet<Arc<str>>,
     dns_services: BTreeMap<(String, String), DnsService>,
     node_local: Option<Vec<IpNet>>,
@@ -263,14 +263,14 @@ impl Index {
         let Some(seen) = seen else {
             let gone = entry.effective.take();
             if let Some(gone) = &gone {
-                state.departed.note(&gone.uid);
+                state.tombstones.note(&gone.uid);
             }
             return gone.is_some();
         };
         let mut seen = Effective {
             uid: seen.metadata.uid.unwrap_or_default(),
             resource_version: seen.metadata.resource_version.unwrap_or_default(),
-            said: Arc::new(Said::of(&seen.status.unwrap_or_default())),
+            said: Arc::new(StatusDigest::of(&seen.status.unwrap_or_default())),
         };
         // The same is kept once.
         if let Some(said) = entry.said.as_ref().filter(|said| **said == seen.said) {
@@ -290,7 +290,7 @@ impl Index {
     }
 
     /// Records what is about to be written into `effective`, or that it could not be (`None`).
-    pub fn effective_saying(&self, namespace: &str, said: Option<Arc<Said>>) {
+    pub fn effective_saying(&self, namespace: &str, said: Option<Arc<StatusDigest>>) {
         if let Some(entry) = self.lock().namespaces.get_mut(namespace) {
             entry.said = said;
         }
@@ -299,11 +299,11 @@ impl Index {
     /// Records `effective` as our own write left it.
     pub fn effective_written(&self, namespace: &str, effective: Option<Effective>) {
         let mut state = self.lock();
-        let State { namespaces, departed, .. } = &mut *state;
+        let State { namespaces, tombstones, .. } = &mut *state;
         let Some(entry) = namespaces.get_mut(namespace) else { return };
         entry.said = effective.as_ref().map(|effective| Arc::clone(&effective.said));
         let overtaken = match (&effective, &entry.effective) {
-            (Some(new), _) if departed.contains(&new.uid) => true,
+            (Some(new), _) if tombstones.contains(&new.uid) => true,
             // Of the same version, what the watch showed is what is stored: an older definition drops the status.
             (Some(new), Some(known)) => {
                 let (written, seen) = (&new.resource_version, &known.resource_version);
@@ -316,7 +316,7 @@ impl Index {
         }
     }
 
-    /// Takes in a name service (`None` = gone). True if it changed.
+    /// Takes in a DNS (`None` = gone). True if it changed.
     pub fn dns_service_seen(&self, key: (String, String), seen: Option<DnsService>) -> bool {
         let mut state = self.lock();
         match seen {
@@ -389,8 +389,8 @@ impl Index {
         matches!(fight.flipped(manager, now), Verdict::Leave { .. })
     }
 
-    /// Records how a namespace came out of a look: its standing, and which leaving baselines are done here.
-    pub fn looked(&self, namespace: &str, standing: Standing, done: &[String]) -> bool {
+    /// Records how a namespace came out of a reconcile: its standing, and which leaving baselines are done here.
+    pub fn reconciled(&self, namespace: &str, standing: Standing, done: &[String]) -> bool {
         let mut state = self.lock();
         let Some(entry) = state.namespaces.get_mut(namespace) else { return false };
         let held = entry.holds.len();
@@ -400,18 +400,18 @@ impl Index {
         changed
     }
 
-    /// All namespaces of now are to be looked at once before anything is counted.
+    /// All namespaces of now are to be reconciled once before anything is counted.
     pub fn begin_first_round(&self) {
         let mut state = self.lock();
         state.unlooked = state.namespaces.keys().cloned().collect();
     }
 
-    /// A namespace was looked at, however that ended.
-    pub fn looked_once(&self, namespace: &str) {
+    /// A namespace was reconciled, however that ended.
+    pub fn reconciled_once(&self, namespace: &str) {
         self.lock().unlooked.remove(namespace);
     }
 
-    /// Whether some namespace that was there at the start was never looked at.
+    /// Whether some namespace that was there at the start was never reconciled.
     pub fn in_first_round(&self) -> bool {
         let mut state = self.lock();
         if !state.unlooked.is_empty() {

@@ -41,7 +41,7 @@ impl Index {
     /// Takes in that an object of a generated kind is gone. True if we knew it.
     pub fn object_gone(&self, namespace: &str, key: &ObjectKey, uid: &str) -> bool {
         let mut state = self.lock();
-        state.departed.note(uid);
+        state.tombstones.note(uid);
         let Some(entry) = state.namespaces.get_mut(namespace) else { return false };
         // A namesake may have taken its place already.
         let known = entry.observed.objects.get(key).is_some_and(|known| known.uid == uid);
@@ -76,7 +76,7 @@ impl Index {
     /// Records an object as our own write left it.
     pub fn object_written(&self, namespace: &str, key: &ObjectKey, seen: ObservedObject) {
         let mut state = self.lock();
-        let State { namespaces, departed, .. } = &mut *state;
+        let State { namespaces, tombstones, .. } = &mut *state;
         let Some(entry) = namespaces.get_mut(namespace) else { return };
         match entry.written.iter_mut().find(|(known, _)| known == key) {
             Some((_, digest)) => *digest = seen.digest,
@@ -84,7 +84,8 @@ impl Index {
         }
         let known = entry.observed.objects.get(key);
         // The watch may have told of a later change, or of its end, before the answer to our write arrived.
-        if !departed.contains(&seen.uid) && known.is_none_or(|known| !is_overtaken(&seen, known)) {
+        if !tombstones.contains(&seen.uid) && known.is_none_or(|known| !is_overtaken(&seen, known))
+        {
             entry.observed.objects.insert(key.clone(), Arc::new(seen));
         }
     }

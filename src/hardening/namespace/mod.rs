@@ -27,12 +27,12 @@ use super::{
 use crate::api::gabion::hardening_baseline::ConflictPolicy;
 use crate::api::gabion::namespace_hardening::EFFECTIVE;
 use crate::cluster::{
-    events::Tone,
+    events::EventType,
     queue::{Lane, Next},
 };
 
 const KIND: &str = "Namespace";
-/// Longest time one look may take.
+/// Longest time one reconcile may take.
 const DEADLINE: Duration = Duration::from_secs(90);
 /// How often a hardened namespace is compared again although nothing was heard of it.
 const COMPARE_EVERY: Duration = Duration::from_mins(10);
@@ -42,21 +42,22 @@ const CROWD: usize = 32;
 /// The report, as a thing that somebody else may keep changing.
 const REPORT: &str = "NamespaceHardening/effective";
 
-/// Looks at one namespace.
+/// Reconciles one namespace.
 pub async fn reconcile(context: Arc<Context>, name: Arc<str>) -> Next {
     let started = Instant::now();
     let now = Timestamp::now();
     let Some(material) = context.index.material(&name, now) else { return Next::Idle };
     if context.protected.contains(&name) || material.observed.terminating {
-        context.index.looked(&name, Standing::default(), &uids(&material));
-        context.index.looked_once(&name);
-        context.tell_baselines();
+        context.index.reconciled(&name, Standing::default(), &uids(&material));
+        context.index.reconciled_once(&name);
+        context.wake_baselines();
         return Next::Idle;
     }
-    let look = Look { context: &context, key: &name, name: &name, material, now };
-    let looked = tokio::time::timeout(DEADLINE, Box::pin(look.look())).await;
-    let Looked { reason, next } = looked.unwrap_or(Looked { reason: "Timeout", next: Next::Retry });
-    context.index.looked_once(&name);
+    let reconciler = Reconciler { context: &context, key: &name, name: &name, material, now };
+    let outcome = tokio::time::timeout(DEADLINE, Box::pin(reconciler.reconcile())).await;
+    let Outcome { reason, next } =
+        outcome.unwrap_or(Outcome { reason: "Timeout", next: Next::Retry });
+    context.index.reconciled_once(&name);
     context.metrics.reconciles.done(KIND, reason, started.elapsed());
     next
 }
@@ -65,7 +66,7 @@ fn uids(material: &Material) -> Vec<String> {
     material.leaving.iter().map(|(leaving, _)| leaving.uid.clone()).collect()
 }
 
-struct Look<'a> {
+struct Reconciler<'a> {
     context: &'a Context,
     key: &'a Arc<str>,
     name: &'a str,
@@ -73,26 +74,26 @@ struct Look<'a> {
     now: Timestamp,
 }
 
-struct Looked {
+struct Outcome {
     reason: &'static str,
     next: Next,
 }
 
-impl Look<'_> {
-    async fn look(mut self) -> Looked {
+impl Reconciler<'_> {
+    async fn reconcile(mut self) -> Outcome {
         let selecting = self.selecting();
         if let Some(error) = self.untouchable() {
-            return self.hands_off(&error);
+            return self.leave_alone(&error);
         }
         if self.has_nothing(&selecting) {
-            self.context.index.looked(self.name, Standing::default(), &uids(&self.material));
+            self.context.index.reconciled(self.name, Standing::default(), &uids(&self.material));
             let removed = self.remove_effective().await;
-            return Looked {
+            return Outcome {
                 reason: "NotSelected",
                 next: if removed.is_ok() { Next::Idle } else { Next::Retry },
             };
         }
-        let mut failure = self.look_up_usage(&selecting).await.err();
+        let mut failure = self.observe_usage(&selecting).await.err();
         let made = self.plan(&selecting);
         self.note_drift(&made);
         // A plan made after a fight was noticed leaves that field alone.
@@ -106,8 +107,8 @@ impl Look<'_> {
             made
         } else {
             let woken = !failed && self.context.namespaces.caught_up(self.key);
-            let changed = self.look_again(&selecting);
-            // Labels that somebody else declares are asked for again with the next look.
+            let changed = self.observe_again(&selecting);
+            // Labels that somebody else declares are asked for again with the next reconcile.
             self.material.contested.append(&mut refused);
             let after = self.plan(&selecting);
             if woken && (changed || !after.is_settled()) {
@@ -125,18 +126,18 @@ impl Look<'_> {
         };
         let standing = standing(&selecting, &after, failed);
         let done = self.done(&after);
-        if self.context.index.looked(self.name, standing, &done) {
-            self.context.tell_baselines();
+        if self.context.index.reconciled(self.name, standing, &done) {
+            self.context.wake_baselines();
         }
-        self.tell(failure.as_ref().or(after.problems.first()));
+        self.record(failure.as_ref().or(after.problems.first()));
         let next = self.next(&selecting, &after, failure.as_ref(), reported.is_err());
         let reason = failure.or(reported.err()).map_or("Applied", |error| error.class().0);
-        Looked { reason, next }
+        Outcome { reason, next }
     }
 
     /// Takes in the state after the writes, which have woken this namespace themselves. True if what decides
     /// whether and how it is hardened is no longer the same.
-    fn look_again(&mut self, selecting: &[Compiled]) -> bool {
+    fn observe_again(&mut self, selecting: &[Compiled]) -> bool {
         let Some(mut now) = self.context.index.material(self.name, self.now) else { return true };
         now.observed.usage = self.material.observed.usage.take();
         let before = std::mem::replace(&mut self.material, now);
@@ -170,17 +171,17 @@ impl Look<'_> {
         broken.map(|(_, _, error)| error.clone())
     }
 
-    fn hands_off(&self, error: &Error) -> Looked {
+    fn leave_alone(&self, error: &Error) -> Outcome {
         let reason = error.class().0;
-        if self.context.index.looked(
+        if self.context.index.reconciled(
             self.name,
             Standing { failed: true, ..Standing::default() },
             &[],
         ) {
-            self.context.tell_baselines();
+            self.context.wake_baselines();
         }
-        self.tell(Some(error));
-        Looked { reason, next: Next::RetryAfter(RECHECK) }
+        self.record(Some(error));
+        Outcome { reason, next: Next::RetryAfter(RECHECK) }
     }
 
     /// True if no baseline selects the namespace and nothing of ours is left in it.
@@ -211,8 +212,8 @@ impl Look<'_> {
         })
     }
 
-    /// A quota is written only after a look at what is in use.
-    async fn look_up_usage(&mut self, selecting: &[Compiled]) -> Result<(), Error> {
+    /// A quota is written only after reading what is in use.
+    async fn observe_usage(&mut self, selecting: &[Compiled]) -> Result<(), Error> {
         if !needs_usage(selecting, &self.material.observed) {
             return Ok(());
         }
@@ -224,9 +225,9 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// Whether many other namespaces wait to be looked at.
+    /// Whether many other namespaces wait to be reconciled.
     fn is_in_a_crowd(&self) -> bool {
-        self.context.namespaces.figures().waiting >= CROWD
+        self.context.namespaces.stats().waiting >= CROWD
     }
 
     /// Counts what somebody else changed, and finds out whether that is a fight.
@@ -304,10 +305,10 @@ impl Look<'_> {
             .collect()
     }
 
-    fn tell(&self, problem: Option<&Error>) {
+    fn record(&self, problem: Option<&Error>) {
         let Some(problem) = problem else { return };
         if matches!(problem, Error::Stale { .. }) {
-            return; // somebody moved first; the next look is at once
+            return; // somebody moved first; the next reconcile is at once
         }
         let about = match &self.material.effective {
             Some(effective) => ObjectReference {
@@ -328,7 +329,7 @@ impl Look<'_> {
         };
         let (reason, text) = (problem.class().0, problem.to_string());
         tracing::warn!(namespace = self.name, reason, problem = text, "not as it should be");
-        self.context.tell(about, reason, text, Tone::Warning);
+        self.context.record(about, reason, text, EventType::Warning);
     }
 
     fn next(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{Look, REPORT};
+use super::{REPORT, Reconciler};
 use crate::api::gabion::namespace_hardening::EFFECTIVE;
 use crate::api::gabion::namespace_hardening::NamespaceHardening;
 use crate::api::gabion::namespace_hardening::NamespaceHardeningStatus;
@@ -17,14 +17,14 @@ use crate::hardening::{
     index::Effective,
     plan::{
         baseline::Compiled,
-        effective::{self, Said},
+        effective::{self, StatusDigest},
         error::Error,
         namespace::Plan,
     },
 };
 use crate::marks::{FIELD_MANAGER, MANAGED_BY};
 
-impl Look<'_> {
+impl Reconciler<'_> {
     /// Brings the report up to date, or takes it away where nothing is left to report.
     pub(super) async fn report(
         &self,
@@ -37,16 +37,16 @@ impl Look<'_> {
         }
         if let Some(manager) = self.material.contested.get(REPORT) {
             let (field, manager) = (REPORT.to_owned(), manager.clone());
-            self.tell(Some(&Error::FieldOwnedBy { field, manager }));
+            self.record(Some(&Error::FieldOwnedBy { field, manager }));
             return Ok(());
         }
         let index = &self.context.index;
         let known = self.material.effective.as_ref();
-        let nothing = Arc::<Said>::default();
+        let nothing = Arc::<StatusDigest>::default();
         let old = known.map_or(&nothing, |known| &known.said);
         let next = effective::next_status(old, selecting, after, failure, self.now);
         let Some(status) = next else { return Ok(()) };
-        let said = Arc::new(Said::of(&status));
+        let said = Arc::new(StatusDigest::of(&status));
         index.effective_saying(self.name, Some(Arc::clone(&said)));
         match self.say(known, &status).await {
             Ok((uid, resource_version)) => {

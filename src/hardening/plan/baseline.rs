@@ -45,7 +45,7 @@ pub struct Compiled {
     pub uid: String,
     /// Generation of the spec that was compiled.
     pub generation: Option<i64>,
-    /// Weight where only one baseline can win; ties go to the first name.
+    /// Dependency where only one baseline can win; ties go to the first name.
     pub priority: i32,
     /// How far it goes.
     pub stage: Stage,
@@ -93,7 +93,7 @@ pub struct PodSecurityAsk {
 pub struct NetworkAsk {
     /// Directions denied unless allowed.
     pub deny: BTreeSet<Direction>,
-    /// How name service stays reachable.
+    /// How DNS stays reachable.
     pub dns: Dns,
     /// Traffic that stays open.
     pub allow: Vec<AllowRule>,

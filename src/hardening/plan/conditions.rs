@@ -7,7 +7,7 @@ use super::error::{Error, Retry};
 
 /// What a condition says now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Saying {
+pub struct ConditionUpdate {
     /// Type of the condition.
     pub kind: &'static str,
     /// Whether it holds.
@@ -18,7 +18,7 @@ pub struct Saying {
     pub message: String,
 }
 
-impl Saying {
+impl ConditionUpdate {
     /// A condition.
     pub fn new(
         kind: &'static str,
@@ -43,7 +43,7 @@ impl Saying {
 /// Sets a condition. Its transition time moves only when its status flips.
 pub fn set(
     conditions: &mut Vec<Condition>,
-    saying: Saying,
+    saying: ConditionUpdate,
     generation: Option<i64>,
     now: Timestamp,
 ) {
@@ -76,14 +76,14 @@ mod tests {
     fn the_transition_time_moves_only_when_the_status_flips() {
         let at = |s| Timestamp::from_second(s).expect("a time");
         let mut conditions = Vec::new();
-        set(&mut conditions, Saying::new("Ready", true, "Applied", "one"), Some(1), at(1));
-        set(&mut conditions, Saying::new("Ready", true, "Applied", "two"), Some(2), at(2));
+        set(&mut conditions, ConditionUpdate::new("Ready", true, "Applied", "one"), Some(1), at(1));
+        set(&mut conditions, ConditionUpdate::new("Ready", true, "Applied", "two"), Some(2), at(2));
         assert_eq!(conditions[0].last_transition_time, Time(at(1)));
         assert_eq!(
             (conditions[0].message.as_str(), conditions[0].observed_generation),
             ("two", Some(2))
         );
-        set(&mut conditions, Saying::new("Ready", false, "Held", "three"), Some(2), at(3));
+        set(&mut conditions, ConditionUpdate::new("Ready", false, "Held", "three"), Some(2), at(3));
         assert_eq!(
             (conditions.len(), conditions[0].last_transition_time.clone()),
             (1, Time(at(3)))

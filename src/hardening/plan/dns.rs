@@ -1,4 +1,4 @@
-//! Name service: what is found in the cluster, and the traffic that keeps it reachable.
+//! DNS: what is found in the cluster, and the traffic that keeps it reachable.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use crate::api::gabion::namespace_hardening::DnsFound;
 use crate::policy::selection::NAME_LABEL;
 
-/// Services that are name service, by namespace and name.
+/// Services that are DNS, by namespace and name.
 pub const DNS_SERVICES: [(&str, &str); 2] =
     [("kube-system", "kube-dns"), ("openshift-dns", "dns-default")];
 /// `DaemonSet` of the name-service cache on each node.
@@ -23,7 +23,7 @@ pub const NODE_LOCAL: (&str, &str) = ("kube-system", "node-local-dns");
 pub const NODE_LOCAL_ADDRESS: &str = "169.254.20.10";
 const DNS_PORT: i32 = 53;
 
-/// What the cluster says about name service.
+/// What the cluster says about DNS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DnsFacts {
     /// The Services that were found.
@@ -32,7 +32,7 @@ pub struct DnsFacts {
     pub node_local: Option<Vec<IpNet>>,
 }
 
-/// One name service.
+/// One DNS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DnsService {
     /// Namespace of the Service.
@@ -92,7 +92,7 @@ pub fn node_local_addresses(set: &DaemonSet) -> Option<Vec<IpNet>> {
     (!found.is_empty()).then_some(found)
 }
 
-/// The traffic that keeps name service reachable, and what it was derived from.
+/// The traffic that keeps DNS reachable, and what it was derived from.
 pub fn reachable(facts: &DnsFacts) -> (Vec<NetworkPolicyEgressRule>, DnsFound) {
     let mut rules = Vec::new();
     let mut found = DnsFound::default();

@@ -1,17 +1,17 @@
-//! Everything that can go wrong in the hardening half, and the one table of what to do about it.
+//! Everything that can go wrong in the hardening subsystem, and the one table of what to do about it.
 
 use crate::policy::PolicyError;
 
 /// When to try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// Only a change of the objects concerned can help; look again hourly all the same.
+    /// Only a change of the objects concerned can help; try again hourly all the same.
     OnChange,
     /// It may pass by itself: back off exponentially, per object.
     Backoff,
 }
 
-/// A failure of the hardening half. The text names objects and fields, never contents.
+/// A failure of the hardening subsystem. The text names objects and fields, never contents.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The stored spec breaks a rule of today.
@@ -94,7 +94,7 @@ pub enum Error {
     TypeCheckWarning {
         /// The policy.
         policy: String,
-        /// The first complaint.
+        /// The first unhealthy_reason.
         warning: String,
     },
     /// A compiled policy costs more than the API server spends.

@@ -48,7 +48,7 @@ pub struct LabelPatch {
     pub drifted: Vec<String>,
     /// Uid of the namespace.
     pub uid: String,
-    /// Resource version of the namespace that was looked at.
+    /// Resource version of the namespace that was read.
     pub resource_version: String,
 }
 

@@ -1,4 +1,4 @@
-//! Pure decisions of the hardening half: values in, values out.
+//! Pure decisions of the hardening subsystem: values in, values out.
 //!
 //! [`baseline`] compiles a stored object, [`selection`] says which namespaces it reaches, [`merge`] joins all
 //! baselines of a namespace, and [`namespace`] turns the result and what is observed into ordered steps.

@@ -78,7 +78,7 @@ pub struct Input<'a> {
     pub leaving: &'a [Leaving],
     /// What is seen of the namespace.
     pub observed: &'a NamespaceObserved,
-    /// What the cluster says about name service.
+    /// What the cluster says about DNS.
     pub dns: &'a DnsFacts,
     /// Label keys, and objects as `Kind/name`, that somebody else keeps writing, each with that manager.
     pub contested: &'a BTreeMap<String, String>,
@@ -97,7 +97,7 @@ pub struct Plan {
     pub merged: Merged,
     /// What they would come to if each were at Enforce.
     pub preview: Merged,
-    /// How name service was found.
+    /// How DNS was found.
     pub dns: Option<DnsFound>,
     /// Values from before we took over.
     pub previous: Vec<PreviousValue>,

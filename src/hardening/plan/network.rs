@@ -27,11 +27,11 @@ use crate::policy::selection::matches;
 /// The policies of a namespace: those that open, in the order in which they are made, and the one that denies.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NetworkSet {
-    /// Made before the deny, and removed after it; name service first.
+    /// Made before the deny, and removed after it; DNS first.
     pub allows: Vec<NetworkPolicy>,
     /// Denies everything that nothing allows.
     pub deny: Option<NetworkPolicy>,
-    /// How name service was found.
+    /// How DNS was found.
     pub dns: Option<DnsFound>,
 }
 

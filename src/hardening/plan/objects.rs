@@ -20,7 +20,7 @@ pub const ADOPT: &str = "gabion.dev/adopt";
 pub const PREVIOUS_SPEC: &str = "gabion.dev/previous-spec";
 /// Name of the policy that denies by default.
 pub const DEFAULT_DENY: &str = "gabion-default-deny";
-/// Name of the policy that keeps name service reachable.
+/// Name of the policy that keeps DNS reachable.
 pub const ALLOW_DNS: &str = "gabion-allow-dns";
 /// Name of the quota.
 pub const QUOTA: &str = "gabion-quota";

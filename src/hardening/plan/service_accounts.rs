@@ -33,7 +33,7 @@ pub struct ServiceAccountPatch {
     pub name: String,
     /// Its uid.
     pub uid: String,
-    /// Its resource version that was looked at.
+    /// Its resource version that was read.
     pub resource_version: String,
     /// New value of `automountServiceAccountToken`; `None` removes the field.
     pub automount: Option<bool>,

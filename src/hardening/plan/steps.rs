@@ -59,7 +59,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// Whether it sets a quota, which must not be done without a look at what is in use.
+    /// Whether it sets a quota, which must not be done without reading what is in use.
     pub fn writes_quota(&self) -> bool {
         matches!(self, Self::Create(object) | Self::Update { object, .. }
             if object.key().kind == ObjectKind::ResourceQuota)
@@ -192,7 +192,7 @@ pub(super) fn network(
         None => {}
     }
     let mut gone = leftovers(ObjectKind::NetworkPolicy, &wanted, observed);
-    // An egress rule closes everything else for its pods, so name service goes last, as it came first.
+    // An egress rule closes everything else for its pods, so DNS goes last, as it came first.
     gone.sort_by_key(|(key, _)| match key.name.as_str() {
         DEFAULT_DENY => 0,
         ALLOW_DNS => 2,

@@ -124,9 +124,9 @@ pub fn is_paused(baseline: &HardeningBaseline) -> bool {
 
 /// What the deletion of one baseline has to wait for, if anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pause {
+pub enum TeardownGate {
     /// It goes on.
-    Go,
+    Proceed,
     /// Others may follow that belong to it.
     Settle(Duration),
     /// It looks like an accident; a person must confirm.
@@ -140,27 +140,29 @@ pub fn may_begin(
     crd_terminating: bool,
     all: &[Deletion],
     now: Timestamp,
-) -> Pause {
+) -> TeardownGate {
     if says(own, CONFIRM_TEARDOWN) {
-        return Pause::Go;
+        return TeardownGate::Proceed;
     }
     if let Some(error) = mass_deletion(crd_terminating, all)
         && (crd_terminating || !says(own, CONFIRM_DELETE))
     {
-        return Pause::Stop(error);
+        return TeardownGate::Stop(error);
     }
     if says(own, CONFIRM_DELETE) {
-        return Pause::Go;
+        return TeardownGate::Proceed;
     }
     if is_paused(own) {
-        return Pause::Stop(Error::MassDeletion("it was deleted together with others".into()));
+        return TeardownGate::Stop(Error::MassDeletion(
+            "it was deleted together with others".into(),
+        ));
     }
     let others = all.iter().filter(|deletion| deletion.selects).count() > 1;
     let since = own.metadata.deletion_timestamp.as_ref().map(|time| now.duration_since(time.0));
     let waited = since.and_then(|since| Duration::try_from(since).ok()).unwrap_or_default();
     match SETTLE.checked_sub(waited) {
-        Some(left) if others && !left.is_zero() => Pause::Settle(left),
-        _ => Pause::Go,
+        Some(left) if others && !left.is_zero() => TeardownGate::Settle(left),
+        _ => TeardownGate::Proceed,
     }
 }
 

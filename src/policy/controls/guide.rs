@@ -23,7 +23,7 @@ const fn of(
     }
 }
 
-/// In the order in which they are judged.
+/// In the order in which they are evaluated.
 pub static CONTROLS: [Control; 15] = [
     of(
         "HB-ROFS",

@@ -70,7 +70,7 @@ pub struct Control {
     pub title: &'static str,
     /// How bad it is to break it.
     pub severity: Severity,
-    /// The fields that it looks at.
+    /// The fields that it reads.
     pub looks_at: &'static str,
     /// How to put it right, in one short line.
     pub remedy: &'static str,

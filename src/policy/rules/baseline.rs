@@ -359,7 +359,7 @@ fn app_armor_cel() -> Cel {
 
 fn selinux(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
     const OPTIONS: [&str; 2] = ["securityContext", "seLinuxOptions"];
-    let mut look = |value, path: &super::super::finding::FieldPath, called: String| {
+    let mut inspect = |value, path: &super::super::finding::FieldPath, called: String| {
         let Some(options) = at(value, &OPTIONS) else { return };
         let kind = text(options, &["type"]).unwrap_or_default();
         if !since(settings, &SELINUX_TYPES).any(|known| known == kind) {
@@ -373,9 +373,9 @@ fn selinux(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
             }
         }
     };
-    look(pod.spec(), &pod.path(&[]), "the pod".to_owned());
+    inspect(pod.spec(), &pod.path(&[]), "the pod".to_owned());
     for c in &pod.containers {
-        look(c.value, &c.path, c.called());
+        inspect(c.value, &c.path, c.called());
     }
 }
 

@@ -1,6 +1,6 @@
 //! One identity's asks: equal ones are joined, different ones gathered, and calls made.
 //!
-//! An asker holds a [`Slot`] and sleeps on it. The slot waits in a queue, one per lane; while a queue is not
+//! An asker holds a [`PendingRead`] and sleeps on it. The read waits in a queue, one per lane; while a queue is not
 //! empty, one task per lane (the pump) forms calls out of it, and each call is a task of its own. So an asker
 //! that goes away takes nothing with it, and a hundred asks cost a handful of tasks.
 
@@ -17,13 +17,13 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::PlaneSettings;
+use super::FetcherSettings;
 use crate::provider::{Ask, Fetched, Lane, Provider, ProviderError, metrics::Metrics};
 
 pub(super) type Answer = Result<Arc<Fetched>, ProviderError>;
 
 /// One question and, later, its answer. Dropped with the last asker; then the value is gone.
-pub(super) struct Slot {
+pub(super) struct PendingRead {
     ask: Arc<Ask>,
     /// Part of a call already. Changes under the board's lock only.
     sent: AtomicBool,
@@ -33,7 +33,7 @@ pub(super) struct Slot {
     done: Notify,
 }
 
-impl Slot {
+impl PendingRead {
     fn new(ask: Ask, lane: Lane) -> Self {
         Self {
             ask: Arc::new(ask),
@@ -59,7 +59,7 @@ impl Slot {
 #[derive(Default)]
 struct Board {
     /// Slots that may still be joined.
-    open: HashMap<Arc<Ask>, Arc<Slot>>,
+    open: HashMap<Arc<Ask>, Arc<PendingRead>>,
     queues: [Queue; 2],
 }
 
@@ -67,9 +67,9 @@ struct Board {
 #[derive(Default)]
 struct Queue {
     /// Asks that are read on their own, at once.
-    alone: VecDeque<Arc<Slot>>,
+    alone: VecDeque<Arc<PendingRead>>,
     /// Asks that wait for company, and since when.
-    gathered: VecDeque<(Instant, Arc<Slot>)>,
+    gathered: VecDeque<(Instant, Arc<PendingRead>)>,
     /// A call is full at this many.
     full: usize,
     /// A pump runs.
@@ -83,19 +83,19 @@ enum Next {
 }
 
 /// One identity's client with its queues.
-pub(super) struct Channel {
+pub(super) struct Batcher {
     provider: Arc<dyn Provider>,
     board: Mutex<Board>,
     wake: [Notify; 2],
     permits: [Arc<Semaphore>; 2],
-    settings: PlaneSettings,
+    settings: FetcherSettings,
     metrics: Arc<Metrics>,
 }
 
-impl Channel {
+impl Batcher {
     pub(super) fn new(
         provider: Arc<dyn Provider>,
-        settings: PlaneSettings,
+        settings: FetcherSettings,
         metrics: Arc<Metrics>,
     ) -> Self {
         let permits = || Arc::new(Semaphore::new(settings.concurrency.max(1)));
@@ -114,29 +114,29 @@ impl Channel {
     }
 
     /// Joins an equal ask that is under way, or queues a new one.
-    pub(super) fn post(self: &Arc<Self>, ask: Ask, lane: Lane) -> Arc<Slot> {
+    pub(super) fn post(self: &Arc<Self>, ask: Ask, lane: Lane) -> Arc<PendingRead> {
         let mut board = self.board();
-        let slot = if let Some(slot) = board.open.get(&ask) {
+        let read = if let Some(read) = board.open.get(&ask) {
             self.metrics.count_joined();
             let passes = lane == Lane::Urgent
-                && !slot.sent.load(Ordering::Relaxed)
-                && !slot.urgent.swap(true, Ordering::Relaxed);
+                && !read.sent.load(Ordering::Relaxed)
+                && !read.urgent.swap(true, Ordering::Relaxed);
             if !passes {
-                return slot.clone();
+                return read.clone();
             }
-            slot.clone()
+            read.clone()
         } else {
-            let slot = Arc::new(Slot::new(ask, lane));
-            board.open.insert(slot.ask.clone(), slot.clone());
-            slot
+            let read = Arc::new(PendingRead::new(ask, lane));
+            board.open.insert(read.ask.clone(), read.clone());
+            read
         };
-        let batch = self.provider.batch(&slot.ask);
+        let batch = self.provider.batch(&read.ask);
         let queue = &mut board.queues[lane as usize];
         if batch > 1 {
             queue.full = batch;
-            queue.gathered.push_back((Instant::now(), slot.clone()));
+            queue.gathered.push_back((Instant::now(), read.clone()));
         } else {
-            queue.alone.push_back(slot.clone());
+            queue.alone.push_back(read.clone());
         }
         if !queue.pumped {
             queue.pumped = true;
@@ -144,7 +144,7 @@ impl Channel {
         } else if batch <= 1 || queue.gathered.len() >= queue.full {
             self.wake[lane as usize].notify_one();
         }
-        slot
+        read
     }
 
     /// Forms calls until the lane's queue is empty.
@@ -162,9 +162,9 @@ impl Channel {
                     // While this waits, later asks join the call to come.
                     let permits = self.permits[lane as usize].clone();
                     let Ok(permit) = permits.acquire_owned().await else { return };
-                    let slots = self.take(lane);
-                    if !slots.is_empty() {
-                        tokio::spawn(Call { channel: self.clone(), slots, lane }.make(permit));
+                    let reads = self.take(lane);
+                    if !reads.is_empty() {
+                        tokio::spawn(Call { batcher: self.clone(), reads, lane }.make(permit));
                     }
                 }
             }
@@ -190,24 +190,24 @@ impl Channel {
     }
 
     /// What goes into the next call: one ask that is read alone, or as many as a batch holds.
-    fn take(&self, lane: Lane) -> Vec<Arc<Slot>> {
+    fn take(&self, lane: Lane) -> Vec<Arc<PendingRead>> {
         let mut board = self.board();
         let Board { open, queues } = &mut *board;
         let queue = &mut queues[lane as usize];
-        while let Some(slot) = queue.alone.pop_front() {
-            if claim(open, &slot) {
-                return vec![slot];
+        while let Some(read) = queue.alone.pop_front() {
+            if claim(open, &read) {
+                return vec![read];
             }
         }
-        let mut slots = Vec::with_capacity(queue.full.min(queue.gathered.len()));
-        while slots.len() < queue.full
-            && let Some((_, slot)) = queue.gathered.pop_front()
+        let mut reads = Vec::with_capacity(queue.full.min(queue.gathered.len()));
+        while reads.len() < queue.full
+            && let Some((_, read)) = queue.gathered.pop_front()
         {
-            if claim(open, &slot) {
-                slots.push(slot);
+            if claim(open, &read) {
+                reads.push(read);
             }
         }
-        slots
+        reads
     }
 
     fn board(&self) -> MutexGuard<'_, Board> {
@@ -215,70 +215,70 @@ impl Channel {
     }
 }
 
-/// Marks a slot as sent. False when another lane has sent it, or when nobody waits for it any more (only the
-/// caller and the map of open slots hold it).
-fn claim(open: &mut HashMap<Arc<Ask>, Arc<Slot>>, slot: &Arc<Slot>) -> bool {
-    if slot.sent.swap(true, Ordering::Relaxed) {
+/// Marks a read as sent. False when another lane has sent it, or when nobody waits for it any more (only the
+/// caller and the map of open reads hold it).
+fn claim(open: &mut HashMap<Arc<Ask>, Arc<PendingRead>>, read: &Arc<PendingRead>) -> bool {
+    if read.sent.swap(true, Ordering::Relaxed) {
         return false;
     }
-    let wanted = Arc::strong_count(slot) > 2;
+    let wanted = Arc::strong_count(read) > 2;
     if !wanted {
-        open.remove(&slot.ask);
+        open.remove(&read.ask);
     }
     wanted
 }
 
-/// One call to the provider for one or more slots. Dropped early, it answers them with an error.
+/// One call to the provider for one or more reads. Dropped early, it answers them with an error.
 struct Call {
-    channel: Arc<Channel>,
-    slots: Vec<Arc<Slot>>,
+    batcher: Arc<Batcher>,
+    reads: Vec<Arc<PendingRead>>,
     lane: Lane,
 }
 
 impl Call {
     async fn make(mut self, _permit: OwnedSemaphorePermit) {
-        let deadline = self.channel.settings.deadline;
+        let deadline = self.batcher.settings.deadline;
         let answers = timeout(deadline, self.ask()).await.unwrap_or_else(|_| {
             let late = || Err(unavailable("the provider did not answer in time"));
-            self.slots.iter().map(|_| late()).collect()
+            self.reads.iter().map(|_| late()).collect()
         });
         self.settle(answers);
     }
 
     async fn ask(&self) -> Vec<Result<Fetched, ProviderError>> {
-        let provider = &self.channel.provider;
-        if let [slot] = &self.slots[..] {
-            return vec![provider.read(&slot.ask, self.lane).await];
+        let provider = &self.batcher.provider;
+        if let [read] = &self.reads[..] {
+            return vec![provider.read(&read.ask, self.lane).await];
         }
-        let asks: Vec<&Ask> = self.slots.iter().map(|slot| &*slot.ask).collect();
+        let asks: Vec<&Ask> = self.reads.iter().map(|read| &*read.ask).collect();
         provider.read_many(&asks, self.lane).await
     }
 
-    /// Gives every slot its answer. From here on an equal ask is a new call: nothing is cached.
+    /// Gives every read its answer. From here on an equal ask is a new call: nothing is cached.
     fn settle(&mut self, answers: Vec<Result<Fetched, ProviderError>>) {
-        let slots = std::mem::take(&mut self.slots);
-        let mut board = self.channel.board();
-        for slot in &slots {
-            board.open.remove(&slot.ask);
+        let reads = std::mem::take(&mut self.reads);
+        let mut board = self.batcher.board();
+        for read in &reads {
+            board.open.remove(&read.ask);
         }
         drop(board);
         let mut answers = answers.into_iter();
-        for slot in slots {
+        for read in reads {
             let answer = answers
                 .next()
                 .unwrap_or_else(|| Err(unavailable("the provider left this secret out")));
-            // A slot is in one call only, so it has no answer yet.
-            let _ = slot.answer.set(answer.map(Arc::new));
-            slot.done.notify_waiters();
+            // A read is in one call only, so it has no answer yet.
+            let _ = read.answer.set(answer.map(Arc::new));
+            read.done.notify_waiters();
         }
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if !self.slots.is_empty() {
+        if !self.reads.is_empty() {
             let cut = || Err(unavailable("the call was cut short"));
-            self.settle(self.slots.iter().map(|_| cut()).collect());
+            self.settle(self.reads.iter().map(|_| cut()).collect());
         }
     }
 }

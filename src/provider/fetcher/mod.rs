@@ -1,7 +1,7 @@
-//! The fetch plane: the only caller of providers.
+//! The fetcher: the only caller of providers.
 //!
 //! Equal asks of one identity are one call, different ones share a batch, calls keep to a budget per account,
-//! and urgent asks pass periodic ones. See `channel` for how asks wait and [`super::budget`] for the pace.
+//! and urgent asks pass periodic ones. See `batcher` for how asks wait and [`super::budget`] for the pace.
 
 mod batcher;
 mod source;
@@ -14,7 +14,7 @@ use std::{
 
 use tokio::time::{Instant, timeout, timeout_at};
 
-use batcher::{Channel, Slot, unavailable};
+use batcher::{Batcher, PendingRead, unavailable};
 use source::Backend;
 pub use source::{Detection, Identity, Source};
 
@@ -32,9 +32,9 @@ use crate::provider::rate_limit::Account;
 use crate::provider::rate_limit::Limits;
 use crate::provider::rate_limit::Meter;
 
-/// How the plane gathers, paces and gives up.
+/// How the fetcher gathers, paces and gives up.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PlaneSettings {
+pub struct FetcherSettings {
     /// How long an urgent ask waits for company.
     pub urgent_window: Duration,
     /// How long a periodic ask waits for company.
@@ -49,7 +49,7 @@ pub struct PlaneSettings {
     pub limits: Limits,
 }
 
-impl Default for PlaneSettings {
+impl Default for FetcherSettings {
     fn default() -> Self {
         Self {
             urgent_window: Duration::from_millis(3),
@@ -62,28 +62,28 @@ impl Default for PlaneSettings {
     }
 }
 
-/// The fetch plane. Cheap to clone; all clones are one plane.
+/// The fetcher. Cheap to clone; all clones are one fetcher.
 #[derive(Clone)]
-pub struct Plane(Arc<Inner>);
+pub struct Fetcher(Arc<Inner>);
 
 struct Inner {
-    settings: PlaneSettings,
+    settings: FetcherSettings,
     platform: Platform,
     metrics: Arc<Metrics>,
     /// One client per identity. An identity is the key, so nothing is shared between two.
-    channels: Mutex<HashMap<Identity, Arc<Channel>>>,
+    batchers: Mutex<HashMap<Identity, Arc<Batcher>>>,
     /// Buckets are shared by all identities of an account, as its quotas are.
     accounts: Mutex<HashMap<String, Weak<Account>>>,
 }
 
-impl Plane {
+impl Fetcher {
     /// Sends nothing yet.
-    pub fn new(settings: PlaneSettings, platform: Platform) -> Self {
+    pub fn new(settings: FetcherSettings, platform: Platform) -> Self {
         Self(Arc::new(Inner {
             settings,
             platform,
             metrics: Arc::default(),
-            channels: Mutex::default(),
+            batchers: Mutex::default(),
             accounts: Mutex::default(),
         }))
     }
@@ -99,8 +99,8 @@ impl Plane {
         lane: Lane,
     ) -> Result<Arc<Fetched>, ProviderError> {
         self.0.metrics.count_asks(1);
-        let slot = self.post(source, ask, lane);
-        self.within(slot.answer()).await
+        let read = self.post(source, ask, lane);
+        self.within(read.answer()).await
     }
 
     /// Reads several things at once: one result per ask, in the order of the asks.
@@ -112,10 +112,10 @@ impl Plane {
     ) -> Vec<Result<Arc<Fetched>, ProviderError>> {
         self.0.metrics.count_asks(asks.len());
         let until = Instant::now() + self.0.settings.deadline;
-        let slots: Vec<_> = asks.into_iter().map(|ask| self.post(source, ask, lane)).collect();
-        let mut answers = Vec::with_capacity(slots.len());
-        for slot in slots {
-            let answer = timeout_at(until, slot.answer()).await;
+        let reads: Vec<_> = asks.into_iter().map(|ask| self.post(source, ask, lane)).collect();
+        let mut answers = Vec::with_capacity(reads.len());
+        for read in reads {
+            let answer = timeout_at(until, read.answer()).await;
             answers.push(answer.unwrap_or_else(|_| Err(self.late())));
         }
         answers
@@ -126,25 +126,25 @@ impl Plane {
     /// # Errors
     /// Why they cannot.
     pub async fn validate(&self, source: &Source) -> Result<Validation, ProviderError> {
-        let channel = self.channel(source);
-        self.within(channel.provider().validate()).await
+        let batcher = self.batcher(source);
+        self.within(batcher.provider().validate()).await
     }
 
     /// What the store's owner should know, for example that batch reads are refused.
     pub fn notes(&self, identity: &Identity) -> Vec<Note> {
-        let channel = held(&self.0.channels).get(identity).cloned();
-        channel.map(|channel| channel.provider().notes()).unwrap_or_default()
+        let batcher = held(&self.0.batchers).get(identity).cloned();
+        batcher.map(|batcher| batcher.provider().notes()).unwrap_or_default()
     }
 
     /// Drops clients and credentials of identities that are gone. Calls under way end normally.
     pub fn retain(&self, keep: &dyn Fn(&Identity) -> bool) {
-        held(&self.0.channels).retain(|identity, _| keep(identity));
+        held(&self.0.batchers).retain(|identity, _| keep(identity));
         held(&self.0.accounts).retain(|_, account| account.strong_count() > 0);
     }
 
     /// Drops the client and credentials of one identity.
     pub fn forget(&self, identity: &Identity) {
-        held(&self.0.channels).remove(identity);
+        held(&self.0.batchers).remove(identity);
     }
 
     /// The counters.
@@ -152,21 +152,21 @@ impl Plane {
         &self.0.metrics
     }
 
-    fn post(&self, source: &Source, ask: Ask, lane: Lane) -> Arc<Slot> {
+    fn post(&self, source: &Source, ask: Ask, lane: Lane) -> Arc<PendingRead> {
         match source.detection {
-            Detection::Read => self.channel(source).post(ask, lane),
+            Detection::Read => self.batcher(source).post(ask, lane),
         }
     }
 
-    fn channel(&self, source: &Source) -> Arc<Channel> {
-        let mut channels = held(&self.0.channels);
-        if let Some(channel) = channels.get(&source.identity) {
-            return channel.clone();
+    fn batcher(&self, source: &Source) -> Arc<Batcher> {
+        let mut batchers = held(&self.0.batchers);
+        if let Some(batcher) = batchers.get(&source.identity) {
+            return batcher.clone();
         }
         let provider = self.connect(&source.backend);
-        let channel = Arc::new(Channel::new(provider, self.0.settings, self.0.metrics.clone()));
-        channels.insert(source.identity.clone(), channel.clone());
-        channel
+        let batcher = Arc::new(Batcher::new(provider, self.0.settings, self.0.metrics.clone()));
+        batchers.insert(source.identity.clone(), batcher.clone());
+        batcher
     }
 
     fn connect(&self, backend: &Backend) -> Arc<dyn Provider> {

@@ -81,7 +81,7 @@ pub(super) enum Backend {
 }
 
 impl Source {
-    /// Secrets Manager. The client is made by the plane, on first use.
+    /// Secrets Manager. The client is made by the fetcher, on first use.
     pub fn aws(identity: &Identity, source: AwsSource) -> Self {
         Self {
             identity: identity.with_backend(source.fingerprint()),
@@ -104,8 +104,8 @@ impl Source {
         }
     }
 
-    /// The full identity, to compare in [`Plane::retain`](super::Plane::retain) and to ask for
-    /// [`Plane::notes`](super::Plane::notes).
+    /// The full identity, to compare in [`Fetcher::retain`](super::Fetcher::retain) and to ask for
+    /// [`Fetcher::notes`](super::Fetcher::notes).
     pub fn identity(&self) -> &Identity {
         &self.identity
     }

@@ -78,7 +78,7 @@ pub struct Collected {
 
 /// Every question of an object, in the order in which the answers count.
 ///
-/// Equal questions are listed each time they are asked: sharing them is the fetch plane's business.
+/// Equal questions are listed each time they are asked: sharing them is the fetcher's business.
 pub fn lookups(spec: &ExternalSecretSpec) -> Result<Vec<Lookup>, PlanError> {
     check_supported(spec)?;
     if spec.data.is_empty() && spec.data_from.is_empty() {

@@ -122,7 +122,7 @@ pub enum PlanError {
         field: String,
         /// The remote secret.
         key: String,
-        /// What was looked for.
+        /// What was searched for.
         property: String,
     },
     /// A path that cannot be followed.

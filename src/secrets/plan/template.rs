@@ -27,10 +27,10 @@ use gotemplate::Cache;
 use gotemplate::Class;
 use gotemplate::Context;
 use gotemplate::Delimiters;
+use gotemplate::Environment;
 use gotemplate::Limits;
 use gotemplate::Map;
 use gotemplate::MissingKey;
-use gotemplate::Source;
 use gotemplate::Template;
 use gotemplate::Text;
 use gotemplate::Type;
@@ -59,7 +59,7 @@ impl<'a> Engine<'a> {
     pub fn new(
         cache: &'a Cache,
         delimiters: &'a Delimiters,
-        source: &'a mut dyn Source,
+        source: &'a mut dyn Environment,
         limits: &'a Limits,
     ) -> Self {
         Self { cache, delimiters, context: Context::new(source, limits) }

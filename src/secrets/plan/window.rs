@@ -73,7 +73,7 @@ fn denied(windows: &[Window], now: Timestamp) -> Gate {
             Some(closes) => free = closes,
         }
     }
-    // Still closed after that many windows: looked at again then.
+    // Still closed after that many windows: reconciled again then.
     Gate::ClosedUntil(free)
 }
 

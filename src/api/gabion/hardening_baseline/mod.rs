@@ -90,7 +90,7 @@ choice! {
     ),
 ])))]
 pub struct HardeningBaselineSpec {
-    /// Weight against other baselines where only one can win, 0 to 1000; ties go to the first name. Default: 0.
+    /// Dependency against other baselines where only one can win, 0 to 1000; ties go to the first name. Default: 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub priority: Option<i32>,

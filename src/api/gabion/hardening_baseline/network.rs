@@ -24,9 +24,9 @@ choice! {
 }
 
 choice! {
-    /// How pods keep reaching name service when egress is denied.
+    /// How pods keep reaching DNS when egress is denied.
     Dns {
-        /// Look for the cluster's name service and allow exactly that.
+        /// Look for the cluster's DNS and allow exactly that.
         Auto = "Auto",
         /// The allow rules say it.
         Custom = "Custom",
@@ -85,7 +85,7 @@ pub struct Network {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2), extend("x-kubernetes-list-type" = "set"))]
     pub default_deny: Option<Vec<Direction>>,
-    /// How name service stays reachable when egress is denied. Default: Auto.
+    /// How DNS stays reachable when egress is denied. Default: Auto.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns: Option<Dns>,
     /// Service mesh whose plumbing stays reachable. Default: None.
@@ -119,7 +119,7 @@ pub struct Network {
         "has(self.toPeers) ? !has(self.from) && !has(self.to) : has(self.from) && !has(self.fromPods)",
         "a rule needs peers: either from (with to: the pods that may be reached) or toPeers (with fromPods: the pods that may reach them)",
     ),
-    ("self.name != 'dns'", "the name dns is taken by the generated rule for name service; choose another name"),
+    ("self.name != 'dns'", "the name dns is taken by the generated rule for DNS; choose another name"),
 ])))]
 pub struct AllowRule {
     /// Name of the rule, part of the name of the generated policy.

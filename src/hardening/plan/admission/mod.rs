@@ -78,7 +78,7 @@ pub enum Types {
     Pending,
     /// Nothing to complain of.
     Clean,
-    /// The first complaint.
+    /// The first unhealthy_reason.
     Warned(String),
 }
 

@@ -28,7 +28,7 @@ pub struct Merged {
     pub deny: BTreeSet<Direction>,
     /// Whether users' own policies that open everything are reported.
     pub reports_users: bool,
-    /// How name service stays reachable.
+    /// How DNS stays reachable.
     pub dns: Option<Dns>,
     /// Traffic that stays open.
     pub rules: Vec<MergedRule>,

@@ -1,6 +1,6 @@
 //! Keys, certificates, containers and hashes: external-secrets' own functions and sprig's group of cryptography.
 //!
-//! Pure: bytes in, bytes out. Time, randomness and new keys come from the [`Source`](crate::Source); work that
+//! Pure: bytes in, bytes out. Time, randomness and new keys come from the [`Environment`](crate::Environment); work that
 //! takes milliseconds is accounted for before it is done. Secrets are wiped when they are dropped, and no error names one.
 
 mod aes;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use crate::{Args, Context, Failure, KeyKind, Limits, Source, Text, Value, functions::find};
+use crate::{Args, Context, Environment, Failure, KeyKind, Limits, Text, Value, functions::find};
 
 /// Gives the bytes 0, 1, 2 and so on, and always the same time. Keys are real.
 #[derive(Default)]
@@ -11,7 +11,7 @@ pub struct Counting {
     next: u8,
 }
 
-impl Source for Counting {
+impl Environment for Counting {
     fn now(&mut self) -> Timestamp {
         Timestamp::from_second(1_770_000_000).unwrap()
     }

@@ -8,7 +8,7 @@ use super::error::Failure;
 /// Handed in by the caller of a rendering.
 ///
 /// Tests hand in a fixed clock and a counter, so that what they render can be compared.
-pub trait Source {
+pub trait Environment {
     /// The current time.
     fn now(&mut self) -> Timestamp;
 
