@@ -10,7 +10,7 @@ use gotemplate::KeyKind;
 /// A clock that stands still, and no randomness.
 struct Still;
 
-impl Source for Still {
+impl Environment for Still {
     fn now(&mut self) -> Timestamp {
         Timestamp::UNIX_EPOCH
     }
