@@ -15,7 +15,7 @@ const UNITS: [(&str, i128); 8] = [
 ];
 
 /// Reads a duration. `None` if it is none, or longer than about 292 years.
-pub fn parse(text: &str) -> Option<SignedDuration> {
+pub(crate) fn parse(text: &str) -> Option<SignedDuration> {
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),

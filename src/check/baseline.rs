@@ -22,7 +22,7 @@ use crate::policy::version::NEWEST_KNOWN;
 use crate::policy::version::PssVersion;
 
 /// The rules of a built-in profile.
-pub fn built_in(name: &str) -> Result<Rules, String> {
+pub(crate) fn built_in(name: &str) -> Result<Rules, String> {
     let Some(settings) = Settings::built_in(name) else {
         let known = Settings::BUILT_IN.join(", ");
         return Err(format!("there is no profile {name:?}: use one of {known}"));
@@ -44,7 +44,7 @@ fn guide_defaults() -> Defaults {
 }
 
 /// The rules of the baseline in a file. What is wrong with it is said with file, line and column, one a line.
-pub fn from_file(path: &Path) -> Result<Rules, String> {
+pub(crate) fn from_file(path: &Path) -> Result<Rules, String> {
     let name = path.display().to_string();
     let origin = input::Origin::File(path.to_owned());
     let text = input::read(&origin, &mut std::io::empty());

@@ -13,9 +13,9 @@ const NAMED: usize = 5;
 
 /// What a scanner found.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Scan {
+pub(crate) struct Scan {
     /// The scanner and what it inspected.
-    pub title: String,
+    pub(crate) title: String,
     /// When it was made.
     made: Option<String>,
     critical: BTreeSet<String>,
@@ -34,16 +34,16 @@ impl Scan {
 
 /// Why a report says nothing that could be relied on.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Unreadable {
+pub(crate) struct Unreadable {
     /// The field at which it shows.
-    pub path: FieldPath,
+    pub(crate) path: FieldPath,
     /// What is wrong and what to do.
-    pub problem: String,
+    pub(crate) problem: String,
 }
 
 /// Reads a report; `None` for what is none. One that is not as it should be is an error: read as one that lists
 /// nothing, it would open the gate that it is to guard.
-pub fn read(document: &Value) -> Option<Result<Scan, Unreadable>> {
+pub(crate) fn read(document: &Value) -> Option<Result<Scan, Unreadable>> {
     if document.get("SchemaVersion").is_some() && document.get("ArtifactName").is_some() {
         Some(trivy_is_whole(document).map(|()| trivy(document)))
     } else if document["bomFormat"] == "CycloneDX" {
@@ -208,7 +208,7 @@ fn severity(result: &Value, rule: &Value) -> &'static str {
 }
 
 /// What of a report is beyond what is accepted.
-pub fn evaluate(scan: &Scan, rules: &Rules) -> Vec<Draft> {
+pub(crate) fn evaluate(scan: &Scan, rules: &Rules) -> Vec<Draft> {
     let accepted = &rules.vulnerabilities;
     let counted = [
         (Severity::Critical, &scan.critical, accepted.critical),

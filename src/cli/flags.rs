@@ -12,7 +12,7 @@ use gotemplate::Delimiters;
 /// Flags of `gabion run`.
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools)] // each is a flag of its own
-pub struct RunFlags {
+pub(crate) struct RunFlags {
     /// Kubeconfig file; without it the in-cluster account is used, or the usual kubeconfig
     #[arg(long, env = "GABION_KUBECONFIG", value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
@@ -133,7 +133,7 @@ pub struct RunFlags {
 
 impl RunFlags {
     /// Checks what no single flag can check, and builds the configuration.
-    pub fn config(self) -> Result<Config, String> {
+    pub(crate) fn config(self) -> Result<Config, String> {
         let election = self.election()?;
         Ok(Config {
             kubeconfig: self.kubeconfig,

@@ -14,11 +14,11 @@ use crate::api::gabion::hardening_baseline::HardeningBaselineSpec;
 
 /// A baseline, or as much of it as can be read.
 #[derive(Clone, Debug)]
-pub struct Stored {
+pub(crate) struct Stored {
     /// The object; its spec is empty if it cannot be read.
-    pub object: HardeningBaseline,
+    pub(crate) object: HardeningBaseline,
     /// Why the spec cannot be read.
-    pub unreadable: Option<Error>,
+    pub(crate) unreadable: Option<Error>,
 }
 
 impl<'de> Deserialize<'de> for Stored {

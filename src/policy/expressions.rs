@@ -14,23 +14,23 @@ use crate::policy::fast_path::holds;
 use crate::policy::fast_path::of_pod;
 
 /// Longest message, in bytes; the API server drops longer ones.
-pub const LONGEST_MESSAGE: usize = 5 * 1024;
+pub(crate) const LONGEST_MESSAGE: usize = 5 * 1024;
 
 /// One policy.
 pub(super) struct Family {
     /// End of its name.
-    pub suffix: &'static str,
+    pub(crate) suffix: &'static str,
     /// What it checks.
-    pub rules: Vec<&'static Rule>,
+    pub(crate) rules: Vec<&'static Rule>,
     /// Whether its binding denies.
-    pub denies: bool,
+    pub(crate) denies: bool,
     /// The kind of its probes.
-    pub probe: WorkloadKind,
+    pub(crate) probe: WorkloadKind,
 }
 
 impl Family {
     /// Value of the probe annotation that this policy refuses.
-    pub fn mark(&self, revision: &str) -> String {
+    pub(crate) fn mark(&self, revision: &str) -> String {
         format!("{revision}.{}", self.suffix)
     }
 

@@ -34,7 +34,7 @@ const KIND: &str = "ExternalSecret";
 const MANAGER: &str = "external-secrets";
 
 /// Reconciles one ExternalSecret.
-pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
+pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
     let (started, clock) = (Timestamp::now(), Instant::now());
     let Some(tracked) = context.index.external(&key) else { return Next::Idle };
     let reconciler = Reconciler { context: &context, key: &key, tracked: &tracked, now: started };

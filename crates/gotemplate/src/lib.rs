@@ -6,6 +6,8 @@
 //! Read in this order: `value`, `text` and `map` (what templates work on), `tree`, `lex` and `parse` (text to tree),
 //! `eval` and `call` (tree to bytes), `format` (`printf`), `functions`.
 
+#![warn(missing_docs)]
+
 pub mod budget;
 mod buffer;
 pub mod cache;

@@ -43,7 +43,7 @@ const CROWD: usize = 32;
 const REPORT: &str = "NamespaceHardening/effective";
 
 /// Reconciles one namespace.
-pub async fn reconcile(context: Arc<Context>, name: Arc<str>) -> Next {
+pub(crate) async fn reconcile(context: Arc<Context>, name: Arc<str>) -> Next {
     let started = Instant::now();
     let now = Timestamp::now();
     let Some(material) = context.index.material(&name, now) else { return Next::Idle };

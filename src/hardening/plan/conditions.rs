@@ -7,20 +7,20 @@ use super::error::{Error, Retry};
 
 /// What a condition says now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConditionUpdate {
+pub(crate) struct ConditionUpdate {
     /// Type of the condition.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// Whether it holds.
-    pub holds: bool,
+    pub(crate) holds: bool,
     /// Why, in one word.
-    pub reason: String,
+    pub(crate) reason: String,
     /// Why, for a person.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 impl ConditionUpdate {
     /// A condition.
-    pub fn new(
+    pub(crate) fn new(
         kind: &'static str,
         holds: bool,
         reason: impl Into<String>,
@@ -30,7 +30,7 @@ impl ConditionUpdate {
     }
 
     /// A condition whose cause is an error.
-    pub fn because(kind: &'static str, holds: bool, error: &Error) -> Self {
+    pub(crate) fn because(kind: &'static str, holds: bool, error: &Error) -> Self {
         let (reason, retry) = error.class();
         let next = match retry {
             Retry::OnChange => "Looked at again when the object changes, and hourly",
@@ -41,7 +41,7 @@ impl ConditionUpdate {
 }
 
 /// Sets a condition. Its transition time moves only when its status flips.
-pub fn set(
+pub(crate) fn set(
     conditions: &mut Vec<Condition>,
     saying: ConditionUpdate,
     generation: Option<i64>,
