@@ -10,7 +10,6 @@ pub(crate) mod output;
 pub(crate) mod report;
 pub(crate) mod rules;
 
-mod age;
 mod dockerfile;
 mod fix;
 mod manifest;

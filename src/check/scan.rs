@@ -1,10 +1,11 @@
 //! Reports of vulnerability scanners: Trivy's JSON, CycloneDX, SARIF.
 
+use jiff::Timestamp;
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{age, manifest::Draft, rules::Rules, table::rule};
+use super::{manifest::Draft, rules::Rules, table::rule};
 use crate::policy::FieldPath;
 use crate::policy::Severity;
 
@@ -230,8 +231,8 @@ pub(crate) fn evaluate(scan: &Scan, rules: &Rules) -> Vec<Draft> {
         draft.severity = severity;
         drafts.push(draft);
     }
-    let age = scan.made.as_deref().and_then(|made| age::of(made, rules.now));
-    if let Some((age, most)) = age.zip(accepted.max_age).filter(|(age, most)| age > most) {
+    let old = scan.made.as_deref().and_then(|made| age(made, rules.now));
+    if let Some((age, most)) = old.zip(accepted.max_age).filter(|(age, most)| age > most) {
         let message =
             format!("the report is {} hours old, accepted are {}", age / 3600, most / 3600);
         let mut draft = Draft::new(rule("HB-VULN"), FieldPath::default(), message);
@@ -239,6 +240,12 @@ pub(crate) fn evaluate(scan: &Scan, rules: &Rules) -> Vec<Draft> {
         drafts.push(draft);
     }
     drafts
+}
+
+/// Age in seconds of what was made at this time; `None` for what is no time.
+fn age(made: &str, now: Timestamp) -> Option<i64> {
+    let made: Timestamp = made.parse().ok()?;
+    Some(now.as_second() - made.as_second())
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! The command line. Every flag has an environment variable; `docs/flags.md` is generated from here.
 
 mod check;
-mod duration;
 mod eso;
 mod flags;
 pub mod pipe;

@@ -17,7 +17,7 @@ use super::{
     plan::{
         baseline::{Compiled, compile},
         baseline_status::{next_status, next_teardown},
-        error::{Error, Retry},
+        error::Error,
         teardown::{Deletion, FINALIZER, Leaving, TeardownGate, has_begun, may_begin},
     },
 };
@@ -31,6 +31,7 @@ use crate::cluster::{
     write::{ApiError, Part, PatchKind},
 };
 use crate::marks::FIELD_MANAGER;
+use crate::retry::Retry;
 
 const KIND: &str = "HardeningBaseline";
 const CRD: &str = "hardeningbaselines.gabion.dev";

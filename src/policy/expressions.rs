@@ -268,14 +268,14 @@ fn failed(family: &Family, settings: &Settings, mark: &str) -> String {
         parts.push(format!(
             "({resize}variables.kept_{} ? [] : [{}])",
             word(rule.id),
-            literal(&unhealthy_reason(rule, settings))
+            literal(&violation(rule, settings))
         ));
     }
     parts.join(" + ")
 }
 
 /// Id and remedy in one line; complaints are joined by semicolons, so it has none.
-fn unhealthy_reason(rule: &Rule, settings: &Settings) -> String {
+fn violation(rule: &Rule, settings: &Settings) -> String {
     let table = rule.control().map_or("", |control| control.remedy);
     let remedy = rule.remedy.map_or_else(|| table.to_owned(), |remedy| remedy(settings));
     let plain = |c: char| if c.is_control() || c == ';' { ' ' } else { c };

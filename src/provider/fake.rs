@@ -2,7 +2,8 @@
 
 use futures::future::BoxFuture;
 
-use super::{Ask, Content, Fetched, Lane, Provider, ProviderError, Validation, Version};
+use super::{Ask, Content, Fetched, Provider, ProviderError, Validation, Version};
+use crate::lane::Lane;
 
 /// One entry of `spec.provider.fake.data`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -14,6 +14,8 @@ use std::{fmt, sync::Arc};
 
 use futures::future::BoxFuture;
 
+use crate::lane::Lane;
+
 pub(crate) use secret_bytes::SecretBytes;
 
 /// Which revision of a remote secret is asked for.
@@ -128,15 +130,6 @@ pub(crate) enum ProviderError {
         #[source]
         source: Option<Arc<dyn std::error::Error + Send + Sync>>,
     },
-}
-
-/// Who may wait longer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Lane {
-    /// Objects that were never synced, or that a person just edited.
-    Urgent,
-    /// Periodic refreshes.
-    Periodic,
 }
 
 /// What a check of a store found out when nothing failed.

@@ -15,9 +15,10 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Lane, ProviderError,
+    ProviderError,
     metrics::{Metrics, Operation, Outcome},
 };
+use crate::lane::Lane;
 
 /// Calls per second, and how many may come at once.
 #[derive(Clone, Copy, Debug, PartialEq)]

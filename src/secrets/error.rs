@@ -1,10 +1,11 @@
 //! Everything that can go wrong in the secrets subsystem, and the one table of what it is called and what to do.
 
+use crate::retry::Retry;
 use std::time::Duration;
 
 use super::{
     StoreKey,
-    plan::{BadCondition, PlanError, Retry},
+    plan::{BadCondition, PlanError},
 };
 use crate::cluster::write::ApiError;
 use crate::provider::ProviderError;

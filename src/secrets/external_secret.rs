@@ -12,7 +12,6 @@ use super::Error;
 use super::converge::Converged;
 use super::error::RECHECK;
 use super::index::Tracked;
-use super::plan::Retry;
 use super::plan::due;
 use super::plan::status::Outcome;
 use super::plan::status::Stamp;
@@ -25,6 +24,7 @@ use crate::cluster::{
     queue::Next,
     write::{ApiError, Part, PatchKind},
 };
+use crate::retry::Retry;
 use crate::secrets::reconciler::Reconciler;
 
 /// Longest time one reconcile may take, all waiting included.

@@ -30,7 +30,6 @@ use template_inputs::Sources;
 
 pub(crate) use error::Error;
 pub(crate) use index::{Index, StoreKey};
-pub(crate) use plan::Retry;
 pub(crate) use stores::Stores;
 
 use crate::cluster::{

@@ -14,7 +14,7 @@ use super::StoreKey;
 use super::auth;
 use super::auth::is_referent;
 use super::error::RECHECK;
-use super::plan::Retry;
+use crate::retry::Retry;
 use super::plan::store_status::StoreOutcome;
 use super::plan::store_status::next_status;
 use super::stores::Readiness;

@@ -19,7 +19,7 @@ use std::{
 use tokio::{sync::Notify, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use crate::provider::Lane;
+pub(crate) use crate::lane::Lane;
 use state::{Running, State};
 
 /// After this time an object under way no longer counts against the bound.

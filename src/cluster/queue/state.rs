@@ -6,7 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Bounds, Lane, Next, QueueStats};
+use super::{Bounds, Next, QueueStats};
+use crate::lane::Lane;
 
 /// After this many urgent objects in a row a waiting periodic one gets a turn.
 const URGENT_IN_A_ROW: u32 = 16;

@@ -50,7 +50,7 @@ impl Writer {
             }
             _ => Err(refusal::<K>(key, status, &body)),
         });
-        self.requests.count("try-create", K::kind(&()).as_ref(), outcome.as_ref().err());
+        self.requests.count("try-create", K::kind(&()).as_ref(), super::outcome_label(&outcome));
         outcome
     }
 }

@@ -152,6 +152,20 @@ struct MetadataOnly {
     metadata: ObjectMeta,
 }
 
+/// How a request ended, as a metric label.
+fn outcome_label<T>(outcome: &Result<T, ApiError>) -> &'static str {
+    match outcome {
+        Ok(_) => "ok",
+        Err(ApiError::Fenced) => "fenced",
+        Err(ApiError::NotFound { .. }) => "not_found",
+        Err(ApiError::AlreadyExists { .. }) => "already_exists",
+        Err(ApiError::Conflict { .. }) => "conflict",
+        Err(ApiError::Forbidden { .. } | ApiError::NamespaceTerminating { .. }) => "forbidden",
+        Err(ApiError::Invalid { .. } | ApiError::TooLarge { .. }) => "invalid",
+        Err(ApiError::Unavailable { .. }) => "unavailable",
+    }
+}
+
 impl Writer {
     /// A writer that has at most `concurrency` requests under way.
     pub(crate) fn new(
@@ -361,7 +375,7 @@ impl Writer {
         let outcome = outcome.and_then(|(status, body)| {
             if status.is_success() { Ok(body) } else { Err(refusal::<K>(key, status, &body)) }
         });
-        self.requests.count(verb, K::kind(&()).as_ref(), outcome.as_ref().err());
+        self.requests.count(verb, K::kind(&()).as_ref(), outcome_label(&outcome));
         outcome
     }
 

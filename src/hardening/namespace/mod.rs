@@ -2,6 +2,7 @@
 
 mod report;
 
+use crate::retry::Retry;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -18,7 +19,7 @@ use super::{
     plan::{
         baseline::Compiled,
         baseline_status::Standing,
-        error::{Error, Retry},
+        error::Error,
         namespace::{Input, Plan, needs_usage, plan},
         steps::Step,
         teardown::{self, Leaving},

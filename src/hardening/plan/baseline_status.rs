@@ -1,11 +1,12 @@
 //! The status of a `HardeningBaseline`: how far it has come.
 
+use crate::retry::Retry;
 use k8s_openapi::jiff::Timestamp;
 
 use super::admission::Admission;
 use super::baseline::Compiled;
 use super::conditions::{ConditionUpdate, set};
-use super::error::{Error, Retry};
+use super::error::Error;
 use super::teardown::TEARING_DOWN;
 use super::unimplemented::unimplemented_fields;
 use crate::api::gabion::hardening_baseline::Conflict;

@@ -1,9 +1,10 @@
 //! Conditions of a status.
 
+use crate::retry::Retry;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
-use super::error::{Error, Retry};
+use super::error::Error;
 
 /// What a condition says now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ impl ConditionUpdate {
     pub(crate) fn because(kind: &'static str, holds: bool, error: &Error) -> Self {
         let (reason, retry) = error.class();
         let next = match retry {
-            Retry::OnChange => "Looked at again when the object changes, and hourly",
+            Retry::OnChange => "Reconciled again when the object changes, and hourly",
             Retry::Backoff => "Tried again after pauses that grow up to five minutes",
         };
         Self::new(kind, holds, reason, format!("{error}. {next}."))

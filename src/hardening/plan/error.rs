@@ -1,15 +1,7 @@
 //! Everything that can go wrong in the hardening subsystem, and the one table of what to do about it.
 
 use crate::policy::PolicyError;
-
-/// When to try again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Retry {
-    /// Only a change of the objects concerned can help; try again hourly all the same.
-    OnChange,
-    /// It may pass by itself: back off exponentially, per object.
-    Backoff,
-}
+use crate::retry::Retry;
 
 /// A failure of the hardening subsystem. The text names objects and fields, never contents.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

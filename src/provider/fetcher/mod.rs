@@ -20,7 +20,6 @@ pub(crate) use source::{Detection, Identity, Source};
 
 use super::Ask;
 use super::Fetched;
-use super::Lane;
 use super::Note;
 use super::Provider;
 use super::ProviderError;
@@ -28,6 +27,7 @@ use super::Validation;
 use super::aws::Platform;
 use super::aws::SecretsManager;
 use super::metrics::Metrics;
+use crate::lane::Lane;
 use crate::provider::rate_limit::Account;
 use crate::provider::rate_limit::Limits;
 use crate::provider::rate_limit::Meter;

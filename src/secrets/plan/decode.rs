@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 
 use super::error::PlanError;
 use crate::api::external_secrets::external_secret::ConversionStrategy;
-use crate::api::external_secrets::external_secret::DecodingStrategy;
 use crate::api::external_secrets::external_secret::NullBytePolicy;
+use crate::api::external_secrets::references::DecodingStrategy;
 use crate::provider::SecretBytes;
 
 /// Longest key of a Secret.

@@ -1,15 +1,7 @@
 //! Why an `ExternalSecret` cannot be synced, in words for the person who wrote it.
 
 use crate::provider::ProviderError;
-
-/// What to do after a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Retry {
-    /// Try again by itself, less and less often.
-    Backoff,
-    /// Trying again changes nothing: wait until the object, or something it names, is changed.
-    OnChange,
-}
+use crate::retry::Retry;
 
 /// Everything that `plan` refuses. `Display` names the field and what to do, and holds no value.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -21,4 +21,4 @@ pub(crate) mod template;
 pub(crate) mod window;
 
 pub(crate) use access::BadCondition;
-pub(crate) use error::{PlanError, Retry};
+pub(crate) use error::PlanError;

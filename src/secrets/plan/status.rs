@@ -1,12 +1,10 @@
 //! What is said about an `ExternalSecret`, and whether it is worth a write.
 
+use crate::retry::Retry;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{
-    error::{PlanError, Retry},
-    policy::Leave,
-};
+use super::{error::PlanError, policy::Leave};
 use crate::api::external_secrets::external_secret::Binding;
 use crate::api::external_secrets::external_secret::ExternalSecretStatus;
 use crate::api::external_secrets::external_secret::GabionStatus;

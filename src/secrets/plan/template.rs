@@ -14,8 +14,8 @@ use super::{
     error::PlanError,
     metadata::check_metadata,
 };
-use crate::api::external_secrets::external_secret::DecodingStrategy;
 use crate::api::external_secrets::external_secret::ExternalSecret;
+use crate::api::external_secrets::references::DecodingStrategy;
 use crate::api::external_secrets::template::EngineVersion;
 use crate::api::external_secrets::template::Template as Spec;
 use crate::api::external_secrets::template::TemplateFrom;
