@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 /// Seconds of a Go duration such as `168h` or `1h30m`.
-pub fn seconds(text: &str) -> Result<i64, String> {
+pub(crate) fn seconds(text: &str) -> Result<i64, String> {
     let (mut total, mut number) = (0_i64, String::new());
     for c in text.chars() {
         if c.is_ascii_digit() {
@@ -30,7 +30,7 @@ pub fn seconds(text: &str) -> Result<i64, String> {
 }
 
 /// Age in seconds of what was made at this time; `None` for what is no time.
-pub fn of(made: &str, now: Timestamp) -> Option<i64> {
+pub(crate) fn of(made: &str, now: Timestamp) -> Option<i64> {
     let made: Timestamp = made.parse().ok()?;
     Some(now.as_second() - made.as_second())
 }

@@ -12,20 +12,17 @@ use super::{
     schema::misfits,
     yaml::{self, Node},
 };
-use crate::{
-    api::{
-        hardening_baseline::{HardeningBaseline, HardeningBaselineSpec},
-        hardening_crds::crds,
-    },
-    hardening::plan::{
-        baseline::compile,
-        policy::{FieldPath, Settings},
-        version::{NEWEST_KNOWN, PssVersion},
-    },
-};
+use crate::api::gabion::crds::crds;
+use crate::api::gabion::hardening_baseline::HardeningBaseline;
+use crate::api::gabion::hardening_baseline::HardeningBaselineSpec;
+use crate::hardening::plan::baseline::compile;
+use crate::policy::FieldPath;
+use crate::policy::Settings;
+use crate::policy::version::NEWEST_KNOWN;
+use crate::policy::version::PssVersion;
 
 /// The rules of a built-in profile.
-pub fn built_in(name: &str) -> Result<Rules, String> {
+pub(crate) fn built_in(name: &str) -> Result<Rules, String> {
     let Some(settings) = Settings::built_in(name) else {
         let known = Settings::BUILT_IN.join(", ");
         return Err(format!("there is no profile {name:?}: use one of {known}"));
@@ -47,7 +44,7 @@ fn guide_defaults() -> Defaults {
 }
 
 /// The rules of the baseline in a file. What is wrong with it is said with file, line and column, one a line.
-pub fn from_file(path: &Path) -> Result<Rules, String> {
+pub(crate) fn from_file(path: &Path) -> Result<Rules, String> {
     let name = path.display().to_string();
     let origin = input::Origin::File(path.to_owned());
     let text = input::read(&origin, &mut std::io::empty());

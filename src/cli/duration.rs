@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::secrets::plan::duration;
+use crate::duration;
 
 /// Parses a Go duration without a sign.
-pub fn parse(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let unsigned = Some(text.trim()).filter(|text| !text.starts_with(['+', '-']));
     unsigned
         .and_then(duration::parse)

@@ -5,16 +5,14 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, builder::BoolishValueParser};
 
 use super::{duration, eso::EsoFlags};
-use crate::{
-    config::{Config, ElectionConfig, HardeningConfig, SecretsConfig},
-    telemetry::LogFormat,
-    template::Delimiters,
-};
+use crate::config::{Config, ElectionConfig, HardeningConfig, SecretsConfig};
+use crate::telemetry::LogFormat;
+use gotemplate::Delimiters;
 
 /// Flags of `gabion run`.
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools)] // each is a flag of its own
-pub struct RunFlags {
+pub(crate) struct RunFlags {
     /// Kubeconfig file; without it the in-cluster account is used, or the usual kubeconfig
     #[arg(long, env = "GABION_KUBECONFIG", value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
@@ -43,7 +41,7 @@ pub struct RunFlags {
     #[arg(long, env = "GABION_PER_OBJECT_METRICS", default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     per_object_metrics: bool,
 
-    /// Run the secrets half (ExternalSecret, SecretStore, ClusterSecretStore)
+    /// Run the secrets subsystem (ExternalSecret, SecretStore, ClusterSecretStore)
     #[arg(long, env = "GABION_ENABLE_SECRETS", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     enable_secrets: bool,
     /// Stores whose spec.controller is this, or empty, are ours
@@ -79,7 +77,7 @@ pub struct RunFlags {
     #[arg(long, env = "GABION_TEMPLATE_RIGHT_DELIMITER", help_heading = "Secrets", default_value = "}}", value_parser = delimiter)]
     template_right_delimiter: String,
 
-    /// Run the hardening half (HardeningBaseline)
+    /// Run the hardening subsystem (HardeningBaseline)
     #[arg(long, env = "GABION_ENABLE_HARDENING", help_heading = "Hardening", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     enable_hardening: bool,
     /// Namespace Gabion itself runs in: never hardened, holds the Lease
@@ -135,7 +133,7 @@ pub struct RunFlags {
 
 impl RunFlags {
     /// Checks what no single flag can check, and builds the configuration.
-    pub fn config(self) -> Result<Config, String> {
+    pub(crate) fn config(self) -> Result<Config, String> {
         let election = self.election()?;
         Ok(Config {
             kubeconfig: self.kubeconfig,

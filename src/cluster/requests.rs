@@ -17,13 +17,13 @@ struct RequestLabels {
 
 /// Requests to the API server, apart from watches.
 #[derive(Clone, Default)]
-pub struct RequestCounts {
+pub(crate) struct RequestCounts {
     requests: Family<RequestLabels, Counter>,
 }
 
 impl RequestCounts {
     /// Adds the series to a registry.
-    pub fn register(&self, registry: &mut Registry) {
+    pub(crate) fn register(&self, registry: &mut Registry) {
         registry.register(
             "gabion_api_requests",
             "Requests to the API server by verb, kind and outcome, watches apart",
@@ -32,7 +32,7 @@ impl RequestCounts {
     }
 
     /// Counts one request.
-    pub fn count(&self, verb: &'static str, kind: &str, error: Option<&ApiError>) {
+    pub(crate) fn count(&self, verb: &'static str, kind: &str, error: Option<&ApiError>) {
         let outcome = match error {
             None => "ok",
             Some(ApiError::Fenced) => "fenced",

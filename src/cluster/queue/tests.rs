@@ -8,7 +8,7 @@ use std::{
 
 use super::*;
 
-const BOUNDS: Bounds = Bounds { places: 4, per_group: 2, in_all: 100, periodic: 100 };
+const BOUNDS: Bounds = Bounds { max_concurrent: 4, per_group: 2, in_all: 100, periodic: 100 };
 
 fn state() -> (State<&'static str, &'static str>, Instant) {
     let now = Instant::now();
@@ -40,11 +40,11 @@ fn periodic_work_is_not_starved_by_urgent_work() {
     for name in &names {
         state2.wake(name, name, Lane::Urgent, now);
     }
-    let (started, _) =
-        state2.start_due(now, Bounds { places: 20, per_group: 1, in_all: 100, periodic: 100 });
+    let (started, _) = state2
+        .start_due(now, Bounds { max_concurrent: 20, per_group: 1, in_all: 100, periodic: 100 });
     assert!(started.iter().any(|running| running.key == "periodic"));
     state.wake(&"x", &"g", Lane::Urgent, now);
-    assert_eq!(state.figures(now).waiting, 1);
+    assert_eq!(state.stats(now).waiting, 1);
 }
 
 #[test]
@@ -87,9 +87,9 @@ fn an_object_under_way_is_looked_at_again_when_scheduled_meanwhile() {
 fn what_a_look_has_caught_up_with_makes_it_run_no_second_time() {
     let (mut state, now) = state();
     state.wake(&"a", &"g", Lane::Urgent, now);
-    assert_eq!((state.figures(now).waiting, state.since(&"a")), (1, None));
+    assert_eq!((state.stats(now).waiting, state.since(&"a")), (1, None));
     assert_eq!(keys(&state.start_due(now, BOUNDS).0), ["a"]);
-    assert_eq!((state.figures(now).waiting, state.since(&"a")), (0, Some(now)));
+    assert_eq!((state.stats(now).waiting, state.since(&"a")), (0, Some(now)));
     assert!(!state.caught_up(&"a"));
     state.wake(&"a", &"g", Lane::Urgent, now);
     assert!(state.caught_up(&"a"));
@@ -106,7 +106,7 @@ fn what_a_look_has_caught_up_with_makes_it_run_no_second_time() {
 #[test]
 fn periodic_work_leaves_room_for_urgent_work_even_when_it_is_slow() {
     let (mut state, now) = state();
-    let bounds = Bounds { places: 3, per_group: 9, in_all: 3, periodic: 2 };
+    let bounds = Bounds { max_concurrent: 3, per_group: 9, in_all: 3, periodic: 2 };
     for key in ["a", "b", "c"] {
         state.wake(&key, &key, Lane::Periodic, now);
     }
@@ -133,15 +133,12 @@ fn what_waits_is_counted_wherever_it_stands() {
     state.wake(&"c1", &"c", Lane::Periodic, later);
     state.wake(&"d1", &"d", Lane::Periodic, later);
     state.forget(&"c1");
-    let figures = state.figures(later);
-    assert_eq!((figures.waiting, figures.oldest_wait), (2, Duration::from_secs(3)));
+    let stats = state.stats(later);
+    assert_eq!((stats.waiting, stats.oldest_wait), (2, Duration::from_secs(3)));
     assert_eq!(keys(&state.start_due(later, BOUNDS).0), ["d1", "b1"]);
-    assert_eq!(state.figures(later).waiting, 1, "one is parked");
+    assert_eq!(state.stats(later).waiting, 1, "one is parked");
     state.forget(&"a3");
-    assert_eq!(
-        (state.figures(later).waiting, state.figures(later).oldest_wait),
-        (0, Duration::ZERO)
-    );
+    assert_eq!((state.stats(later).waiting, state.stats(later).oldest_wait), (0, Duration::ZERO));
 }
 
 #[test]
@@ -152,7 +149,7 @@ fn a_group_has_bounded_work_and_others_go_on() {
     }
     state.wake(&"b1", &"b", Lane::Periodic, now);
     assert_eq!(keys(&state.start_due(now, BOUNDS).0), ["a1", "a2", "b1"]);
-    assert_eq!(state.figures(now).waiting, 2);
+    assert_eq!(state.stats(now).waiting, 2);
     state.finish(&"a1", &Next::Idle, now, no_backoff);
     assert_eq!(keys(&state.start_due(now, BOUNDS).0), ["a3"]);
 }
@@ -168,13 +165,13 @@ fn slow_work_gives_its_place_back() {
     assert_eq!(keys(&state.start_due(now, BOUNDS).0), ["e"]);
     state.finish(&"a", &Next::Idle, now, no_backoff);
     state.finish(&"b", &Next::Idle, now, no_backoff);
-    assert_eq!(state.figures(now).running, 3);
+    assert_eq!(state.stats(now).running, 3);
 }
 
 #[test]
 fn slow_work_is_bounded_too() {
     let (mut state, now) = state();
-    let bounds = Bounds { places: 2, per_group: 9, in_all: 3, periodic: 3 };
+    let bounds = Bounds { max_concurrent: 2, per_group: 9, in_all: 3, periodic: 3 };
     for key in ["a", "b", "c", "d"] {
         state.wake(&key, &key, Lane::Urgent, now);
     }
@@ -211,11 +208,11 @@ fn failures_back_off_and_are_forgotten_after_a_success() {
     state.wake(&"a", &"g", Lane::Urgent, now);
     state.start_due(now, BOUNDS);
     state.finish(&"a", &Next::Retry, now, |n| Duration::from_secs(u64::from(n) * 10));
-    assert_eq!((state.failures(&"a"), state.figures(now).failing), (1, 1));
+    assert_eq!((state.failures(&"a"), state.stats(now).failing), (1, 1));
     assert!(state.start_due(now + Duration::from_secs(9), BOUNDS).0.is_empty());
     assert_eq!(keys(&state.start_due(now + Duration::from_secs(10), BOUNDS).0), ["a"]);
     state.finish(&"a", &Next::Idle, now, no_backoff);
-    assert_eq!((state.failures(&"a"), state.figures(now).failing), (0, 0));
+    assert_eq!((state.failures(&"a"), state.stats(now).failing), (0, 0));
 }
 
 #[test]
@@ -228,7 +225,7 @@ fn a_forgotten_object_leaves_nothing_behind() {
     state.start_due(now, BOUNDS);
     state.forget(&"a");
     state.finish(&"a", &Next::Retry, now, no_backoff);
-    assert_eq!(state.figures(now), Figures::default());
+    assert_eq!(state.stats(now), QueueStats::default());
 }
 
 #[test]
@@ -241,8 +238,8 @@ fn a_queue_is_wedged_when_work_waits_and_nothing_finishes() {
         state.wake(&key, &"a", Lane::Urgent, now);
     }
     state.start_due(now, BOUNDS);
-    let (figures, idle) = state.wedged(later, limit).expect("two hang and one waits");
-    assert_eq!((figures.waiting, figures.running, idle), (1, 2, Duration::from_mins(3)));
+    let (stats, idle) = state.wedged(later, limit).expect("two hang and one waits");
+    assert_eq!((stats.waiting, stats.running, idle), (1, 2, Duration::from_mins(3)));
     state.finish(&"a1", &Next::Idle, later, no_backoff);
     assert_eq!(state.wedged(later, limit), None, "something finished");
 }
@@ -259,7 +256,7 @@ fn backoff_grows_is_bounded_and_differs_between_keys() {
 #[tokio::test(start_paused = true)]
 async fn every_object_is_worked_on_and_never_twice_at_once() {
     let queue: Queue<usize, usize> =
-        Queue::new("test", Bounds { places: 8, per_group: 3, in_all: 100, periodic: 100 });
+        Queue::new("test", Bounds { max_concurrent: 8, per_group: 3, in_all: 100, periodic: 100 });
     for key in 0..200 {
         queue.wake(&key, &(key % 7), Lane::Urgent);
     }
@@ -290,5 +287,5 @@ async fn every_object_is_worked_on_and_never_twice_at_once() {
     stop.cancel();
     runner.await.unwrap();
     assert!(done.load(Ordering::SeqCst) >= 200);
-    assert_eq!(queue.figures().waiting + queue.figures().running, 0);
+    assert_eq!(queue.stats().waiting + queue.stats().running, 0);
 }
