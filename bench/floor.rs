@@ -14,10 +14,10 @@ use kube::{
 };
 use serde::Deserialize as _;
 use serde_json::{Value, json};
+use support::{Failure, Result};
 
 use crate::{
     population::{Population, namespace},
-    support::{Failure, Result},
     world::World,
 };
 

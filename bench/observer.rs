@@ -13,12 +13,10 @@ use kube::{
     Api, Client, ResourceExt as _,
     runtime::watcher::{self, Event, watcher},
 };
+use support::{Failure, Result};
 use tokio::{sync::Notify, task::JoinHandle};
 
-use crate::{
-    support::{Failure, Result},
-    world::is_ready,
-};
+use crate::world::is_ready;
 
 /// One state of an object: `None` if it is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,13 +17,13 @@ use http::Request;
 use http_body_util::BodyExt as _;
 use kube::{Api, Client, api::PostParams};
 use serde_json::{Value, json};
+use support::{Failure, Result};
 use tokio::time::sleep;
 
 use crate::{
     figures::{Samples, Table, count},
     machine,
     population::Population,
-    support::{Failure, Result},
     world::World,
 };
 

@@ -9,6 +9,7 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams},
 };
 use serde_json::json;
+use support::Result;
 use tokio::time::sleep;
 
 use crate::{
@@ -16,7 +17,6 @@ use crate::{
     machine,
     observer::Observer,
     population::{self, Population},
-    support::Result,
     world::{OPERATOR, World},
 };
 

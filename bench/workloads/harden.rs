@@ -15,6 +15,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use support::{Failure, Result};
 use tokio::time::sleep;
 
 use crate::{
@@ -22,7 +23,6 @@ use crate::{
     floor::CONCURRENCY,
     machine,
     population::Population,
-    support::{Failure, Result},
     world::{OPERATOR, Running, Spent, World},
 };
 

@@ -17,13 +17,13 @@ use gabion::{
 };
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
+use support::{Failure, Result};
 
 use crate::{
-    chance::Chance,
     images::generated,
     live::{Api, plane},
     ours,
-    support::{Failure, Result},
+    test_random::TestRandom,
 };
 
 /// Folders of this repository in which manifests are.
@@ -111,7 +111,7 @@ fn as_kind(kind: WorkloadKind, pod: &Value, name: &str) -> Value {
 /// Generated pods in every kind, as the documents of one file.
 fn generated_documents(count: u64) -> String {
     let kinds = WorkloadKind::TEMPLATES.into_iter().chain([WorkloadKind::Pod]).cycle();
-    let seeds = Chance::new(crate::agreement::number("GABION_JUDGES_SEED", 20_261_126)).next();
+    let seeds = TestRandom::new(crate::agreement::number("GABION_JUDGES_SEED", 20_261_126)).next();
     let documents = (0..count).zip(kinds).map(|(nth, kind)| {
         let pod = generated(seeds ^ (nth << 8));
         as_kind(kind, &pod, &format!("generated-{nth}")).to_string()

@@ -4,12 +4,9 @@
 use std::path::Path;
 
 use serde_json::Value;
+use support::{Failure, Result};
 
-use crate::{
-    ours,
-    plugin::Bar,
-    support::{Failure, Result},
-};
+use crate::{ours, plugin::Bar};
 
 /// Checks of baseline and the stricter ones that take their place at restricted.
 const REPLACED: [(&str, &str); 4] = [

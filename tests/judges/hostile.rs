@@ -10,12 +10,12 @@ use gabion::{
     hardening::plan::{policy::Settings, version::PssVersion},
 };
 use serde_json::{Value, json};
+use support::{Failure, Result, eventually};
 
 use crate::{
     live::{Api, plane},
     ours,
     pods::bases,
-    support::{Failure, Result, eventually},
 };
 
 fn corpus() -> Vec<String> {

@@ -8,11 +8,11 @@ use kube::Client;
 use serde_json::{Value, json};
 
 use gabion::hardening::plan::policy::PolicySet;
+use support::{ControlPlane, Failure, Options, Result, eventually};
 
 use crate::{
     ours,
     pods::{Case, bases},
-    support::{ControlPlane, Failure, Options, Result, eventually},
 };
 
 /// A bound for what takes a second or two on a quiet machine.

@@ -5,12 +5,12 @@ use gabion::{
     hardening::plan::policy::{Settings, Waiver, WorkloadKind},
 };
 use serde_json::{Value, json};
+use support::Result;
 
 use crate::{
     live::{Api, plane},
     ours,
     pods::bases,
-    support::Result,
 };
 
 /// The full set, with as many registries and exceptions as there can be.

@@ -2,12 +2,12 @@
 
 use gabion::{api::hardening_baseline::Verdict, hardening::plan::policy::Settings};
 use serde_json::{Value, json};
+use support::Result;
 
 use crate::{
     live::{Answer, Api, plane},
     ours,
     pods::bases,
-    support::Result,
 };
 
 fn settings(templates: Verdict) -> Settings {
@@ -130,25 +130,21 @@ async fn an_old_workload_can_be_scaled_and_a_new_one_is_warned_about_or_refused(
         let mut fresh = deployment(true);
         fresh["metadata"]["name"] = "fresh".into();
         if templates == Verdict::Deny {
-            crate::support::eventually(crate::live::SOON, "templates are judged", || async {
+            support::eventually(crate::live::SOON, "templates are judged", || async {
                 let url = format!("{deployments}?dryRun=All");
                 let answer = api.send("POST", &url, "application/json", &fresh).await?;
                 let denied = !answer.is_yes() && answer.message().contains("PSS-privileged");
-                if denied { Ok(()) } else { Err(crate::support::Failure::new(answer.message())) }
+                if denied { Ok(()) } else { Err(support::Failure::new(answer.message())) }
             })
             .await?;
         } else {
-            crate::support::eventually(crate::live::SOON, "templates are warned about", || async {
+            support::eventually(crate::live::SOON, "templates are warned about", || async {
                 let url = format!("{deployments}?dryRun=All");
                 let answer = api.send("POST", &url, "application/json", &fresh).await?;
                 assert!(answer.is_yes(), "{}", answer.message());
                 let named = ours::all_controls(&answer);
                 let warned = named.contains("PSS-privileged");
-                if warned {
-                    Ok(())
-                } else {
-                    Err(crate::support::Failure::new(format!("{named:?}")))
-                }
+                if warned { Ok(()) } else { Err(support::Failure::new(format!("{named:?}"))) }
             })
             .await?;
         }

@@ -10,7 +10,7 @@ use gabion::provider::{
 };
 
 use super::*;
-use crate::secrets_manager::Denial;
+use support::secrets_manager::Denial;
 
 const ROLE: &str = "arn:aws:iam::000000000000:role/reader";
 

@@ -7,7 +7,7 @@ use gabion::provider::{
 };
 
 use super::*;
-use crate::secrets_manager::{Denial, Fault};
+use support::secrets_manager::{Denial, Fault};
 
 fn names(count: usize) -> Vec<String> {
     (0..count).map(|index| format!("secret-{index}")).collect()

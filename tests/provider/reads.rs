@@ -8,7 +8,7 @@ use gabion::provider::{
 };
 
 use super::*;
-use crate::secrets_manager::{Denial, Fault};
+use support::secrets_manager::{Denial, Fault};
 
 async fn read_version(plane: &Plane, source: &Source, version: Version) -> Result<String, String> {
     let ask = Ask { version, ..ask("db") };

@@ -8,12 +8,10 @@ use gabion::cluster::{
 };
 use k8s_openapi::api::core::v1::ObjectReference;
 use serde_json::json;
+use support::eventually;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    script::{Script, Step, refusal},
-    support::eventually,
-};
+use crate::script::{Script, Step, refusal};
 
 fn notice(text: &str, tone: Tone) -> Notice {
     let about = ObjectReference {
