@@ -5,7 +5,7 @@ SHELL := bash
 .PHONY: help demo test judges check crds golden bench race fuzz prepare prerequisites
 
 # Suites in tests/ that need no server and take seconds in total.
-CHECK_TESTS := contract golden layers manifests hardening_contract
+CHECK_TESTS := contract golden layers manifests hardening_plan
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -15,20 +15,20 @@ help: ## print this list
 
 demo: prepare ## sync and rotate a secret and harden a namespace on a real API server (KEEP=1 leaves it up)
 	@echo "Building gabion and its demo (about three minutes the first time, then seconds)"
-	@cargo build --bin gabion --example demo
-	@cargo run --quiet --example demo
+	@cargo build --package gabion --package gabion-demo --bins
+	@cargo run --quiet --package gabion-demo
 
 test: prepare ## run all tests
 	@echo "Compiling gabion and its tests (about three minutes the first time)"
-	cargo test --no-fail-fast
+	cargo test --workspace --no-fail-fast
 	dev/image-check.sh
 
 judges: prepare ## compare evaluator, policies and the PodSecurity plugin on 20,000 pods (GABION_JUDGES_SEED=...)
 	GABION_JUDGES_PODS=$${GABION_JUDGES_PODS:-20000} GABION_JUDGES_DETAILS=1 cargo test --test judges
 
 check: prerequisites ## check formatting and lints, run the tests that need no server
-	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --lib $(addprefix --test ,$(CHECK_TESTS))
 
 crds: prerequisites ## regenerate crds/ and docs/flags.md from the types

@@ -1,7 +1,11 @@
 //! Templates that mean harm: each does as much of one thing as it can. `tests/bounds.rs` holds that they fail in time
 //! and space, `make race` says what they cost.
 
-use gabion::template::{Limits, Map, Text, Type, Value};
+use gotemplate::Limits;
+use gotemplate::Map;
+use gotemplate::Text;
+use gotemplate::Type;
+use gotemplate::Value;
 
 /// What is done over and over, and what is there before.
 #[rustfmt::skip]

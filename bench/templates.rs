@@ -13,9 +13,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gabion::template::{
-    Delimiters, Entries, Failure, KeyKind, Limits, Map, Source, Template, Text, Type, Value,
-};
+use gotemplate::Delimiters;
+use gotemplate::Entries;
+use gotemplate::Environment;
+use gotemplate::Failure;
+use gotemplate::KeyKind;
+use gotemplate::Limits;
+use gotemplate::Map;
+use gotemplate::Template;
+use gotemplate::Text;
+use gotemplate::Type;
+use gotemplate::Value;
 use jiff::Timestamp;
 use serde::Deserialize;
 use tikv_jemalloc_ctl::thread;
@@ -180,7 +188,7 @@ fn repeat(mut work: impl FnMut()) -> Result<(f64, f64)> {
 /// No template of the benchmark needs time or randomness.
 struct Nothing;
 
-impl Source for Nothing {
+impl Environment for Nothing {
     fn now(&mut self) -> Timestamp {
         Timestamp::UNIX_EPOCH
     }

@@ -19,7 +19,7 @@ pub(crate) mod marks;
 pub mod operator;
 pub mod policy;
 pub mod provider;
-pub(crate) mod quantity;
+pub mod quantity;
 pub(crate) mod retry;
 pub(crate) mod runtime;
 pub mod secrets;

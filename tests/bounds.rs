@@ -5,7 +5,12 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
-use gabion::template::{Class, Delimiters, Failure, KeyKind, Source, Template};
+use gotemplate::Class;
+use gotemplate::Delimiters;
+use gotemplate::Environment;
+use gotemplate::Failure;
+use gotemplate::KeyKind;
+use gotemplate::Template;
 use jiff::Timestamp;
 use peak_alloc::PeakAlloc;
 use zeroize::Zeroizing;
@@ -24,7 +29,7 @@ const HARMLESS: usize = 20;
 /// Always the same.
 struct Still;
 
-impl Source for Still {
+impl Environment for Still {
     fn now(&mut self) -> Timestamp {
         Timestamp::UNIX_EPOCH
     }

@@ -1,6 +1,7 @@
 //! A template; where its first line is two short words, they are delimiters as well.
 
-use gabion::template::{Delimiters, Template};
+use gotemplate::Delimiters;
+use gotemplate::Template;
 
 pub fn run(text: &[u8]) {
     let _ = Template::parse("fuzz", text, &Delimiters::default());

@@ -1,8 +1,16 @@
 //! A template, and in the last line a value that it may use.
 
-use gabion::template::{
-    Delimiters, Entries, Failure, KeyKind, Limits, Map, Source, Template, Text, Type, Value,
-};
+use gotemplate::Delimiters;
+use gotemplate::Entries;
+use gotemplate::Environment;
+use gotemplate::Failure;
+use gotemplate::KeyKind;
+use gotemplate::Limits;
+use gotemplate::Map;
+use gotemplate::Template;
+use gotemplate::Text;
+use gotemplate::Type;
+use gotemplate::Value;
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
@@ -24,7 +32,7 @@ pub fn run(input: &[u8]) {
 
 struct Counter(u8);
 
-impl Source for Counter {
+impl Environment for Counter {
     fn now(&mut self) -> Timestamp {
         Timestamp::UNIX_EPOCH
     }

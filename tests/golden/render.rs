@@ -3,9 +3,18 @@
 use std::collections::{BTreeMap, HashMap};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use gabion::template::{
-    Class, Delimiters, Entries, Failure, KeyKind, Limits, Map, Source, Template, Text, Type, Value,
-};
+use gotemplate::Class;
+use gotemplate::Delimiters;
+use gotemplate::Entries;
+use gotemplate::Environment;
+use gotemplate::Failure;
+use gotemplate::KeyKind;
+use gotemplate::Limits;
+use gotemplate::Map;
+use gotemplate::Template;
+use gotemplate::Text;
+use gotemplate::Type;
+use gotemplate::Value;
 use jiff::Timestamp;
 use serde::Deserialize;
 use zeroize::Zeroizing;
@@ -114,7 +123,7 @@ impl<'f> Fixed<'f> {
     }
 }
 
-impl Source for Fixed<'_> {
+impl Environment for Fixed<'_> {
     fn now(&mut self) -> Timestamp {
         Timestamp::constant(1_790_000_000, 0)
     }

@@ -3,12 +3,21 @@
 use std::collections::{BTreeMap, HashMap};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use gabion::{
-    api::external_secret::{ConversionStrategy, DecodingStrategy, Rewrite},
-    provider::SecretBytes,
-    secrets::plan::{decode, property, rewrite, template::Engine},
-    template::{Cache, Delimiters, Failure, KeyKind, Limits, Source},
-};
+use gabion::api::external_secrets::external_secret::ConversionStrategy;
+use gabion::api::external_secrets::external_secret::Rewrite;
+use gabion::api::external_secrets::references::DecodingStrategy;
+use gabion::api::external_secrets::references::DecodingStrategy;
+use gabion::gjson;
+use gabion::provider::SecretBytes;
+use gabion::secrets::plan::decode;
+use gabion::secrets::plan::rewrite;
+use gabion::secrets::plan::template::Engine;
+use gotemplate::Cache;
+use gotemplate::Delimiters;
+use gotemplate::Environment;
+use gotemplate::Failure;
+use gotemplate::KeyKind;
+use gotemplate::Limits;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
@@ -43,10 +52,10 @@ pub fn paths() -> Vec<Case> {
         }
         let path = text(&vector, "path");
         let json = &documents[vector["in"].as_str().unwrap()];
-        let got = match property::find(json.as_bytes(), &path) {
+        let got = match gjson::find(json.as_bytes(), &path) {
             Ok(Some(found)) => Outcome::Bytes(found.expose().to_vec()),
             Ok(None) => Outcome::Absent,
-            Err(property::PropertyError::NotJson) => Outcome::Failed("json".to_owned()),
+            Err(gjson::PropertyError::NotJson) => Outcome::Failed("json".to_owned()),
             Err(error) => Outcome::Failed(error.to_string()),
         };
         cases.push(Case {
@@ -80,7 +89,7 @@ pub fn cases() -> Vec<Case> {
 /// Neither time nor randomness: keys are made of keys alone.
 struct Nothing;
 
-impl Source for Nothing {
+impl Environment for Nothing {
     fn now(&mut self) -> Timestamp {
         Timestamp::UNIX_EPOCH
     }

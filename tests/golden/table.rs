@@ -1,7 +1,14 @@
 //! Templates that are rendered for every entry of a list.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use gabion::template::{Delimiters, Entries, Limits, Map, Template, Text, Type, Value};
+use gotemplate::Delimiters;
+use gotemplate::Entries;
+use gotemplate::Limits;
+use gotemplate::Map;
+use gotemplate::Template;
+use gotemplate::Text;
+use gotemplate::Type;
+use gotemplate::Value;
 use serde::Deserialize;
 
 use crate::{

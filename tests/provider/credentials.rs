@@ -10,7 +10,7 @@ use gabion::provider::{
 };
 
 use super::*;
-use crate::secrets_manager::Denial;
+use support::secrets_manager::Denial;
 
 const ROLE: &str = "arn:aws:iam::000000000000:role/reader";
 
@@ -196,7 +196,7 @@ fn a_store_without_credentials_uses_those_of_the_process() {
     const URL: &str = "GABION_TEST_SECRETS_MANAGER";
     if let Ok(url) = std::env::var(URL) {
         let endpoints = Endpoints { secrets_manager: Some(url), ..Endpoints::default() };
-        let plane = Plane::new(PlaneSettings::default(), Platform::new(endpoints));
+        let plane = Fetcher::new(FetcherSettings::default(), Platform::new(endpoints));
         let store = source_of("a", AwsSettings::new("eu-west-1"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let answer = runtime.expect("a runtime").block_on(read(&plane, &store, "secret-0"));

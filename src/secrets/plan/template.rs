@@ -37,7 +37,7 @@ use gotemplate::Type;
 use gotemplate::Value;
 
 /// What renders all templates of one object, within bounds that they share.
-pub(crate) struct Engine<'a> {
+pub struct Engine<'a> {
     cache: &'a Cache,
     delimiters: &'a Delimiters,
     context: Context<'a>,
@@ -56,7 +56,7 @@ fn silent(error: gotemplate::Error) -> gotemplate::Error {
 
 impl<'a> Engine<'a> {
     /// One that takes time and randomness from `source`.
-    pub(crate) fn new(
+    pub fn new(
         cache: &'a Cache,
         delimiters: &'a Delimiters,
         source: &'a mut dyn Environment,
