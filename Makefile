@@ -5,7 +5,7 @@ SHELL := bash
 .PHONY: help demo test judges check crds golden bench race fuzz prepare prerequisites
 
 # Tests that need no server and together take seconds: names in tests/.
-CHECK_TESTS := contract golden layers manifests hardening_plan
+CHECK_TESTS := contract golden layers manifests hardening_plan scripted
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -29,7 +29,7 @@ judges: prepare ## 20,000 pods before evaluator, policies and the PodSecurity pl
 check: prerequisites ## format, lints and the tests that need no server
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo test --lib $(addprefix --test ,$(CHECK_TESTS))
+	cargo test --package gabion --package gabion-test-support --lib $(addprefix --test ,$(CHECK_TESTS))
 
 crds: prerequisites ## write anew what is generated from the types: crds/ and docs/flags.md
 	UPDATE=1 cargo test --quiet --test contract --test manifests

@@ -165,8 +165,8 @@ fn denied(env: &TestEnv) -> Vec<audit::Request> {
     requests.into_iter().filter(|request| !is_going(request)).collect()
 }
 
-/// Rights of the hardening half, which the operators here have switched off.
-const OTHER_HALF: [&str; 3] = ["dns.yaml", "hardening.yaml", "policies.yaml"];
+/// Rights of the other subsystem, which the operators here have switched off.
+const HARDENING: [&str; 3] = ["dns.yaml", "hardening.yaml", "policies.yaml"];
 
 fn rights_are_exactly_those_used(env: &TestEnv) -> Result<()> {
     let used = audit::used_on(env.plane());
@@ -179,7 +179,7 @@ fn rights_are_exactly_those_used(env: &TestEnv) -> Result<()> {
             continue;
         }
         allowed.extend(rights_in(&path)?);
-        if !OTHER_HALF.contains(&name) {
+        if !HARDENING.contains(&name) {
             granted.extend(rights_in(&path)?);
         }
     }
