@@ -54,6 +54,13 @@ async fn exercise(env: &TestEnv) -> Result<()> {
         "spec": {"provider": fake}});
     scene.create(store).await?;
     scene.store_says("ClusterSecretStore", "afterwards", "True", "").await?;
+    // The other one goes before its status is looked at.
+    scene.put("stays", &value("x"));
+    let layout = json!({"kind": "ConfigMap", "metadata": {"name": "layout"},
+        "data": {"app.ini": "password={{ .value }}"}});
+    scene.create(layout).await?;
+    let from = json!([{"configMap": {"name": "layout", "items": [{"key": "app.ini"}]}}]);
+    scene.synced("stays", json!({"target": {"template": {"templateFrom": from}}})).await?;
     scene.put("db", &value("old"));
     let spec = json!({"secretStoreRef": {"name": "by-account"},
         "target": {"deletionPolicy": "Delete"}});
