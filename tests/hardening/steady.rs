@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use support::{
     Cluster, ControlPlane, Failure, Options, Result, SOON, Signal, Subsystem, TestEnv, answers,
-    at_rest, audit, condition, eventually,
+    at_rest, audit, condition,
 };
 
 use crate::scene::{FULL_SET, Scene, full};
