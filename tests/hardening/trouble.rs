@@ -117,7 +117,10 @@ async fn a_baseline_that_is_deleted_while_it_is_proved_leaves_nothing() -> Resul
         scene.baseline("hasty", images()).await?;
         match pause {
             Some(pause) => tokio::time::sleep(Duration::from_millis(pause)).await,
-            None => drop(denying(&scene.cluster, "hasty").await?),
+            None => {
+                let there = || denying(&scene.cluster, "hasty");
+                drop(eventually(SOON, "the binding is there", there).await?);
+            }
         }
         scene.take_back("hasty").await?;
         eventually(SOON, "nothing is left", || async {
