@@ -5,7 +5,7 @@ SHELL := bash
 .PHONY: help demo test judges check crds golden bench race fuzz prepare prerequisites
 
 # Suites in tests/ that need no server and take seconds in total.
-CHECK_TESTS := contract golden layers manifests hardening_plan
+CHECK_TESTS := contract golden layers manifests hardening_plan scripted
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -29,7 +29,7 @@ judges: prepare ## compare evaluator, policies and the PodSecurity plugin on 20,
 check: prerequisites ## check formatting and lints, run the tests that need no server
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo test --lib $(addprefix --test ,$(CHECK_TESTS))
+	cargo test --package gabion --package gabion-test-support --lib $(addprefix --test ,$(CHECK_TESTS))
 
 crds: prerequisites ## regenerate crds/ and docs/flags.md from the types
 	UPDATE=1 cargo test --quiet --test contract --test manifests

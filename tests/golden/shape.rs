@@ -6,7 +6,6 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use gabion::api::external_secrets::external_secret::ConversionStrategy;
 use gabion::api::external_secrets::external_secret::Rewrite;
 use gabion::api::external_secrets::references::DecodingStrategy;
-use gabion::api::external_secrets::references::DecodingStrategy;
 use gabion::gjson;
 use gabion::provider::SecretBytes;
 use gabion::secrets::plan::decode;

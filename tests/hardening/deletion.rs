@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::{
-    Cluster, Failure, Options, Result, SOON, Subsystem, audit, condition, eventually, fetch, path,
-    repository,
+    Cluster, Failure, Options, Result, SOON, Subsystem, answers, audit, condition, eventually,
+    path, repository,
 };
 
 use crate::{
@@ -92,7 +92,7 @@ async fn a_process_that_is_killed_between_any_two_steps_is_followed_by_one_that_
 
         let proxy = Proxy::start(env.plane(), &kubeconfig).await?;
         let (mut doomed, health) = env.another_with(&proxy.kubeconfig, &[])?;
-        ready(&health).await?;
+        answers(&health, "/readyz", "200 OK").await?;
         proxy.cut_after(writes);
         let scene = Scene { env: &env, name: name.clone(), cluster: cluster.clone() };
         // The confirmation is a write of ours, not of the operator.
@@ -114,14 +114,6 @@ async fn a_process_that_is_killed_between_any_two_steps_is_followed_by_one_that_
     }
     assert!(reached_the_end, "a teardown has more steps than were tried");
     Ok(())
-}
-
-async fn ready(health: &str) -> Result<()> {
-    eventually(SOON, "it is ready", || async {
-        let (code, text) = fetch(health, "/readyz").await?;
-        if code == 200 { Ok(()) } else { Err(Failure::new(text)) }
-    })
-    .await
 }
 
 #[tokio::test]
@@ -246,7 +238,7 @@ async fn the_garbage_collector_takes_nothing_apart_however_a_baseline_is_deleted
     for name in ["one", "two"] {
         scene.baseline_says(name, "Ready", "False", "MassDeletion").await?;
     }
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(recorder.texts(), Vec::<String>::new());
 
     for name in ["one", "two"] {
@@ -291,10 +283,10 @@ async fn deleting_the_definition_opens_nothing() -> Result<()> {
     env.operator.kill();
     env.start_again(&[])?;
     let scene = Scene { env: &env, name: "shop".to_owned(), cluster: cluster.clone() };
-    ready(&env.health).await?;
+    answers(&env.health, "/readyz", "200 OK").await?;
     cluster.delete("NetworkPolicy", "shop", "gabion-allow-dns").await?;
     cluster.until("NetworkPolicy", "shop", "gabion-allow-dns", |_| Ok(())).await?;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(scene.owned("shop").await?, FULL_SET);
     assert_eq!(recorder.texts(), ["DELETED gabion-allow-dns", "ADDED gabion-allow-dns"]);
     let object = cluster.get("HardeningBaseline", "", "prod").await?.unwrap_or_default();

@@ -19,7 +19,7 @@ async fn a_fight_over_a_label_is_given_up_and_told() -> Result<()> {
     let cluster = &scene.cluster;
     let tracking = json!({"metadata": {"labels": {"argocd.argoproj.io/instance": "fought"}}});
     // Field managers are dated to the second: this one must not look as old as the namespace.
-    tokio::time::sleep(Duration::from_millis(1100)).await;
+    support::next_second().await;
     cluster.patch_as("Namespace", "", "fought", tracking, "argocd-controller").await?;
 
     scene.baseline("fought", json!({"podSecurity": {}})).await?;

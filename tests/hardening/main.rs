@@ -1,5 +1,5 @@
-//! The hardening half on a real API server: our binary as a process of its own, under the rights that
-//! `config/rbac` gives to this half and no others.
+//! Hardening on a real API server: our binary as a process of its own, under the rights that
+//! `config/rbac` gives to this subsystem and no others.
 //!
 //! Most tests share one control plane and one operator, and have a namespace and baselines of their own.
 //! Those that hurt a server, change what concerns the whole cluster, or count what the operator does, start

@@ -34,7 +34,7 @@ fn granted(file: &str) -> Result<Rights> {
     Ok(rights)
 }
 
-/// Everything that the half does, once.
+/// Everything that hardening does, once.
 async fn do_everything(scene: &Scene<'_>) -> Result<()> {
     let cluster = &scene.cluster;
     scene.baseline("all", full()).await?;

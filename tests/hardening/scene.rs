@@ -26,7 +26,7 @@ pub struct Scene<'a> {
 }
 
 impl Scene<'static> {
-    /// A namespace of this name in the shared env.
+    /// A namespace of this name in the shared environment.
     pub async fn new(name: &str) -> Result<Self> {
         Self::within(Subsystem::Hardening.shared()?, name).await
     }

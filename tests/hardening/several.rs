@@ -1,7 +1,7 @@
 //! Scenario 15: several baselines, strictest wins, explained.
 
 use serde_json::{Value, json};
-use support::{Result, SOON, Subsystem, eventually, network_judge::Network};
+use support::{Result, SOON, Subsystem, answers, network_judge::Network};
 
 use crate::{
     recorder::Recorder,
@@ -104,11 +104,7 @@ async fn the_strictest_value_wins_and_says_whose_it_is_in_any_order() -> Result<
     let before = stopped.writes("both").len();
     env.start_again(&[])?;
     let scene = Scene { env: &env, name: "both".to_owned(), cluster };
-    eventually(SOON, "it is ready", || async {
-        let code = support::fetch(&scene.env.health, "/readyz").await?.0;
-        if code == 200 { Ok(()) } else { Err(support::Failure::new(format!("{code}"))) }
-    })
-    .await?;
+    answers(&scene.env.health, "/readyz", "200 OK").await?;
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     // By the audit log: the status of a quota is the quota controller's, and moves its version.
     assert_eq!(scene.writes("both").split_off(before), []);

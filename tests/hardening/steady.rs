@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use support::{
-    Cluster, ControlPlane, Failure, Options, Result, SOON, Signal, Subsystem, TestEnv, at_rest,
-    audit, condition, eventually, fetch,
+    Cluster, ControlPlane, Failure, Options, Result, SOON, Signal, Subsystem, TestEnv, answers,
+    at_rest, audit, condition,
 };
 
 use crate::scene::{FULL_SET, Scene, full};
@@ -27,20 +27,17 @@ async fn a_steady_cluster_gets_no_write_and_neither_does_a_restart() -> Result<(
     }
     scene.hardened("calm", &["calm"]).await?;
     scene.counted("calm", 6).await?;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    at_rest(|| writes(env.plane()).len()).await;
 
     let before = writes(env.plane());
+    // Longer than every pause of the operator.
     tokio::time::sleep(Duration::from_secs(31)).await;
     assert_eq!(writes(env.plane()), before);
 
     env.operator.stop(SOON)?;
     env.start_again(&[])?;
-    eventually(SOON, "it is ready", || async {
-        let (code, text) = fetch(&env.health, "/readyz").await?;
-        if code == 200 { Ok(()) } else { Err(Failure::new(text)) }
-    })
-    .await?;
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    answers(&env.health, "/readyz", "200 OK").await?;
+    at_rest(|| writes(env.plane()).len()).await;
     assert_eq!(writes(env.plane()), before);
     // It is awake all the same.
     cluster.delete("LimitRange", "calm-3", "gabion-limits").await?;

@@ -112,10 +112,16 @@ async fn whoever_deletes_a_binding_every_second_gets_it_back_every_time() -> Res
 async fn a_baseline_that_is_deleted_while_it_is_proved_leaves_nothing() -> Result<()> {
     let env = Subsystem::Hardening.start(&[])?;
     let scene = Scene::within(&env, "hasty").await?;
-    // From before the first write to about when the bindings come.
-    for pause in [0, 50, 150, 300, 600, 1_000, 1_500] {
+    // From before the first write to when the bindings are there.
+    for pause in [Some(0), Some(50), Some(150), Some(300), Some(600), Some(1_000), None] {
         scene.baseline("hasty", images()).await?;
-        tokio::time::sleep(Duration::from_millis(pause)).await;
+        match pause {
+            Some(pause) => tokio::time::sleep(Duration::from_millis(pause)).await,
+            None => {
+                let there = || denying(&scene.cluster, "hasty");
+                drop(eventually(SOON, "the binding is there", there).await?);
+            }
+        }
         scene.take_back("hasty").await?;
         eventually(SOON, "nothing is left", || async {
             let mut left = names(&scene.cluster, BINDING, "hasty").await?;
@@ -123,7 +129,7 @@ async fn a_baseline_that_is_deleted_while_it_is_proved_leaves_nothing() -> Resul
             if left.is_empty() {
                 Ok(())
             } else {
-                Err(Failure::new(format!("{pause} ms: {left:?}")))
+                Err(Failure::new(format!("after {pause:?} ms: {left:?}")))
             }
         })
         .await?;

@@ -283,3 +283,16 @@ fn nothing_names_a_folder_of_one_machine() {
         }
     }
 }
+
+#[test]
+fn code_that_nobody_uses_is_allowed_nowhere() {
+    // Put together here, so that this file does not find itself.
+    let lint = ["dead", "code"].join("_");
+    for path in ["src", "tests", "bench", "dev"].into_iter().flat_map(files) {
+        if path.extension().is_some_and(|e| e == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let line = text.lines().find(|line| line.contains(&lint));
+            assert_eq!(line, None, "{} allows {lint}", shown(&path));
+        }
+    }
+}

@@ -241,7 +241,7 @@ async fn two_that_merge_the_same_key_come_to_rest_with_the_last_one() -> Result<
     scene.settle().await?;
     let writes = || scene.requests().iter().filter(|r| r.is_write() && r.name == "shared").count();
     let before = writes();
-    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     assert_eq!(writes(), before, "they fight");
     Ok(())
 }

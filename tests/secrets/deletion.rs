@@ -1,7 +1,7 @@
 //! Contract 2.7: what happens when the provider has nothing any more.
 
 use serde_json::json;
-use support::Result;
+use support::{Result, SOON, eventually};
 
 use crate::scene::{Scene, ready_of, value};
 
@@ -98,14 +98,14 @@ async fn one_answer_that_nothing_is_there_deletes_no_secret() -> Result<()> {
     // Missing for one read only.
     scene.env.aws.remove(&scene.remote("db"));
     scene.force("db", "1").await?;
-    support::eventually(support::SOON, "the read", || async {
+    eventually(SOON, "the read", || async {
         if scene.reads("db") > reads { Ok(()) } else { Err("none") }
     })
     .await?;
     scene.put("db", &value("x"));
 
     scene.reason("db", "True", "SecretSynced").await?;
-    support::eventually(support::SOON, "the second look", || async {
+    eventually(SOON, "the second look", || async {
         if scene.reads("db") > reads + 1 { Ok(()) } else { Err("none") }
     })
     .await?;
@@ -164,11 +164,14 @@ async fn a_lost_source_deletes_no_secret_of_somebody_else() -> Result<()> {
     scene
         .create(json!({"kind": "Secret", "metadata": {"name": "db"}, "stringData": {"a": "kept"}}))
         .await?;
-    let spec = json!({"target": {"deletionPolicy": "Delete"}});
+    let spec = json!({"refreshInterval": "1s", "target": {"deletionPolicy": "Delete"}});
     scene.create(scene.external("db", spec)).await?;
 
+    eventually(SOON, "the source is looked for again and again", || async {
+        if scene.reads("db") >= 3 { Ok(()) } else { Err("not yet") }
+    })
+    .await?;
     scene.settle().await?;
-    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     scene.data_is("db", json!({"a": "kept"})).await
 }
 

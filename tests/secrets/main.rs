@@ -1,4 +1,4 @@
-//! The secrets half on a real API server: our binary as a process of its own, under the rights of
+//! External secrets on a real API server: our binary as a process of its own, under the rights of
 //! `config/rbac` and no others, against a Secrets Manager that counts.
 //!
 //! All tests share one control plane, one operator and one Secrets Manager; each has a namespace and

@@ -74,7 +74,7 @@ async fn created_once_ignores_intervals_edits_and_force_but_not_a_lost_secret() 
     let change = json!({"spec": {"target": {"deletionPolicy": "Delete"}}});
     scene.patch("ExternalSecret", "db", change).await?;
     scene.settle().await?;
-    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    scene.intervals(2).await?;
     scene.holds("db", &value("old")).await?;
     assert_eq!(scene.reads("db"), reads);
 
@@ -90,7 +90,7 @@ async fn on_change_follows_edits_and_annotations_and_no_interval() -> Result<()>
     let reads = scene.reads("db");
     scene.put("db", &value("two"));
     scene.settle().await?;
-    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    scene.intervals(2).await?;
     assert_eq!(scene.reads("db"), reads);
 
     scene.force("db", "now").await?;

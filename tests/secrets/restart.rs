@@ -118,7 +118,7 @@ async fn a_process_that_was_frozen_catches_up() -> Result<()> {
     scene.force("forced", "1").await?;
     scene.put("new", &value("z"));
     scene.create(scene.external("new", json!({}))).await?;
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
 
     env.operator.signal(Signal::CONT)?;
 
@@ -140,10 +140,15 @@ async fn an_api_server_that_sleeps_or_dies_is_waited_for() -> Result<()> {
     for round in ["asleep", "dead"] {
         let signal = if round == "asleep" { Signal::STOP } else { Signal::KILL };
         env.plane().signal(Server::Apiserver, signal)?;
+        let read = scene.reads("s0");
         for nth in 0..10 {
             scene.put(&format!("s{nth}"), &value(round));
         }
-        tokio::time::sleep(Duration::from_secs(4)).await;
+        // The new value is read, and cannot be written while the API server sleeps.
+        eventually(SOON, "the new value is read", || async {
+            if scene.reads("s0") > read { Ok(()) } else { Err("not yet") }
+        })
+        .await?;
         if round == "asleep" {
             env.plane().signal(Server::Apiserver, Signal::CONT)?;
         }
@@ -283,8 +288,12 @@ async fn a_steady_cluster_is_not_written_to() -> Result<()> {
     }
     scene.settle().await?;
     let writes = || scene.requests().iter().filter(|request| request.is_write()).count();
-    let before = writes();
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    let (before, read) = (writes(), scene.reads("s0"));
+    eventually(SOON, "it is read four times more", || async {
+        let more = scene.reads("s0") - read;
+        if more >= 4 { Ok(()) } else { Err(Failure::new(format!("{more} times"))) }
+    })
+    .await?;
     assert_eq!(writes(), before);
     let objects = scene.list("ExternalSecret").await?;
     assert!(objects.iter().all(|object| ready_of(object)["status"] == "True"));

@@ -23,7 +23,7 @@ async fn take_away(env: &TestEnv, rights: &[(&str, &str)]) -> Result<()> {
     }
     role["rules"] = kept.into();
     kubectl.run_with_input(&["replace", "-f", "-"], &role.to_string())?;
-    // The hardening half may list ServiceAccounts as well; it is switched off here.
+    // Hardening may list ServiceAccounts as well; it is switched off here.
     kubectl.run(&["delete", "clusterrolebinding", "gabion-hardening"])?;
     let subject = format!("--as={}", audit::OPERATOR);
     for (resource, verb) in rights {

@@ -35,7 +35,7 @@ pub struct Scene<'a> {
 }
 
 impl Scene<'static> {
-    /// A namespace of this name in the shared env.
+    /// A namespace of this name in the shared environment.
     pub async fn new(name: &str) -> Result<Self> {
         Self::within(Subsystem::Secrets.shared()?, name).await
     }
@@ -323,6 +323,22 @@ impl<'a> Scene<'a> {
         self.create(object).await?;
         self.ready(&name).await?;
         tokio::time::sleep(Duration::from_millis(300)).await;
+        Ok(())
+    }
+
+    /// Waits until this many intervals of a second have ended: an object that has such an interval was read again.
+    pub async fn intervals(&self, count: usize) -> Result<()> {
+        static SERIAL: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("interval-{}", SERIAL.fetch_add(1, Ordering::Relaxed));
+        self.put(&name, &value("tick"));
+        self.synced(&name, json!({"refreshInterval": "1s"})).await?;
+        let first = self.reads(&name);
+        eventually(SOON, "the intervals end", || async {
+            let read = self.reads(&name) - first;
+            if read >= count { Ok(()) } else { Err(Failure::new(format!("{read} of {count}"))) }
+        })
+        .await?;
+        self.delete("ExternalSecret", &name).await?;
         Ok(())
     }
 

@@ -91,7 +91,7 @@ async fn the_transition_time_moves_only_when_the_status_flips() -> Result<()> {
     scene.put("db", &value("x"));
     let since = |object: &Value| ready_of(object)["lastTransitionTime"].clone();
     let first = scene.synced("db", json!({})).await?;
-    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    support::next_second().await;
 
     // Another success: the same time.
     let change = json!({"spec": {"target": {"immutable": false}}});
@@ -105,7 +105,7 @@ async fn the_transition_time_moves_only_when_the_status_flips() -> Result<()> {
     scene.fails("db", "does not exist").await?;
     let third = scene.get("ExternalSecret", "db").await?.expect("the object");
     assert_ne!(since(&second), since(&third));
-    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    support::next_second().await;
     let store = json!({"spec": {"secretStoreRef": {"name": "absent"}}});
     scene.patch("ExternalSecret", "db", store).await?;
     scene.fails("db", "SecretStore \"absent\"").await?;

@@ -109,7 +109,7 @@ async fn an_edit_that_nobody_watched_is_found_and_put_right() -> Result<()> {
     let mut env = left_behind().await?;
     let scene = again(&env).await?;
     // Field managers have whole seconds.
-    tokio::time::sleep(Duration::from_millis(1100)).await;
+    support::next_second().await;
     for name in ["owner", "merge"] {
         scene.patch("Secret", name, json!({"stringData": {"value": "tampered"}})).await?;
     }

@@ -1,4 +1,4 @@
-//! The story that `make demo` tells and that `tests/demo.rs` checks: its steps, each of which fails if what it
+//! The story that `make demo` tells and that `dev/demo/tests` checks: its steps, each of which fails if what it
 //! shows is not so.
 
 pub mod audit;

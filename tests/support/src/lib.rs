@@ -44,4 +44,4 @@ pub use operator::{Operator, Stopped};
 pub use ports::free_port;
 pub use programs::{control_plane_program, gabion, python_environment, repository};
 pub use rustix::process::Signal;
-pub use wait::{SOON, at_rest, eventually};
+pub use wait::{SOON, at_rest, eventually, next_second};

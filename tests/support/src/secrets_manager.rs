@@ -83,7 +83,7 @@ struct Stored {
 }
 
 #[derive(Default)]
-struct World {
+struct Contents {
     secrets: BTreeMap<String, Secret>,
     names_by_arn: HashMap<String, String>,
     denials: Vec<Denial>,
@@ -101,7 +101,7 @@ struct World {
 }
 
 struct State {
-    world: Mutex<World>,
+    contents: Mutex<Contents>,
     connections: AtomicUsize,
 }
 
@@ -117,7 +117,7 @@ impl SecretsManager {
     /// Starts on a free port and records every request.
     pub fn start() -> Self {
         let server = Self::start_at(([127, 0, 0, 1], 0).into());
-        server.world().received = Some(Vec::new());
+        server.contents().received = Some(Vec::new());
         server
     }
 
@@ -126,12 +126,13 @@ impl SecretsManager {
         let listener = std::net::TcpListener::bind(address).expect("a free port");
         listener.set_nonblocking(true).expect("a socket option");
         let address = listener.local_addr().expect("an address");
-        let world = World {
+        let contents = Contents {
             session_life: Duration::from_hours(1),
             page_bytes: 1_000_000,
-            ..World::default()
+            ..Contents::default()
         };
-        let state = Arc::new(State { world: Mutex::new(world), connections: AtomicUsize::new(0) });
+        let state =
+            Arc::new(State { contents: Mutex::new(contents), connections: AtomicUsize::new(0) });
         let (stop, stopped) = oneshot::channel();
         let shared = state.clone();
         let thread = std::thread::spawn(move || {
@@ -154,114 +155,114 @@ impl SecretsManager {
 
     /// A new current version with a text; its ARN.
     pub fn put(&self, name: &str, text: &str) -> String {
-        self.world().put(name, format!("\"SecretString\":{}", json!(text)))
+        self.contents().put(name, format!("\"SecretString\":{}", json!(text)))
     }
 
     /// A new current version with bytes; its ARN.
     pub fn put_binary(&self, name: &str, bytes: &[u8]) -> String {
-        self.world().put(name, format!("\"SecretBinary\":\"{}\"", BASE64.encode(bytes)))
+        self.contents().put(name, format!("\"SecretBinary\":\"{}\"", BASE64.encode(bytes)))
     }
 
     /// A version with exactly this id and these stages; stages leave the versions that had them.
     pub fn put_version(&self, name: &str, id: &str, stages: &[&str], text: &str) -> String {
         let field = format!("\"SecretString\":{}", json!(text));
-        self.world().put_version(name, id, stages, field)
+        self.contents().put_version(name, id, stages, field)
     }
 
     pub fn tag(&self, name: &str, key: &str, value: &str) {
-        self.world().secret(name).tags.insert(key.to_owned(), value.to_owned());
+        self.contents().secret(name).tags.insert(key.to_owned(), value.to_owned());
     }
 
     /// Marks for deletion, with a recovery window.
     pub fn schedule_deletion(&self, name: &str) {
-        self.world().secret(name).deleted = true;
+        self.contents().secret(name).deleted = true;
     }
 
     pub fn restore(&self, name: &str) {
-        self.world().secret(name).deleted = false;
+        self.contents().secret(name).deleted = false;
     }
 
     pub fn remove(&self, name: &str) {
-        self.world().secrets.remove(name);
+        self.contents().secrets.remove(name);
     }
 
     pub fn deny(&self, denial: Denial) {
-        self.world().denials.push(denial);
+        self.contents().denials.push(denial);
     }
 
     pub fn allow_everything(&self) {
-        let mut world = self.world();
-        world.denials.clear();
-        world.rejected_keys.clear();
+        let mut contents = self.contents();
+        contents.denials.clear();
+        contents.rejected_keys.clear();
     }
 
     /// Every request of this key gets this error code, such as `UnrecognizedClientException`.
     pub fn reject_key(&self, access_key: &str, code: &'static str) {
-        self.world().rejected_keys.insert(access_key.to_owned(), code);
+        self.contents().rejected_keys.insert(access_key.to_owned(), code);
     }
 
     /// The next `times` calls of this operation meet this fault; after faults scripted before.
     pub fn fault(&self, operation: &str, fault: &Fault, times: usize) {
-        let mut world = self.world();
-        let script = world.scripts.entry(operation.to_owned()).or_default();
+        let mut contents = self.contents();
+        let script = contents.scripts.entry(operation.to_owned()).or_default();
         script.extend(std::iter::repeat_n(fault.clone(), times));
     }
 
     /// Every call of this operation meets this fault, until it is taken back with `None`.
     pub fn standing_fault(&self, operation: &str, fault: Option<Fault>) {
-        let mut world = self.world();
+        let mut contents = self.contents();
         match fault {
-            Some(fault) => world.standing.insert(operation.to_owned(), fault),
-            None => world.standing.remove(operation),
+            Some(fault) => contents.standing.insert(operation.to_owned(), fault),
+            None => contents.standing.remove(operation),
         };
     }
 
     /// Every call of this key meets this fault, until it is taken back with `None`.
     pub fn fault_of_key(&self, access_key: &str, fault: Option<Fault>) {
-        let mut world = self.world();
+        let mut contents = self.contents();
         match fault {
-            Some(fault) => world.standing_of_key.insert(access_key.to_owned(), fault),
-            None => world.standing_of_key.remove(access_key),
+            Some(fault) => contents.standing_of_key.insert(access_key.to_owned(), fault),
+            None => contents.standing_of_key.remove(access_key),
         };
     }
 
     /// Batches leave this secret out: no value and no error.
     pub fn omit_from_batches(&self, name: &str) {
-        self.world().omitted.push(name.to_owned());
+        self.contents().omitted.push(name.to_owned());
     }
 
     /// How long STS sessions live from now on.
     pub fn session_life(&self, life: Duration) {
-        self.world().session_life = life;
+        self.contents().session_life = life;
     }
 
     /// A page of a batch ends after this many bytes of values (AWS: about one megabyte).
     pub fn page_bytes(&self, bytes: usize) {
-        self.world().page_bytes = bytes;
+        self.contents().page_bytes = bytes;
     }
 
     /// Requests of one operation, retries included.
     pub fn calls(&self, operation: &str) -> usize {
-        let world = self.world();
-        world.counts.iter().filter(|((of, _), _)| of == operation).map(|(_, count)| count).sum()
+        let contents = self.contents();
+        contents.counts.iter().filter(|((of, _), _)| of == operation).map(|(_, count)| count).sum()
     }
 
     /// Requests of one operation with one access key id.
     pub fn calls_of(&self, operation: &str, access_key: &str) -> usize {
         let key = (operation.to_owned(), access_key.to_owned());
-        self.world().counts.get(&key).copied().unwrap_or_default()
+        self.contents().counts.get(&key).copied().unwrap_or_default()
     }
 
     /// Everything that arrived, in order.
     pub fn received(&self) -> Vec<Received> {
-        self.world().received.clone().unwrap_or_default()
+        self.contents().received.clone().unwrap_or_default()
     }
 
     /// Starts counting and recording anew.
     pub fn reset_counts(&self) {
-        let mut world = self.world();
-        world.counts.clear();
-        if let Some(received) = &mut world.received {
+        let mut contents = self.contents();
+        contents.counts.clear();
+        if let Some(received) = &mut contents.received {
             received.clear();
         }
     }
@@ -271,8 +272,8 @@ impl SecretsManager {
         self.state.connections.load(Ordering::Relaxed)
     }
 
-    fn world(&self) -> MutexGuard<'_, World> {
-        self.state.world.lock().expect("no panic while held")
+    fn contents(&self) -> MutexGuard<'_, Contents> {
+        self.state.contents.lock().expect("no panic while held")
     }
 }
 
@@ -336,7 +337,7 @@ async fn answer(
         .map(str::to_owned);
     let body = request.into_body().collect().await.map_err(|_| Dropped)?.to_bytes();
     let call = Call::parse(target, access_key, &body);
-    let fault = state.world.lock().expect("no panic while held").receive(&call);
+    let fault = state.contents.lock().expect("no panic while held").receive(&call);
     match &fault {
         Some(Fault::Delay(time)) => tokio::time::sleep(*time).await,
         Some(Fault::Hang) => pending::<()>().await,
@@ -354,7 +355,7 @@ async fn answer(
         Some(Fault::Refuse(code, message)) => {
             call.refusal(code, message, if call.sts { 403 } else { 400 })
         }
-        _ => state.world.lock().expect("no panic while held").reply(&call),
+        _ => state.contents.lock().expect("no panic while held").reply(&call),
     };
     let kind = if reply.xml { "text/xml" } else { "application/x-amz-json-1.1" };
     Ok(Response::builder()
@@ -426,7 +427,7 @@ impl Call {
 
 type Refusal = (&'static str, String);
 
-impl World {
+impl Contents {
     fn put(&mut self, name: &str, field: String) -> String {
         self.serial += 1;
         let id = format!("00000000-0000-0000-0000-{:012}", self.serial);

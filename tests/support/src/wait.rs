@@ -1,7 +1,7 @@
 //! Waiting for something to become true.
 
 use std::fmt::Display;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::{Instant, sleep, timeout};
 
@@ -36,6 +36,13 @@ where
         pause = (pause * 2).min(Duration::from_millis(200));
     }
     Err(Failure::new(format!("{what}: not so within {limit:?}; last: {last}")))
+}
+
+/// Waits until the clock shows another second: times in objects are whole seconds.
+pub async fn next_second() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let left = 1_000 - now.subsec_millis();
+    sleep(Duration::from_millis(u64::from(left) + 20)).await;
 }
 
 /// Waits until `figure` has stayed the same for a second, so that nothing is half done; the figure.
