@@ -161,7 +161,7 @@ pub fn score(settings: &Settings, judged: &[&Judged]) -> Vec<String> {
     let enough = if has_details() { usize::MAX } else { 10 };
     for (name, judge) in faults(settings) {
         let notices =
-            judged.iter().filter(|(pod, named)| evaluate(pod).is_some_and(|found| found != *named));
+            judged.iter().filter(|(pod, named)| judge(pod).is_some_and(|found| found != *named));
         count(name, notices.take(enough).count());
     }
     say!(

@@ -123,7 +123,7 @@ pub fn score(judgements: &[(Value, Vec<Bar>)]) -> Vec<String> {
     for (name, judge) in faults() {
         let notices = verdicts
             .iter()
-            .filter(|(pod, bar, failed)| evaluate(pod, *bar).is_some_and(|found| found != *failed));
+            .filter(|(pod, bar, failed)| judge(pod, *bar).is_some_and(|found| found != *failed));
         count(&name, notices.take(enough).count());
     }
     say!("mutation score: {caught} of {faults_seen} faults are noticed");
