@@ -20,7 +20,7 @@ demo: prepare ## secrets arrive and rotate, a namespace is hardened: on a real A
 
 test: prepare ## all tests
 	@echo "Compiling gabion and its tests (about three minutes the first time)"
-	cargo test --no-fail-fast
+	cargo test --workspace --no-fail-fast
 	dev/image-check.sh
 
 judges: prepare ## 20,000 pods before evaluator, policies and the PodSecurity plugin (GABION_JUDGES_SEED=...)
@@ -28,31 +28,38 @@ judges: prepare ## 20,000 pods before evaluator, policies and the PodSecurity pl
 
 check: prerequisites ## format, lints and the tests that need no server
 	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --lib $(addprefix --test ,$(CHECK_TESTS))
+	cargo test -p gotemplate
+	cargo package --quiet --offline --allow-dirty --no-verify -p gotemplate
 
 crds: prerequisites ## write anew what is generated from the types: crds/ and docs/flags.md
 	UPDATE=1 cargo test --quiet --test contract --test manifests
 
-golden: prerequisites ## ask Go anew what templates, paths and keys come to: tests/golden/
-	cd dev/golden && GOFLAGS="-mod=readonly -buildvcs=false" go run . ../../tests/golden
+golden: prerequisites ## run templates and paths through Go again and rewrite the golden vectors
+	cd dev/golden && GOFLAGS="-mod=readonly -buildvcs=false" go run . ../..
 
 bench: prepare ## measure, and print ratios to what the API server can do (WORKLOADS="cold:5000 drift"; or help)
 	@echo "Building gabion optimised (about ten minutes the first time), then measuring for about two minutes"
 	@cargo build --quiet --profile bench-fast --bin gabion --example bench
 	@cargo run --quiet --profile bench-fast --example bench -- $(WORKLOADS)
 
-race: prerequisites ## templates against Go's own engine: renders per second and bytes allocated
-	@echo "Building gabion optimised (about ten minutes the first time)"
-	@cargo run --quiet --profile bench-fast --example templates
+race: prerequisites ## templates against Go's own engine, and what hostile ones cost
+	@echo "Building gotemplate optimised (about two minutes the first time)"
+	@cargo bench --quiet --profile bench-fast -p gotemplate --bench race
+	@cargo test --quiet --profile bench-fast -p gotemplate --test bounds -- --ignored --nocapture
 
 # Stable Rust ships the sanitizer's runtime, but takes its flag only with this variable.
+FUZZ := RUSTC_BOOTSTRAP=1 cargo fuzz run -s $${SANITIZER:-address}
+FUZZ_ARGS = -runs=$${RUNS:-100000} -max_len=4096 -timeout=30
+
 fuzz: prerequisites ## RUNS=100000 inputs each for what parses templates, renders them and reads paths (needs cargo-fuzz)
 	@cargo fuzz --version >/dev/null || { echo "cargo install cargo-fuzz"; exit 1; }
 	fuzz/seeds.py
-	for target in template_parse template_render property; do \
-		RUSTC_BOOTSTRAP=1 cargo fuzz run -s $${SANITIZER:-address} $$target -- -runs=$${RUNS:-100000} \
-			-max_len=4096 -timeout=30 -dict=fuzz/$${target%%_*}.dict || exit 1; \
+	crates/gotemplate/fuzz/seeds.py
+	$(FUZZ) property -- $(FUZZ_ARGS) -dict=fuzz/property.dict
+	cd crates/gotemplate && for target in parse render; do \
+		$(FUZZ) $$target -- $(FUZZ_ARGS) -dict=fuzz/template.dict || exit 1; \
 	done
 
 # What tests and demo start: built once, then found in the cache folder.
