@@ -6,10 +6,10 @@ use serde::Serialize;
 use sha3::{Digest as _, Sha3_256};
 
 /// Half of a SHA3-256: what is the same has the same, and nobody can make anything else that has it.
-pub type Digest = [u8; 16];
+pub(crate) type Digest = [u8; 16];
 
 /// Digest of a value, as it is written in JSON.
-pub fn digest(value: &impl Serialize) -> Digest {
+pub(crate) fn digest(value: &impl Serialize) -> Digest {
     struct Hashing(Sha3_256);
     impl Write for Hashing {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -30,7 +30,7 @@ pub fn digest(value: &impl Serialize) -> Digest {
 }
 
 /// The same as text, for what people read.
-pub fn digest_text(value: &impl Serialize) -> String {
+pub(crate) fn digest_text(value: &impl Serialize) -> String {
     digest(value).iter().fold(String::with_capacity(32), |mut text, byte| {
         // Writing to a String cannot fail.
         let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));

@@ -14,8 +14,20 @@ const UNITS: [(&str, i128); 8] = [
     ("h", 3_600_000_000_000),
 ];
 
+/// Reads a duration without a sign, as flags have it.
+///
+/// # Errors
+/// A text that says how to write one.
+pub(crate) fn unsigned(text: &str) -> Result<std::time::Duration, String> {
+    let digits_first = Some(text.trim()).filter(|text| !text.starts_with(['+', '-']));
+    digits_first
+        .and_then(parse)
+        .and_then(|duration| duration.try_into().ok())
+        .ok_or_else(|| format!("{text:?} is not a duration: write it like 90s, 5m or 1h30m"))
+}
+
 /// Reads a duration. `None` if it is none, or longer than about 292 years.
-pub fn parse(text: &str) -> Option<SignedDuration> {
+pub(crate) fn parse(text: &str) -> Option<SignedDuration> {
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),

@@ -12,22 +12,22 @@ const MAX_FRACTION: usize = 18;
 
 /// An exact amount.
 #[derive(Clone, Copy, Debug)]
-pub struct Quantity {
+pub(crate) struct Quantity {
     nanos: i128,
     binary: bool,
 }
 
 impl Quantity {
     /// Nothing.
-    pub const ZERO: Self = Self { nanos: 0, binary: false };
+    pub(crate) const ZERO: Self = Self { nanos: 0, binary: false };
 
     /// A whole amount.
-    pub fn whole(amount: i64) -> Self {
+    pub(crate) fn whole(amount: i64) -> Self {
         Self { nanos: i128::from(amount) * NANO, binary: false }
     }
 
     /// Reads the text of a quantity; `None` when it is none.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (negative, rest) = match text.as_bytes().first()? {
             b'-' => (true, &text[1..]),
             b'+' => (false, &text[1..]),
@@ -46,18 +46,18 @@ impl Quantity {
 
     /// The sum, capped like any quantity.
     #[must_use]
-    pub fn plus(self, other: Self) -> Self {
+    pub(crate) fn plus(self, other: Self) -> Self {
         let nanos = self.nanos.saturating_add(other.nanos).clamp(-CAP, CAP);
         Self { nanos, binary: self.binary || other.binary }
     }
 
     /// A text that is the same for equal amounts, whatever their notation.
-    pub fn exact(self) -> String {
+    pub(crate) fn exact(self) -> String {
         format!("{}n", self.nanos)
     }
 
     /// Whether the amount is below zero.
-    pub fn is_negative(self) -> bool {
+    pub(crate) fn is_negative(self) -> bool {
         self.nanos < 0
     }
 }

@@ -16,28 +16,28 @@ use crate::config::Config;
 use crate::telemetry::{Health, Metrics};
 
 /// Everything a subsystem needs from outside.
-pub struct Runtime<'a> {
+pub(crate) struct Runtime<'a> {
     /// The configuration.
-    pub config: &'a Config,
+    pub(crate) config: &'a Config,
     /// The connection for watches.
-    pub watch: Client,
+    pub(crate) watch: Client,
     /// The writing side.
-    pub writer: Writer,
+    pub(crate) writer: Writer,
     /// Where notices go.
-    pub events: Events,
+    pub(crate) events: Events,
     /// Where watches and queues report.
-    pub health: &'a Health,
+    pub(crate) health: &'a Health,
     /// What is counted.
-    pub metrics: &'a Arc<Metrics>,
+    pub(crate) metrics: &'a Arc<Metrics>,
     /// Ends everything.
-    pub stop: &'a CancellationToken,
+    pub(crate) stop: &'a CancellationToken,
     /// Where tasks are started.
-    pub tasks: &'a mut JoinSet<()>,
+    pub(crate) tasks: &'a mut JoinSet<()>,
 }
 
 /// Whether decisions can be made without a watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dependency {
+pub(crate) enum Dependency {
     /// Every decision would be wrong without it.
     Required,
     /// Some objects depend on it. If it fails (a missing right), it holds up no others.
@@ -45,7 +45,7 @@ pub enum Dependency {
 }
 
 /// Starts watches that all feed one context, each in a task of its own.
-pub struct Watches<'a, 'b, C> {
+pub(crate) struct Watches<'a, 'b, C> {
     runtime: &'a mut Runtime<'b>,
     context: Arc<C>,
     caches: CacheSync,
@@ -53,17 +53,17 @@ pub struct Watches<'a, 'b, C> {
 
 impl<'a, 'b, C: Send + Sync + 'static> Watches<'a, 'b, C> {
     /// None yet.
-    pub fn new(runtime: &'a mut Runtime<'b>, context: &Arc<C>) -> Self {
+    pub(crate) fn new(runtime: &'a mut Runtime<'b>, context: &Arc<C>) -> Self {
         Self { runtime, context: Arc::clone(context), caches: CacheSync::default() }
     }
 
     /// The connection to make an [`Api`] of.
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         self.runtime.watch.clone()
     }
 
     /// One more watch, shown on `/readyz` as `kind`.
-    pub fn follow<K>(
+    pub(crate) fn follow<K>(
         &mut self,
         kind: &'static str,
         dependency: Dependency,
@@ -83,7 +83,7 @@ impl<'a, 'b, C: Send + Sync + 'static> Watches<'a, 'b, C> {
     }
 
     /// One more for what only some clusters have, and only some installations may see.
-    pub fn follow_if_allowed<K>(
+    pub(crate) fn follow_if_allowed<K>(
         &mut self,
         kind: &'static str,
         api: Api<K>,
@@ -97,7 +97,7 @@ impl<'a, 'b, C: Send + Sync + 'static> Watches<'a, 'b, C> {
     }
 
     /// What to wait for before anything is decided.
-    pub fn caches(self) -> CacheSync {
+    pub(crate) fn caches(self) -> CacheSync {
         self.caches
     }
 }

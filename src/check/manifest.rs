@@ -26,20 +26,20 @@ const DEEPEST_LIST: usize = 4;
 
 /// An object of a document.
 #[derive(Debug)]
-pub struct Object<'v> {
+pub(crate) struct Object<'v> {
     /// It.
-    pub value: &'v Value,
+    pub(crate) value: &'v Value,
     /// Where it stands in the document: the root, or an item of a list.
-    pub at: FieldPath,
+    pub(crate) at: FieldPath,
     /// `apiVersion`.
-    pub api_version: &'v str,
+    pub(crate) api_version: &'v str,
     /// `kind`.
-    pub kind: &'v str,
+    pub(crate) kind: &'v str,
 }
 
 impl Object<'_> {
     /// Kind, namespace and name, as far as it has them.
-    pub fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         let metadata = &self.value["metadata"];
         let text = |key: &str| metadata[key].as_str().filter(|text| !text.is_empty()).map(short);
         let name = text("name").or(text("generateName")).unwrap_or("without a name");
@@ -51,14 +51,14 @@ impl Object<'_> {
     }
 
     /// The pod in it, for kinds that make pods.
-    pub fn subject(&self) -> Option<Subject<'_>> {
+    pub(crate) fn subject(&self) -> Option<Subject<'_>> {
         let mut kinds = WorkloadKind::TEMPLATES.into_iter().chain([WorkloadKind::Pod]);
         let kind = kinds.find(|kind| kind.as_str() == self.kind && kind.group() == self.group())?;
         Some(Subject::of_kind(kind, self.value))
     }
 
     /// API group, empty for the core.
-    pub fn group(&self) -> &str {
+    pub(crate) fn group(&self) -> &str {
         self.api_version.split_once('/').map_or("", |(group, _)| group)
     }
 }
@@ -70,7 +70,7 @@ fn short(text: &str) -> &str {
 }
 
 /// The objects of a document; lists are opened.
-pub fn objects(root: &Value) -> Vec<Object<'_>> {
+pub(crate) fn objects(root: &Value) -> Vec<Object<'_>> {
     let mut found = Vec::new();
     collect(root, &FieldPath::default(), None, 0, &mut found);
     found
@@ -100,26 +100,30 @@ fn collect<'v>(
 
 /// A finding before it has a place.
 #[derive(Debug)]
-pub struct Draft {
+pub(crate) struct Draft {
     /// The control.
-    pub control: &'static Control,
+    pub(crate) control: &'static Control,
     /// How bad it is, if not as the control says.
-    pub severity: Severity,
+    pub(crate) severity: Severity,
     /// What admission does about it.
-    pub verdict: Verdict,
+    pub(crate) verdict: Verdict,
     /// Said for information only.
-    pub note: bool,
+    pub(crate) note: bool,
     /// Path from the root of the object.
-    pub path: FieldPath,
+    pub(crate) path: FieldPath,
     /// What is wrong.
-    pub message: String,
+    pub(crate) message: String,
     /// How to put it right.
-    pub remedy: String,
+    pub(crate) remedy: String,
 }
 
 impl Draft {
     /// A finding that admission knows nothing of, with the remedy of its control.
-    pub fn new(control: &'static Control, path: FieldPath, message: impl Into<String>) -> Self {
+    pub(crate) fn new(
+        control: &'static Control,
+        path: FieldPath,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             control,
             severity: control.severity,
@@ -132,7 +136,7 @@ impl Draft {
     }
 
     /// The finding at its place.
-    pub fn hit(self, path: FieldPath, place: Place, document: usize, object: &str) -> Hit {
+    pub(crate) fn hit(self, path: FieldPath, place: Place, document: usize, object: &str) -> Hit {
         let Self { control, severity, verdict, note, message, remedy, .. } = self;
         let object = object.to_owned();
         let suppressed = None;
@@ -167,7 +171,7 @@ impl From<Finding> for Draft {
 }
 
 /// Evaluates every object of a text.
-pub fn check(name: &str, text: &str, rules: &Rules, ledger: &mut Ledger) -> FileReport {
+pub(crate) fn check(name: &str, text: &str, rules: &Rules, ledger: &mut Ledger) -> FileReport {
     let mut file = FileReport { name: name.to_owned(), ..FileReport::default() };
     let lines = Lines::of(text);
     for (number, document) in yaml::read(text).into_iter().enumerate() {

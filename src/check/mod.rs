@@ -4,13 +4,12 @@
 //! evaluate them, with the same rules as admission where the object is a pod. [`fix`] writes what is mechanical,
 //! [`output`] shows the rest.
 
-pub mod baseline;
-pub mod input;
-pub mod output;
-pub mod report;
-pub mod rules;
+pub(crate) mod baseline;
+pub(crate) mod input;
+pub(crate) mod output;
+pub(crate) mod report;
+pub(crate) mod rules;
 
-mod age;
 mod dockerfile;
 mod fix;
 mod manifest;
@@ -48,26 +47,26 @@ use rules::Rules;
 #[derive(Debug)]
 pub struct Options {
     /// Files and folders; `-` is standard input.
-    pub paths: Vec<PathBuf>,
+    pub(crate) paths: Vec<PathBuf>,
     /// What they are evaluated by.
-    pub rules: Rules,
+    pub(crate) rules: Rules,
     /// How the result is shown.
-    pub format: Format,
+    pub(crate) format: Format,
     /// A scanner's report must be among the files: thresholds for one were given.
-    pub expects_scan: bool,
+    pub(crate) expects_scan: bool,
     /// Findings from this severity on fail the run; `None`: none does.
-    pub fail_on: Option<Severity>,
+    pub(crate) fail_on: Option<Severity>,
     /// Only findings and what could not be evaluated, without the summary.
-    pub quiet: bool,
+    pub(crate) quiet: bool,
     /// Colour in text.
-    pub colour: bool,
+    pub(crate) colour: bool,
     /// What becomes of findings with a mechanical remedy.
-    pub fix: Fix,
+    pub(crate) fix: Fix,
 }
 
 /// What becomes of findings with a mechanical remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fix {
+pub(crate) enum Fix {
     /// They are shown.
     No,
     /// The change that puts them right is shown.
@@ -116,7 +115,7 @@ fn outcome(report: &Report, fail_on: Option<Severity>) -> Outcome {
 }
 
 /// Evaluates all files.
-pub fn evaluate(options: &Options, stdin: &mut dyn Read) -> Report {
+pub(crate) fn evaluate(options: &Options, stdin: &mut dyn Read) -> Report {
     let sources = input::sources(&options.paths);
     let mut ledger = Ledger::default();
     let mut report = Report::default();

@@ -8,7 +8,7 @@ use crate::policy::FieldPath;
 use crate::policy::Settings;
 
 /// What is wrong with a namespace. One without labels is left to the operator, which sets them.
-pub fn evaluate(namespace: &Value, settings: &Settings) -> Vec<Draft> {
+pub(crate) fn evaluate(namespace: &Value, settings: &Settings) -> Vec<Draft> {
     const PREFIX: &str = "pod-security.kubernetes.io/";
     let Some((wanted, _)) = settings.pod_security else { return Vec::new() };
     let mut drafts = Vec::new();

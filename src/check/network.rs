@@ -9,7 +9,7 @@ use crate::policy::FieldPath;
 ///
 /// A rule for incoming traffic must name its peers. One for outgoing traffic may leave them out where it names
 /// ports: DNS and the internet are meant to be reachable so.
-pub fn evaluate(policy: &Value) -> Vec<Draft> {
+pub(crate) fn evaluate(policy: &Value) -> Vec<Draft> {
     let spec = &policy["spec"];
     let types = spec["policyTypes"].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut drafts = Vec::new();

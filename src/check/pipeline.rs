@@ -51,17 +51,17 @@ const CHECKERS: [&str; 15] = [
 ];
 
 /// Whether a document is a workflow. The key `on` is the boolean true to YAML.
-pub fn is_workflow(document: &Value) -> bool {
+pub(crate) fn is_workflow(document: &Value) -> bool {
     document["jobs"].is_object() && (document.get("on").is_some() || document.get("true").is_some())
 }
 
 /// How a report calls a workflow.
-pub fn title(document: &Value) -> String {
+pub(crate) fn title(document: &Value) -> String {
     format!("workflow {}", document["name"].as_str().unwrap_or("without a name"))
 }
 
 /// What is wrong with a workflow: it builds or deploys, and nothing in it scans what.
-pub fn evaluate(document: &Value) -> Vec<Draft> {
+pub(crate) fn evaluate(document: &Value) -> Vec<Draft> {
     let mut first = None;
     for (name, job) in document["jobs"].as_object().into_iter().flatten() {
         // What another workflow does is not known here.

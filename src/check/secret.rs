@@ -6,7 +6,7 @@ use super::{manifest::Draft, table::rule};
 use crate::policy::FieldPath;
 
 /// What is wrong with a Secret. Values are inspected and never shown.
-pub fn evaluate(secret: &Value) -> Vec<Draft> {
+pub(crate) fn evaluate(secret: &Value) -> Vec<Draft> {
     // A token is filled in by the cluster; what SOPS has encrypted can lie anywhere.
     if secret["type"] == "kubernetes.io/service-account-token" || !secret["sops"].is_null() {
         return Vec::new();

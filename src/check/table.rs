@@ -5,7 +5,7 @@ use crate::policy::Severity;
 use crate::policy::control;
 
 /// A control by its id. Every id that this module is asked for is in the table, which a test holds.
-pub fn rule(id: &'static str) -> &'static Control {
+pub(crate) fn rule(id: &'static str) -> &'static Control {
     static UNKNOWN: Control = Control {
         id: "HB-UNKNOWN",
         check: None,

@@ -1,7 +1,6 @@
 //! The command line. Every flag has an environment variable; `docs/flags.md` is generated from here.
 
 mod check;
-mod duration;
 mod eso;
 mod flags;
 pub mod pipe;
@@ -11,7 +10,7 @@ use std::fmt::Write as _;
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub use check::CheckFlags;
-pub use flags::RunFlags;
+pub(crate) use flags::RunFlags;
 
 use crate::config::Config;
 
@@ -24,7 +23,7 @@ use crate::config::Config;
 ///   gabion run
 #[derive(Debug, Parser)]
 #[command(name = "gabion", version, verbatim_doc_comment, arg_required_else_help = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
     command: Subcommands,
 }
@@ -77,7 +76,7 @@ pub fn parse() -> Command {
 }
 
 /// `docs/flags.md`.
-pub fn flags_markdown() -> String {
+pub(crate) fn flags_markdown() -> String {
     let mut text = String::from(
         "# Flags of `gabion run`\n\nGenerated from the program (`make crds` rewrites it). \
          Every flag of `run` has an environment variable.\n",

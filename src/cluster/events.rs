@@ -27,20 +27,20 @@ const MAX_NOTE: usize = 1024;
 
 /// What a controller records.
 #[derive(Clone, Debug)]
-pub struct Event {
+pub(crate) struct Event {
     /// The object that it is about.
-    pub regarding: ObjectReference,
+    pub(crate) regarding: ObjectReference,
     /// From the reasons table.
-    pub reason: &'static str,
+    pub(crate) reason: &'static str,
     /// Safe text: names and fixed words only.
-    pub message: String,
+    pub(crate) message: String,
     /// How it is published.
-    pub event_type: EventType,
+    pub(crate) event_type: EventType,
 }
 
 /// How an event is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventType {
+pub(crate) enum EventType {
     /// Something was done: always published.
     Done,
     /// Something is worth knowing: published once an hour.
@@ -51,11 +51,11 @@ pub enum EventType {
 
 /// Where controllers record events.
 #[derive(Clone)]
-pub struct Events(mpsc::Sender<Event>);
+pub(crate) struct Events(mpsc::Sender<Event>);
 
 impl Events {
     /// Hands an event over without waiting.
-    pub fn record(&self, event: Event) {
+    pub(crate) fn record(&self, event: Event) {
         if self.0.try_send(event).is_err() {
             tracing::debug!("an event was dropped: too many are waiting");
         }
@@ -63,7 +63,7 @@ impl Events {
 }
 
 /// The sending half, and the task that publishes until `stop`.
-pub fn events(
+pub(crate) fn events(
     client: Client,
     fence: Fence,
     controller: &str,

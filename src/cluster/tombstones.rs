@@ -11,14 +11,14 @@ const REMEMBERED: usize = 4096;
 
 /// The uids of objects that went lately.
 #[derive(Debug, Default)]
-pub struct Tombstones {
+pub(crate) struct Tombstones {
     order: VecDeque<String>,
     uids: HashSet<String>,
 }
 
 impl Tombstones {
     /// The object with this uid is gone.
-    pub fn note(&mut self, uid: &str) {
+    pub(crate) fn note(&mut self, uid: &str) {
         if uid.is_empty() || !self.uids.insert(uid.to_owned()) {
             return;
         }
@@ -31,7 +31,7 @@ impl Tombstones {
     }
 
     /// True if the object with this uid is known to be gone.
-    pub fn contains(&self, uid: &str) -> bool {
+    pub(crate) fn contains(&self, uid: &str) -> bool {
         self.uids.contains(uid)
     }
 }
@@ -39,7 +39,7 @@ impl Tombstones {
 /// True if `new` is an earlier resourceVersion than `known`, as when a watch lags behind our own write, or the
 /// answer to our own write behind the watch. Versions of one kind can be compared since Kubernetes 1.35; what is
 /// no number counts as newer.
-pub fn is_older(new: &str, known: &str) -> bool {
+pub(crate) fn is_older(new: &str, known: &str) -> bool {
     matches!((new.parse::<u64>(), known.parse::<u64>()), (Ok(new), Ok(known)) if new < known)
 }
 

@@ -16,7 +16,7 @@ use super::{
 const MAX_NESTING: usize = 256;
 
 /// A value as Go's `json.Marshal` writes what `json.Unmarshal` read, with or without the escapes for HTML.
-pub fn canonical(raw: &str, html: bool) -> Result<Zeroizing<String>, PropertyError> {
+pub(crate) fn canonical(raw: &str, html: bool) -> Result<Zeroizing<String>, PropertyError> {
     let mut out = Zeroizing::new(String::with_capacity(raw.len() + raw.len() / 2));
     write(&mut out, raw, html, 0)?;
     Ok(out)
@@ -79,6 +79,6 @@ fn number(raw: &str) -> Result<String, PropertyError> {
 }
 
 /// A number, unless it is one that a Go float cannot hold.
-pub fn finite(raw: &str) -> Result<f64, PropertyError> {
+pub(crate) fn finite(raw: &str) -> Result<f64, PropertyError> {
     raw.parse::<f64>().ok().filter(|value| value.is_finite()).ok_or(PropertyError::NotJson)
 }

@@ -29,7 +29,7 @@ const MAX_PATH: usize = 1024;
 
 /// Why a property cannot be had. Holds no part of the secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PropertyError {
+pub(crate) enum PropertyError {
     /// The secret is not JSON.
     #[error("not valid JSON")]
     NotJson,
@@ -45,7 +45,7 @@ pub enum PropertyError {
 ///
 /// A path with dots is first taken as one key. Strings come out unquoted, numbers as gjson prints them,
 /// `null` as nothing, objects and arrays as they were written.
-pub fn find(json: &[u8], path: &str) -> Result<Option<SecretBytes>, PropertyError> {
+pub(crate) fn find(json: &[u8], path: &str) -> Result<Option<SecretBytes>, PropertyError> {
     checked(json)?;
     let json = std::str::from_utf8(json).map_err(|_| PropertyError::NotJson)?;
     if path.len() > MAX_PATH {
@@ -62,17 +62,17 @@ pub fn find(json: &[u8], path: &str) -> Result<Option<SecretBytes>, PropertyErro
 }
 
 /// Every key of a JSON object with its value: strings unquoted, everything else as it was written.
-pub fn entries(json: &[u8]) -> Result<BTreeMap<String, SecretBytes>, PropertyError> {
+pub(crate) fn entries(json: &[u8]) -> Result<BTreeMap<String, SecretBytes>, PropertyError> {
     Ok(members(json)?.into_iter().map(|(key, member)| (key, member.printed())).collect())
 }
 
 /// A value in a JSON object, as it was written.
 #[derive(Clone, Copy)]
-pub struct Member<'a>(&'a str);
+pub(crate) struct Member<'a>(&'a str);
 
 impl Member<'_> {
     /// A string unquoted, `null` as nothing, everything else as it was written.
-    pub fn printed(&self) -> SecretBytes {
+    pub(crate) fn printed(&self) -> SecretBytes {
         match scan::kind(self.0) {
             JsonType::Number => SecretBytes::new(self.0.as_bytes().to_vec()),
             _ => printed(self.0),
@@ -81,7 +81,7 @@ impl Member<'_> {
 
     /// As `rewrite.merge` prints it: a string unquoted, `null` as nothing, a number without exponent, everything
     /// else as Go writes it.
-    pub fn merged(&self) -> Result<SecretBytes, PropertyError> {
+    pub(crate) fn merged(&self) -> Result<SecretBytes, PropertyError> {
         match scan::kind(self.0) {
             JsonType::Number => canonical::finite(self.0).map(|_| printed(self.0)),
             JsonType::Object | JsonType::Array => canonical::canonical(self.0, true).map(text),
@@ -91,7 +91,7 @@ impl Member<'_> {
 }
 
 /// Keys and values of a JSON object, in the order in which they were written.
-pub fn members(json: &[u8]) -> Result<Vec<(String, Member<'_>)>, PropertyError> {
+pub(crate) fn members(json: &[u8]) -> Result<Vec<(String, Member<'_>)>, PropertyError> {
     let json = checked(json)?;
     if scan::kind(json) != JsonType::Object {
         return Err(PropertyError::NotAnObject);
@@ -102,7 +102,7 @@ pub fn members(json: &[u8]) -> Result<Vec<(String, Member<'_>)>, PropertyError> 
 }
 
 /// A JSON object of these members, as Go writes it.
-pub fn object(members: &BTreeMap<String, Member<'_>>) -> Result<SecretBytes, PropertyError> {
+pub(crate) fn object(members: &BTreeMap<String, Member<'_>>) -> Result<SecretBytes, PropertyError> {
     let keys: Vec<_> = members.keys().map(|key| modifier::quoted(key, false)).collect();
     let values: Vec<_> = members
         .values()

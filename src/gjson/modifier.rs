@@ -14,7 +14,7 @@ const NAMES: [&str; 13] = [
 ];
 
 /// Whether a path starts with a modifier.
-pub fn is_next(path: &str) -> bool {
+pub(crate) fn is_next(path: &str) -> bool {
     split(path).is_some()
 }
 
@@ -49,7 +49,7 @@ fn plain_argument_end(text: &str) -> usize {
 
 /// Applies the modifier that a path starts with: what it makes, and the rest of the path. `None` if there is
 /// none: then it is a key like any other. An empty text is no value.
-pub fn apply<'p>(
+pub(crate) fn apply<'p>(
     json: &str,
     path: &'p str,
     work: &Work,
@@ -119,7 +119,9 @@ fn listed<'a>(items: impl IntoIterator<Item = &'a str>) -> Zeroizing<String> {
 }
 
 /// A JSON object of quoted keys and values.
-pub fn mapped<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> Zeroizing<String> {
+pub(crate) fn mapped<'a>(
+    entries: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Zeroizing<String> {
     enclosed('{', entries.into_iter().map(|(key, value)| [key, ":", value]), '}')
 }
 
@@ -263,12 +265,12 @@ fn ugly(json: &str) -> Zeroizing<String> {
 }
 
 /// A text as a JSON string. Characters that matter in HTML are escaped, too, as in Go.
-pub fn quote(text: &str) -> Zeroizing<String> {
+pub(crate) fn quote(text: &str) -> Zeroizing<String> {
     quoted(text, true)
 }
 
 /// A text as a JSON string, with or without the escapes for HTML.
-pub fn quoted(text: &str, html: bool) -> Zeroizing<String> {
+pub(crate) fn quoted(text: &str, html: bool) -> Zeroizing<String> {
     use std::fmt::Write;
     let mut out = Zeroizing::new(String::with_capacity(text.len() * 6 + 2));
     out.push('"');

@@ -12,7 +12,7 @@ type Selector<'p> = (Option<&'p str>, &'p str);
 
 /// The array or object that a multipath makes, and the rest of the path. `None` if there is none: then it is
 /// a key like any other.
-pub fn apply<'p>(
+pub(crate) fn apply<'p>(
     json: &str,
     path: &'p str,
     work: &Work,
@@ -121,7 +121,7 @@ fn string_end(bytes: &[u8], start: usize) -> usize {
 /// The value of a path that starts with a literal, and the rest of the path.
 ///
 /// What does not start with a bracket takes all of the path, unless that has a closing one too many.
-pub fn literal(path: &str) -> Option<(&str, &str)> {
+pub(crate) fn literal(path: &str) -> Option<(&str, &str)> {
     let text = path.strip_prefix('!')?;
     let bytes = text.as_bytes();
     match bytes.first()? {

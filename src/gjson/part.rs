@@ -3,18 +3,18 @@
 use super::{modifier, query};
 
 /// One part of a path and what follows it.
-pub struct Part<'p> {
+pub(crate) struct Part<'p> {
     /// The key, without its escapes.
-    pub name: String,
+    pub(crate) name: String,
     /// Whether the key is a pattern.
-    pub wild: bool,
+    pub(crate) wild: bool,
     /// What follows.
-    pub rest: Rest<'p>,
+    pub(crate) rest: Rest<'p>,
 }
 
 /// What follows a part.
 #[derive(Clone, Copy)]
-pub enum Rest<'p> {
+pub(crate) enum Rest<'p> {
     /// Nothing.
     End,
     /// A path in the values that the part selects.
@@ -25,7 +25,7 @@ pub enum Rest<'p> {
 
 impl<'p> Rest<'p> {
     /// The path after a pipe.
-    pub fn pipe(self) -> Option<&'p str> {
+    pub(crate) fn pipe(self) -> Option<&'p str> {
         match self {
             Self::Pipe(path) => Some(path),
             Self::End | Self::More(_) => None,
@@ -33,7 +33,7 @@ impl<'p> Rest<'p> {
     }
 
     /// What follows a dot: modifiers and multipaths take the value as a whole.
-    pub fn after_dot(path: &'p str) -> Self {
+    pub(crate) fn after_dot(path: &'p str) -> Self {
         if modifier::is_next(path) || path.starts_with(['[', '{']) {
             Self::Pipe(path)
         } else {
@@ -44,7 +44,7 @@ impl<'p> Rest<'p> {
 
 impl<'p> Part<'p> {
     /// The first part of a path in an object.
-    pub fn parse(path: &'p str) -> Self {
+    pub(crate) fn parse(path: &'p str) -> Self {
         let mut part = Part { name: String::new(), wild: false, rest: Rest::End };
         let mut chars = path.char_indices();
         while let Some((at, c)) = chars.next() {
@@ -68,7 +68,7 @@ impl<'p> Part<'p> {
     }
 
     /// The first part of a path in an array. Escapes mean nothing there: neither an index nor a count has any.
-    pub fn of_array(path: &'p str) -> Self {
+    pub(crate) fn of_array(path: &'p str) -> Self {
         let end = path.find(['.', '|']).unwrap_or(path.len());
         let name = path[..end].to_owned();
         let rest = path.get(end + 1..).unwrap_or("");
@@ -83,7 +83,7 @@ impl<'p> Part<'p> {
 }
 
 /// Splits at the first `|` that is not inside a query. As in gjson, one right after `.#` is none.
-pub fn split_pipe(path: &str) -> (&str, Option<&str>) {
+pub(crate) fn split_pipe(path: &str) -> (&str, Option<&str>) {
     let bytes = path.as_bytes();
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {

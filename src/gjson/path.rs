@@ -14,7 +14,7 @@ use super::{
 };
 
 /// A JSON value: a part of the secret, or made on the way.
-pub enum Found<'a> {
+pub(crate) enum Found<'a> {
     /// Part of the text that was searched.
     Part(&'a str),
     /// Made on the way.
@@ -23,7 +23,7 @@ pub enum Found<'a> {
 
 impl Found<'_> {
     /// The JSON text.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         match self {
             Self::Part(text) => text,
             Self::Made(text) => text,
@@ -54,7 +54,7 @@ impl<'a> Step<'a, '_> {
 }
 
 /// The value at a path in a JSON text. An empty text has no values, but modifiers make some.
-pub fn get<'a>(
+pub(crate) fn get<'a>(
     json: &'a str,
     path: &str,
     work: &Work,

@@ -3,7 +3,7 @@
 use super::{PropertyError, work::Work};
 
 /// Whether a text matches a pattern of `*`, `?` and, after a backslash, literal characters.
-pub fn matches(text: &str, pattern: &str, work: &Work) -> Result<bool, PropertyError> {
+pub(crate) fn matches(text: &str, pattern: &str, work: &Work) -> Result<bool, PropertyError> {
     let (text, pattern): (Vec<char>, Vec<char>) =
         (text.chars().collect(), pattern.chars().collect());
     let (mut t, mut p) = (0, 0);

@@ -20,7 +20,7 @@ struct Style {
 }
 
 /// A value with line breaks, in the style that the argument asks for.
-pub fn pretty(json: &str, argument: &str) -> Result<Zeroizing<String>, PropertyError> {
+pub(crate) fn pretty(json: &str, argument: &str) -> Result<Zeroizing<String>, PropertyError> {
     let style = Style::parse(argument);
     let mut out = Zeroizing::new(String::with_capacity(json.len() * 2));
     out.push_str(&style.prefix);

@@ -12,13 +12,13 @@ use super::{
 };
 
 /// One query.
-pub struct Query<'p> {
+pub(crate) struct Query<'p> {
     path: &'p str,
     test: Option<(Op, String)>,
     /// Whether it wants all elements that pass, or the first.
-    pub all: bool,
+    pub(crate) all: bool,
     /// What follows it.
-    pub rest: Rest<'p>,
+    pub(crate) rest: Rest<'p>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -61,7 +61,7 @@ const OPS: [(&str, Op); 9] = [
 
 impl<'p> Query<'p> {
     /// Reads `#(...)` or `#(...)#`. What stands between it and the next dot or pipe means nothing.
-    pub fn parse(text: &'p str) -> Option<Self> {
+    pub(crate) fn parse(text: &'p str) -> Option<Self> {
         let end = end(text, 1)?;
         let inner = text.get(2..end - 1)?;
         let after = text.get(end..)?;
@@ -82,7 +82,12 @@ impl<'p> Query<'p> {
     }
 
     /// Whether an element passes.
-    pub fn accepts(&self, element: &str, work: &Work, depth: usize) -> Result<bool, PropertyError> {
+    pub(crate) fn accepts(
+        &self,
+        element: &str,
+        work: &Work,
+        depth: usize,
+    ) -> Result<bool, PropertyError> {
         let found = match scan::kind(element) {
             JsonType::Object | JsonType::Array => path::get(element, self.path, work, depth)?,
             _ if self.path.is_empty() => Some(path::Found::Part(element)),
@@ -103,7 +108,7 @@ fn trim(text: &str) -> &str {
 }
 
 /// Where the bracket that opens at `start` closes: the index after it.
-pub fn end(text: &str, start: usize) -> Option<usize> {
+pub(crate) fn end(text: &str, start: usize) -> Option<usize> {
     let bytes = text.as_bytes();
     let (mut at, mut open, mut quoted) = (start, 0_usize, false);
     loop {

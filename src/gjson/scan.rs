@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 /// What a JSON value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JsonType {
+pub(crate) enum JsonType {
     /// `null`
     Null,
     /// `false`
@@ -22,12 +22,12 @@ pub enum JsonType {
 }
 
 /// Whether a text is one JSON value.
-pub fn is_json(text: &str) -> bool {
+pub(crate) fn is_json(text: &str) -> bool {
     serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 /// The one value in a text, without what surrounds it; after an object or an array, everything stays.
-pub fn value(text: &str) -> &str {
+pub(crate) fn value(text: &str) -> &str {
     let text = text.trim_start_matches([' ', '\t', '\n', '\r']);
     let end = match kind(text) {
         JsonType::Object | JsonType::Array => text.len(),
@@ -38,7 +38,7 @@ pub fn value(text: &str) -> &str {
 }
 
 /// What a value is, by its first character.
-pub fn kind(raw: &str) -> JsonType {
+pub(crate) fn kind(raw: &str) -> JsonType {
     match raw.as_bytes().first() {
         Some(b'{') => JsonType::Object,
         Some(b'[') => JsonType::Array,
@@ -51,13 +51,13 @@ pub fn kind(raw: &str) -> JsonType {
 }
 
 /// Keys (quoted) and values of an object.
-pub fn entries(raw: &str) -> impl Iterator<Item = (&str, &str)> {
+pub(crate) fn entries(raw: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut items = Items::new(raw);
     std::iter::from_fn(move || Some((items.next()?, items.next()?)))
 }
 
 /// Values of an array.
-pub fn elements(raw: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn elements(raw: &str) -> impl Iterator<Item = &str> {
     Items::new(raw)
 }
 
@@ -91,7 +91,7 @@ impl<'a> Iterator for Items<'a> {
 }
 
 /// Where the value that starts at `start` ends.
-pub fn value_end(bytes: &[u8], start: usize) -> usize {
+pub(crate) fn value_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start;
     let mut open = 0_usize;
     while let Some(byte) = bytes.get(at) {
@@ -115,7 +115,7 @@ pub fn value_end(bytes: &[u8], start: usize) -> usize {
 }
 
 /// Where the bracket or the quote that opens at `start` closes: round brackets count as well.
-pub fn squashed_end(bytes: &[u8], start: usize) -> usize {
+pub(crate) fn squashed_end(bytes: &[u8], start: usize) -> usize {
     if bytes.get(start) == Some(&b'"') {
         return string_end(bytes, start);
     }
@@ -123,7 +123,7 @@ pub fn squashed_end(bytes: &[u8], start: usize) -> usize {
 }
 
 /// Where the bracket closes that was open before the first byte.
-pub fn open_end(bytes: &[u8], start: usize) -> usize {
+pub(crate) fn open_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start;
     let mut open = 1_usize;
     while let Some(byte) = bytes.get(at) {
@@ -154,14 +154,14 @@ fn string_end(bytes: &[u8], start: usize) -> usize {
 }
 
 /// A quoted string without quotes and escapes. Half a surrogate pair becomes U+FFFD, as in Go.
-pub fn unquote(raw: &str) -> Zeroizing<String> {
+pub(crate) fn unquote(raw: &str) -> Zeroizing<String> {
     let inner = raw.strip_prefix('"').unwrap_or(raw);
     let inner = inner.strip_suffix('"').unwrap_or(inner);
     unescape(inner)
 }
 
 /// A string without its escapes.
-pub fn unescape(text: &str) -> Zeroizing<String> {
+pub(crate) fn unescape(text: &str) -> Zeroizing<String> {
     // No escape is shorter than what it stands for, so this never grows and leaves no copy behind.
     let mut out = Zeroizing::new(String::with_capacity(text.len()));
     let mut rest = text;
@@ -205,12 +205,12 @@ fn unescape_unicode(text: &str) -> (char, usize) {
 }
 
 /// Whether a number is digits and nothing else but a sign.
-pub fn is_integer(raw: &str) -> bool {
+pub(crate) fn is_integer(raw: &str) -> bool {
     raw.strip_prefix('-').unwrap_or(raw).bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A number as gjson prints it: digits as they are, everything else as the shortest decimal without exponent.
-pub fn print_number(raw: &str) -> String {
+pub(crate) fn print_number(raw: &str) -> String {
     if is_integer(raw) {
         return raw.to_owned();
     }

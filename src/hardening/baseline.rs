@@ -17,7 +17,7 @@ use super::{
     plan::{
         baseline::{Compiled, compile},
         baseline_status::{next_status, next_teardown},
-        error::{Error, Retry},
+        error::Error,
         teardown::{Deletion, FINALIZER, Leaving, TeardownGate, has_begun, may_begin},
     },
 };
@@ -31,6 +31,7 @@ use crate::cluster::{
     write::{ApiError, Part, PatchKind},
 };
 use crate::marks::FIELD_MANAGER;
+use crate::retry::Retry;
 
 const KIND: &str = "HardeningBaseline";
 const CRD: &str = "hardeningbaselines.gabion.dev";
@@ -39,7 +40,7 @@ const RECHECK: Duration = Duration::from_hours(1);
 const TEARDOWN_PACE: Duration = Duration::from_secs(1);
 
 /// Compiles the baseline as it is now. The namespaces it may concern are woken if that changed anything.
-pub fn take_in(context: &Context, name: &str) -> Option<Baseline> {
+pub(crate) fn take_in(context: &Context, name: &str) -> Option<Baseline> {
     let known = context.index.baseline(name)?;
     if known.object.metadata.deletion_timestamp.is_some()
         && matches!(known.phase, Some(Phase::Leaving(..)))
@@ -85,7 +86,7 @@ fn says_the_same(a: &Compiled, b: &Compiled) -> bool {
 }
 
 /// Reconciles one baseline.
-pub async fn reconcile(context: Arc<Context>, name: Arc<str>) -> Next {
+pub(crate) async fn reconcile(context: Arc<Context>, name: Arc<str>) -> Next {
     let started = Instant::now();
     let Some(known) = take_in(&context, &name) else { return Next::Idle };
     if known.vanished {

@@ -8,7 +8,7 @@ mod apply;
 mod baseline;
 mod index;
 mod namespace;
-pub mod plan;
+pub(crate) mod plan;
 mod slim;
 mod stored;
 mod usage;
@@ -43,7 +43,7 @@ use usage::Usage;
 const TELL_BASELINES_AFTER: Duration = Duration::from_millis(500);
 
 /// What the controllers share.
-pub struct Context {
+pub(crate) struct Context {
     writer: Writer,
     events: Events,
     metrics: Arc<Metrics>,
@@ -59,7 +59,7 @@ pub struct Context {
 }
 
 /// Starts the watches and controllers.
-pub fn start(runtime: &mut Runtime<'_>) {
+pub(crate) fn start(runtime: &mut Runtime<'_>) {
     let config = &runtime.config.hardening;
     // Slow here means waiting for the API server, which more work under way makes no faster: eight requests at
     // once keep it as busy as thirty-two, and what waits behind them waits for a quarter of the time.

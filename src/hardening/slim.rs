@@ -26,12 +26,12 @@ use crate::cluster::metadata::slim;
 
 /// An object of which only some parts were read.
 #[derive(Clone, Debug)]
-pub struct Slim<K>(pub K);
+pub(crate) struct Slim<K>(pub(crate) K);
 
 /// The parts that are read.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", bound = "Spec: DeserializeOwned, Status: DeserializeOwned")]
-pub struct Parts<Spec, Status> {
+pub(crate) struct Parts<Spec, Status> {
     #[serde(deserialize_with = "slim", default)]
     metadata: ObjectMeta,
     spec: Option<Spec>,
@@ -40,7 +40,7 @@ pub struct Parts<Spec, Status> {
 }
 
 /// A kind that can be put together from parts.
-pub trait FromParts: Resource<DynamicType = ()> {
+pub(crate) trait FromParts: Resource<DynamicType = ()> {
     /// What is read of its spec.
     type Spec: DeserializeOwned;
     /// What is read of its status.

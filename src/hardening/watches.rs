@@ -33,7 +33,7 @@ use crate::runtime::Runtime;
 use crate::runtime::Watches;
 
 /// Starts every watch.
-pub fn start(context: &Arc<Context>, runtime: &mut Runtime<'_>) -> CacheSync {
+pub(crate) fn start(context: &Arc<Context>, runtime: &mut Runtime<'_>) -> CacheSync {
     let mut watches = Watches::new(runtime, context);
     let client = watches.client();
     let vital = Dependency::Required;

@@ -25,22 +25,22 @@ const UNKNOWN_REVISION: &str = "000000000000";
 
 /// What a baseline puts into the API server.
 #[derive(Clone, Debug, PartialEq)]
-pub struct PolicySet {
+pub(crate) struct PolicySet {
     /// Hash of everything that decides a verdict; also in every message.
-    pub revision: String,
+    pub(crate) revision: String,
     /// `ValidatingAdmissionPolicy` objects, ready to be applied; none at Observe, or when nothing is checked.
-    pub policies: Vec<Value>,
+    pub(crate) policies: Vec<Value>,
     /// `ValidatingAdmissionPolicyBinding` objects for the stage.
-    pub bindings: Vec<Value>,
+    pub(crate) bindings: Vec<Value>,
     /// Bindings that deny objects with the label [`PROBE`] and nothing else: applied with the policies and proved
     /// by the probes *before* `bindings`, then deleted.
-    pub probe_bindings: Vec<Value>,
+    pub(crate) probe_bindings: Vec<Value>,
     /// The objects that prove each policy.
-    pub probes: Vec<Probe>,
+    pub(crate) probes: Vec<Probe>,
 }
 
 /// Compiles settings into policies. Fails when no pod could hold the settings, or the API server could not use them.
-pub fn compile(
+pub(crate) fn compile(
     settings: &Settings,
     scope: &Scope,
     stage: Stage,

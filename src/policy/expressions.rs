@@ -14,23 +14,23 @@ use crate::policy::fast_path::holds;
 use crate::policy::fast_path::of_pod;
 
 /// Longest message, in bytes; the API server drops longer ones.
-pub const LONGEST_MESSAGE: usize = 5 * 1024;
+pub(crate) const LONGEST_MESSAGE: usize = 5 * 1024;
 
 /// One policy.
 pub(super) struct Family {
     /// End of its name.
-    pub suffix: &'static str,
+    pub(crate) suffix: &'static str,
     /// What it checks.
-    pub rules: Vec<&'static Rule>,
+    pub(crate) rules: Vec<&'static Rule>,
     /// Whether its binding denies.
-    pub denies: bool,
+    pub(crate) denies: bool,
     /// The kind of its probes.
-    pub probe: WorkloadKind,
+    pub(crate) probe: WorkloadKind,
 }
 
 impl Family {
     /// Value of the probe annotation that this policy refuses.
-    pub fn mark(&self, revision: &str) -> String {
+    pub(crate) fn mark(&self, revision: &str) -> String {
         format!("{revision}.{}", self.suffix)
     }
 
@@ -268,14 +268,14 @@ fn failed(family: &Family, settings: &Settings, mark: &str) -> String {
         parts.push(format!(
             "({resize}variables.kept_{} ? [] : [{}])",
             word(rule.id),
-            literal(&unhealthy_reason(rule, settings))
+            literal(&violation(rule, settings))
         ));
     }
     parts.join(" + ")
 }
 
 /// Id and remedy in one line; complaints are joined by semicolons, so it has none.
-fn unhealthy_reason(rule: &Rule, settings: &Settings) -> String {
+fn violation(rule: &Rule, settings: &Settings) -> String {
     let table = rule.control().map_or("", |control| control.remedy);
     let remedy = rule.remedy.map_or_else(|| table.to_owned(), |remedy| remedy(settings));
     let plain = |c: char| if c.is_control() || c == ';' { ' ' } else { c };

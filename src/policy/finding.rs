@@ -7,7 +7,7 @@ use crate::api::gabion::hardening_baseline::Verdict;
 
 /// One step of a path into an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Segment {
+pub(crate) enum Segment {
     /// A key of a map.
     Key(String),
     /// A place in a list, from zero.
@@ -17,12 +17,12 @@ pub enum Segment {
 /// Where in an object, from its root. A field that ought to be set and is not has a path too: its deepest
 /// ancestor that exists is the place to point at.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct FieldPath(pub Vec<Segment>);
+pub(crate) struct FieldPath(pub(crate) Vec<Segment>);
 
 impl FieldPath {
     /// The path of a key below this one.
     #[must_use]
-    pub fn key(&self, key: &str) -> Self {
+    pub(crate) fn key(&self, key: &str) -> Self {
         let mut path = self.clone();
         path.0.push(Segment::Key(key.to_owned()));
         path
@@ -30,13 +30,13 @@ impl FieldPath {
 
     /// The path of several keys below this one.
     #[must_use]
-    pub fn keys(&self, keys: &[&str]) -> Self {
+    pub(crate) fn keys(&self, keys: &[&str]) -> Self {
         keys.iter().fold(self.clone(), |path, key| path.key(key))
     }
 
     /// The path of an item of the list at this path.
     #[must_use]
-    pub fn index(&self, index: usize) -> Self {
+    pub(crate) fn index(&self, index: usize) -> Self {
         let mut path = self.clone();
         path.0.push(Segment::Index(index));
         path
@@ -62,22 +62,22 @@ impl fmt::Display for FieldPath {
 
 /// A rule that a workload breaks.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// The control that it belongs to: id, severity, mapping.
-    pub control: &'static Control,
+    pub(crate) control: &'static Control,
     /// Where in the object.
-    pub path: FieldPath,
+    pub(crate) path: FieldPath,
     /// What is wrong there: one line, names the container where there is one, never a value that may be secret.
-    pub message: String,
+    pub(crate) message: String,
     /// How to put it right: one line.
-    pub remedy: String,
+    pub(crate) remedy: String,
     /// Whether the baseline refuses it or warns.
-    pub verdict: Verdict,
+    pub(crate) verdict: Verdict,
 }
 
 impl Finding {
     /// The id of the Pod Security check, for controls that are one.
-    pub fn check(&self) -> Option<&'static str> {
+    pub(crate) fn check(&self) -> Option<&'static str> {
         self.control.check
     }
 }

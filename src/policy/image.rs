@@ -8,17 +8,17 @@ use super::literal::{any_of, bound, text as literal, texts};
 
 /// What an image reference names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reference {
+pub(crate) struct Reference {
     /// Registry and path in full: lower case, Docker Hub's aliases resolved, the default port left out.
-    pub repository: String,
+    pub(crate) repository: String,
     /// The tag, when there is one.
-    pub tag: Option<String>,
+    pub(crate) tag: Option<String>,
     /// Whether there is a digest, well formed or not.
-    pub digest: bool,
+    pub(crate) digest: bool,
 }
 
 /// Reads a reference. Text that is no reference gets an answer too: one that no runtime would pull.
-pub fn canonical(image: &str) -> Reference {
+pub(crate) fn canonical(image: &str) -> Reference {
     let (name, digest) = image.split_once('@').map_or((image, false), |(name, _)| (name, true));
     let (path, tag) = match (name.rfind(':'), name.rfind('/')) {
         (Some(colon), slash) if slash.is_none_or(|slash| colon > slash) => {
@@ -30,7 +30,7 @@ pub fn canonical(image: &str) -> Reference {
 }
 
 /// A registry, or a path in one, as settings name it: in the same full form as [`Reference::repository`].
-pub fn canonical_prefix(registry: &str) -> String {
+pub(crate) fn canonical_prefix(registry: &str) -> String {
     match registry.split_once('/') {
         None if is_host(registry) => lowered(&format!("{registry}/")).trim_end_matches('/').into(),
         None => format!("docker.io/{}", registry.to_ascii_lowercase()),
@@ -46,17 +46,17 @@ pub fn canonical_prefix(registry: &str) -> String {
 }
 
 /// A denied repository in full form; a bare name is one of Docker Hub's official images.
-pub fn canonical_repository(name: &str) -> String {
+pub(crate) fn canonical_repository(name: &str) -> String {
     repository(name)
 }
 
 /// Whether a repository is a prefix or lies below it.
-pub fn within(repository: &str, prefix: &str) -> bool {
+pub(crate) fn within(repository: &str, prefix: &str) -> bool {
     repository.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Whether a reference ends in a digest of the right length.
-pub fn has_digest(image: &str) -> bool {
+pub(crate) fn has_digest(image: &str) -> bool {
     let Some((_, digest)) = image.split_once('@') else { return false };
     let Some((algorithm, hex)) = digest.split_once(':') else { return false };
     let length = match algorithm {
@@ -68,12 +68,12 @@ pub fn has_digest(image: &str) -> bool {
 }
 
 /// [`has_digest`] in CEL, for `image`.
-pub const CEL_HAS_DIGEST: &str =
+pub(crate) const CEL_HAS_DIGEST: &str =
     "image.matches('^[^@]*@(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$')";
 
 /// The steps of [`canonical`] in CEL: each is a variable made from `variables.images` of the step before, which
 /// the first takes from `variables.named`.
-pub const CEL_STAGES: [(&str, &str); 3] = [
+pub(crate) const CEL_STAGES: [(&str, &str); 3] = [
     (
         "untagged",
         "variables.named.map(i, {'kind': i.kind, 'name': i.name, 'image': i.image, 'ref': i.image.split('@')[0]})\
@@ -99,7 +99,7 @@ pub const CEL_STAGES: [(&str, &str); 3] = [
 ];
 
 /// The same steps for one image without a variable: `condition` may name `repo` and `tag` beside `image`.
-pub fn cel_read(condition: &str) -> String {
+pub(crate) fn cel_read(condition: &str) -> String {
     const STEPS: [(&str, &str); 7] = [
         ("ref", "image.contains('@') ? image.split('@')[0] : image"),
         (
@@ -129,16 +129,16 @@ pub fn cel_read(condition: &str) -> String {
 
 /// Whether `image` is written in full and plainly: a host with a dot and no port that is not Docker Hub, then lower
 /// case. Of such an image the repository is what stands before tag and digest.
-pub const CEL_PLAIN: &str = "image.matches('^[a-z0-9-]+([.][a-z0-9-]+)+(/[a-z0-9_-]+([.][a-z0-9_-]+)*)+(:[A-Za-z0-9_.-]+)?(@sha256:[0-9a-f]{64})?$') \
+pub(crate) const CEL_PLAIN: &str = "image.matches('^[a-z0-9-]+([.][a-z0-9-]+)+(/[a-z0-9_-]+([.][a-z0-9_-]+)*)+(:[A-Za-z0-9_.-]+)?(@sha256:[0-9a-f]{64})?$') \
      && !image.contains('docker.io/')";
 
 /// Whether `repo` is one of these paths or lies below one.
-pub fn cel_within(prefixes: &[String]) -> String {
+pub(crate) fn cel_within(prefixes: &[String]) -> String {
     looked_up("repo", "[^/]*", prefixes)
 }
 
 /// The same for a plain `image`.
-pub fn cel_plain_within(prefixes: &[String]) -> String {
+pub(crate) fn cel_plain_within(prefixes: &[String]) -> String {
     looked_up("image", "[^/:@]+", prefixes)
 }
 

@@ -12,14 +12,14 @@ use super::literal::texts;
 use super::settings::Settings;
 
 /// Longest expression that the API server reads, in characters.
-pub const LONGEST_EXPRESSION: usize = 100_000;
+pub(crate) const LONGEST_EXPRESSION: usize = 100_000;
 /// What the API server spends on one expression, in its own units.
-pub const DEAREST_EXPRESSION: usize = 1_000_000;
+pub(crate) const DEAREST_EXPRESSION: usize = 1_000_000;
 /// Containers of the pod that every baseline must be able to evaluate, each with 20 variables, four ports and mounts, all
 /// probes and hooks, and an image of [`IMAGE`] characters.
-pub const CONTAINERS: usize = 100;
+pub(crate) const CONTAINERS: usize = 100;
 /// Length of the name of an image.
-pub const IMAGE: usize = 100;
+pub(crate) const IMAGE: usize = 100;
 const VARIABLES: usize = 20;
 
 /// Units for one such container under every rule, without what a baseline lists; 2,650 were measured.
@@ -34,7 +34,7 @@ const NAME: usize = 9;
 type Share = (&'static str, usize);
 
 /// What the dearest expression costs at most for the pod of [`CONTAINERS`], and the field that adds most.
-pub fn cost(settings: &Settings) -> (usize, &'static str) {
+pub(crate) fn cost(settings: &Settings) -> (usize, &'static str) {
     let parts = |prefixes: Vec<String>| {
         let counts: BTreeSet<_> = prefixes.iter().map(|name| name.split('/').count()).collect();
         counts.len() * LOOK_UP

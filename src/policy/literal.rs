@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 ///
 /// Only plain characters are written as they are; everything else, quotes, backslashes, control characters and
 /// all that is not ASCII, is written as its code point, so that no text can end the literal or start something.
-pub fn text(text: &str) -> String {
+pub(crate) fn text(text: &str) -> String {
     let mut literal = String::with_capacity(text.len() + 2);
     literal.push('\'');
     for c in text.chars() {
@@ -23,25 +23,25 @@ pub fn text(text: &str) -> String {
 }
 
 /// A CEL list of string literals.
-pub fn texts<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn texts<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
     let items: Vec<_> = items.into_iter().map(text).collect();
     format!("[{}]", items.join(", "))
 }
 
 /// Whether one of the alternatives holds: unrolled, which costs the API server less than a list. Nothing holds
 /// when there is none.
-pub fn any_of(alternatives: impl IntoIterator<Item = String>) -> String {
+pub(crate) fn any_of(alternatives: impl IntoIterator<Item = String>) -> String {
     joined(alternatives, " || ", "false")
 }
 
 /// Whether all of the conditions hold.
-pub fn all_of(conditions: impl IntoIterator<Item = String>) -> String {
+pub(crate) fn all_of(conditions: impl IntoIterator<Item = String>) -> String {
     joined(conditions, " && ", "true")
 }
 
 /// A condition in which `name` stands for a value that is evaluated once. CEL has no `let`: it is a walk over a
 /// list of one.
-pub fn bound(name: &str, value: &str, condition: &str) -> String {
+pub(crate) fn bound(name: &str, value: &str, condition: &str) -> String {
     format!("[{value}].all({name}, {condition})")
 }
 

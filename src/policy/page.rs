@@ -13,7 +13,7 @@ admission plugin, by level and pinned version; `HB-` controls are ours. CIS is t
 Kubernetes Hardening Guidance of NSA and CISA.\n";
 
 /// The whole page.
-pub fn page() -> String {
+pub(crate) fn page() -> String {
     let mut page = OPENING.to_owned();
     for (target, title, note) in [
         (

@@ -13,23 +13,23 @@ use crate::policy::evaluate;
 
 /// Label that binds an object to the probe bindings of the revision in its value, and annotation whose value makes
 /// one policy refuse the object.
-pub const PROBE: &str = "gabion.dev/policy-probe";
+pub(crate) const PROBE: &str = "gabion.dev/policy-probe";
 /// Name of the probe objects.
-pub const PROBE_NAME: &str = "gabion-policy-probe";
+pub(crate) const PROBE_NAME: &str = "gabion-policy-probe";
 
 /// Two objects to create by dry-run, in a namespace that the policies reach.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Probe {
+pub(crate) struct Probe {
     /// Name of the policy that it proves.
-    pub policy: String,
+    pub(crate) policy: String,
     /// Kind of both objects.
-    pub kind: WorkloadKind,
+    pub(crate) kind: WorkloadKind,
     /// Holds every rule and has every field that a rule reads: must pass, or the policy errs.
-    pub passes: Value,
+    pub(crate) passes: Value,
     /// Like the first, with the annotation: must be denied, with `sentinel` in the message.
-    pub denied: Value,
+    pub(crate) denied: Value,
     /// Text that only this revision of this policy says.
-    pub sentinel: String,
+    pub(crate) sentinel: String,
 }
 
 /// The probes of one policy.

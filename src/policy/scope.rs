@@ -8,41 +8,41 @@ use crate::policy::selection::Selection;
 
 /// The namespaces that a set of policies reaches, and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scope {
+pub(crate) struct Scope {
     /// Name of the baseline; part of every object's name.
-    pub name: String,
+    pub(crate) name: String,
     /// Uid of the baseline: owner mark and owner reference.
-    pub uid: String,
+    pub(crate) uid: String,
     /// The namespaces that the baseline wants.
-    pub selection: Selection,
+    pub(crate) selection: Selection,
     /// Namespaces that no baseline ever touches.
-    pub protected: Protected,
+    pub(crate) protected: Protected,
     /// Namespaces that are still behind: left out of the binding that denies.
-    pub behind: BTreeSet<String>,
+    pub(crate) behind: BTreeSet<String>,
 }
 
 /// An exception that is in force: what it excuses, for whom, and until when.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiver {
+pub(crate) struct Waiver {
     /// Ids of the controls.
-    pub controls: BTreeSet<String>,
+    pub(crate) controls: BTreeSet<String>,
     /// Namespace of the workload.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// The workload: its pods are excused through their controller reference. `None`: the whole namespace.
-    pub target: Option<(WorkloadKind, String)>,
+    pub(crate) target: Option<(WorkloadKind, String)>,
     /// Containers that are excused; empty: the whole pod.
-    pub containers: Vec<WaivedContainer>,
+    pub(crate) containers: Vec<WaivedContainer>,
     /// When it ends, as an RFC 3339 time; compared with the creation of the object.
-    pub until: Option<String>,
+    pub(crate) until: Option<String>,
 }
 
 /// A container that is excused. Both name and repository must be right: a name alone can be had by anyone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WaivedContainer {
+pub(crate) struct WaivedContainer {
     /// `Container`, `InitContainer` or `Ephemeral`.
-    pub kind: String,
+    pub(crate) kind: String,
     /// Name of the container.
-    pub name: String,
+    pub(crate) name: String,
     /// Repository of its image, without tag or digest.
-    pub repository: String,
+    pub(crate) repository: String,
 }

@@ -6,17 +6,17 @@ use crate::api::gabion::hardening_baseline::Selector;
 use crate::api::gabion::hardening_baseline::SelectorOperator;
 
 /// Label that the API server puts on every namespace: its name.
-pub const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+pub(crate) const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 /// Namespaces that no baseline ever touches, apart from the operator's own and those named by flag.
-pub const ALWAYS_PROTECTED: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
+pub(crate) const ALWAYS_PROTECTED: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
 
 /// Namespaces that no baseline touches.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Protected(BTreeSet<String>);
+pub(crate) struct Protected(BTreeSet<String>);
 
 impl Protected {
     /// The fixed list, the operator's own namespace, and the names given by flag.
-    pub fn new(operator_namespace: &str, flags: impl IntoIterator<Item = String>) -> Self {
+    pub(crate) fn new(operator_namespace: &str, flags: impl IntoIterator<Item = String>) -> Self {
         let fixed = ALWAYS_PROTECTED.into_iter().map(str::to_owned);
         Self(
             fixed
@@ -28,28 +28,28 @@ impl Protected {
     }
 
     /// Whether the namespace is protected.
-    pub fn contains(&self, namespace: &str) -> bool {
+    pub(crate) fn contains(&self, namespace: &str) -> bool {
         self.0.contains(namespace)
     }
 
     /// The names, in order.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
 }
 
 /// What a baseline says about the namespaces it wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Selection {
+pub(crate) struct Selection {
     /// Labels that the namespace must have; empty selects all.
-    pub selector: Selector,
+    pub(crate) selector: Selector,
     /// Namespaces left out by name.
-    pub exclude: BTreeSet<String>,
+    pub(crate) exclude: BTreeSet<String>,
 }
 
 impl Selection {
     /// Whether a namespace with this name and these labels is reached.
-    pub fn reaches(
+    pub(crate) fn reaches(
         &self,
         name: &str,
         labels: &BTreeMap<String, String>,
@@ -63,7 +63,7 @@ impl Selection {
 
 /// Whether a selector holds for the labels of a namespace. The API server keeps the name label equal to the
 /// name, so the name stands in for it where a cached object lacks the label.
-pub fn matches(selector: &Selector, labels: &BTreeMap<String, String>, name: &str) -> bool {
+pub(crate) fn matches(selector: &Selector, labels: &BTreeMap<String, String>, name: &str) -> bool {
     let value = |key: &str| match key {
         NAME_LABEL => Some(name),
         _ => labels.get(key).map(String::as_str),

@@ -19,50 +19,50 @@ use crate::policy::version::PssVersion;
 
 /// A range of ids, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Range {
+pub(crate) struct Range {
     /// Smallest.
-    pub min: i64,
+    pub(crate) min: i64,
     /// Largest.
-    pub max: i64,
+    pub(crate) max: i64,
 }
 
 /// What is checked. The default checks nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Level and version of the Pod Security Standards.
-    pub pod_security: Option<(Level, PssVersion)>,
+    pub(crate) pod_security: Option<(Level, PssVersion)>,
     /// Every container has a read-only root filesystem.
-    pub read_only_root: bool,
+    pub(crate) read_only_root: bool,
     /// Allowed user ids.
-    pub user_ids: Option<Range>,
+    pub(crate) user_ids: Option<Range>,
     /// Allowed group ids, supplemental ones too.
-    pub group_ids: Option<Range>,
+    pub(crate) group_ids: Option<Range>,
     /// Allowed volume group ids.
-    pub fs_groups: Option<Range>,
+    pub(crate) fs_groups: Option<Range>,
     /// Localhost seccomp profiles that pods may use; empty: not checked.
-    pub seccomp_profiles: Vec<String>,
+    pub(crate) seccomp_profiles: Vec<String>,
     /// Requests and limits that every container must state.
-    pub required_resources: Vec<RequiredResource>,
+    pub(crate) required_resources: Vec<RequiredResource>,
     /// Registries, or paths in them, that images must come from; empty: not checked.
-    pub allowed_registries: Vec<String>,
+    pub(crate) allowed_registries: Vec<String>,
     /// Repositories that are refused.
-    pub denied_repositories: Vec<String>,
+    pub(crate) denied_repositories: Vec<String>,
     /// Which tags are accepted.
-    pub tags: Tags,
+    pub(crate) tags: Tags,
     /// Environment variables that look like a credential and have a literal value.
-    pub literal_credential_env: Verdict,
+    pub(crate) literal_credential_env: Verdict,
     /// Secrets as environment variables.
-    pub secret_env: Verdict,
+    pub(crate) secret_env: Verdict,
     /// Environment variables that every container must have.
-    pub required_env: Vec<String>,
+    pub(crate) required_env: Vec<String>,
     /// A log volume that containers share is read-only in all but its writer.
-    pub log_volume_read_only: bool,
+    pub(crate) log_volume_read_only: bool,
     /// Container ports below this number are warned about.
-    pub min_container_port: Option<i32>,
+    pub(crate) min_container_port: Option<i32>,
     /// Pods must not ask for the token of their `ServiceAccount`.
-    pub no_token: bool,
+    pub(crate) no_token: bool,
     /// What happens to templates whose pods would be refused.
-    pub templates: Verdict,
+    pub(crate) templates: Verdict,
 }
 
 impl Default for Settings {
@@ -91,11 +91,14 @@ impl Default for Settings {
 
 impl Settings {
     /// Names of the built-in settings.
-    pub const BUILT_IN: [&'static str; 3] = ["baseline", "restricted", "guide"];
+    pub(crate) const BUILT_IN: [&'static str; 3] = ["baseline", "restricted", "guide"];
 
     /// The settings of a baseline. `version` is the version of the Pod Security Standards where the spec names
     /// none: the one that is pinned, or the newest known.
-    pub fn of(spec: &HardeningBaselineSpec, version: PssVersion) -> Result<Self, PolicyError> {
+    pub(crate) fn of(
+        spec: &HardeningBaselineSpec,
+        version: PssVersion,
+    ) -> Result<Self, PolicyError> {
         let mut settings = Self::default();
         if let Some(ask) = &spec.pod_security {
             settings.pod_security = Some(pod_security(ask, version)?);
@@ -134,7 +137,7 @@ impl Settings {
     }
 
     /// The built-in settings `baseline`, `restricted` and `guide`; `None` for another name.
-    pub fn built_in(name: &str) -> Option<Self> {
+    pub(crate) fn built_in(name: &str) -> Option<Self> {
         let standard =
             |level| Self { pod_security: Some((level, PssVersion::Latest)), ..Self::default() };
         match name {
@@ -173,7 +176,7 @@ impl Settings {
     }
 
     /// What is checked beyond the Pod Security Standards, by field and value.
-    pub fn rows(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
         let ids = |range: Option<Range>| range.map(|r| format!("{} to {}", r.min, r.max));
         let list = |items: &[String]| (!items.is_empty()).then(|| items.join(", "));
         let flag = |set: bool| set.then(|| "required".to_owned());
@@ -200,12 +203,12 @@ impl Settings {
     }
 
     /// Level of the Pod Security Standards; privileged when they are not checked.
-    pub fn level(&self) -> Level {
+    pub(crate) fn level(&self) -> Level {
         self.pod_security.map_or(Level::Privileged, |(level, _)| level)
     }
 
     /// Minor version of the Pod Security Standards.
-    pub fn minor(&self) -> u16 {
+    pub(crate) fn minor(&self) -> u16 {
         match self.pod_security {
             Some((_, PssVersion::Pinned(minor))) => minor,
             Some((_, PssVersion::Latest)) | None => NEWEST_KNOWN,

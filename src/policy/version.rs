@@ -3,11 +3,11 @@
 use std::fmt;
 
 /// Newest minor version of the standards that this compiler knows.
-pub const NEWEST_KNOWN: u16 = 37;
+pub(crate) const NEWEST_KNOWN: u16 = 37;
 
 /// A version of the Pod Security Standards; later ones order after earlier ones, `latest` last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PssVersion {
+pub(crate) enum PssVersion {
     /// A fixed minor version.
     Pinned(u16),
     /// Whatever the API server knows.
@@ -16,7 +16,7 @@ pub enum PssVersion {
 
 impl PssVersion {
     /// Reads `latest` or `v1.N`, with N up to what this compiler knows.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         if text == "latest" {
             return Some(Self::Latest);
         }
@@ -30,7 +30,7 @@ impl PssVersion {
 
     /// The version for a baseline that names none: the one pinned earlier, else the newest that both the API
     /// server and this compiler know.
-    pub fn pin(pinned: Option<&str>, server_minor: u16) -> Self {
+    pub(crate) fn pin(pinned: Option<&str>, server_minor: u16) -> Self {
         match pinned.and_then(Self::parse) {
             Some(Self::Pinned(minor)) => Self::Pinned(minor),
             _ => Self::Pinned(server_minor.min(NEWEST_KNOWN)),

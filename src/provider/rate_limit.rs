@@ -15,30 +15,31 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Lane, ProviderError,
+    ProviderError,
     metrics::{Metrics, Operation, Outcome},
 };
+use crate::lane::Lane;
 
 /// Calls per second, and how many may come at once.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limit {
+pub(crate) struct Limit {
     /// Sustained calls per second.
-    pub per_second: f64,
+    pub(crate) per_second: f64,
     /// Calls that may come at once after a quiet time.
-    pub burst: f64,
+    pub(crate) burst: f64,
 }
 
 /// Limits per account and region. The defaults are fractions of AWS's quotas, because others share them.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// `GetSecretValue`; the quota is 10,000 per second.
-    pub get: Limit,
+    pub(crate) get: Limit,
     /// `BatchGetSecretValue`; the quota is 100 per second and cannot be raised.
-    pub batch: Limit,
+    pub(crate) batch: Limit,
     /// `DescribeSecret`; the quota is 40,000 per second (10,000 with `GetSecretValue` in older texts).
-    pub describe: Limit,
+    pub(crate) describe: Limit,
     /// `AssumeRole` and its kin; users report throttling at rates far below those of reads.
-    pub sts: Limit,
+    pub(crate) sts: Limit,
 }
 
 impl Default for Limits {

@@ -19,7 +19,7 @@ use k8s_openapi::api::core::v1::Secret;
 const ESO_FINALIZER: &str = "externalsecrets.external-secrets.io/externalsecret-cleanup";
 
 /// The ExternalSecret is being deleted: does what its deletion policy says, and lets it go.
-pub async fn leave(reconciler: &Reconciler<'_>) -> Result<(), Error> {
+pub(crate) async fn leave(reconciler: &Reconciler<'_>) -> Result<(), Error> {
     let meta = &reconciler.object().metadata;
     let finalizers = meta.finalizers.clone().unwrap_or_default();
     if !finalizers.iter().any(|finalizer| finalizer == ESO_FINALIZER) {
@@ -48,7 +48,7 @@ pub async fn leave(reconciler: &Reconciler<'_>) -> Result<(), Error> {
 }
 
 /// Deletes the Secrets that this ExternalSecret made under other names.
-pub async fn orphans(reconciler: &Reconciler<'_>) -> Result<(), Error> {
+pub(crate) async fn orphans(reconciler: &Reconciler<'_>) -> Result<(), Error> {
     let mark = hash::created_by(&reconciler.key.namespace, &reconciler.key.name);
     let present = reconciler.target();
     for (key, _) in reconciler.context.index.created_by(&reconciler.key.namespace, &mark) {
@@ -73,7 +73,7 @@ pub async fn orphans(reconciler: &Reconciler<'_>) -> Result<(), Error> {
 }
 
 /// Deletes exactly the Secret that was read.
-pub async fn delete(
+pub(crate) async fn delete(
     reconciler: &Reconciler<'_>,
     key: &ObjectKey,
     existing: &Existing,

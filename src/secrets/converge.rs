@@ -36,7 +36,7 @@ const PROOFS_OF_LOSS: u32 = 2;
 const SECOND_LOOK: Duration = Duration::from_secs(2);
 
 /// How a reconcile ended, if nothing went wrong.
-pub enum Converged {
+pub(crate) enum Converged {
     /// Nothing to do before the next refresh.
     NotDue,
     /// Something else has to happen first, and will wake the object; or it is not ours.
@@ -48,7 +48,7 @@ pub enum Converged {
 }
 
 /// What was done.
-pub enum Done {
+pub(crate) enum Done {
     /// The Secret is as it should be.
     Synced(String, GabionStatus),
     /// The Secret was deleted.
@@ -59,7 +59,7 @@ pub enum Done {
 
 impl Done {
     /// The same, for the status.
-    pub fn as_outcome(&self) -> Outcome<'_> {
+    pub(crate) fn as_outcome(&self) -> Outcome<'_> {
         match self {
             Self::Synced(name, written) => Outcome::Synced { name, written: written.clone() },
             Self::Deleted => Outcome::Deleted,
@@ -70,7 +70,7 @@ impl Done {
 
 impl Reconciler<'_> {
     /// Brings the Secret to what the ExternalSecret asks for, if it is time.
-    pub async fn converge(&self) -> Result<Converged, Error> {
+    pub(crate) async fn converge(&self) -> Result<Converged, Error> {
         let object = self.object();
         if object.metadata.deletion_timestamp.is_some() {
             // The finalizer is the business of whoever keeps the object.

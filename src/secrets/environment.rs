@@ -17,7 +17,7 @@ use gotemplate::KeyKind;
 ///
 /// A key of 4096 bits may take seconds, so a rendering does not belong on a thread of the runtime.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct SystemEnvironment;
+pub(crate) struct SystemEnvironment;
 
 impl Environment for SystemEnvironment {
     fn now(&mut self) -> Timestamp {

@@ -12,7 +12,6 @@ use super::Error;
 use super::converge::Converged;
 use super::error::RECHECK;
 use super::index::Tracked;
-use super::plan::Retry;
 use super::plan::due;
 use super::plan::status::Outcome;
 use super::plan::status::Stamp;
@@ -25,6 +24,7 @@ use crate::cluster::{
     queue::Next,
     write::{ApiError, Part, PatchKind},
 };
+use crate::retry::Retry;
 use crate::secrets::reconciler::Reconciler;
 
 /// Longest time one reconcile may take, all waiting included.
@@ -34,7 +34,7 @@ const KIND: &str = "ExternalSecret";
 const MANAGER: &str = "external-secrets";
 
 /// Reconciles one ExternalSecret.
-pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
+pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
     let (started, clock) = (Timestamp::now(), Instant::now());
     let Some(tracked) = context.index.external(&key) else { return Next::Idle };
     let reconciler = Reconciler { context: &context, key: &key, tracked: &tracked, now: started };

@@ -12,15 +12,15 @@ use super::plan::collect;
 use super::plan::due::Why;
 use super::stores::Readiness;
 use crate::cluster::ObjectKey;
+use crate::lane::Lane;
 use crate::provider::Fetched;
-use crate::provider::Lane;
 use crate::provider::ProviderError;
 use crate::provider::fetcher::Source;
 use crate::secrets::reconciler::Reconciler;
 
 impl Reconciler<'_> {
     /// False if any store it names is for another controller, or of a kind that is switched off.
-    pub fn all_ours(&self) -> bool {
+    pub(crate) fn all_ours(&self) -> bool {
         stores_of(&self.object().spec, &self.key.namespace).iter().all(|key| {
             let enabled = if key.is_cluster() {
                 self.context.config.cluster_stores
@@ -33,7 +33,7 @@ impl Reconciler<'_> {
     }
 
     /// True if a store that it names is there and is for another controller.
-    pub fn is_of_another(&self) -> bool {
+    pub(crate) fn is_of_another(&self) -> bool {
         stores_of(&self.object().spec, &self.key.namespace).iter().any(|key| {
             self.context.stores.find(key).is_some_and(|(store, _, _)| !self.context.is_ours(&store))
         })
@@ -45,7 +45,7 @@ impl Reconciler<'_> {
     }
 
     /// Asks the providers. `None`: a store is being validated, and will wake this object.
-    pub async fn fetch(
+    pub(crate) async fn fetch(
         &self,
         lookups: &[collect::Lookup],
         why: Why,

@@ -3,14 +3,14 @@
 mod auth;
 mod cleanup;
 mod converge;
-pub mod environment;
+pub(crate) mod environment;
 mod error;
 mod external_secret;
 mod fetch;
 mod index;
 mod observe;
 mod outage;
-pub mod plan;
+pub(crate) mod plan;
 mod reconciler;
 mod render;
 mod secret_store;
@@ -28,10 +28,9 @@ use tokio_util::sync::CancellationToken;
 use outage::Outages;
 use template_inputs::Sources;
 
-pub use error::Error;
-pub use index::{Index, StoreKey};
-pub use plan::Retry;
-pub use stores::Stores;
+pub(crate) use error::Error;
+pub(crate) use index::{Index, StoreKey};
+pub(crate) use stores::Stores;
 
 use crate::cluster::{
     CacheSync, ObjectKey,
@@ -63,7 +62,7 @@ const TEMPLATES: usize = 4 << 20;
 const TIDY_EVERY: Duration = Duration::from_mins(1);
 
 /// What the controllers share.
-pub struct Context {
+pub(crate) struct Context {
     config: SecretsConfig,
     writer: Writer,
     fetcher: Fetcher,
@@ -79,7 +78,7 @@ pub struct Context {
 }
 
 /// Starts the watches and controllers.
-pub fn start(runtime: &mut Runtime<'_>) {
+pub(crate) fn start(runtime: &mut Runtime<'_>) {
     let max_concurrent = runtime.config.concurrency;
     let bounds = Bounds { max_concurrent, per_group: PER_STORE, in_all: IN_ALL, periodic: IN_ALL };
     let mut config = runtime.config.secrets.clone();

@@ -17,7 +17,7 @@ use crate::api::external_secrets::external_secret::CreationPolicy;
 use crate::secrets::reconciler::Reconciler;
 
 /// What is known of the target before anything is read.
-pub enum Target {
+pub(crate) enum Target {
     /// There is none.
     Absent,
     /// It is as it was written.
@@ -28,7 +28,7 @@ pub enum Target {
 
 impl Reconciler<'_> {
     /// What is known of the target. Reads it only if neither memory, status nor marks can tell.
-    pub async fn observe(&self) -> Result<Target, Error> {
+    pub(crate) async fn observe(&self) -> Result<Target, Error> {
         if self.object().spec.target.creation_policy == CreationPolicy::None {
             return Ok(Target::Absent); // never reconciled, never written
         }
@@ -84,7 +84,7 @@ impl Reconciler<'_> {
     }
 
     /// Everything but the data that decides how the Secret looks.
-    pub fn shape(&self, rendered: &Rendered) -> u64 {
+    pub(crate) fn shape(&self, rendered: &Rendered) -> u64 {
         let target = &self.object().spec.target;
         let mut hasher = DefaultHasher::new();
         (&rendered.labels, &rendered.annotations, &rendered.type_).hash(&mut hasher);
@@ -94,7 +94,7 @@ impl Reconciler<'_> {
     }
 
     /// Remembers a Secret that was found in order, so that it is not read again.
-    pub fn note_intact(&self, target: &Target) {
+    pub(crate) fn note_intact(&self, target: &Target) {
         let verified = match target {
             Target::Absent => return,
             Target::Intact(verified) => verified.clone(),

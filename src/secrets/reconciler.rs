@@ -13,40 +13,40 @@ use crate::api::external_secrets::external_secret::ExternalSecret;
 use crate::cluster::{ObjectKey, events::EventType};
 
 /// One reconcile. What it does stands where it belongs: in `converge`, `observe`, `fetch` and `cleanup`.
-pub struct Reconciler<'a> {
+pub(crate) struct Reconciler<'a> {
     /// What the controllers share.
-    pub context: &'a Context,
+    pub(crate) context: &'a Context,
     /// Which object.
-    pub key: &'a ObjectKey,
+    pub(crate) key: &'a ObjectKey,
     /// What is known of it.
-    pub tracked: &'a Tracked,
+    pub(crate) tracked: &'a Tracked,
     /// The time.
-    pub now: Timestamp,
+    pub(crate) now: Timestamp,
 }
 
 impl Reconciler<'_> {
     /// The object.
-    pub fn object(&self) -> &ExternalSecret {
+    pub(crate) fn object(&self) -> &ExternalSecret {
         &self.tracked.object
     }
 
     /// Its uid.
-    pub fn uid(&self) -> Option<&str> {
+    pub(crate) fn uid(&self) -> Option<&str> {
         self.object().metadata.uid.as_deref()
     }
 
     /// Field manager of its Secret.
-    pub fn manager(&self) -> String {
+    pub(crate) fn manager(&self) -> String {
         hash::field_manager(&self.key.name)
     }
 
     /// Key of its Secret.
-    pub fn target(&self) -> ObjectKey {
+    pub(crate) fn target(&self) -> ObjectKey {
         target_key(self.key, &self.object().spec)
     }
 
     /// Tells an event about it.
-    pub fn record(&self, reason: &'static str, text: String, event_type: EventType) {
+    pub(crate) fn record(&self, reason: &'static str, text: String, event_type: EventType) {
         let about: ObjectReference = self.object().object_ref(&());
         self.context.record(about, reason, text, event_type);
     }

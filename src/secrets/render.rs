@@ -21,7 +21,7 @@ use gotemplate::Limits;
 
 impl Reconciler<'_> {
     /// What the object contributes to its Secret, and a mark of the objects that its template was read from.
-    pub async fn render(
+    pub(crate) async fn render(
         &self,
         data: BTreeMap<String, SecretBytes>,
     ) -> Result<(Rendered, Option<String>), Error> {
@@ -40,7 +40,7 @@ impl Reconciler<'_> {
 
     /// Runs what renders templates. They may take tens of milliseconds, for which others on this thread should
     /// not have to wait.
-    pub fn with_engine<T>(&self, work: impl FnOnce(&mut Engine<'_>) -> T) -> T {
+    pub(crate) fn with_engine<T>(&self, work: impl FnOnce(&mut Engine<'_>) -> T) -> T {
         let (context, spec) = (self.context, &self.object().spec);
         let mut rewrites = spec.data_from.iter().flat_map(|entry| &entry.rewrite);
         let is_templated =

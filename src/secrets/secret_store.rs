@@ -14,7 +14,7 @@ use super::StoreKey;
 use super::auth;
 use super::auth::is_referent;
 use super::error::RECHECK;
-use super::plan::Retry;
+use crate::retry::Retry;
 use super::plan::store_status::StoreOutcome;
 use super::plan::store_status::next_status;
 use super::stores::Readiness;
@@ -36,7 +36,7 @@ const PROBE_EVERY: Duration = Duration::from_secs(2);
 const MANAGER: &str = "external-secrets";
 
 /// Validates one store, says so in its status, and wakes whoever waits for it.
-pub async fn reconcile(context: Arc<Context>, key: StoreKey) -> Next {
+pub(crate) async fn reconcile(context: Arc<Context>, key: StoreKey) -> Next {
     let started = Instant::now();
     let Some((store, _, epoch)) = context.stores.find(&key) else { return Next::Idle };
     // One that is being deleted serves until it is gone: what holds it may take long.
@@ -155,7 +155,7 @@ fn store_reference(store: &Store) -> k8s_openapi::api::core::v1::ObjectReference
 
 impl Context {
     /// The source of a store for a user in `namespace`, made once per state of the store and its inputs.
-    pub async fn source(
+    pub(crate) async fn source(
         &self,
         store: &Store,
         epoch: u64,
@@ -174,7 +174,7 @@ impl Context {
     }
 
     /// Has a store say what its owner should know, as soon as that is known.
-    pub fn mention_notes(&self, key: &StoreKey, source: &Source) {
+    pub(crate) fn mention_notes(&self, key: &StoreKey, source: &Source) {
         let Some(note) = self.fetcher.notes(source.identity()).into_iter().next() else { return };
         let Some((store, _, _)) = self.stores.find(key) else { return };
         let text = note.to_string();
@@ -186,7 +186,7 @@ impl Context {
     }
 
     /// True if the store's class is ours.
-    pub fn is_ours(&self, store: &Store) -> bool {
+    pub(crate) fn is_ours(&self, store: &Store) -> bool {
         let class = store.spec.controller.as_deref().unwrap_or_default();
         class.is_empty() || class == self.config.controller_class
     }

@@ -16,7 +16,7 @@ type Source = (Kind, ObjectKey);
 
 /// The index. Every method locks for a moment only.
 #[derive(Default)]
-pub struct Sources {
+pub(crate) struct Sources {
     state: Mutex<State>,
 }
 
@@ -31,14 +31,14 @@ struct State {
 
 /// The state that an object is in.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Version {
+pub(crate) struct Version {
     uid: String,
     resource_version: String,
 }
 
 impl Version {
     /// The state that this metadata is of.
-    pub fn of(meta: &ObjectMeta) -> Self {
+    pub(crate) fn of(meta: &ObjectMeta) -> Self {
         Self {
             uid: meta.uid.clone().unwrap_or_default(),
             resource_version: meta.resource_version.clone().unwrap_or_default(),
@@ -48,24 +48,24 @@ impl Version {
 
 /// A mark of the states that some objects are in, short enough for a status.
 #[derive(Default)]
-pub struct Mark(BTreeMap<String, String>);
+pub(crate) struct Mark(BTreeMap<String, String>);
 
 impl Mark {
     /// One more object; without a version it does not exist.
-    pub fn add(&mut self, kind: Kind, key: &ObjectKey, version: Option<&Version>) {
+    pub(crate) fn add(&mut self, kind: Kind, key: &ObjectKey, version: Option<&Version>) {
         let text = version.map(|version| format!("{}@{}", version.uid, version.resource_version));
         self.0.insert(format!("{}/{}", kind.as_str(), key.name), text.unwrap_or_default());
     }
 
     /// The mark.
-    pub fn finish(&self) -> String {
+    pub(crate) fn finish(&self) -> String {
         hash::text_map(&self.0)
     }
 }
 
 impl Sources {
     /// Takes in what the template of an `ExternalSecret` is read from.
-    pub fn used(&self, user: &ObjectKey, sources: BTreeSet<(Kind, String)>) {
+    pub(crate) fn used(&self, user: &ObjectKey, sources: BTreeSet<(Kind, String)>) {
         let mut state = self.lock();
         state.unlink(user);
         if sources.is_empty() {
@@ -82,12 +82,12 @@ impl Sources {
     }
 
     /// Forgets an `ExternalSecret`.
-    pub fn unused(&self, user: &ObjectKey) {
+    pub(crate) fn unused(&self, user: &ObjectKey) {
         self.lock().unlink(user);
     }
 
     /// Takes in an object in its present state; who has to be rendered again.
-    pub fn seen(&self, kind: Kind, key: &ObjectKey, meta: &ObjectMeta) -> Vec<ObjectKey> {
+    pub(crate) fn seen(&self, kind: Kind, key: &ObjectKey, meta: &ObjectMeta) -> Vec<ObjectKey> {
         let (source, seen) = ((kind, key.clone()), Version::of(meta));
         let mut state = self.lock();
         if state.settled && !state.used_by.contains_key(&source) {
@@ -107,14 +107,14 @@ impl Sources {
     }
 
     /// Takes in that an object is gone; who has to be rendered again.
-    pub fn gone(&self, kind: Kind, key: &ObjectKey) -> Vec<ObjectKey> {
+    pub(crate) fn gone(&self, kind: Kind, key: &ObjectKey) -> Vec<ObjectKey> {
         let source = (kind, key.clone());
         let mut state = self.lock();
         state.versions.remove(&source).map_or_else(Vec::new, |_| state.users(&source))
     }
 
     /// Forgets every object of the kind that is not in `present`; who has to be rendered again.
-    pub fn listed(&self, kind: Kind, present: &HashSet<ObjectKey>) -> Vec<ObjectKey> {
+    pub(crate) fn listed(&self, kind: Kind, present: &HashSet<ObjectKey>) -> Vec<ObjectKey> {
         let mut state = self.lock();
         let gone: Vec<Source> = state
             .versions
@@ -129,7 +129,7 @@ impl Sources {
     }
 
     /// The first lists are in: forgets what no template is read from.
-    pub fn settle(&self) {
+    pub(crate) fn settle(&self) {
         let mut state = self.lock();
         let State { used_by, versions, settled, .. } = &mut *state;
         *settled = true;
@@ -140,7 +140,7 @@ impl Sources {
     /// A mark of the state that all sources of an `ExternalSecret` are in; `None` if it has none.
     ///
     /// Its own Secret as a source is no reason to render again: that would never end.
-    pub fn mark(&self, user: &ObjectKey, target: &ObjectKey) -> Option<String> {
+    pub(crate) fn mark(&self, user: &ObjectKey, target: &ObjectKey) -> Option<String> {
         let state = self.lock();
         let sources = state.uses.get(user)?;
         let mut mark = Mark::default();

@@ -20,7 +20,7 @@ use crate::runtime::Runtime;
 use crate::runtime::Watches;
 
 /// Starts every watch.
-pub fn start(context: &Arc<Context>, runtime: &mut Runtime<'_>) -> CacheSync {
+pub(crate) fn start(context: &Arc<Context>, runtime: &mut Runtime<'_>) -> CacheSync {
     let namespace = runtime.config.namespace.as_deref();
     let mut watches = Watches::new(runtime, context);
     let client = watches.client();

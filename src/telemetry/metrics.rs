@@ -23,19 +23,19 @@ use super::Health;
 use crate::cluster::{RequestCounts, queue::QueueStats};
 
 /// Everything that is counted.
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Mutex<Registry>,
     /// Requests to the API server.
-    pub requests: RequestCounts,
+    pub(crate) requests: RequestCounts,
     /// Outcomes of reconciling.
-    pub reconciles: ReconcileMetrics,
+    pub(crate) reconciles: ReconcileMetrics,
     /// Per-object series, when asked for.
-    pub objects: Option<ObjectSeries>,
+    pub(crate) objects: Option<ObjectSeries>,
 }
 
 impl Metrics {
     /// All series, registered. `per_object` adds the ones that grow with the number of objects.
-    pub fn new(health: &Health, per_object: bool) -> Arc<Self> {
+    pub(crate) fn new(health: &Health, per_object: bool) -> Arc<Self> {
         let mut registry = Registry::default();
         let requests = RequestCounts::default();
         let reconciles = ReconcileMetrics::default();
@@ -50,12 +50,12 @@ impl Metrics {
     }
 
     /// Registers more series.
-    pub fn register(&self, add: impl FnOnce(&mut Registry)) {
+    pub(crate) fn register(&self, add: impl FnOnce(&mut Registry)) {
         add(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Registers the figures of a queue.
-    pub fn queue(
+    pub(crate) fn queue(
         &self,
         name: &'static str,
         stats: impl Fn() -> QueueStats + Send + Sync + 'static,
@@ -65,7 +65,7 @@ impl Metrics {
     }
 
     /// All series as OpenMetrics text.
-    pub fn render(&self) -> Result<String, fmt::Error> {
+    pub(crate) fn render(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry.lock().unwrap_or_else(PoisonError::into_inner))?;
         Ok(text)
@@ -85,7 +85,7 @@ struct KindLabel {
 
 /// Outcomes of reconciling, by the reasons of `docs/reasons.md`.
 #[derive(Clone)]
-pub struct ReconcileMetrics {
+pub(crate) struct ReconcileMetrics {
     outcomes: Family<OutcomeLabels, Counter>,
     duration: Family<KindLabel, Histogram, fn() -> Histogram>,
     drift: Family<KindLabel, Counter>,
@@ -137,23 +137,23 @@ impl ReconcileMetrics {
     }
 
     /// Counts one reconcile of one object.
-    pub fn done(&self, kind: &'static str, reason: &'static str, took: Duration) {
+    pub(crate) fn done(&self, kind: &'static str, reason: &'static str, took: Duration) {
         self.outcomes.get_or_create(&OutcomeLabels { kind, reason }).inc();
         self.duration.get_or_create(&KindLabel { kind }).observe(took.as_secs_f64());
     }
 
     /// Counts a repair of a generated object.
-    pub fn drift_repaired(&self, kind: &'static str) {
+    pub(crate) fn drift_repaired(&self, kind: &'static str) {
         self.drift.get_or_create(&KindLabel { kind }).inc();
     }
 
     /// Counts a repair of an admission policy or binding.
-    pub fn tampered(&self, kind: &'static str) {
+    pub(crate) fn tampered(&self, kind: &'static str) {
         self.tampers.get_or_create(&KindLabel { kind }).inc();
     }
 
     /// Counts a field that is given up for a while.
-    pub fn fight(&self, kind: &'static str) {
+    pub(crate) fn fight(&self, kind: &'static str) {
         self.fights.get_or_create(&KindLabel { kind }).inc();
     }
 }
@@ -174,7 +174,7 @@ struct ConditionLabels {
 
 /// The series per object that External Secrets Operator has, for existing dashboards.
 #[derive(Clone, Default)]
-pub struct ObjectSeries {
+pub(crate) struct ObjectSeries {
     syncs: Family<ObjectLabels, Counter>,
     /// A gauge, because its name lacks the suffix of counters.
     errors: Family<ObjectLabels, Gauge>,
@@ -195,7 +195,7 @@ impl ObjectSeries {
     }
 
     /// Records one reconcile of an ExternalSecret.
-    pub fn reconciled(&self, namespace: &str, name: &str, ready: bool, took: Duration) {
+    pub(crate) fn reconciled(&self, namespace: &str, name: &str, ready: bool, took: Duration) {
         let labels = ObjectLabels { name: name.to_owned(), namespace: namespace.to_owned() };
         self.syncs.get_or_create(&labels).inc();
         if !ready {
@@ -210,7 +210,7 @@ impl ObjectSeries {
     }
 
     /// Drops the series of an object that is gone.
-    pub fn forget(&self, namespace: &str, name: &str) {
+    pub(crate) fn forget(&self, namespace: &str, name: &str) {
         let labels = ObjectLabels { name: name.to_owned(), namespace: namespace.to_owned() };
         self.syncs.remove(&labels);
         self.errors.remove(&labels);

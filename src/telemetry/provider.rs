@@ -12,7 +12,7 @@ use crate::provider::metrics::{Metrics, Operation, Outcome};
 
 /// Reads the counters at each scrape.
 #[derive(Debug)]
-pub struct ProviderCalls(pub Arc<Metrics>);
+pub(crate) struct ProviderCalls(pub(crate) Arc<Metrics>);
 
 impl Collector for ProviderCalls {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {

@@ -1,7 +1,7 @@
-//! Renders ten templates, from one field to 50 KB, as often as can be, beside Go's own engine.
+//! Benchmarks ten templates, from one field to 50 KB, against Go's own engine.
 //!
 //! `make race` runs it. Both engines run one after the other on one core; `dev/golden` is the Go side, with the same
-//! templates, data and functions. A slow rendering is no failure, a different output is.
+//! templates, data and functions. It fails if the outputs differ, but never because it is slow.
 
 #![allow(missing_docs, clippy::print_stdout, clippy::print_stderr)]
 
@@ -94,7 +94,9 @@ fn run() -> Result<()> {
             ours.parses / lap.parses,
         );
     }
-    println!("\nratio: of times in a second more is better, of bytes for one rendering less.");
+    println!(
+        "\nratio: for renderings per second, higher is better; for bytes per rendering, lower is better."
+    );
     Ok(())
 }
 
@@ -111,7 +113,7 @@ fn measure(lap: &Lap, text: &[u8], data: &BTreeMap<String, String>) -> Result<Ou
     let limits = Limits::default();
     let render = || template.render(&data, &mut Nothing, &limits);
     if *render()? != lap.output.as_bytes() {
-        return Err(format!("{} comes out differently", lap.name).into());
+        return Err(format!("{} renders differently", lap.name).into());
     }
     let (renders, bytes) = repeat(|| drop(render()))?;
     let (parses, _) = repeat(|| drop(Template::parse(&lap.name, text, &delimiters)))?;
@@ -137,7 +139,7 @@ fn repeat(mut work: impl FnMut()) -> Result<(f64, f64)> {
     Ok((f64::from(times) / spent.as_secs_f64(), bytes as f64 / f64::from(times)))
 }
 
-/// No template of the race needs time or randomness.
+/// No template of the benchmark needs time or randomness.
 struct Nothing;
 
 impl Environment for Nothing {
@@ -146,10 +148,10 @@ impl Environment for Nothing {
     }
 
     fn fill(&mut self, _: &mut [u8]) -> std::result::Result<(), Failure> {
-        Err(Failure::function("no randomness here"))
+        Err(Failure::function("the benchmark has no randomness"))
     }
 
     fn private_key(&mut self, _: KeyKind) -> std::result::Result<Zeroizing<Vec<u8>>, Failure> {
-        Err(Failure::function("no randomness here"))
+        Err(Failure::function("the benchmark has no randomness"))
     }
 }

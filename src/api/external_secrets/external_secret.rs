@@ -8,6 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::references::Condition;
+use super::references::DecodingStrategy;
 use super::references::StoreRef;
 use super::references::data_key;
 use super::references::null_is_absent;
@@ -102,11 +103,6 @@ open_enum! {
 open_enum! {
     /// How characters that a Secret key cannot have are replaced.
     ConversionStrategy { Default = "Default", Unicode = "Unicode" }
-}
-
-open_enum! {
-    /// How values are decoded.
-    DecodingStrategy { None = "None", Auto = "Auto", Base64 = "Base64", Base64Url = "Base64URL" }
 }
 
 open_enum! {

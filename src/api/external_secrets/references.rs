@@ -7,6 +7,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::api::open_enum::open_enum;
 
 open_enum! {
+    /// How values are decoded.
+    DecodingStrategy { None = "None", Auto = "Auto", Base64 = "Base64", Base64Url = "Base64URL" }
+}
+
+open_enum! {
     /// Which kind of store a reference names. Absent means `SecretStore`.
     StoreKind { SecretStore = "SecretStore", ClusterSecretStore = "ClusterSecretStore" }
 }

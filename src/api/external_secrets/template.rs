@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::external_secret::DecodingStrategy;
+use super::references::DecodingStrategy;
 use super::references::data_key;
 use super::references::null_is_absent;
 use super::references::object_name;

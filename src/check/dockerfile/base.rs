@@ -22,7 +22,7 @@ const TOOLCHAINS: [&str; 9] =
     ["golang", "rust", "gcc", "maven", "gradle", "sdk", "haskell", "swift", "elixir"];
 
 /// What is wrong with the images that stages start from.
-pub fn evaluate(recipe: &Recipe<'_, '_>, settings: &Settings) -> Vec<Draft> {
+pub(crate) fn evaluate(recipe: &Recipe<'_, '_>, settings: &Settings) -> Vec<Draft> {
     let mut drafts = Vec::new();
     for stage in recipe.stages.iter().filter(|stage| stage.parent.is_none()) {
         if let Some(image) = stage.image.as_deref().filter(|image| *image != "scratch") {

@@ -7,7 +7,7 @@ use super::{super::table::rule, Draft, Recipe, shell};
 const SHELLS: [&str; 8] = ["sh", "bash", "dash", "ash", "zsh", "python", "python3", "perl"];
 
 /// Which instructions trust what they fetch.
-pub fn evaluate(recipe: &Recipe<'_, '_>) -> Vec<Draft> {
+pub(crate) fn evaluate(recipe: &Recipe<'_, '_>) -> Vec<Draft> {
     let control = rule("HB-DF-FETCH");
     let mut drafts = Vec::new();
     for (number, instruction) in recipe.instructions.iter().enumerate() {

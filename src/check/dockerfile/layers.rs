@@ -9,7 +9,7 @@ use crate::policy::Settings;
 const UNPRIVILEGED: i32 = 1024;
 
 /// What is wrong with the final stage and those that it starts from.
-pub fn evaluate(recipe: &Recipe<'_, '_>, settings: &Settings) -> Vec<Draft> {
+pub(crate) fn evaluate(recipe: &Recipe<'_, '_>, settings: &Settings) -> Vec<Draft> {
     let least = settings.min_container_port.unwrap_or(UNPRIVILEGED);
     let mut drafts = Vec::new();
     for (number, step) in recipe.lineage().iter().flat_map(|stage| stage.steps()) {

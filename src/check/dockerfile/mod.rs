@@ -120,7 +120,7 @@ impl<'d, 't> Recipe<'d, 't> {
 }
 
 /// Evaluates a Dockerfile.
-pub fn check(name: &str, text: &str, rules: &Rules) -> FileReport {
+pub(crate) fn check(name: &str, text: &str, rules: &Rules) -> FileReport {
     let mut file = FileReport { name: name.to_owned(), ..FileReport::default() };
     let dockerfile = match parse_dockerfile::parse(text) {
         Ok(dockerfile) => dockerfile,

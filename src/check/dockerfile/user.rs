@@ -5,7 +5,7 @@ use parse_dockerfile::Instruction;
 use super::{super::table::rule, Draft, Recipe};
 
 /// What is wrong with the user of the image.
-pub fn evaluate(recipe: &Recipe<'_, '_>) -> Vec<Draft> {
+pub(crate) fn evaluate(recipe: &Recipe<'_, '_>) -> Vec<Draft> {
     let control = rule("HB-DF-USER");
     let lineage = recipe.lineage();
     let mut variables = recipe.variables.clone();

@@ -18,7 +18,7 @@ const WRITTEN: [(&str, &str); 2] = [("/tmp", "tmp"), ("/var/log", "var-log")];
 const GUIDE_ID: i64 = 1001;
 
 /// The document as it should be.
-pub fn wanted(document: &Value, hits: &[&Hit], rules: &Rules) -> Value {
+pub(crate) fn wanted(document: &Value, hits: &[&Hit], rules: &Rules) -> Value {
     let mut wanted = document.clone();
     for hit in hits {
         if let Some(place) = Place::of(&hit.path) {

@@ -10,7 +10,7 @@ use super::super::{
 };
 
 /// Writes the report. Fields are added in later versions, never renamed.
-pub fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     let files: Vec<_> = report.files.iter().map(file).collect();
     let failing = report.hits().filter(|hit| hit.fails(options.fail_on)).count();
     let document = json!({

@@ -43,7 +43,7 @@ impl Paint {
 }
 
 /// Writes the report.
-pub fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     let paint = Paint { on: options.colour };
     let changed: Vec<_> = report.files.iter().filter(|file| !file.diff.is_empty()).collect();
     match options.fix {

@@ -19,7 +19,7 @@ use std::{
 use tokio::{sync::Notify, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 
-pub use crate::provider::Lane;
+pub(crate) use crate::lane::Lane;
 use state::{Running, State};
 
 /// After this time an object under way no longer counts against the bound.
@@ -31,7 +31,7 @@ const LONGEST_RETRY: Duration = Duration::from_mins(5);
 
 /// What the queue should do with an object after it was reconciled.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
+pub(crate) enum Next {
     /// Nothing until something changes.
     Idle,
     /// Reconcile again by `due`, or from `earliest` on if another object of the group is reconciled anyway.
@@ -49,35 +49,35 @@ pub enum Next {
 
 /// Bounds of a queue.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub(crate) struct Bounds {
     /// Objects under way at once, not counting slow ones.
-    pub max_concurrent: usize,
+    pub(crate) max_concurrent: usize,
     /// Objects of one group under way at once, slow ones included.
-    pub per_group: usize,
+    pub(crate) per_group: usize,
     /// Objects under way at once, slow ones included: what bounds the memory.
-    pub in_all: usize,
+    pub(crate) in_all: usize,
     /// Of these, how many may be of the periodic lane. Fewer leave room, here and at the server that all work
     /// waits for, so that urgent work is done at once however much periodic work there is.
-    pub periodic: usize,
+    pub(crate) periodic: usize,
 }
 
 /// QueueStats of a queue for metrics and health.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct QueueStats {
+pub(crate) struct QueueStats {
     /// Ready and waiting for a place.
-    pub waiting: usize,
+    pub(crate) waiting: usize,
     /// Under way.
-    pub running: usize,
+    pub(crate) running: usize,
     /// Known objects.
-    pub known: usize,
+    pub(crate) known: usize,
     /// Objects in backoff after a failure.
-    pub failing: usize,
+    pub(crate) failing: usize,
     /// How long the oldest waiting object has been waiting.
-    pub oldest_wait: Duration,
+    pub(crate) oldest_wait: Duration,
 }
 
 /// A work queue over keys of type `K`, in groups of type `G`. Clones share the queue.
-pub struct Queue<K, G> {
+pub(crate) struct Queue<K, G> {
     shared: Arc<Shared<K, G>>,
 }
 
@@ -100,57 +100,57 @@ where
     G: Clone + Ord + Hash + Send + Sync + 'static,
 {
     /// An empty queue.
-    pub fn new(name: &'static str, bounds: Bounds) -> Self {
+    pub(crate) fn new(name: &'static str, bounds: Bounds) -> Self {
         let state = Mutex::new(State::new(Instant::now()));
         Self { shared: Arc::new(Shared { name, bounds, state, changed: Notify::new() }) }
     }
 
     /// Its name, for logs and metrics.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         self.shared.name
     }
 
     /// Looks at `key` as soon as possible. `group` is what it shares calls and bounds with.
-    pub fn wake(&self, key: &K, group: &G, lane: Lane) {
+    pub(crate) fn wake(&self, key: &K, group: &G, lane: Lane) {
         if self.lock().wake(key, group, lane, Instant::now()) {
             self.shared.changed.notify_one();
         }
     }
 
     /// Looks at an idle `key` within the window, or earlier if that is planned already.
-    pub fn schedule(&self, key: &K, group: &G, earliest: Instant, due: Instant) {
+    pub(crate) fn schedule(&self, key: &K, group: &G, earliest: Instant, due: Instant) {
         self.lock().schedule(key, group, earliest, due);
         self.shared.changed.notify_one();
     }
 
     /// The object is gone: drops its timer and its failures.
-    pub fn forget(&self, key: &K) {
+    pub(crate) fn forget(&self, key: &K) {
         self.lock().forget(key);
     }
 
     /// Since when there was a reason for the reconcile of `key` that is under way: when it was put in line.
-    pub fn since(&self, key: &K) -> Option<Instant> {
+    pub(crate) fn since(&self, key: &K) -> Option<Instant> {
         self.lock().since(key)
     }
 
     /// Says that the reconcile of `key` that is under way knows everything up to now, so that nothing it was woken
     /// for before makes it run once more. True if it was woken since it started.
-    pub fn caught_up(&self, key: &K) -> bool {
+    pub(crate) fn caught_up(&self, key: &K) -> bool {
         self.lock().caught_up(key)
     }
 
     /// Failures in a row of `key`.
-    pub fn failures(&self, key: &K) -> u32 {
+    pub(crate) fn failures(&self, key: &K) -> u32 {
         self.lock().failures(key)
     }
 
     /// QueueStats for metrics.
-    pub fn stats(&self) -> QueueStats {
+    pub(crate) fn stats(&self) -> QueueStats {
         self.lock().stats(Instant::now())
     }
 
     /// Why the queue is stuck, if it is.
-    pub fn unhealthy_reason(&self) -> Option<String> {
+    pub(crate) fn unhealthy_reason(&self) -> Option<String> {
         let (stats, idle) = self.lock().wedged(Instant::now(), WEDGED)?;
         Some(format!(
             "queue {} is stuck: {} objects wait, the oldest for {} s, and none finished for {} s",
@@ -162,7 +162,7 @@ where
     }
 
     /// Runs `work` on due objects until `stop`, then waits for what is under way.
-    pub async fn run<F, Fut>(&self, stop: CancellationToken, work: F)
+    pub(crate) async fn run<F, Fut>(&self, stop: CancellationToken, work: F)
     where
         F: Fn(K) -> Fut,
         Fut: Future<Output = Next> + Send + 'static,
@@ -237,14 +237,14 @@ where
 }
 
 /// 1 s, 2 s, 4 s, ... 5 min, each a little shorter by [`spread`].
-pub fn backoff<K: Hash>(key: &K, failures: u32) -> Duration {
+pub(crate) fn backoff<K: Hash>(key: &K, failures: u32) -> Duration {
     let pause = FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(10));
     spread(&(key, failures), pause.min(LONGEST_RETRY))
 }
 
 /// `pause`, minus up to a fifth derived from the key, so that objects that failed together do not come back
 /// together.
-pub fn spread<K: Hash>(key: &K, pause: Duration) -> Duration {
+pub(crate) fn spread<K: Hash>(key: &K, pause: Duration) -> Duration {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
     let fifth = u32::try_from(hasher.finish() % 200).unwrap_or(0);

@@ -6,7 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Bounds, Lane, Next, QueueStats};
+use super::{Bounds, Next, QueueStats};
+use crate::lane::Lane;
 
 /// After this many urgent objects in a row a waiting periodic one gets a turn.
 const URGENT_IN_A_ROW: u32 = 16;
@@ -36,13 +37,13 @@ enum Phase {
 
 /// An object that was handed out.
 #[derive(Debug)]
-pub struct Running<K> {
+pub(crate) struct Running<K> {
     /// Which.
-    pub key: K,
+    pub(crate) key: K,
 }
 
 #[derive(Debug)]
-pub struct State<K, G> {
+pub(crate) struct State<K, G> {
     entries: HashMap<K, Entry<G>>,
     timers: BTreeSet<(Instant, K)>,
     /// Per group: start of the window, so that others can join early.
@@ -65,7 +66,7 @@ where
     K: Clone + Ord + Hash,
     G: Clone + Ord + Hash,
 {
-    pub fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self {
             entries: HashMap::new(),
             timers: BTreeSet::new(),
@@ -85,7 +86,7 @@ where
     }
 
     /// Makes `key` ready. Returns false if it already was.
-    pub fn wake(&mut self, key: &K, group: &G, lane: Lane, now: Instant) -> bool {
+    pub(crate) fn wake(&mut self, key: &K, group: &G, lane: Lane, now: Instant) -> bool {
         self.place_in_group(key, group);
         let Some(entry) = self.entries.get_mut(key) else { return false };
         match entry.phase {
@@ -114,7 +115,7 @@ where
     }
 
     /// Sets the timer of an object, unless it is reconciled earlier anyway.
-    pub fn schedule(&mut self, key: &K, group: &G, earliest: Instant, due: Instant) {
+    pub(crate) fn schedule(&mut self, key: &K, group: &G, earliest: Instant, due: Instant) {
         self.place_in_group(key, group);
         let Some(entry) = self.entries.get_mut(key) else { return };
         let is_sooner =
@@ -129,7 +130,7 @@ where
         }
     }
 
-    pub fn forget(&mut self, key: &K) {
+    pub(crate) fn forget(&mut self, key: &K) {
         self.clear_timer(key);
         let Some(entry) = self.entries.get_mut(key) else { return };
         if entry.failures > 0 {
@@ -147,20 +148,20 @@ where
         }
     }
 
-    pub fn failures(&self, key: &K) -> u32 {
+    pub(crate) fn failures(&self, key: &K) -> u32 {
         self.entries.get(key).map_or(0, |entry| entry.failures)
     }
 
     /// The figures, and for how long nothing finished, if work has been waiting and nothing finished for
     /// longer than `limit`. Either alone is no sign of trouble.
-    pub fn wedged(&self, now: Instant, limit: Duration) -> Option<(QueueStats, Duration)> {
+    pub(crate) fn wedged(&self, now: Instant, limit: Duration) -> Option<(QueueStats, Duration)> {
         let stats = self.stats(now);
         let idle = now.saturating_duration_since(self.last_finish);
         (stats.oldest_wait > limit && idle > limit).then_some((stats, idle))
     }
 
     /// Asked by every scrape, so it reads the heads of the lines only.
-    pub fn stats(&self, now: Instant) -> QueueStats {
+    pub(crate) fn stats(&self, now: Instant) -> QueueStats {
         let lines = [&self.urgent, &self.periodic].into_iter().chain(self.parked.values());
         // What is no longer ready stays in its line until its turn comes.
         let first_ready = |line: &VecDeque<K>| {
@@ -181,18 +182,18 @@ where
     }
 
     /// Since when `key` had been in line when it was last handed out.
-    pub fn since(&self, key: &K) -> Option<Instant> {
+    pub(crate) fn since(&self, key: &K) -> Option<Instant> {
         self.entries.get(key).and_then(|entry| entry.since)
     }
 
     /// `key`, which is under way, has just taken in what it was woken for. True if it was woken since it
     /// started.
-    pub fn caught_up(&mut self, key: &K) -> bool {
+    pub(crate) fn caught_up(&mut self, key: &K) -> bool {
         self.entries.get_mut(key).is_some_and(|entry| entry.again.take().is_some())
     }
 
     /// Hands out everything that is due and has a place, and says when the next timer rings.
-    pub fn start_due(
+    pub(crate) fn start_due(
         &mut self,
         now: Instant,
         bounds: Bounds,
@@ -222,7 +223,7 @@ where
     }
 
     /// `key` takes long: it no longer counts against the max_concurrent.
-    pub fn slow(&mut self, key: &K) {
+    pub(crate) fn slow(&mut self, key: &K) {
         if let Some(entry) = self.entries.get_mut(key)
             && let Phase::Running { slow: false, lane } = entry.phase
         {
@@ -231,7 +232,7 @@ where
         }
     }
 
-    pub fn finish(
+    pub(crate) fn finish(
         &mut self,
         key: &K,
         next: &Next,

@@ -10,7 +10,7 @@ use super::{
 
 /// What would become of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DryRun {
+pub(crate) enum DryRun {
     /// It would be created.
     Taken,
     /// Admission refuses it, in these words.
@@ -20,7 +20,7 @@ pub enum DryRun {
 impl Writer {
     /// Asks whether an object would be created. Whatever admission says is an answer; an error is what kept the
     /// question from being asked: no such namespace, no right, no connection.
-    pub async fn try_create<K>(
+    pub(crate) async fn try_create<K>(
         &self,
         key: &ObjectKey,
         body: &impl Serialize,
@@ -50,7 +50,7 @@ impl Writer {
             }
             _ => Err(refusal::<K>(key, status, &body)),
         });
-        self.requests.count("try-create", K::kind(&()).as_ref(), outcome.as_ref().err());
+        self.requests.count("try-create", K::kind(&()).as_ref(), super::outcome_label(&outcome));
         outcome
     }
 }

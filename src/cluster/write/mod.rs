@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::Semaphore;
 
 use super::{Fence, ObjectKey, metadata::slim, requests::RequestCounts};
-pub use dry_run::DryRun;
+pub(crate) use dry_run::DryRun;
 
 /// Longest time one request to the API server may take.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -30,7 +30,7 @@ const PAGE_SIZE: u32 = 250;
 
 /// Why the API server did not do what was asked. `Display` is safe to show to users.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum ApiError {
+pub(crate) enum ApiError {
     /// This process may not write (any more).
     #[error("this process does not hold the lease, so it does not write")]
     Fenced,
@@ -90,13 +90,13 @@ pub enum ApiError {
 
 /// One field the API server complained about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldCause {
+pub(crate) struct FieldCause {
     /// Path of the field.
-    pub field: String,
+    pub(crate) field: String,
     /// The API server's code for the unhealthy_reason.
-    pub reason: String,
+    pub(crate) reason: String,
     /// The API server's words. May quote what was sent: not for users where values may be secret.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 fn fields(causes: &[FieldCause]) -> String {
@@ -109,7 +109,7 @@ fn fields(causes: &[FieldCause]) -> String {
 
 /// What a patch is applied to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub(crate) enum Part {
     /// The object itself.
     Object,
     /// Its `/status`.
@@ -118,7 +118,7 @@ pub enum Part {
 
 /// How a patch body is to be understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PatchKind {
+pub(crate) enum PatchKind {
     /// RFC 7386.
     Merge,
     /// RFC 6902.
@@ -132,7 +132,7 @@ pub enum PatchKind {
 
 /// The writing side of the API server.
 #[derive(Clone)]
-pub struct Writer {
+pub(crate) struct Writer {
     client: Client,
     fence: Fence,
     max_concurrent: Arc<Semaphore>,
@@ -152,19 +152,38 @@ struct MetadataOnly {
     metadata: ObjectMeta,
 }
 
+/// How a request ended, as a metric label.
+fn outcome_label<T>(outcome: &Result<T, ApiError>) -> &'static str {
+    match outcome {
+        Ok(_) => "ok",
+        Err(ApiError::Fenced) => "fenced",
+        Err(ApiError::NotFound { .. }) => "not_found",
+        Err(ApiError::AlreadyExists { .. }) => "already_exists",
+        Err(ApiError::Conflict { .. }) => "conflict",
+        Err(ApiError::Forbidden { .. } | ApiError::NamespaceTerminating { .. }) => "forbidden",
+        Err(ApiError::Invalid { .. } | ApiError::TooLarge { .. }) => "invalid",
+        Err(ApiError::Unavailable { .. }) => "unavailable",
+    }
+}
+
 impl Writer {
     /// A writer that has at most `concurrency` requests under way.
-    pub fn new(client: Client, fence: Fence, concurrency: usize, requests: RequestCounts) -> Self {
+    pub(crate) fn new(
+        client: Client,
+        fence: Fence,
+        concurrency: usize,
+        requests: RequestCounts,
+    ) -> Self {
         Self { client, fence, max_concurrent: Arc::new(Semaphore::new(concurrency)), requests }
     }
 
     /// The fence that every write passes.
-    pub fn fence(&self) -> &Fence {
+    pub(crate) fn fence(&self) -> &Fence {
         &self.fence
     }
 
     /// Creates an object. Fails with [`ApiError::AlreadyExists`] rather than touching an existing one.
-    pub async fn create<K>(
+    pub(crate) async fn create<K>(
         &self,
         key: &ObjectKey,
         body: &impl Serialize,
@@ -179,7 +198,7 @@ impl Writer {
     }
 
     /// Patches an object or its status and returns its new metadata.
-    pub async fn patch<K>(
+    pub(crate) async fn patch<K>(
         &self,
         key: &ObjectKey,
         part: Part,
@@ -212,7 +231,7 @@ impl Writer {
     }
 
     /// Replaces an object whole. The body must carry the uid and resourceVersion that were read.
-    pub async fn replace<K>(
+    pub(crate) async fn replace<K>(
         &self,
         key: &ObjectKey,
         body: &impl Serialize,
@@ -227,7 +246,7 @@ impl Writer {
     }
 
     /// Deletes exactly the object that was read. An object that is already gone is success.
-    pub async fn delete<K>(
+    pub(crate) async fn delete<K>(
         &self,
         key: &ObjectKey,
         uid: &str,
@@ -249,7 +268,7 @@ impl Writer {
     }
 
     /// Reads an object whole, or `None` where there is none.
-    pub async fn read<K, T>(&self, key: &ObjectKey) -> Result<Option<T>, ApiError>
+    pub(crate) async fn read<K, T>(&self, key: &ObjectKey) -> Result<Option<T>, ApiError>
     where
         K: Resource<DynamicType = ()>,
         T: DeserializeOwned,
@@ -269,7 +288,11 @@ impl Writer {
 
     /// Lists the objects of one namespace, or of all if it is empty, page by page: for kinds that are not worth
     /// a watch.
-    pub async fn list<K, T>(&self, namespace: &str, mut each: impl FnMut(T)) -> Result<(), ApiError>
+    pub(crate) async fn list<K, T>(
+        &self,
+        namespace: &str,
+        mut each: impl FnMut(T),
+    ) -> Result<(), ApiError>
     where
         K: Resource<DynamicType = ()>,
         T: DeserializeOwned,
@@ -294,7 +317,7 @@ impl Writer {
     }
 
     /// Sends a request to a subresource that answers with an object (`serviceaccounts/token`).
-    pub async fn post_subresource<K, T>(
+    pub(crate) async fn post_subresource<K, T>(
         &self,
         key: &ObjectKey,
         subresource: &'static str,
@@ -352,7 +375,7 @@ impl Writer {
         let outcome = outcome.and_then(|(status, body)| {
             if status.is_success() { Ok(body) } else { Err(refusal::<K>(key, status, &body)) }
         });
-        self.requests.count(verb, K::kind(&()).as_ref(), outcome.as_ref().err());
+        self.requests.count(verb, K::kind(&()).as_ref(), outcome_label(&outcome));
         outcome
     }
 
@@ -373,7 +396,7 @@ impl Writer {
 }
 
 /// Gives work a deadline.
-pub async fn within<T>(
+pub(crate) async fn within<T>(
     deadline: Duration,
     work: impl Future<Output = Result<T, ApiError>>,
 ) -> Result<T, ApiError> {

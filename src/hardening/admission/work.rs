@@ -56,12 +56,12 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 const MOST_MOVES: usize = 100;
 
 /// What the moves of one baseline need.
-pub struct Work<'a> {
-    pub context: &'a Context,
-    pub name: &'a str,
-    pub known: &'a Baseline,
+pub(crate) struct Work<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) name: &'a str,
+    pub(crate) known: &'a Baseline,
     /// `None` wants nothing.
-    pub desired: Option<Arc<Desired>>,
+    pub(crate) desired: Option<Arc<Desired>>,
 }
 
 impl Work<'_> {
@@ -70,7 +70,7 @@ impl Work<'_> {
     }
 
     /// Makes moves until nothing is left to do, or to do now.
-    pub async fn keep(&self) -> Kept {
+    pub(crate) async fn keep(&self) -> Kept {
         let Some(desired) = &self.desired else { return Kept { said: None, again: None } };
         let has_policies = !desired.policies.is_empty();
         let say = |standing| {
@@ -139,7 +139,7 @@ impl Work<'_> {
     }
 
     /// Removes all, bindings first; true when nothing is left.
-    pub async fn take_away(&self) -> Result<bool, Error> {
+    pub(crate) async fn take_away(&self) -> Result<bool, Error> {
         let retain = self.known.object.spec.deletion_policy == Some(DeletionPolicy::Retain);
         for _ in 0..MOST_MOVES {
             let live = self.context.admissions.live();
@@ -363,7 +363,7 @@ async fn delete(context: &Context, name: &str, key: &Key, seen: &Seen) -> Result
 }
 
 /// Takes away what belongs to a baseline that is gone.
-pub async fn remove_all(context: &Context, uid: &str) -> Result<(), Error> {
+pub(crate) async fn remove_all(context: &Context, uid: &str) -> Result<(), Error> {
     for _ in 0..MOST_MOVES {
         let live = context.admissions.live();
         match next(None, uid, &live, &Proof::default())? {

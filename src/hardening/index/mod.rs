@@ -60,18 +60,18 @@ struct Entry {
 
 /// `NamespaceHardening/effective` as it is stored.
 #[derive(Clone, Debug, Default)]
-pub struct Effective {
+pub(crate) struct Effective {
     /// Its uid.
-    pub uid: String,
+    pub(crate) uid: String,
     /// Its resourceVersion.
-    pub resource_version: String,
+    pub(crate) resource_version: String,
     /// What it says.
-    pub said: Arc<StatusDigest>,
+    pub(crate) said: Arc<StatusDigest>,
 }
 
 /// How a baseline stands.
 #[derive(Clone, Debug)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// It is in force as it was last compiled.
     InForce(Arc<Compiled>),
     /// Its stored spec cannot be compiled, and no earlier one is known: what it made is left as it is.
@@ -82,46 +82,46 @@ pub enum Phase {
 
 /// What is known of one baseline.
 #[derive(Clone)]
-pub struct Baseline {
+pub(crate) struct Baseline {
     /// The object, without managedFields.
-    pub object: Arc<HardeningBaseline>,
+    pub(crate) object: Arc<HardeningBaseline>,
     /// Why its spec cannot be read, if it cannot.
-    pub unreadable: Option<Error>,
+    pub(crate) unreadable: Option<Error>,
     /// Whether it went while its teardown was paused: it stays in force until it is there again.
-    pub vanished: bool,
+    pub(crate) vanished: bool,
     /// How it stands; `None` until it is compiled for the first time.
-    pub phase: Option<Phase>,
+    pub(crate) phase: Option<Phase>,
     /// Why the present spec is not in force, if it is not.
-    pub refused: Option<Error>,
+    pub(crate) refused: Option<Error>,
 }
 
 /// What a plan of a namespace is made from.
-pub struct Material {
+pub(crate) struct Material {
     /// What is seen of it.
-    pub observed: NamespaceObserved,
+    pub(crate) observed: NamespaceObserved,
     /// Baselines that may select it.
-    pub in_force: Vec<Arc<Compiled>>,
+    pub(crate) in_force: Vec<Arc<Compiled>>,
     /// Baselines that are being taken back, each with the namespaces that it selects, if that is known.
-    pub leaving: Vec<(Leaving, Option<Selection>)>,
+    pub(crate) leaving: Vec<(Leaving, Option<Selection>)>,
     /// Baselines that cannot be compiled: name, uid and why.
-    pub broken: Vec<(String, String, Error)>,
+    pub(crate) broken: Vec<(String, String, Error)>,
     /// Fields that somebody else keeps writing, each with that manager.
-    pub contested: BTreeMap<String, String>,
+    pub(crate) contested: BTreeMap<String, String>,
     /// When the first of those is tried again.
-    pub contested_until: Option<Timestamp>,
+    pub(crate) contested_until: Option<Timestamp>,
     /// What is said of it now.
-    pub effective: Option<Effective>,
+    pub(crate) effective: Option<Effective>,
     /// Whether somebody else changed or deleted what we said of it.
-    pub effective_drifted: bool,
+    pub(crate) effective_drifted: bool,
     /// How DNS was found.
-    pub dns: DnsFacts,
+    pub(crate) dns: DnsFacts,
     /// Who wrote the namespace last, apart from us.
-    pub last_writer: String,
+    pub(crate) last_writer: String,
 }
 
 /// The index. Every method locks for a moment only.
 #[derive(Default)]
-pub struct Index {
+pub(crate) struct Index {
     state: Mutex<State>,
 }
 
@@ -139,7 +139,7 @@ struct State {
 
 impl Index {
     /// Takes in a namespace. True if something that matters changed.
-    pub fn namespace_applied(&self, namespace: &Namespace) -> bool {
+    pub(crate) fn namespace_applied(&self, namespace: &Namespace) -> bool {
         let seen = NamespaceObserved::of(namespace);
         let mut state = self.lock();
         let entry = state.namespaces.entry(seen.name.as_str().into()).or_default();
@@ -160,7 +160,7 @@ impl Index {
     }
 
     /// Records a namespace as our own write left it.
-    pub fn namespace_written(&self, name: &str, meta: &ObjectMeta) {
+    pub(crate) fn namespace_written(&self, name: &str, meta: &ObjectMeta) {
         let version = meta.resource_version.as_deref().unwrap_or_default();
         if let Some(entry) = self.lock().namespaces.get_mut(name)
             && meta.uid.as_deref() == Some(&entry.observed.uid)
@@ -173,12 +173,12 @@ impl Index {
     }
 
     /// Forgets a namespace.
-    pub fn namespace_deleted(&self, name: &str) {
+    pub(crate) fn namespace_deleted(&self, name: &str) {
         self.lock().namespaces.remove(name);
     }
 
     /// Forgets every namespace that is not in `present`; their names.
-    pub fn namespaces_listed(&self, present: &HashSet<Arc<str>>) -> Vec<Arc<str>> {
+    pub(crate) fn namespaces_listed(&self, present: &HashSet<Arc<str>>) -> Vec<Arc<str>> {
         let mut state = self.lock();
         let gone: Vec<_> =
             state.namespaces.keys().filter(|name| !present.contains(*name)).cloned().collect();
@@ -189,12 +189,12 @@ impl Index {
     }
 
     /// All namespaces.
-    pub fn namespace_names(&self) -> Vec<Arc<str>> {
+    pub(crate) fn namespace_names(&self) -> Vec<Arc<str>> {
         self.lock().namespaces.keys().cloned().collect()
     }
 
     /// Takes in a ServiceAccount. True if its automount or our mark on it changed.
-    pub fn account_applied(&self, account: &ServiceAccount) -> bool {
+    pub(crate) fn account_applied(&self, account: &ServiceAccount) -> bool {
         let meta = &account.metadata;
         let notes = meta.annotations.as_ref();
         let seen = ObservedServiceAccount {
@@ -227,14 +227,14 @@ impl Index {
     }
 
     /// Forgets a ServiceAccount.
-    pub fn account_deleted(&self, namespace: &str, name: &str) {
+    pub(crate) fn account_deleted(&self, namespace: &str, name: &str) {
         if let Some(entry) = self.lock().namespaces.get_mut(namespace) {
             entry.accounts.retain(|account| account.name != name);
         }
     }
 
     /// Forgets every ServiceAccount that is not in `present`.
-    pub fn accounts_listed(&self, present: &HashSet<crate::cluster::ObjectKey>) {
+    pub(crate) fn accounts_listed(&self, present: &HashSet<crate::cluster::ObjectKey>) {
         for (namespace, entry) in &mut self.lock().namespaces {
             let is_there =
                 |name: &str| present.contains(&crate::cluster::ObjectKey::new(namespace, name));
@@ -243,7 +243,10 @@ impl Index {
     }
 
     /// Forgets every `effective` that is not in `present`; the namespaces concerned.
-    pub fn effectives_listed(&self, present: &HashSet<crate::cluster::ObjectKey>) -> Vec<Arc<str>> {
+    pub(crate) fn effectives_listed(
+        &self,
+        present: &HashSet<crate::cluster::ObjectKey>,
+    ) -> Vec<Arc<str>> {
         let mut state = self.lock();
         let gone = state.namespaces.iter_mut().filter(|(namespace, entry)| {
             let key = crate::cluster::ObjectKey::new(namespace, EFFECTIVE);
@@ -257,7 +260,7 @@ impl Index {
     }
 
     /// Takes in `NamespaceHardening/effective` (`None` = gone). True if somebody else changed or deleted it.
-    pub fn effective_seen(&self, namespace: &str, seen: Option<NamespaceHardening>) -> bool {
+    pub(crate) fn effective_seen(&self, namespace: &str, seen: Option<NamespaceHardening>) -> bool {
         let mut state = self.lock();
         let entry = state.namespaces.entry(namespace.into()).or_default();
         let Some(seen) = seen else {
@@ -290,14 +293,14 @@ impl Index {
     }
 
     /// Records what is about to be written into `effective`, or that it could not be (`None`).
-    pub fn effective_saying(&self, namespace: &str, said: Option<Arc<StatusDigest>>) {
+    pub(crate) fn effective_saying(&self, namespace: &str, said: Option<Arc<StatusDigest>>) {
         if let Some(entry) = self.lock().namespaces.get_mut(namespace) {
             entry.said = said;
         }
     }
 
     /// Records `effective` as our own write left it.
-    pub fn effective_written(&self, namespace: &str, effective: Option<Effective>) {
+    pub(crate) fn effective_written(&self, namespace: &str, effective: Option<Effective>) {
         let mut state = self.lock();
         let State { namespaces, tombstones, .. } = &mut *state;
         let Some(entry) = namespaces.get_mut(namespace) else { return };
@@ -317,7 +320,7 @@ impl Index {
     }
 
     /// Takes in a DNS (`None` = gone). True if it changed.
-    pub fn dns_service_seen(&self, key: (String, String), seen: Option<DnsService>) -> bool {
+    pub(crate) fn dns_service_seen(&self, key: (String, String), seen: Option<DnsService>) -> bool {
         let mut state = self.lock();
         match seen {
             Some(seen) => state.dns_services.insert(key, seen.clone()) != Some(seen),
@@ -326,7 +329,7 @@ impl Index {
     }
 
     /// Takes in the addresses of the cache on each node (`None` = there is none). True if they changed.
-    pub fn node_local_seen(&self, seen: Option<Vec<IpNet>>) -> bool {
+    pub(crate) fn node_local_seen(&self, seen: Option<Vec<IpNet>>) -> bool {
         let mut state = self.lock();
         let changed = state.node_local != seen;
         state.node_local = seen;
@@ -334,7 +337,7 @@ impl Index {
     }
 
     /// All that a plan of the namespace is made from. `None` if there is no such namespace.
-    pub fn material(&self, name: &str, now: Timestamp) -> Option<Material> {
+    pub(crate) fn material(&self, name: &str, now: Timestamp) -> Option<Material> {
         let state = self.lock();
         let entry = state.namespaces.get(name).filter(|entry| !entry.observed.uid.is_empty())?;
         let mut observed = entry.observed.clone();
@@ -381,7 +384,13 @@ impl Index {
     }
 
     /// Somebody else changed a field of ours. True if that makes a fight, as of now.
-    pub fn flipped(&self, namespace: &str, field: &str, manager: &str, now: Timestamp) -> bool {
+    pub(crate) fn flipped(
+        &self,
+        namespace: &str,
+        field: &str,
+        manager: &str,
+        now: Timestamp,
+    ) -> bool {
         let mut state = self.lock();
         let Some(entry) = state.namespaces.get_mut(namespace) else { return false };
         entry.fights.retain(|_, fight| !fight.is_forgotten(now));
@@ -390,7 +399,7 @@ impl Index {
     }
 
     /// Records how a namespace came out of a reconcile: its standing, and which leaving baselines are done here.
-    pub fn reconciled(&self, namespace: &str, standing: Standing, done: &[String]) -> bool {
+    pub(crate) fn reconciled(&self, namespace: &str, standing: Standing, done: &[String]) -> bool {
         let mut state = self.lock();
         let Some(entry) = state.namespaces.get_mut(namespace) else { return false };
         let held = entry.holds.len();
@@ -401,18 +410,18 @@ impl Index {
     }
 
     /// All namespaces of now are to be reconciled once before anything is counted.
-    pub fn begin_first_round(&self) {
+    pub(crate) fn begin_first_round(&self) {
         let mut state = self.lock();
         state.unlooked = state.namespaces.keys().cloned().collect();
     }
 
     /// A namespace was reconciled, however that ended.
-    pub fn reconciled_once(&self, namespace: &str) {
+    pub(crate) fn reconciled_once(&self, namespace: &str) {
         self.lock().unlooked.remove(namespace);
     }
 
     /// Whether some namespace that was there at the start was never reconciled.
-    pub fn in_first_round(&self) -> bool {
+    pub(crate) fn in_first_round(&self) -> bool {
         let mut state = self.lock();
         if !state.unlooked.is_empty() {
             let State { unlooked, namespaces, .. } = &mut *state;
@@ -422,7 +431,7 @@ impl Index {
     }
 
     /// Namespaces that may still hold something of a leaving baseline.
-    pub fn holding(&self, uid: &str) -> Vec<String> {
+    pub(crate) fn holding(&self, uid: &str) -> Vec<String> {
         let state = self.lock();
         let holding = state.namespaces.iter().filter(|(_, entry)| {
             entry.holds.contains(uid)
@@ -433,7 +442,7 @@ impl Index {
     }
 
     /// How the namespaces stand that `selects` picks.
-    pub fn standings(&self, selects: impl Fn(&NamespaceObserved) -> bool) -> Vec<Standing> {
+    pub(crate) fn standings(&self, selects: impl Fn(&NamespaceObserved) -> bool) -> Vec<Standing> {
         let state = self.lock();
         let mut standings: Vec<_> = state
             .namespaces
@@ -454,7 +463,7 @@ impl Index {
 }
 
 /// The field manager that wrote last, apart from us.
-pub fn last_writer(entries: Option<&[ManagedFieldsEntry]>) -> String {
+pub(crate) fn last_writer(entries: Option<&[ManagedFieldsEntry]>) -> String {
     let others = entries
         .into_iter()
         .flatten()

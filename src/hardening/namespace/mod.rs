@@ -2,6 +2,7 @@
 
 mod report;
 
+use crate::retry::Retry;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -18,7 +19,7 @@ use super::{
     plan::{
         baseline::Compiled,
         baseline_status::Standing,
-        error::{Error, Retry},
+        error::Error,
         namespace::{Input, Plan, needs_usage, plan},
         steps::Step,
         teardown::{self, Leaving},
@@ -43,7 +44,7 @@ const CROWD: usize = 32;
 const REPORT: &str = "NamespaceHardening/effective";
 
 /// Reconciles one namespace.
-pub async fn reconcile(context: Arc<Context>, name: Arc<str>) -> Next {
+pub(crate) async fn reconcile(context: Arc<Context>, name: Arc<str>) -> Next {
     let started = Instant::now();
     let now = Timestamp::now();
     let Some(material) = context.index.material(&name, now) else { return Next::Idle };

@@ -1,11 +1,12 @@
 //! The status of a `HardeningBaseline`: how far it has come.
 
+use crate::retry::Retry;
 use k8s_openapi::jiff::Timestamp;
 
 use super::admission::Admission;
 use super::baseline::Compiled;
 use super::conditions::{ConditionUpdate, set};
-use super::error::{Error, Retry};
+use super::error::Error;
 use super::teardown::TEARING_DOWN;
 use super::unimplemented::unimplemented_fields;
 use crate::api::gabion::hardening_baseline::Conflict;
@@ -21,21 +22,21 @@ const MAX_LISTED: usize = 10;
 
 /// How one selected namespace stands with a baseline.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub(crate) struct Standing {
     /// Name of the namespace.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// Whether its plan was done and left nothing over.
-    pub settled: bool,
+    pub(crate) settled: bool,
     /// Whether something is held back there.
-    pub held: bool,
+    pub(crate) held: bool,
     /// Objects and fields there that somebody else owns: object and manager.
-    pub conflicts: Vec<(String, String)>,
+    pub(crate) conflicts: Vec<(String, String)>,
     /// Whether its last attempt failed.
-    pub failed: bool,
+    pub(crate) failed: bool,
 }
 
 /// The next status, or `None` when nothing changes. `compiled` is the outcome of compiling the present spec.
-pub fn next_status(
+pub(crate) fn next_status(
     baseline: &HardeningBaseline,
     compiled: Result<&Compiled, &Error>,
     namespaces: &[Standing],
@@ -67,7 +68,7 @@ pub fn next_status(
 
 /// The next status of a baseline that is being deleted. `left` names what is still there, each starting with
 /// its namespace and a colon; `paused` is why nothing is undone, if so.
-pub fn next_teardown(
+pub(crate) fn next_teardown(
     baseline: &HardeningBaseline,
     left: &[String],
     paused: Option<&Error>,

@@ -1,26 +1,27 @@
 //! Conditions of a status.
 
+use crate::retry::Retry;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
-use super::error::{Error, Retry};
+use super::error::Error;
 
 /// What a condition says now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConditionUpdate {
+pub(crate) struct ConditionUpdate {
     /// Type of the condition.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// Whether it holds.
-    pub holds: bool,
+    pub(crate) holds: bool,
     /// Why, in one word.
-    pub reason: String,
+    pub(crate) reason: String,
     /// Why, for a person.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 impl ConditionUpdate {
     /// A condition.
-    pub fn new(
+    pub(crate) fn new(
         kind: &'static str,
         holds: bool,
         reason: impl Into<String>,
@@ -30,10 +31,10 @@ impl ConditionUpdate {
     }
 
     /// A condition whose cause is an error.
-    pub fn because(kind: &'static str, holds: bool, error: &Error) -> Self {
+    pub(crate) fn because(kind: &'static str, holds: bool, error: &Error) -> Self {
         let (reason, retry) = error.class();
         let next = match retry {
-            Retry::OnChange => "Looked at again when the object changes, and hourly",
+            Retry::OnChange => "Reconciled again when the object changes, and hourly",
             Retry::Backoff => "Tried again after pauses that grow up to five minutes",
         };
         Self::new(kind, holds, reason, format!("{error}. {next}."))
@@ -41,7 +42,7 @@ impl ConditionUpdate {
 }
 
 /// Sets a condition. Its transition time moves only when its status flips.
-pub fn set(
+pub(crate) fn set(
     conditions: &mut Vec<Condition>,
     saying: ConditionUpdate,
     generation: Option<i64>,

@@ -1,19 +1,11 @@
 //! Everything that can go wrong in the hardening subsystem, and the one table of what to do about it.
 
 use crate::policy::PolicyError;
-
-/// When to try again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// Only a change of the objects concerned can help; try again hourly all the same.
-    OnChange,
-    /// It may pass by itself: back off exponentially, per object.
-    Backoff,
-}
+use crate::retry::Retry;
 
 /// A failure of the hardening subsystem. The text names objects and fields, never contents.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The stored spec breaks a rule of today.
     #[error(
         "spec.{field}: {problem}; the previous generation stays in force until the spec is corrected"
@@ -166,7 +158,7 @@ pub enum Error {
 
 impl Error {
     /// Condition reason, event reason and metric label of the failure, and when to try again.
-    pub fn class(&self) -> (&'static str, Retry) {
+    pub(crate) fn class(&self) -> (&'static str, Retry) {
         match self {
             Self::InvalidSpec { .. } => ("InvalidSpec", Retry::OnChange),
             Self::NameTaken { .. } => ("NameTaken", Retry::OnChange),
@@ -208,7 +200,7 @@ impl From<PolicyError> for Error {
 }
 
 /// One error of every kind, for tests that walk the table and the page of reasons.
-pub fn samples() -> Vec<Error> {
+pub(crate) fn samples() -> Vec<Error> {
     let object = || "NetworkPolicy/gabion-default-deny".to_owned();
     vec![
         Error::invalid("podSecurity.level", "must be privileged, baseline or restricted"),

@@ -4,22 +4,22 @@
 //! baselines of a namespace, and [`namespace`] turns the result and what is observed into ordered steps.
 //! [`effective`] and [`baseline_status`] say it in status. Nothing here knows a client, a clock or chance.
 
-pub mod admission;
-pub mod baseline;
-pub mod baseline_status;
-pub mod conditions;
-pub mod dns;
-pub mod effective;
-pub mod error;
-pub mod fight;
-pub mod labels;
-pub mod merge;
-pub mod namespace;
-pub mod network;
-pub mod objects;
-pub mod permissive_policies;
-pub mod resources;
-pub mod service_accounts;
-pub mod steps;
-pub mod teardown;
-pub mod unimplemented;
+pub(crate) mod admission;
+pub(crate) mod baseline;
+pub(crate) mod baseline_status;
+pub(crate) mod conditions;
+pub(crate) mod dns;
+pub(crate) mod effective;
+pub(crate) mod error;
+pub(crate) mod fight;
+pub(crate) mod labels;
+pub(crate) mod merge;
+pub(crate) mod namespace;
+pub(crate) mod network;
+pub(crate) mod objects;
+pub(crate) mod permissive_policies;
+pub(crate) mod resources;
+pub(crate) mod service_accounts;
+pub(crate) mod steps;
+pub(crate) mod teardown;
+pub(crate) mod unimplemented;

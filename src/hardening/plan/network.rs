@@ -26,27 +26,27 @@ use crate::policy::selection::matches;
 
 /// The policies of a namespace: those that open, in the order in which they are made, and the one that denies.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct NetworkSet {
+pub(crate) struct NetworkSet {
     /// Made before the deny, and removed after it; DNS first.
-    pub allows: Vec<NetworkPolicy>,
+    pub(crate) allows: Vec<NetworkPolicy>,
     /// Denies everything that nothing allows.
-    pub deny: Option<NetworkPolicy>,
+    pub(crate) deny: Option<NetworkPolicy>,
     /// How DNS was found.
-    pub dns: Option<DnsFound>,
+    pub(crate) dns: Option<DnsFound>,
 }
 
 /// The namespace that the policies are for.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub(crate) struct Place<'a> {
     /// Its name.
-    pub name: &'a str,
+    pub(crate) name: &'a str,
     /// Its labels.
-    pub labels: &'a BTreeMap<String, String>,
+    pub(crate) labels: &'a BTreeMap<String, String>,
 }
 
 /// Compiles the policies of a namespace. A direction that nobody denies gets no policy at all: in Kubernetes
 /// the first policy on a pod closes everything else, so an allow rule alone would deny.
-pub fn policies(merged: &Merged, place: Place<'_>, facts: &DnsFacts) -> NetworkSet {
+pub(crate) fn policies(merged: &Merged, place: Place<'_>, facts: &DnsFacts) -> NetworkSet {
     let mut set = NetworkSet::default();
     if merged.deny.is_empty() {
         return set;

@@ -14,7 +14,7 @@ use crate::api::gabion::hardening_baseline::Direction;
 
 /// The directions that a policy opens to everyone: by a rule without peers, by every namespace, or by every
 /// address.
-pub fn opens(policy: &NetworkPolicy) -> BTreeSet<Direction> {
+pub(crate) fn opens(policy: &NetworkPolicy) -> BTreeSet<Direction> {
     let Some(spec) = &policy.spec else { return BTreeSet::new() };
     let stated = |kind: &str| spec.policy_types.iter().flatten().any(|t| t == kind);
     let unstated = spec.policy_types.as_ref().is_none_or(Vec::is_empty);

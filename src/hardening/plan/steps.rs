@@ -18,7 +18,7 @@ use crate::api::gabion::hardening_baseline::ConflictPolicy;
 
 /// One write, with what must still hold when it is done.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Step {
+pub(crate) enum Step {
     /// The object must not exist yet.
     Create(Box<Generated>),
     /// Replace the live object, seen as `uid` and `resource_version`, by `objects::over(live, object)`.
@@ -60,13 +60,13 @@ pub enum Step {
 
 impl Step {
     /// Whether it sets a quota, which must not be done without reading what is in use.
-    pub fn writes_quota(&self) -> bool {
+    pub(crate) fn writes_quota(&self) -> bool {
         matches!(self, Self::Create(object) | Self::Update { object, .. }
             if object.key().kind == ObjectKind::ResourceQuota)
     }
 
     /// The object concerned, for messages.
-    pub fn object(&self) -> String {
+    pub(crate) fn object(&self) -> String {
         match self {
             Self::Create(object) | Self::Update { object, .. } => object.key().to_string(),
             Self::Delete { key, .. } | Self::Release { key, .. } => key.to_string(),
@@ -78,19 +78,19 @@ impl Step {
 
 /// Writes that depend on each other, in order.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Chain {
+pub(crate) struct Chain {
     /// What it is about.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// The writes.
-    pub steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
 }
 
 /// How two sides are compared.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms<'a> {
-    pub policy: ConflictPolicy,
-    pub departure: &'a Departure,
-    pub contested: &'a BTreeMap<String, String>,
+    pub(crate) policy: ConflictPolicy,
+    pub(crate) departure: &'a Departure,
+    pub(crate) contested: &'a BTreeMap<String, String>,
 }
 
 pub(super) type Observed = BTreeMap<ObjectKey, Arc<ObservedObject>>;

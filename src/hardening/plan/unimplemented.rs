@@ -10,7 +10,7 @@ use crate::api::gabion::hardening_baseline::Rollout;
 use crate::api::gabion::hardening_baseline::UserPolicies;
 
 /// Paths, below `spec`, of the fields that are set and not acted on yet, in the order of the schema.
-pub fn unimplemented_fields(spec: &HardeningBaselineSpec) -> Vec<&'static str> {
+pub(crate) fn unimplemented_fields(spec: &HardeningBaselineSpec) -> Vec<&'static str> {
     let mut fields = Vec::new();
     let mut say = |set: bool, field| {
         if set {

@@ -22,7 +22,7 @@ const CLUSTER: Target = Target::Cluster;
 const PLANNED: Target = Target::None;
 
 /// Files first, then the cluster.
-pub static CONTROLS: [Control; 21] = [
+pub(crate) static CONTROLS: [Control; 21] = [
     of(
         "HB-DF-USER",
         FILE,

@@ -24,7 +24,7 @@ const fn of(
 }
 
 /// In the order in which they are evaluated.
-pub static CONTROLS: [Control; 15] = [
+pub(crate) static CONTROLS: [Control; 15] = [
     of(
         "HB-ROFS",
         Severity::High,

@@ -12,7 +12,7 @@ use crate::api::gabion::hardening_baseline::Level;
 
 /// How bad it is to break a control; later ones are worse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
+pub(crate) enum Severity {
     /// Good practice.
     Low,
     /// Makes an attack easier or an outage likelier.
@@ -25,10 +25,10 @@ pub enum Severity {
 
 impl Severity {
     /// All of them, mildest first.
-    pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
+    pub(crate) const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
 
     /// The word for it, in lower case.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Low => "low",
             Self::Medium => "medium",
@@ -46,7 +46,7 @@ impl fmt::Display for Severity {
 
 /// Who can target a control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Target {
+pub(crate) enum Target {
     /// Admission and the offline checker, by the same rule over the pod.
     Pod,
     /// The offline checker, over files that the API server never sees.
@@ -59,40 +59,40 @@ pub enum Target {
 
 /// One control.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Control {
+pub(crate) struct Control {
     /// Its id, which exceptions, reports and suppressions name: `PSS-<check>` or `HB-...`.
-    pub id: &'static str,
+    pub(crate) id: &'static str,
     /// Id of the Pod Security check that it is.
-    pub check: Option<&'static str>,
+    pub(crate) check: Option<&'static str>,
     /// Level of the Pod Security Standards that it belongs to.
-    pub level: Option<Level>,
+    pub(crate) level: Option<Level>,
     /// What holds where it is kept, in a few words.
-    pub title: &'static str,
+    pub(crate) title: &'static str,
     /// How bad it is to break it.
-    pub severity: Severity,
+    pub(crate) severity: Severity,
     /// The fields that it reads.
-    pub looks_at: &'static str,
+    pub(crate) looks_at: &'static str,
     /// How to put it right, in one short line.
-    pub remedy: &'static str,
+    pub(crate) remedy: &'static str,
     /// Sections of the CIS Kubernetes Benchmark.
-    pub cis: &'static [&'static str],
+    pub(crate) cis: &'static [&'static str],
     /// Topics of the NSA and CISA Kubernetes Hardening Guidance.
-    pub nsa: &'static [&'static str],
+    pub(crate) nsa: &'static [&'static str],
     /// Who can target it.
-    pub target: Target,
+    pub(crate) target: Target,
 }
 
 /// Every control: Pod Security checks, the guide's, and those that are not about pods.
-pub static CONTROLS: [&[Control]; 3] =
+pub(crate) static CONTROLS: [&[Control]; 3] =
     [&standards::CONTROLS, &guide::CONTROLS, &elsewhere::CONTROLS];
 
 /// Every control in the order of the table.
-pub fn all() -> impl Iterator<Item = &'static Control> {
+pub(crate) fn all() -> impl Iterator<Item = &'static Control> {
     CONTROLS.into_iter().flatten()
 }
 
 /// The control with an id.
-pub fn control(id: &str) -> Option<&'static Control> {
+pub(crate) fn control(id: &str) -> Option<&'static Control> {
     all().find(|control| control.id == id)
 }
 

@@ -31,7 +31,7 @@ const NON_ROOT: &[&str] = &["Non-root containers"];
 const HARDENED: &[&str] = &["Hardening container environments"];
 
 /// Baseline checks first, then those that only restricted has.
-pub static CONTROLS: [Control; 19] = [
+pub(crate) static CONTROLS: [Control; 19] = [
     pss(
         "PSS-hostNamespaces",
         "hostNamespaces",

@@ -136,7 +136,7 @@ static HAS_PASSWORD: LazyLock<Option<Regex>> = LazyLock::new(|| compiled(URL_PAS
 
 /// Whether a variable with that name and literal value holds a credential, as far as its name can tell; also used
 /// for variables in Dockerfiles.
-pub fn is_literal_credential(name: &str, value: &str) -> bool {
+pub(crate) fn is_literal_credential(name: &str, value: &str) -> bool {
     if value.is_empty() {
         return false;
     }

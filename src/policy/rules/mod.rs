@@ -1,36 +1,36 @@
 //! The rules: each control that is about a pod, as Rust over a manifest and as CEL for the API server.
 
 mod baseline;
-pub mod environment;
+pub(crate) mod environment;
 mod guide;
 mod images;
-pub mod pod;
+pub(crate) mod pod;
 mod restricted;
 
 use super::controls::Control;
 use super::settings::Settings;
 use crate::api::gabion::hardening_baseline::Verdict;
-pub use environment::is_literal_credential;
+pub(crate) use environment::is_literal_credential;
 use pod::Hits;
-pub use pod::Pod;
+pub(crate) use pod::Pod;
 
 /// One control, both ways.
-pub struct Rule {
+pub(crate) struct Rule {
     /// Id of the control.
-    pub id: &'static str,
+    pub(crate) id: &'static str,
     /// Whether the settings ask for it, and what happens to pods that break it.
-    pub when: fn(&Settings) -> Verdict,
+    pub(crate) when: fn(&Settings) -> Verdict,
     /// Finds what breaks it.
-    pub evaluate: fn(&Settings, &Pod<'_>, &mut Hits),
+    pub(crate) evaluate: fn(&Settings, &Pod<'_>, &mut Hits),
     /// The same in CEL.
-    pub cel: fn(&Settings) -> Cel,
+    pub(crate) cel: fn(&Settings) -> Cel,
     /// The remedy where the settings say more than the table can.
-    pub remedy: Option<fn(&Settings) -> String>,
+    pub(crate) remedy: Option<fn(&Settings) -> String>,
 }
 
 impl Rule {
     /// The row of the table.
-    pub fn control(&self) -> Option<&'static Control> {
+    pub(crate) fn control(&self) -> Option<&'static Control> {
         super::controls::control(self.id)
     }
 }
@@ -40,7 +40,7 @@ impl Rule {
 /// Expressions name `spec`, the pod's; `whole`, its security context; `annotations`; and what belongs to the item.
 /// Both security contexts are optional values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Over {
+pub(crate) enum Over {
     /// Init containers, containers and ephemeral containers, each as `c`, with its security context as `own`.
     Containers,
     /// Init containers and containers, each as `c`.
@@ -53,16 +53,16 @@ pub enum Over {
 
 /// When a rule is kept, in CEL: `unless || (pod && every item)`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cel {
+pub(crate) struct Cel {
     /// The rule does not apply to such pods.
-    pub unless: Option<String>,
+    pub(crate) unless: Option<String>,
     /// Holds for the pod as a whole.
-    pub pod: Option<String>,
+    pub(crate) pod: Option<String>,
     /// Holds for every item.
-    pub each: Option<(Over, String)>,
+    pub(crate) each: Option<(Over, String)>,
     /// Holds for no `image` that breaks the rule, and needs it to be a plain one ([`super::image::CEL_PLAIN`]) but
     /// not to be read: the short way. `None` if there is none.
-    pub plain: Option<String>,
+    pub(crate) plain: Option<String>,
 }
 
 impl Cel {
@@ -88,7 +88,7 @@ impl Cel {
 }
 
 /// Every rule, in the order of the table of controls.
-pub fn all() -> impl Iterator<Item = &'static Rule> {
+pub(crate) fn all() -> impl Iterator<Item = &'static Rule> {
     [baseline::RULES.as_slice(), &restricted::RULES, &guide::RULES, &images::RULES]
         .into_iter()
         .chain([environment::RULES.as_slice()])
@@ -96,7 +96,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
 }
 
 /// The rules that the settings ask for, and the verdict of each.
-pub fn asked(settings: &Settings) -> impl Iterator<Item = (&'static Rule, Verdict)> {
+pub(crate) fn asked(settings: &Settings) -> impl Iterator<Item = (&'static Rule, Verdict)> {
     all()
         .map(|rule| (rule, (rule.when)(settings)))
         .filter(|(_, verdict)| matches!(verdict, Verdict::Warn | Verdict::Deny))

@@ -6,11 +6,11 @@ use super::super::finding::FieldPath;
 use super::super::subject::{Subject, WorkloadKind};
 
 /// What a rule found: where, and what is wrong there.
-pub type Hits = Vec<(FieldPath, String)>;
+pub(crate) type Hits = Vec<(FieldPath, String)>;
 
 /// Which of the three lists a container is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ContainerKind {
+pub(crate) enum ContainerKind {
     /// `initContainers`
     Init,
     /// `containers`
@@ -21,20 +21,20 @@ pub enum ContainerKind {
 
 /// A container and its place.
 #[derive(Clone, Debug)]
-pub struct Container<'a> {
+pub(crate) struct Container<'a> {
     /// The list that it is in.
-    pub kind: ContainerKind,
+    pub(crate) kind: ContainerKind,
     /// Its path from the object.
-    pub path: FieldPath,
+    pub(crate) path: FieldPath,
     /// Its fields.
-    pub value: &'a Value,
+    pub(crate) value: &'a Value,
     /// Its name; empty when it has none.
-    pub name: &'a str,
+    pub(crate) name: &'a str,
 }
 
 impl Container<'_> {
     /// How messages call it.
-    pub fn called(&self) -> String {
+    pub(crate) fn called(&self) -> String {
         let kind = match self.kind {
             ContainerKind::Init => "init container",
             ContainerKind::Main => "container",
@@ -46,16 +46,16 @@ impl Container<'_> {
 
 /// A pod, or the pod of a template.
 #[derive(Clone, Debug)]
-pub struct Pod<'a> {
+pub(crate) struct Pod<'a> {
     /// Where it comes from.
-    pub subject: &'a Subject<'a>,
+    pub(crate) subject: &'a Subject<'a>,
     /// Init containers, containers, ephemeral containers.
-    pub containers: Vec<Container<'a>>,
+    pub(crate) containers: Vec<Container<'a>>,
 }
 
 impl<'a> Pod<'a> {
     /// The pod of a subject.
-    pub fn new(subject: &'a Subject<'a>) -> Self {
+    pub(crate) fn new(subject: &'a Subject<'a>) -> Self {
         let lists = [
             ("initContainers", ContainerKind::Init),
             ("containers", ContainerKind::Main),
@@ -73,32 +73,32 @@ impl<'a> Pod<'a> {
     }
 
     /// The pod's spec.
-    pub fn spec(&self) -> &'a Value {
+    pub(crate) fn spec(&self) -> &'a Value {
         self.subject.spec
     }
 
     /// An annotation of the pod.
-    pub fn annotation(&self, key: &str) -> Option<&'a str> {
+    pub(crate) fn annotation(&self, key: &str) -> Option<&'a str> {
         text(self.subject.metadata, &["annotations", key])
     }
 
     /// Path of the pod's annotations.
-    pub fn annotations_path(&self) -> FieldPath {
+    pub(crate) fn annotations_path(&self) -> FieldPath {
         self.subject.at.keys(&["metadata", "annotations"])
     }
 
     /// Path of a field of the pod's spec.
-    pub fn path(&self, keys: &[&str]) -> FieldPath {
+    pub(crate) fn path(&self, keys: &[&str]) -> FieldPath {
         self.subject.in_spec(keys)
     }
 
     /// Containers and init containers.
-    pub fn lasting(&self) -> impl Iterator<Item = &Container<'a>> {
+    pub(crate) fn lasting(&self) -> impl Iterator<Item = &Container<'a>> {
         self.containers.iter().filter(|c| c.kind != ContainerKind::Ephemeral)
     }
 
     /// Containers that run as long as the pod: those of the main list, and init containers that restart.
-    pub fn running(&self) -> impl Iterator<Item = &Container<'a>> {
+    pub(crate) fn running(&self) -> impl Iterator<Item = &Container<'a>> {
         self.containers.iter().filter(|c| match c.kind {
             ContainerKind::Main => true,
             ContainerKind::Init => text(c.value, &["restartPolicy"]) == Some("Always"),
@@ -107,44 +107,44 @@ impl<'a> Pod<'a> {
     }
 
     /// Whether the pod says that it is for Windows.
-    pub fn windows(&self) -> bool {
+    pub(crate) fn windows(&self) -> bool {
         text(self.spec(), &["os", "name"]) == Some("windows")
     }
 
     /// Whether the pod runs in a user namespace of its own.
-    pub fn user_namespace(&self) -> bool {
+    pub(crate) fn user_namespace(&self) -> bool {
         flag(self.spec(), &["hostUsers"]) == Some(false)
     }
 
     /// Whether every container port of the pod becomes a host port. The API server does that for pods, not for
     /// templates.
-    pub fn ports_on_host(&self) -> bool {
+    pub(crate) fn ports_on_host(&self) -> bool {
         self.subject.kind == WorkloadKind::Pod && flag(self.spec(), &["hostNetwork"]) == Some(true)
     }
 }
 
 /// The value at a path of keys; null counts as absent.
-pub fn at<'a>(value: &'a Value, keys: &[&str]) -> Option<&'a Value> {
+pub(crate) fn at<'a>(value: &'a Value, keys: &[&str]) -> Option<&'a Value> {
     let found = keys.iter().try_fold(value, |value, key| value.get(key))?;
     (!found.is_null()).then_some(found)
 }
 
 /// The text at a path of keys.
-pub fn text<'a>(value: &'a Value, keys: &[&str]) -> Option<&'a str> {
+pub(crate) fn text<'a>(value: &'a Value, keys: &[&str]) -> Option<&'a str> {
     at(value, keys)?.as_str()
 }
 
 /// The boolean at a path of keys.
-pub fn flag(value: &Value, keys: &[&str]) -> Option<bool> {
+pub(crate) fn flag(value: &Value, keys: &[&str]) -> Option<bool> {
     at(value, keys)?.as_bool()
 }
 
 /// The whole number at a path of keys.
-pub fn number(value: &Value, keys: &[&str]) -> Option<i64> {
+pub(crate) fn number(value: &Value, keys: &[&str]) -> Option<i64> {
     at(value, keys)?.as_i64()
 }
 
 /// The list at a path of keys; empty when there is none.
-pub fn list<'a>(value: &'a Value, keys: &[&str]) -> &'a [Value] {
+pub(crate) fn list<'a>(value: &'a Value, keys: &[&str]) -> &'a [Value] {
     at(value, keys).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }

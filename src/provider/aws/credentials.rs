@@ -23,7 +23,7 @@ use super::{
     errors::{Subject, translate},
     source::SESSION_NAME,
 };
-use crate::provider::Lane;
+use crate::lane::Lane;
 use crate::provider::ProviderError;
 use crate::provider::SecretBytes;
 use crate::provider::TokenSource;

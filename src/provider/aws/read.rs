@@ -18,10 +18,10 @@ use super::{
     credentials::Credentials,
     errors::{Subject, translate},
 };
+use crate::lane::Lane;
 use crate::provider::Ask;
 use crate::provider::Content;
 use crate::provider::Fetched;
-use crate::provider::Lane;
 use crate::provider::Note;
 use crate::provider::Provider;
 use crate::provider::ProviderError;

@@ -18,7 +18,8 @@ use tokio::{
 };
 
 use super::FetcherSettings;
-use crate::provider::{Ask, Fetched, Lane, Provider, ProviderError, metrics::Metrics};
+use crate::lane::Lane;
+use crate::provider::{Ask, Fetched, Provider, ProviderError, metrics::Metrics};
 
 pub(super) type Answer = Result<Arc<Fetched>, ProviderError>;
 

@@ -16,11 +16,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use batcher::{Batcher, PendingRead, unavailable};
 use source::Backend;
-pub use source::{Detection, Identity, Source};
+pub(crate) use source::{Detection, Identity, Source};
 
 use super::Ask;
 use super::Fetched;
-use super::Lane;
 use super::Note;
 use super::Provider;
 use super::ProviderError;
@@ -28,25 +27,26 @@ use super::Validation;
 use super::aws::Platform;
 use super::aws::SecretsManager;
 use super::metrics::Metrics;
+use crate::lane::Lane;
 use crate::provider::rate_limit::Account;
 use crate::provider::rate_limit::Limits;
 use crate::provider::rate_limit::Meter;
 
 /// How the fetcher gathers, paces and gives up.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct FetcherSettings {
+pub(crate) struct FetcherSettings {
     /// How long an urgent ask waits for company.
-    pub urgent_window: Duration,
+    pub(crate) urgent_window: Duration,
     /// How long a periodic ask waits for company.
-    pub periodic_window: Duration,
+    pub(crate) periodic_window: Duration,
     /// Calls under way at once, per identity and lane.
-    pub concurrency: usize,
+    pub(crate) concurrency: usize,
     /// An ask without an answer after this long fails.
-    pub deadline: Duration,
+    pub(crate) deadline: Duration,
     /// A refused batch operation is not tried again for this long.
-    pub batch_pause: Duration,
+    pub(crate) batch_pause: Duration,
     /// Calls per second, per account and region.
-    pub limits: Limits,
+    pub(crate) limits: Limits,
 }
 
 impl Default for FetcherSettings {
@@ -64,7 +64,7 @@ impl Default for FetcherSettings {
 
 /// The fetcher. Cheap to clone; all clones are one fetcher.
 #[derive(Clone)]
-pub struct Fetcher(Arc<Inner>);
+pub(crate) struct Fetcher(Arc<Inner>);
 
 struct Inner {
     settings: FetcherSettings,
@@ -78,7 +78,7 @@ struct Inner {
 
 impl Fetcher {
     /// Sends nothing yet.
-    pub fn new(settings: FetcherSettings, platform: Platform) -> Self {
+    pub(crate) fn new(settings: FetcherSettings, platform: Platform) -> Self {
         Self(Arc::new(Inner {
             settings,
             platform,
@@ -92,7 +92,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// The provider's answer, or `Unavailable` after the deadline. Shared with equal asks, never cached.
-    pub async fn fetch(
+    pub(crate) async fn fetch(
         &self,
         source: &Source,
         ask: Ask,
@@ -104,7 +104,7 @@ impl Fetcher {
     }
 
     /// Reads several things at once: one result per ask, in the order of the asks.
-    pub async fn fetch_all(
+    pub(crate) async fn fetch_all(
         &self,
         source: &Source,
         asks: Vec<Ask>,
@@ -125,30 +125,30 @@ impl Fetcher {
     ///
     /// # Errors
     /// Why they cannot.
-    pub async fn validate(&self, source: &Source) -> Result<Validation, ProviderError> {
+    pub(crate) async fn validate(&self, source: &Source) -> Result<Validation, ProviderError> {
         let batcher = self.batcher(source);
         self.within(batcher.provider().validate()).await
     }
 
     /// What the store's owner should know, for example that batch reads are refused.
-    pub fn notes(&self, identity: &Identity) -> Vec<Note> {
+    pub(crate) fn notes(&self, identity: &Identity) -> Vec<Note> {
         let batcher = held(&self.0.batchers).get(identity).cloned();
         batcher.map(|batcher| batcher.provider().notes()).unwrap_or_default()
     }
 
     /// Drops clients and credentials of identities that are gone. Calls under way end normally.
-    pub fn retain(&self, keep: &dyn Fn(&Identity) -> bool) {
+    pub(crate) fn retain(&self, keep: &dyn Fn(&Identity) -> bool) {
         held(&self.0.batchers).retain(|identity, _| keep(identity));
         held(&self.0.accounts).retain(|_, account| account.strong_count() > 0);
     }
 
     /// Drops the client and credentials of one identity.
-    pub fn forget(&self, identity: &Identity) {
+    pub(crate) fn forget(&self, identity: &Identity) {
         held(&self.0.batchers).remove(identity);
     }
 
     /// The counters.
-    pub fn metrics(&self) -> &Arc<Metrics> {
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
         &self.0.metrics
     }
 

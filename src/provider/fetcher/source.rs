@@ -9,7 +9,7 @@ use crate::provider::{Provider, aws::AwsSource, fake::FakeSource};
 /// The caller gives what it knows of the store; [`Source`] adds a digest of region, prefix, credentials and
 /// role chain. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Identity(Arc<Parts>);
+pub(crate) struct Identity(Arc<Parts>);
 
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Parts {
@@ -22,7 +22,11 @@ struct Parts {
 impl Identity {
     /// `auth` tells apart what the generation does not show: uid and resourceVersion of the auth Secrets, uid
     /// of the service account, and the namespace where a cluster store's reference is looked up in it.
-    pub fn new(store_uid: impl Into<String>, generation: i64, auth: impl Into<String>) -> Self {
+    pub(crate) fn new(
+        store_uid: impl Into<String>,
+        generation: i64,
+        auth: impl Into<String>,
+    ) -> Self {
         Self(Arc::new(Parts {
             store_uid: store_uid.into(),
             generation,
@@ -32,17 +36,17 @@ impl Identity {
     }
 
     /// As given.
-    pub fn store_uid(&self) -> &str {
+    pub(crate) fn store_uid(&self) -> &str {
         &self.0.store_uid
     }
 
     /// As given.
-    pub fn generation(&self) -> i64 {
+    pub(crate) fn generation(&self) -> i64 {
         self.0.generation
     }
 
     /// As given.
-    pub fn auth(&self) -> &str {
+    pub(crate) fn auth(&self) -> &str {
         &self.0.auth
     }
 
@@ -60,7 +64,7 @@ impl fmt::Debug for Identity {
 /// How a change at the provider is noticed. The seam for cheaper ways than reading the value: a listing of
 /// version stages per sweep, or an event queue. Both lag, so a store has to choose them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Detection {
+pub(crate) enum Detection {
     /// Every ask reads the value.
     #[default]
     Read,
@@ -68,7 +72,7 @@ pub enum Detection {
 
 /// An identity and the provider it reaches. Cheap to clone; build it once per state of a store.
 #[derive(Clone)]
-pub struct Source {
+pub(crate) struct Source {
     pub(super) identity: Identity,
     pub(super) backend: Backend,
     pub(super) detection: Detection,
@@ -82,7 +86,7 @@ pub(super) enum Backend {
 
 impl Source {
     /// Secrets Manager. The client is made by the fetcher, on first use.
-    pub fn aws(identity: &Identity, source: AwsSource) -> Self {
+    pub(crate) fn aws(identity: &Identity, source: AwsSource) -> Self {
         Self {
             identity: identity.with_backend(source.fingerprint()),
             backend: Backend::Aws(source),
@@ -91,12 +95,12 @@ impl Source {
     }
 
     /// The fake provider.
-    pub fn fake(identity: &Identity, source: FakeSource) -> Self {
+    pub(crate) fn fake(identity: &Identity, source: FakeSource) -> Self {
         Self::connected(identity, Arc::new(source))
     }
 
     /// Any other provider. The identity alone must tell it apart from every other one.
-    pub fn connected(identity: &Identity, provider: Arc<dyn Provider>) -> Self {
+    pub(crate) fn connected(identity: &Identity, provider: Arc<dyn Provider>) -> Self {
         Self {
             identity: identity.clone(),
             backend: Backend::Connected(provider),
@@ -106,7 +110,7 @@ impl Source {
 
     /// The full identity, to compare in [`Fetcher::retain`](super::Fetcher::retain) and to ask for
     /// [`Fetcher::notes`](super::Fetcher::notes).
-    pub fn identity(&self) -> &Identity {
+    pub(crate) fn identity(&self) -> &Identity {
         &self.identity
     }
 }

@@ -25,61 +25,61 @@ use crate::provider::{Ask, Content, Fetched, ProviderError, SecretBytes, Version
 
 /// A store, as an object refers to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StoreId {
+pub(crate) struct StoreId {
     /// Whether it is a `ClusterSecretStore`.
-    pub cluster: bool,
+    pub(crate) cluster: bool,
     /// Its name. A `SecretStore` is in the namespace of the object.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 impl StoreId {
     /// Its kind.
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         if self.cluster { "ClusterSecretStore" } else { "SecretStore" }
     }
 }
 
 /// One question of an `ExternalSecret`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lookup {
+pub(crate) struct Lookup {
     /// Where it is in the object: `dataFrom[0].extract` or `data[3].remoteRef`.
-    pub field: String,
+    pub(crate) field: String,
     /// Whom to ask.
-    pub store: StoreId,
+    pub(crate) store: StoreId,
     /// What to ask.
-    pub ask: Ask,
+    pub(crate) ask: Ask,
 }
 
 /// One answer to a [`Lookup`].
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// What the provider said.
-    pub result: Result<Arc<Fetched>, ProviderError>,
+    pub(crate) result: Result<Arc<Fetched>, ProviderError>,
     /// Whether a property that the secret does not have counts as a missing secret. It does for the fake
     /// provider; for AWS it is an error, which no deletion policy excuses.
-    pub absent_property_is_missing: bool,
+    pub(crate) absent_property_is_missing: bool,
 }
 
 impl Answer {
     /// An answer of AWS, or of any provider with its rule on properties.
-    pub fn new(result: Result<Arc<Fetched>, ProviderError>) -> Self {
+    pub(crate) fn new(result: Result<Arc<Fetched>, ProviderError>) -> Self {
         Self { result, absent_property_is_missing: false }
     }
 }
 
 /// What the answers make.
 #[derive(Clone, Debug, Default)]
-pub struct Collected {
+pub(crate) struct Collected {
     /// The data, before a template.
-    pub data: BTreeMap<String, SecretBytes>,
+    pub(crate) data: BTreeMap<String, SecretBytes>,
     /// Fields whose remote secret is missing and that the deletion policy excuses.
-    pub missing: Vec<String>,
+    pub(crate) missing: Vec<String>,
 }
 
 /// Every question of an object, in the order in which the answers count.
 ///
 /// Equal questions are listed each time they are asked: sharing them is the fetcher's business.
-pub fn lookups(spec: &ExternalSecretSpec) -> Result<Vec<Lookup>, PlanError> {
+pub(crate) fn lookups(spec: &ExternalSecretSpec) -> Result<Vec<Lookup>, PlanError> {
     check_supported(spec)?;
     if spec.data.is_empty() && spec.data_from.is_empty() {
         return Err(PlanError::Nothing);
@@ -178,7 +178,7 @@ fn has_generator(source: Option<&SourceRef>) -> bool {
 ///
 /// dataFrom in its order, then data: the later wins. A secret that is missing is an error under
 /// `deletionPolicy: Retain` and is left out otherwise.
-pub fn collect(
+pub(crate) fn collect(
     spec: &ExternalSecretSpec,
     answers: &[Answer],
     engine: &mut Engine<'_>,

@@ -14,8 +14,8 @@ use super::{
     error::PlanError,
     metadata::check_metadata,
 };
-use crate::api::external_secrets::external_secret::DecodingStrategy;
 use crate::api::external_secrets::external_secret::ExternalSecret;
+use crate::api::external_secrets::references::DecodingStrategy;
 use crate::api::external_secrets::template::EngineVersion;
 use crate::api::external_secrets::template::Template as Spec;
 use crate::api::external_secrets::template::TemplateFrom;
@@ -34,7 +34,7 @@ use gotemplate::MissingKey;
 use gotemplate::Template;
 
 /// What renders all templates of one object, within bounds that they share.
-pub struct Engine<'a> {
+pub(crate) struct Engine<'a> {
     cache: &'a Cache,
     delimiters: &'a Delimiters,
     context: Context<'a>,
@@ -53,7 +53,7 @@ fn silent(error: gotemplate::Error) -> gotemplate::Error {
 
 impl<'a> Engine<'a> {
     /// One that takes time and randomness from `environment`.
-    pub fn new(
+    pub(crate) fn new(
         cache: &'a Cache,
         delimiters: &'a Delimiters,
         environment: &'a mut dyn Environment,
@@ -63,7 +63,7 @@ impl<'a> Engine<'a> {
     }
 
     /// The output of a template that the object itself holds. `name` is what errors in it call it.
-    pub fn render(
+    pub(crate) fn render(
         &mut self,
         field: &str,
         name: &str,
@@ -95,7 +95,12 @@ impl<'a> Engine<'a> {
     }
 
     /// A template of which a missing key is nothing, printed as `<no value>`.
-    pub fn lenient(&self, field: &str, name: &str, text: &str) -> Result<Arc<Template>, PlanError> {
+    pub(crate) fn lenient(
+        &self,
+        field: &str,
+        name: &str,
+        text: &str,
+    ) -> Result<Arc<Template>, PlanError> {
         let parsed = Template::parse(name, text.as_bytes(), self.delimiters);
         parsed
             .map(|template| Arc::new(template.with_missing_key(MissingKey::Invalid)))
@@ -103,7 +108,7 @@ impl<'a> Engine<'a> {
     }
 
     /// What a parsed template makes.
-    pub fn output(
+    pub(crate) fn output(
         &mut self,
         field: &str,
         parsed: Result<Arc<Template>, gotemplate::Error>,
@@ -118,7 +123,7 @@ impl<'a> Engine<'a> {
 
 /// A kind of object that holds templates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A ConfigMap.
     ConfigMap,
     /// A Secret.
@@ -127,7 +132,7 @@ pub enum Kind {
 
 impl Kind {
     /// Its name.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::ConfigMap => "ConfigMap",
             Self::Secret => "Secret",
@@ -136,10 +141,10 @@ impl Kind {
 }
 
 /// What objects that hold templates contain; `None` for one that does not exist.
-pub type Contents = BTreeMap<(Kind, String), Option<BTreeMap<String, SecretBytes>>>;
+pub(crate) type Contents = BTreeMap<(Kind, String), Option<BTreeMap<String, SecretBytes>>>;
 
 /// The objects, in the namespace of the `ExternalSecret`, that its template is read from.
-pub fn sources(object: &ExternalSecret) -> BTreeSet<(Kind, String)> {
+pub(crate) fn sources(object: &ExternalSecret) -> BTreeSet<(Kind, String)> {
     let template = object.spec.target.template.iter();
     let from = template.flat_map(|template| &template.template_from);
     from.flat_map(references).map(|(kind, reference)| (kind, reference.name.clone())).collect()
@@ -152,7 +157,7 @@ fn references(from: &TemplateFrom) -> impl Iterator<Item = (Kind, &TemplateRef)>
 }
 
 /// What the `ExternalSecret` contributes to its Secret, given what was read for it.
-pub fn render(
+pub(crate) fn render(
     object: &ExternalSecret,
     data: BTreeMap<String, SecretBytes>,
     contents: &Contents,

@@ -26,7 +26,7 @@ impl Environment for Still {
 }
 
 /// Runs what renders templates, at a time that stands still.
-pub fn with_engine<T>(work: impl FnOnce(&mut Engine<'_>) -> T) -> T {
+pub(crate) fn with_engine<T>(work: impl FnOnce(&mut Engine<'_>) -> T) -> T {
     let (cache, delimiters) = (Cache::new(1 << 20), Delimiters::default());
     work(&mut Engine::new(&cache, &delimiters, &mut Still, &Limits::default()))
 }

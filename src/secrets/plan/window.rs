@@ -22,7 +22,7 @@ const MAX_JOINED: usize = 64;
 
 /// Whether a refresh may happen at `now`; if not, from when on it may, if ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gate {
+pub(crate) enum Gate {
     /// It may.
     Open,
     /// Not before.
@@ -32,7 +32,7 @@ pub enum Gate {
 }
 
 /// What the windows say about `now`.
-pub fn gate(windows: &SyncWindows, now: Timestamp) -> Result<Gate, PlanError> {
+pub(crate) fn gate(windows: &SyncWindows, now: Timestamp) -> Result<Gate, PlanError> {
     let parsed = windows.windows.iter().enumerate().map(|(nth, window)| {
         let schedule = Schedule::parse(&window.schedule).ok_or_else(|| PlanError::Schedule {
             field: format!("syncWindows.windows[{nth}].schedule"),

@@ -19,7 +19,11 @@ use crate::policy::selection::NAME_LABEL;
 use crate::policy::selection::Protected;
 
 /// What a baseline wants. `probe` is the namespace where pods are tried; it is among the `protected` ones.
-pub fn desired(compiled: &Compiled, probe: &str, protected: &Protected) -> Result<Desired, Error> {
+pub(crate) fn desired(
+    compiled: &Compiled,
+    probe: &str,
+    protected: &Protected,
+) -> Result<Desired, Error> {
     let scope = Scope {
         name: compiled.name.clone(),
         uid: compiled.uid.clone(),

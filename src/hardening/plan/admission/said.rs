@@ -5,7 +5,7 @@ use crate::hardening::plan::{conditions::ConditionUpdate, error::Error};
 
 /// How far the policies of a baseline have come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub(crate) enum Standing {
     /// The baseline checks nothing that a policy is needed for, or only observes.
     Nothing,
     /// On the way: what is waited for.
@@ -20,23 +20,23 @@ pub enum Standing {
 
 /// The policies of a baseline, for its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admission {
+pub(crate) struct Admission {
     /// The revision that the spec compiles to.
-    pub revision: Option<String>,
+    pub(crate) revision: Option<String>,
     /// How far it has come.
-    pub standing: Standing,
+    pub(crate) standing: Standing,
     /// How far the baseline goes.
-    pub stage: Stage,
+    pub(crate) stage: Stage,
 }
 
 impl Admission {
     /// The conditions `Compiled` and `Enforced`.
-    pub fn sayings(&self) -> [ConditionUpdate; 2] {
+    pub(crate) fn sayings(&self) -> [ConditionUpdate; 2] {
         [self.compiled(), self.enforced()]
     }
 
     /// Why the baseline is not ready, if the policies are why.
-    pub fn unready(&self) -> Option<ConditionUpdate> {
+    pub(crate) fn unready(&self) -> Option<ConditionUpdate> {
         let saying = match &self.standing {
             Standing::Nothing | Standing::InForce => return None,
             Standing::NotDenied => self.enforced(),

@@ -19,42 +19,42 @@ use crate::policy::version::PssVersion;
 
 /// What all baselines of a namespace come to.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Merged {
+pub(crate) struct Merged {
     /// Level and version of each Pod Security label that is wanted.
-    pub pod_security: BTreeMap<Mode, (Level, PssVersion)>,
+    pub(crate) pod_security: BTreeMap<Mode, (Level, PssVersion)>,
     /// Whether somebody else writes those labels.
-    pub labels_external: bool,
+    pub(crate) labels_external: bool,
     /// Directions that are denied unless allowed.
-    pub deny: BTreeSet<Direction>,
+    pub(crate) deny: BTreeSet<Direction>,
     /// Whether users' own policies that open everything are reported.
-    pub reports_users: bool,
+    pub(crate) reports_users: bool,
     /// How DNS stays reachable.
-    pub dns: Option<Dns>,
+    pub(crate) dns: Option<Dns>,
     /// Traffic that stays open.
-    pub rules: Vec<MergedRule>,
+    pub(crate) rules: Vec<MergedRule>,
     /// Quota by resource name.
-    pub quota: Amounts,
+    pub(crate) quota: Amounts,
     /// Settings of the `LimitRange`.
-    pub limits: Option<Limits>,
+    pub(crate) limits: Option<Limits>,
     /// Whether `ServiceAccounts` must not hand out their token.
-    pub automount_disabled: bool,
+    pub(crate) automount_disabled: bool,
     /// Baselines whose registries exclude each other, at whatever stage they are.
-    pub registry_conflict: Option<String>,
+    pub(crate) registry_conflict: Option<String>,
     /// What happens to objects that somebody else made.
-    pub conflict_policy: Option<ConflictPolicy>,
+    pub(crate) conflict_policy: Option<ConflictPolicy>,
     /// Baselines behind the network policies.
-    pub network_owners: Vec<Owner>,
+    pub(crate) network_owners: Vec<Owner>,
     /// Baselines behind the quota.
-    pub quota_owners: Vec<Owner>,
+    pub(crate) quota_owners: Vec<Owner>,
     /// Baselines behind the `LimitRange`.
-    pub limits_owners: Vec<Owner>,
+    pub(crate) limits_owners: Vec<Owner>,
     /// Where each value came from.
-    pub rows: Vec<EffectiveValue>,
+    pub(crate) rows: Vec<EffectiveValue>,
 }
 
 /// One of the three Pod Security labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// Violations are refused.
     Enforce,
     /// Violations are put into the audit log.
@@ -65,10 +65,10 @@ pub enum Mode {
 
 impl Mode {
     /// All three, in the order in which they are written.
-    pub const ALL: [Self; 3] = [Self::Enforce, Self::Audit, Self::Warn];
+    pub(crate) const ALL: [Self; 3] = [Self::Enforce, Self::Audit, Self::Warn];
 
     /// The word in the label's key.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Enforce => "enforce",
             Self::Audit => "audit",
@@ -96,35 +96,35 @@ impl Mode {
 
 /// A rule that stays, and the name of the policy made from it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct MergedRule {
+pub(crate) struct MergedRule {
     /// Part of the policy's name after `gabion-allow-`.
-    pub suffix: String,
+    pub(crate) suffix: String,
     /// The rule.
-    pub rule: AllowRule,
+    pub(crate) rule: AllowRule,
     /// The baseline that it came from.
-    pub owner: Owner,
+    pub(crate) owner: Owner,
     /// Namespaces of that baseline: the other ends of a rule that crosses namespaces.
-    pub selection: Selection,
+    pub(crate) selection: Selection,
 }
 
 /// Settings of the `LimitRange`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Requests of containers that state none.
-    pub default_requests: Amounts,
+    pub(crate) default_requests: Amounts,
     /// Limits of containers that state none.
-    pub default_limits: Amounts,
+    pub(crate) default_limits: Amounts,
     /// Largest limits.
-    pub max: Amounts,
+    pub(crate) max: Amounts,
 }
 
 /// The mark of a baseline on what it causes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Owner {
+pub(crate) struct Owner {
     /// Name of the baseline.
-    pub name: String,
+    pub(crate) name: String,
     /// Its uid.
-    pub uid: String,
+    pub(crate) uid: String,
 }
 
 impl From<&Compiled> for Owner {
@@ -134,7 +134,7 @@ impl From<&Compiled> for Owner {
 }
 
 /// The baselines in the order of their weight, each once.
-pub fn ranked<'a>(baselines: impl IntoIterator<Item = &'a Compiled>) -> Vec<&'a Compiled> {
+pub(crate) fn ranked<'a>(baselines: impl IntoIterator<Item = &'a Compiled>) -> Vec<&'a Compiled> {
     let mut ranked: Vec<_> = baselines.into_iter().collect();
     ranked.sort_by(|a, b| (b.priority, &a.name, &a.uid).cmp(&(a.priority, &b.name, &b.uid)));
     ranked.dedup_by(|a, b| a.name == b.name && a.uid == b.uid);
@@ -142,7 +142,7 @@ pub fn ranked<'a>(baselines: impl IntoIterator<Item = &'a Compiled>) -> Vec<&'a 
 }
 
 /// Merges the baselines that select a namespace, each at its own stage.
-pub fn merge(baselines: &[Compiled]) -> Merged {
+pub(crate) fn merge(baselines: &[Compiled]) -> Merged {
     let all = ranked(baselines);
     let mut merged = Merged {
         registry_conflict: registry_conflict(&all),
@@ -165,7 +165,7 @@ pub fn merge(baselines: &[Compiled]) -> Merged {
 }
 
 /// Merges the baselines as if each were at Enforce: what a namespace would come to.
-pub fn preview(baselines: &[Compiled]) -> Merged {
+pub(crate) fn preview(baselines: &[Compiled]) -> Merged {
     let enforced: Vec<_> =
         baselines.iter().map(|b| Compiled { stage: Stage::Enforce, ..b.clone() }).collect();
     merge(&enforced)
