@@ -18,7 +18,7 @@ mod work;
 
 use std::collections::BTreeMap;
 
-use scan::Kind;
+use scan::JsonType;
 use work::Work;
 use zeroize::Zeroizing;
 
@@ -74,7 +74,7 @@ impl Member<'_> {
     /// A string unquoted, `null` as nothing, everything else as it was written.
     pub(crate) fn printed(&self) -> SecretBytes {
         match scan::kind(self.0) {
-            Kind::Number => SecretBytes::new(self.0.as_bytes().to_vec()),
+            JsonType::Number => SecretBytes::new(self.0.as_bytes().to_vec()),
             _ => printed(self.0),
         }
     }
@@ -83,8 +83,8 @@ impl Member<'_> {
     /// else as Go writes it.
     pub(crate) fn merged(&self) -> Result<SecretBytes, PropertyError> {
         match scan::kind(self.0) {
-            Kind::Number => canonical::finite(self.0).map(|_| printed(self.0)),
-            Kind::Object | Kind::Array => canonical::canonical(self.0, true).map(text),
+            JsonType::Number => canonical::finite(self.0).map(|_| printed(self.0)),
+            JsonType::Object | JsonType::Array => canonical::canonical(self.0, true).map(text),
             _ => Ok(printed(self.0)),
         }
     }
@@ -93,7 +93,7 @@ impl Member<'_> {
 /// Keys and values of a JSON object, in the order in which they were written.
 pub(crate) fn members(json: &[u8]) -> Result<Vec<(String, Member<'_>)>, PropertyError> {
     let json = checked(json)?;
-    if scan::kind(json) != Kind::Object {
+    if scan::kind(json) != JsonType::Object {
         return Err(PropertyError::NotAnObject);
     }
     Ok(scan::entries(json)
@@ -120,10 +120,10 @@ fn checked(json: &[u8]) -> Result<&str, PropertyError> {
 /// A JSON value as text, as gjson prints it.
 fn printed(raw: &str) -> SecretBytes {
     match scan::kind(raw) {
-        Kind::Null => SecretBytes::default(),
-        Kind::String => text(scan::unquote(raw)),
-        Kind::Number => SecretBytes::from(scan::print_number(raw)),
-        Kind::True | Kind::False | Kind::Object | Kind::Array => {
+        JsonType::Null => SecretBytes::default(),
+        JsonType::String => text(scan::unquote(raw)),
+        JsonType::Number => SecretBytes::from(scan::print_number(raw)),
+        JsonType::True | JsonType::False | JsonType::Object | JsonType::Array => {
             SecretBytes::new(raw.as_bytes().to_vec())
         }
     }

@@ -372,7 +372,7 @@ impl PlanError {
     pub(crate) fn retry(&self) -> Retry {
         match self {
             // The text itself is wrong, whatever the data.
-            Self::Template { source, .. } if source.class == gotemplate::Class::Parse => {
+            Self::Template { source, .. } if source.kind == gotemplate::ErrorKind::Parse => {
                 Retry::OnChange
             }
             Self::Template { .. }

@@ -3,23 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use gotemplate::Class;
-use gotemplate::Delimiters;
-use gotemplate::Entries;
-use gotemplate::Environment;
-use gotemplate::Failure;
-use gotemplate::KeyKind;
-use gotemplate::Limits;
-use gotemplate::Map;
-use gotemplate::Template;
-use gotemplate::Text;
-use gotemplate::Type;
-use gotemplate::Value;
+use gotemplate::{Data, Delimiters, Environment, ErrorKind, Failure, KeyKind, Limits, Template};
 use jiff::Timestamp;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use crate::{Case, Outcome, read};
+use crate::{Case, Rendered, read};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,7 +35,7 @@ struct Vector {
 }
 
 /// Renders every template of a file.
-pub fn cases(file: &str) -> Vec<Case> {
+pub(crate) fn cases(file: &str) -> Vec<Case> {
     let vectors: Vec<Vector> = read(file);
     let fixtures: HashMap<String, String> = read("fixtures.json");
     vectors.into_iter().map(|vector| vector.case(&fixtures)).collect()
@@ -56,69 +45,62 @@ impl Vector {
     fn case(self, fixtures: &HashMap<String, String>) -> Case {
         let got = self.render(fixtures);
         let want = match (self.want, self.want64, self.error) {
-            (Some(text), None, None) => Outcome::Bytes(text.into_bytes()),
-            (None, Some(text), None) => Outcome::Bytes(STANDARD.decode(text).unwrap()),
-            (None, None, Some(class)) => Outcome::Failed(class),
+            (Some(text), None, None) => Rendered::Bytes(text.into_bytes()),
+            (None, Some(text), None) => Rendered::Bytes(STANDARD.decode(text).unwrap()),
+            (None, None, Some(class)) => Rendered::Failed(class),
             _ => panic!("{} wants either bytes or an error", self.name),
         };
-        Case { name: self.name, group: self.group, text: self.template, want, got }
+        Case { name: self.name, group: self.group, template: self.template, want, got }
     }
 
-    fn render(&self, fixtures: &HashMap<String, String>) -> Outcome {
+    fn render(&self, fixtures: &HashMap<String, String>) -> Rendered {
         let delimiters = match self.delims.as_slice() {
             [left, right] => Delimiters { left: left.clone(), right: right.clone() },
             _ => Delimiters::default(),
         };
         let rendered =
             Template::parse("golden", self.template.as_bytes(), &delimiters).and_then(|template| {
-                let mut source = Fixed::new(fixtures);
-                template.render(self.dot(fixtures), &mut source, &Limits::default())
+                let mut environment = Fixed::new(fixtures);
+                template.render(&self.data(fixtures), &mut environment, &Limits::default())
             });
         match rendered {
-            Ok(bytes) => Outcome::Bytes(bytes.to_vec()),
-            Err(error) => Outcome::Failed(class(error.class)),
+            Ok(bytes) => Rendered::Bytes(bytes.to_vec()),
+            Err(error) => Rendered::Failed(class(error.kind)),
         }
     }
 
-    /// What the template sees: a `map[string]string`.
-    fn dot(&self, fixtures: &HashMap<String, String>) -> Value {
+    fn data(&self, fixtures: &HashMap<String, String>) -> Data {
         let decoded = |text: &String| STANDARD.decode(text).unwrap();
         let plain = self.data.iter().map(|(key, text)| (key, text.clone().into_bytes()));
         let binary = self.data64.iter().map(|(key, text)| (key, decoded(text)));
         let texts =
             self.fixtures.iter().map(|(key, name)| (key, fixtures[name].clone().into_bytes()));
         let files = self.fixtures64.iter().map(|(key, name)| (key, decoded(&fixtures[name])));
-        let entries: Entries = plain
-            .chain(binary)
-            .chain(texts)
-            .chain(files)
-            .map(|(key, bytes)| (Text::from(key.as_str()), Value::String(Text::new(bytes))))
-            .collect();
-        Value::Map(Map::new(&Type::String, entries))
+        let all = plain.chain(binary).chain(texts).chain(files);
+        all.map(|(key, bytes)| (key.as_str(), bytes)).collect()
     }
 }
 
-/// The class in the words of the vectors: what has no name there is a matter of types to Go.
-pub fn class(class: Class) -> String {
-    match class {
-        Class::Parse => "parse",
-        Class::MissingKey => "missing",
-        Class::Type | Class::Exec => "type",
-        Class::Function => "function",
-        Class::Bound => "bound",
+/// The name of a kind in the vectors.
+pub(crate) fn class(kind: ErrorKind) -> String {
+    match kind {
+        ErrorKind::Parse => "parse",
+        ErrorKind::MissingKey => "missing",
+        ErrorKind::Type | ErrorKind::Exec => "type",
+        ErrorKind::Function => "function",
+        ErrorKind::Bound => "bound",
     }
     .to_owned()
 }
 
-/// A clock that stands still, and numbers that only look random. Keys are those of the fixtures: making some
-/// would take minutes, and the vectors ask for nothing but their form.
-pub struct Fixed<'f> {
+/// A fixed clock, pseudo-random numbers, and the keys of the fixtures: making new ones would take minutes.
+pub(crate) struct Fixed<'f> {
     fixtures: &'f HashMap<String, String>,
     state: u64,
 }
 
 impl<'f> Fixed<'f> {
-    pub fn new(fixtures: &'f HashMap<String, String>) -> Self {
+    pub(crate) fn new(fixtures: &'f HashMap<String, String>) -> Self {
         Self { fixtures, state: 0x9e37_79b9_7f4a_7c15 }
     }
 }

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../inputs/parse.rs"]
+#[path = "../../tests/fuzzed/parse.rs"]
 mod input;
 
-/// A hundred times what anything may take: this build counts and checks everything, and shares its machine.
+/// Far above what any input takes, because sanitizers and checks slow this build down.
 const SLOW: Duration = Duration::from_secs(5);
 
 fuzz_target!(|bytes: &[u8]| {

@@ -1,9 +1,8 @@
 //! A template; where its first line is two short words, they are delimiters as well.
 
-use gotemplate::Delimiters;
-use gotemplate::Template;
+use gotemplate::{Delimiters, Template};
 
-pub fn run(text: &[u8]) {
+pub(crate) fn run(text: &[u8]) {
     let _ = Template::parse("fuzz", text, &Delimiters::default());
     let Some(end) = text.iter().take(16).position(|byte| *byte == b'\n') else { return };
     let Ok(line) = std::str::from_utf8(&text[..end]) else { return };

@@ -11,28 +11,23 @@ use gabion::provider::SecretBytes;
 use gabion::secrets::plan::decode;
 use gabion::secrets::plan::rewrite;
 use gabion::secrets::plan::template::Engine;
-use gotemplate::Cache;
-use gotemplate::Delimiters;
-use gotemplate::Environment;
-use gotemplate::Failure;
-use gotemplate::KeyKind;
-use gotemplate::Limits;
+use gotemplate::{Cache, Delimiters, Environment, Failure, KeyKind, Limits};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::{Case, Outcome, read};
+use crate::{Case, Shaped, read};
 
-fn wanted(vector: &Value) -> Outcome {
-    if let Some(class) = vector["error"].as_str() {
-        Outcome::Failed(class.to_owned())
+fn wanted(vector: &Value) -> Shaped {
+    if vector["error"].is_string() {
+        Shaped::Failed
     } else if vector["absent"] == true {
-        Outcome::Absent
+        Shaped::Absent
     } else if let Some(text) = vector["want64"].as_str() {
-        Outcome::Bytes(STANDARD.decode(text).unwrap())
+        Shaped::Bytes(STANDARD.decode(text).unwrap())
     } else {
-        Outcome::Bytes(vector["want"].as_str().unwrap_or_default().into())
+        Shaped::Bytes(vector["want"].as_str().unwrap_or_default().into())
     }
 }
 
@@ -40,7 +35,7 @@ fn text(vector: &Value, field: &str) -> String {
     vector[field].as_str().unwrap_or_else(|| panic!("{vector} has no {field}")).to_owned()
 }
 
-pub fn paths() -> Vec<Case> {
+pub(crate) fn paths() -> Vec<Case> {
     let vectors: Vec<Value> = read("gjson.json");
     let mut documents = HashMap::new();
     let mut cases = Vec::new();
@@ -52,35 +47,29 @@ pub fn paths() -> Vec<Case> {
         let path = text(&vector, "path");
         let json = &documents[vector["in"].as_str().unwrap()];
         let got = match gjson::find(json.as_bytes(), &path) {
-            Ok(Some(found)) => Outcome::Bytes(found.expose().to_vec()),
-            Ok(None) => Outcome::Absent,
-            Err(gjson::PropertyError::NotJson) => Outcome::Failed("json".to_owned()),
-            Err(error) => Outcome::Failed(error.to_string()),
+            Ok(Some(found)) => Shaped::Bytes(found.expose().to_vec()),
+            Ok(None) => Shaped::Absent,
+            Err(gjson::PropertyError::NotJson) => Shaped::Failed,
+            Err(error) => Shaped::Failed,
         };
-        cases.push(Case {
-            name: text(&vector, "name"),
-            group: text(&vector, "group"),
-            text: path,
-            want: wanted(&vector),
-            got,
-        });
+        cases.push(Case { name: text(&vector, "name"), input: path, want: wanted(&vector), got });
     }
     cases
 }
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let vectors: Vec<Value> = read("shaping.json");
     vectors
         .iter()
         .map(|vector| {
             let group = text(vector, "group");
-            let (what, want, got) = match group.as_str() {
+            let (input, want, got) = match group.as_str() {
                 "decode" => decoding(vector),
                 "convert" => conversion(vector),
                 "rewrite" => rewriting(vector),
                 other => panic!("what is {other}?"),
             };
-            Case { name: text(vector, "name"), group, text: what, want, got }
+            Case { name: text(vector, "name"), input, want, got }
         })
         .collect()
 }
@@ -102,25 +91,25 @@ impl Environment for Nothing {
     }
 }
 
-fn refused() -> Outcome {
-    Outcome::Failed("refused".to_owned())
+fn refused() -> Shaped {
+    Shaped::Failed
 }
 
-fn decoding(vector: &Value) -> (String, Outcome, Outcome) {
+fn decoding(vector: &Value) -> (String, Shaped, Shaped) {
     let strategy = DecodingStrategy::deserialize(&vector["strategy"]).unwrap();
     let value = SecretBytes::from(text(vector, "value"));
     let got = match decode::decode("f", "k", &strategy, value) {
-        Ok(bytes) => Outcome::Bytes(bytes.expose().to_vec()),
+        Ok(bytes) => Shaped::Bytes(bytes.expose().to_vec()),
         Err(_) => refused(),
     };
     (format!("{strategy:?} {}", vector["value"]), wanted(vector), got)
 }
 
-fn conversion(vector: &Value) -> (String, Outcome, Outcome) {
+fn conversion(vector: &Value) -> (String, Shaped, Shaped) {
     let strategy = ConversionStrategy::deserialize(&vector["strategy"]).unwrap();
     let keys = Vec::<String>::deserialize(&vector["keys"]).unwrap();
     let data = keys.iter().map(|key| (key.clone(), SecretBytes::default())).collect();
-    let listed = |keys: &Vec<String>| Outcome::Bytes(serde_json::to_vec(keys).unwrap());
+    let listed = |keys: &Vec<String>| Shaped::Bytes(serde_json::to_vec(keys).unwrap());
     let got = match decode::convert_keys("f", &strategy, data) {
         Ok(data) => listed(&data.into_keys().collect()),
         Err(_) => refused(),
@@ -132,17 +121,17 @@ fn conversion(vector: &Value) -> (String, Outcome, Outcome) {
     (format!("{strategy:?} {}", vector["keys"]), want, got)
 }
 
-fn rewriting(vector: &Value) -> (String, Outcome, Outcome) {
+fn rewriting(vector: &Value) -> (String, Shaped, Shaped) {
     let operations = Vec::<Rewrite>::deserialize(&vector["operations"]).unwrap();
     let pairs = |field: &str| {
         Option::<BTreeMap<String, String>>::deserialize(&vector[field]).unwrap().unwrap_or_default()
     };
-    let mapped = |map: &BTreeMap<String, String>| Outcome::Bytes(serde_json::to_vec(map).unwrap());
+    let mapped = |map: &BTreeMap<String, String>| Shaped::Bytes(serde_json::to_vec(map).unwrap());
     let data = pairs("data").into_iter().map(|(key, value)| (key, SecretBytes::from(value)));
     let (cache, delimiters, limits) =
         (Cache::new(1 << 20), Delimiters::default(), Limits::default());
-    let mut source = Nothing;
-    let mut engine = Engine::new(&cache, &delimiters, &mut source, &limits);
+    let mut environment = Nothing;
+    let mut engine = Engine::new(&cache, &delimiters, &mut environment, &limits);
     let got = match rewrite::rewrite("f", &operations, data.collect(), &mut engine) {
         Ok(data) => mapped(
             &data

@@ -1,13 +1,8 @@
-//! Templates that mean harm: each does as much of one thing as it can. `tests/bounds.rs` holds that they fail in time
-//! and space, `make race` says what they cost.
+//! Hostile templates: each does as much of one thing as it can.
 
-use gotemplate::Limits;
-use gotemplate::Map;
-use gotemplate::Text;
-use gotemplate::Type;
-use gotemplate::Value;
+use gotemplate::{Data, Limits};
 
-/// What is done over and over, and what is there before.
+/// An expression that is evaluated again and again, and what comes before the loop.
 #[rustfmt::skip]
 const LOOPED: &[(&str, &str)] = &[
     ("", r#"printf "%d %s %v" . "a" $"#),
@@ -245,7 +240,7 @@ fn long() -> Vec<String> {
 }
 
 /// All of them.
-pub fn templates() -> Vec<String> {
+pub(crate) fn templates() -> Vec<String> {
     let looped = LOOPED.iter().map(|(before, expression)| {
         format!("{before}{{{{range 1000000}}}}{{{{$x := {expression}}}}}{{{{end}}}}")
     });
@@ -253,7 +248,7 @@ pub fn templates() -> Vec<String> {
 }
 
 /// What they work on: texts of a mebibyte, of several kinds, and a short one.
-pub fn data() -> Value {
+pub(crate) fn data() -> Data {
     let texts = [
         ("big", vec![b'a'; 1 << 20]),
         ("ff", vec![0xff; 1 << 20]),
@@ -261,11 +256,10 @@ pub fn data() -> Value {
         ("digits", vec![b'1'; 4096]),
         ("s", b"x".to_vec()),
     ];
-    let entries = texts.map(|(key, text)| (Text::from(key), Value::String(Text::new(text))));
-    Value::Map(Map::new(&Type::String, entries.into_iter().collect()))
+    texts.into_iter().collect()
 }
 
 /// Their bounds. Slow functions have an allowance of their own, and none here.
-pub fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     Limits { slow: 0, ..Limits::default() }
 }

@@ -1,18 +1,11 @@
 //! Templates that are rendered for every entry of a list.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use gotemplate::Delimiters;
-use gotemplate::Entries;
-use gotemplate::Limits;
-use gotemplate::Map;
-use gotemplate::Template;
-use gotemplate::Text;
-use gotemplate::Type;
-use gotemplate::Value;
+use gotemplate::{Data, Delimiters, Limits, Template};
 use serde::Deserialize;
 
 use crate::{
-    Case, Outcome, read,
+    Case, Rendered, read,
     render::{Fixed, class},
 };
 
@@ -25,7 +18,7 @@ enum Line {
     Row { template: String, outcomes: Vec<String> },
 }
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let (mut cases, mut entries, mut words) = (Vec::new(), Vec::new(), false);
     for line in read::<Vec<Line>>("tables.json") {
         match line {
@@ -45,22 +38,20 @@ pub fn cases() -> Vec<Case> {
 fn case(template: &str, entry: &str, word: bool, outcome: &str) -> Case {
     let (text, value) =
         if word { (template.replace('§', entry), "") } else { (template.to_owned(), entry) };
-    let entries: Entries =
-        [(Text::from("v"), Value::String(Text::new(bytes(value))))].into_iter().collect();
-    let dot = Value::Map(Map::new(&Type::String, entries));
+    let data: Data = [("v", bytes(value))].into_iter().collect();
     let rendered = Template::parse("golden", text.as_bytes(), &Delimiters::default())
-        .and_then(|parsed| parsed.render(dot, &mut Fixed::new(&[].into()), &Limits::default()));
+        .and_then(|parsed| parsed.render(&data, &mut Fixed::new(&[].into()), &Limits::default()));
     let got = match rendered {
-        Ok(bytes) => Outcome::Bytes(bytes.to_vec()),
-        Err(error) => Outcome::Failed(class(error.class)),
+        Ok(bytes) => Rendered::Bytes(bytes.to_vec()),
+        Err(error) => Rendered::Failed(class(error.kind)),
     };
     let want = match outcome.split_at(1) {
-        ("=", text) => Outcome::Bytes(text.into()),
-        ("!", class) => Outcome::Failed(class.to_owned()),
-        _ => Outcome::Bytes(bytes(outcome)),
+        ("=", text) => Rendered::Bytes(text.into()),
+        ("!", class) => Rendered::Failed(class.to_owned()),
+        _ => Rendered::Bytes(bytes(outcome)),
     };
     let name = format!("{template} for {entry:?}");
-    Case { name: name.clone(), group: "table".to_owned(), text: name, want, got }
+    Case { name: name.clone(), group: "table".to_owned(), template: name, want, got }
 }
 
 fn bytes(text: &str) -> Vec<u8> {
