@@ -4,12 +4,14 @@
 //! - Two lanes: urgent work (never synced, edited by a person, drifted) passes periodic refreshes.
 //! - An object that takes longer than a second gives its place back, so slow reads hold no place that
 //!   others need; and one group (a store) has a bounded number of objects under way.
+//! - Groups take turns. Whenever a group has a ready object and there is room for it, one is handed out.
 //! - Failures back off per object, exponentially, with jitter.
 //! - A periodic refresh may start early, within its window, to share a call with others of its group.
 
 mod state;
 
 use std::{
+    fmt::Debug,
     future::Future,
     hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -20,12 +22,12 @@ use tokio::{sync::Notify, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 
 pub use crate::provider::Lane;
-use state::{Running, State};
+use state::{Cause, Limits, Running, State, Stuck};
 
 /// After this time an object under way no longer counts against the bound.
 const SLOW: Duration = Duration::from_secs(1);
-/// Waiting work with nothing finished for this long means the queue is stuck.
-const WEDGED: Duration = Duration::from_mins(2);
+/// Waiting work and nothing done for this long mean that the queue is stuck.
+const STUCK: Limits = Limits { idle: Duration::from_mins(2), hung: Duration::from_mins(15) };
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_mins(5);
 
@@ -83,7 +85,6 @@ pub struct Queue<K, G> {
 
 struct Shared<K, G> {
     name: &'static str,
-    bounds: Bounds,
     state: Mutex<State<K, G>>,
     changed: Notify,
 }
@@ -101,8 +102,8 @@ where
 {
     /// An empty queue.
     pub fn new(name: &'static str, bounds: Bounds) -> Self {
-        let state = Mutex::new(State::new(Instant::now()));
-        Self { shared: Arc::new(Shared { name, bounds, state, changed: Notify::new() }) }
+        let state = Mutex::new(State::new(bounds));
+        Self { shared: Arc::new(Shared { name, state, changed: Notify::new() }) }
     }
 
     /// Its name, for logs and metrics.
@@ -149,16 +150,14 @@ where
         self.lock().figures(Instant::now())
     }
 
-    /// Why the queue is stuck, if it is.
-    pub fn complaint(&self) -> Option<String> {
-        let (figures, idle) = self.lock().wedged(Instant::now(), WEDGED)?;
-        Some(format!(
-            "queue {} is stuck: {} objects wait, the oldest for {} s, and none finished for {} s",
-            self.shared.name,
-            figures.waiting,
-            figures.oldest_wait.as_secs(),
-            idle.as_secs()
-        ))
+    /// Why the queue is stuck, if it is. Before [`Queue::run`] it never is: work that must wait until the
+    /// caches are synced waits for good reason, and a restart would not make that shorter.
+    pub fn complaint(&self) -> Option<String>
+    where
+        G: Debug,
+    {
+        let stuck = self.lock().stuck(Instant::now(), STUCK)?;
+        Some(explain(self.shared.name, &stuck))
     }
 
     /// Runs `work` on due objects until `stop`, then waits for what is under way.
@@ -168,8 +167,9 @@ where
         Fut: Future<Output = Next> + Send + 'static,
     {
         let mut tasks = JoinSet::new();
+        self.lock().begin(Instant::now());
         loop {
-            let (started, next_due) = self.lock().start_due(Instant::now(), self.shared.bounds);
+            let (started, next_due) = self.lock().start_due(Instant::now());
             for running in started {
                 let work = work(running.key.clone());
                 tasks.spawn(self.clone().execute(running, work));
@@ -184,6 +184,7 @@ where
                 () = time::sleep(wait) => {}
             }
         }
+        self.lock().end();
         while tasks.join_next().await.is_some() {}
     }
 
@@ -233,6 +234,27 @@ where
         if let Some(key) = self.key {
             self.queue.finish(key, &Next::Retry);
         }
+    }
+}
+
+/// Says why a queue is stuck, and tells a provider that hangs from work that nobody starts.
+fn explain<G: Debug>(name: &str, stuck: &Stuck<G>) -> String {
+    let of_group = stuck.group.as_ref().map(|group| format!(" of {group:?}")).unwrap_or_default();
+    let (waiting, running) = (stuck.waiting, stuck.running);
+    let (oldest, idle) = (stuck.oldest_wait.as_secs(), stuck.idle.as_secs());
+    match stuck.cause {
+        Cause::NotStarted => format!(
+            "queue {name} is stuck: {waiting} objects{of_group} wait although there is room, the oldest for \
+             {oldest} s, and none was started for {idle} s"
+        ),
+        Cause::NothingFinishes => format!(
+            "queue {name} is stuck: {waiting} objects wait, the oldest for {oldest} s, and none of the \
+             {running} that run finished for {idle} s"
+        ),
+        Cause::GroupHangs => format!(
+            "queue {name} is stuck: {waiting} objects{of_group} wait behind {running} others{of_group}, and \
+             none of those finished for {idle} s: the provider hangs; other work goes on"
+        ),
     }
 }
 
