@@ -4,50 +4,50 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help demo test judges check crds golden bench race fuzz prepare prerequisites
 
-# Tests that need no server and together take seconds: names of files in tests/.
+# Suites in tests/ that need no server and take seconds in total.
 CHECK_TESTS := contract golden layers manifests hardening_contract
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 	@echo
 	@echo "The first demo or test on a machine takes about ten minutes: it builds a Kubernetes control plane"
-	@echo "from source into $${XDG_CACHE_HOME:-~/.cache}/gabion. Later ones take it from there."
+	@echo "from source into $${XDG_CACHE_HOME:-~/.cache}/gabion. Later runs reuse it."
 
-demo: prepare ## secrets arrive and rotate, a namespace is hardened: on a real API server (KEEP=1 leaves it up)
+demo: prepare ## sync and rotate a secret and harden a namespace on a real API server (KEEP=1 leaves it up)
 	@echo "Building gabion and its demo (about three minutes the first time, then seconds)"
 	@cargo build --bin gabion --example demo
 	@cargo run --quiet --example demo
 
-test: prepare ## all tests
+test: prepare ## run all tests
 	@echo "Compiling gabion and its tests (about three minutes the first time)"
 	cargo test --no-fail-fast
 	dev/image-check.sh
 
-judges: prepare ## 20,000 pods before evaluator, policies and the PodSecurity plugin (GABION_JUDGES_SEED=...)
+judges: prepare ## compare evaluator, policies and the PodSecurity plugin on 20,000 pods (GABION_JUDGES_SEED=...)
 	GABION_JUDGES_PODS=$${GABION_JUDGES_PODS:-20000} GABION_JUDGES_DETAILS=1 cargo test --test judges
 
-check: prerequisites ## format, lints and the tests that need no server
+check: prerequisites ## check formatting and lints, run the tests that need no server
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	cargo test --lib $(addprefix --test ,$(CHECK_TESTS))
 
-crds: prerequisites ## write anew what is generated from the types: crds/ and docs/flags.md
+crds: prerequisites ## regenerate crds/ and docs/flags.md from the types
 	UPDATE=1 cargo test --quiet --test contract --test manifests
 
-golden: prerequisites ## ask Go anew what templates, paths and keys come to: tests/golden/
+golden: prerequisites ## regenerate tests/golden/ from Go's libraries: templates, paths and keys
 	cd dev/golden && GOFLAGS="-mod=readonly -buildvcs=false" go run . ../../tests/golden
 
-bench: prepare ## measure, and print ratios to what the API server can do (WORKLOADS="cold:5000 drift"; or help)
+bench: prepare ## run benchmarks, compared with the API server's own limits (WORKLOADS="cold:5000 drift"; or help)
 	@echo "Building gabion optimised (about ten minutes the first time), then measuring for about two minutes"
 	@cargo build --quiet --profile bench-fast --bin gabion --example bench
 	@cargo run --quiet --profile bench-fast --example bench -- $(WORKLOADS)
 
-race: prerequisites ## templates against Go's own engine: renders per second and bytes allocated
+race: prerequisites ## benchmark templates against Go's engine: renders per second and bytes allocated
 	@echo "Building gabion optimised (about ten minutes the first time)"
 	@cargo run --quiet --profile bench-fast --example templates
 
-# Stable Rust ships the sanitizer's runtime, but takes its flag only with this variable.
-fuzz: prerequisites ## RUNS=100000 inputs each for what parses templates, renders them and reads paths (needs cargo-fuzz)
+# Stable Rust ships the sanitizer's runtime, but accepts its flag only with this variable.
+fuzz: prerequisites ## fuzz templates and paths with RUNS=100000 inputs each (needs cargo-fuzz)
 	@cargo fuzz --version >/dev/null || { echo "cargo install cargo-fuzz"; exit 1; }
 	fuzz/seeds.py
 	for target in template_parse template_render property; do \
@@ -55,7 +55,7 @@ fuzz: prerequisites ## RUNS=100000 inputs each for what parses templates, render
 			-max_len=4096 -timeout=30 -dict=fuzz/$${target%%_*}.dict || exit 1; \
 	done
 
-# What tests and demo start: built once, then found in the cache folder.
+# Programs that tests and demo start: built once, then taken from the cache folder.
 prepare: prerequisites
 	@dev/python.sh >/dev/null
 	@dev/controlplane/build.sh >/dev/null

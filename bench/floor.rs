@@ -1,6 +1,6 @@
-//! The floor: how fast a bare loop makes the same writes.
+//! The floor: how fast a plain loop makes the same writes.
 //!
-//! It has a control plane to itself, the same client library and settings as the operator, and writes objects
+//! It has its own control plane, the same client library and settings as the operator, and writes objects
 //! of the same size. It reads nothing, decides nothing and knows all objects in advance.
 
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use crate::{
     world::World,
 };
 
-/// As many requests under way at once as the operator has by default.
+/// As many concurrent requests as the operator has by default.
 pub const CONCURRENCY: usize = 32;
 
 /// A control plane with ExternalSecrets to write for.

@@ -1,14 +1,14 @@
-//! Measures Gabion against what the API server can do, and prints tables.
+//! Benchmarks Gabion, compared with the API server's own limits, and prints tables.
 //!
 //! `cargo run --profile bench-fast --example bench -- [WORKLOAD...]`; without a workload: the floor, a cold
 //! start and a restart with 1,000 objects, in about two minutes. `help` lists the workloads.
 //!
 //! The control plane, the Secrets Manager server and the operator run on this machine, so times depend on it
-//! and on what else it does: every time is also given as a ratio to the floor, a bare loop of the same writes
-//! against the same API server in the same run. Nothing fails because it is slow.
+//! and on its load. Therefore every time is also given as a ratio to the floor, a plain loop of the same writes
+//! against the same API server in the same run. No benchmark fails because it is slow.
 //!
-//! `GABION_BENCH_ARGS` are further arguments for the operator, `GABION_BENCH_APISERVER_ARGS` for the API server, such
-//! as `--profiling=true`.
+//! `GABION_BENCH_ARGS` adds arguments for the operator, `GABION_BENCH_APISERVER_ARGS` for the API server, such as
+//! `--profiling=true`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -44,12 +44,12 @@ fn main() -> ExitCode {
 
 fn parse(arguments: &[String]) -> Result<Vec<Workload>> {
     if arguments.iter().any(|argument| argument.contains("help")) {
-        println!("Workloads (a number of objects may follow a colon, as in cold:5000):\n");
+        println!("Workloads (append a number of objects after a colon, as in cold:5000):\n");
         for (name, objects, what) in workloads::LIST {
             println!("  {:<16} {what}", format!("{name}:{objects}"));
         }
         println!(
-            "\nall runs them all, with cold starts of 1,000, 5,000 and 10,000 (half an hour)."
+            "\nall runs every workload, with cold starts of 1,000, 5,000 and 10,000 (half an hour)."
         );
         return Ok(Vec::new());
     }

@@ -137,7 +137,7 @@ impl Observer {
         let limit = Duration::from_mins(1);
         self.until(name, limit, |seen| seen.get(&key).is_some_and(is)).await?;
         let at = self.seen().get(&key).map(|seen| seen.at);
-        at.ok_or_else(|| Failure::new(format!("{name} was lost sight of")))
+        at.ok_or_else(|| Failure::new(format!("no further state of {name} was observed")))
     }
 }
 

@@ -1,8 +1,8 @@
-//! Renders ten templates, from one field to 50 KB, as often as can be, beside Go's own engine.
+//! Benchmarks ten templates, from one field to 50 KB, against Go's own engine.
 //!
 //! `cargo run --profile bench-fast --example templates`. Both run one after the other on one core; the program
-//! in `dev/golden` is the Go side, with the same templates, data and functions. Nothing fails because it is slow, but
-//! a rendering that comes out differently does.
+//! in `dev/golden` is the Go side, with the same templates, data and functions. It fails if the outputs
+//! differ, but never because it is slow.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -100,12 +100,14 @@ fn run() -> Result<()> {
             ours.parses / lap.parses,
         );
     }
-    println!("\nratio: of times in a second more is better, of bytes for one rendering less.");
+    println!(
+        "\nratio: for renderings per second, higher is better; for bytes per rendering, lower is better."
+    );
     print_hostile();
     Ok(())
 }
 
-/// What the worst templates that mean harm take of a processor until they fail.
+/// Processor time of the slowest hostile templates until they fail.
 fn print_hostile() {
     let (data, limits) = (hostile::data(), hostile::limits());
     let mut costs: Vec<_> = hostile::templates()
@@ -118,7 +120,7 @@ fn print_hostile() {
         })
         .collect();
     costs.sort_by(|(one, _), (two, _)| two.cmp(one));
-    println!("\nThe slowest of {} templates that mean harm, to parse and to render:", costs.len());
+    println!("\nThe slowest of {} hostile templates, to parse and render:", costs.len());
     for (cost, text) in costs.iter().take(5) {
         let shown: String = text.chars().take(80).collect();
         println!("{:>6.1} ms  {shown}", cost.as_secs_f64() * 1e3);
@@ -149,7 +151,7 @@ fn measure(lap: &Lap, text: &[u8], data: &BTreeMap<String, String>) -> Result<Ou
     let limits = Limits::default();
     let render = || template.render(dot.clone(), &mut Nothing, &limits);
     if *render()? != lap.output.as_bytes() {
-        return Err(format!("{} comes out differently", lap.name).into());
+        return Err(format!("{} renders differently", lap.name).into());
     }
     let (renders, bytes) = repeat(|| drop(render()))?;
     let (parses, _) = repeat(|| drop(Template::parse(&lap.name, text, &delimiters)))?;
@@ -175,7 +177,7 @@ fn repeat(mut work: impl FnMut()) -> Result<(f64, f64)> {
     Ok((f64::from(times) / spent.as_secs_f64(), bytes as f64 / f64::from(times)))
 }
 
-/// No template of the race needs time or chance.
+/// No template of the benchmark needs time or randomness.
 struct Nothing;
 
 impl Source for Nothing {
@@ -184,10 +186,10 @@ impl Source for Nothing {
     }
 
     fn fill(&mut self, _: &mut [u8]) -> std::result::Result<(), Failure> {
-        Err(Failure::function("there is no chance in a race"))
+        Err(Failure::function("the benchmark has no randomness"))
     }
 
     fn private_key(&mut self, _: KeyKind) -> std::result::Result<Zeroizing<Vec<u8>>, Failure> {
-        Err(Failure::function("there is no chance in a race"))
+        Err(Failure::function("the benchmark has no randomness"))
     }
 }

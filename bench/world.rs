@@ -98,7 +98,7 @@ impl World {
         Ok(Self { plane, kubeconfig, client, aws, population: population.clone() })
     }
 
-    /// A populated world in which the operator has brought everything in order.
+    /// A populated world in which the operator has synchronised everything.
     pub async fn synced(population: &Population) -> Result<(Self, Running)> {
         let world = Self::populated(population).await?;
         let operator = world.start_operator()?;
@@ -170,7 +170,7 @@ impl World {
         self.watched_until_all_ready(operator, |_| {}).await
     }
 
-    /// The same, and tells how many objects are under way from time to time.
+    /// The same, and reports from time to time how many objects are being reconciled.
     pub async fn watched_until_all_ready(
         &self,
         operator: &Running,
@@ -214,10 +214,10 @@ impl World {
 pub const STATUS_WRITTEN: &str =
     r#"gabion_api_requests_total{verb="patch-status",kind="ExternalSecret",outcome="ok"}"#;
 
-/// How often progress is looked at where that is cheap.
+/// How often progress is polled where that is cheap.
 const ONE_TICK: Duration = Duration::from_millis(10);
 const UNDER_WAY: &str = "gabion_externalsecret_queue_running";
-/// Looks at ExternalSecrets that found them, or made them, in order.
+/// Successful reconciles of ExternalSecrets.
 pub const SYNCED: &str = r#"gabion_reconciles_total{kind="ExternalSecret",reason="SecretSynced"}"#;
 
 /// Whether the Ready condition is True.
@@ -285,7 +285,7 @@ fn value(text: &str, series: &str) -> Option<u64> {
     value?.trim().parse().ok()
 }
 
-/// A bare GET, so that looking costs next to nothing.
+/// A bare GET, so that scraping costs almost nothing.
 async fn get(port: u16, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");

@@ -2,87 +2,89 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::{telemetry::LogFormat, template::Delimiters};
+use crate::telemetry::LogFormat;
+
+use gotemplate::Delimiters;
 
 /// Everything `gabion run` needs to know.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where the API server is; `None` = in-cluster, or the usual kubeconfig.
-    pub kubeconfig: Option<PathBuf>,
+    pub(crate) kubeconfig: Option<PathBuf>,
     /// Only this namespace; `None` = the whole cluster.
-    pub namespace: Option<String>,
+    pub(crate) namespace: Option<String>,
     /// Address of `/metrics`.
-    pub metrics_addr: SocketAddr,
+    pub(crate) metrics_addr: SocketAddr,
     /// Address of `/healthz` and `/readyz`.
-    pub health_addr: SocketAddr,
+    pub(crate) health_addr: SocketAddr,
     /// Log level or filter.
     pub log_level: String,
     /// Log format.
     pub log_format: LogFormat,
-    /// The secrets half.
-    pub secrets: SecretsConfig,
-    /// The hardening half.
-    pub hardening: HardeningConfig,
+    /// The secrets subsystem.
+    pub(crate) secrets: SecretsConfig,
+    /// The hardening subsystem.
+    pub(crate) hardening: HardeningConfig,
     /// Leader election, if wanted.
-    pub election: Option<ElectionConfig>,
+    pub(crate) election: Option<ElectionConfig>,
     /// Objects under way at once, per controller.
-    pub concurrency: usize,
+    pub(crate) concurrency: usize,
     /// Requests to the API server under way at once.
-    pub write_concurrency: usize,
+    pub(crate) write_concurrency: usize,
     /// Series per object, as External Secrets Operator has them.
-    pub per_object_metrics: bool,
+    pub(crate) per_object_metrics: bool,
     /// ESO flags that were given and mean nothing here.
-    pub ignored_flags: Vec<&'static str>,
+    pub(crate) ignored_flags: Vec<&'static str>,
 }
 
-/// Settings of the secrets half.
+/// Settings of the secrets subsystem.
 #[derive(Clone, Debug)]
 #[allow(clippy::struct_excessive_bools)] // each is a flag of its own
-pub struct SecretsConfig {
+pub(crate) struct SecretsConfig {
     /// Whether it runs at all.
-    pub enabled: bool,
+    pub(crate) enabled: bool,
     /// Stores with this `spec.controller`, or none, are ours.
-    pub controller_class: String,
+    pub(crate) controller_class: String,
     /// ClusterSecretStores are reconciled.
-    pub cluster_stores: bool,
+    pub(crate) cluster_stores: bool,
     /// SecretStores are reconciled.
-    pub namespaced_stores: bool,
+    pub(crate) namespaced_stores: bool,
     /// An ExternalSecret waits for its store to be Ready.
-    pub store_gate: bool,
+    pub(crate) store_gate: bool,
     /// How often a store without `refreshInterval` is validated.
-    pub store_interval: Duration,
+    pub(crate) store_interval: Duration,
     /// `status.refreshTime` of an unchanged object is rewritten at most this often.
-    pub heartbeat: Duration,
+    pub(crate) heartbeat: Duration,
     /// What opens and closes an action of a template.
-    pub delimiters: Delimiters,
+    pub(crate) delimiters: Delimiters,
     /// Existing Secrets that nobody's ExternalSecret made may be taken over.
-    pub adopt_unmanaged: bool,
+    pub(crate) adopt_unmanaged: bool,
 }
 
-/// Settings of the hardening half.
+/// Settings of the hardening subsystem.
 #[derive(Clone, Debug)]
-pub struct HardeningConfig {
+pub(crate) struct HardeningConfig {
     /// Whether it runs at all.
-    pub enabled: bool,
+    pub(crate) enabled: bool,
     /// The operator's own namespace: protected.
-    pub operator_namespace: String,
+    pub(crate) operator_namespace: String,
     /// Where pods are tried by dry run, to prove admission policies: protected too.
-    pub probe_namespace: String,
+    pub(crate) probe_namespace: String,
     /// More protected namespaces.
-    pub protected: Vec<String>,
+    pub(crate) protected: Vec<String>,
 }
 
 /// Settings of leader election.
 #[derive(Clone, Debug)]
-pub struct ElectionConfig {
+pub(crate) struct ElectionConfig {
     /// Name of the Lease.
-    pub id: String,
+    pub(crate) id: String,
     /// This replica's name.
-    pub identity: String,
+    pub(crate) identity: String,
     /// How long others wait after the last renewal they saw.
-    pub lease_duration: Duration,
+    pub(crate) lease_duration: Duration,
     /// How long the leader writes without a renewal.
-    pub renew_deadline: Duration,
+    pub(crate) renew_deadline: Duration,
     /// Pause between tries.
-    pub retry_period: Duration,
+    pub(crate) retry_period: Duration,
 }

@@ -8,19 +8,24 @@ use std::{sync::Arc, time::Duration};
 use tokio::{signal::unix, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    api,
-    cluster::{
-        Clients, ConnectError, Fence,
-        events::events,
-        lease::{Election, LeaseLost, LeaseSettings},
-        write::Writer,
-    },
-    config::Config,
-    hardening, secrets,
-    surroundings::Surroundings,
-    telemetry::{Health, Metrics, ServeError, bind, serve_health, serve_metrics},
+use crate::api;
+
+use crate::cluster::{
+    Clients, ConnectError, Fence,
+    events::events,
+    lease::{Election, LeaseLost, LeaseSettings},
+    write::Writer,
 };
+
+use crate::config::Config;
+
+use crate::hardening;
+
+use crate::secrets;
+
+use crate::runtime::Runtime;
+
+use crate::telemetry::{Health, Metrics, ServeError, bind, serve_health, serve_metrics};
 
 /// After SIGTERM, work under way has this long to finish.
 const GRACE: Duration = Duration::from_secs(10);
@@ -137,7 +142,7 @@ fn start(
     );
     let (events, publish) = events(clients.work.clone(), fence, "external-secrets", stop.clone());
     tasks.spawn(publish);
-    let mut around = Surroundings {
+    let mut runtime = Runtime {
         config,
         watch: clients.watch.clone(),
         writer,
@@ -148,11 +153,11 @@ fn start(
         tasks,
     };
     if config.secrets.enabled {
-        secrets::start(&mut around);
+        secrets::start(&mut runtime);
     }
     // Cluster-scoped objects cannot be hardened with rights in one namespace.
     if config.hardening.enabled && config.namespace.is_none() {
-        hardening::start(&mut around);
+        hardening::start(&mut runtime);
     }
 }
 

@@ -1,5 +1,5 @@
-//! What the admission policies of a baseline cost a pod: everything that the guide asks, 64 registries, 64 denied
-//! repositories, and for the budget 200 exceptions.
+//! The cost of the admission policies of a baseline for a pod: every rule of the guide, 64 registries, 64 denied
+//! repositories, and 200 exceptions for the API server's budget.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -53,12 +53,13 @@ pub async fn run(pods: usize) -> Result<()> {
     budget(client).await
 }
 
-/// Pods in turn without and with the policies, one at a time, so that both see the same machine.
+/// Pods alternately without and with the policies, one at a time, so that both run under the same load.
 async fn latency(world: &World, pods: usize, proved: Duration) -> Result<()> {
     let client = &world.client;
-    let mut table = Table::new(format!("Pods before the policies of a baseline, {pods} of each"));
+    let mut table =
+        Table::new(format!("Pods with the policies of a baseline, {pods} of each size"));
     let text = format!("{:.2} s", proved.as_secs_f64());
-    table.plain("from the baseline to Enforced, type check and probes with it", text);
+    table.plain("from the baseline to Enforced, with type check and probes", text);
     for containers in SIZES {
         let (mut without, mut with) = (Samples::default(), Samples::default());
         let pod = pod(containers);
@@ -111,9 +112,9 @@ async fn latency(world: &World, pods: usize, proved: Duration) -> Result<()> {
     Ok(())
 }
 
-/// The largest pod that the budget of the API server is enough for, by halving.
+/// The largest pod that fits into the budget of the API server, by binary search.
 async fn budget(client: &Client) -> Result<()> {
-    let mut table = Table::new("What the API server's budget is enough for");
+    let mut table = Table::new("What fits into the API server's budget");
     for (what, waivers) in [("64 registries", 0), ("64 registries, 200 exceptions", 200)] {
         let set = policies(&format!("budget-{waivers}"), waivers)?;
         put_in_force(client, &set).await?;
@@ -143,7 +144,7 @@ async fn budget(client: &Client) -> Result<()> {
             }
         }
     }
-    table.note("The share takes the cost to grow with the number of containers. Pods that hold every rule.");
+    table.note("Compliant pods. The share assumes that the cost grows linearly with the number of containers.");
     table.print();
     Ok(())
 }
@@ -214,7 +215,7 @@ fn policies(name: &str, waivers: usize) -> Result<PolicySet> {
     Ok(compile(&settings, &scope, Stage::Enforce, &waivers)?)
 }
 
-/// A pod that holds every rule.
+/// A pod that satisfies every rule.
 fn pod(containers: usize) -> Value {
     let amounts = json!({"cpu": "100m", "memory": "64Mi", "ephemeral-storage": "64Mi"});
     let container = |nth| {
@@ -238,7 +239,7 @@ fn pod(containers: usize) -> Value {
     })
 }
 
-/// Why a pod of so many containers is refused, if it is.
+/// Why a pod with that many containers is denied, if it is.
 async fn try_pod(client: &Client, containers: usize) -> Result<Option<String>> {
     let url = "/api/v1/namespaces/budget/pods?dryRun=All";
     let (code, body) = send(client, url, &pod(containers)).await?;

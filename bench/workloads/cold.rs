@@ -1,4 +1,4 @@
-//! W1: the objects are there, the operator starts.
+//! W1: the objects exist, and the operator starts.
 
 use crate::{
     figures::{Table, count, seconds},
@@ -53,7 +53,7 @@ pub async fn run(objects: usize) -> Result<()> {
         64.0
     };
     table.at_most("peak resident memory", peak, memory, " MiB");
-    table.plain("most objects under way at once", most.to_string());
+    table.plain("most concurrent reconciles", most.to_string());
     table.plain("log", format!("{} KiB", log >> 10));
     table.note(format!("Requests: {}. Load {}.", requests.describe(), machine::load()));
     table.print();

@@ -67,9 +67,9 @@ pub async fn run(objects: usize) -> Result<()> {
 
     let mut table = Table::new("One change at a time, from the request to the repaired Secret");
     for (what, samples, half, most) in [
-        ("edited Secret is back", &edited, 50.0, 500.0),
-        ("deleted Secret is back", &deleted, 50.0, 500.0),
-        ("forced refresh has arrived", &forced, 25.0, 60.0),
+        ("edited Secret is restored", &edited, 50.0, 500.0),
+        ("deleted Secret is restored", &deleted, 50.0, 500.0),
+        ("forced refresh is done", &forced, 25.0, 60.0),
     ] {
         table.at_most(&format!("{what}, p50"), samples.quantile_ms(0.5), half, " ms");
         table.at_most(&format!("{what}, p99"), samples.quantile_ms(0.99), most, " ms");

@@ -13,7 +13,7 @@ pub async fn run(objects: usize) -> Result<()> {
     let floor = Floor::prepare(each * 3).await?;
     println!("### Floor: {each} Secret creates or patches, and {each} status patches\n");
     println!(
-        "| requests at once | new Secrets, writes/s | for 1,000 objects | changed Secrets, writes/s | for 1,000 objects |"
+        "| concurrent requests | new Secrets, writes/s | for 1,000 objects | changed Secrets, writes/s | for 1,000 objects |"
     );
     println!("|---|---|---|---|---|");
     for (part, at_once) in [1, 8, 32].into_iter().enumerate() {

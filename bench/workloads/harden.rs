@@ -71,12 +71,12 @@ pub async fn run(namespaces: usize) -> Result<()> {
 
     let n = count(namespaces);
     let mut table = Table::new(format!("One baseline, {namespaces} namespaces"));
-    table.plain("wall time until all are hardened and reported", seconds(wall));
+    table.plain("wall time until all are hardened and all reports are written", seconds(wall));
     table.plain("wall time until all are hardened", seconds(hardened));
     table.plain("floor before and after: the same five writes", both);
     let ratio = |wall: Duration| wall.as_secs_f64() / floor.wall.as_secs_f64();
     table.at_most("ratio to the faster floor, hardened", ratio(hardened), 1.3, "");
-    table.at_most("ratio to the faster floor, reported too", ratio(wall), 1.3, "");
+    table.at_most("ratio to the faster floor, with reports", ratio(wall), 1.3, "");
     let ratio = spent.sum() / floor.spent.sum();
     table.plain("processor time of everything, ratio to the floor's", format!("{ratio:.2}"));
     table.plain("processor time", spent.describe());
@@ -100,8 +100,8 @@ pub async fn run(namespaces: usize) -> Result<()> {
     operator.stop()
 }
 
-/// Waits until each series of requests has come to so many per namespace. Looking is not free for the operator, so
-/// it is done seldom.
+/// Waits until each series of requests has reached that many per namespace. Scraping costs the operator time, so it
+/// happens seldom.
 async fn until_counted(
     operator: &Running,
     series: &[(&str, u64)],
@@ -146,8 +146,8 @@ async fn while_converging(world: &World, operator: &Running, namespaces: usize) 
         sleep(Duration::from_millis(20)).await;
     }
     let mut table = Table::new(format!("Repairs while {namespaces} namespaces change"));
-    table.at_most("deleted policy is back, p50", samples.quantile_ms(0.5), 50.0, " ms");
-    table.at_most("deleted policy is back, p99", samples.quantile_ms(0.99), 500.0, " ms");
+    table.at_most("deleted policy is restored, p50", samples.quantile_ms(0.5), 50.0, " ms");
+    table.at_most("deleted policy is restored, p99", samples.quantile_ms(0.99), 500.0, " ms");
     table.note(format!(
         "{}, while a second baseline changed the quota of every namespace. Load {}.",
         samples.summary(),
@@ -165,7 +165,7 @@ async fn steady(world: &World, operator: &Running, namespaces: usize) -> Result<
     sleep(watched).await;
     let cpu = (operator.cpu_seconds()? - cpu) / watched.as_secs_f64() * 100.0;
     let requests = mark.since(OPERATOR)?;
-    let mut table = Table::new(format!("Nothing happens for a minute, {namespaces} namespaces"));
+    let mut table = Table::new(format!("Idle for a minute, {namespaces} namespaces"));
     table.at_most("share of one core", cpu, 0.3, " %");
     table.at_most("writes", count(requests.writes()), 0.0, "");
     table.print();
@@ -213,7 +213,7 @@ async fn one_by_one(world: &World, namespaces: usize) -> Result<()> {
     let mut table = Table::new("One change at a time, from the request to the repaired object");
     table.at_most("new namespace is hardened, p99", new.quantile_ms(0.99), 1_000.0, " ms");
     for (what, samples) in
-        [("edited policy is back", &edited), ("deleted policy is back", &deleted)]
+        [("edited policy is restored", &edited), ("deleted policy is restored", &deleted)]
     {
         table.at_most(&format!("{what}, p50"), samples.quantile_ms(0.5), 50.0, " ms");
         table.at_most(&format!("{what}, p99"), samples.quantile_ms(0.99), 500.0, " ms");
@@ -281,10 +281,10 @@ async fn until(limit: Duration, mut done: impl AsyncFnMut() -> Result<bool>) -> 
     Ok(())
 }
 
-/// What the same five writes cost by a bare loop, on a control plane of its own.
+/// The cost of the same five writes by a plain loop, on its own control plane.
 struct Floor {
     wall: Duration,
-    /// By the loop and the control plane, until that is quiet again.
+    /// By the loop and the control plane, until the control plane is idle again.
     spent: Spent,
 }
 

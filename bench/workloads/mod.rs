@@ -17,21 +17,21 @@ use crate::support::{Failure, Result};
 
 /// Name, default number of objects, and what it is.
 pub const LIST: [(&str, usize, &str); 11] = [
-    ("floor", 1_000, "what the API server can do: creates and status patches by a bare loop"),
-    ("cold", 1_000, "the operator starts and finds that nothing is synchronised"),
-    ("restart", 1_000, "the operator starts again and finds that everything is"),
-    ("refresh", 1_000, "refreshes every 30 s with nothing changed, one remote secret each"),
+    ("floor", 1_000, "the API server's own limit: a plain loop of creates and status patches"),
+    ("cold", 1_000, "the operator starts and has to synchronise everything"),
+    ("restart", 1_000, "the operator restarts and everything is in sync"),
+    ("refresh", 1_000, "refreshes every 30 s without changes, one remote secret per object"),
     ("refresh-shared", 1_000, "the same with ten objects per remote secret"),
     ("rotation", 1_000, "all remote secrets change at once, read every 10 s"),
     ("newcomer", 5_000, "a new object while as many refreshes are due"),
-    ("drift", 100, "edited and deleted Secrets come back; a forced refresh arrives"),
-    ("outage", 1_000, "the provider is away for a minute"),
+    ("drift", 100, "edited and deleted Secrets are restored; refreshes are forced"),
+    ("outage", 1_000, "the provider is unavailable for a minute"),
     (
         "harden",
         1_000,
-        "one baseline over as many namespaces; then nothing; then one change at a time",
+        "one baseline over that many namespaces; then idle; then one change at a time",
     ),
-    ("admit", 1_000, "pods before the admission policies of a baseline, and without them"),
+    ("admit", 1_000, "pods with and without the admission policies of a baseline"),
 ];
 
 /// Everything, in the order of `docs/performance.md`.

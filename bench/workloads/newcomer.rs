@@ -1,4 +1,4 @@
-//! W6: a new object comes while very many refreshes are due.
+//! W6: a new object is created while very many refreshes are due.
 
 use std::time::{Duration, Instant};
 
@@ -61,7 +61,7 @@ pub async fn run(objects: usize) -> Result<()> {
     table.at_most("until the Secret exists, p50", latency.quantile_ms(0.5) / 1e3, 1.0, " s");
     table.at_most("p99", latency.quantile_ms(0.99) / 1e3, 1.0, " s");
     table.plain("p50 / p99 / max", latency.summary());
-    table.plain("most objects seen waiting or under way", backlog.to_string());
+    table.plain("most objects waiting or running", backlog.to_string());
     table.plain("peak resident memory", format!("{:.1} MiB", operator.peak_mib()?));
     table.note(format!("Load {}.", machine::load()));
     table.print();

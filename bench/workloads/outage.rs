@@ -1,4 +1,4 @@
-//! W7: the provider is away, and comes back.
+//! W7: the provider is unavailable, and recovers.
 
 use std::{
     collections::HashMap,
@@ -49,7 +49,7 @@ pub async fn run(objects: usize) -> Result<()> {
     let lost = objects - in_state(&secrets.seen(), "first");
 
     let mut table =
-        Table::new(format!("Provider away for 60 s, {objects} objects read every 10 s"));
+        Table::new(format!("Provider unavailable for 60 s, {objects} objects read every 10 s"));
     table.plain("objects not Ready at the end of the outage", unready.to_string());
     table.at_most("all Ready again after", recovered.as_secs_f64(), 3.0, " s");
     table.at_most("Secrets deleted or emptied", count(lost), 0.0, "");

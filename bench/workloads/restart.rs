@@ -1,4 +1,4 @@
-//! W8: the operator starts again and everything is in order.
+//! W8: the operator restarts and everything is in sync.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::{
     world::{OPERATOR, Running, World},
 };
 
-/// How long it is watched after it is ready: a needless read or write would come in this time.
+/// How long it is observed after it is ready: a needless read or write would happen in this time.
 const AFTERWARDS: Duration = Duration::from_secs(10);
 
 pub async fn run(objects: usize) -> Result<()> {
@@ -31,20 +31,20 @@ pub async fn run(objects: usize) -> Result<()> {
     let stores = requests.of(&["patch", "update"], "secretstores/status");
     let mut table = Table::new(format!("Restart with {objects} ExternalSecrets in sync"));
     table.at_most("time to /readyz", ready.as_secs_f64(), 3.0, " s");
-    table.plain("time until every object was looked at", seconds(looked));
+    table.plain("time until every object was reconciled", seconds(looked));
     table.at_most("calls for values", count(reads[0] + reads[1]), 0.0, "");
     table.at_most("writes", count(requests.writes()), 0.0, "");
     table.plain("of them to stores", stores.to_string());
     let credentials = requests.of(&["get"], "secrets");
     table.plain("reads of credentials", credentials.to_string());
-    table.plain("operator CPU until every object was looked at", format!("{cpu:.2} s"));
+    table.plain("operator CPU until every object was reconciled", format!("{cpu:.2} s"));
     table.plain("peak resident memory", format!("{:.1} MiB", operator.peak_mib()?));
     table.note(format!("Requests: {}. Load {}.", requests.describe(), machine::load()));
     table.print();
     operator.stop()
 }
 
-/// Times from the start to a positive `/readyz`, and to the moment when every object has been looked at.
+/// Times from the start to a positive `/readyz`, and until every object has been reconciled.
 async fn until_ready(operator: &Running, objects: usize) -> Result<(Duration, Duration)> {
     let mut ready = None;
     let deadline = Instant::now() + Duration::from_mins(2);

@@ -53,7 +53,7 @@ pub async fn run(objects: usize) -> Result<()> {
     let n = count(objects);
     let floor = before.min(after);
     let mut table = Table::new(format!("Rotation of all {objects} values, refreshInterval 10 s"));
-    table.plain("until the Secret holds the new value, p50 / p99 / max", latency.summary());
+    table.plain("until the Secret has the new value, p50 / p99 / max", latency.summary());
     table.plain(
         "writes per rotation, events among them",
         format!("{:.2}", count(requests.writes()) / n),
@@ -67,7 +67,7 @@ pub async fn run(objects: usize) -> Result<()> {
     );
     table.at_most("reads per rotation", count(requests.gets()) / n, 0.0, "");
     table.plain("operator CPU", format!("{cpu:.2} s"));
-    table.plain("all due at once: until the Secret holds it", burst.summary());
+    table.plain("all due at once: until the Secret has it", burst.summary());
     table.plain("all due at once: wall time until every status is written", seconds(wall));
     table.plain("floor before and after", format!("{} and {}", seconds(before), seconds(after)));
     table.at_most("ratio to the floor", wall.as_secs_f64() / floor.as_secs_f64(), 1.3, "");
@@ -77,7 +77,7 @@ pub async fn run(objects: usize) -> Result<()> {
     Ok(())
 }
 
-/// One patch of the Secret and one of the status for each object, by a bare loop.
+/// One patch of the Secret and one of the status for each object, by a plain loop.
 async fn floor(objects: usize) -> Result<Duration> {
     let floor = Floor::prepare(objects).await?;
     floor.run(0..objects, CONCURRENCY, Write::Create).await?;

@@ -6,11 +6,10 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
 
-use super::{
-    external_secret::ExternalSecret,
-    hardening_crds,
-    secret_store::{ClusterSecretStore, SecretStore},
-};
+use crate::api::external_secrets::external_secret::ExternalSecret;
+use crate::api::external_secrets::secret_store::ClusterSecretStore;
+use crate::api::external_secrets::secret_store::SecretStore;
+use crate::api::gabion;
 
 /// Why the definitions could not be made. Not reachable with the types of this crate; the tests prove it.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +44,7 @@ pub fn all() -> Result<Vec<CustomResourceDefinition>, CrdError> {
         two_versions(ExternalSecret::crd()),
         two_versions(SecretStore::crd()),
     ];
-    let hardening = hardening_crds::crds().into_iter().map(Ok);
+    let hardening = gabion::crds::crds().into_iter().map(Ok);
     let mut all: Vec<_> = secrets.into_iter().chain(hardening).collect::<Result<_, _>>()?;
     all.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     Ok(all)

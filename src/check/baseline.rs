@@ -6,26 +6,24 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    age, input,
+    input,
     place::Lines,
     rules::{Defaults, Rules, Thresholds},
     schema::misfits,
     yaml::{self, Node},
 };
-use crate::{
-    api::{
-        hardening_baseline::{HardeningBaseline, HardeningBaselineSpec},
-        hardening_crds::crds,
-    },
-    hardening::plan::{
-        baseline::compile,
-        policy::{FieldPath, Settings},
-        version::{NEWEST_KNOWN, PssVersion},
-    },
-};
+use crate::api::gabion::crds::crds;
+use crate::api::gabion::hardening_baseline::HardeningBaseline;
+use crate::api::gabion::hardening_baseline::HardeningBaselineSpec;
+use crate::duration;
+use crate::hardening::plan::baseline::compile;
+use crate::policy::FieldPath;
+use crate::policy::Settings;
+use crate::policy::version::NEWEST_KNOWN;
+use crate::policy::version::PssVersion;
 
 /// The rules of a built-in profile.
-pub fn built_in(name: &str) -> Result<Rules, String> {
+pub(crate) fn built_in(name: &str) -> Result<Rules, String> {
     let Some(settings) = Settings::built_in(name) else {
         let known = Settings::BUILT_IN.join(", ");
         return Err(format!("there is no profile {name:?}: use one of {known}"));
@@ -47,7 +45,7 @@ fn guide_defaults() -> Defaults {
 }
 
 /// The rules of the baseline in a file. What is wrong with it is said with file, line and column, one a line.
-pub fn from_file(path: &Path) -> Result<Rules, String> {
+pub(crate) fn from_file(path: &Path) -> Result<Rules, String> {
     let name = path.display().to_string();
     let origin = input::Origin::File(path.to_owned());
     let text = input::read(&origin, &mut std::io::empty());
@@ -130,11 +128,12 @@ fn thresholds(spec: &HardeningBaselineSpec) -> Result<Thresholds, String> {
         return Ok(Thresholds::default());
     };
     let number = |value: Option<i32>| value.and_then(|value| u32::try_from(value).ok());
-    let max_age = wanted.max_report_age.as_deref().map(age::seconds).transpose();
+    let max_age = wanted.max_report_age.as_deref().map(duration::unsigned).transpose();
     Ok(Thresholds {
         critical: number(wanted.max_critical),
         high: number(wanted.max_high),
         max_age: max_age
+            .map(|age| age.map(|age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX)))
             .map_err(|problem| format!("spec.images.vulnerabilities.maxReportAge: {problem}"))?,
     })
 }

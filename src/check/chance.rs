@@ -1,16 +1,16 @@
 //! Always the same chance, for tests that try many inputs.
 
 /// A small generator: the same numbers on every machine.
-pub struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
     /// The generator that a seed stands for.
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
     /// A number below a bound.
-    pub fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         for shift in [13, -7, 17_i32] {
             self.0 ^= if shift > 0 { self.0 << shift } else { self.0 >> -shift };
         }
@@ -18,7 +18,7 @@ impl Dice {
     }
 
     /// One of these.
-    pub fn one_of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
+    pub(crate) fn one_of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
         &choices[self.below(choices.len())]
     }
 }

@@ -132,7 +132,7 @@ fn shown(files: Vec<FileReport>, rules: &Rules) {
     }
 }
 
-fn judged(text: &str, rules: &Rules, show: bool) {
+fn evaluated(text: &str, rules: &Rules, show: bool) {
     let file = manifest::check("x.yaml", text, rules, &mut Ledger::default());
     assert_places(&file, text);
     let fixed = fix::fix(text, &file.hits, rules);
@@ -152,13 +152,13 @@ fn broken_inputs_are_told_apart_and_nothing_panics() {
     let (rules, seeds) = (built_in("guide").unwrap(), seeds());
     let rounds = std::env::var("GABION_CHECK_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
     for seed in &seeds {
-        judged(seed, &rules, true);
+        evaluated(seed, &rules, true);
     }
     for round in 0..rounds.unwrap_or(2000_u64) {
         let mut dice = Dice::new(round + 1);
         let text = broken(&mut dice, &seeds);
         // Which one it was, if it does not end well.
-        let told = std::panic::catch_unwind(|| judged(&text, &rules, round % 16 == 0));
+        let told = std::panic::catch_unwind(|| evaluated(&text, &rules, round % 16 == 0));
         assert!(told.is_ok(), "round {round}:\n{text}");
     }
 }

@@ -8,14 +8,14 @@ use std::{
 };
 
 /// Largest file that is read, in bytes.
-pub const LARGEST: u64 = 10 * 1024 * 1024;
+pub(crate) const LARGEST: u64 = 10 * 1024 * 1024;
 
-/// Folders within folders that are looked into.
+/// Folders within folders that are searched.
 const DEEPEST: usize = 64;
 
 /// Where a text comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// A file.
     File(PathBuf),
     /// Standard input.
@@ -24,18 +24,18 @@ pub enum Origin {
 
 /// Something to read, or why it cannot be.
 #[derive(Debug)]
-pub struct Source {
+pub(crate) struct Source {
     /// Its name as messages show it.
-    pub name: String,
+    pub(crate) name: String,
     /// Where it is, or what is wrong with it.
-    pub origin: Result<Origin, String>,
+    pub(crate) origin: Result<Origin, String>,
     /// The folder that the user named, for what was found in one.
-    pub folder: Option<PathBuf>,
+    pub(crate) folder: Option<PathBuf>,
 }
 
 /// What kind of text a name promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Promise {
+pub(crate) enum Promise {
     /// A Dockerfile.
     Dockerfile,
     /// YAML or JSON.
@@ -46,7 +46,7 @@ pub enum Promise {
 
 impl Promise {
     /// What a file's name promises.
-    pub fn of(path: &Path) -> Self {
+    pub(crate) fn of(path: &Path) -> Self {
         let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase());
         let name = name.unwrap_or_default();
         let stem = ["dockerfile", "containerfile"];
@@ -68,9 +68,9 @@ impl Promise {
     }
 }
 
-/// What the paths of a command line name. Folders are looked into, in the order of names; what starts with a
+/// What the paths of a command line name. Folders are searched, in the order of names; what starts with a
 /// dot is left out, and a folder that was seen already, through a link, is not entered again.
-pub fn sources(paths: &[PathBuf]) -> Vec<Source> {
+pub(crate) fn sources(paths: &[PathBuf]) -> Vec<Source> {
     let mut walk = Walk::default();
     for path in paths {
         if path.as_os_str() == "-" {
@@ -87,7 +87,7 @@ pub fn sources(paths: &[PathBuf]) -> Vec<Source> {
 struct Walk {
     found: Vec<Source>,
     seen: BTreeSet<PathBuf>,
-    /// The folder of the command line that is looked into.
+    /// The folder of the command line that is searched.
     named: Option<PathBuf>,
 }
 
@@ -170,17 +170,17 @@ fn problem(error: &io::Error) -> String {
     }
 }
 
-/// A text as it is judged.
+/// A text as it is evaluated.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Text {
+pub(crate) struct Text {
     /// The text, without the mark.
-    pub text: String,
+    pub(crate) text: String,
     /// The file starts with a byte order mark.
-    pub mark: bool,
+    pub(crate) mark: bool,
 }
 
 /// The text of a source.
-pub fn read(origin: &Origin, stdin: &mut dyn Read) -> Result<Text, String> {
+pub(crate) fn read(origin: &Origin, stdin: &mut dyn Read) -> Result<Text, String> {
     let bytes = match origin {
         Origin::Stdin => bounded(stdin),
         Origin::File(path) => fs::File::open(path).and_then(bounded),

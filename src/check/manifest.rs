@@ -12,32 +12,34 @@ use super::{
     suppression::{self, Suppressions},
     yaml::{self, Content, Document, Fault, Node},
 };
-use crate::{
-    api::hardening_baseline::Verdict,
-    hardening::plan::policy::{
-        Control, FieldPath, Finding, Severity, Subject, WorkloadKind, judge,
-    },
-};
+use crate::api::gabion::hardening_baseline::Verdict;
+use crate::policy::Control;
+use crate::policy::FieldPath;
+use crate::policy::Finding;
+use crate::policy::Severity;
+use crate::policy::Subject;
+use crate::policy::WorkloadKind;
+use crate::policy::evaluate;
 
-/// Lists within lists that are looked into.
+/// Lists within lists that are searched.
 const DEEPEST_LIST: usize = 4;
 
 /// An object of a document.
 #[derive(Debug)]
-pub struct Object<'v> {
+pub(crate) struct Object<'v> {
     /// It.
-    pub value: &'v Value,
+    pub(crate) value: &'v Value,
     /// Where it stands in the document: the root, or an item of a list.
-    pub at: FieldPath,
+    pub(crate) at: FieldPath,
     /// `apiVersion`.
-    pub api_version: &'v str,
+    pub(crate) api_version: &'v str,
     /// `kind`.
-    pub kind: &'v str,
+    pub(crate) kind: &'v str,
 }
 
 impl Object<'_> {
     /// Kind, namespace and name, as far as it has them.
-    pub fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         let metadata = &self.value["metadata"];
         let text = |key: &str| metadata[key].as_str().filter(|text| !text.is_empty()).map(short);
         let name = text("name").or(text("generateName")).unwrap_or("without a name");
@@ -49,14 +51,14 @@ impl Object<'_> {
     }
 
     /// The pod in it, for kinds that make pods.
-    pub fn subject(&self) -> Option<Subject<'_>> {
+    pub(crate) fn subject(&self) -> Option<Subject<'_>> {
         let mut kinds = WorkloadKind::TEMPLATES.into_iter().chain([WorkloadKind::Pod]);
         let kind = kinds.find(|kind| kind.as_str() == self.kind && kind.group() == self.group())?;
         Some(Subject::of_kind(kind, self.value))
     }
 
     /// API group, empty for the core.
-    pub fn group(&self) -> &str {
+    pub(crate) fn group(&self) -> &str {
         self.api_version.split_once('/').map_or("", |(group, _)| group)
     }
 }
@@ -68,7 +70,7 @@ fn short(text: &str) -> &str {
 }
 
 /// The objects of a document; lists are opened.
-pub fn objects(root: &Value) -> Vec<Object<'_>> {
+pub(crate) fn objects(root: &Value) -> Vec<Object<'_>> {
     let mut found = Vec::new();
     collect(root, &FieldPath::default(), None, 0, &mut found);
     found
@@ -98,26 +100,30 @@ fn collect<'v>(
 
 /// A finding before it has a place.
 #[derive(Debug)]
-pub struct Draft {
+pub(crate) struct Draft {
     /// The control.
-    pub control: &'static Control,
+    pub(crate) control: &'static Control,
     /// How bad it is, if not as the control says.
-    pub severity: Severity,
+    pub(crate) severity: Severity,
     /// What admission does about it.
-    pub verdict: Verdict,
+    pub(crate) verdict: Verdict,
     /// Said for information only.
-    pub note: bool,
+    pub(crate) note: bool,
     /// Path from the root of the object.
-    pub path: FieldPath,
+    pub(crate) path: FieldPath,
     /// What is wrong.
-    pub message: String,
+    pub(crate) message: String,
     /// How to put it right.
-    pub remedy: String,
+    pub(crate) remedy: String,
 }
 
 impl Draft {
     /// A finding that admission knows nothing of, with the remedy of its control.
-    pub fn new(control: &'static Control, path: FieldPath, message: impl Into<String>) -> Self {
+    pub(crate) fn new(
+        control: &'static Control,
+        path: FieldPath,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             control,
             severity: control.severity,
@@ -130,7 +136,7 @@ impl Draft {
     }
 
     /// The finding at its place.
-    pub fn hit(self, path: FieldPath, place: Place, document: usize, object: &str) -> Hit {
+    pub(crate) fn hit(self, path: FieldPath, place: Place, document: usize, object: &str) -> Hit {
         let Self { control, severity, verdict, note, message, remedy, .. } = self;
         let object = object.to_owned();
         let suppressed = None;
@@ -164,8 +170,8 @@ impl From<Finding> for Draft {
     }
 }
 
-/// Judges every object of a text.
-pub fn check(name: &str, text: &str, rules: &Rules, ledger: &mut Ledger) -> FileReport {
+/// Evaluates every object of a text.
+pub(crate) fn check(name: &str, text: &str, rules: &Rules, ledger: &mut Ledger) -> FileReport {
     let mut file = FileReport { name: name.to_owned(), ..FileReport::default() };
     let lines = Lines::of(text);
     for (number, document) in yaml::read(text).into_iter().enumerate() {
@@ -176,7 +182,7 @@ pub fn check(name: &str, text: &str, rules: &Rules, ledger: &mut Ledger) -> File
                 let mut suppressions = Suppressions::default();
                 suppression::of_comments(&mut suppressions, &root, &comments, text, &lines);
                 let mut sheet = Sheet { root, lines: &lines, number, suppressions, file };
-                sheet.judge(rules, ledger);
+                sheet.evaluate(rules, ledger);
                 file = sheet.finish();
             }
         }
@@ -197,7 +203,7 @@ fn unreadable(fault: &Fault, text: &str, lines: &Lines<'_>) -> Notice {
     Notice { place: Some(lines.place(fault.at)), message }
 }
 
-/// One document that is being judged.
+/// One document that is being evaluated.
 struct Sheet<'a> {
     root: Node,
     lines: &'a Lines<'a>,
@@ -207,7 +213,7 @@ struct Sheet<'a> {
 }
 
 impl Sheet<'_> {
-    fn judge(&mut self, rules: &Rules, ledger: &mut Ledger) {
+    fn evaluate(&mut self, rules: &Rules, ledger: &mut Ledger) {
         let value = self.root.to_value();
         let found = objects(&value);
         if found.is_empty() {
@@ -218,12 +224,12 @@ impl Sheet<'_> {
         }
     }
 
-    /// Judges a document that holds no object.
+    /// Evaluates a document that holds no object.
     fn other(&mut self, value: &Value, rules: &Rules, ledger: &mut Ledger) {
         match scan::read(value) {
             Some(Ok(scan)) => {
                 ledger.scanned();
-                let drafts = scan::judge(&scan, rules);
+                let drafts = scan::evaluate(&scan, rules);
                 self.whole(drafts, scan.title);
             }
             Some(Err(wrong)) => {
@@ -232,12 +238,12 @@ impl Sheet<'_> {
                 self.file.faults.push(Notice { place, message: wrong.problem });
             }
             None if pipeline::is_workflow(value) => {
-                self.whole(pipeline::judge(value), pipeline::title(value));
+                self.whole(pipeline::evaluate(value), pipeline::title(value));
             }
             None if value.get("items").and_then(Value::as_array).is_some_and(Vec::is_empty) => {
                 self.file.objects.push("an empty list".to_owned());
             }
-            None => ledger.unjudged("documents without apiVersion and kind"),
+            None => ledger.unevaluated("documents without apiVersion and kind"),
         }
     }
 
@@ -256,13 +262,13 @@ impl Sheet<'_> {
         let subject = object.subject();
         let drafts = match (&subject, object.group(), object.kind) {
             (Some(subject), ..) => {
-                judge(&rules.settings, subject).into_iter().map(Draft::from).collect()
+                evaluate(&rules.settings, subject).into_iter().map(Draft::from).collect()
             }
-            (_, "networking.k8s.io", "NetworkPolicy") => network::judge(object.value),
-            (_, "", "Secret") => secret::judge(object.value),
-            (_, "", "Namespace") => namespace::judge(object.value, &rules.settings),
+            (_, "networking.k8s.io", "NetworkPolicy") => network::evaluate(object.value),
+            (_, "", "Secret") => secret::evaluate(object.value),
+            (_, "", "Namespace") => namespace::evaluate(object.value, &rules.settings),
             (_, references::GROUP, _) => Vec::new(),
-            (_, group, kind) => return ledger.unjudged(&unjudged(group, kind)),
+            (_, group, kind) => return ledger.unevaluated(&unevaluated(group, kind)),
         };
         let title = object.title();
         self.annotations(object, subject.as_ref());
@@ -313,7 +319,7 @@ impl Sheet<'_> {
 }
 
 /// How a kind for which there are no checks is listed.
-fn unjudged(group: &str, kind: &str) -> String {
+fn unevaluated(group: &str, kind: &str) -> String {
     let (group, kind) = (short(group), short(kind));
     if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") }
 }

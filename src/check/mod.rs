@@ -1,16 +1,15 @@
 //! `gabion check`: the rules of a baseline over files, before a cluster sees them.
 //!
 //! [`input`] finds and reads files, [`yaml`] gives their values places, [`manifest`], [`dockerfile`] and [`scan`]
-//! judge them, with the same rules as admission where the object is a pod. [`fix`] writes what is mechanical,
+//! evaluate them, with the same rules as admission where the object is a pod. [`fix`] writes what is mechanical,
 //! [`output`] shows the rest.
 
-pub mod baseline;
-pub mod input;
-pub mod output;
-pub mod report;
-pub mod rules;
+pub(crate) mod baseline;
+pub(crate) mod input;
+pub(crate) mod output;
+pub(crate) mod report;
+pub(crate) mod rules;
 
-mod age;
 mod dockerfile;
 mod fix;
 mod manifest;
@@ -37,7 +36,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::hardening::plan::policy::Severity;
+use crate::policy::Severity;
 use input::{Origin, Promise, Source, Text};
 use output::Format;
 use references::Ledger;
@@ -48,26 +47,26 @@ use rules::Rules;
 #[derive(Debug)]
 pub struct Options {
     /// Files and folders; `-` is standard input.
-    pub paths: Vec<PathBuf>,
-    /// What they are judged by.
-    pub rules: Rules,
+    pub(crate) paths: Vec<PathBuf>,
+    /// What they are evaluated by.
+    pub(crate) rules: Rules,
     /// How the result is shown.
-    pub format: Format,
+    pub(crate) format: Format,
     /// A scanner's report must be among the files: thresholds for one were given.
-    pub expects_scan: bool,
+    pub(crate) expects_scan: bool,
     /// Findings from this severity on fail the run; `None`: none does.
-    pub fail_on: Option<Severity>,
-    /// Only findings and what could not be judged, without the summary.
-    pub quiet: bool,
+    pub(crate) fail_on: Option<Severity>,
+    /// Only findings and what could not be evaluated, without the summary.
+    pub(crate) quiet: bool,
     /// Colour in text.
-    pub colour: bool,
+    pub(crate) colour: bool,
     /// What becomes of findings with a mechanical remedy.
-    pub fix: Fix,
+    pub(crate) fix: Fix,
 }
 
 /// What becomes of findings with a mechanical remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fix {
+pub(crate) enum Fix {
     /// They are shown.
     No,
     /// The change that puts them right is shown.
@@ -79,12 +78,12 @@ pub enum Fix {
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Everything was judged and is in order.
+    /// Everything was evaluated and is in order.
     Clean,
     /// Something is wrong that fails the run.
     Findings,
-    /// Nothing that fails the run was found, but something, or everything, could not be judged.
-    Unjudged,
+    /// Nothing that fails the run was found, but something, or everything, could not be evaluated.
+    Unevaluated,
 }
 
 impl Outcome {
@@ -93,14 +92,14 @@ impl Outcome {
         match self {
             Self::Clean => 0,
             Self::Findings => 1,
-            Self::Unjudged => 2,
+            Self::Unevaluated => 2,
         }
     }
 }
 
-/// Judges all files and shows the result.
+/// Evaluates all files and shows the result.
 pub fn run(options: &Options, stdin: &mut dyn Read, out: &mut dyn Write) -> io::Result<Outcome> {
-    let report = judge(options, stdin);
+    let report = evaluate(options, stdin);
     output::write(&report, options, out)?;
     Ok(outcome(&report, options.fail_on))
 }
@@ -109,14 +108,14 @@ fn outcome(report: &Report, fail_on: Option<Severity>) -> Outcome {
     if report.hits().any(|hit| hit.fails(fail_on)) {
         Outcome::Findings
     } else if report.has_faults() {
-        Outcome::Unjudged
+        Outcome::Unevaluated
     } else {
         Outcome::Clean
     }
 }
 
-/// Judges all files.
-pub fn judge(options: &Options, stdin: &mut dyn Read) -> Report {
+/// Evaluates all files.
+pub(crate) fn evaluate(options: &Options, stdin: &mut dyn Read) -> Report {
     let sources = input::sources(&options.paths);
     let mut ledger = Ledger::default();
     let mut report = Report::default();
@@ -131,7 +130,7 @@ pub fn judge(options: &Options, stdin: &mut dyn Read) -> Report {
         let message = "holds no manifest, Dockerfile or report: check the path";
         report.files.push(FileReport::fault(&names, message));
     } else if report.is_empty() {
-        let message = "holds nothing to judge: there is no object in it";
+        let message = "holds nothing to evaluate: there is no object in it";
         report.files.push(FileReport::fault(&names, message));
     } else if options.expects_scan && scans == 0 {
         let message =
@@ -185,7 +184,7 @@ fn file(
     }
 }
 
-/// Judges a manifest, puts right what can be, and judges what was written.
+/// Evaluates a manifest, puts right what can be, and evaluates what was written.
 fn fixed(
     name: &str,
     (path, folder): (&Path, Option<&Path>),
@@ -194,7 +193,7 @@ fn fixed(
     ledger: &mut Ledger,
 ) -> FileReport {
     let rules = &options.rules;
-    // Nothing of this first look goes into the books: what counts is what the file holds in the end.
+    // Nothing of this first pass is counted: what counts is what the file holds in the end.
     let first = manifest::check(name, &before.text, rules, &mut Ledger::default());
     let fixed = fix::fix(&before.text, &first.hits, rules);
     let text = fix::apply(&before.text, &fixed);

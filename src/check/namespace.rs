@@ -3,13 +3,12 @@
 use serde_json::Value;
 
 use super::{manifest::Draft, table::rule};
-use crate::{
-    api::hardening_baseline::Level,
-    hardening::plan::policy::{FieldPath, Settings},
-};
+use crate::api::gabion::hardening_baseline::Level;
+use crate::policy::FieldPath;
+use crate::policy::Settings;
 
 /// What is wrong with a namespace. One without labels is left to the operator, which sets them.
-pub fn judge(namespace: &Value, settings: &Settings) -> Vec<Draft> {
+pub(crate) fn evaluate(namespace: &Value, settings: &Settings) -> Vec<Draft> {
     const PREFIX: &str = "pod-security.kubernetes.io/";
     let Some((wanted, _)) = settings.pod_security else { return Vec::new() };
     let mut drafts = Vec::new();
@@ -43,20 +42,20 @@ mod tests {
     #[test]
     fn labels_that_ask_for_less_or_for_nothing_known_are_named() {
         let restricted = Settings::built_in("restricted").unwrap();
-        let judged = |labels: Value| {
-            judge(&json!({"metadata": {"labels": labels}}), &restricted)
+        let evaluated = |labels: Value| {
+            evaluate(&json!({"metadata": {"labels": labels}}), &restricted)
                 .into_iter()
                 .map(|draft| draft.message)
                 .collect::<Vec<_>>()
         };
-        assert!(judged(json!({"pod-security.kubernetes.io/enforce": "restricted"})).is_empty());
-        assert!(judged(json!({"app": "x"})).is_empty());
-        let lower = judged(json!({"pod-security.kubernetes.io/warn": "baseline"}));
+        assert!(evaluated(json!({"pod-security.kubernetes.io/enforce": "restricted"})).is_empty());
+        assert!(evaluated(json!({"app": "x"})).is_empty());
+        let lower = evaluated(json!({"pod-security.kubernetes.io/warn": "baseline"}));
         assert!(
             lower[0].contains("label warn asks for baseline, less than restricted"),
             "{lower:?}"
         );
-        let wrong = judged(json!({"pod-security.kubernetes.io/enforce": "Restricted"}));
+        let wrong = evaluated(json!({"pod-security.kubernetes.io/enforce": "Restricted"}));
         assert!(wrong[0].contains("is not a level"), "{wrong:?}");
     }
 }

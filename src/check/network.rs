@@ -3,13 +3,13 @@
 use serde_json::Value;
 
 use super::{manifest::Draft, table::rule};
-use crate::hardening::plan::policy::FieldPath;
+use crate::policy::FieldPath;
 
 /// What is wrong with a policy.
 ///
 /// A rule for incoming traffic must name its peers. One for outgoing traffic may leave them out where it names
-/// ports: name service and the internet are meant to be reachable so.
-pub fn judge(policy: &Value) -> Vec<Draft> {
+/// ports: DNS and the internet are meant to be reachable so.
+pub(crate) fn evaluate(policy: &Value) -> Vec<Draft> {
     let spec = &policy["spec"];
     let types = spec["policyTypes"].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut drafts = Vec::new();
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     fn paths(spec: &Value) -> Vec<String> {
-        judge(&json!({ "spec": spec })).iter().map(|draft| draft.path.to_string()).collect()
+        evaluate(&json!({ "spec": spec })).iter().map(|draft| draft.path.to_string()).collect()
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::{manifest::Draft, table::rule};
-use crate::hardening::plan::policy::FieldPath;
+use crate::policy::FieldPath;
 
 /// Actions that make an image.
 const BUILDING_ACTIONS: [&str; 4] = [
@@ -31,7 +31,7 @@ const COMMANDS: [&str; 12] = [
     "helm install",
 ];
 
-/// Names of programs that look at images or manifests.
+/// Names of programs that scan images or manifests.
 const CHECKERS: [&str; 15] = [
     "gabion",
     "trivy",
@@ -51,17 +51,17 @@ const CHECKERS: [&str; 15] = [
 ];
 
 /// Whether a document is a workflow. The key `on` is the boolean true to YAML.
-pub fn is_workflow(document: &Value) -> bool {
+pub(crate) fn is_workflow(document: &Value) -> bool {
     document["jobs"].is_object() && (document.get("on").is_some() || document.get("true").is_some())
 }
 
 /// How a report calls a workflow.
-pub fn title(document: &Value) -> String {
+pub(crate) fn title(document: &Value) -> String {
     format!("workflow {}", document["name"].as_str().unwrap_or("without a name"))
 }
 
-/// What is wrong with a workflow: it builds or deploys, and nothing in it looks at what.
-pub fn judge(document: &Value) -> Vec<Draft> {
+/// What is wrong with a workflow: it builds or deploys, and nothing in it scans what.
+pub(crate) fn evaluate(document: &Value) -> Vec<Draft> {
     let mut first = None;
     for (name, job) in document["jobs"].as_object().into_iter().flatten() {
         // What another workflow does is not known here.
@@ -102,10 +102,13 @@ mod tests {
 
     use super::*;
 
-    fn judged(steps: &Value) -> Vec<String> {
+    fn evaluated(steps: &Value) -> Vec<String> {
         let workflow = json!({"true": "push", "jobs": {"test": {"steps": [{"run": "make"}]}, "image": {"steps": steps}}});
         assert!(is_workflow(&workflow));
-        judge(&workflow).iter().map(|draft| format!("{}: {}", draft.path, draft.message)).collect()
+        evaluate(&workflow)
+            .iter()
+            .map(|draft| format!("{}: {}", draft.path, draft.message))
+            .collect()
     }
 
     #[test]
@@ -118,7 +121,7 @@ mod tests {
             let wanted = format!(
                 "jobs.image.steps[1]: the workflow runs {what}, and nothing in it checks images or manifests"
             );
-            assert_eq!(judged(&json!([{"uses": "actions/checkout@v4"}, step])), [wanted]);
+            assert_eq!(evaluated(&json!([{"uses": "actions/checkout@v4"}, step])), [wanted]);
         }
     }
 
@@ -130,13 +133,13 @@ mod tests {
             json!({"uses": "aquasecurity/trivy-action@0.28.0"}),
             json!({"run": "docker run --rm \"$GABION\" check ."}),
         ] {
-            assert_eq!(judged(&json!([build, check])), [""; 0], "{check}");
+            assert_eq!(evaluated(&json!([build, check])), [""; 0], "{check}");
         }
-        assert_eq!(judged(&json!([{"run": "cargo test"}, {}, "odd"])), [""; 0]);
-        assert_eq!(judged(&json!("odd")), [""; 0]);
+        assert_eq!(evaluated(&json!([{"run": "cargo test"}, {}, "odd"])), [""; 0]);
+        assert_eq!(evaluated(&json!("odd")), [""; 0]);
         let calls =
             json!({"on": "push", "jobs": {"a": {"uses": "./x.yaml"}, "b": {"steps": [build]}}});
-        assert!(is_workflow(&calls) && judge(&calls).is_empty());
+        assert!(is_workflow(&calls) && evaluate(&calls).is_empty());
         assert!(!is_workflow(&json!({"jobs": {}})) && !is_workflow(&json!({"on": 1, "jobs": []})));
         assert!(!is_workflow(&json!([])));
     }

@@ -2,11 +2,11 @@
 
 /// A place in a text, both numbers from 1; the column counts characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub(crate) struct Place {
     /// Line.
-    pub line: usize,
+    pub(crate) line: usize,
     /// Column.
-    pub column: usize,
+    pub(crate) column: usize,
 }
 
 /// Bytes between two places whose number of characters is kept.
@@ -14,7 +14,7 @@ const STRIDE: usize = 1024;
 
 /// Where the lines of a text start.
 #[derive(Debug)]
-pub struct Lines<'t> {
+pub(crate) struct Lines<'t> {
     text: &'t str,
     starts: Vec<usize>,
     /// Characters before each multiple of [`STRIDE`], so that a place far along a long line is found at once.
@@ -23,7 +23,7 @@ pub struct Lines<'t> {
 
 impl<'t> Lines<'t> {
     /// The lines of a text.
-    pub fn of(text: &'t str) -> Self {
+    pub(crate) fn of(text: &'t str) -> Self {
         let after =
             text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         let chunks = text.as_bytes().chunks(STRIDE).scan(0, |before, chunk| {
@@ -45,24 +45,24 @@ impl<'t> Lines<'t> {
     }
 
     /// The number of the line that holds a byte, from 0.
-    pub fn index(&self, at: usize) -> usize {
+    pub(crate) fn index(&self, at: usize) -> usize {
         self.starts.partition_point(|start| *start <= at).saturating_sub(1)
     }
 
     /// Where a line starts, counted from 0; the end of the text for lines past the last.
-    pub fn start(&self, index: usize) -> usize {
+    pub(crate) fn start(&self, index: usize) -> usize {
         self.starts.get(index).copied().unwrap_or(self.text.len())
     }
 
     /// The end of the line that holds a byte, before what ends the line.
-    pub fn end(&self, at: usize) -> usize {
+    pub(crate) fn end(&self, at: usize) -> usize {
         let next = self.start(self.index(at) + 1);
         let line = self.text.get(..next).unwrap_or(self.text);
         line.strip_suffix('\n').map_or(line.len(), |line| line.trim_end_matches('\r').len())
     }
 
     /// Line and column of a byte.
-    pub fn place(&self, at: usize) -> Place {
+    pub(crate) fn place(&self, at: usize) -> Place {
         let index = self.index(at);
         let before =
             self.characters_before(at).saturating_sub(self.characters_before(self.start(index)));

@@ -9,20 +9,20 @@ use super::{
     report::{Hit, Report},
     table::rule,
 };
-use crate::hardening::plan::policy::FieldPath;
+use crate::policy::FieldPath;
 
 /// API group of the objects that refer and are referred to.
-pub const GROUP: &str = "external-secrets.io";
+pub(crate) const GROUP: &str = "external-secrets.io";
 
 /// API group of what makes values up.
 const GENERATORS: &str = "generators.external-secrets.io";
 
-/// Values within values that are looked into for references; no provider goes deeper.
+/// Values within values that are searched for references; no provider goes deeper.
 const DEEPEST: usize = 12;
 
 /// An object that another one names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     kind: String,
     name: String,
     /// Absent for what is of the whole cluster, and where the manifest leaves it to `kubectl -n`.
@@ -30,7 +30,7 @@ pub struct Wanted {
 }
 
 /// The objects that an object names, each with what to say if it is not there.
-pub fn of(object: &Object<'_>) -> Vec<(Wanted, Draft)> {
+pub(crate) fn of(object: &Object<'_>) -> Vec<(Wanted, Draft)> {
     if object.group() != GROUP {
         return Vec::new();
     }
@@ -131,11 +131,11 @@ fn namespace(object: &Value) -> Option<String> {
 
 /// What is known of all files together.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     /// Namespaces of what others may refer to, by kind and name.
     there: BTreeMap<String, BTreeMap<String, BTreeSet<Option<String>>>>,
     asked: Vec<(Wanted, usize, Hit)>,
-    unjudged: BTreeMap<String, usize>,
+    unevaluated: BTreeMap<String, usize>,
     /// Number of the file that is being read.
     file: usize,
     scans: usize,
@@ -143,22 +143,22 @@ pub struct Ledger {
 
 impl Ledger {
     /// Goes on to the next file.
-    pub fn next_file(&mut self) {
+    pub(crate) fn next_file(&mut self) {
         self.file += 1;
     }
 
     /// Counts a report of a scanner.
-    pub fn scanned(&mut self) {
+    pub(crate) fn scanned(&mut self) {
         self.scans += 1;
     }
 
     /// How many reports of scanners there were.
-    pub fn scans(&self) -> usize {
+    pub(crate) fn scans(&self) -> usize {
         self.scans
     }
 
     /// Remembers an object that others may refer to, and the one that it makes.
-    pub fn note(&mut self, object: &Object<'_>) {
+    pub(crate) fn note(&mut self, object: &Object<'_>) {
         let metadata = &object.value["metadata"];
         let name = metadata["name"].as_str().unwrap_or_default();
         let namespace = namespace(object.value);
@@ -183,20 +183,20 @@ impl Ledger {
     }
 
     /// Remembers a reference with what to say if nothing is there.
-    pub fn ask(&mut self, wanted: &Wanted, hits: Vec<Hit>) {
+    pub(crate) fn ask(&mut self, wanted: &Wanted, hits: Vec<Hit>) {
         self.asked.extend(hits.into_iter().map(|hit| (wanted.clone(), self.file, hit)));
     }
 
     /// Counts an object for which there are no checks.
-    pub fn unjudged(&mut self, kind: &str) {
-        *self.unjudged.entry(kind.to_owned()).or_default() += 1;
+    pub(crate) fn unevaluated(&mut self, kind: &str) {
+        *self.unevaluated.entry(kind.to_owned()).or_default() += 1;
     }
 
     /// Adds to a report what could only be known at the end.
     ///
     /// Where none of the kind is among the files, it is probably in the cluster: that is a note. Where there are
     /// some and not the one that is named, it is a finding. ConfigMaps and Secrets come from everywhere.
-    pub fn finish(self, report: &mut Report) {
+    pub(crate) fn finish(self, report: &mut Report) {
         for (wanted, file, mut hit) in self.asked {
             let kin = self.there.get(&wanted.kind);
             if kin
@@ -211,7 +211,7 @@ impl Ledger {
                 file.hits.push(hit);
             }
         }
-        report.unjudged = self.unjudged;
+        report.unevaluated = self.unevaluated;
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 ///
 /// Refused, with what to do, for links and for what lies outside of `folder`: a repository must not be able to have
 /// files changed that are not in it. The file keeps its mode, and its owner where that may be set.
-pub fn replace(path: &Path, folder: Option<&Path>, text: &str) -> Result<(), String> {
+pub(crate) fn replace(path: &Path, folder: Option<&Path>, text: &str) -> Result<(), String> {
     let real = own_file(path, folder)?;
     let metadata = fs::metadata(&real).map_err(|error| failed(&error))?;
     if metadata.permissions().readonly() {

@@ -3,42 +3,43 @@
 use std::collections::BTreeMap;
 
 use super::place::Place;
-use crate::{
-    api::hardening_baseline::Verdict,
-    hardening::plan::policy::{Control, FieldPath, Segment, Severity},
-};
+use crate::api::gabion::hardening_baseline::Verdict;
+use crate::policy::Control;
+use crate::policy::FieldPath;
+use crate::policy::Segment;
+use crate::policy::Severity;
 
 /// A control that is broken at one place.
 #[derive(Clone, Debug)]
-pub struct Hit {
+pub(crate) struct Hit {
     /// The control.
-    pub control: &'static Control,
+    pub(crate) control: &'static Control,
     /// How bad it is; of most controls always the same.
-    pub severity: Severity,
+    pub(crate) severity: Severity,
     /// What admission does about it.
-    pub verdict: Verdict,
+    pub(crate) verdict: Verdict,
     /// Said for information: it never fails a run.
-    pub note: bool,
+    pub(crate) note: bool,
     /// What is wrong: one line.
-    pub message: String,
+    pub(crate) message: String,
     /// How to put it right: one line.
-    pub remedy: String,
+    pub(crate) remedy: String,
     /// The object, such as `Deployment shop/web`, or the stage of a Dockerfile.
-    pub object: String,
+    pub(crate) object: String,
     /// Path of the field from the root of the document; empty where there are no fields.
-    pub path: FieldPath,
+    pub(crate) path: FieldPath,
     /// Number of the document in its file, from 0.
-    pub document: usize,
+    pub(crate) document: usize,
     /// Where in the file.
-    pub place: Place,
+    pub(crate) place: Place,
     /// Why it does not count.
-    pub suppressed: Option<String>,
+    pub(crate) suppressed: Option<String>,
 }
 
 impl Hit {
     /// The field as people write it; empty where there are no fields, as in a Dockerfile, whose path is the number
     /// of an instruction.
-    pub fn field(&self) -> String {
+    pub(crate) fn field(&self) -> String {
         match self.path.0.as_slice() {
             [Segment::Index(_)] => String::new(),
             _ => self.path.to_string(),
@@ -46,7 +47,7 @@ impl Hit {
     }
 
     /// Whether it fails a run that fails on this severity.
-    pub fn fails(&self, threshold: Option<Severity>) -> bool {
+    pub(crate) fn fails(&self, threshold: Option<Severity>) -> bool {
         let counts = self.suppressed.is_none() && !self.note;
         counts && threshold.is_some_and(|threshold| self.severity >= threshold)
     }
@@ -54,33 +55,33 @@ impl Hit {
 
 /// Something to say about a file or a place in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
+pub(crate) struct Notice {
     /// Where, if it has a place.
-    pub place: Option<Place>,
+    pub(crate) place: Option<Place>,
     /// What.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 /// What was found in one file.
 #[derive(Debug, Default)]
-pub struct FileReport {
+pub(crate) struct FileReport {
     /// Its name as messages show it.
-    pub name: String,
-    /// The objects, or stages, that were judged.
-    pub objects: Vec<String>,
+    pub(crate) name: String,
+    /// The objects, or stages, that were evaluated.
+    pub(crate) objects: Vec<String>,
     /// What is wrong with them.
-    pub hits: Vec<Hit>,
-    /// Why parts of it, or all, could not be judged.
-    pub faults: Vec<Notice>,
+    pub(crate) hits: Vec<Hit>,
+    /// Why parts of it, or all, could not be evaluated.
+    pub(crate) faults: Vec<Notice>,
     /// What its author may want to know.
-    pub remarks: Vec<Notice>,
+    pub(crate) remarks: Vec<Notice>,
     /// What `--fix` changes, as a unified diff.
-    pub diff: String,
+    pub(crate) diff: String,
 }
 
 impl FileReport {
-    /// A report on a file that cannot be judged.
-    pub fn fault(name: &str, message: impl Into<String>) -> Self {
+    /// A report on a file that cannot be evaluated.
+    pub(crate) fn fault(name: &str, message: impl Into<String>) -> Self {
         let notice = Notice { place: None, message: message.into() };
         Self { name: name.to_owned(), faults: vec![notice], ..Self::default() }
     }
@@ -88,31 +89,31 @@ impl FileReport {
 
 /// What was found in all files.
 #[derive(Debug, Default)]
-pub struct Report {
+pub(crate) struct Report {
     /// Each file, in the order of the command line.
-    pub files: Vec<FileReport>,
+    pub(crate) files: Vec<FileReport>,
     /// Kinds for which there are no checks, with the number of their objects.
-    pub unjudged: BTreeMap<String, usize>,
+    pub(crate) unevaluated: BTreeMap<String, usize>,
 }
 
 impl Report {
     /// Every finding.
-    pub fn hits(&self) -> impl Iterator<Item = &Hit> {
+    pub(crate) fn hits(&self) -> impl Iterator<Item = &Hit> {
         self.files.iter().flat_map(|file| &file.hits)
     }
 
-    /// How many objects were judged.
-    pub fn judged(&self) -> usize {
+    /// How many objects were evaluated.
+    pub(crate) fn evaluated(&self) -> usize {
         self.files.iter().map(|file| file.objects.len()).sum()
     }
 
-    /// Whether there was nothing in any file, neither to judge nor to list nor to complain about.
-    pub fn is_empty(&self) -> bool {
-        self.judged() == 0 && self.unjudged.is_empty() && !self.has_faults()
+    /// Whether there was nothing in any file, neither to evaluate nor to list nor to complain about.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.evaluated() == 0 && self.unevaluated.is_empty() && !self.has_faults()
     }
 
-    /// Whether anything could not be judged.
-    pub fn has_faults(&self) -> bool {
+    /// Whether anything could not be evaluated.
+    pub(crate) fn has_faults(&self) -> bool {
         self.files.iter().any(|file| !file.faults.is_empty())
     }
 }

@@ -1,40 +1,40 @@
-//! What files are judged by.
+//! What files are evaluated by.
 
 use jiff::Timestamp;
 
-use crate::hardening::plan::policy::Settings;
+use crate::policy::Settings;
 
-/// What files are judged by.
+/// What files are evaluated by.
 #[derive(Clone, Debug)]
-pub struct Rules {
+pub(crate) struct Rules {
     /// Name of the baseline or profile, for reports.
-    pub name: String,
+    pub(crate) name: String,
     /// What is asked of pods and images.
-    pub settings: Settings,
+    pub(crate) settings: Settings,
     /// What is accepted of vulnerability reports.
-    pub vulnerabilities: Thresholds,
+    pub(crate) vulnerabilities: Thresholds,
     /// Requests and limits for containers that state none, used by `--fix`.
-    pub defaults: Defaults,
+    pub(crate) defaults: Defaults,
     /// When they are applied: reports have an age.
-    pub now: Timestamp,
+    pub(crate) now: Timestamp,
 }
 
 /// Most findings of a scanner that are accepted; `None` accepts any number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Thresholds {
+pub(crate) struct Thresholds {
     /// Critical ones.
-    pub critical: Option<u32>,
+    pub(crate) critical: Option<u32>,
     /// High ones.
-    pub high: Option<u32>,
+    pub(crate) high: Option<u32>,
     /// Oldest report that counts, in seconds.
-    pub max_age: Option<i64>,
+    pub(crate) max_age: Option<i64>,
 }
 
 /// Requests and limits by resource name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Defaults {
+pub(crate) struct Defaults {
     /// Requests.
-    pub requests: Vec<(String, String)>,
+    pub(crate) requests: Vec<(String, String)>,
     /// Limits.
-    pub limits: Vec<(String, String)>,
+    pub(crate) limits: Vec<(String, String)>,
 }

@@ -1,20 +1,22 @@
 //! Reports of vulnerability scanners: Trivy's JSON, CycloneDX, SARIF.
 
+use jiff::Timestamp;
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{age, manifest::Draft, rules::Rules, table::rule};
-use crate::hardening::plan::policy::{FieldPath, Severity};
+use super::{manifest::Draft, rules::Rules, table::rule};
+use crate::policy::FieldPath;
+use crate::policy::Severity;
 
 /// Vulnerabilities that a message names; the report has them all.
 const NAMED: usize = 5;
 
 /// What a scanner found.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Scan {
-    /// The scanner and what it looked at.
-    pub title: String,
+pub(crate) struct Scan {
+    /// The scanner and what it inspected.
+    pub(crate) title: String,
     /// When it was made.
     made: Option<String>,
     critical: BTreeSet<String>,
@@ -33,16 +35,16 @@ impl Scan {
 
 /// Why a report says nothing that could be relied on.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Unreadable {
+pub(crate) struct Unreadable {
     /// The field at which it shows.
-    pub path: FieldPath,
+    pub(crate) path: FieldPath,
     /// What is wrong and what to do.
-    pub problem: String,
+    pub(crate) problem: String,
 }
 
 /// Reads a report; `None` for what is none. One that is not as it should be is an error: read as one that lists
 /// nothing, it would open the gate that it is to guard.
-pub fn read(document: &Value) -> Option<Result<Scan, Unreadable>> {
+pub(crate) fn read(document: &Value) -> Option<Result<Scan, Unreadable>> {
     if document.get("SchemaVersion").is_some() && document.get("ArtifactName").is_some() {
         Some(trivy_is_whole(document).map(|()| trivy(document)))
     } else if document["bomFormat"] == "CycloneDX" {
@@ -147,7 +149,7 @@ fn cyclone(document: &Value) -> Scan {
     let title = format!("CycloneDX report on {}", word(&metadata["component"]["name"]));
     let mut scan = Scan { title, made: time(&metadata["timestamp"]), ..Scan::default() };
     for found in items(&document["vulnerabilities"]) {
-        // What the vendor has looked at and found harmless does not count.
+        // What the vendor has inspected and found harmless does not count.
         if matches!(
             word(&found["analysis"]["state"]),
             "not_affected" | "false_positive" | "resolved"
@@ -207,7 +209,7 @@ fn severity(result: &Value, rule: &Value) -> &'static str {
 }
 
 /// What of a report is beyond what is accepted.
-pub fn judge(scan: &Scan, rules: &Rules) -> Vec<Draft> {
+pub(crate) fn evaluate(scan: &Scan, rules: &Rules) -> Vec<Draft> {
     let accepted = &rules.vulnerabilities;
     let counted = [
         (Severity::Critical, &scan.critical, accepted.critical),
@@ -229,8 +231,8 @@ pub fn judge(scan: &Scan, rules: &Rules) -> Vec<Draft> {
         draft.severity = severity;
         drafts.push(draft);
     }
-    let age = scan.made.as_deref().and_then(|made| age::of(made, rules.now));
-    if let Some((age, most)) = age.zip(accepted.max_age).filter(|(age, most)| age > most) {
+    let old = scan.made.as_deref().and_then(|made| age(made, rules.now));
+    if let Some((age, most)) = old.zip(accepted.max_age).filter(|(age, most)| age > most) {
         let message =
             format!("the report is {} hours old, accepted are {}", age / 3600, most / 3600);
         let mut draft = Draft::new(rule("HB-VULN"), FieldPath::default(), message);
@@ -238,6 +240,12 @@ pub fn judge(scan: &Scan, rules: &Rules) -> Vec<Draft> {
         drafts.push(draft);
     }
     drafts
+}
+
+/// Age in seconds of what was made at this time; `None` for what is no time.
+fn age(made: &str, now: Timestamp) -> Option<i64> {
+    let made: Timestamp = made.parse().ok()?;
+    Some(now.as_second() - made.as_second())
 }
 
 #[cfg(test)]
@@ -253,7 +261,7 @@ mod tests {
         rules.now = "2026-01-08T01:00:00Z".parse().unwrap();
         let scan = read(document).unwrap_or_else(|| panic!("no report: {document}"));
         let scan = scan.unwrap_or_else(|wrong| panic!("{wrong:?}: {document}"));
-        judge(&scan, &rules).into_iter().map(|draft| draft.message).collect()
+        evaluate(&scan, &rules).into_iter().map(|draft| draft.message).collect()
     }
 
     fn strict() -> Thresholds {

@@ -1,21 +1,21 @@
-//! Whether an object fits the schema of its definition, as strict validation by the API server judges it.
+//! Whether an object fits the schema of its definition, as strict validation by the API server evaluates it.
 
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use crate::hardening::plan::policy::FieldPath;
+use crate::policy::FieldPath;
 
 /// Something that does not fit.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Misfit {
+pub(crate) struct Misfit {
     /// Where.
-    pub path: FieldPath,
+    pub(crate) path: FieldPath,
     /// What is wrong and what to do.
-    pub problem: String,
+    pub(crate) problem: String,
 }
 
 /// Everything in an object that does not fit; rules in CEL are left to the API server.
-pub fn misfits(schema: &Value, object: &Value) -> Vec<Misfit> {
+pub(crate) fn misfits(schema: &Value, object: &Value) -> Vec<Misfit> {
     let mut found = Vec::new();
     value(schema, object, &FieldPath::default(), &mut found);
     found

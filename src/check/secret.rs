@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::{manifest::Draft, table::rule};
-use crate::hardening::plan::policy::FieldPath;
+use crate::policy::FieldPath;
 
-/// What is wrong with a Secret. Values are looked at and never shown.
-pub fn judge(secret: &Value) -> Vec<Draft> {
+/// What is wrong with a Secret. Values are inspected and never shown.
+pub(crate) fn evaluate(secret: &Value) -> Vec<Draft> {
     // A token is filled in by the cluster; what SOPS has encrypted can lie anywhere.
     if secret["type"] == "kubernetes.io/service-account-token" || !secret["sops"].is_null() {
         return Vec::new();
@@ -47,7 +47,7 @@ mod tests {
             "data": {"password": "c3dvcmRmaXNo", "empty": ""},
             "stringData": {"a": "${PASSWORD}", "b": "ref+vault://x", "c": "swordfish"},
         });
-        let drafts = judge(&secret);
+        let drafts = evaluate(&secret);
         let paths: Vec<_> = drafts.iter().map(|draft| draft.path.to_string()).collect();
         assert_eq!(paths, ["data.password", "stringData.c"]);
         assert!(drafts.iter().all(|draft| !format!("{draft:?}").contains("swordfish")));
@@ -57,7 +57,7 @@ mod tests {
             json!({"type": "kubernetes.io/service-account-token", "data": {"token": "x"}}),
             json!({"data": {"a": "<path:secret/data#a>"}}),
         ] {
-            assert!(judge(&harmless).is_empty(), "{harmless}");
+            assert!(evaluate(&harmless).is_empty(), "{harmless}");
         }
     }
 }

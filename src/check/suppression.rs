@@ -8,10 +8,12 @@ use super::{
     report::{Hit, Notice},
     yaml::{Comment, Content, Node},
 };
-use crate::hardening::plan::policy::{FieldPath, Segment, control};
+use crate::policy::FieldPath;
+use crate::policy::Segment;
+use crate::policy::control;
 
 /// Before the id of a control in the key of an annotation.
-pub const ANNOTATION: &str = "gabion.dev/ignore-";
+pub(crate) const ANNOTATION: &str = "gabion.dev/ignore-";
 
 /// At the start of a comment.
 const MARK: &str = "gabion:ignore";
@@ -29,22 +31,28 @@ struct Suppression {
 
 /// The decisions of one document or file.
 #[derive(Debug, Default)]
-pub struct Suppressions {
+pub(crate) struct Suppressions {
     all: Vec<Suppression>,
     /// Those that cannot count.
-    pub remarks: Vec<Notice>,
+    pub(crate) remarks: Vec<Notice>,
 }
 
 impl Suppressions {
     /// Adds what an annotation says, if it is one of ours.
-    pub fn annotation(&mut self, key: &str, value: Option<&str>, covers: &FieldPath, place: Place) {
+    pub(crate) fn annotation(
+        &mut self,
+        key: &str,
+        value: Option<&str>,
+        covers: &FieldPath,
+        place: Place,
+    ) {
         if let Some(id) = key.strip_prefix(ANNOTATION) {
             self.add(id, value.unwrap_or_default(), covers, place);
         }
     }
 
     /// Adds what a comment says about the entry that it covers, if it is one of ours.
-    pub fn comment(&mut self, text: &str, covers: Option<FieldPath>, place: Place) {
+    pub(crate) fn comment(&mut self, text: &str, covers: Option<FieldPath>, place: Place) {
         let Some(rest) = text.trim_start().strip_prefix(MARK) else { return };
         let (ids, reason) =
             rest.trim().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
@@ -87,7 +95,7 @@ impl Suppressions {
     }
 
     /// Marks the findings that are covered.
-    pub fn apply(&mut self, hits: &mut [Hit]) {
+    pub(crate) fn apply(&mut self, hits: &mut [Hit]) {
         for hit in hits.iter_mut().filter(|hit| hit.suppressed.is_none()) {
             let covering = self.all.iter_mut().find(|suppression| {
                 suppression.control == hit.control.id
@@ -101,7 +109,7 @@ impl Suppressions {
     }
 
     /// What is to be said about the decisions themselves; call it after all findings are marked.
-    pub fn finish(mut self) -> Vec<Notice> {
+    pub(crate) fn finish(mut self) -> Vec<Notice> {
         for unused in self.all.iter().filter(|suppression| !suppression.used) {
             self.remarks.push(Notice {
                 place: Some(unused.place),
@@ -113,7 +121,7 @@ impl Suppressions {
 }
 
 /// Reads the comments of a document.
-pub fn of_comments(
+pub(crate) fn of_comments(
     into: &mut Suppressions,
     root: &Node,
     comments: &[Comment],

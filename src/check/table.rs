@@ -1,9 +1,11 @@
 //! The controls that only files can break, by name.
 
-use crate::hardening::plan::policy::{Control, Severity, control};
+use crate::policy::Control;
+use crate::policy::Severity;
+use crate::policy::control;
 
 /// A control by its id. Every id that this module is asked for is in the table, which a test holds.
-pub fn rule(id: &'static str) -> &'static Control {
+pub(crate) fn rule(id: &'static str) -> &'static Control {
     static UNKNOWN: Control = Control {
         id: "HB-UNKNOWN",
         check: None,
@@ -14,7 +16,7 @@ pub fn rule(id: &'static str) -> &'static Control {
         remedy: "report this to the authors of gabion",
         cis: &[],
         nsa: &[],
-        judge: crate::hardening::plan::policy::controls::Judge::File,
+        target: crate::policy::controls::Target::File,
     };
     control(id).unwrap_or(&UNKNOWN)
 }

@@ -5,10 +5,9 @@ use std::{env, ffi::OsStr, io::IsTerminal, path::PathBuf};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
-use crate::{
-    check::{Fix, Options, baseline, output::Format},
-    hardening::plan::policy::Severity,
-};
+use crate::check::{Fix, Options, baseline, output::Format};
+
+use crate::policy::Severity;
 
 /// Flags of `gabion check`.
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ macro_rules! eso_flags {
     ($($field:ident = $flag:literal, $env:literal;)*) => {
         /// ESO's flags that have no meaning here.
         #[derive(Debug, Default, Args)]
-        pub struct EsoFlags {
+        pub(crate) struct EsoFlags {
             $(
                 /// Accepted for compatibility, has no effect
                 #[arg(long = $flag, env = $env, help_heading = "Accepted from External Secrets Operator", hide_short_help = true, num_args = 0..=1, default_missing_value = "true", value_name = "VALUE")]
@@ -17,7 +17,7 @@ macro_rules! eso_flags {
 
         impl EsoFlags {
             /// The flags that were given.
-            pub fn given(&self) -> Vec<&'static str> {
+            pub(crate) fn given(&self) -> Vec<&'static str> {
                 let mut given = Vec::new();
                 $(if self.$field.is_some() { given.push(concat!("--", $flag)); })*
                 given

@@ -4,17 +4,16 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, builder::BoolishValueParser};
 
-use super::{duration, eso::EsoFlags};
-use crate::{
-    config::{Config, ElectionConfig, HardeningConfig, SecretsConfig},
-    telemetry::LogFormat,
-    template::Delimiters,
-};
+use super::eso::EsoFlags;
+use crate::config::{Config, ElectionConfig, HardeningConfig, SecretsConfig};
+use crate::duration;
+use crate::telemetry::LogFormat;
+use gotemplate::Delimiters;
 
 /// Flags of `gabion run`.
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools)] // each is a flag of its own
-pub struct RunFlags {
+pub(crate) struct RunFlags {
     /// Kubeconfig file; without it the in-cluster account is used, or the usual kubeconfig
     #[arg(long, env = "GABION_KUBECONFIG", value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
@@ -43,7 +42,7 @@ pub struct RunFlags {
     #[arg(long, env = "GABION_PER_OBJECT_METRICS", default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     per_object_metrics: bool,
 
-    /// Run the secrets half (ExternalSecret, SecretStore, ClusterSecretStore)
+    /// Run the secrets subsystem (ExternalSecret, SecretStore, ClusterSecretStore)
     #[arg(long, env = "GABION_ENABLE_SECRETS", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     enable_secrets: bool,
     /// Stores whose spec.controller is this, or empty, are ours
@@ -64,10 +63,10 @@ pub struct RunFlags {
     #[arg(long, env = "GABION_ENABLE_FLOOD_GATE", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     enable_flood_gate: bool,
     /// How often a store without spec.refreshInterval is validated
-    #[arg(long, env = "GABION_STORE_REQUEUE_INTERVAL", help_heading = "Secrets", default_value = "5m", value_parser = duration::parse, value_name = "DURATION")]
+    #[arg(long, env = "GABION_STORE_REQUEUE_INTERVAL", help_heading = "Secrets", default_value = "5m", value_parser = duration::unsigned, value_name = "DURATION")]
     store_requeue_interval: Duration,
     /// status.refreshTime of an unchanged ExternalSecret is rewritten at most this often
-    #[arg(long, env = "GABION_REFRESH_HEARTBEAT", help_heading = "Secrets", default_value = "15m", value_parser = duration::parse, value_name = "DURATION")]
+    #[arg(long, env = "GABION_REFRESH_HEARTBEAT", help_heading = "Secrets", default_value = "15m", value_parser = duration::unsigned, value_name = "DURATION")]
     refresh_heartbeat: Duration,
     /// Take over existing Secrets that no ExternalSecret made, as ESO does in silence
     #[arg(long, env = "GABION_ADOPT_UNMANAGED", help_heading = "Secrets", default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
@@ -79,7 +78,7 @@ pub struct RunFlags {
     #[arg(long, env = "GABION_TEMPLATE_RIGHT_DELIMITER", help_heading = "Secrets", default_value = "}}", value_parser = delimiter)]
     template_right_delimiter: String,
 
-    /// Run the hardening half (HardeningBaseline)
+    /// Run the hardening subsystem (HardeningBaseline)
     #[arg(long, env = "GABION_ENABLE_HARDENING", help_heading = "Hardening", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     enable_hardening: bool,
     /// Namespace Gabion itself runs in: never hardened, holds the Lease
@@ -120,13 +119,13 @@ pub struct RunFlags {
     )]
     leader_election_id: String,
     /// How long others wait after the last renewal they saw
-    #[arg(long, env = "GABION_LEADER_ELECTION_LEASE_DURATION", help_heading = "Leader election", default_value = "15s", value_parser = duration::parse, value_name = "DURATION")]
+    #[arg(long, env = "GABION_LEADER_ELECTION_LEASE_DURATION", help_heading = "Leader election", default_value = "15s", value_parser = duration::unsigned, value_name = "DURATION")]
     leader_election_lease_duration: Duration,
     /// How long the leader writes without a renewal
-    #[arg(long, env = "GABION_LEADER_ELECTION_RENEW_DEADLINE", help_heading = "Leader election", default_value = "10s", value_parser = duration::parse, value_name = "DURATION")]
+    #[arg(long, env = "GABION_LEADER_ELECTION_RENEW_DEADLINE", help_heading = "Leader election", default_value = "10s", value_parser = duration::unsigned, value_name = "DURATION")]
     leader_election_renew_deadline: Duration,
     /// Pause between tries
-    #[arg(long, env = "GABION_LEADER_ELECTION_RETRY_PERIOD", help_heading = "Leader election", default_value = "2s", value_parser = duration::parse, value_name = "DURATION")]
+    #[arg(long, env = "GABION_LEADER_ELECTION_RETRY_PERIOD", help_heading = "Leader election", default_value = "2s", value_parser = duration::unsigned, value_name = "DURATION")]
     leader_election_retry_period: Duration,
 
     #[command(flatten)]
@@ -135,7 +134,7 @@ pub struct RunFlags {
 
 impl RunFlags {
     /// Checks what no single flag can check, and builds the configuration.
-    pub fn config(self) -> Result<Config, String> {
+    pub(crate) fn config(self) -> Result<Config, String> {
         let election = self.election()?;
         Ok(Config {
             kubeconfig: self.kubeconfig,

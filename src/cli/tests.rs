@@ -64,8 +64,8 @@ fn every_flag_has_an_environment_variable_and_a_meaning() {
 
 #[test]
 fn go_durations_are_understood() {
-    assert_eq!(duration::parse("1h30m").unwrap().as_secs(), 5400);
-    assert_eq!(duration::parse("1.5s").unwrap().as_millis(), 1500);
-    assert_eq!(duration::parse("0").unwrap().as_secs(), 0);
-    assert!(duration::parse("5").is_err() && duration::parse("-5s").is_err());
+    assert_eq!(crate::duration::unsigned("1h30m").unwrap().as_secs(), 5400);
+    assert_eq!(crate::duration::unsigned("1.5s").unwrap().as_millis(), 1500);
+    assert_eq!(crate::duration::unsigned("0").unwrap().as_secs(), 0);
+    assert!(crate::duration::unsigned("5").is_err() && crate::duration::unsigned("-5s").is_err());
 }

@@ -10,15 +10,15 @@ use tokio::time;
 
 /// The three connections, kept apart so that none can starve another.
 #[derive(Clone)]
-pub struct Clients {
+pub(crate) struct Clients {
     /// Reads and writes of the controllers.
-    pub work: Client,
+    pub(crate) work: Client,
     /// Watches: long answers, no read timeout of their own (each watch has one).
-    pub watch: Client,
+    pub(crate) watch: Client,
     /// The lease: short timeouts, so that a renewal never outlives its deadline.
-    pub lease: Client,
+    pub(crate) lease: Client,
     /// The API server's address, for messages.
-    pub url: String,
+    pub(crate) url: String,
 }
 
 /// The API server cannot be addressed at all.
@@ -45,7 +45,7 @@ pub enum ConnectError {
 
 impl Clients {
     /// Connects lazily: nothing is sent yet.
-    pub async fn connect(kubeconfig: Option<&Path>) -> Result<Self, ConnectError> {
+    pub(crate) async fn connect(kubeconfig: Option<&Path>) -> Result<Self, ConnectError> {
         let base = match kubeconfig {
             Some(path) => from_file(path).await?,
             None => Config::infer().await.map_err(ConnectError::Infer)?,
@@ -75,7 +75,7 @@ async fn from_file(path: &Path) -> Result<Config, ConnectError> {
 }
 
 /// Minor version of the API server, asked until it answers.
-pub async fn server_minor(client: &Client) -> u16 {
+pub(crate) async fn server_minor(client: &Client) -> u16 {
     loop {
         match time::timeout(Duration::from_secs(5), client.apiserver_version()).await {
             Ok(Ok(version)) => {

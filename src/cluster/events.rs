@@ -8,7 +8,7 @@ use std::{
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client,
-    runtime::events::{Event, EventType, Recorder, Reporter},
+    runtime::events::{self as published, Recorder, Reporter},
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -25,85 +25,88 @@ const REMEMBERED: usize = 4096;
 /// Longest note that the API server takes, in bytes.
 const MAX_NOTE: usize = 1024;
 
-/// One thing worth telling.
+/// What a controller records.
 #[derive(Clone, Debug)]
-pub struct Notice {
-    /// Whom it concerns.
-    pub about: ObjectReference,
+pub(crate) struct Event {
+    /// The object that it is about.
+    pub(crate) regarding: ObjectReference,
     /// From the reasons table.
-    pub reason: &'static str,
+    pub(crate) reason: &'static str,
     /// Safe text: names and fixed words only.
-    pub text: String,
-    /// How it is told.
-    pub tone: Tone,
+    pub(crate) message: String,
+    /// How it is published.
+    pub(crate) event_type: EventType,
 }
 
-/// How a notice is told.
+/// How an event is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
-    /// Something was done: always told.
+pub(crate) enum EventType {
+    /// Something was done: always published.
     Done,
-    /// Something is worth knowing: told once an hour.
+    /// Something is worth knowing: published once an hour.
     Hint,
-    /// Something is wrong: told once an hour.
+    /// Something is wrong: published once an hour.
     Warning,
 }
 
-/// Where controllers put their notices.
+/// Where controllers record events.
 #[derive(Clone)]
-pub struct Events(mpsc::Sender<Notice>);
+pub(crate) struct Events(mpsc::Sender<Event>);
 
 impl Events {
-    /// Hands a notice over without waiting.
-    pub fn tell(&self, notice: Notice) {
-        if self.0.try_send(notice).is_err() {
+    /// Hands an event over without waiting.
+    pub(crate) fn record(&self, event: Event) {
+        if self.0.try_send(event).is_err() {
             tracing::debug!("an event was dropped: too many are waiting");
         }
     }
 }
 
 /// The sending half, and the task that publishes until `stop`.
-pub fn events(
+pub(crate) fn events(
     client: Client,
     fence: Fence,
     controller: &str,
     stop: CancellationToken,
 ) -> (Events, impl Future<Output = ()> + Send + 'static) {
-    let (sender, mut receiver) = mpsc::channel::<Notice>(CAPACITY);
+    let (sender, mut receiver) = mpsc::channel::<Event>(CAPACITY);
     let recorder = Recorder::new(client, Reporter::from(controller));
     let publish = async move {
-        let mut told: HashMap<(String, &'static str, String), Instant> = HashMap::new();
+        let mut published_at: HashMap<(String, &'static str, String), Instant> = HashMap::new();
         loop {
-            let notice = tokio::select! {
+            let event = tokio::select! {
                 () = stop.cancelled() => return,
-                notice = receiver.recv() => notice,
+                event = receiver.recv() => event,
             };
-            let Some(notice) = notice else { return };
-            if fence.is_open() && is_news(&mut told, &notice) {
-                post(&recorder, &notice).await;
+            let Some(event) = event else { return };
+            if fence.is_open() && is_news(&mut published_at, &event) {
+                post(&recorder, &event).await;
             }
         }
     };
     (Events(sender), publish)
 }
 
-/// Hints and warnings are told once per object, text and hour; what was done is always told.
-fn is_news(told: &mut HashMap<(String, &'static str, String), Instant>, notice: &Notice) -> bool {
-    if notice.tone == Tone::Done {
+/// Hints and warnings are published once per object, text and hour; what was done is always published.
+fn is_news(
+    published_at: &mut HashMap<(String, &'static str, String), Instant>,
+    event: &Event,
+) -> bool {
+    if event.event_type == EventType::Done {
         return true;
     }
-    if told.len() >= REMEMBERED {
-        told.retain(|_, at| at.elapsed() < REPEAT_AFTER);
-        if told.len() >= REMEMBERED {
-            told.clear();
+    if published_at.len() >= REMEMBERED {
+        published_at.retain(|_, at| at.elapsed() < REPEAT_AFTER);
+        if published_at.len() >= REMEMBERED {
+            published_at.clear();
         }
     }
-    let uid = notice.about.uid.clone().unwrap_or_default();
-    let key = (uid, notice.reason, notice.text.clone());
-    if told.get(&key).is_some_and(|at| at.elapsed() < REPEAT_AFTER) {
+    let uid = event.regarding.uid.clone().unwrap_or_default();
+    let key = (uid, event.reason, event.message.clone());
+    if published_at.get(&key).is_some_and(|at| at.elapsed() < REPEAT_AFTER) {
         return false;
     }
-    told.insert(key, Instant::now());
+    published_at.insert(key, Instant::now());
     true
 }
 
@@ -112,18 +115,18 @@ fn shortened(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_NOTE)]
 }
 
-async fn post(recorder: &Recorder, notice: &Notice) {
-    let event = Event {
-        type_: match notice.tone {
-            Tone::Warning => EventType::Warning,
-            Tone::Done | Tone::Hint => EventType::Normal,
+async fn post(recorder: &Recorder, event: &Event) {
+    let published = published::Event {
+        type_: match event.event_type {
+            EventType::Warning => published::EventType::Warning,
+            EventType::Done | EventType::Hint => published::EventType::Normal,
         },
-        reason: notice.reason.to_owned(),
-        note: Some(shortened(&notice.text).to_owned()),
-        action: notice.reason.to_owned(),
+        reason: event.reason.to_owned(),
+        note: Some(shortened(&event.message).to_owned()),
+        action: event.reason.to_owned(),
         secondary: None,
     };
-    let publish = recorder.publish(&event, &notice.about);
+    let publish = recorder.publish(&published, &event.regarding);
     match tokio::time::timeout(Duration::from_secs(10), publish).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(error = %error, "an event was not published"),
@@ -135,18 +138,18 @@ async fn post(recorder: &Recorder, notice: &Notice) {
 mod tests {
     use super::*;
 
-    fn notice(text: &str, tone: Tone) -> Notice {
+    fn event(text: &str, event_type: EventType) -> Event {
         let about = ObjectReference { uid: Some("u".into()), ..ObjectReference::default() };
-        Notice { about, reason: "UpdateFailed", text: text.into(), tone }
+        Event { about, reason: "UpdateFailed", text: text.into(), event_type }
     }
 
     #[test]
     fn the_same_warning_is_told_once_and_another_one_at_once() {
-        let mut told = HashMap::new();
-        assert!(is_news(&mut told, &notice("a", Tone::Warning)));
-        assert!(!is_news(&mut told, &notice("a", Tone::Warning)));
-        assert!(is_news(&mut told, &notice("b", Tone::Hint)));
-        assert!(is_news(&mut told, &notice("done", Tone::Done)));
-        assert!(is_news(&mut told, &notice("done", Tone::Done)));
+        let mut published_at = HashMap::new();
+        assert!(is_news(&mut published_at, &event("a", EventType::Warning)));
+        assert!(!is_news(&mut published_at, &event("a", EventType::Warning)));
+        assert!(is_news(&mut published_at, &event("b", EventType::Hint)));
+        assert!(is_news(&mut published_at, &event("done", EventType::Done)));
+        assert!(is_news(&mut published_at, &event("done", EventType::Done)));
     }
 }

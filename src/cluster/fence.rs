@@ -14,7 +14,7 @@ use std::{
 
 /// Says whether this process may write. Cheap to clone and to ask.
 #[derive(Clone, Debug)]
-pub struct Fence(Arc<Inner>);
+pub(crate) struct Fence(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -26,16 +26,16 @@ struct Inner {
 /// This process is not the leader, or no longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this process does not hold the lease, so it does not write")]
-pub struct Fenced;
+pub(crate) struct Fenced;
 
 impl Fence {
     /// A fence that never closes: one replica, no leader election.
-    pub fn open() -> Self {
+    pub(crate) fn open() -> Self {
         Self::until(u64::MAX)
     }
 
     /// A fence that is closed until [`Fence::extend`] opens it.
-    pub fn closed() -> Self {
+    pub(crate) fn closed() -> Self {
         Self::until(0)
     }
 
@@ -44,23 +44,23 @@ impl Fence {
     }
 
     /// Allows writes until `validity` after `from`.
-    pub fn extend(&self, from: Instant, validity: Duration) {
+    pub(crate) fn extend(&self, from: Instant, validity: Duration) {
         let until = from.saturating_duration_since(self.0.origin) + validity;
         self.0.open_until.store(millis(until), Ordering::Release);
     }
 
     /// Forbids writes from now on.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.0.open_until.store(0, Ordering::Release);
     }
 
     /// True while writes are allowed.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         millis(self.0.origin.elapsed()) < self.0.open_until.load(Ordering::Acquire)
     }
 
     /// Fails unless writes are allowed.
-    pub fn check(&self) -> Result<(), Fenced> {
+    pub(crate) fn check(&self) -> Result<(), Fenced> {
         if self.is_open() { Ok(()) } else { Err(Fenced) }
     }
 }

@@ -6,21 +6,21 @@ use kube::{Resource, ResourceExt};
 
 /// Namespace and name of an object; the namespace of a cluster-scoped object is empty.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ObjectKey {
+pub(crate) struct ObjectKey {
     /// Namespace, or "" for a cluster-scoped object.
-    pub namespace: Arc<str>,
+    pub(crate) namespace: Arc<str>,
     /// Name.
-    pub name: Arc<str>,
+    pub(crate) name: Arc<str>,
 }
 
 impl ObjectKey {
     /// A key from its two parts.
-    pub fn new(namespace: &str, name: &str) -> Self {
+    pub(crate) fn new(namespace: &str, name: &str) -> Self {
         Self { namespace: namespace.into(), name: name.into() }
     }
 
     /// The key of an object as the API server returned it.
-    pub fn of<K: Resource>(object: &K) -> Self {
+    pub(crate) fn of<K: Resource>(object: &K) -> Self {
         Self::new(object.meta().namespace.as_deref().unwrap_or_default(), &object.name_any())
     }
 }

@@ -20,19 +20,19 @@ use super::Fence;
 
 /// Name and times of a lease.
 #[derive(Clone, Debug)]
-pub struct LeaseSettings {
+pub(crate) struct LeaseSettings {
     /// Namespace of the `Lease`.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// Name of the `Lease`.
-    pub name: String,
+    pub(crate) name: String,
     /// This process's name; unique among replicas.
-    pub identity: String,
+    pub(crate) identity: String,
     /// How long others wait after the last renewal they saw.
-    pub lease_duration: Duration,
+    pub(crate) lease_duration: Duration,
     /// How long the leader keeps writing without a successful renewal.
-    pub renew_deadline: Duration,
+    pub(crate) renew_deadline: Duration,
     /// Pause between tries.
-    pub retry_period: Duration,
+    pub(crate) retry_period: Duration,
 }
 
 /// The lease is lost: the process must stop.
@@ -52,7 +52,7 @@ struct Observed {
 }
 
 /// Takes part in one election.
-pub struct Election {
+pub(crate) struct Election {
     api: Api<Lease>,
     settings: LeaseSettings,
     fence: Fence,
@@ -61,13 +61,13 @@ pub struct Election {
 
 impl Election {
     /// An election that opens and closes `fence`.
-    pub fn new(client: Client, settings: LeaseSettings, fence: Fence) -> Self {
+    pub(crate) fn new(client: Client, settings: LeaseSettings, fence: Fence) -> Self {
         let api = Api::namespaced(client, &settings.namespace);
         Self { api, settings, fence, observed: None }
     }
 
     /// Waits until this process leads, or `stop`.
-    pub async fn win(&mut self, stop: &CancellationToken) {
+    pub(crate) async fn win(&mut self, stop: &CancellationToken) {
         while !stop.is_cancelled() {
             if self.attempt().await {
                 tracing::info!(lease = self.settings.name, "leading");
@@ -81,7 +81,7 @@ impl Election {
     }
 
     /// Renews until `stop`. Fails once the lease is lost.
-    pub async fn keep(&mut self, stop: &CancellationToken) -> Result<(), LeaseLost> {
+    pub(crate) async fn keep(&mut self, stop: &CancellationToken) -> Result<(), LeaseLost> {
         let mut last_success = Instant::now();
         loop {
             tokio::select! {
@@ -148,7 +148,7 @@ impl Election {
     }
 
     /// Stops writing and gives the lease back, so that another replica need not wait it out.
-    pub async fn release(&mut self) {
+    pub(crate) async fn release(&mut self) {
         self.fence.close();
         if self.held_by_another() {
             return;

@@ -35,7 +35,7 @@ struct Written {
 }
 
 /// Reads metadata without the lists of fields: for `#[serde(deserialize_with)]`.
-pub fn slim<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
+pub(crate) fn slim<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
     let slim = Slim::deserialize(deserializer)?;
     let entry = |written: Written| ManagedFieldsEntry {
         manager: written.manager,

@@ -1,20 +1,20 @@
 //! Everything that talks to the API server.
 
 mod client;
-mod departed;
-pub mod events;
+pub(crate) mod events;
 mod fence;
 mod key;
-pub mod lease;
-pub mod metadata;
-pub mod queue;
+pub(crate) mod lease;
+pub(crate) mod metadata;
+pub(crate) mod queue;
 mod requests;
+mod tombstones;
 mod watch;
-pub mod write;
+pub(crate) mod write;
 
-pub use client::{Clients, ConnectError, server_minor};
-pub use departed::{Departed, is_older};
-pub use fence::{Fence, Fenced};
-pub use key::ObjectKey;
-pub use requests::RequestCounts;
-pub use watch::{Change, Listed, WatchHealth, follow, follow_if_allowed, until};
+pub(crate) use client::{Clients, ConnectError, server_minor};
+pub(crate) use fence::{Fence, Fenced};
+pub(crate) use key::ObjectKey;
+pub(crate) use requests::RequestCounts;
+pub(crate) use tombstones::{Tombstones, is_older};
+pub(crate) use watch::{CacheSync, Change, WatchHealth, follow, follow_if_allowed, until};

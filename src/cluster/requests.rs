@@ -6,8 +6,6 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::write::ApiError;
-
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     verb: &'static str,
@@ -17,13 +15,13 @@ struct RequestLabels {
 
 /// Requests to the API server, apart from watches.
 #[derive(Clone, Default)]
-pub struct RequestCounts {
+pub(crate) struct RequestCounts {
     requests: Family<RequestLabels, Counter>,
 }
 
 impl RequestCounts {
     /// Adds the series to a registry.
-    pub fn register(&self, registry: &mut Registry) {
+    pub(crate) fn register(&self, registry: &mut Registry) {
         registry.register(
             "gabion_api_requests",
             "Requests to the API server by verb, kind and outcome, watches apart",
@@ -31,18 +29,8 @@ impl RequestCounts {
         );
     }
 
-    /// Counts one request.
-    pub fn count(&self, verb: &'static str, kind: &str, error: Option<&ApiError>) {
-        let outcome = match error {
-            None => "ok",
-            Some(ApiError::Fenced) => "fenced",
-            Some(ApiError::NotFound { .. }) => "not_found",
-            Some(ApiError::AlreadyExists { .. }) => "already_exists",
-            Some(ApiError::Conflict { .. }) => "conflict",
-            Some(ApiError::Forbidden { .. } | ApiError::NamespaceTerminating { .. }) => "forbidden",
-            Some(ApiError::Invalid { .. } | ApiError::TooLarge { .. }) => "invalid",
-            Some(ApiError::Unavailable { .. }) => "unavailable",
-        };
+    /// Counts one request. `outcome` is from a closed set.
+    pub(crate) fn count(&self, verb: &'static str, kind: &str, outcome: &'static str) {
         let labels = RequestLabels { verb, kind: kind.to_owned(), outcome };
         self.requests.get_or_create(&labels).inc();
     }

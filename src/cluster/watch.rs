@@ -33,7 +33,7 @@ const TOLERATED_FAILURE: Duration = Duration::from_mins(1);
 
 /// What a watch says.
 #[derive(Debug)]
-pub enum Change<K> {
+pub(crate) enum Change<K> {
     /// The object exists and looks like this.
     Applied(K),
     /// The object is gone; this is its last known form.
@@ -44,9 +44,9 @@ pub enum Change<K> {
 
 /// The state of one watch, shared with the health endpoints.
 #[derive(Debug)]
-pub struct WatchHealth {
+pub(crate) struct WatchHealth {
     /// The kind that is watched.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     state: Mutex<WatchState>,
 }
 
@@ -60,22 +60,22 @@ struct WatchState {
 
 impl WatchHealth {
     /// A watch that has not listed yet.
-    pub fn new(kind: &'static str) -> Arc<Self> {
+    pub(crate) fn new(kind: &'static str) -> Arc<Self> {
         Arc::new(Self { kind, state: Mutex::default() })
     }
 
     /// True once the first complete list has been delivered.
-    pub fn listed(&self) -> bool {
+    pub(crate) fn listed(&self) -> bool {
         self.lock().listed
     }
 
     /// How often the watch failed since the start.
-    pub fn failures(&self) -> u64 {
+    pub(crate) fn failures(&self) -> u64 {
         self.lock().failures
     }
 
     /// Why this watch makes the process unready, if it does.
-    pub fn complaint(&self) -> Option<String> {
+    pub(crate) fn unhealthy_reason(&self) -> Option<String> {
         let state = self.lock();
         match state.failing_since {
             Some(since) if !state.listed || since.elapsed() > TOLERATED_FAILURE => Some(format!(
@@ -108,7 +108,7 @@ impl WatchHealth {
 }
 
 /// Follows every change of the objects of `api` for ever. Dropping the future ends the watch.
-pub async fn follow<K>(
+pub(crate) async fn follow<K>(
     api: Api<K>,
     selector: Option<&str>,
     health: Arc<WatchHealth>,
@@ -148,8 +148,11 @@ pub async fn follow<K>(
 
 /// Follows objects that may not be there to be followed. A refusal is normal, so it is told once, makes nobody
 /// wait or unready, and is asked again after [`REFUSED_PAUSE`].
-pub async fn follow_if_allowed<K>(api: Api<K>, kind: &'static str, mut sink: impl FnMut(Change<K>))
-where
+pub(crate) async fn follow_if_allowed<K>(
+    api: Api<K>,
+    kind: &'static str,
+    mut sink: impl FnMut(Change<K>),
+) where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE_SIZE);
@@ -192,33 +195,33 @@ fn is_refused(error: &watcher::Error) -> bool {
 
 /// The watches whose first list must be in before anything is decided.
 #[derive(Default)]
-pub struct Listed {
-    needed: Vec<Arc<WatchHealth>>,
-    useful: Vec<Arc<WatchHealth>>,
+pub(crate) struct CacheSync {
+    required: Vec<Arc<WatchHealth>>,
+    optional: Vec<Arc<WatchHealth>>,
 }
 
-impl Listed {
+impl CacheSync {
     /// One more without which every decision would be wrong.
-    pub fn needs(&mut self, watch: Arc<WatchHealth>) {
-        self.needed.push(watch);
+    pub(crate) fn require(&mut self, watch: Arc<WatchHealth>) {
+        self.required.push(watch);
     }
 
     /// One more that some objects depend on. If it fails (a missing right), it holds up no others.
-    pub fn uses(&mut self, watch: Arc<WatchHealth>) {
-        self.useful.push(watch);
+    pub(crate) fn prefer(&mut self, watch: Arc<WatchHealth>) {
+        self.optional.push(watch);
     }
 
     /// Waits until every list is in that is needed or can be had.
-    pub async fn all(self) {
+    pub(crate) async fn synced(self) {
         let settled = |watch: &Arc<WatchHealth>| watch.listed() || watch.failures() > 0;
-        while !(self.needed.iter().all(|w| w.listed()) && self.useful.iter().all(settled)) {
+        while !(self.required.iter().all(|w| w.listed()) && self.optional.iter().all(settled)) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 }
 
 /// Runs `work` until it ends or `stop`.
-pub async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
+pub(crate) async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
     tokio::select! {
         () = stop.cancelled() => {}
         () = work => {}

@@ -17,36 +17,34 @@ use super::{
         error::Error,
         labels::{FieldOwner, LabelPatch, RECORD},
         objects::{
-            self, FIELD_MANAGER, Generated, ObjectKey as Named, ObjectKind, ObservedObject,
-            RELEASE_MANAGER,
+            self, Generated, ObjectKey as Named, ObjectKind, ObservedObject, RELEASE_MANAGER,
         },
         service_accounts::{PREVIOUS_AUTOMOUNT, ServiceAccountPatch},
         steps::{Chain, Step},
     },
 };
-use crate::{
-    api::hardening_baseline::ConflictPolicy,
-    cluster::{
-        ObjectKey,
-        write::{ApiError, Part, PatchKind},
-    },
+use crate::api::gabion::hardening_baseline::ConflictPolicy;
+use crate::cluster::{
+    ObjectKey,
+    write::{ApiError, Part, PatchKind},
 };
+use crate::marks::FIELD_MANAGER;
 
 /// Does the steps in one namespace.
-pub struct Applier<'a> {
+pub(crate) struct Applier<'a> {
     /// What the controllers share.
-    pub context: &'a Context,
+    pub(crate) context: &'a Context,
     /// The namespace.
-    pub namespace: &'a str,
+    pub(crate) namespace: &'a str,
     /// What happens to labels that somebody else declares.
-    pub policy: ConflictPolicy,
+    pub(crate) policy: ConflictPolicy,
     /// Labels that were left alone because somebody else declares them, each with that manager.
-    pub refused: Mutex<BTreeMap<String, String>>,
+    pub(crate) refused: Mutex<BTreeMap<String, String>>,
 }
 
 impl Applier<'_> {
     /// Does a chain in order and stops at its first failure.
-    pub async fn chain(&self, chain: &Chain) -> Result<(), Error> {
+    pub(crate) async fn chain(&self, chain: &Chain) -> Result<(), Error> {
         for step in &chain.steps {
             self.step(step).await?;
         }
@@ -271,8 +269,8 @@ impl Applier<'_> {
     }
 }
 
-/// A refusal of the API server in the words of this half.
-pub fn explain(verb: &'static str, object: &str, error: &ApiError) -> Error {
+/// A refusal of the API server in the words of this subsystem.
+pub(crate) fn explain(verb: &'static str, object: &str, error: &ApiError) -> Error {
     let object = object.to_owned();
     match error {
         ApiError::Forbidden { .. } => Error::Forbidden { verb, object },

@@ -17,29 +17,30 @@ use super::{
     plan::{
         baseline::{Compiled, compile},
         baseline_status::{next_status, next_teardown},
-        error::{Error, Retry},
-        objects::FIELD_MANAGER,
-        teardown::{Deletion, FINALIZER, Leaving, Pause, has_begun, may_begin},
+        error::Error,
+        teardown::{Deletion, FINALIZER, Leaving, TeardownGate, has_begun, may_begin},
     },
 };
-use crate::{
-    api::hardening_baseline::{DeletionPolicy, HardeningBaseline, HardeningBaselineStatus},
-    cluster::{
-        ObjectKey,
-        events::Tone,
-        queue::Next,
-        write::{ApiError, Part, PatchKind},
-    },
+use crate::api::gabion::hardening_baseline::DeletionPolicy;
+use crate::api::gabion::hardening_baseline::HardeningBaseline;
+use crate::api::gabion::hardening_baseline::HardeningBaselineStatus;
+use crate::cluster::{
+    ObjectKey,
+    events::EventType,
+    queue::Next,
+    write::{ApiError, Part, PatchKind},
 };
+use crate::marks::FIELD_MANAGER;
+use crate::retry::Retry;
 
 const KIND: &str = "HardeningBaseline";
 const CRD: &str = "hardeningbaselines.gabion.dev";
 const RECHECK: Duration = Duration::from_hours(1);
-/// While a baseline is being taken back it is looked at this often.
+/// While a baseline is being taken back it is reconciled this often.
 const TEARDOWN_PACE: Duration = Duration::from_secs(1);
 
 /// Compiles the baseline as it is now. The namespaces it may concern are woken if that changed anything.
-pub fn take_in(context: &Context, name: &str) -> Option<Baseline> {
+pub(crate) fn take_in(context: &Context, name: &str) -> Option<Baseline> {
     let known = context.index.baseline(name)?;
     if known.object.metadata.deletion_timestamp.is_some()
         && matches!(known.phase, Some(Phase::Leaving(..)))
@@ -84,8 +85,8 @@ fn says_the_same(a: &Compiled, b: &Compiled) -> bool {
     *a == Compiled { generation: a.generation, ..b.clone() }
 }
 
-/// Looks at one baseline.
-pub async fn reconcile(context: Arc<Context>, name: Arc<str>) -> Next {
+/// Reconciles one baseline.
+pub(crate) async fn reconcile(context: Arc<Context>, name: Arc<str>) -> Next {
     let started = Instant::now();
     let Some(known) = take_in(&context, &name) else { return Next::Idle };
     if known.vanished {
@@ -157,7 +158,7 @@ async fn keep(context: &Context, name: &str, known: &Baseline) -> Result<Next, E
     }
     if let Some(error) = &known.refused {
         let text = error.to_string();
-        context.tell(object.object_ref(&()), error.class().0, text, Tone::Warning);
+        context.record(object.object_ref(&()), error.class().0, text, EventType::Warning);
         return Ok(Next::RetryAfter(again.unwrap_or(RECHECK)));
     }
     Ok(again.map_or(Next::Idle, in_a_while))
@@ -178,15 +179,15 @@ async fn take_back(context: &Context, name: &str, known: &Baseline) -> Result<Ne
     }
     if !matches!(known.phase, Some(Phase::Leaving(..))) {
         match pause(context, object).await? {
-            Pause::Go => return begin(context, name, known).await,
-            Pause::Settle(left) => return Ok(in_a_while(left)),
-            Pause::Stop(error) => {
+            TeardownGate::Proceed => return begin(context, name, known).await,
+            TeardownGate::Settle(left) => return Ok(in_a_while(left)),
+            TeardownGate::Stop(error) => {
                 let status = next_teardown(object, &[], Some(&error), Timestamp::now());
                 if let Some(status) = status {
                     write_status(context, name, object, status).await?;
                 }
                 let text = error.to_string();
-                context.tell(object.object_ref(&()), error.class().0, text, Tone::Warning);
+                context.record(object.object_ref(&()), error.class().0, text, EventType::Warning);
                 return Ok(in_a_while(Duration::from_secs(10)));
             }
         }
@@ -246,7 +247,7 @@ fn in_a_while(pause: Duration) -> Next {
 }
 
 /// Whether it may be taken back: not while the definition itself goes, or many baselines go at once.
-async fn pause(context: &Context, object: &HardeningBaseline) -> Result<Pause, Error> {
+async fn pause(context: &Context, object: &HardeningBaseline) -> Result<TeardownGate, Error> {
     let key = ObjectKey::new("", CRD);
     let definition: Result<Option<CustomResourceDefinition>, ApiError> =
         context.writer.read::<CustomResourceDefinition, _>(&key).await;

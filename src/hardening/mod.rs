@@ -1,4 +1,4 @@
-//! The hardening half: controllers, and the pure decisions in [`plan`].
+//! The hardening subsystem: controllers, and the pure decisions in [`plan`].
 //!
 //! One reconcile per namespace merges all baselines that select it and writes the differences; one per
 //! baseline compiles it, counts, and takes it back in order when it is deleted.
@@ -8,7 +8,7 @@ mod apply;
 mod baseline;
 mod index;
 mod namespace;
-pub mod plan;
+pub(crate) mod plan;
 mod slim;
 mod stored;
 mod usage;
@@ -23,27 +23,27 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    cluster::{
-        Listed,
-        events::{Events, Notice, Tone},
-        queue::{Bounds, Lane, Queue},
-        server_minor, until,
-        write::Writer,
-    },
-    surroundings::Surroundings,
-    telemetry::Metrics,
+use crate::cluster::{
+    CacheSync,
+    events::{Event, EventType, Events},
+    queue::{Bounds, Lane, Queue},
+    server_minor, until,
+    write::Writer,
 };
+
+use crate::runtime::Runtime;
+
+use crate::policy::selection::Protected;
+use crate::telemetry::Metrics;
 use admission::{Admissions, Place};
 use index::Index;
-use plan::selection::Protected;
 use usage::Usage;
 
 /// Changes of many namespaces are told to their baselines together.
 const TELL_BASELINES_AFTER: Duration = Duration::from_millis(500);
 
 /// What the controllers share.
-pub struct Context {
+pub(crate) struct Context {
     writer: Writer,
     events: Events,
     metrics: Arc<Metrics>,
@@ -59,21 +59,21 @@ pub struct Context {
 }
 
 /// Starts the watches and controllers.
-pub fn start(around: &mut Surroundings<'_>) {
-    let config = &around.config.hardening;
+pub(crate) fn start(runtime: &mut Runtime<'_>) {
+    let config = &runtime.config.hardening;
     // Slow here means waiting for the API server, which more work under way makes no faster: eight requests at
     // once keep it as busy as thirty-two, and what waits behind them waits for a quarter of the time.
-    let places = around.config.concurrency;
-    let (in_all, periodic) = (places * 2, around.config.write_concurrency.div_ceil(4));
-    let bounds = Bounds { places, per_group: in_all, in_all, periodic };
+    let max_concurrent = runtime.config.concurrency;
+    let (in_all, periodic) = (max_concurrent * 2, runtime.config.write_concurrency.div_ceil(4));
+    let bounds = Bounds { max_concurrent, per_group: in_all, in_all, periodic };
     let probe = config.probe_namespace.clone();
     // Pods are tried there: no baseline may have a say in it.
     let also = config.protected.iter().cloned().chain([probe.clone()]);
     let protected = Protected::new(&config.operator_namespace, also);
     let context = Arc::new(Context {
-        writer: around.writer.clone(),
-        events: around.events.clone(),
-        metrics: Arc::clone(around.metrics),
+        writer: runtime.writer.clone(),
+        events: runtime.events.clone(),
+        metrics: Arc::clone(runtime.metrics),
         index: Index::default(),
         admissions: Admissions::new(Place { namespace: probe, protected: protected.clone() }),
         usage: Usage::default(),
@@ -83,28 +83,28 @@ pub fn start(around: &mut Surroundings<'_>) {
         server_minor: OnceLock::new(),
     });
     let (namespaces, baselines) = (context.namespaces.clone(), context.baselines.clone());
-    around.metrics.queue(namespaces.name(), {
+    runtime.metrics.queue(namespaces.name(), {
         let queue = namespaces.clone();
-        move || queue.figures()
+        move || queue.stats()
     });
-    around.metrics.queue(baselines.name(), {
+    runtime.metrics.queue(baselines.name(), {
         let queue = baselines.clone();
-        move || queue.figures()
+        move || queue.stats()
     });
-    around.health.live_unless(move || namespaces.complaint());
-    around.health.live_unless(move || baselines.complaint());
+    runtime.health.live_unless(move || namespaces.unhealthy_reason());
+    runtime.health.live_unless(move || baselines.unhealthy_reason());
 
-    let listed = watches::start(&context, around);
-    let stop = around.stop.clone();
-    around.tasks.spawn(harden(context, around.watch.clone(), listed, stop));
+    let caches = watches::start(&context, runtime);
+    let stop = runtime.stop.clone();
+    runtime.tasks.spawn(harden(context, runtime.watch.clone(), caches, stop));
 }
 
 /// Nothing is decided before all lists are in: an object that is not known yet would look deleted, and a
 /// baseline that is not known yet would look taken back.
-async fn harden(context: Arc<Context>, client: Client, listed: Listed, stop: CancellationToken) {
+async fn harden(context: Arc<Context>, client: Client, caches: CacheSync, stop: CancellationToken) {
     let ((), minor) = tokio::select! {
         () = stop.cancelled() => return,
-        both = async { tokio::join!(listed.all(), server_minor(&client)) } => both,
+        both = async { tokio::join!(caches.synced(), server_minor(&client)) } => both,
     };
     context.server_minor.get_or_init(|| minor);
     let (baselines, namespaces) = (context.baselines.clone(), context.namespaces.clone());
@@ -148,14 +148,20 @@ impl Context {
     }
 
     /// Counts again, soon: many namespaces that change together are counted once.
-    fn tell_baselines(&self) {
+    fn wake_baselines(&self) {
         let due = Instant::now() + TELL_BASELINES_AFTER;
         for name in self.index.baseline_names() {
             self.baselines.schedule(&name, &(), due, due);
         }
     }
 
-    fn tell(&self, about: ObjectReference, reason: &'static str, text: String, tone: Tone) {
-        self.events.tell(Notice { about, reason, text, tone });
+    fn record(
+        &self,
+        regarding: ObjectReference,
+        reason: &'static str,
+        message: String,
+        event_type: EventType,
+    ) {
+        self.events.record(Event { regarding, reason, message, event_type });
     }
 }

@@ -1,4 +1,4 @@
-//! Objects as the watches of this half read them: what is decided from, and no more. With every write the API
+//! Objects as the watches of this subsystem read them: what is decided from, and no more. With every write the API
 //! server tells a whole object, most of which would be decoded to be thrown away.
 
 use std::{borrow::Cow, fmt::Debug};
@@ -18,21 +18,20 @@ use serde::{
     de::{DeserializeOwned, IgnoredAny},
 };
 
-use crate::{
-    api::namespace_hardening::{
-        NamespaceHardening, NamespaceHardeningSpec, NamespaceHardeningStatus,
-    },
-    cluster::metadata::slim,
-};
+use crate::api::gabion::namespace_hardening::NamespaceHardening;
+use crate::api::gabion::namespace_hardening::NamespaceHardeningSpec;
+use crate::api::gabion::namespace_hardening::NamespaceHardeningStatus;
+
+use crate::cluster::metadata::slim;
 
 /// An object of which only some parts were read.
 #[derive(Clone, Debug)]
-pub struct Slim<K>(pub K);
+pub(crate) struct Slim<K>(pub(crate) K);
 
 /// The parts that are read.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", bound = "Spec: DeserializeOwned, Status: DeserializeOwned")]
-pub struct Parts<Spec, Status> {
+pub(crate) struct Parts<Spec, Status> {
     #[serde(deserialize_with = "slim", default)]
     metadata: ObjectMeta,
     spec: Option<Spec>,
@@ -41,7 +40,7 @@ pub struct Parts<Spec, Status> {
 }
 
 /// A kind that can be put together from parts.
-pub trait FromParts: Resource<DynamicType = ()> {
+pub(crate) trait FromParts: Resource<DynamicType = ()> {
     /// What is read of its spec.
     type Spec: DeserializeOwned;
     /// What is read of its status.

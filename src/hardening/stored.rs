@@ -9,15 +9,16 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::plan::error::Error;
-use crate::api::hardening_baseline::{HardeningBaseline, HardeningBaselineSpec};
+use crate::api::gabion::hardening_baseline::HardeningBaseline;
+use crate::api::gabion::hardening_baseline::HardeningBaselineSpec;
 
 /// A baseline, or as much of it as can be read.
 #[derive(Clone, Debug)]
-pub struct Stored {
+pub(crate) struct Stored {
     /// The object; its spec is empty if it cannot be read.
-    pub object: HardeningBaseline,
+    pub(crate) object: HardeningBaseline,
     /// Why the spec cannot be read.
-    pub unreadable: Option<Error>,
+    pub(crate) unreadable: Option<Error>,
 }
 
 impl<'de> Deserialize<'de> for Stored {
@@ -33,7 +34,7 @@ impl<'de> Deserialize<'de> for Stored {
         }
         let raw = Raw::deserialize(deserializer)?;
         let spec = HardeningBaselineSpec::deserialize(&raw.spec);
-        let unreadable = spec.is_err().then(|| complaint(&raw.spec));
+        let unreadable = spec.is_err().then(|| problem(&raw.spec));
         let mut object = HardeningBaseline::new("", spec.unwrap_or_default());
         object.metadata = raw.metadata;
         object.status = serde_json::from_value(raw.status).unwrap_or_default();
@@ -42,7 +43,7 @@ impl<'de> Deserialize<'de> for Stored {
 }
 
 /// Which field it is: the first that cannot be read by itself.
-fn complaint(spec: &Value) -> Error {
+fn problem(spec: &Value) -> Error {
     let fields = spec.as_object().into_iter().flatten();
     let mut unreadable = fields.filter(|&(field, value)| {
         HardeningBaselineSpec::deserialize(json!({ field: value })).is_err()

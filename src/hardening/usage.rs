@@ -20,7 +20,7 @@ const FRESH: Duration = Duration::from_secs(10);
 
 /// Looks up what pods use.
 #[derive(Default)]
-pub struct Usage {
+pub(crate) struct Usage {
     all: Arc<Mutex<Option<Snapshot>>>,
 }
 
@@ -30,9 +30,9 @@ struct Snapshot {
 }
 
 impl Usage {
-    /// What the pods of a namespace use, as of `since` or later: when there was a reason to look. In a crowd
-    /// many other namespaces wait to be looked at.
-    pub async fn of(
+    /// What the pods of a namespace use, as of `since` or later: when there was a reason to read them. In a crowd
+    /// many other namespaces wait to be reconciled.
+    pub(crate) async fn of(
         &self,
         writer: &Writer,
         namespace: &str,

@@ -1,4 +1,4 @@
-//! Which watches the hardening half has, and what each of their events wakes.
+//! Which watches the hardening subsystem has, and what each of their events wakes.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -11,28 +11,32 @@ use k8s_openapi::api::{
 };
 use kube::{Api, Resource, ResourceExt};
 
-use super::{
-    Context, admission,
-    index::last_writer,
-    plan::{
-        dns::{DNS_SERVICES, DnsService, NODE_LOCAL, node_local_addresses},
-        objects::{Generated, ObjectKey as Named, ObjectKind, ObservedObject},
-        widening::opens,
-    },
-    slim::Slim,
-    stored::Stored,
-};
-use crate::{
-    api::namespace_hardening::{EFFECTIVE, NamespaceHardening},
-    cluster::{Change, Listed, ObjectKey, queue::Lane},
-    surroundings::{Surroundings, Watches, Weight},
-};
+use super::Context;
+use super::admission;
+use super::index::last_writer;
+use super::plan::dns::DNS_SERVICES;
+use super::plan::dns::DnsService;
+use super::plan::dns::NODE_LOCAL;
+use super::plan::dns::node_local_addresses;
+use super::plan::objects::Generated;
+use super::plan::objects::ObjectKey as Named;
+use super::plan::objects::ObjectKind;
+use super::plan::objects::ObservedObject;
+use super::slim::Slim;
+use super::stored::Stored;
+use crate::api::gabion::namespace_hardening::EFFECTIVE;
+use crate::api::gabion::namespace_hardening::NamespaceHardening;
+use crate::cluster::{CacheSync, Change, ObjectKey, queue::Lane};
+use crate::hardening::plan::permissive_policies::opens;
+use crate::runtime::Dependency;
+use crate::runtime::Runtime;
+use crate::runtime::Watches;
 
 /// Starts every watch.
-pub fn start(context: &Arc<Context>, around: &mut Surroundings<'_>) -> Listed {
-    let mut watches = Watches::new(around, context);
+pub(crate) fn start(context: &Arc<Context>, runtime: &mut Runtime<'_>) -> CacheSync {
+    let mut watches = Watches::new(runtime, context);
     let client = watches.client();
-    let vital = Weight::Vital;
+    let vital = Dependency::Required;
     watches.follow("HardeningBaseline", vital, Api::all(client.clone()), baseline);
     watches.follow("Namespace (hardening)", vital, Api::all(client.clone()), namespace);
     watches.follow("NetworkPolicy", vital, Api::all(client.clone()), |context, change| {
@@ -61,7 +65,7 @@ pub fn start(context: &Arc<Context>, around: &mut Surroundings<'_>) -> Listed {
         });
     }
     admission::follow(&mut watches);
-    watches.listed()
+    watches.caches()
 }
 
 fn names(present: &HashSet<ObjectKey>) -> HashSet<Arc<str>> {
@@ -102,7 +106,7 @@ fn namespace(context: &Context, change: Change<Slim<Namespace>>) {
         Change::Applied(object) => {
             if context.index.namespace_applied(&object.0) {
                 context.namespaces.wake(&object.name_any().into(), &(), Lane::Urgent);
-                context.tell_baselines();
+                context.wake_baselines();
             }
         }
         Change::Deleted(object) => namespace_gone(context, &object.name_any().into()),
@@ -117,7 +121,7 @@ fn namespace(context: &Context, change: Change<Slim<Namespace>>) {
 fn namespace_gone(context: &Context, name: &Arc<str>) {
     context.index.namespace_deleted(name);
     context.namespaces.forget(name);
-    context.tell_baselines();
+    context.wake_baselines();
 }
 
 /// Objects of a generated kind: ours, and others under names of ours. Of all others nothing is kept.

@@ -2,22 +2,23 @@
 
 use futures::future::BoxFuture;
 
-use super::{Ask, Content, Fetched, Lane, Provider, ProviderError, Validation, Version};
+use super::{Ask, Content, Fetched, Provider, ProviderError, Validation, Version};
+use crate::lane::Lane;
 
 /// One entry of `spec.provider.fake.data`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct FakeEntry {
+pub(crate) struct FakeEntry {
     /// Name of the secret.
-    pub key: String,
+    pub(crate) key: String,
     /// Its value. The manifest holds it in clear text, so nothing is hidden here either.
-    pub value: String,
+    pub(crate) value: String,
     /// Its version; empty = none.
-    pub version: String,
+    pub(crate) version: String,
 }
 
 /// What `spec.provider.fake.validationResult` makes of a check of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub enum FakeValidation {
+pub(crate) enum FakeValidation {
     /// 0: the store is ready.
     #[default]
     Ready,
@@ -45,11 +46,11 @@ impl TryFrom<i64> for FakeValidation {
 
 /// The fake provider of one store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
-pub struct FakeSource {
+pub(crate) struct FakeSource {
     /// The secrets, in the order of the manifest.
-    pub data: Vec<FakeEntry>,
+    pub(crate) data: Vec<FakeEntry>,
     /// What a check of the store answers.
-    pub validation: FakeValidation,
+    pub(crate) validation: FakeValidation,
 }
 
 impl FakeSource {

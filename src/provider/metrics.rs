@@ -1,4 +1,4 @@
-//! What the fetch plane counts: plain atomics, read by the telemetry module.
+//! What the fetcher counts: plain atomics, read by the telemetry module.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,7 +6,7 @@ use super::ProviderError;
 
 /// One API operation of a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
+pub(crate) enum Operation {
     /// One secret.
     GetSecretValue,
     /// Up to twenty secrets.
@@ -21,7 +21,7 @@ pub enum Operation {
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::GetSecretValue,
         Self::BatchGetSecretValue,
         Self::DescribeSecret,
@@ -35,7 +35,7 @@ impl Operation {
     }
 
     /// Label `provider`, spelled as ESO does for Secrets Manager.
-    pub fn provider(self) -> &'static str {
+    pub(crate) fn provider(self) -> &'static str {
         match self {
             Self::GetSecretValue | Self::BatchGetSecretValue | Self::DescribeSecret => {
                 "AWS/SecretsManager"
@@ -45,7 +45,7 @@ impl Operation {
     }
 
     /// Label `call`.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::GetSecretValue => "GetSecretValue",
             Self::BatchGetSecretValue => "BatchGetSecretValue",
@@ -58,7 +58,7 @@ impl Operation {
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// An answer.
     Success,
     /// No such secret or version.
@@ -75,7 +75,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Success,
         Self::NotFound,
         Self::Denied,
@@ -85,7 +85,7 @@ impl Outcome {
     ];
 
     /// Label `outcome`.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Success => "success",
             Self::NotFound => "not_found",
@@ -97,7 +97,7 @@ impl Outcome {
     }
 
     /// Label `status` of ESO's series `externalsecret_provider_api_calls_count`: success or error.
-    pub fn status(self) -> &'static str {
+    pub(crate) fn status(self) -> &'static str {
         if self == Self::Success { "success" } else { "error" }
     }
 }
@@ -116,7 +116,7 @@ impl From<&ProviderError> for Outcome {
 
 /// Counters since the start of the process.
 #[derive(Debug, Default)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     calls: [[AtomicU64; Outcome::ALL.len()]; Operation::ALL.len()],
     asks: AtomicU64,
     joined: AtomicU64,
@@ -126,22 +126,22 @@ pub struct Metrics {
 
 impl Metrics {
     /// Calls of one operation with one outcome. The SDK's own retries are part of the call.
-    pub fn calls(&self, operation: Operation, outcome: Outcome) -> u64 {
+    pub(crate) fn calls(&self, operation: Operation, outcome: Outcome) -> u64 {
         self.calls[operation as usize][outcome as usize].load(Ordering::Relaxed)
     }
 
-    /// Questions put to the plane.
-    pub fn asks(&self) -> u64 {
+    /// Questions put to the fetcher.
+    pub(crate) fn asks(&self) -> u64 {
         self.asks.load(Ordering::Relaxed)
     }
 
     /// Calls that were not made, because an equal ask was under way or because several asks shared a batch.
-    pub fn calls_saved(&self) -> u64 {
+    pub(crate) fn calls_saved(&self) -> u64 {
         self.joined.load(Ordering::Relaxed) + self.packed.load(Ordering::Relaxed)
     }
 
     /// How often a throttling answer halved the pace of an account.
-    pub fn slowdowns(&self) -> u64 {
+    pub(crate) fn slowdowns(&self) -> u64 {
         self.slowdowns.load(Ordering::Relaxed)
     }
 

@@ -1,24 +1,26 @@
-//! Where secrets are read: providers behind one shared fetch plane.
+//! Where secrets are read: providers behind one shared fetcher.
 //!
 //! A provider translates between its own API and the closed types below. It never retries beyond its SDK's
-//! two attempts, never logs a value, and never decides when to read: `plane` does.
+//! two attempts, never logs a value, and never decides when to read: `fetcher` does.
 
-pub mod aws;
-pub mod budget;
-pub mod fake;
-pub mod metrics;
-pub mod plane;
+pub(crate) mod aws;
+pub(crate) mod fake;
+pub(crate) mod fetcher;
+pub(crate) mod metrics;
+pub(crate) mod rate_limit;
 mod secret_bytes;
 
 use std::{fmt, sync::Arc};
 
 use futures::future::BoxFuture;
 
-pub use secret_bytes::SecretBytes;
+use crate::lane::Lane;
+
+pub(crate) use secret_bytes::SecretBytes;
 
 /// Which revision of a remote secret is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub enum Version {
+pub(crate) enum Version {
     /// The current one (`AWSCURRENT`, or the newest of a provider without stages).
     #[default]
     Current,
@@ -30,7 +32,7 @@ pub enum Version {
 
 /// What of a remote secret is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub enum Content {
+pub(crate) enum Content {
     /// Its value.
     #[default]
     Value,
@@ -40,22 +42,22 @@ pub enum Content {
 
 /// One question to a provider. Equal questions of one identity share one answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Ask {
+pub(crate) struct Ask {
     /// Name or ARN of the remote secret as the user wrote it, without the store's prefix.
-    pub key: String,
+    pub(crate) key: String,
     /// Which revision.
-    pub version: Version,
+    pub(crate) version: Version,
     /// Value or tags.
-    pub content: Content,
+    pub(crate) content: Content,
 }
 
 /// One answer. Shared by everybody who asked the same thing, dropped when the last of them is done.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub struct Fetched {
+pub(crate) struct Fetched {
     /// The text form, where the secret has one.
-    pub text: Option<SecretBytes>,
+    pub(crate) text: Option<SecretBytes>,
     /// The binary form, where the secret has one.
-    pub binary: Option<SecretBytes>,
+    pub(crate) binary: Option<SecretBytes>,
 }
 
 impl fmt::Debug for Fetched {
@@ -67,7 +69,7 @@ impl fmt::Debug for Fetched {
 /// Every way a read can fail, for every provider. `Display` is safe to show to users: it holds names and
 /// fixed text. Sources go to the log only.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum ProviderError {
+pub(crate) enum ProviderError {
     /// The secret does not exist, or is marked for deletion.
     #[error("secret {key:?} does not exist")]
     NotFound {
@@ -130,18 +132,9 @@ pub enum ProviderError {
     },
 }
 
-/// Who may wait longer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Lane {
-    /// Objects that were never synced, or that a person just edited.
-    Urgent,
-    /// Periodic refreshes.
-    Periodic,
-}
-
 /// What a check of a store found out when nothing failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Validation {
+pub(crate) enum Validation {
     /// Credentials can be obtained. Says nothing about permissions.
     Ready,
     /// The provider cannot tell.
@@ -153,7 +146,7 @@ pub enum Validation {
 
 /// Something a store's owner should know although everything works.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Note {
+pub(crate) enum Note {
     /// The identity may not call the batch operation, so every secret is read on its own.
     SingleReads {
         /// Who was refused, as in [`ProviderError::Denied`].
@@ -175,15 +168,15 @@ impl fmt::Display for Note {
 }
 
 /// Where a web identity token comes from: a file, or a `TokenRequest` for a service account.
-pub trait TokenSource: Send + Sync {
+pub(crate) trait TokenSource: Send + Sync {
     /// A token that is valid now. Called once per credential refresh.
     fn token(&self) -> BoxFuture<'_, Result<SecretBytes, ProviderError>>;
 }
 
 /// A connected provider: one identity's view of one secret manager.
 ///
-/// Only [`plane`] calls it. It is asked each thing once, however many callers want it.
-pub trait Provider: Send + Sync {
+/// Only [`fetcher`] calls it. It is asked each thing once, however many callers want it.
+pub(crate) trait Provider: Send + Sync {
     /// How many asks like this one fit into one call of [`Provider::read_many`]; 1 = it is read alone.
     fn batch(&self, _ask: &Ask) -> usize {
         1

@@ -14,28 +14,33 @@ use k8s_openapi::{
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::{
-    Error,
-    plan::duration,
-    stores::{Input, Store},
+use super::Error;
+use super::stores::Input;
+use super::stores::Store;
+use crate::api::external_secrets::aws::AwsProvider;
+use crate::api::external_secrets::aws::AwsService;
+use crate::api::external_secrets::aws::SessionTagsPolicy;
+use crate::api::external_secrets::references::SecretKeySelector;
+use crate::api::external_secrets::references::ServiceAccountSelector;
+use crate::api::external_secrets::secret_store::FakeProvider;
+use crate::cluster::{
+    ObjectKey,
+    write::{ApiError, Writer},
 };
-use crate::{
-    api::{
-        aws::{AwsProvider, AwsService, SessionTagsPolicy},
-        references::{SecretKeySelector, ServiceAccountSelector},
-        secret_store::FakeProvider,
-    },
-    cluster::{
-        ObjectKey,
-        write::{ApiError, Writer},
-    },
-    provider::{
-        ProviderError, SecretBytes, TokenSource,
-        aws::{AssumedRole, AwsSettings, AwsSource, BaseCredentials, RetrySettings},
-        fake::{FakeEntry, FakeSource, FakeValidation},
-        plane::{Identity, Source},
-    },
-};
+use crate::duration;
+use crate::provider::ProviderError;
+use crate::provider::SecretBytes;
+use crate::provider::TokenSource;
+use crate::provider::aws::AssumedRole;
+use crate::provider::aws::AwsSettings;
+use crate::provider::aws::AwsSource;
+use crate::provider::aws::BaseCredentials;
+use crate::provider::aws::RetrySettings;
+use crate::provider::fake::FakeEntry;
+use crate::provider::fake::FakeSource;
+use crate::provider::fake::FakeValidation;
+use crate::provider::fetcher::Identity;
+use crate::provider::fetcher::Source;
 
 const ROLE_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
 const AUDIENCE_ANNOTATION: &str = "eks.amazonaws.com/audience";
@@ -44,7 +49,7 @@ const DEFAULT_AUDIENCE: &str = "sts.amazonaws.com";
 const TOKEN_SECONDS: i64 = 600;
 
 /// True if the store's credentials are looked up in the namespace of whoever uses it.
-pub fn is_referent(store: &Store) -> bool {
+pub(crate) fn is_referent(store: &Store) -> bool {
     let Some(auth) = store.spec.provider.aws.as_ref().and_then(|aws| aws.auth.as_ref()) else {
         return false;
     };
@@ -64,7 +69,7 @@ pub fn is_referent(store: &Store) -> bool {
 
 /// Makes the source of `store` for a user in `namespace` (the store's own, unless it is referent). Also says
 /// what it is made of, whether that worked or not: a change of any of it makes the answer stale.
-pub async fn resolve(
+pub(crate) async fn resolve(
     writer: &Writer,
     store: &Store,
     namespace: &str,
@@ -251,13 +256,13 @@ impl Resolver<'_> {
 }
 
 /// The state of a Secret as far as credentials are concerned.
-pub fn secret_version(meta: &ObjectMeta) -> String {
+pub(crate) fn secret_version(meta: &ObjectMeta) -> String {
     let text = |part: &Option<String>| part.clone().unwrap_or_default();
     format!("{}@{}", text(&meta.uid), text(&meta.resource_version))
 }
 
 /// The state of a ServiceAccount as far as credentials are concerned.
-pub fn account_version(meta: &ObjectMeta) -> String {
+pub(crate) fn account_version(meta: &ObjectMeta) -> String {
     let note = |name| meta.annotations.as_ref().and_then(|notes| notes.get(name));
     let (role, audience) = (note(ROLE_ANNOTATION), note(AUDIENCE_ANNOTATION));
     format!("{}@{role:?}@{audience:?}", meta.uid.as_deref().unwrap_or_default())

@@ -1,4 +1,4 @@
-//! One look at one ExternalSecret: observe, decide, act.
+//! One reconcile of one ExternalSecret: observe, decide, act.
 //!
 //! The order of cost: what memory and watches know is asked first, then the provider, and only where neither
 //! can tell, the Secret itself. An object that is in sync costs nothing; a new one costs one create.
@@ -7,45 +7,48 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::{
-    Error,
-    index::Verified,
-    look::Look,
-    observe::Target,
-    plan::{
-        collect,
-        desired::{Desired, Rendered, desired},
-        due::{self, Due, Why},
-        existing::Existing,
-        hash,
-        policy::{self, Action, Leave},
-        status::Outcome,
-    },
-    target,
-};
-use crate::{
-    api::external_secret::{CreationPolicy, DeletionPolicy, GabionStatus, WrittenTarget},
-    cluster::{events::Tone, write::ApiError},
-};
+use super::Error;
+use super::index::Verified;
+use super::observe::Target;
+use super::plan::collect;
+use super::plan::desired::Desired;
+use super::plan::desired::Rendered;
+use super::plan::desired::desired;
+use super::plan::due;
+use super::plan::due::Due;
+use super::plan::due::Why;
+use super::plan::existing::Existing;
+use super::plan::hash;
+use super::plan::policy;
+use super::plan::policy::Action;
+use super::plan::policy::Leave;
+use super::plan::status::Outcome;
+use super::target;
+use crate::api::external_secrets::external_secret::CreationPolicy;
+use crate::api::external_secrets::external_secret::DeletionPolicy;
+use crate::api::external_secrets::external_secret::GabionStatus;
+use crate::api::external_secrets::external_secret::WrittenTarget;
+use crate::cluster::{events::EventType, write::ApiError};
+use crate::secrets::reconciler::Reconciler;
 
 /// A Secret is deleted only after this many answers in a row that say that nothing is left.
 const PROOFS_OF_LOSS: u32 = 2;
 const SECOND_LOOK: Duration = Duration::from_secs(2);
 
-/// How a look ended, if nothing went wrong.
-pub enum Converged {
+/// How a reconcile ended, if nothing went wrong.
+pub(crate) enum Converged {
     /// Nothing to do before the next refresh.
     NotDue,
     /// Something else has to happen first, and will wake the object; or it is not ours.
     Waiting,
-    /// Look again after this time before saying anything.
+    /// Reconciler again after this time before saying anything.
     Again(Duration),
     /// Done.
     Done(Done),
 }
 
 /// What was done.
-pub enum Done {
+pub(crate) enum Done {
     /// The Secret is as it should be.
     Synced(String, GabionStatus),
     /// The Secret was deleted.
@@ -56,7 +59,7 @@ pub enum Done {
 
 impl Done {
     /// The same, for the status.
-    pub fn as_outcome(&self) -> Outcome<'_> {
+    pub(crate) fn as_outcome(&self) -> Outcome<'_> {
         match self {
             Self::Synced(name, written) => Outcome::Synced { name, written: written.clone() },
             Self::Deleted => Outcome::Deleted,
@@ -65,9 +68,9 @@ impl Done {
     }
 }
 
-impl Look<'_> {
+impl Reconciler<'_> {
     /// Brings the Secret to what the ExternalSecret asks for, if it is time.
-    pub async fn converge(&self) -> Result<Converged, Error> {
+    pub(crate) async fn converge(&self) -> Result<Converged, Error> {
         let object = self.object();
         if object.metadata.deletion_timestamp.is_some() {
             // The finalizer is the business of whoever keeps the object.
@@ -89,7 +92,7 @@ impl Look<'_> {
             Target::Read(existing) => policy::is_in_order(object, Some(existing)),
         };
         let last_read = self.tracked.memory.refreshed;
-        // Not in the first look of this process: a restart reads nothing before it is due.
+        // Not in The first reconcile of this process: a restart reads nothing before it is due.
         let joining = last_read.is_some();
         let template_changed = self.template_changed();
         let known = due::Known { last_read, in_order, template_changed, joining, now: self.now };
@@ -120,7 +123,7 @@ impl Look<'_> {
             self.with_engine(|engine| collect::collect(&object.spec, &answers, engine))?;
         for field in &collected.missing {
             let text = format!("spec.{field}: the remote secret does not exist; left out");
-            self.tell("MissingProviderSecret", text, Tone::Hint);
+            self.record("MissingProviderSecret", text, EventType::Hint);
         }
         if self.is_unproven_loss(collected.data.is_empty()) {
             return Ok(Converged::Again(SECOND_LOOK));
@@ -175,7 +178,7 @@ impl Look<'_> {
                 Some(done) => return Ok(done),
                 None => self.read().await?,
             },
-            // A Secret that nobody manages is not in the index. Who creates finds out; who merges has to look.
+            // A Secret that nobody manages is not in the index. Who creates finds out; who merges has to read it.
             Target::Absent
                 if self.object().spec.target.creation_policy == CreationPolicy::Merge =>
             {
@@ -191,7 +194,7 @@ impl Look<'_> {
             Action::Delete => self.delete(existing).await,
             Action::Update => self.update(existing, rendered, why).await,
             Action::Create => match self.create(rendered.clone()).await {
-                // One that the watch has not shown, or that is nobody's: look at it before anything is done.
+                // One that the watch has not shown, or that is nobody's: read it before anything is done.
                 Err(Error::Cluster(ApiError::AlreadyExists { .. })) => {
                     let existing = self.read().await?;
                     match policy::decide(self.object(), existing.as_ref(), empty, adopt) {
@@ -233,7 +236,7 @@ impl Look<'_> {
         let written = target::replace_data(writer, &key, version, data, &new_hash, &manager);
         match written.await {
             Ok(meta) => {
-                self.tell_updated();
+                self.record_updated();
                 Ok(Some(self.wrote(&meta, new_hash, shape)))
             }
             // It changed in this moment, or is gone, or is not as it was thought to be.
@@ -279,7 +282,7 @@ impl Look<'_> {
         if why == Why::Drift {
             self.context.metrics.reconciles.drift_repaired("Secret");
         }
-        self.tell_updated();
+        self.record_updated();
         Ok(self.wrote(&meta, contributed, shape))
     }
 
@@ -287,7 +290,7 @@ impl Look<'_> {
         let Some(existing) = existing else { return Err(self.moved()) };
         super::cleanup::delete(self, &self.target(), &existing).await?;
         let text = format!("Secret {:?} deleted: the provider has nothing any more", existing.name);
-        self.tell("Deleted", text, Tone::Done);
+        self.record("Deleted", text, EventType::Done);
         Ok(Done::Deleted)
     }
 
@@ -297,9 +300,9 @@ impl Look<'_> {
         ApiError::Conflict { what, causes: Vec::new() }.into()
     }
 
-    fn tell_updated(&self) {
+    fn record_updated(&self) {
         let text = format!("Secret {:?} updated", &*self.target().name);
-        self.tell("Updated", text, Tone::Done);
+        self.record("Updated", text, EventType::Done);
     }
 
     /// Takes in a Secret as our own write left it.

@@ -1,19 +1,21 @@
-//! Everything that can go wrong in the secrets half, and the one table of what it is called and what to do.
+//! Everything that can go wrong in the secrets subsystem, and the one table of what it is called and what to do.
 
+use crate::retry::Retry;
 use std::time::Duration;
 
 use super::{
     StoreKey,
-    plan::{BadCondition, PlanError, Retry},
+    plan::{BadCondition, PlanError},
 };
-use crate::{cluster::write::ApiError, provider::ProviderError};
+use crate::cluster::write::ApiError;
+use crate::provider::ProviderError;
 
-/// How often something that only a change can mend is looked at all the same.
-pub const RECHECK: Duration = Duration::from_hours(1);
+/// How often something that only a change can mend is reconciled all the same.
+pub(crate) const RECHECK: Duration = Duration::from_hours(1);
 
-/// Why an object of the secrets half is not in order. `Display` is for users: names and fixed text.
+/// Why an object of the secrets subsystem is not in order. `Display` is for users: names and fixed text.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The store does not exist.
     #[error("{0} does not exist: create it, or correct secretStoreRef")]
     StoreMissing(StoreKey),
@@ -93,14 +95,14 @@ pub enum Error {
         /// What is wrong with it.
         source: BadCondition,
     },
-    /// The whole look took too long.
+    /// The whole reconcile took too long.
     #[error("gave up after {0} s")]
     Deadline(u64),
 }
 
 impl Error {
     /// The one table: a name for metrics and logs, and what to do next.
-    pub fn class(&self) -> (&'static str, Retry) {
+    pub(crate) fn class(&self) -> (&'static str, Retry) {
         match self {
             Self::StoreMissing(_) => ("StoreMissing", Retry::Backoff),
             Self::StoreNotReady { .. } => ("StoreNotReady", Retry::OnChange),
@@ -122,7 +124,7 @@ impl Error {
     }
 
     /// The provider does not answer anybody.
-    pub fn is_outage(&self) -> bool {
+    pub(crate) fn is_outage(&self) -> bool {
         matches!(
             self,
             Self::Provider(ProviderError::Unavailable { .. })
@@ -131,7 +133,7 @@ impl Error {
     }
 
     /// The first half of the condition's message, in words that dashboards know.
-    pub fn headline(&self) -> &'static str {
+    pub(crate) fn headline(&self) -> &'static str {
         match self {
             Self::Plan(error) => error.headline(),
             Self::Cluster(_) => "could not update secret",

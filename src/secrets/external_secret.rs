@@ -1,4 +1,4 @@
-//! The controller of ExternalSecrets: looks at one, converges it, and says how that went.
+//! The controller of ExternalSecrets: reconciles one object: converges it, then writes its status.
 
 use std::{
     sync::Arc,
@@ -7,39 +7,38 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{
-    Context, Error,
-    converge::Converged,
-    error::RECHECK,
-    index::Tracked,
-    look::Look,
-    plan::{
-        Retry, due,
-        status::{Outcome, Stamp, next_status},
-    },
+use super::Context;
+use super::Error;
+use super::converge::Converged;
+use super::error::RECHECK;
+use super::index::Tracked;
+use super::plan::due;
+use super::plan::status::Outcome;
+use super::plan::status::Stamp;
+use super::plan::status::next_status;
+use crate::api::external_secrets::external_secret::ExternalSecret;
+use crate::api::external_secrets::external_secret::ExternalSecretStatus;
+use crate::cluster::{
+    ObjectKey,
+    events::EventType,
+    queue::Next,
+    write::{ApiError, Part, PatchKind},
 };
-use crate::{
-    api::external_secret::{ExternalSecret, ExternalSecretStatus},
-    cluster::{
-        ObjectKey,
-        events::Tone,
-        queue::Next,
-        write::{ApiError, Part, PatchKind},
-    },
-};
+use crate::retry::Retry;
+use crate::secrets::reconciler::Reconciler;
 
-/// Longest time one look may take, all waiting included.
+/// Longest time one reconcile may take, all waiting included.
 const DEADLINE: Duration = Duration::from_secs(90);
 const KIND: &str = "ExternalSecret";
 /// Field manager of status writes, as External Secrets Operator has it.
 const MANAGER: &str = "external-secrets";
 
-/// Looks at one ExternalSecret.
-pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
+/// Reconciles one ExternalSecret.
+pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
     let (started, clock) = (Timestamp::now(), Instant::now());
     let Some(tracked) = context.index.external(&key) else { return Next::Idle };
-    let look = Look { context: &context, key: &key, tracked: &tracked, now: started };
-    let converged = match tokio::time::timeout(DEADLINE, Box::pin(look.converge())).await {
+    let reconciler = Reconciler { context: &context, key: &key, tracked: &tracked, now: started };
+    let converged = match tokio::time::timeout(DEADLINE, Box::pin(reconciler.converge())).await {
         Ok(converged) => converged,
         Err(_) => Err(Error::Deadline(DEADLINE.as_secs())),
     };
@@ -50,7 +49,7 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
         Ok(Converged::Done(outcome)) => outcome.as_outcome(),
         // A wait for other replicas, or for the end of the process: nothing to say about the object.
         Err(Error::Cluster(ApiError::Fenced)) => return Next::Retry,
-        // Somebody moved first: look again, quietly.
+        // Somebody moved first: try again, quietly.
         Err(Error::Cluster(ApiError::Conflict { .. } | ApiError::AlreadyExists { .. }))
             if context.externals.failures(&key) < 3 =>
         {
@@ -66,7 +65,7 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
             let cause = error.to_string();
             let (headline, retry) = (error.headline(), error.class().1);
             let outcome = Outcome::Failed { headline, cause: &cause, retry };
-            warn(&look, error, &outcome);
+            warn(&reconciler, error, &outcome);
             report(&context, &key, &tracked, &outcome, started).await
         }
         Ok(_) => report(&context, &key, &tracked, &outcome, started).await,
@@ -80,8 +79,8 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
         (_, Err(ApiError::NotFound { .. })) => Next::Idle,
         (_, Err(error)) => {
             tracing::debug!(%key, %error, "status not written; trying again");
-            // What is not on record is not done: the next look comes to the same outcome, and writes it.
-            context.index.remember(&key, look.uid(), |memory| memory.refreshed = None);
+            // What is not on record is not done: the next reconcile comes to the same outcome, and writes it.
+            context.index.remember(&key, reconciler.uid(), |memory| memory.refreshed = None);
             Next::Retry
         }
         (Ok(_), Ok(_)) => next_refresh(&context, &key, started),
@@ -105,7 +104,7 @@ fn log_success(key: &ObjectKey, reason: &str, is_news: bool, took: Duration) {
     }
 }
 
-/// When the object is looked at next, given that it is in order.
+/// When the object is reconciled next, given that it is in order.
 fn next_refresh(context: &Context, key: &ObjectKey, now: Timestamp) -> Next {
     let Some(tracked) = context.index.external(key) else { return Next::Idle };
     let (last_read, clock) = (tracked.memory.refreshed, Instant::now());
@@ -124,7 +123,7 @@ fn next_refresh(context: &Context, key: &ObjectKey, now: Timestamp) -> Next {
             };
             Next::At { earliest, due }
         }
-        // It became due while it was looked at.
+        // It became due while it was reconciled.
         Ok(due::Due::Now(_)) => next_in(Duration::from_millis(100)),
         Ok(due::Due::Never) => Next::Idle,
         Err(_) => Next::RetryAfter(RECHECK),
@@ -190,16 +189,16 @@ fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
-fn warn(look: &Look<'_>, error: &Error, outcome: &Outcome<'_>) {
-    let (key, (reason, _)) = (look.key, error.class());
+fn warn(reconciler: &Reconciler<'_>, error: &Error, outcome: &Outcome<'_>) {
+    let (key, (reason, _)) = (reconciler.key, error.class());
     let source = std::error::Error::source(error).map(ToString::to_string);
     tracing::warn!(kind = KIND, %key, reason, %error, source, "not synced");
-    look.tell("UpdateFailed", outcome.message(), Tone::Warning);
+    reconciler.record("UpdateFailed", outcome.message(), EventType::Warning);
 }
 
 fn count(context: &Context, key: &ObjectKey, reason: &'static str, ok: bool, took: Duration) {
     context.metrics.reconciles.done(KIND, reason, took);
     if let Some(objects) = &context.metrics.objects {
-        objects.looked(&key.namespace, &key.name, ok, took);
+        objects.reconciled(&key.namespace, &key.name, ok, took);
     }
 }

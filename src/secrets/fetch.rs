@@ -4,21 +4,23 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use futures::future::join_all;
 
-use super::{
-    Error, StoreKey,
-    index::stores_of,
-    look::Look,
-    plan::{access, collect, due::Why},
-    stores::Readiness,
-};
-use crate::{
-    cluster::ObjectKey,
-    provider::{Fetched, Lane, ProviderError, plane::Source},
-};
+use super::Error;
+use super::StoreKey;
+use super::index::stores_of;
+use super::plan::access;
+use super::plan::collect;
+use super::plan::due::Why;
+use super::stores::Readiness;
+use crate::cluster::ObjectKey;
+use crate::lane::Lane;
+use crate::provider::Fetched;
+use crate::provider::ProviderError;
+use crate::provider::fetcher::Source;
+use crate::secrets::reconciler::Reconciler;
 
-impl Look<'_> {
+impl Reconciler<'_> {
     /// False if any store it names is for another controller, or of a kind that is switched off.
-    pub fn all_ours(&self) -> bool {
+    pub(crate) fn all_ours(&self) -> bool {
         stores_of(&self.object().spec, &self.key.namespace).iter().all(|key| {
             let enabled = if key.is_cluster() {
                 self.context.config.cluster_stores
@@ -31,7 +33,7 @@ impl Look<'_> {
     }
 
     /// True if a store that it names is there and is for another controller.
-    pub fn is_of_another(&self) -> bool {
+    pub(crate) fn is_of_another(&self) -> bool {
         stores_of(&self.object().spec, &self.key.namespace).iter().any(|key| {
             self.context.stores.find(key).is_some_and(|(store, _, _)| !self.context.is_ours(&store))
         })
@@ -43,7 +45,7 @@ impl Look<'_> {
     }
 
     /// Asks the providers. `None`: a store is being validated, and will wake this object.
-    pub async fn fetch(
+    pub(crate) async fn fetch(
         &self,
         lookups: &[collect::Lookup],
         why: Why,
@@ -54,20 +56,20 @@ impl Look<'_> {
             by_store.entry(&lookup.store).or_default().push(nth);
         }
         let mut asked = Vec::with_capacity(by_store.len());
-        for (store, places) in by_store {
+        for (store, max_concurrent) in by_store {
             let key = self.store_key(store);
             let Some((source, fake)) = self.source(&key).await? else { return Ok(None) };
             asked.push(async move {
-                let asks = places.iter().map(|nth| lookups[*nth].ask.clone()).collect();
-                let results = self.context.plane.fetch_all(&source, asks, lane).await;
+                let asks = max_concurrent.iter().map(|nth| lookups[*nth].ask.clone()).collect();
+                let results = self.context.fetcher.fetch_all(&source, asks, lane).await;
                 self.context.mention_notes(&key, &source);
                 self.note_silence(&key, &results);
-                (places, results, fake)
+                (max_concurrent, results, fake)
             });
         }
         let mut answers: Vec<Option<collect::Answer>> = vec![None; lookups.len()];
-        for (places, results, fake) in join_all(asked).await {
-            for (nth, result) in places.into_iter().zip(results) {
+        for (max_concurrent, results, fake) in join_all(asked).await {
+            for (nth, result) in max_concurrent.into_iter().zip(results) {
                 answers[nth] = Some(collect::Answer { result, absent_property_is_missing: fake });
             }
         }

@@ -1,4 +1,4 @@
-//! What the secrets half knows of the cluster, from watches: who uses which store and which Secret.
+//! What the secrets subsystem knows of the cluster, from watches: who uses which store and which Secret.
 //!
 //! Of Secrets only a digest is kept, never a value: the watch delivers metadata alone.
 
@@ -16,21 +16,19 @@ use super::plan::{
     existing::{CREATED_BY, DATA_HASH, MANAGED},
     hash,
 };
-use crate::{
-    api::{
-        external_secret::{ExternalSecret, ExternalSecretSpec},
-        references::{StoreKind, StoreRef},
-    },
-    cluster::{self, Departed, ObjectKey},
-};
+use crate::api::external_secrets::external_secret::ExternalSecret;
+use crate::api::external_secrets::external_secret::ExternalSecretSpec;
+use crate::api::external_secrets::references::StoreKind;
+use crate::api::external_secrets::references::StoreRef;
+use crate::cluster::{self, ObjectKey, Tombstones};
 
 /// A SecretStore or a ClusterSecretStore (whose namespace is empty).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StoreKey(pub ObjectKey);
+pub(crate) struct StoreKey(pub(crate) ObjectKey);
 
 impl StoreKey {
     /// The store that `reference` means in `namespace`. `None` if it names none.
-    pub fn of(reference: &StoreRef, namespace: &str) -> Option<Self> {
+    pub(crate) fn of(reference: &StoreRef, namespace: &str) -> Option<Self> {
         let name = reference.name.as_deref().filter(|name| !name.is_empty())?;
         match reference.kind {
             Some(StoreKind::ClusterSecretStore) => Some(Self(ObjectKey::new("", name))),
@@ -39,17 +37,17 @@ impl StoreKey {
     }
 
     /// What stands for "no store".
-    pub fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Self(ObjectKey::new("", ""))
     }
 
     /// True for a ClusterSecretStore.
-    pub fn is_cluster(&self) -> bool {
+    pub(crate) fn is_cluster(&self) -> bool {
         self.0.namespace.is_empty()
     }
 
     /// Its kind.
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         if self.is_cluster() { "ClusterSecretStore" } else { "SecretStore" }
     }
 }
@@ -68,56 +66,56 @@ impl fmt::Debug for StoreKey {
 
 /// One ExternalSecret as it is known.
 #[derive(Clone)]
-pub struct Tracked {
+pub(crate) struct Tracked {
     /// The object, without managedFields.
-    pub object: Arc<ExternalSecret>,
+    pub(crate) object: Arc<ExternalSecret>,
     /// `<generation>-<hash of labels and annotations>` of the object as it was received.
-    pub version: Arc<str>,
+    pub(crate) version: Arc<str>,
     /// What this process did with it.
-    pub memory: Memory,
+    pub(crate) memory: Memory,
 }
 
 /// What this process knows beyond the stored status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Memory {
+pub(crate) struct Memory {
     /// When the provider was last read with success (status is written less often).
-    pub refreshed: Option<jiff::Timestamp>,
+    pub(crate) refreshed: Option<jiff::Timestamp>,
     /// The target exactly as it was last written or verified: uid, resourceVersion and data hash.
-    pub verified: Option<Verified>,
+    pub(crate) verified: Option<Verified>,
     /// State of what the template was read from, when it was last rendered.
-    pub template: Option<String>,
+    pub(crate) template: Option<String>,
     /// Empty answers in a row: a Secret is deleted only on a proven loss.
-    pub losses: u32,
+    pub(crate) losses: u32,
 }
 
 /// A state of a Secret that is known to be right.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verified {
+pub(crate) struct Verified {
     /// Its uid.
-    pub uid: String,
+    pub(crate) uid: String,
     /// Its resourceVersion.
-    pub resource_version: String,
+    pub(crate) resource_version: String,
     /// Hash of the data that this ExternalSecret contributed, where that is known.
-    pub contributed: Option<String>,
+    pub(crate) contributed: Option<String>,
     /// Digest of everything else that was wanted of it, where that is known.
-    pub shape: Option<u64>,
+    pub(crate) shape: Option<u64>,
 }
 
 /// What is remembered of a Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Digest {
+pub(crate) struct Digest {
     /// Its uid.
-    pub uid: String,
+    pub(crate) uid: String,
     /// Its resourceVersion.
-    pub resource_version: String,
+    pub(crate) resource_version: String,
     /// It carries the managed label.
-    pub managed: bool,
+    pub(crate) managed: bool,
     /// Value of the created-by label.
-    pub created_by: Option<String>,
+    pub(crate) created_by: Option<String>,
     /// Value of the data-hash annotation.
-    pub data_hash: Option<String>,
+    pub(crate) data_hash: Option<String>,
     /// Somebody else's manager wrote data after ours.
-    pub touched: bool,
+    pub(crate) touched: bool,
 }
 
 impl Digest {
@@ -161,16 +159,16 @@ fn touched_by_others(meta: &ObjectMeta) -> bool {
 
 /// What is known of a namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NamespaceFacts {
+pub(crate) struct NamespaceFacts {
     /// Its labels.
-    pub labels: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
     /// It is being deleted.
-    pub terminating: bool,
+    pub(crate) terminating: bool,
 }
 
 /// The index. Every method locks for a moment only.
 #[derive(Default)]
-pub struct Index {
+pub(crate) struct Index {
     state: Mutex<State>,
 }
 
@@ -184,13 +182,13 @@ struct State {
     /// Deleted by our own hand; the watch has not said so yet.
     removed: HashSet<ObjectKey>,
     /// Uids of Secrets that went lately.
-    departed: Departed,
+    tombstones: Tombstones,
     namespaces: HashMap<Arc<str>, NamespaceFacts>,
 }
 
 /// What an event about an ExternalSecret means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News {
+pub(crate) enum News {
     /// It is new to this process.
     New,
     /// Spec, labels, annotations, finalizers or deletion changed.
@@ -201,7 +199,7 @@ pub enum News {
 
 impl Index {
     /// Takes in an ExternalSecret from the watch.
-    pub fn external_applied(&self, mut object: ExternalSecret) -> News {
+    pub(crate) fn external_applied(&self, mut object: ExternalSecret) -> News {
         let key = ObjectKey::of(&object);
         let version = due::version(&object);
         slim(&mut object);
@@ -229,14 +227,14 @@ impl Index {
     }
 
     /// Forgets an ExternalSecret.
-    pub fn external_deleted(&self, key: &ObjectKey) {
+    pub(crate) fn external_deleted(&self, key: &ObjectKey) {
         let mut state = self.lock();
         state.unlink(key);
         state.externals.remove(key);
     }
 
     /// Forgets every ExternalSecret that is not in `present` and returns them.
-    pub fn externals_listed(&self, present: &HashSet<ObjectKey>) -> Vec<ObjectKey> {
+    pub(crate) fn externals_listed(&self, present: &HashSet<ObjectKey>) -> Vec<ObjectKey> {
         let mut state = self.lock();
         let gone: Vec<_> =
             state.externals.keys().filter(|key| !present.contains(*key)).cloned().collect();
@@ -248,17 +246,22 @@ impl Index {
     }
 
     /// What is known of an ExternalSecret.
-    pub fn external(&self, key: &ObjectKey) -> Option<Tracked> {
+    pub(crate) fn external(&self, key: &ObjectKey) -> Option<Tracked> {
         self.lock().externals.get(key).cloned()
     }
 
     /// Number of ExternalSecrets.
-    pub fn externals(&self) -> usize {
+    pub(crate) fn externals(&self) -> usize {
         self.lock().externals.len()
     }
 
     /// Records what this process just learnt or did, unless the object was replaced meanwhile.
-    pub fn remember(&self, key: &ObjectKey, uid: Option<&str>, change: impl FnOnce(&mut Memory)) {
+    pub(crate) fn remember(
+        &self,
+        key: &ObjectKey,
+        uid: Option<&str>,
+        change: impl FnOnce(&mut Memory),
+    ) {
         if let Some(tracked) = self.lock().externals.get_mut(key)
             && tracked.object.metadata.uid.as_deref() == uid
         {
@@ -267,7 +270,7 @@ impl Index {
     }
 
     /// Takes in the object as our own status write left it, so that its watch event is no news.
-    pub fn own_write(&self, key: &ObjectKey, mut object: ExternalSecret) {
+    pub(crate) fn own_write(&self, key: &ObjectKey, mut object: ExternalSecret) {
         slim(&mut object);
         if let Some(tracked) = self.lock().externals.get_mut(key)
             && tracked.object.metadata.uid == object.metadata.uid
@@ -278,12 +281,12 @@ impl Index {
     }
 
     /// The ExternalSecrets that use a store.
-    pub fn users_of_store(&self, store: &StoreKey) -> Vec<ObjectKey> {
+    pub(crate) fn users_of_store(&self, store: &StoreKey) -> Vec<ObjectKey> {
         self.lock().by_store.get(store).into_iter().flatten().cloned().collect()
     }
 
     /// The stores that ExternalSecrets of a namespace use.
-    pub fn cluster_store_users_in(&self, namespace: &str) -> Vec<ObjectKey> {
+    pub(crate) fn cluster_store_users_in(&self, namespace: &str) -> Vec<ObjectKey> {
         let state = self.lock();
         let of_cluster = state.by_store.iter().filter(|(store, _)| store.is_cluster());
         let users = of_cluster.flat_map(|(_, users)| users);
@@ -292,7 +295,7 @@ impl Index {
 
     /// Takes in a Secret's metadata. Returns the ExternalSecrets that write to it, if it changed in a way
     /// that none of them made.
-    pub fn secret_applied(&self, key: &ObjectKey, meta: &ObjectMeta) -> Vec<ObjectKey> {
+    pub(crate) fn secret_applied(&self, key: &ObjectKey, meta: &ObjectMeta) -> Vec<ObjectKey> {
         let mut state = self.lock();
         let managed = meta
             .labels
@@ -315,9 +318,9 @@ impl Index {
     }
 
     /// Takes in that a Secret is gone; the ExternalSecrets that write to it.
-    pub fn secret_deleted(&self, key: &ObjectKey, uid: Option<&str>) -> Vec<ObjectKey> {
+    pub(crate) fn secret_deleted(&self, key: &ObjectKey, uid: Option<&str>) -> Vec<ObjectKey> {
         let mut state = self.lock();
-        state.departed.note(uid.unwrap_or_default());
+        state.tombstones.note(uid.unwrap_or_default());
         if state.secrets.get(key).is_some_and(|known| Some(known.uid.as_str()) != uid) {
             return Vec::new(); // a namesake has taken its place already
         }
@@ -330,7 +333,7 @@ impl Index {
     }
 
     /// Forgets every Secret that is not in `present`; the ExternalSecrets that write to one of those.
-    pub fn secrets_listed(&self, present: &HashSet<ObjectKey>) -> Vec<ObjectKey> {
+    pub(crate) fn secrets_listed(&self, present: &HashSet<ObjectKey>) -> Vec<ObjectKey> {
         let mut state = self.lock();
         state.removed.retain(|key| present.contains(key));
         let gone: Vec<_> =
@@ -344,31 +347,31 @@ impl Index {
     }
 
     /// What is known of a Secret.
-    pub fn secret(&self, key: &ObjectKey) -> Option<Digest> {
+    pub(crate) fn secret(&self, key: &ObjectKey) -> Option<Digest> {
         self.lock().secrets.get(key).cloned()
     }
 
     /// Records a Secret as our own write left it.
-    pub fn secret_written(&self, key: &ObjectKey, meta: &ObjectMeta) {
+    pub(crate) fn secret_written(&self, key: &ObjectKey, meta: &ObjectMeta) {
         let mut digest = Digest::of(meta);
         digest.touched = false;
         let mut state = self.lock();
         // The watch may have told of a later change, or of its end, before the answer to our write arrived.
         let overtaken = state.secrets.get(key).is_some_and(|known| digest.is_older_than(known));
-        if !overtaken && !state.departed.contains(&digest.uid) {
+        if !overtaken && !state.tombstones.contains(&digest.uid) {
             state.secrets.insert(key.clone(), digest);
         }
     }
 
     /// Records that a Secret is gone by our own hand.
-    pub fn secret_removed(&self, key: &ObjectKey) {
+    pub(crate) fn secret_removed(&self, key: &ObjectKey) {
         let mut state = self.lock();
         state.secrets.remove(key);
         state.removed.insert(key.clone());
     }
 
     /// Secrets of a namespace that carry this created-by label.
-    pub fn created_by(&self, namespace: &str, label: &str) -> Vec<(ObjectKey, Digest)> {
+    pub(crate) fn created_by(&self, namespace: &str, label: &str) -> Vec<(ObjectKey, Digest)> {
         let state = self.lock();
         let ours = state.secrets.iter().filter(|(key, digest)| {
             &*key.namespace == namespace && digest.created_by.as_deref() == Some(label)
@@ -377,7 +380,7 @@ impl Index {
     }
 
     /// Takes in a namespace. True if its labels changed or it is new.
-    pub fn namespace_applied(&self, meta: &ObjectMeta) -> bool {
+    pub(crate) fn namespace_applied(&self, meta: &ObjectMeta) -> bool {
         let name = meta.name.as_deref().unwrap_or_default();
         let facts = NamespaceFacts {
             labels: meta.labels.clone().unwrap_or_default(),
@@ -388,12 +391,12 @@ impl Index {
     }
 
     /// Forgets a namespace.
-    pub fn namespace_deleted(&self, name: &str) {
+    pub(crate) fn namespace_deleted(&self, name: &str) {
         self.lock().namespaces.remove(name);
     }
 
     /// What is known of a namespace.
-    pub fn namespace(&self, name: &str) -> Option<NamespaceFacts> {
+    pub(crate) fn namespace(&self, name: &str) -> Option<NamespaceFacts> {
         self.lock().namespaces.get(name).cloned()
     }
 
@@ -462,7 +465,7 @@ fn slim(object: &mut ExternalSecret) {
 }
 
 /// Every store an ExternalSecret names.
-pub fn stores_of(spec: &ExternalSecretSpec, namespace: &str) -> BTreeSet<StoreKey> {
+pub(crate) fn stores_of(spec: &ExternalSecretSpec, namespace: &str) -> BTreeSet<StoreKey> {
     let own = spec.secret_store_ref.iter();
     let of_data = spec.data.iter().filter_map(|entry| entry.source_ref.as_ref());
     let of_data_from = spec.data_from.iter().filter_map(|entry| entry.source_ref.as_ref());
@@ -471,7 +474,7 @@ pub fn stores_of(spec: &ExternalSecretSpec, namespace: &str) -> BTreeSet<StoreKe
 }
 
 /// The Secret an ExternalSecret writes.
-pub fn target_key(key: &ObjectKey, spec: &ExternalSecretSpec) -> ObjectKey {
+pub(crate) fn target_key(key: &ObjectKey, spec: &ExternalSecretSpec) -> ObjectKey {
     let name = spec.target.name.as_deref().filter(|name| !name.is_empty());
     ObjectKey {
         namespace: Arc::clone(&key.namespace),

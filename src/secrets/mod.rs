@@ -1,22 +1,22 @@
-//! The secrets half: controllers, and the pure decisions in [`plan`].
+//! The secrets subsystem: controllers, and the pure decisions in [`plan`].
 
 mod auth;
 mod cleanup;
 mod converge;
+pub(crate) mod environment;
 mod error;
 mod external_secret;
 mod fetch;
 mod index;
-mod look;
 mod observe;
 mod outage;
-pub mod plan;
+pub(crate) mod plan;
+mod reconciler;
 mod render;
 mod secret_store;
-pub mod source;
-mod sources;
 mod stores;
 mod target;
+mod template_inputs;
 mod watches;
 
 use std::{sync::Arc, time::Duration};
@@ -26,29 +26,31 @@ use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use outage::Outages;
-use sources::Sources;
+use template_inputs::Sources;
 
-pub use error::Error;
-pub use index::{Index, StoreKey};
-pub use plan::Retry;
-pub use stores::Stores;
+pub(crate) use error::Error;
+pub(crate) use index::{Index, StoreKey};
+pub(crate) use stores::Stores;
 
-use crate::{
-    cluster::{
-        Listed, ObjectKey,
-        events::{Events, Notice, Tone},
-        queue::{Bounds, Lane, Queue},
-        write::Writer,
-    },
-    config::SecretsConfig,
-    provider::{
-        aws::{Endpoints, Platform},
-        plane::{Plane, PlaneSettings},
-    },
-    surroundings::Surroundings,
-    telemetry::{Metrics, ProviderCalls},
-    template::Cache,
+use crate::cluster::{
+    CacheSync, ObjectKey,
+    events::{Event, EventType, Events},
+    queue::{Bounds, Lane, Queue},
+    write::Writer,
 };
+
+use crate::config::SecretsConfig;
+
+use crate::provider::aws::Endpoints;
+use crate::provider::aws::Platform;
+use crate::provider::fetcher::Fetcher;
+use crate::provider::fetcher::FetcherSettings;
+
+use crate::runtime::Runtime;
+
+use crate::telemetry::{Metrics, ProviderCalls};
+
+use gotemplate::Cache;
 
 /// ExternalSecrets of one store under way at once.
 const PER_STORE: usize = 64;
@@ -60,10 +62,10 @@ const TEMPLATES: usize = 4 << 20;
 const TIDY_EVERY: Duration = Duration::from_mins(1);
 
 /// What the controllers share.
-pub struct Context {
+pub(crate) struct Context {
     config: SecretsConfig,
     writer: Writer,
-    plane: Plane,
+    fetcher: Fetcher,
     events: Events,
     metrics: Arc<Metrics>,
     index: Index,
@@ -76,18 +78,18 @@ pub struct Context {
 }
 
 /// Starts the watches and controllers.
-pub fn start(around: &mut Surroundings<'_>) {
-    let places = around.config.concurrency;
-    let bounds = Bounds { places, per_group: PER_STORE, in_all: IN_ALL, periodic: IN_ALL };
-    let mut config = around.config.secrets.clone();
+pub(crate) fn start(runtime: &mut Runtime<'_>) {
+    let max_concurrent = runtime.config.concurrency;
+    let bounds = Bounds { max_concurrent, per_group: PER_STORE, in_all: IN_ALL, periodic: IN_ALL };
+    let mut config = runtime.config.secrets.clone();
     // Cluster-scoped objects cannot be watched with rights in one namespace.
-    config.cluster_stores &= around.config.namespace.is_none();
+    config.cluster_stores &= runtime.config.namespace.is_none();
     let context = Arc::new(Context {
         config,
-        writer: around.writer.clone(),
-        plane: Plane::new(PlaneSettings::default(), Platform::new(Endpoints::from_env())),
-        events: around.events.clone(),
-        metrics: Arc::clone(around.metrics),
+        writer: runtime.writer.clone(),
+        fetcher: Fetcher::new(FetcherSettings::default(), Platform::new(Endpoints::from_env())),
+        events: runtime.events.clone(),
+        metrics: Arc::clone(runtime.metrics),
         index: Index::default(),
         stores: Stores::default(),
         sources: Sources::default(),
@@ -96,27 +98,27 @@ pub fn start(around: &mut Surroundings<'_>) {
         externals: Queue::new("externalsecret", bounds),
         validations: Queue::new("secretstore", Bounds { per_group: 1, ..bounds }),
     });
-    let metrics = around.metrics;
+    let metrics = runtime.metrics;
     for queue in [context.externals.name(), context.validations.name()] {
         let (context, of) = (Arc::clone(&context), queue);
         metrics.queue(queue, move || {
             if of == context.externals.name() {
-                context.externals.figures()
+                context.externals.stats()
             } else {
-                context.validations.figures()
+                context.validations.stats()
             }
         });
     }
-    let calls = ProviderCalls(Arc::clone(context.plane.metrics()));
+    let calls = ProviderCalls(Arc::clone(context.fetcher.metrics()));
     metrics.register(|registry| registry.register_collector(Box::new(calls)));
     let (externals, validations) = (context.externals.clone(), context.validations.clone());
-    around.health.live_unless(move || externals.complaint());
-    around.health.live_unless(move || validations.complaint());
+    runtime.health.live_unless(move || externals.unhealthy_reason());
+    runtime.health.live_unless(move || validations.unhealthy_reason());
 
-    let listed = watches::start(&context, around);
-    let (tasks, stop) = (&mut *around.tasks, around.stop);
+    let caches = watches::start(&context, runtime);
+    let (tasks, stop) = (&mut *runtime.tasks, runtime.stop);
     tasks.spawn(validate(Arc::clone(&context), stop.clone()));
-    tasks.spawn(synchronise(Arc::clone(&context), listed, stop.clone()));
+    tasks.spawn(synchronise(Arc::clone(&context), caches, stop.clone()));
     tasks.spawn(tidy(context, stop.clone()));
 }
 
@@ -127,16 +129,16 @@ async fn validate(context: Arc<Context>, stop: CancellationToken) {
 }
 
 /// Nothing is decided before all lists are in: a Secret that is not known yet would look deleted.
-async fn synchronise(context: Arc<Context>, listed: Listed, stop: CancellationToken) {
+async fn synchronise(context: Arc<Context>, caches: CacheSync, stop: CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => return,
-        () = listed.all() => {}
+        () = caches.synced() => {}
     }
     context.sources.settle();
     tracing::info!(
         externalsecrets = context.index.externals(),
         stores = context.stores.len(),
-        "all lists are in: synchronising"
+        "caches are synced: starting to reconcile"
     );
     let queue = context.externals.clone();
     let work = move |key| external_secret::reconcile(Arc::clone(&context), key);
@@ -150,7 +152,7 @@ async fn tidy(context: Arc<Context>, stop: CancellationToken) {
             () = time::sleep(TIDY_EVERY) => {}
         }
         let used = context.stores.identities();
-        context.plane.retain(&|identity| used.contains(identity));
+        context.fetcher.retain(&|identity| used.contains(identity));
     }
 }
 
@@ -167,7 +169,13 @@ impl Context {
         first.unwrap_or_else(StoreKey::none)
     }
 
-    fn tell(&self, about: ObjectReference, reason: &'static str, text: String, tone: Tone) {
-        self.events.tell(Notice { about, reason, text, tone });
+    fn record(
+        &self,
+        regarding: ObjectReference,
+        reason: &'static str,
+        message: String,
+        event_type: EventType,
+    ) {
+        self.events.record(Event { regarding, reason, message, event_type });
     }
 }

@@ -6,17 +6,18 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use super::{
-    Error,
-    index::{Digest, Verified},
-    look::Look,
-    plan::{desired::Rendered, existing::Existing, hash},
-    target,
-};
-use crate::api::external_secret::CreationPolicy;
+use super::Error;
+use super::index::Digest;
+use super::index::Verified;
+use super::plan::desired::Rendered;
+use super::plan::existing::Existing;
+use super::plan::hash;
+use super::target;
+use crate::api::external_secrets::external_secret::CreationPolicy;
+use crate::secrets::reconciler::Reconciler;
 
 /// What is known of the target before anything is read.
-pub enum Target {
+pub(crate) enum Target {
     /// There is none.
     Absent,
     /// It is as it was written.
@@ -25,11 +26,11 @@ pub enum Target {
     Read(Box<Existing>),
 }
 
-impl Look<'_> {
+impl Reconciler<'_> {
     /// What is known of the target. Reads it only if neither memory, status nor marks can tell.
-    pub async fn observe(&self) -> Result<Target, Error> {
+    pub(crate) async fn observe(&self) -> Result<Target, Error> {
         if self.object().spec.target.creation_policy == CreationPolicy::None {
-            return Ok(Target::Absent); // never looked at, never written
+            return Ok(Target::Absent); // never reconciled, never written
         }
         let Some(digest) = self.context.index.secret(&self.target()) else {
             return Ok(Target::Absent);
@@ -49,7 +50,7 @@ impl Look<'_> {
                 verified.uid == digest.uid && verified.resource_version == digest.resource_version;
             return same.then(|| verified.clone());
         }
-        // The first look of this process: what does the stored status say?
+        // The first reconcile of this process: what does the stored status say?
         let status = self.object().status.as_ref()?;
         let data_hash = digest.data_hash.clone().filter(|_| digest.managed)?;
         let as_written = match status.gabion.as_ref().and_then(|gabion| gabion.target.as_ref()) {
@@ -83,7 +84,7 @@ impl Look<'_> {
     }
 
     /// Everything but the data that decides how the Secret looks.
-    pub fn shape(&self, rendered: &Rendered) -> u64 {
+    pub(crate) fn shape(&self, rendered: &Rendered) -> u64 {
         let target = &self.object().spec.target;
         let mut hasher = DefaultHasher::new();
         (&rendered.labels, &rendered.annotations, &rendered.type_).hash(&mut hasher);
@@ -93,7 +94,7 @@ impl Look<'_> {
     }
 
     /// Remembers a Secret that was found in order, so that it is not read again.
-    pub fn note_intact(&self, target: &Target) {
+    pub(crate) fn note_intact(&self, target: &Target) {
         let verified = match target {
             Target::Absent => return,
             Target::Intact(verified) => verified.clone(),

@@ -24,7 +24,7 @@ const SCOUT_LOST: Duration = Duration::from_mins(2);
 
 /// Which stores are silent, and who waits for them.
 #[derive(Default)]
-pub struct Outages {
+pub(crate) struct Outages {
     stores: Mutex<HashMap<StoreKey, Silence>>,
 }
 
@@ -37,7 +37,7 @@ struct Silence {
 
 impl Outages {
     /// The store's provider did not answer `object`.
-    pub fn unanswered(&self, store: &StoreKey, object: &ObjectKey, now: Instant) {
+    pub(crate) fn unanswered(&self, store: &StoreKey, object: &ObjectKey, now: Instant) {
         let mut stores = self.lock();
         let silence = stores.entry(store.clone()).or_insert_with(|| Silence::new(now));
         silence.waiting.insert(object.clone());
@@ -50,7 +50,12 @@ impl Outages {
     }
 
     /// The store's provider answered `object`: the others that waited for it, if it had been away.
-    pub fn answered(&self, store: &StoreKey, object: &ObjectKey, now: Instant) -> Vec<ObjectKey> {
+    pub(crate) fn answered(
+        &self,
+        store: &StoreKey,
+        object: &ObjectKey,
+        now: Instant,
+    ) -> Vec<ObjectKey> {
         let mut stores = self.lock();
         let silence = stores.entry(store.clone()).or_insert_with(|| Silence::new(now));
         let ended = std::mem::replace(silence, Silence::new(now));
@@ -59,7 +64,7 @@ impl Outages {
     }
 
     /// How soon `object` asks again, if it is the one that asks for all.
-    pub fn pause(&self, object: &ObjectKey, now: Instant) -> Option<Duration> {
+    pub(crate) fn pause(&self, object: &ObjectKey, now: Instant) -> Option<Duration> {
         let stores = self.lock();
         let mine = stores
             .values()
@@ -70,7 +75,7 @@ impl Outages {
     }
 
     /// The object is gone: another one asks from the next failure on.
-    pub fn forget(&self, object: &ObjectKey) {
+    pub(crate) fn forget(&self, object: &ObjectKey) {
         for silence in self.lock().values_mut() {
             silence.waiting.remove(object);
             silence.scout.take_if(|(scout, _)| scout == object);
@@ -78,7 +83,7 @@ impl Outages {
     }
 
     /// The store is gone.
-    pub fn forget_store(&self, store: &StoreKey) {
+    pub(crate) fn forget_store(&self, store: &StoreKey) {
         self.lock().remove(store);
     }
 

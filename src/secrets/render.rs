@@ -4,24 +4,24 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 
-use super::{
-    Error,
-    look::Look,
-    plan::{
-        desired::Rendered,
-        template::{self, Contents, Engine, Kind},
-    },
-    source::SystemSource,
-    sources::{Mark, Version},
-};
-use crate::{
-    api::external_secret::DeletionPolicy, cluster::ObjectKey, provider::SecretBytes,
-    template::Limits,
-};
+use super::Error;
+use super::plan::desired::Rendered;
+use super::plan::template;
+use super::plan::template::Contents;
+use super::plan::template::Engine;
+use super::plan::template::Kind;
+use crate::api::external_secrets::external_secret::DeletionPolicy;
+use crate::cluster::ObjectKey;
+use crate::provider::SecretBytes;
+use crate::secrets::environment::SystemEnvironment;
+use crate::secrets::reconciler::Reconciler;
+use crate::secrets::template_inputs::Mark;
+use crate::secrets::template_inputs::Version;
+use gotemplate::Limits;
 
-impl Look<'_> {
+impl Reconciler<'_> {
     /// What the object contributes to its Secret, and a mark of the objects that its template was read from.
-    pub async fn render(
+    pub(crate) async fn render(
         &self,
         data: BTreeMap<String, SecretBytes>,
     ) -> Result<(Rendered, Option<String>), Error> {
@@ -40,13 +40,13 @@ impl Look<'_> {
 
     /// Runs what renders templates. They may take tens of milliseconds, for which others on this thread should
     /// not have to wait.
-    pub fn with_engine<T>(&self, work: impl FnOnce(&mut Engine<'_>) -> T) -> T {
+    pub(crate) fn with_engine<T>(&self, work: impl FnOnce(&mut Engine<'_>) -> T) -> T {
         let (context, spec) = (self.context, &self.object().spec);
         let mut rewrites = spec.data_from.iter().flat_map(|entry| &entry.rewrite);
         let is_templated =
             spec.target.template.is_some() || rewrites.any(|rewrite| rewrite.transform.is_some());
         let work = || {
-            let (source, limits) = (&mut SystemSource, Limits::default());
+            let (source, limits) = (&mut SystemEnvironment, Limits::default());
             work(&mut Engine::new(&context.templates, &context.config.delimiters, source, &limits))
         };
         if is_templated { tokio::task::block_in_place(work) } else { work() }

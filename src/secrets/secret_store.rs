@@ -8,32 +8,35 @@ use std::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{
-    Context, Error, StoreKey,
-    auth::{self, is_referent},
-    error::RECHECK,
-    plan::{
-        Retry, duration,
-        store_status::{StoreOutcome, next_status},
-    },
-    stores::{Readiness, Store},
+use super::Context;
+use super::Error;
+use super::StoreKey;
+use super::auth;
+use super::auth::is_referent;
+use super::error::RECHECK;
+use super::plan::store_status::StoreOutcome;
+use super::plan::store_status::next_status;
+use super::stores::Readiness;
+use super::stores::Store;
+use crate::api::external_secrets::secret_store::ClusterSecretStore;
+use crate::api::external_secrets::secret_store::SecretStore;
+use crate::api::external_secrets::secret_store::SecretStoreStatus;
+use crate::cluster::{
+    events::EventType,
+    queue::{Lane, Next},
+    write::{ApiError, Part, PatchKind},
 };
-use crate::{
-    api::secret_store::{ClusterSecretStore, SecretStore, SecretStoreStatus},
-    cluster::{
-        events::Tone,
-        queue::{Lane, Next},
-        write::{ApiError, Part, PatchKind},
-    },
-    provider::{Validation, plane::Source},
-};
+use crate::duration;
+use crate::provider::Validation;
+use crate::provider::fetcher::Source;
+use crate::retry::Retry;
 
 /// While a provider does not answer, its stores are validated this often.
 const PROBE_EVERY: Duration = Duration::from_secs(2);
 const MANAGER: &str = "external-secrets";
 
 /// Validates one store, says so in its status, and wakes whoever waits for it.
-pub async fn reconcile(context: Arc<Context>, key: StoreKey) -> Next {
+pub(crate) async fn reconcile(context: Arc<Context>, key: StoreKey) -> Next {
     let started = Instant::now();
     let Some((store, _, epoch)) = context.stores.find(&key) else { return Next::Idle };
     // One that is being deleted serves until it is gone: what holds it may take long.
@@ -52,7 +55,7 @@ pub async fn reconcile(context: Arc<Context>, key: StoreKey) -> Next {
     context.metrics.reconciles.done(key.kind(), reason, started.elapsed());
     let reported = report(&context, &store, &outcome).await;
     if changed && !ready {
-        context.tell(store_reference(&store), reason, message.clone(), Tone::Warning);
+        context.record(store_reference(&store), reason, message.clone(), EventType::Warning);
     }
     match &reported {
         Ok(()) => tracing::debug!(store = ?key, reason, message, "store validated"),
@@ -85,9 +88,9 @@ async fn validate(context: &Context, store: &Store, epoch: u64) -> (StoreOutcome
         }
         Err(error) => return (StoreOutcome::NoClient { cause: error.to_string() }, Some(error)),
     };
-    match context.plane.validate(&source).await {
+    match context.fetcher.validate(&source).await {
         Ok(Validation::Ready) => {
-            let notes = context.plane.notes(source.identity());
+            let notes = context.fetcher.notes(source.identity());
             let note = notes.first().map(ToString::to_string);
             (StoreOutcome::Valid { note }, None)
         }
@@ -152,7 +155,7 @@ fn store_reference(store: &Store) -> k8s_openapi::api::core::v1::ObjectReference
 
 impl Context {
     /// The source of a store for a user in `namespace`, made once per state of the store and its inputs.
-    pub async fn source(
+    pub(crate) async fn source(
         &self,
         store: &Store,
         epoch: u64,
@@ -171,8 +174,8 @@ impl Context {
     }
 
     /// Has a store say what its owner should know, as soon as that is known.
-    pub fn mention_notes(&self, key: &StoreKey, source: &Source) {
-        let Some(note) = self.plane.notes(source.identity()).into_iter().next() else { return };
+    pub(crate) fn mention_notes(&self, key: &StoreKey, source: &Source) {
+        let Some(note) = self.fetcher.notes(source.identity()).into_iter().next() else { return };
         let Some((store, _, _)) = self.stores.find(key) else { return };
         let text = note.to_string();
         let conditions = store.status.iter().flat_map(|status| &status.conditions);
@@ -183,7 +186,7 @@ impl Context {
     }
 
     /// True if the store's class is ours.
-    pub fn is_ours(&self, store: &Store) -> bool {
+    pub(crate) fn is_ours(&self, store: &Store) -> bool {
         let class = store.spec.controller.as_deref().unwrap_or_default();
         class.is_empty() || class == self.config.controller_class
     }

@@ -6,29 +6,31 @@ use std::{
 };
 
 use super::StoreKey;
-use crate::{
-    api::secret_store::{ClusterSecretStore, SecretStore, SecretStoreStatus, StoreSpec},
-    cluster::{ObjectKey, is_older},
-    provider::plane::{Identity, Source},
-};
+use crate::api::external_secrets::secret_store::ClusterSecretStore;
+use crate::api::external_secrets::secret_store::SecretStore;
+use crate::api::external_secrets::secret_store::SecretStoreStatus;
+use crate::api::external_secrets::secret_store::StoreSpec;
+use crate::cluster::{ObjectKey, is_older};
+use crate::provider::fetcher::Identity;
+use crate::provider::fetcher::Source;
 
 /// One store as the API server has it.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub(crate) struct Store {
     /// Which.
-    pub key: StoreKey,
+    pub(crate) key: StoreKey,
     /// Its uid.
-    pub uid: String,
+    pub(crate) uid: String,
     /// Its generation.
-    pub generation: i64,
+    pub(crate) generation: i64,
     /// Its resourceVersion.
-    pub resource_version: String,
+    pub(crate) resource_version: String,
     /// Its spec.
-    pub spec: StoreSpec,
+    pub(crate) spec: StoreSpec,
     /// Its status as stored.
-    pub status: Option<SecretStoreStatus>,
+    pub(crate) status: Option<SecretStoreStatus>,
     /// It is being deleted.
-    pub deleting: bool,
+    pub(crate) deleting: bool,
 }
 
 impl From<SecretStore> for Store {
@@ -66,7 +68,7 @@ impl Store {
 
 /// What the last validation of a store found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Readiness {
+pub(crate) enum Readiness {
     /// It has not been validated in its present form.
     #[default]
     Unknown,
@@ -78,7 +80,7 @@ pub enum Readiness {
 
 /// An object whose content goes into a store's credentials.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Input {
+pub(crate) enum Input {
     /// A Secret with keys.
     Secret(ObjectKey),
     /// A ServiceAccount whose token is exchanged.
@@ -87,7 +89,7 @@ pub enum Input {
 
 /// The registry. Every method locks for a moment only.
 #[derive(Default)]
-pub struct Stores {
+pub(crate) struct Stores {
     state: Mutex<State>,
 }
 
@@ -115,7 +117,7 @@ struct Entry {
 
 impl Stores {
     /// Takes in a store from the watch. True if its spec is new.
-    pub fn applied(&self, store: Store) -> bool {
+    pub(crate) fn applied(&self, store: Store) -> bool {
         let mut state = self.lock();
         match state.entries.get_mut(&store.key) {
             Some(entry)
@@ -146,7 +148,7 @@ impl Stores {
     }
 
     /// Forgets a store.
-    pub fn deleted(&self, key: &StoreKey) {
+    pub(crate) fn deleted(&self, key: &StoreKey) {
         let mut state = self.lock();
         state.entries.remove(key);
         state.by_input.retain(|_, uses| {
@@ -156,7 +158,7 @@ impl Stores {
     }
 
     /// Forgets every store of one kind that is not in `present` and returns them.
-    pub fn listed(&self, cluster: bool, present: &HashSet<ObjectKey>) -> Vec<StoreKey> {
+    pub(crate) fn listed(&self, cluster: bool, present: &HashSet<ObjectKey>) -> Vec<StoreKey> {
         let gone: Vec<_> = {
             let state = self.lock();
             let of_kind = state.entries.keys().filter(|key| key.is_cluster() == cluster);
@@ -169,20 +171,20 @@ impl Stores {
     }
 
     /// A store, its readiness, and the epoch of what is known about it.
-    pub fn find(&self, key: &StoreKey) -> Option<(Arc<Store>, Readiness, u64)> {
+    pub(crate) fn find(&self, key: &StoreKey) -> Option<(Arc<Store>, Readiness, u64)> {
         let state = self.lock();
         let entry = state.entries.get(key)?;
         Some((Arc::clone(&entry.store), entry.readiness.clone(), entry.epoch))
     }
 
     /// The source that was made for a store and namespace, if it still holds.
-    pub fn source(&self, key: &StoreKey, namespace: &str) -> Option<Source> {
+    pub(crate) fn source(&self, key: &StoreKey, namespace: &str) -> Option<Source> {
         let state = self.lock();
         state.entries.get(key)?.sources.get(namespace).cloned()
     }
 
     /// Keeps a source that was made from inputs as they were at `epoch`.
-    pub fn keep_source(&self, key: &StoreKey, epoch: u64, namespace: &str, source: &Source) {
+    pub(crate) fn keep_source(&self, key: &StoreKey, epoch: u64, namespace: &str, source: &Source) {
         let mut state = self.lock();
         if let Some(entry) = state.entries.get_mut(key)
             && entry.epoch == epoch
@@ -192,7 +194,11 @@ impl Stores {
     }
 
     /// Notes what a store's credentials are made of, and in which state each of it was read.
-    pub fn depends_on(&self, key: &StoreKey, inputs: impl IntoIterator<Item = (Input, String)>) {
+    pub(crate) fn depends_on(
+        &self,
+        key: &StoreKey,
+        inputs: impl IntoIterator<Item = (Input, String)>,
+    ) {
         let mut state = self.lock();
         for (input, version) in inputs {
             let uses = state.by_input.entry(input).or_default();
@@ -202,7 +208,7 @@ impl Stores {
     }
 
     /// Records the outcome of a validation. True if readiness changed.
-    pub fn validated(&self, key: &StoreKey, epoch: u64, readiness: &Readiness) -> bool {
+    pub(crate) fn validated(&self, key: &StoreKey, epoch: u64, readiness: &Readiness) -> bool {
         let mut state = self.lock();
         match state.entries.get_mut(key) {
             Some(entry) if entry.epoch == epoch && entry.readiness != *readiness => {
@@ -214,7 +220,12 @@ impl Stores {
     }
 
     /// Takes in a store's metadata and status as our own write left them.
-    pub fn own_write(&self, key: &StoreKey, resource_version: &str, status: SecretStoreStatus) {
+    pub(crate) fn own_write(
+        &self,
+        key: &StoreKey,
+        resource_version: &str,
+        status: SecretStoreStatus,
+    ) {
         let mut state = self.lock();
         if let Some(entry) = state.entries.get_mut(key) {
             // The watch may have told of a later change before the answer to our write arrived.
@@ -230,7 +241,7 @@ impl Stores {
 
     /// Takes in the present state of an input ("" = it is gone). If a store was made of another state, drops
     /// what was made of it; the stores concerned.
-    pub fn input_seen(&self, input: &Input, version: &str) -> Vec<StoreKey> {
+    pub(crate) fn input_seen(&self, input: &Input, version: &str) -> Vec<StoreKey> {
         let mut state = self.lock();
         let Some(uses) = state.by_input.get_mut(input) else { return Vec::new() };
         if uses.version == version {
@@ -247,7 +258,7 @@ impl Stores {
     }
 
     /// Every input of one kind that is known to exist but is not in `present`.
-    pub fn inputs_gone(&self, present: &HashSet<ObjectKey>, secrets: bool) -> Vec<Input> {
+    pub(crate) fn inputs_gone(&self, present: &HashSet<ObjectKey>, secrets: bool) -> Vec<Input> {
         let state = self.lock();
         let known = state.by_input.iter().filter(|(_, uses)| !uses.version.is_empty());
         let gone = known.filter(|(input, _)| match input {
@@ -258,19 +269,19 @@ impl Stores {
     }
 
     /// The identities of all sources in use.
-    pub fn identities(&self) -> HashSet<Identity> {
+    pub(crate) fn identities(&self) -> HashSet<Identity> {
         let state = self.lock();
         let sources = state.entries.values().flat_map(|entry| entry.sources.values());
         sources.map(|source| source.identity().clone()).collect()
     }
 
     /// Number of stores.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.lock().entries.len()
     }
 
     /// True if there is none.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 

@@ -10,16 +10,14 @@ use super::plan::{
     desired::Desired,
     existing::{DATA_HASH, Existing},
 };
-use crate::{
-    cluster::{
-        ObjectKey,
-        write::{ApiError, Part, PatchKind, Writer},
-    },
-    provider::SecretBytes,
+use crate::cluster::{
+    ObjectKey,
+    write::{ApiError, Part, PatchKind, Writer},
 };
+use crate::provider::SecretBytes;
 
-/// Reads the Secret whole. The only read of values in the secrets half beside credentials.
-pub async fn read(
+/// Reads the Secret whole. The only read of values in the secrets subsystem beside credentials.
+pub(crate) async fn read(
     writer: &Writer,
     key: &ObjectKey,
     manager: &str,
@@ -29,7 +27,7 @@ pub async fn read(
 }
 
 /// Creates the Secret. Fails if there is one of that name.
-pub async fn create(
+pub(crate) async fn create(
     writer: &Writer,
     key: &ObjectKey,
     desired: &Desired,
@@ -56,7 +54,7 @@ pub async fn create(
 }
 
 /// Brings the Secret that was read to its desired state, unless it changed since.
-pub async fn update(
+pub(crate) async fn update(
     writer: &Writer,
     key: &ObjectKey,
     existing: &Existing,
@@ -68,7 +66,7 @@ pub async fn update(
 }
 
 /// Replaces the data of a Secret that is known to be ours and otherwise as it should be, without reading it.
-pub async fn replace_data(
+pub(crate) async fn replace_data(
     writer: &Writer,
     key: &ObjectKey,
     resource_version: &str,

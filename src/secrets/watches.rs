@@ -1,4 +1,4 @@
-//! Which watches the secrets half has, and what each of their events wakes.
+//! Which watches the secrets subsystem has, and what each of their events wakes.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -11,34 +11,38 @@ use super::{
     plan::template::{self, Kind},
     stores::{Input, Store},
 };
-use crate::{
-    api::{
-        external_secret::ExternalSecret,
-        secret_store::{ClusterSecretStore, SecretStore},
-    },
-    cluster::{Change, Listed, ObjectKey, queue::Lane},
-    surroundings::{Surroundings, Watches, Weight},
-};
+use crate::api::external_secrets::external_secret::ExternalSecret;
+use crate::api::external_secrets::secret_store::ClusterSecretStore;
+use crate::api::external_secrets::secret_store::SecretStore;
+use crate::cluster::{CacheSync, Change, ObjectKey, queue::Lane};
+use crate::runtime::Dependency;
+use crate::runtime::Runtime;
+use crate::runtime::Watches;
 
 /// Starts every watch.
-pub fn start(context: &Arc<Context>, around: &mut Surroundings<'_>) -> Listed {
-    let namespace = around.config.namespace.as_deref();
-    let mut watches = Watches::new(around, context);
+pub(crate) fn start(context: &Arc<Context>, runtime: &mut Runtime<'_>) -> CacheSync {
+    let namespace = runtime.config.namespace.as_deref();
+    let mut watches = Watches::new(runtime, context);
     let client = watches.client();
-    let vital = Weight::Vital;
+    let vital = Dependency::Required;
     watches.follow("ExternalSecret", vital, within(&client, namespace), external_secret);
     watches.follow("Secret", vital, within(&client, namespace), secret);
-    watches.follow("ServiceAccount", Weight::Useful, within(&client, namespace), service_account);
-    watches.follow("ConfigMap", Weight::Useful, within(&client, namespace), config_map);
+    watches.follow(
+        "ServiceAccount",
+        Dependency::Optional,
+        within(&client, namespace),
+        service_account,
+    );
+    watches.follow("ConfigMap", Dependency::Optional, within(&client, namespace), config_map);
     if context.config.namespaced_stores {
         watches.follow("SecretStore", vital, within(&client, namespace), secret_store);
     }
     if context.config.cluster_stores {
         let stores = Api::all(client.clone());
-        watches.follow("ClusterSecretStore", Weight::Useful, stores, cluster_secret_store);
-        watches.follow("Namespace", Weight::Useful, Api::all(client), namespaces);
+        watches.follow("ClusterSecretStore", Dependency::Optional, stores, cluster_secret_store);
+        watches.follow("Namespace", Dependency::Optional, Api::all(client), namespaces);
     }
-    watches.listed()
+    watches.caches()
 }
 
 /// One namespace, or all.

@@ -27,12 +27,19 @@ pub struct ServeError {
 }
 
 /// Takes the port, so that a port in use is an error at the start and not later.
-pub async fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
+pub(crate) async fn bind(
+    flag: &'static str,
+    address: SocketAddr,
+) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address).await.map_err(|source| ServeError { flag, address, source })
 }
 
 /// Serves `/metrics` until `stop`.
-pub async fn serve_metrics(listener: TcpListener, metrics: Arc<Metrics>, stop: CancellationToken) {
+pub(crate) async fn serve_metrics(
+    listener: TcpListener,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) {
     let router = Router::new()
         .route("/metrics", get(render))
         .route("/", get(|| async { "Gabion: metrics are at /metrics\n" }))
@@ -41,7 +48,7 @@ pub async fn serve_metrics(listener: TcpListener, metrics: Arc<Metrics>, stop: C
 }
 
 /// Serves `/healthz` and `/readyz` until `stop`.
-pub async fn serve_health(listener: TcpListener, health: Health, stop: CancellationToken) {
+pub(crate) async fn serve_health(listener: TcpListener, health: Health, stop: CancellationToken) {
     let router = Router::new()
         .route(
             "/healthz",

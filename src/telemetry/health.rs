@@ -10,7 +10,7 @@ type Complaint = Box<dyn Fn() -> Option<String> + Send + Sync>;
 ///
 /// Ready: every watch has listed and none has failed for a minute. Live: no queue is stuck.
 #[derive(Clone, Default)]
-pub struct Health(Arc<Inner>);
+pub(crate) struct Health(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
@@ -21,37 +21,43 @@ struct Inner {
 
 impl Health {
     /// Adds a watch.
-    pub fn watch(&self, kind: &'static str) -> Arc<WatchHealth> {
+    pub(crate) fn watch(&self, kind: &'static str) -> Arc<WatchHealth> {
         let health = WatchHealth::new(kind);
         lock(&self.0.watches).push(Arc::clone(&health));
         health
     }
 
     /// Adds something that makes the process restart-worthy.
-    pub fn live_unless(&self, complaint: impl Fn() -> Option<String> + Send + Sync + 'static) {
-        lock(&self.0.liveness).push(Box::new(complaint));
+    pub(crate) fn live_unless(
+        &self,
+        unhealthy_reason: impl Fn() -> Option<String> + Send + Sync + 'static,
+    ) {
+        lock(&self.0.liveness).push(Box::new(unhealthy_reason));
     }
 
     /// Adds something that makes the process unready.
-    pub fn ready_unless(&self, complaint: impl Fn() -> Option<String> + Send + Sync + 'static) {
-        lock(&self.0.readiness).push(Box::new(complaint));
+    pub(crate) fn ready_unless(
+        &self,
+        unhealthy_reason: impl Fn() -> Option<String> + Send + Sync + 'static,
+    ) {
+        lock(&self.0.readiness).push(Box::new(unhealthy_reason));
     }
 
     /// Why the process should be restarted; empty if it should not.
-    pub fn not_live(&self) -> Vec<String> {
-        lock(&self.0.liveness).iter().filter_map(|complaint| complaint()).collect()
+    pub(crate) fn not_live(&self) -> Vec<String> {
+        lock(&self.0.liveness).iter().filter_map(|unhealthy_reason| unhealthy_reason()).collect()
     }
 
     /// Why the process is not ready; empty if it is.
-    pub fn not_ready(&self) -> Vec<String> {
+    pub(crate) fn not_ready(&self) -> Vec<String> {
         let watches = self.watches();
-        let watching = watches.iter().filter_map(|watch| watch.complaint());
+        let watching = watches.iter().filter_map(|watch| watch.unhealthy_reason());
         let other = lock(&self.0.readiness);
-        watching.chain(other.iter().filter_map(|complaint| complaint())).collect()
+        watching.chain(other.iter().filter_map(|unhealthy_reason| unhealthy_reason())).collect()
     }
 
     /// The watches, for metrics.
-    pub fn watches(&self) -> Vec<Arc<WatchHealth>> {
+    pub(crate) fn watches(&self) -> Vec<Arc<WatchHealth>> {
         lock(&self.0.watches).clone()
     }
 }

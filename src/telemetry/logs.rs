@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
 
-/// How a log line looks.
+/// The format of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// One JSON object a line.

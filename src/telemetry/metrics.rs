@@ -20,22 +20,22 @@ use prometheus_client::{
 };
 
 use super::Health;
-use crate::cluster::{RequestCounts, queue::Figures};
+use crate::cluster::{RequestCounts, queue::QueueStats};
 
 /// Everything that is counted.
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Mutex<Registry>,
     /// Requests to the API server.
-    pub requests: RequestCounts,
+    pub(crate) requests: RequestCounts,
     /// Outcomes of reconciling.
-    pub reconciles: ReconcileMetrics,
+    pub(crate) reconciles: ReconcileMetrics,
     /// Per-object series, when asked for.
-    pub objects: Option<ObjectSeries>,
+    pub(crate) objects: Option<ObjectSeries>,
 }
 
 impl Metrics {
     /// All series, registered. `per_object` adds the ones that grow with the number of objects.
-    pub fn new(health: &Health, per_object: bool) -> Arc<Self> {
+    pub(crate) fn new(health: &Health, per_object: bool) -> Arc<Self> {
         let mut registry = Registry::default();
         let requests = RequestCounts::default();
         let reconciles = ReconcileMetrics::default();
@@ -50,18 +50,22 @@ impl Metrics {
     }
 
     /// Registers more series.
-    pub fn register(&self, add: impl FnOnce(&mut Registry)) {
+    pub(crate) fn register(&self, add: impl FnOnce(&mut Registry)) {
         add(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Registers the figures of a queue.
-    pub fn queue(&self, name: &'static str, figures: impl Fn() -> Figures + Send + Sync + 'static) {
-        let collector = Queues { name, figures: Box::new(figures) };
+    pub(crate) fn queue(
+        &self,
+        name: &'static str,
+        stats: impl Fn() -> QueueStats + Send + Sync + 'static,
+    ) {
+        let collector = Queues { name, stats: Box::new(stats) };
         self.register(|registry| registry.register_collector(Box::new(collector)));
     }
 
     /// All series as OpenMetrics text.
-    pub fn render(&self) -> Result<String, fmt::Error> {
+    pub(crate) fn render(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry.lock().unwrap_or_else(PoisonError::into_inner))?;
         Ok(text)
@@ -81,7 +85,7 @@ struct KindLabel {
 
 /// Outcomes of reconciling, by the reasons of `docs/reasons.md`.
 #[derive(Clone)]
-pub struct ReconcileMetrics {
+pub(crate) struct ReconcileMetrics {
     outcomes: Family<OutcomeLabels, Counter>,
     duration: Family<KindLabel, Histogram, fn() -> Histogram>,
     drift: Family<KindLabel, Counter>,
@@ -106,12 +110,12 @@ impl ReconcileMetrics {
     fn register(&self, registry: &mut Registry) {
         registry.register(
             "gabion_reconciles",
-            "Objects looked at, by kind and by the reason of the outcome",
+            "Objects reconciled, by kind and by the reason of the outcome",
             self.outcomes.clone(),
         );
         registry.register_with_unit(
             "gabion_reconcile_duration",
-            "Time from start to end of looking at one object",
+            "Duration of one reconcile",
             Unit::Seconds,
             self.duration.clone(),
         );
@@ -132,24 +136,24 @@ impl ReconcileMetrics {
         );
     }
 
-    /// Counts one look at one object.
-    pub fn done(&self, kind: &'static str, reason: &'static str, took: Duration) {
+    /// Counts one reconcile of one object.
+    pub(crate) fn done(&self, kind: &'static str, reason: &'static str, took: Duration) {
         self.outcomes.get_or_create(&OutcomeLabels { kind, reason }).inc();
         self.duration.get_or_create(&KindLabel { kind }).observe(took.as_secs_f64());
     }
 
     /// Counts a repair of a generated object.
-    pub fn drift_repaired(&self, kind: &'static str) {
+    pub(crate) fn drift_repaired(&self, kind: &'static str) {
         self.drift.get_or_create(&KindLabel { kind }).inc();
     }
 
     /// Counts a repair of an admission policy or binding.
-    pub fn tampered(&self, kind: &'static str) {
+    pub(crate) fn tampered(&self, kind: &'static str) {
         self.tampers.get_or_create(&KindLabel { kind }).inc();
     }
 
     /// Counts a field that is given up for a while.
-    pub fn fight(&self, kind: &'static str) {
+    pub(crate) fn fight(&self, kind: &'static str) {
         self.fights.get_or_create(&KindLabel { kind }).inc();
     }
 }
@@ -170,7 +174,7 @@ struct ConditionLabels {
 
 /// The series per object that External Secrets Operator has, for existing dashboards.
 #[derive(Clone, Default)]
-pub struct ObjectSeries {
+pub(crate) struct ObjectSeries {
     syncs: Family<ObjectLabels, Counter>,
     /// A gauge, because its name lacks the suffix of counters.
     errors: Family<ObjectLabels, Gauge>,
@@ -186,12 +190,12 @@ impl ObjectSeries {
         registry.register("externalsecret_sync_calls_error", help, self.errors.clone());
         let help = "1 for the present status of the condition, 0 for the other";
         registry.register("externalsecret_status_condition", help, self.condition.clone());
-        let help = "Duration of the last look in nanoseconds";
+        let help = "Duration of the last reconcile in nanoseconds";
         registry.register("externalsecret_reconcile_duration", help, self.duration.clone());
     }
 
-    /// Records one look at an ExternalSecret.
-    pub fn looked(&self, namespace: &str, name: &str, ready: bool, took: Duration) {
+    /// Records one reconcile of an ExternalSecret.
+    pub(crate) fn reconciled(&self, namespace: &str, name: &str, ready: bool, took: Duration) {
         let labels = ObjectLabels { name: name.to_owned(), namespace: namespace.to_owned() };
         self.syncs.get_or_create(&labels).inc();
         if !ready {
@@ -206,7 +210,7 @@ impl ObjectSeries {
     }
 
     /// Drops the series of an object that is gone.
-    pub fn forget(&self, namespace: &str, name: &str) {
+    pub(crate) fn forget(&self, namespace: &str, name: &str) {
         let labels = ObjectLabels { name: name.to_owned(), namespace: namespace.to_owned() };
         self.syncs.remove(&labels);
         self.errors.remove(&labels);
@@ -255,7 +259,7 @@ impl Collector for Watches {
 
 struct Queues {
     name: &'static str,
-    figures: Box<dyn Fn() -> Figures + Send + Sync>,
+    stats: Box<dyn Fn() -> QueueStats + Send + Sync>,
 }
 
 impl fmt::Debug for Queues {
@@ -266,13 +270,13 @@ impl fmt::Debug for Queues {
 
 impl Collector for Queues {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        let figures = (self.figures)();
+        let stats = (self.stats)();
         let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         let series = [
-            ("waiting", "objects that wait for a place", count(figures.waiting)),
-            ("running", "objects under way", count(figures.running)),
-            ("known", "objects known", count(figures.known)),
-            ("failing", "objects in backoff after a failure", count(figures.failing)),
+            ("waiting", "objects that wait for a place", count(stats.waiting)),
+            ("running", "objects under way", count(stats.running)),
+            ("known", "objects known", count(stats.known)),
+            ("failing", "objects in backoff after a failure", count(stats.failing)),
         ];
         for (name, help, value) in series {
             let name = format!("gabion_{}_queue_{name}", self.name);
@@ -280,7 +284,7 @@ impl Collector for Queues {
             gauge.encode(encoder.encode_descriptor(&name, help, None, gauge.metric_type())?)?;
         }
         let name = format!("gabion_{}_queue_oldest_wait", self.name);
-        let gauge = ConstGauge::new(figures.oldest_wait.as_secs_f64());
+        let gauge = ConstGauge::new(stats.oldest_wait.as_secs_f64());
         let help = "how long the oldest waiting object has been waiting";
         let unit = Some(&Unit::Seconds);
         gauge.encode(encoder.encode_descriptor(&name, help, unit, gauge.metric_type())?)
@@ -296,11 +300,11 @@ mod tests {
         let health = Health::default();
         health.watch("ExternalSecret");
         let metrics = Metrics::new(&health, true);
-        metrics.queue("secrets", Figures::default);
+        metrics.queue("secrets", QueueStats::default);
         metrics.requests.count("create", "Secret", None);
         metrics.reconciles.done("ExternalSecret", "SecretSynced", Duration::from_millis(3));
         let objects = metrics.objects.clone().unwrap();
-        objects.looked("shop", "db", true, Duration::from_millis(3));
+        objects.reconciled("shop", "db", true, Duration::from_millis(3));
         let text = metrics.render().unwrap();
         for line in [
             r#"gabion_api_requests_total{verb="create",kind="Secret",outcome="ok"} 1"#,

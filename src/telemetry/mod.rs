@@ -6,8 +6,8 @@ mod logs;
 mod metrics;
 mod provider;
 
-pub use admin::{ServeError, bind, serve_health, serve_metrics};
-pub use health::Health;
+pub(crate) use admin::{ServeError, bind, serve_health, serve_metrics};
+pub(crate) use health::Health;
 pub use logs::{LogFormat, init};
-pub use metrics::{Metrics, ObjectSeries, ReconcileMetrics};
-pub use provider::ProviderCalls;
+pub(crate) use metrics::{Metrics, ObjectSeries, ReconcileMetrics};
+pub(crate) use provider::ProviderCalls;

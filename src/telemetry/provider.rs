@@ -1,4 +1,4 @@
-//! The fetch plane's counters as metrics.
+//! The fetcher's counters as metrics.
 
 use std::{fmt, sync::Arc};
 
@@ -12,7 +12,7 @@ use crate::provider::metrics::{Metrics, Operation, Outcome};
 
 /// Reads the counters at each scrape.
 #[derive(Debug)]
-pub struct ProviderCalls(pub Arc<Metrics>);
+pub(crate) struct ProviderCalls(pub(crate) Arc<Metrics>);
 
 impl Collector for ProviderCalls {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
@@ -32,15 +32,15 @@ impl Collector for ProviderCalls {
                 calls.encode(series.encode_family(&labels)?)?;
             }
         }
-        let figures = [
-            ("gabion_provider_asks", "Questions put to the fetch plane", metrics.asks()),
+        let counters = [
+            ("gabion_provider_asks", "Questions put to the fetcher", metrics.asks()),
             (
                 "gabion_provider_calls_saved",
                 "Calls that sharing and batching made unnecessary",
                 metrics.calls_saved(),
             ),
         ];
-        for (name, help, value) in figures {
+        for (name, help, value) in counters {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(
                 name,

@@ -3,13 +3,12 @@
 use parse_dockerfile::Instruction;
 
 use super::{super::table::rule, Draft, Recipe, Stage, shell};
-use crate::{
-    api::hardening_baseline::Tags,
-    hardening::plan::policy::{
-        Settings,
-        image::{canonical, canonical_repository, has_digest, within},
-    },
-};
+use crate::api::gabion::hardening_baseline::Tags;
+use crate::policy::Settings;
+use crate::policy::image::canonical;
+use crate::policy::image::canonical_repository;
+use crate::policy::image::has_digest;
+use crate::policy::image::within;
 
 /// Distributions that hold far more than a program needs, whatever a baseline denies.
 const FULL: [&str; 2] = ["ubuntu", "centos"];
@@ -23,7 +22,7 @@ const TOOLCHAINS: [&str; 9] =
     ["golang", "rust", "gcc", "maven", "gradle", "sdk", "haskell", "swift", "elixir"];
 
 /// What is wrong with the images that stages start from.
-pub fn judge(recipe: &Recipe<'_, '_>, settings: &Settings) -> Vec<Draft> {
+pub(crate) fn evaluate(recipe: &Recipe<'_, '_>, settings: &Settings) -> Vec<Draft> {
     let mut drafts = Vec::new();
     for stage in recipe.stages.iter().filter(|stage| stage.parent.is_none()) {
         if let Some(image) = stage.image.as_deref().filter(|image| *image != "scratch") {
@@ -43,9 +42,9 @@ pub fn judge(recipe: &Recipe<'_, '_>, settings: &Settings) -> Vec<Draft> {
 fn origin(stage: &Stage<'_, '_>, image: &str, settings: &Settings) -> Option<Draft> {
     let repository = canonical(image).repository;
     let allowed = &settings.allowed_registries;
-    let known = allowed.iter().any(|prefix| {
-        within(&repository, &crate::hardening::plan::policy::image::canonical_prefix(prefix))
-    });
+    let known = allowed
+        .iter()
+        .any(|prefix| within(&repository, &crate::policy::image::canonical_prefix(prefix)));
     let message = format!("base image {image:?} is not from an allowed registry");
     (!allowed.is_empty() && !known)
         .then(|| Draft::new(rule("HB-IMG-REGISTRY"), stage.range.start, message))

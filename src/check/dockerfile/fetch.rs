@@ -1,4 +1,4 @@
-//! What is fetched while building, and whether anybody looks at it.
+//! What is fetched while building, and whether anybody verifies it.
 
 use parse_dockerfile::{Instruction, Source};
 
@@ -7,7 +7,7 @@ use super::{super::table::rule, Draft, Recipe, shell};
 const SHELLS: [&str; 8] = ["sh", "bash", "dash", "ash", "zsh", "python", "python3", "perl"];
 
 /// Which instructions trust what they fetch.
-pub fn judge(recipe: &Recipe<'_, '_>) -> Vec<Draft> {
+pub(crate) fn evaluate(recipe: &Recipe<'_, '_>) -> Vec<Draft> {
     let control = rule("HB-DF-FETCH");
     let mut drafts = Vec::new();
     for (number, instruction) in recipe.instructions.iter().enumerate() {

@@ -32,7 +32,7 @@ const ENDS: [&str; 8] =
     [".pem", ".key", ".p12", ".pfx", ".jks", ".keystore", ".kubeconfig", ".tfvars"];
 
 /// Which instructions copy a file that, by its name, holds a credential.
-pub fn judge(recipe: &Recipe<'_, '_>) -> Vec<Draft> {
+pub(crate) fn evaluate(recipe: &Recipe<'_, '_>) -> Vec<Draft> {
     let mut drafts = Vec::new();
     for (number, instruction) in recipe.instructions.iter().enumerate() {
         let (word, sources) = match instruction {

@@ -3,13 +3,13 @@
 use parse_dockerfile::{Instruction, RunInstruction};
 
 use super::{super::table::rule, Draft, Recipe, shell};
-use crate::hardening::plan::policy::Settings;
+use crate::policy::Settings;
 
 /// Ports below need a privilege, unless the rules say otherwise.
 const UNPRIVILEGED: i32 = 1024;
 
 /// What is wrong with the final stage and those that it starts from.
-pub fn judge(recipe: &Recipe<'_, '_>, settings: &Settings) -> Vec<Draft> {
+pub(crate) fn evaluate(recipe: &Recipe<'_, '_>, settings: &Settings) -> Vec<Draft> {
     let least = settings.min_container_port.unwrap_or(UNPRIVILEGED);
     let mut drafts = Vec::new();
     for (number, step) in recipe.lineage().iter().flat_map(|stage| stage.steps()) {

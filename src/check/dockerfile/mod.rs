@@ -20,10 +20,9 @@ use super::{
     rules::Rules,
     suppression::Suppressions,
 };
-use crate::{
-    api::hardening_baseline::Verdict,
-    hardening::plan::policy::{Control, FieldPath},
-};
+use crate::api::gabion::hardening_baseline::Verdict;
+use crate::policy::Control;
+use crate::policy::FieldPath;
 use variables::Variables;
 
 /// A stage with what is known of it.
@@ -76,7 +75,7 @@ impl Draft {
     }
 }
 
-/// A Dockerfile as it is judged.
+/// A Dockerfile as it is evaluated.
 struct Recipe<'d, 't> {
     instructions: &'d [Instruction<'t>],
     stages: Vec<Stage<'d, 't>>,
@@ -120,8 +119,8 @@ impl<'d, 't> Recipe<'d, 't> {
     }
 }
 
-/// Judges a Dockerfile.
-pub fn check(name: &str, text: &str, rules: &Rules) -> FileReport {
+/// Evaluates a Dockerfile.
+pub(crate) fn check(name: &str, text: &str, rules: &Rules) -> FileReport {
     let mut file = FileReport { name: name.to_owned(), ..FileReport::default() };
     let dockerfile = match parse_dockerfile::parse(text) {
         Ok(dockerfile) => dockerfile,
@@ -138,12 +137,12 @@ pub fn check(name: &str, text: &str, rules: &Rules) -> FileReport {
     comments(&mut suppressions, text, &recipe, &lines);
     let settings = &rules.settings;
     let drafts = [
-        base::judge(&recipe, settings),
-        user::judge(&recipe),
-        layers::judge(&recipe, settings),
-        secrets::judge(&recipe),
-        files::judge(&recipe),
-        fetch::judge(&recipe),
+        base::evaluate(&recipe, settings),
+        user::evaluate(&recipe),
+        layers::evaluate(&recipe, settings),
+        secrets::evaluate(&recipe),
+        files::evaluate(&recipe),
+        fetch::evaluate(&recipe),
     ];
     let stages: Vec<_> = recipe.stages.iter().enumerate().map(title).collect();
     let mut hits: Vec<_> =

@@ -6,7 +6,7 @@ use parse_dockerfile::Instruction;
 use regex::Regex;
 
 use super::{super::table::rule, Draft, Recipe, shell, variables::assignments};
-use crate::hardening::plan::policy::rules::environment::is_literal_credential;
+use crate::policy::rules::environment::is_literal_credential;
 
 /// A user and a password in an address.
 static PASSWORD_IN_URL: LazyLock<Option<Regex>> =
@@ -14,7 +14,7 @@ static PASSWORD_IN_URL: LazyLock<Option<Regex>> =
 
 /// Which instructions hold a credential. All stages count: those that are not shipped stay in caches, and
 /// arguments stay in the history of the image.
-pub fn judge(recipe: &Recipe<'_, '_>) -> Vec<Draft> {
+pub(crate) fn evaluate(recipe: &Recipe<'_, '_>) -> Vec<Draft> {
     let control = rule("HB-DF-SECRET");
     let mut drafts = Vec::new();
     for (number, instruction) in recipe.instructions.iter().enumerate() {

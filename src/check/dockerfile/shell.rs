@@ -4,21 +4,21 @@ use parse_dockerfile::{Command, RunInstruction};
 
 /// A command with what joins it to the next.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Step {
+pub(crate) struct Step {
     /// Its words, as they are written, quotes included.
-    pub words: Vec<String>,
+    pub(crate) words: Vec<String>,
     /// Its output goes into the next command.
-    pub piped: bool,
+    pub(crate) piped: bool,
 }
 
 impl Step {
     /// The name of the program, without its folder, after `sudo`, variables and keywords.
-    pub fn program(&self) -> &str {
+    pub(crate) fn program(&self) -> &str {
         self.arguments().0
     }
 
     /// The program and what follows it.
-    pub fn arguments(&self) -> (&str, &[String]) {
+    pub(crate) fn arguments(&self) -> (&str, &[String]) {
         let skipped =
             ["sudo", "env", "exec", "command", "time", "then", "do", "else", "if", "!", "{", "("];
         let first = self.words.iter().position(|word| {
@@ -31,13 +31,13 @@ impl Step {
     }
 
     /// Whether a word is among the arguments.
-    pub fn has(&self, word: &str) -> bool {
+    pub(crate) fn has(&self, word: &str) -> bool {
         self.words.iter().any(|own| own == word)
     }
 }
 
 /// The text of a RUN: continued lines joined, comments left out, here-documents included.
-pub fn text(run: &RunInstruction<'_>) -> String {
+pub(crate) fn text(run: &RunInstruction<'_>) -> String {
     let own = match &run.arguments {
         Command::Shell(shell) => shell.value.to_owned(),
         Command::Exec(words) => {
@@ -65,7 +65,7 @@ pub fn text(run: &RunInstruction<'_>) -> String {
 }
 
 /// The commands of a shell text, in order.
-pub fn steps(text: &str) -> Vec<Step> {
+pub(crate) fn steps(text: &str) -> Vec<Step> {
     let mut steps = vec![Step { words: vec![String::new()], piped: false }];
     let (mut quote, mut letters) = (None, text.chars().peekable());
     while let Some(c) = letters.next() {

@@ -67,7 +67,7 @@ fn base_images_are_minimal_pinned_and_known() {
     assert_eq!(found(&format!("FROM scratch{user}")), [""; 0]);
     let mut rules = built_in("guide").unwrap();
     rules.settings.allowed_registries = vec!["registry.corp.example/prod".into()];
-    rules.settings.tags = crate::api::hardening_baseline::Tags::RequireDigest;
+    rules.settings.tags = crate::api::gabion::hardening_baseline::Tags::RequireDigest;
     let report = check("Dockerfile", "FROM registry.corp.example/production/x:1\nUSER 1\n", &rules);
     let ids: Vec<_> = report.hits.iter().map(|hit| hit.control.id).collect();
     assert_eq!(ids, ["HB-IMG-REGISTRY", "HB-DF-BASE"]);

@@ -5,7 +5,7 @@ use parse_dockerfile::Instruction;
 use super::{super::table::rule, Draft, Recipe};
 
 /// What is wrong with the user of the image.
-pub fn judge(recipe: &Recipe<'_, '_>) -> Vec<Draft> {
+pub(crate) fn evaluate(recipe: &Recipe<'_, '_>) -> Vec<Draft> {
     let control = rule("HB-DF-USER");
     let lineage = recipe.lineage();
     let mut variables = recipe.variables.clone();
@@ -29,7 +29,7 @@ pub fn judge(recipe: &Recipe<'_, '_>) -> Vec<Draft> {
             vec![Draft::new(control, from, message)]
         };
     };
-    // What is set when the image is built cannot be judged here.
+    // What is set when the image is built cannot be evaluated here.
     let Some(user) = variables.expand(&written) else { return Vec::new() };
     let name = user.split(':').next().unwrap_or_default();
     if name == "root" || name.parse() == Ok(0_u32) {

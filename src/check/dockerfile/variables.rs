@@ -6,13 +6,13 @@ use parse_dockerfile::Instruction;
 
 /// Values by name.
 #[derive(Clone, Debug, Default)]
-pub struct Variables {
+pub(crate) struct Variables {
     values: BTreeMap<String, String>,
 }
 
 impl Variables {
     /// The defaults of the arguments before the first stage.
-    pub fn of(head: &[Instruction<'_>]) -> Self {
+    pub(crate) fn of(head: &[Instruction<'_>]) -> Self {
         let mut variables = Self::default();
         for instruction in head {
             variables.learn(instruction);
@@ -21,7 +21,7 @@ impl Variables {
     }
 
     /// Remembers what an instruction sets.
-    pub fn learn(&mut self, instruction: &Instruction<'_>) {
+    pub(crate) fn learn(&mut self, instruction: &Instruction<'_>) {
         for (name, value) in assignments(instruction) {
             if let Some(value) = value.and_then(|value| self.expand(&value)) {
                 self.values.insert(name, value);
@@ -30,7 +30,7 @@ impl Variables {
     }
 
     /// The text with its variables replaced; `None` if one is not known.
-    pub fn expand(&self, text: &str) -> Option<String> {
+    pub(crate) fn expand(&self, text: &str) -> Option<String> {
         let mut expanded = String::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('$') {
@@ -54,7 +54,7 @@ impl Variables {
 }
 
 /// What ENV or ARG sets: names with their values, where they have one.
-pub fn assignments(instruction: &Instruction<'_>) -> Vec<(String, Option<String>)> {
+pub(crate) fn assignments(instruction: &Instruction<'_>) -> Vec<(String, Option<String>)> {
     match instruction {
         Instruction::Env(env) => {
             let words = words(&env.arguments.value);
@@ -82,7 +82,7 @@ fn pair(word: &str) -> (String, Option<String>) {
 }
 
 /// The words of a line, quotes and escapes removed.
-pub fn words(line: &str) -> Vec<String> {
+pub(crate) fn words(line: &str) -> Vec<String> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
     let mut letters = line.chars();
     while let Some(c) = letters.next() {

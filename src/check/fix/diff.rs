@@ -18,7 +18,7 @@ struct Change {
 }
 
 /// The edits of a file as a unified diff; empty where there are none.
-pub fn unified(name: &str, text: &str, edits: &[Edit]) -> String {
+pub(crate) fn unified(name: &str, text: &str, edits: &[Edit]) -> String {
     let changes = changes(text, edits);
     if changes.is_empty() {
         return String::new();

@@ -11,24 +11,24 @@ use super::super::{
 
 /// Text that takes the place of a range of the old text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Edit {
+pub(crate) struct Edit {
     /// Bytes of the old text; empty where only something is added.
-    pub range: Range<usize>,
+    pub(crate) range: Range<usize>,
     /// What comes there.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// Why a value cannot be written.
 #[derive(Debug)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// The byte of the text that is in the way.
-    pub at: usize,
+    pub(crate) at: usize,
     /// Why.
-    pub reason: &'static str,
+    pub(crate) reason: &'static str,
 }
 
 /// The text with edits; those at one place keep their order.
-pub fn apply(text: &str, edits: &[Edit]) -> String {
+pub(crate) fn apply(text: &str, edits: &[Edit]) -> String {
     let mut sorted: Vec<_> = edits.iter().collect();
     sorted.sort_by_key(|edit| edit.range.start);
     let (mut result, mut at) = (String::with_capacity(text.len()), 0);
@@ -42,10 +42,10 @@ pub fn apply(text: &str, edits: &[Edit]) -> String {
 }
 
 /// What is the same for all documents of a text.
-pub struct Layout<'t> {
+pub(crate) struct Layout<'t> {
     text: &'t str,
     /// Its lines.
-    pub lines: Lines<'t>,
+    pub(crate) lines: Lines<'t>,
     newline: &'static str,
     /// Holds one document only, as JSON does.
     single: bool,
@@ -53,14 +53,18 @@ pub struct Layout<'t> {
 
 impl<'t> Layout<'t> {
     /// The layout of a text.
-    pub fn of(text: &'t str) -> Self {
+    pub(crate) fn of(text: &'t str) -> Self {
         let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
         Self { text, lines: Lines::of(text), newline, single: !text.contains("\n---") }
     }
 }
 
 /// The edits that turn a document into a value which holds all that it holds, and more.
-pub fn edits(root: &Node, wanted: &Value, layout: &Layout<'_>) -> Result<Vec<Edit>, Refusal> {
+pub(crate) fn edits(
+    root: &Node,
+    wanted: &Value,
+    layout: &Layout<'_>,
+) -> Result<Vec<Edit>, Refusal> {
     let Layout { text, lines, newline, single } = layout;
     let mut style = Style::default();
     style.learn(root, text, lines);

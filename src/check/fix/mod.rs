@@ -13,8 +13,8 @@ mod style_tests;
 #[cfg(test)]
 mod tests;
 
-pub use diff::unified;
-pub use edit::Edit;
+pub(crate) use diff::unified;
+pub(crate) use edit::Edit;
 
 use std::collections::BTreeMap;
 
@@ -28,11 +28,11 @@ use super::{
 
 /// What was written, and what could not be.
 #[derive(Debug, Default)]
-pub struct Fixed {
+pub(crate) struct Fixed {
     /// Edits, in the order of the text.
-    pub edits: Vec<Edit>,
+    pub(crate) edits: Vec<Edit>,
     /// What is left to do by hand, and why.
-    pub refused: Vec<Notice>,
+    pub(crate) refused: Vec<Notice>,
 }
 
 /// What one document should become.
@@ -49,7 +49,7 @@ struct Plan {
 const TRIES: usize = 4;
 
 /// Puts right what is mechanical in a text with these findings.
-pub fn fix(text: &str, hits: &[Hit], rules: &Rules) -> Fixed {
+pub(crate) fn fix(text: &str, hits: &[Hit], rules: &Rules) -> Fixed {
     let layout = edit::Layout::of(text);
     let mut fixed = Fixed::default();
     let mut counting: BTreeMap<usize, Vec<&Hit>> = BTreeMap::new();
@@ -114,6 +114,6 @@ fn keep_what_fits(text: &str, readable: usize, plans: &mut Vec<Plan>) -> Vec<usi
 }
 
 /// The text with all edits.
-pub fn apply(text: &str, fixed: &Fixed) -> String {
+pub(crate) fn apply(text: &str, fixed: &Fixed) -> String {
     edit::apply(text, &fixed.edits)
 }

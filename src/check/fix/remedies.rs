@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::super::{report::Hit, rules::Rules};
-use crate::hardening::plan::{
-    policy::{FieldPath, Segment, settings::Range},
-    quantity::Quantity,
-};
+use crate::policy::FieldPath;
+use crate::policy::Segment;
+use crate::policy::settings::Range;
+use crate::quantity::Quantity;
 
 /// Lists of containers in a pod.
 const CONTAINERS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
@@ -18,7 +18,7 @@ const WRITTEN: [(&str, &str); 2] = [("/tmp", "tmp"), ("/var/log", "var-log")];
 const GUIDE_ID: i64 = 1001;
 
 /// The document as it should be.
-pub fn wanted(document: &Value, hits: &[&Hit], rules: &Rules) -> Value {
+pub(crate) fn wanted(document: &Value, hits: &[&Hit], rules: &Rules) -> Value {
     let mut wanted = document.clone();
     for hit in hits {
         if let Some(place) = Place::of(&hit.path) {

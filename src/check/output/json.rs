@@ -10,14 +10,14 @@ use super::super::{
 };
 
 /// Writes the report. Fields are added in later versions, never renamed.
-pub fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     let files: Vec<_> = report.files.iter().map(file).collect();
     let failing = report.hits().filter(|hit| hit.fails(options.fail_on)).count();
     let document = json!({
         "version": 1,
         "rules": options.rules.name,
         "summary": {
-            "objects": report.judged(),
+            "objects": report.evaluated(),
             "findings": report.hits().filter(|hit| hit.suppressed.is_none() && !hit.note).count(),
             "failing": failing,
             "notes": report.hits().filter(|hit| hit.suppressed.is_none() && hit.note).count(),
@@ -25,7 +25,7 @@ pub fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Res
             "errors": report.files.iter().map(|file| file.faults.len()).sum::<usize>(),
         },
         "files": files,
-        "unjudged": report.unjudged,
+        "unevaluated": report.unevaluated,
     });
     serde_json::to_writer_pretty(&mut *out, &document)?;
     writeln!(out)

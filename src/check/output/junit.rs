@@ -11,7 +11,7 @@ use super::super::{
 };
 
 /// Writes the report.
-pub fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     let fails = |hit: &Hit| hit.fails(options.fail_on);
     let suites: Vec<_> = report.files.iter().map(|file| Suite::of(file, &fails)).collect();
     let sum = |of: fn(&Suite) -> usize| suites.iter().map(of).sum::<usize>();

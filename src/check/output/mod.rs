@@ -11,7 +11,7 @@ use super::{Options, report::Report};
 
 /// A form in which a report is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// For people.
     Text,
     /// Everything, as JSON.
@@ -23,7 +23,7 @@ pub enum Format {
 }
 
 /// Shows a report.
-pub fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     match options.format {
         Format::Text => text::write(report, options, out),
         Format::Json => json::write(report, options, out),

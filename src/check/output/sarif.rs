@@ -13,13 +13,15 @@ use super::super::{
     Options,
     report::{FileReport, Hit, Notice, Report},
 };
-use crate::hardening::plan::policy::{Control, Severity, controls};
+use crate::policy::Control;
+use crate::policy::Severity;
+use crate::policy::controls;
 
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
 /// Writes the report: one result for each control that an object breaks, with every place at which it does.
-pub fn write(report: &Report, _: &Options, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn write(report: &Report, _: &Options, out: &mut dyn Write) -> io::Result<()> {
     let broken: BTreeSet<_> = report.hits().map(|hit| hit.control.id).collect();
     let used: Vec<_> = controls::all().filter(|control| broken.contains(control.id)).collect();
     let numbers = used.iter().enumerate().map(|(i, control)| (control.id, i)).collect();

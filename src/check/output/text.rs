@@ -9,7 +9,7 @@ use super::super::{
     Fix, Options,
     report::{FileReport, Hit, Notice, Report},
 };
-use crate::hardening::plan::policy::Severity;
+use crate::policy::Severity;
 
 /// Codes of a terminal.
 #[derive(Clone, Copy)]
@@ -43,7 +43,7 @@ impl Paint {
 }
 
 /// Writes the report.
-pub fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     let paint = Paint { on: options.colour };
     let changed: Vec<_> = report.files.iter().filter(|file| !file.diff.is_empty()).collect();
     match options.fix {
@@ -72,7 +72,7 @@ fn diffs(changed: &[&FileReport], paint: Paint, out: &mut dyn Write) -> io::Resu
             Some(b'@') => "36",
             _ => "0",
         };
-        // A diff that is kept in a file must be exact, one that is looked at must not steer the terminal.
+        // A diff that is kept in a file must be exact, one that is inspected must not steer the terminal.
         let line = if paint.on { &shown(line) } else { line };
         writeln!(out, "{}", paint.with(code, line))?;
     }
@@ -164,13 +164,13 @@ fn summary(
     let worst_first = counts.iter().rev().map(|(severity, count)| format!("{count} {severity}"));
     let by_severity: Vec<_> = worst_first.collect();
     let total: usize = counts.values().sum();
-    let judged = count(report.judged(), "object");
+    let evaluated = count(report.evaluated(), "object");
     let rules = &options.rules.name;
     let line = if total == 0 {
-        format!("No findings in {judged}, judged by {rules}")
+        format!("No findings in {evaluated}, evaluated by {rules}")
     } else {
         let by_severity = by_severity.join(", ");
-        format!("{} ({by_severity}) in {judged}, judged by {rules}", count(total, "finding"))
+        format!("{} ({by_severity}) in {evaluated}, evaluated by {rules}", count(total, "finding"))
     };
     let faults = report.files.iter().map(|file| file.faults.len()).sum::<usize>();
     let mut extras = Vec::new();
@@ -181,8 +181,8 @@ fn summary(
     }
     let extras = if extras.is_empty() { String::new() } else { format!("; {}", extras.join(", ")) };
     writeln!(out, "{}", paint.bold(&plain(&format!("{line}{extras}"))))?;
-    if !report.unjudged.is_empty() {
-        let kinds = report.unjudged.iter().map(|(kind, number)| format!("{number} × {kind}"));
+    if !report.unevaluated.is_empty() {
+        let kinds = report.unevaluated.iter().map(|(kind, number)| format!("{number} × {kind}"));
         let kinds = plain(&kinds.collect::<Vec<_>>().join(", "));
         writeln!(out, "{}", paint.faint(&format!("No checks exist for: {kinds}")))?;
     }

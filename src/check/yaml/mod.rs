@@ -7,9 +7,9 @@ mod node;
 mod reader;
 mod scalar;
 
-pub use node::{Content, Entry, Node};
-pub use reader::{Comment, Document, Fault, read};
-pub use scalar::is_plain;
+pub(crate) use node::{Content, Entry, Node};
+pub(crate) use reader::{Comment, Document, Fault, read};
+pub(crate) use scalar::is_plain;
 
 #[cfg(test)]
 mod tests;

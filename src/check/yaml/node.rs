@@ -4,25 +4,26 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
-use crate::hardening::plan::policy::{FieldPath, Segment};
+use crate::policy::FieldPath;
+use crate::policy::Segment;
 
 /// A value with its place.
 #[derive(Clone, Debug)]
-pub struct Node {
+pub(crate) struct Node {
     /// What it is.
-    pub content: Content,
+    pub(crate) content: Content,
     /// Bytes of the text from which it was read. Of a collection in block style: from its first key or item to
     /// the end of its last.
-    pub span: Range<usize>,
+    pub(crate) span: Range<usize>,
     /// Written with braces or brackets.
-    pub flow: bool,
+    pub(crate) flow: bool,
     /// Came by way of an alias or a merge key, so that its text belongs to several values.
-    pub shared: bool,
+    pub(crate) shared: bool,
 }
 
 /// What a node holds.
 #[derive(Clone, Debug)]
-pub enum Content {
+pub(crate) enum Content {
     /// Null, a boolean, a number or a string.
     Scalar(Value),
     /// Items.
@@ -33,23 +34,23 @@ pub enum Content {
 
 /// A key with its value.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The key.
-    pub key: String,
+    pub(crate) key: String,
     /// Where the key stands.
-    pub key_span: Range<usize>,
+    pub(crate) key_span: Range<usize>,
     /// Its value.
-    pub value: Node,
+    pub(crate) value: Node,
 }
 
 impl Node {
     /// The value of a key of a mapping.
-    pub fn get(&self, key: &str) -> Option<&Node> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|entry| &entry.value)
     }
 
     /// The entry of a key of a mapping.
-    pub fn entry(&self, key: &str) -> Option<&Entry> {
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
         match &self.content {
             Content::Mapping(entries) => entries.iter().find(|entry| entry.key == key),
             _ => None,
@@ -57,7 +58,7 @@ impl Node {
     }
 
     /// The items of a sequence; nothing else has any.
-    pub fn items(&self) -> &[Node] {
+    pub(crate) fn items(&self) -> &[Node] {
         match &self.content {
             Content::Sequence(items) => items,
             _ => &[],
@@ -65,7 +66,7 @@ impl Node {
     }
 
     /// The text of a string.
-    pub fn as_str(&self) -> Option<&str> {
+    pub(crate) fn as_str(&self) -> Option<&str> {
         match &self.content {
             Content::Scalar(Value::String(text)) => Some(text),
             _ => None,
@@ -73,12 +74,12 @@ impl Node {
     }
 
     /// Whether it is null.
-    pub fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         matches!(self.content, Content::Scalar(Value::Null))
     }
 
     /// The value at the end of a path.
-    pub fn at(&self, path: &FieldPath) -> Option<&Node> {
+    pub(crate) fn at(&self, path: &FieldPath) -> Option<&Node> {
         path.0.iter().try_fold(self, |node, step| node.child(step))
     }
 
@@ -90,7 +91,7 @@ impl Node {
     }
 
     /// Where to point for a path: the key of the deepest part of it that exists, or the item.
-    pub fn place(&self, path: &FieldPath) -> usize {
+    pub(crate) fn place(&self, path: &FieldPath) -> usize {
         let (mut node, mut place) = (self, self.span.start);
         for step in &path.0 {
             match step {
@@ -108,7 +109,7 @@ impl Node {
     }
 
     /// The value without places.
-    pub fn to_value(&self) -> Value {
+    pub(crate) fn to_value(&self) -> Value {
         match &self.content {
             Content::Scalar(value) => value.clone(),
             Content::Sequence(items) => Value::Array(items.iter().map(Self::to_value).collect()),

@@ -21,31 +21,31 @@ const DEEPEST: usize = 100;
 
 /// One document of a file.
 #[derive(Debug)]
-pub struct Document {
+pub(crate) struct Document {
     /// What it holds; nothing, if it is empty.
-    pub root: Option<Node>,
+    pub(crate) root: Option<Node>,
     /// Its comments, in the order of the text.
-    pub comments: Vec<Comment>,
+    pub(crate) comments: Vec<Comment>,
 }
 
 /// A comment.
 #[derive(Debug)]
-pub struct Comment {
+pub(crate) struct Comment {
     /// Its text after the mark.
-    pub text: String,
+    pub(crate) text: String,
     /// Where it starts.
-    pub at: usize,
+    pub(crate) at: usize,
 }
 
 /// Why a document cannot be read.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Fault {
+pub(crate) struct Fault {
     /// The byte at which it shows.
-    pub at: usize,
+    pub(crate) at: usize,
     /// What is wrong and what to do.
-    pub message: String,
+    pub(crate) message: String,
     /// Of something that is there twice: where it was first.
-    pub first: Option<usize>,
+    pub(crate) first: Option<usize>,
 }
 
 impl Fault {
@@ -55,7 +55,7 @@ impl Fault {
 }
 
 /// The documents of a text, each by itself: one that cannot be read does not hide the next.
-pub fn read(text: &str) -> Vec<Result<Document, Fault>> {
+pub(crate) fn read(text: &str) -> Vec<Result<Document, Fault>> {
     let mut reader = Reader::new(text);
     let mut documents = Vec::new();
     loop {
@@ -311,12 +311,12 @@ impl<'t> Reader<'t> {
 struct Keys {
     entries: Vec<Entry>,
     merged: Vec<Entry>,
-    /// Where each key stands, once there are so many that a look through all takes long.
+    /// Where each key stands, once there are so many that a scan through all takes long.
     places: HashMap<String, usize>,
 }
 
 impl Keys {
-    /// Up to this many keys a look through all is faster than a hash.
+    /// Up to this many keys a scan through all is faster than a hash.
     const FEW: usize = 16;
 
     fn add(&mut self, entry: Entry) -> Result<(), Fault> {

@@ -4,7 +4,7 @@ use granit_parser::{ScalarStyle, Tag};
 use serde_json::{Number, Value};
 
 /// The value of a scalar.
-pub fn resolve(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
+pub(crate) fn resolve(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
     match tag.and_then(Tag::core_suffix) {
         Some("str") => return Value::String(text.to_owned()),
         Some("null") => return Value::Null,
@@ -15,7 +15,7 @@ pub fn resolve(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
 }
 
 /// Whether a text can stand without quotes, in every style, and still means itself.
-pub fn is_plain(text: &str) -> bool {
+pub(crate) fn is_plain(text: &str) -> bool {
     let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-');
     let starts = text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '/');
     starts && text.chars().all(safe) && plain(text) == Value::String(text.to_owned())

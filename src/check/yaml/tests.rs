@@ -1,7 +1,8 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::hardening::plan::policy::{FieldPath, Segment};
+use crate::policy::FieldPath;
+use crate::policy::Segment;
 
 /// The path that is written like this, without keys that hold dots.
 fn path(text: &str) -> FieldPath {

@@ -7,7 +7,7 @@ mod groups;
 mod health;
 
 #[cfg(test)]
-pub mod audit;
+pub(crate) mod audit;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -15,9 +15,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Bounds, Figures, Lane, Next};
+use super::{Bounds, Next, QueueStats};
+use crate::lane::Lane;
 use groups::{Groups, LANES, PerLane, Position};
-pub use health::{Cause, Limits, Stuck};
+pub(crate) use health::{Cause, Limits, Stuck};
 
 /// After this many urgent objects have passed a periodic one that could start, it gets its turn.
 const URGENT_IN_A_ROW: u32 = 16;
@@ -60,7 +61,7 @@ struct Run<G> {
     since: Instant,
     /// It was woken meanwhile: it is ready again when done.
     again: Option<Lane>,
-    /// It was scheduled meanwhile: the timer is set when done. What is running may have looked too early.
+    /// It was scheduled meanwhile: the timer is set when done. What is running may have read too early.
     later: Option<Window>,
     /// It was forgotten meanwhile: it is dropped when done.
     gone: bool,
@@ -68,13 +69,13 @@ struct Run<G> {
 
 /// An object that was handed out.
 #[derive(Debug)]
-pub struct Running<K> {
+pub(crate) struct Running<K> {
     /// Which.
-    pub key: K,
+    pub(crate) key: K,
 }
 
 #[derive(Clone, Debug)]
-pub struct State<K, G> {
+pub(crate) struct State<K, G> {
     entries: HashMap<K, Entry<G>>,
     books: Books<K, G>,
     /// Objects that have failed since their last success.
@@ -151,7 +152,7 @@ where
 
     /// True if the queue as a whole can hand out one more object of the lane.
     fn has_room(&self, lane: Lane) -> bool {
-        self.fast < self.bounds.places
+        self.fast < self.bounds.max_concurrent
             && self.running < self.bounds.in_all
             && (lane == Lane::Urgent || self.running_periodic < self.bounds.periodic)
     }
@@ -162,7 +163,7 @@ where
     K: Clone + Ord + Hash,
     G: Clone + Ord + Hash,
 {
-    pub fn new(bounds: Bounds) -> Self {
+    pub(crate) fn new(bounds: Bounds) -> Self {
         let books = Books {
             bounds,
             timers: BTreeSet::new(),
@@ -185,7 +186,7 @@ where
     }
 
     /// Makes `key` ready. True if something may be handed out because of that.
-    pub fn wake(&mut self, key: &K, group: &G, lane: Lane, now: Instant) -> bool {
+    pub(crate) fn wake(&mut self, key: &K, group: &G, lane: Lane, now: Instant) -> bool {
         let moved = self.assign(key, group);
         let Some(entry) = self.entries.get_mut(key) else { return false };
         match &mut entry.phase {
@@ -210,12 +211,12 @@ where
     }
 
     /// Sets the timer of an object, unless it is due earlier anyway.
-    pub fn schedule(&mut self, key: &K, group: &G, earliest: Instant, due: Instant) {
+    pub(crate) fn schedule(&mut self, key: &K, group: &G, earliest: Instant, due: Instant) {
         self.assign(key, group);
         self.plan(key, Window { earliest: earliest.min(due), due });
     }
 
-    pub fn forget(&mut self, key: &K) {
+    pub(crate) fn forget(&mut self, key: &K) {
         self.set_failures(key, 0);
         let Some(entry) = self.entries.get_mut(key) else { return };
         if let Phase::Running(run) = &mut entry.phase {
@@ -228,14 +229,14 @@ where
         }
     }
 
-    pub fn failures(&self, key: &K) -> u32 {
+    pub(crate) fn failures(&self, key: &K) -> u32 {
         self.entries.get(key).map_or(0, |entry| entry.failures)
     }
 
     /// Asked by every scrape and by work under load: costs the same however many objects there are.
-    pub fn figures(&self, now: Instant) -> Figures {
+    pub(crate) fn stats(&self, now: Instant) -> QueueStats {
         let oldest = self.books.ready.first();
-        Figures {
+        QueueStats {
             waiting: self.books.ready.len(),
             running: self.books.running,
             known: self.entries.len(),
@@ -246,7 +247,7 @@ where
     }
 
     /// Since when `key`, which is running, had been ready when it was handed out.
-    pub fn since(&self, key: &K) -> Option<Instant> {
+    pub(crate) fn since(&self, key: &K) -> Option<Instant> {
         match &self.entries.get(key)?.phase {
             Phase::Running(run) => Some(run.since),
             Phase::Idle | Phase::Waiting(_) | Phase::Ready { .. } => None,
@@ -255,22 +256,22 @@ where
 
     /// `key`, which is running, has just taken in what it was woken for. True if it was woken since it
     /// started.
-    pub fn caught_up(&mut self, key: &K) -> bool {
+    pub(crate) fn caught_up(&mut self, key: &K) -> bool {
         self.run(key).is_some_and(|run| run.again.take().is_some())
     }
 
     /// From now on objects are handed out.
-    pub fn begin(&mut self, now: Instant) {
+    pub(crate) fn begin(&mut self, now: Instant) {
         self.began = Some(now);
     }
 
     /// From now on nothing is handed out any more.
-    pub fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.began = None;
     }
 
     /// Hands out everything that is ready and has room, and says when the next timer rings.
-    pub fn start_due(&mut self, now: Instant) -> (Vec<Running<K>>, Option<Instant>) {
+    pub(crate) fn start_due(&mut self, now: Instant) -> (Vec<Running<K>>, Option<Instant>) {
         self.ring(now);
         let mut started = Vec::new();
         while let Some(lane) = self.next_lane() {
@@ -288,7 +289,7 @@ where
     }
 
     /// `key` takes long: it no longer counts against the objects that run at once.
-    pub fn slow(&mut self, key: &K) {
+    pub(crate) fn slow(&mut self, key: &K) {
         if let Some(run) = self.run(key)
             && !run.slow
         {
@@ -297,7 +298,7 @@ where
         }
     }
 
-    pub fn finish(
+    pub(crate) fn finish(
         &mut self,
         key: &K,
         next: &Next,

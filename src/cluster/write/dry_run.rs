@@ -10,7 +10,7 @@ use super::{
 
 /// What would become of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DryRun {
+pub(crate) enum DryRun {
     /// It would be created.
     Taken,
     /// Admission refuses it, in these words.
@@ -20,7 +20,7 @@ pub enum DryRun {
 impl Writer {
     /// Asks whether an object would be created. Whatever admission says is an answer; an error is what kept the
     /// question from being asked: no such namespace, no right, no connection.
-    pub async fn try_create<K>(
+    pub(crate) async fn try_create<K>(
         &self,
         key: &ObjectKey,
         body: &impl Serialize,
@@ -32,7 +32,7 @@ impl Writer {
         self.fence.check().map_err(|_| ApiError::Fenced)?;
         let url = format!("{}?dryRun=All&fieldManager={}", collection::<K>(key), encode(manager));
         let request = build("POST", &url, "application/json", to_bytes(body)?)?;
-        let Ok(_place) = self.places.acquire().await else { return Err(ApiError::Fenced) };
+        let Ok(_place) = self.max_concurrent.acquire().await else { return Err(ApiError::Fenced) };
         let answer = within(DEADLINE, self.send(with_accept(request, METADATA_ONLY))).await;
         let outcome = answer.and_then(|(status, body)| match status.as_u16() {
             200..300 => Ok(DryRun::Taken),
@@ -50,7 +50,7 @@ impl Writer {
             }
             _ => Err(refusal::<K>(key, status, &body)),
         });
-        self.requests.count("try-create", K::kind(&()).as_ref(), outcome.as_ref().err());
+        self.requests.count("try-create", K::kind(&()).as_ref(), super::outcome_label(&outcome));
         outcome
     }
 }

@@ -22,29 +22,28 @@ use super::{
         error::Error,
     },
 };
-use crate::{
-    cluster::{Change, queue::Lane},
-    surroundings::{Watches, Weight},
-};
+use crate::cluster::{Change, queue::Lane};
+use crate::runtime::Dependency;
+use crate::runtime::Watches;
 
-pub use state::{Admissions, Place};
+pub(crate) use state::{Admissions, Place};
 use work::Work;
 
-/// A revision that is not in force is looked at again after this time.
+/// A revision that is not in force is reconciled again after this time.
 const AGAIN: Duration = Duration::from_millis(300);
 /// A revision that failed is tried again after this time, and when something changes.
 const FAILED: Duration = Duration::from_secs(30);
 
 /// What [`keep`] came to.
-pub struct Kept {
+pub(crate) struct Kept {
     /// For the status. `None` says that nothing is known yet.
-    pub said: Option<Admission>,
-    /// When to look again, if nothing changes before.
-    pub again: Option<Duration>,
+    pub(crate) said: Option<Admission>,
+    /// When to reconcile again, if nothing changes before.
+    pub(crate) again: Option<Duration>,
 }
 
 /// Brings the policies of a baseline that is in force as far as they get.
-pub async fn keep(context: &Context, name: &str, known: &Baseline) -> Kept {
+pub(crate) async fn keep(context: &Context, name: &str, known: &Baseline) -> Kept {
     let desired = match context.admissions.desired(name, known) {
         Ok(Some(desired)) => desired,
         Ok(None) => return Kept { said: None, again: None },
@@ -54,7 +53,11 @@ pub async fn keep(context: &Context, name: &str, known: &Baseline) -> Kept {
 }
 
 /// Takes the policies of a baseline away: bindings first. True when none is left.
-pub async fn take_away(context: &Context, name: &str, known: &Baseline) -> Result<bool, Error> {
+pub(crate) async fn take_away(
+    context: &Context,
+    name: &str,
+    known: &Baseline,
+) -> Result<bool, Error> {
     if !context.admissions.is_listed() {
         return Ok(true); // without the right to see them none were made
     }
@@ -66,16 +69,21 @@ fn failed(known: &Baseline, error: Error) -> Admission {
 }
 
 /// Follows both kinds. A cluster that does not let us keeps everything else.
-pub fn follow(watches: &mut Watches<'_, '_, Context>) {
+pub(crate) fn follow(watches: &mut Watches<'_, '_, Context>) {
     let client = watches.client();
     let policies: Api<ValidatingAdmissionPolicy> = Api::all(client.clone());
-    watches.follow("ValidatingAdmissionPolicy", Weight::Useful, policies, |context, change| {
-        seen(context, Kind::Policy, change);
-    });
+    watches.follow(
+        "ValidatingAdmissionPolicy",
+        Dependency::Optional,
+        policies,
+        |context, change| {
+            seen(context, Kind::Policy, change);
+        },
+    );
     let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(client);
     watches.follow(
         "ValidatingAdmissionPolicyBinding",
-        Weight::Useful,
+        Dependency::Optional,
         bindings,
         |context, change| {
             seen(context, Kind::Binding, change);
@@ -116,7 +124,7 @@ fn wake(context: &Context, uid: &str) {
 }
 
 /// Takes away what belongs to baselines that are gone, whenever there may be some.
-pub async fn sweep(context: &Context) {
+pub(crate) async fn sweep(context: &Context) {
     loop {
         context.admissions.asked_to_sweep().await;
         let uids: Vec<_> = context.index.baseline_objects();

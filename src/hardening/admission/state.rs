@@ -8,36 +8,41 @@ use std::{
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use crate::{
-    api::hardening_baseline::Stage,
-    cluster::{self, Departed, is_older},
-    hardening::{
-        index::{Baseline, Phase},
-        plan::{
-            admission::{
-                Admission, Desired, Key, Kind, Live, Mark, Proof, Seen, Standing, Types, desired,
-            },
-            baseline::Compiled,
-            error::Error,
-            objects::FIELD_MANAGER,
-            selection::Protected,
-        },
-    },
-};
+use crate::api::gabion::hardening_baseline::Stage;
+
+use crate::cluster::{self, Tombstones, is_older};
+
+use crate::hardening::index::Baseline;
+use crate::hardening::index::Phase;
+use crate::hardening::plan::admission::Admission;
+use crate::hardening::plan::admission::Desired;
+use crate::hardening::plan::admission::Key;
+use crate::hardening::plan::admission::Kind;
+use crate::hardening::plan::admission::Live;
+use crate::hardening::plan::admission::Mark;
+use crate::hardening::plan::admission::Proof;
+use crate::hardening::plan::admission::Seen;
+use crate::hardening::plan::admission::Standing;
+use crate::hardening::plan::admission::Types;
+use crate::hardening::plan::admission::desired;
+use crate::hardening::plan::baseline::Compiled;
+use crate::hardening::plan::error::Error;
+use crate::marks::FIELD_MANAGER;
+use crate::policy::selection::Protected;
 
 /// Where pods are tried, and which namespaces no policy reaches.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub(crate) struct Place {
     /// The probe namespace.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// Protected namespaces, the probe namespace among them.
-    pub protected: Protected,
+    pub(crate) protected: Protected,
 }
 
 /// The state. Every method locks for a moment only.
-pub struct Admissions {
+pub(crate) struct Admissions {
     /// Where pods are tried.
-    pub place: Place,
+    pub(crate) place: Place,
     state: Mutex<State>,
     sweep: Notify,
 }
@@ -46,7 +51,7 @@ pub struct Admissions {
 struct State {
     live: Live,
     listed: HashSet<&'static str>,
-    departed: Departed,
+    tombstones: Tombstones,
     baselines: HashMap<String, Entry>,
 }
 
@@ -65,7 +70,7 @@ fn same_policies(a: &Compiled, b: &Compiled) -> bool {
 }
 
 /// The policies of a baseline could not be made.
-pub fn failed(known: &Baseline, error: Error) -> Admission {
+pub(crate) fn failed(known: &Baseline, error: Error) -> Admission {
     let rollout = known.object.spec.rollout.as_ref();
     let stage = rollout.and_then(|rollout| rollout.target).unwrap_or(Stage::Audit);
     Admission { revision: None, standing: Standing::Failed(error), stage }
@@ -73,7 +78,7 @@ pub fn failed(known: &Baseline, error: Error) -> Admission {
 
 impl Admissions {
     /// Nothing is known yet.
-    pub fn new(place: Place) -> Self {
+    pub(crate) fn new(place: Place) -> Self {
         Self { place, state: Mutex::default(), sweep: Notify::new() }
     }
 
@@ -82,12 +87,16 @@ impl Admissions {
     }
 
     /// Whether both kinds have been listed: if not, the operator may not see them.
-    pub fn is_listed(&self) -> bool {
+    pub(crate) fn is_listed(&self) -> bool {
         self.lock().listed.len() == 2
     }
 
     /// What a baseline wants, as it was last compiled. `None`: leave everything as it is.
-    pub fn desired(&self, name: &str, known: &Baseline) -> Result<Option<Arc<Desired>>, Error> {
+    pub(crate) fn desired(
+        &self,
+        name: &str,
+        known: &Baseline,
+    ) -> Result<Option<Arc<Desired>>, Error> {
         if !self.is_listed() {
             return Err(Error::NeedsClusterInstall);
         }
@@ -114,7 +123,7 @@ impl Admissions {
     }
 
     /// Takes in an object; the owners that it is news to.
-    pub fn applied(&self, key: Key, object: &Value) -> Vec<String> {
+    pub(crate) fn applied(&self, key: Key, object: &Value) -> Vec<String> {
         let seen = observed(key.kind, object);
         if !seen.ours && !key.name.starts_with("gabion-") {
             return Vec::new();
@@ -134,9 +143,9 @@ impl Admissions {
     }
 
     /// Takes in that an object is gone; the owners that it is news to.
-    pub fn gone(&self, key: &Key, uid: &str) -> Vec<String> {
+    pub(crate) fn gone(&self, key: &Key, uid: &str) -> Vec<String> {
         let mut state = self.lock();
-        state.departed.note(uid);
+        state.tombstones.note(uid);
         // A namesake may have taken its place already.
         if state.live.get(key).is_none_or(|known| known.uid != uid) {
             return Vec::new();
@@ -146,7 +155,7 @@ impl Admissions {
     }
 
     /// Takes in a complete list; the owners that it is news to.
-    pub fn listed(&self, kind: Kind, present: &HashSet<cluster::ObjectKey>) -> Vec<String> {
+    pub(crate) fn listed(&self, kind: Kind, present: &HashSet<cluster::ObjectKey>) -> Vec<String> {
         let mut state = self.lock();
         state.listed.insert(kind.as_str());
         let is_gone = |key: &Key| {
@@ -159,57 +168,58 @@ impl Admissions {
             .map(|(_, s)| s.owner.clone())
             .collect();
         state.live.retain(|key, _| !is_gone(key));
-        // Those of baselines that went while nobody looked.
+        // Those of baselines that went while the operator was down.
         self.sweep.notify_one();
         told.dedup();
         told
     }
 
     /// All that is live, for one decision.
-    pub fn live(&self) -> Live {
+    pub(crate) fn live(&self) -> Live {
         self.lock().live.clone()
     }
 
     /// Whether a baseline owns something.
-    pub fn owns_any(&self, uid: &str) -> bool {
+    pub(crate) fn owns_any(&self, uid: &str) -> bool {
         self.lock().live.values().any(|seen| seen.owner == uid)
     }
 
     /// Uids of the baselines that own something.
-    pub fn owners(&self) -> BTreeSet<String> {
+    pub(crate) fn owners(&self) -> BTreeSet<String> {
         let state = self.lock();
         state.live.values().map(|seen| seen.owner.clone()).filter(|uid| !uid.is_empty()).collect()
     }
 
     /// What was proved for a baseline.
-    pub fn proof(&self, name: &str) -> Proof {
+    pub(crate) fn proof(&self, name: &str) -> Proof {
         self.lock().baselines.get(name).map(|entry| entry.proof.clone()).unwrap_or_default()
     }
 
     /// Remembers a proof.
-    pub fn proved(&self, name: &str, change: impl FnOnce(&mut Proof)) {
+    pub(crate) fn proved(&self, name: &str, change: impl FnOnce(&mut Proof)) {
         if let Some(entry) = self.lock().baselines.get_mut(name) {
             change(&mut entry.proof);
         }
     }
 
     /// True if we wrote the object in just this form before: then somebody else changed or deleted it.
-    pub fn wrote_before(&self, name: &str, key: &Key, digest: &str) -> bool {
+    pub(crate) fn wrote_before(&self, name: &str, key: &Key, digest: &str) -> bool {
         let state = self.lock();
         let entry = state.baselines.get(name);
         entry.and_then(|entry| entry.written.get(key)).is_some_and(|written| written == digest)
     }
 
     /// Records an object as our own write left it.
-    pub fn wrote(&self, name: &str, key: &Key, seen: Seen) {
+    pub(crate) fn wrote(&self, name: &str, key: &Key, seen: Seen) {
         let mut state = self.lock();
-        let State { live, departed, baselines, .. } = &mut *state;
+        let State { live, tombstones, baselines, .. } = &mut *state;
         if let Some(entry) = baselines.get_mut(name) {
             entry.written.insert(key.clone(), seen.digest.clone());
         }
         let known = live.get(key);
         // The watch may have told of a later change, or of its end, before the answer to our write arrived.
-        if !departed.contains(&seen.uid) && known.is_none_or(|known| !is_overtaken(&seen, known)) {
+        if !tombstones.contains(&seen.uid) && known.is_none_or(|known| !is_overtaken(&seen, known))
+        {
             let types = match known {
                 Some(known) if known.uid == seen.uid && known.generation == seen.generation => {
                     known.types.clone()
@@ -221,7 +231,7 @@ impl Admissions {
     }
 
     /// Records that we deleted or let go of an object.
-    pub fn removed(&self, name: &str, key: &Key) {
+    pub(crate) fn removed(&self, name: &str, key: &Key) {
         let mut state = self.lock();
         state.live.remove(key);
         if let Some(entry) = state.baselines.get_mut(name) {
@@ -230,18 +240,18 @@ impl Admissions {
     }
 
     /// Forgets a baseline.
-    pub fn forget(&self, name: &str) {
+    pub(crate) fn forget(&self, name: &str) {
         self.lock().baselines.remove(name);
         self.sweep.notify_one();
     }
 
-    /// Asks for a look at what belongs to baselines that are gone.
-    pub fn sweep_soon(&self) {
+    /// Asks for a reconcile of what belongs to baselines that are gone.
+    pub(crate) fn sweep_soon(&self) {
         self.sweep.notify_one();
     }
 
     /// Waits until that was asked for.
-    pub async fn asked_to_sweep(&self) {
+    pub(crate) async fn asked_to_sweep(&self) {
         self.sweep.notified().await;
     }
 }
@@ -260,7 +270,7 @@ fn is_overtaken(seen: &Seen, known: &Seen) -> bool {
 }
 
 /// Boils an object down.
-pub fn observed(kind: Kind, object: &Value) -> Seen {
+pub(crate) fn observed(kind: Kind, object: &Value) -> Seen {
     let meta = &object["metadata"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mark = Mark(object);

@@ -15,30 +15,40 @@ use kube::Resource as _;
 use serde_json::Value;
 
 use super::{AGAIN, FAILED, Kept, state::observed};
-use crate::{
-    api::hardening_baseline::DeletionPolicy,
-    cluster::{
-        ObjectKey,
-        events::Tone,
-        write::{ApiError, DryRun},
-    },
-    hardening::{
-        Context,
-        apply::explain,
-        index::Baseline,
-        plan::{
-            admission::{
-                Admission, Desired, Key, Kind, Move, Outcome, PROBE_LABEL, Proof, Seen, Standing,
-                Trial, Tried, Wanted, compiled_stamp, label, next, outcome, released, written,
-            },
-            error::Error,
-            objects::{FIELD_MANAGER, RELEASE_MANAGER},
-            policy::WorkloadKind,
-        },
-    },
+use crate::api::gabion::hardening_baseline::DeletionPolicy;
+use crate::cluster::{
+    ObjectKey,
+    events::EventType,
+    write::{ApiError, DryRun},
 };
+use crate::hardening::Context;
+use crate::hardening::apply::explain;
+use crate::hardening::index::Baseline;
+use crate::hardening::plan::admission::Admission;
+use crate::hardening::plan::admission::Desired;
+use crate::hardening::plan::admission::Key;
+use crate::hardening::plan::admission::Kind;
+use crate::hardening::plan::admission::Move;
+use crate::hardening::plan::admission::Outcome;
+use crate::hardening::plan::admission::PROBE_LABEL;
+use crate::hardening::plan::admission::Proof;
+use crate::hardening::plan::admission::Seen;
+use crate::hardening::plan::admission::Standing;
+use crate::hardening::plan::admission::Trial;
+use crate::hardening::plan::admission::Tried;
+use crate::hardening::plan::admission::Wanted;
+use crate::hardening::plan::admission::compiled_stamp;
+use crate::hardening::plan::admission::label;
+use crate::hardening::plan::admission::next;
+use crate::hardening::plan::admission::outcome;
+use crate::hardening::plan::admission::released;
+use crate::hardening::plan::admission::written;
+use crate::hardening::plan::error::Error;
+use crate::hardening::plan::objects::RELEASE_MANAGER;
+use crate::marks::FIELD_MANAGER;
+use crate::policy::WorkloadKind;
 
-/// Longest time that one look waits for a revision to come into force.
+/// Longest time that one reconcile waits for a revision to come into force.
 const PATIENCE: Duration = Duration::from_secs(3);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
@@ -46,12 +56,12 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 const MOST_MOVES: usize = 100;
 
 /// What the moves of one baseline need.
-pub struct Work<'a> {
-    pub context: &'a Context,
-    pub name: &'a str,
-    pub known: &'a Baseline,
+pub(crate) struct Work<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) name: &'a str,
+    pub(crate) known: &'a Baseline,
     /// `None` wants nothing.
-    pub desired: Option<Arc<Desired>>,
+    pub(crate) desired: Option<Arc<Desired>>,
 }
 
 impl Work<'_> {
@@ -60,7 +70,7 @@ impl Work<'_> {
     }
 
     /// Makes moves until nothing is left to do, or to do now.
-    pub async fn keep(&self) -> Kept {
+    pub(crate) async fn keep(&self) -> Kept {
         let Some(desired) = &self.desired else { return Kept { said: None, again: None } };
         let has_policies = !desired.policies.is_empty();
         let say = |standing| {
@@ -129,7 +139,7 @@ impl Work<'_> {
     }
 
     /// Removes all, bindings first; true when nothing is left.
-    pub async fn take_away(&self) -> Result<bool, Error> {
+    pub(crate) async fn take_away(&self) -> Result<bool, Error> {
         let retain = self.known.object.spec.deletion_policy == Some(DeletionPolicy::Retain);
         for _ in 0..MOST_MOVES {
             let live = self.context.admissions.live();
@@ -181,7 +191,7 @@ impl Work<'_> {
             ..ObjectReference::default()
         };
         for about in [object, self.known.object.object_ref(&())] {
-            self.context.tell(about, "Tampered", text.clone(), Tone::Done);
+            self.context.record(about, "Tampered", text.clone(), EventType::Done);
         }
         true
     }
@@ -353,7 +363,7 @@ async fn delete(context: &Context, name: &str, key: &Key, seen: &Seen) -> Result
 }
 
 /// Takes away what belongs to a baseline that is gone.
-pub async fn remove_all(context: &Context, uid: &str) -> Result<(), Error> {
+pub(crate) async fn remove_all(context: &Context, uid: &str) -> Result<(), Error> {
     for _ in 0..MOST_MOVES {
         let live = context.admissions.live();
         match next(None, uid, &live, &Proof::default())? {

@@ -5,18 +5,16 @@ use std::{collections::HashSet, sync::Arc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{Baseline, Index, Phase};
-use crate::{
-    api::hardening_baseline::HardeningBaseline,
-    cluster::is_older,
-    hardening::{
-        plan::{error::Error, teardown::is_paused},
-        stored::Stored,
-    },
+use crate::api::gabion::hardening_baseline::HardeningBaseline;
+use crate::cluster::is_older;
+use crate::hardening::{
+    plan::{error::Error, teardown::is_paused},
+    stored::Stored,
 };
 
 impl Index {
     /// Takes in a baseline. True if its spec, deletion or annotations changed.
-    pub fn baseline_applied(&self, stored: Stored) -> bool {
+    pub(crate) fn baseline_applied(&self, stored: Stored) -> bool {
         let Stored { mut object, unreadable } = stored;
         object.metadata.managed_fields = None;
         let name: Arc<str> = object.metadata.name.as_deref().unwrap_or_default().into();
@@ -46,7 +44,7 @@ impl Index {
     }
 
     /// A baseline is gone. False if it is kept in force, because its teardown was paused as an accident.
-    pub fn baseline_deleted(&self, name: &str) -> bool {
+    pub(crate) fn baseline_deleted(&self, name: &str) -> bool {
         let mut state = self.lock();
         if let Some(known) = state.baselines.get_mut(name)
             && is_paused(&known.object)
@@ -58,28 +56,28 @@ impl Index {
     }
 
     /// Those that are not in `present`.
-    pub fn baselines_missing(&self, present: &HashSet<Arc<str>>) -> Vec<Arc<str>> {
+    pub(crate) fn baselines_missing(&self, present: &HashSet<Arc<str>>) -> Vec<Arc<str>> {
         let state = self.lock();
         state.baselines.keys().filter(|name| !present.contains(*name)).cloned().collect()
     }
 
     /// All baselines.
-    pub fn baseline_names(&self) -> Vec<Arc<str>> {
+    pub(crate) fn baseline_names(&self) -> Vec<Arc<str>> {
         self.lock().baselines.keys().cloned().collect()
     }
 
     /// One baseline.
-    pub fn baseline(&self, name: &str) -> Option<Baseline> {
+    pub(crate) fn baseline(&self, name: &str) -> Option<Baseline> {
         self.lock().baselines.get(name).cloned()
     }
 
     /// Every baseline as it is stored.
-    pub fn baseline_objects(&self) -> Vec<Arc<HardeningBaseline>> {
+    pub(crate) fn baseline_objects(&self) -> Vec<Arc<HardeningBaseline>> {
         self.lock().baselines.values().map(|baseline| Arc::clone(&baseline.object)).collect()
     }
 
-    /// Records how a baseline stands. A baseline that starts to leave is looked for in every namespace.
-    pub fn set_phase(&self, name: &str, phase: Phase, refused: Option<Error>) {
+    /// Records how a baseline stands. A baseline that starts to leave is searched for in every namespace.
+    pub(crate) fn set_phase(&self, name: &str, phase: Phase, refused: Option<Error>) {
         let mut state = self.lock();
         if let Phase::Leaving(leaving, _) = &phase {
             let was_leaving = matches!(
@@ -99,7 +97,7 @@ impl Index {
     }
 
     /// Takes in a baseline as our own write left it.
-    pub fn baseline_written(&self, name: &str, object: HardeningBaseline) {
+    pub(crate) fn baseline_written(&self, name: &str, object: HardeningBaseline) {
         if let Some(baseline) = self.lock().baselines.get_mut(name)
             && baseline.object.metadata.uid == object.metadata.uid
             // The watch may have told of a deletion before the answer to our own write arrived.

@@ -6,15 +6,19 @@ use std::{
 };
 
 use super::{Index, State};
-use crate::{
-    api::hardening_baseline::Direction,
-    cluster::{self, is_older},
-    hardening::plan::objects::{Digest, ObjectKey, ObjectKind, ObservedObject},
-};
+use crate::api::gabion::hardening_baseline::Direction;
+use crate::cluster::{self, is_older};
+use crate::digest::Digest;
+use crate::hardening::plan::objects::{ObjectKey, ObjectKind, ObservedObject};
 
 impl Index {
     /// Takes in which directions a user's own network policy opens to everyone. True if that changed.
-    pub fn widening_seen(&self, namespace: &str, name: &str, opened: BTreeSet<Direction>) -> bool {
+    pub(crate) fn widening_seen(
+        &self,
+        namespace: &str,
+        name: &str,
+        opened: BTreeSet<Direction>,
+    ) -> bool {
         let mut state = self.lock();
         let entry = state.namespaces.entry(namespace.into()).or_default();
         if opened.is_empty() {
@@ -24,7 +28,12 @@ impl Index {
     }
 
     /// Takes in an object of a generated kind. True if it is not what we knew.
-    pub fn object_seen(&self, namespace: &str, key: &ObjectKey, seen: ObservedObject) -> bool {
+    pub(crate) fn object_seen(
+        &self,
+        namespace: &str,
+        key: &ObjectKey,
+        seen: ObservedObject,
+    ) -> bool {
         let mut state = self.lock();
         let entry = state.namespaces.entry(namespace.into()).or_default();
         let known = entry.observed.objects.get(key);
@@ -40,9 +49,9 @@ impl Index {
     }
 
     /// Takes in that an object of a generated kind is gone. True if we knew it.
-    pub fn object_gone(&self, namespace: &str, key: &ObjectKey, uid: &str) -> bool {
+    pub(crate) fn object_gone(&self, namespace: &str, key: &ObjectKey, uid: &str) -> bool {
         let mut state = self.lock();
-        state.departed.note(uid);
+        state.tombstones.note(uid);
         let Some(entry) = state.namespaces.get_mut(namespace) else { return false };
         // A namesake may have taken its place already.
         let known = entry.observed.objects.get(key).is_some_and(|known| known.uid == uid);
@@ -50,7 +59,7 @@ impl Index {
     }
 
     /// Forgets every object of `kind` that is not in `present`; the namespaces concerned.
-    pub fn objects_listed(
+    pub(crate) fn objects_listed(
         &self,
         kind: ObjectKind,
         present: &HashSet<cluster::ObjectKey>,
@@ -75,9 +84,9 @@ impl Index {
     }
 
     /// Records an object as our own write left it.
-    pub fn object_written(&self, namespace: &str, key: &ObjectKey, seen: ObservedObject) {
+    pub(crate) fn object_written(&self, namespace: &str, key: &ObjectKey, seen: ObservedObject) {
         let mut state = self.lock();
-        let State { namespaces, departed, .. } = &mut *state;
+        let State { namespaces, tombstones, .. } = &mut *state;
         let Some(entry) = namespaces.get_mut(namespace) else { return };
         match entry.written.iter_mut().find(|(known, _)| known == key) {
             Some((_, digest)) => *digest = seen.digest,
@@ -85,13 +94,14 @@ impl Index {
         }
         let known = entry.observed.objects.get(key);
         // The watch may have told of a later change, or of its end, before the answer to our write arrived.
-        if !departed.contains(&seen.uid) && known.is_none_or(|known| !is_overtaken(&seen, known)) {
+        if !tombstones.contains(&seen.uid) && known.is_none_or(|known| !is_overtaken(&seen, known))
+        {
             entry.observed.objects.insert(key.clone(), Arc::new(seen));
         }
     }
 
     /// Records that we deleted or let go of an object.
-    pub fn object_removed(&self, namespace: &str, key: &ObjectKey) {
+    pub(crate) fn object_removed(&self, namespace: &str, key: &ObjectKey) {
         if let Some(entry) = self.lock().namespaces.get_mut(namespace) {
             entry.written.retain(|(known, _)| known != key);
             entry.observed.objects.remove(key);
@@ -99,7 +109,7 @@ impl Index {
     }
 
     /// True if we wrote the object in just this form before: then somebody else changed or deleted it.
-    pub fn wrote_before(&self, namespace: &str, key: &ObjectKey, digest: Digest) -> bool {
+    pub(crate) fn wrote_before(&self, namespace: &str, key: &ObjectKey, digest: Digest) -> bool {
         let state = self.lock();
         let written = state.namespaces.get(namespace).into_iter().flat_map(|entry| &entry.written);
         written.into_iter().any(|(known, written)| known == key && *written == digest)

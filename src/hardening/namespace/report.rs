@@ -4,27 +4,27 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{Look, REPORT};
-use crate::{
-    api::namespace_hardening::{EFFECTIVE, NamespaceHardening, NamespaceHardeningStatus},
-    cluster::{
-        ObjectKey,
-        write::{Part, PatchKind},
-    },
-    hardening::{
-        apply::explain,
-        index::Effective,
-        plan::{
-            baseline::Compiled,
-            effective::{self, Said},
-            error::Error,
-            namespace::Plan,
-            objects::{FIELD_MANAGER, MANAGED_BY},
-        },
+use super::{REPORT, Reconciler};
+use crate::api::gabion::namespace_hardening::EFFECTIVE;
+use crate::api::gabion::namespace_hardening::NamespaceHardening;
+use crate::api::gabion::namespace_hardening::NamespaceHardeningStatus;
+use crate::cluster::{
+    ObjectKey,
+    write::{Part, PatchKind},
+};
+use crate::hardening::{
+    apply::explain,
+    index::Effective,
+    plan::{
+        baseline::Compiled,
+        effective::{self, StatusDigest},
+        error::Error,
+        namespace::Plan,
     },
 };
+use crate::marks::{FIELD_MANAGER, MANAGED_BY};
 
-impl Look<'_> {
+impl Reconciler<'_> {
     /// Brings the report up to date, or takes it away where nothing is left to report.
     pub(super) async fn report(
         &self,
@@ -37,16 +37,16 @@ impl Look<'_> {
         }
         if let Some(manager) = self.material.contested.get(REPORT) {
             let (field, manager) = (REPORT.to_owned(), manager.clone());
-            self.tell(Some(&Error::FieldOwnedBy { field, manager }));
+            self.record(Some(&Error::FieldOwnedBy { field, manager }));
             return Ok(());
         }
         let index = &self.context.index;
         let known = self.material.effective.as_ref();
-        let nothing = Arc::<Said>::default();
+        let nothing = Arc::<StatusDigest>::default();
         let old = known.map_or(&nothing, |known| &known.said);
         let next = effective::next_status(old, selecting, after, failure, self.now);
         let Some(status) = next else { return Ok(()) };
-        let said = Arc::new(Said::of(&status));
+        let said = Arc::new(StatusDigest::of(&status));
         index.effective_saying(self.name, Some(Arc::clone(&said)));
         match self.say(known, &status).await {
             Ok((uid, resource_version)) => {

@@ -8,90 +8,104 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::error::Error;
-use super::policy::Settings;
-use super::policy::image::canonical_prefix;
-use super::quantity::Quantity;
-use super::selection::Selection;
-use super::version::PssVersion;
-use crate::api::hardening_baseline::{
-    AllowRule, Automount, ConflictPolicy, DeletionPolicy, Direction, Dns, HardeningBaseline,
-    LabelOwnership, Level, Network, Peer, PodSecurity, Protocol, Quantities, Resources, Selector,
-    SelectorOperator, Stage, UserPolicies,
-};
+use crate::api::gabion::hardening_baseline::AllowRule;
+use crate::api::gabion::hardening_baseline::Automount;
+use crate::api::gabion::hardening_baseline::ConflictPolicy;
+use crate::api::gabion::hardening_baseline::DeletionPolicy;
+use crate::api::gabion::hardening_baseline::Direction;
+use crate::api::gabion::hardening_baseline::Dns;
+use crate::api::gabion::hardening_baseline::HardeningBaseline;
+use crate::api::gabion::hardening_baseline::LabelOwnership;
+use crate::api::gabion::hardening_baseline::Level;
+use crate::api::gabion::hardening_baseline::Network;
+use crate::api::gabion::hardening_baseline::Peer;
+use crate::api::gabion::hardening_baseline::PodSecurity;
+use crate::api::gabion::hardening_baseline::Protocol;
+use crate::api::gabion::hardening_baseline::Quantities;
+use crate::api::gabion::hardening_baseline::Resources;
+use crate::api::gabion::hardening_baseline::Selector;
+use crate::api::gabion::hardening_baseline::SelectorOperator;
+use crate::api::gabion::hardening_baseline::Stage;
+use crate::api::gabion::hardening_baseline::UserPolicies;
+use crate::policy::Settings;
+use crate::policy::image::canonical_prefix;
+use crate::policy::selection::Selection;
+use crate::policy::version::PssVersion;
+use crate::quantity::Quantity;
 
 /// Amounts by resource name.
-pub type Amounts = BTreeMap<String, Quantity>;
+pub(crate) type Amounts = BTreeMap<String, Quantity>;
 
 /// A baseline that can be merged.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Compiled {
+pub(crate) struct Compiled {
     /// Name of the baseline.
-    pub name: String,
+    pub(crate) name: String,
     /// Uid of the baseline, its owner mark on generated objects.
-    pub uid: String,
+    pub(crate) uid: String,
     /// Generation of the spec that was compiled.
-    pub generation: Option<i64>,
-    /// Weight where only one baseline can win; ties go to the first name.
-    pub priority: i32,
+    pub(crate) generation: Option<i64>,
+    /// Dependency where only one baseline can win; ties go to the first name.
+    pub(crate) priority: i32,
     /// How far it goes.
-    pub stage: Stage,
+    pub(crate) stage: Stage,
     /// The namespaces that it wants.
-    pub selection: Selection,
+    pub(crate) selection: Selection,
     /// Pod Security labels, when managed.
-    pub pod_security: Option<PodSecurityAsk>,
+    pub(crate) pod_security: Option<PodSecurityAsk>,
     /// Network isolation, when managed.
-    pub network: Option<NetworkAsk>,
+    pub(crate) network: Option<NetworkAsk>,
     /// Quota by resource name; empty when not managed.
-    pub quota: Amounts,
+    pub(crate) quota: Amounts,
     /// Defaults of containers: requests and limits.
-    pub defaults: Option<(Amounts, Amounts)>,
+    pub(crate) defaults: Option<(Amounts, Amounts)>,
     /// Largest limits of one container.
-    pub max: Amounts,
+    pub(crate) max: Amounts,
     /// Registries that images must come from; empty when not checked.
-    pub registries: Vec<String>,
+    pub(crate) registries: Vec<String>,
     /// What is checked in pods and templates.
-    pub checks: Settings,
+    pub(crate) checks: Settings,
     /// Whether `ServiceAccounts` must not hand out their token.
-    pub automount_disabled: bool,
+    pub(crate) automount_disabled: bool,
     /// What happens to objects that somebody else made.
-    pub conflict_policy: ConflictPolicy,
+    pub(crate) conflict_policy: ConflictPolicy,
     /// What happens on deletion.
-    pub deletion_policy: DeletionPolicy,
+    pub(crate) deletion_policy: DeletionPolicy,
 }
 
 /// What a baseline asks of the Pod Security labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PodSecurityAsk {
+pub(crate) struct PodSecurityAsk {
     /// Level of the enforce label.
-    pub enforce: Level,
+    pub(crate) enforce: Level,
     /// Level of the audit label.
-    pub audit: Level,
+    pub(crate) audit: Level,
     /// Level of the warn label.
-    pub warn: Level,
+    pub(crate) warn: Level,
     /// Version of all three.
-    pub version: PssVersion,
+    pub(crate) version: PssVersion,
     /// Who writes them.
-    pub ownership: LabelOwnership,
+    pub(crate) ownership: LabelOwnership,
 }
 
 /// What a baseline asks of the network.
 #[derive(Clone, Debug, PartialEq)]
-pub struct NetworkAsk {
+pub(crate) struct NetworkAsk {
     /// Directions denied unless allowed.
-    pub deny: BTreeSet<Direction>,
-    /// How name service stays reachable.
-    pub dns: Dns,
+    pub(crate) deny: BTreeSet<Direction>,
+    /// How DNS stays reachable.
+    pub(crate) dns: Dns,
     /// Traffic that stays open.
-    pub allow: Vec<AllowRule>,
+    pub(crate) allow: Vec<AllowRule>,
     /// Whether the rules join those of a baseline with a higher priority.
-    pub additive: bool,
+    pub(crate) additive: bool,
     /// Whether users' own policies that open everything are reported.
-    pub reports_users: bool,
+    pub(crate) reports_users: bool,
 }
 
 /// Checks a stored baseline and fills in its defaults. `server_minor` is the minor version of the API server,
 /// which a baseline without a version is pinned to.
-pub fn compile(baseline: &HardeningBaseline, server_minor: u16) -> Result<Compiled, Error> {
+pub(crate) fn compile(baseline: &HardeningBaseline, server_minor: u16) -> Result<Compiled, Error> {
     let spec = &baseline.spec;
     let pinned = baseline.status.as_ref().and_then(|s| s.pinned_version.as_deref());
     let resources = spec.resources.clone().unwrap_or_default();

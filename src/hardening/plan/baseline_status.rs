@@ -1,38 +1,42 @@
 //! The status of a `HardeningBaseline`: how far it has come.
 
+use crate::retry::Retry;
 use k8s_openapi::jiff::Timestamp;
 
 use super::admission::Admission;
 use super::baseline::Compiled;
-use super::conditions::{Saying, set};
-use super::error::{Error, Retry};
+use super::conditions::{ConditionUpdate, set};
+use super::error::Error;
 use super::teardown::TEARING_DOWN;
 use super::unimplemented::unimplemented_fields;
-use crate::api::hardening_baseline::{
-    Conflict, HardeningBaseline, HardeningBaselineStatus, NamespaceCounts, Stage, StageCounts,
-    Teardown,
-};
+use crate::api::gabion::hardening_baseline::Conflict;
+use crate::api::gabion::hardening_baseline::HardeningBaseline;
+use crate::api::gabion::hardening_baseline::HardeningBaselineStatus;
+use crate::api::gabion::hardening_baseline::NamespaceCounts;
+use crate::api::gabion::hardening_baseline::Stage;
+use crate::api::gabion::hardening_baseline::StageCounts;
+use crate::api::gabion::hardening_baseline::Teardown;
 
 /// Conflicts and stuck objects that are listed.
 const MAX_LISTED: usize = 10;
 
 /// How one selected namespace stands with a baseline.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub(crate) struct Standing {
     /// Name of the namespace.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// Whether its plan was done and left nothing over.
-    pub settled: bool,
+    pub(crate) settled: bool,
     /// Whether something is held back there.
-    pub held: bool,
+    pub(crate) held: bool,
     /// Objects and fields there that somebody else owns: object and manager.
-    pub conflicts: Vec<(String, String)>,
+    pub(crate) conflicts: Vec<(String, String)>,
     /// Whether its last attempt failed.
-    pub failed: bool,
+    pub(crate) failed: bool,
 }
 
 /// The next status, or `None` when nothing changes. `compiled` is the outcome of compiling the present spec.
-pub fn next_status(
+pub(crate) fn next_status(
     baseline: &HardeningBaseline,
     compiled: Result<&Compiled, &Error>,
     namespaces: &[Standing],
@@ -64,7 +68,7 @@ pub fn next_status(
 
 /// The next status of a baseline that is being deleted. `left` names what is still there, each starting with
 /// its namespace and a colon; `paused` is why nothing is undone, if so.
-pub fn next_teardown(
+pub(crate) fn next_teardown(
     baseline: &HardeningBaseline,
     left: &[String],
     paused: Option<&Error>,
@@ -83,8 +87,8 @@ pub fn next_teardown(
         ..old.clone()
     };
     let saying = match paused {
-        Some(error) => Saying::because("Ready", false, error),
-        None => Saying::new(
+        Some(error) => ConditionUpdate::because("Ready", false, error),
+        None => ConditionUpdate::new(
             "Ready",
             false,
             TEARING_DOWN,
@@ -140,7 +144,7 @@ fn sayings(
     compiled: Result<&Compiled, &Error>,
     namespaces: &[Standing],
     admission: Option<&Admission>,
-) -> Vec<Saying> {
+) -> Vec<ConditionUpdate> {
     let failed = namespaces.iter().filter(|n| n.failed).count();
     let pending = namespaces.iter().filter(|n| !n.settled && !n.failed).count();
     let selected = namespaces.len();
@@ -152,26 +156,26 @@ fn sayings(
     let unready = admission.and_then(Admission::unready);
     let broken = compiled.is_err() || degraded.is_some();
     let ready = match (compiled, &degraded, conflicting) {
-        (Err(error), _, _) | (_, Some(error), _) => Saying::because("Ready", false, error),
+        (Err(error), _, _) | (_, Some(error), _) => ConditionUpdate::because("Ready", false, error),
         _ if pending > 0 => {
             let message = format!("{pending} of {selected} namespaces are still to be done.");
-            Saying::new("Ready", false, "Progressing", message)
+            ConditionUpdate::new("Ready", false, "Progressing", message)
         }
         (_, _, Some(first)) => {
             let message = format!(
                 "Somebody else owns objects or fields in {}; see NamespaceHardening effective there.",
                 first.namespace
             );
-            Saying::new("Ready", false, "Conflict", message)
+            ConditionUpdate::new("Ready", false, "Conflict", message)
         }
         _ if held > 0 => {
             let message = format!("Something is held back in {held} of {selected} namespaces.");
-            Saying::new("Ready", false, "Held", message)
+            ConditionUpdate::new("Ready", false, "Held", message)
         }
-        _ => Saying::new("Ready", true, "Applied", applied(selected, missing.len())),
+        _ => ConditionUpdate::new("Ready", true, "Applied", applied(selected, missing.len())),
     };
     let ready = unready.filter(|_| !broken).unwrap_or(ready);
-    let working = Saying::new(
+    let working = ConditionUpdate::new(
         "Reconciling",
         pending > 0,
         if pending > 0 { "Progressing" } else { "Idle" },
@@ -187,10 +191,10 @@ fn sayings(
     ]
 }
 
-fn stalled(error: Option<&Error>) -> Saying {
+fn stalled(error: Option<&Error>) -> ConditionUpdate {
     match error.filter(|error| error.class().1 == Retry::OnChange) {
-        Some(error) => Saying::because("Stalled", true, error),
-        None => Saying::new(
+        Some(error) => ConditionUpdate::because("Stalled", true, error),
+        None => ConditionUpdate::new(
             "Stalled",
             false,
             "NotStalled",
@@ -207,7 +211,7 @@ fn applied(selected: usize, missing: usize) -> String {
     message
 }
 
-fn conflict(conflicting: Option<&Standing>) -> Saying {
+fn conflict(conflicting: Option<&Standing>) -> ConditionUpdate {
     match conflicting.and_then(|n| n.conflicts.first().map(|c| (n, c))) {
         Some((standing, (object, manager))) => {
             let reason = if object.contains('/') && !object.contains(' ') {
@@ -217,9 +221,9 @@ fn conflict(conflicting: Option<&Standing>) -> Saying {
             };
             let message =
                 format!("{object} in namespace {} is owned by {manager}.", standing.namespace);
-            Saying::new("Conflict", true, reason, message)
+            ConditionUpdate::new("Conflict", true, reason, message)
         }
-        None => Saying::new(
+        None => ConditionUpdate::new(
             "Conflict",
             false,
             "NoConflict",
@@ -228,16 +232,16 @@ fn conflict(conflicting: Option<&Standing>) -> Saying {
     }
 }
 
-fn degraded_saying(degraded: Option<&Error>) -> Saying {
+fn degraded_saying(degraded: Option<&Error>) -> ConditionUpdate {
     match degraded {
-        Some(error) => Saying::because("Degraded", true, error),
-        None => Saying::new("Degraded", false, "AllNamespaces", "No namespace failed."),
+        Some(error) => ConditionUpdate::because("Degraded", true, error),
+        None => ConditionUpdate::new("Degraded", false, "AllNamespaces", "No namespace failed."),
     }
 }
 
-fn implemented(missing: &[&'static str]) -> Saying {
+fn implemented(missing: &[&'static str]) -> ConditionUpdate {
     if missing.is_empty() {
-        return Saying::new(
+        return ConditionUpdate::new(
             "FullyImplemented",
             true,
             "AllFields",
@@ -246,7 +250,7 @@ fn implemented(missing: &[&'static str]) -> Saying {
     }
     let message =
         format!("Accepted but not acted on in this version: spec.{}.", missing.join(", spec."));
-    Saying::new("FullyImplemented", false, "NotImplemented", message)
+    ConditionUpdate::new("FullyImplemented", false, "NotImplemented", message)
 }
 
 #[cfg(test)]

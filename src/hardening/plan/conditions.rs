@@ -1,26 +1,27 @@
 //! Conditions of a status.
 
+use crate::retry::Retry;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
-use super::error::{Error, Retry};
+use super::error::Error;
 
 /// What a condition says now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Saying {
+pub(crate) struct ConditionUpdate {
     /// Type of the condition.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// Whether it holds.
-    pub holds: bool,
+    pub(crate) holds: bool,
     /// Why, in one word.
-    pub reason: String,
+    pub(crate) reason: String,
     /// Why, for a person.
-    pub message: String,
+    pub(crate) message: String,
 }
 
-impl Saying {
+impl ConditionUpdate {
     /// A condition.
-    pub fn new(
+    pub(crate) fn new(
         kind: &'static str,
         holds: bool,
         reason: impl Into<String>,
@@ -30,10 +31,10 @@ impl Saying {
     }
 
     /// A condition whose cause is an error.
-    pub fn because(kind: &'static str, holds: bool, error: &Error) -> Self {
+    pub(crate) fn because(kind: &'static str, holds: bool, error: &Error) -> Self {
         let (reason, retry) = error.class();
         let next = match retry {
-            Retry::OnChange => "Looked at again when the object changes, and hourly",
+            Retry::OnChange => "Reconciled again when the object changes, and hourly",
             Retry::Backoff => "Tried again after pauses that grow up to five minutes",
         };
         Self::new(kind, holds, reason, format!("{error}. {next}."))
@@ -41,9 +42,9 @@ impl Saying {
 }
 
 /// Sets a condition. Its transition time moves only when its status flips.
-pub fn set(
+pub(crate) fn set(
     conditions: &mut Vec<Condition>,
-    saying: Saying,
+    saying: ConditionUpdate,
     generation: Option<i64>,
     now: Timestamp,
 ) {
@@ -76,14 +77,14 @@ mod tests {
     fn the_transition_time_moves_only_when_the_status_flips() {
         let at = |s| Timestamp::from_second(s).expect("a time");
         let mut conditions = Vec::new();
-        set(&mut conditions, Saying::new("Ready", true, "Applied", "one"), Some(1), at(1));
-        set(&mut conditions, Saying::new("Ready", true, "Applied", "two"), Some(2), at(2));
+        set(&mut conditions, ConditionUpdate::new("Ready", true, "Applied", "one"), Some(1), at(1));
+        set(&mut conditions, ConditionUpdate::new("Ready", true, "Applied", "two"), Some(2), at(2));
         assert_eq!(conditions[0].last_transition_time, Time(at(1)));
         assert_eq!(
             (conditions[0].message.as_str(), conditions[0].observed_generation),
             ("two", Some(2))
         );
-        set(&mut conditions, Saying::new("Ready", false, "Held", "three"), Some(2), at(3));
+        set(&mut conditions, ConditionUpdate::new("Ready", false, "Held", "three"), Some(2), at(3));
         assert_eq!(
             (conditions.len(), conditions[0].last_transition_time.clone()),
             (1, Time(at(3)))

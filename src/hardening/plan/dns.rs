@@ -1,4 +1,4 @@
-//! Name service: what is found in the cluster, and the traffic that keeps it reachable.
+//! DNS: what is found in the cluster, and the traffic that keeps it reachable.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,45 +11,45 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::selection::NAME_LABEL;
-use crate::api::namespace_hardening::DnsFound;
+use crate::api::gabion::namespace_hardening::DnsFound;
+use crate::policy::selection::NAME_LABEL;
 
-/// Services that are name service, by namespace and name.
-pub const DNS_SERVICES: [(&str, &str); 2] =
+/// Services that are DNS, by namespace and name.
+pub(crate) const DNS_SERVICES: [(&str, &str); 2] =
     [("kube-system", "kube-dns"), ("openshift-dns", "dns-default")];
 /// `DaemonSet` of the name-service cache on each node.
-pub const NODE_LOCAL: (&str, &str) = ("kube-system", "node-local-dns");
+pub(crate) const NODE_LOCAL: (&str, &str) = ("kube-system", "node-local-dns");
 /// Address on which that cache listens unless its `DaemonSet` says otherwise.
-pub const NODE_LOCAL_ADDRESS: &str = "169.254.20.10";
+pub(crate) const NODE_LOCAL_ADDRESS: &str = "169.254.20.10";
 const DNS_PORT: i32 = 53;
 
-/// What the cluster says about name service.
+/// What the cluster says about DNS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DnsFacts {
+pub(crate) struct DnsFacts {
     /// The Services that were found.
-    pub services: Vec<DnsService>,
+    pub(crate) services: Vec<DnsService>,
     /// Addresses of the cache on each node; `None` when its `DaemonSet` is absent or could not be read.
-    pub node_local: Option<Vec<IpNet>>,
+    pub(crate) node_local: Option<Vec<IpNet>>,
 }
 
-/// One name service.
+/// One DNS.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DnsService {
+pub(crate) struct DnsService {
     /// Namespace of the Service.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// Name of the Service.
-    pub name: String,
+    pub(crate) name: String,
     /// Labels of the pods behind it.
-    pub selector: BTreeMap<String, String>,
+    pub(crate) selector: BTreeMap<String, String>,
     /// Its addresses, of both families, each as a block of one.
-    pub addresses: Vec<IpNet>,
+    pub(crate) addresses: Vec<IpNet>,
     /// Ports of the pods that answer on port 53 of the Service.
-    pub targets: Vec<IntOrString>,
+    pub(crate) targets: Vec<IntOrString>,
 }
 
 impl DnsService {
     /// Reads a Service; `None` when it does not serve port 53.
-    pub fn of(service: &Service) -> Option<Self> {
+    pub(crate) fn of(service: &Service) -> Option<Self> {
         let spec = service.spec.as_ref()?;
         let mut targets: Vec<IntOrString> = Vec::new();
         for port in spec.ports.iter().flatten().filter(|p| p.port == DNS_PORT) {
@@ -74,7 +74,7 @@ impl DnsService {
 }
 
 /// Addresses in the `-localip` argument of the cache's `DaemonSet`; `None` when it names none.
-pub fn node_local_addresses(set: &DaemonSet) -> Option<Vec<IpNet>> {
+pub(crate) fn node_local_addresses(set: &DaemonSet) -> Option<Vec<IpNet>> {
     let containers = &set.spec.as_ref()?.template.spec.as_ref()?.containers;
     let words: Vec<&String> = containers
         .iter()
@@ -92,8 +92,8 @@ pub fn node_local_addresses(set: &DaemonSet) -> Option<Vec<IpNet>> {
     (!found.is_empty()).then_some(found)
 }
 
-/// The traffic that keeps name service reachable, and what it was derived from.
-pub fn reachable(facts: &DnsFacts) -> (Vec<NetworkPolicyEgressRule>, DnsFound) {
+/// The traffic that keeps DNS reachable, and what it was derived from.
+pub(crate) fn reachable(facts: &DnsFacts) -> (Vec<NetworkPolicyEgressRule>, DnsFound) {
     let mut rules = Vec::new();
     let mut found = DnsFound::default();
     let mut sources = Vec::new();

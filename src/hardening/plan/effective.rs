@@ -4,14 +4,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
 use super::baseline::Compiled;
-use super::conditions::{Saying, set};
+use super::conditions::{ConditionUpdate, set};
 use super::error::Error;
 use super::merge::{Mode, ranked};
 use super::namespace::Plan;
-use super::objects::{Digest, digest};
-use crate::api::namespace_hardening::{
-    BaselineRef, EffectiveValue, MAX_VALUES, NamespaceConflict, NamespaceHardeningStatus,
-};
+use crate::api::gabion::namespace_hardening::BaselineRef;
+use crate::api::gabion::namespace_hardening::EffectiveValue;
+use crate::api::gabion::namespace_hardening::MAX_VALUES;
+use crate::api::gabion::namespace_hardening::NamespaceConflict;
+use crate::api::gabion::namespace_hardening::NamespaceHardeningStatus;
+use crate::digest::{Digest, digest};
 
 /// Conflicts that are listed.
 const MAX_CONFLICTS: usize = 32;
@@ -19,7 +21,7 @@ const MAX_CONFLICTS: usize = 32;
 /// What is kept of a status: enough to tell whether the next one says anything else. The status itself would be
 /// most of the memory of a cluster with many namespaces.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Said {
+pub(crate) struct StatusDigest {
     digest: Option<Digest>,
     /// Type and status of each condition, and since when it has that status.
     transitions: Vec<(String, String, Time)>,
@@ -27,9 +29,9 @@ pub struct Said {
     baselines: Vec<String>,
 }
 
-impl Said {
+impl StatusDigest {
     /// Boils a status down.
-    pub fn of(status: &NamespaceHardeningStatus) -> Self {
+    pub(crate) fn of(status: &NamespaceHardeningStatus) -> Self {
         let since =
             |c: &Condition| (c.type_.clone(), c.status.clone(), c.last_transition_time.clone());
         Self {
@@ -40,7 +42,7 @@ impl Said {
     }
 
     /// Whether it named this baseline.
-    pub fn names(&self, baseline: &str) -> bool {
+    pub(crate) fn names(&self, baseline: &str) -> bool {
         self.baselines.iter().any(|name| name == baseline)
     }
 
@@ -60,8 +62,8 @@ impl Said {
 
 /// The next status, or `None` when it says nothing new. `failure` is what stopped the writes of the plan, if
 /// anything did. There is no generation of the `NamespaceHardening` to observe: nobody asks it for anything.
-pub fn next_status(
-    old: &Said,
+pub(crate) fn next_status(
+    old: &StatusDigest,
     baselines: &[Compiled],
     plan: &Plan,
     failure: Option<&Error>,
@@ -150,19 +152,19 @@ fn conflict(problem: &Error) -> Option<NamespaceConflict> {
     Some(NamespaceConflict { object, manager, message: problem.to_string() })
 }
 
-fn sayings(plan: &Plan, names: &[&str], failure: Option<&Error>) -> Vec<Saying> {
+fn sayings(plan: &Plan, names: &[&str], failure: Option<&Error>) -> Vec<ConditionUpdate> {
     let conflicting = plan.problems.iter().find(|p| conflict(p).is_some());
     let holding = plan.problems.iter().find(|p| held(p).is_some());
     let ready = if let Some(error) = failure.or(plan.problems.first()) {
-        Saying::because("Ready", false, error)
+        ConditionUpdate::because("Ready", false, error)
     } else {
         let message =
             format!("{} values of {} are in force.", plan.merged.rows.len(), names.join(", "));
-        Saying::new("Ready", true, "Applied", message)
+        ConditionUpdate::new("Ready", true, "Applied", message)
     };
     let conflict = match conflicting {
-        Some(error) => Saying::because("Conflict", true, error),
-        None => Saying::new(
+        Some(error) => ConditionUpdate::because("Conflict", true, error),
+        None => ConditionUpdate::new(
             "Conflict",
             false,
             "NoConflict",
@@ -170,14 +172,15 @@ fn sayings(plan: &Plan, names: &[&str], failure: Option<&Error>) -> Vec<Saying> 
         ),
     };
     let held = match (holding, holding.and_then(held)) {
-        (Some(error), Some(text)) => {
-            Saying { message: format!("{text}. {error}"), ..Saying::because("Held", true, error) }
-        }
-        _ => Saying::new("Held", false, "NothingHeld", "Nothing is held back."),
+        (Some(error), Some(text)) => ConditionUpdate {
+            message: format!("{text}. {error}"),
+            ..ConditionUpdate::because("Held", true, error)
+        },
+        _ => ConditionUpdate::new("Held", false, "NothingHeld", "Nothing is held back."),
     };
     let widened = match plan.warnings.first() {
-        Some(warning) => Saying::because("NetworkWidened", true, warning),
-        None => Saying::new(
+        Some(warning) => ConditionUpdate::because("NetworkWidened", true, warning),
+        None => ConditionUpdate::new(
             "NetworkWidened",
             false,
             "AsAsked",

@@ -1,17 +1,11 @@
-//! Everything that can go wrong in the hardening half, and the one table of what to do about it.
+//! Everything that can go wrong in the hardening subsystem, and the one table of what to do about it.
 
-/// When to try again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// Only a change of the objects concerned can help; look again hourly all the same.
-    OnChange,
-    /// It may pass by itself: back off exponentially, per object.
-    Backoff,
-}
+use crate::policy::PolicyError;
+use crate::retry::Retry;
 
-/// A failure of the hardening half. The text names objects and fields, never contents.
+/// A failure of the hardening subsystem. The text names objects and fields, never contents.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The stored spec breaks a rule of today.
     #[error(
         "spec.{field}: {problem}; the previous generation stays in force until the spec is corrected"
@@ -92,7 +86,7 @@ pub enum Error {
     TypeCheckWarning {
         /// The policy.
         policy: String,
-        /// The first complaint.
+        /// The first unhealthy_reason.
         warning: String,
     },
     /// A compiled policy costs more than the API server spends.
@@ -164,7 +158,7 @@ pub enum Error {
 
 impl Error {
     /// Condition reason, event reason and metric label of the failure, and when to try again.
-    pub fn class(&self) -> (&'static str, Retry) {
+    pub(crate) fn class(&self) -> (&'static str, Retry) {
         match self {
             Self::InvalidSpec { .. } => ("InvalidSpec", Retry::OnChange),
             Self::NameTaken { .. } => ("NameTaken", Retry::OnChange),
@@ -194,8 +188,19 @@ impl Error {
     }
 }
 
+impl From<PolicyError> for Error {
+    fn from(error: PolicyError) -> Self {
+        match error {
+            PolicyError::InvalidSpec { field, problem } => Self::InvalidSpec { field, problem },
+            PolicyError::BudgetExceeded { revision, problem, field } => {
+                Self::BudgetExceeded { revision, problem, field }
+            }
+        }
+    }
+}
+
 /// One error of every kind, for tests that walk the table and the page of reasons.
-pub fn samples() -> Vec<Error> {
+pub(crate) fn samples() -> Vec<Error> {
     let object = || "NetworkPolicy/gabion-default-deny".to_owned();
     vec![
         Error::invalid("podSecurity.level", "must be privileged, baseline or restricted"),

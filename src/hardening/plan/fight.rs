@@ -6,17 +6,17 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 
 /// Changes by others within [`WINDOW`] that make a fight.
-pub const FLIPS: usize = 5;
+pub(crate) const FLIPS: usize = 5;
 /// How far back changes count.
-pub const WINDOW: Duration = Duration::from_mins(10);
+pub(crate) const WINDOW: Duration = Duration::from_mins(10);
 /// How long a field is left alone the first time; it doubles with each fight after it.
-pub const FIRST_HOLD: Duration = Duration::from_hours(1);
+pub(crate) const FIRST_HOLD: Duration = Duration::from_hours(1);
 /// Longest time that a field is left alone.
-pub const LONGEST_HOLD: Duration = Duration::from_hours(24);
+pub(crate) const LONGEST_HOLD: Duration = Duration::from_hours(24);
 
 /// The history of one field of one object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fight {
+pub(crate) struct Fight {
     flips: VecDeque<Timestamp>,
     hold: Option<Hold>,
     fights: u32,
@@ -30,7 +30,7 @@ struct Hold {
 
 /// Whether a field may be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// Repair it.
     Write,
     /// Leave it alone until then; this manager keeps changing it.
@@ -44,7 +44,7 @@ pub enum Verdict {
 
 impl Fight {
     /// Somebody else changed the field at `now`.
-    pub fn flipped(&mut self, manager: &str, now: Timestamp) -> Verdict {
+    pub(crate) fn flipped(&mut self, manager: &str, now: Timestamp) -> Verdict {
         if let verdict @ Verdict::Leave { .. } = self.verdict(now) {
             return verdict;
         }
@@ -64,7 +64,7 @@ impl Fight {
     }
 
     /// Whether the field may be written at `now`.
-    pub fn verdict(&self, now: Timestamp) -> Verdict {
+    pub(crate) fn verdict(&self, now: Timestamp) -> Verdict {
         match &self.hold {
             Some(hold) if hold.until > now => {
                 Verdict::Leave { manager: hold.manager.clone(), until: hold.until }
@@ -74,12 +74,12 @@ impl Fight {
     }
 
     /// Fights so far.
-    pub fn fights(&self) -> u32 {
+    pub(crate) fn fights(&self) -> u32 {
         self.fights
     }
 
     /// Whether nothing is worth remembering at `now`: no hold, and no change for as long as the longest one.
-    pub fn is_forgotten(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_forgotten(&self, now: Timestamp) -> bool {
         let last =
             self.hold.as_ref().map(|h| h.until).into_iter().chain(self.flips.back().copied()).max();
         last.is_none_or(|last| now.as_nanosecond() - last.as_nanosecond() > nanos(LONGEST_HOLD))

@@ -9,51 +9,52 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::merge::{Merged, Mode};
-use crate::api::hardening_baseline::{ConflictPolicy, DeletionPolicy};
-use crate::api::namespace_hardening::PreviousValue;
+use crate::api::gabion::hardening_baseline::ConflictPolicy;
+use crate::api::gabion::hardening_baseline::DeletionPolicy;
+use crate::api::gabion::namespace_hardening::PreviousValue;
 
 /// Prefix of the Pod Security labels.
-pub const PREFIX: &str = "pod-security.kubernetes.io/";
+pub(crate) const PREFIX: &str = "pod-security.kubernetes.io/";
 /// Annotation of a namespace with what we set and what was there before.
-pub const RECORD: &str = "gabion.dev/pod-security";
+pub(crate) const RECORD: &str = "gabion.dev/pod-security";
 
 type Labels = BTreeMap<String, String>;
 
 /// What we set a label to, and what it was before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recorded {
+pub(crate) struct Recorded {
     /// The value that we set.
-    pub set: String,
+    pub(crate) set: String,
     /// The value before; `None` when there was none.
-    pub was: Option<String>,
+    pub(crate) was: Option<String>,
 }
 
 /// Our memory of a namespace's labels, by full key.
-pub type Record = BTreeMap<String, Recorded>;
+pub(crate) type Record = BTreeMap<String, Recorded>;
 
 /// One write to a namespace: a server-side apply of `apply` and the record, or, where something gets an
 /// earlier value back or only the record goes, a merge patch of everything with the resource version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LabelPatch {
+pub(crate) struct LabelPatch {
     /// All labels that we keep; a server-side apply names every one of them, or it would drop the others.
-    pub apply: Labels,
+    pub(crate) apply: Labels,
     /// Labels that get back an earlier value; `None` removes the label.
-    pub restore: BTreeMap<String, Option<String>>,
+    pub(crate) restore: BTreeMap<String, Option<String>>,
     /// New text of the annotation [`RECORD`]; `None` removes it.
-    pub record: Option<String>,
+    pub(crate) record: Option<String>,
     /// Keys whose present value is not what we keep: drift when they were ours before.
-    pub changed: Vec<String>,
+    pub(crate) changed: Vec<String>,
     /// Keys that we set before and that somebody changed since.
-    pub drifted: Vec<String>,
+    pub(crate) drifted: Vec<String>,
     /// Uid of the namespace.
-    pub uid: String,
-    /// Resource version of the namespace that was looked at.
-    pub resource_version: String,
+    pub(crate) uid: String,
+    /// Resource version of the namespace that was read.
+    pub(crate) resource_version: String,
 }
 
 impl LabelPatch {
     /// Leaves one label to somebody else who declares it. What it was before stays known if it was ours once.
-    pub fn leave(&mut self, key: &str) {
+    pub(crate) fn leave(&mut self, key: &str) {
         self.apply.remove(key);
         self.changed.retain(|changed| changed != key);
         if !self.drifted.iter().any(|drifted| drifted == key)
@@ -68,7 +69,7 @@ impl LabelPatch {
 }
 
 /// The labels that the baselines come to, by full key.
-pub fn wanted(merged: &Merged) -> Labels {
+pub(crate) fn wanted(merged: &Merged) -> Labels {
     let mut labels = Labels::new();
     for mode in Mode::ALL {
         if let Some((level, version)) = merged.pod_security.get(&mode) {
@@ -80,12 +81,12 @@ pub fn wanted(merged: &Merged) -> Labels {
 }
 
 /// Reads our memory from the namespace's annotations; one that cannot be read counts as none.
-pub fn record(annotations: &Labels) -> Record {
+pub(crate) fn record(annotations: &Labels) -> Record {
     annotations.get(RECORD).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
 /// The earlier values, for status.
-pub fn previous(record: &Record) -> Vec<PreviousValue> {
+pub(crate) fn previous(record: &Record) -> Vec<PreviousValue> {
     record
         .iter()
         .map(|(key, was)| PreviousValue {
@@ -97,7 +98,7 @@ pub fn previous(record: &Record) -> Vec<PreviousValue> {
 
 /// The write that brings the labels to what is wanted, if any. Keys in `contested` are left alone: somebody
 /// else keeps writing them. With [`DeletionPolicy::Retain`] labels that are no longer wanted stay.
-pub fn patch(
+pub(crate) fn patch(
     wanted: &Labels,
     present: &Labels,
     record: &Record,
@@ -138,7 +139,7 @@ pub fn patch(
 }
 
 /// What differs between the labels that somebody else writes and what the baselines ask for.
-pub fn differences(wanted: &Labels, present: &Labels) -> Option<Error> {
+pub(crate) fn differences(wanted: &Labels, present: &Labels) -> Option<Error> {
     let differing: Vec<String> = wanted
         .iter()
         .filter(|(key, value)| present.get(*key) != Some(value))
@@ -152,7 +153,7 @@ pub fn differences(wanted: &Labels, present: &Labels) -> Option<Error> {
 
 /// Who owns a field that a server-side apply was refused for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FieldOwner {
+pub(crate) enum FieldOwner {
     /// Something that applies its own manifest, again and again.
     Declarative(String),
     /// Something that once wrote the value.
@@ -162,7 +163,7 @@ pub enum FieldOwner {
 impl FieldOwner {
     /// Reads the message of a conflict's cause. The API server adds the version to managers that update and
     /// leaves it out for managers that apply.
-    pub fn read(message: &str) -> Self {
+    pub(crate) fn read(message: &str) -> Self {
         let mut parts = message.split('"');
         let manager = parts.nth(1).unwrap_or("unknown").to_owned();
         let rest = parts.next().unwrap_or_default();
@@ -171,12 +172,12 @@ impl FieldOwner {
 
     /// Whether a label of this owner is taken over. A value that was once written by hand is: the baseline
     /// was applied to change it, and it is recorded. A manifest of somebody else wins unless Force is asked.
-    pub fn gives_way(&self, policy: ConflictPolicy) -> bool {
+    pub(crate) fn gives_way(&self, policy: ConflictPolicy) -> bool {
         matches!(self, Self::Once(_)) || policy == ConflictPolicy::Force
     }
 
     /// Its name.
-    pub fn manager(&self) -> &str {
+    pub(crate) fn manager(&self) -> &str {
         match self {
             Self::Declarative(manager) | Self::Once(manager) => manager,
         }

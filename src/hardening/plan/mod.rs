@@ -1,29 +1,25 @@
-//! Pure decisions of the hardening half: values in, values out.
+//! Pure decisions of the hardening subsystem: values in, values out.
 //!
 //! [`baseline`] compiles a stored object, [`selection`] says which namespaces it reaches, [`merge`] joins all
 //! baselines of a namespace, and [`namespace`] turns the result and what is observed into ordered steps.
 //! [`effective`] and [`baseline_status`] say it in status. Nothing here knows a client, a clock or chance.
 
-pub mod admission;
-pub mod baseline;
-pub mod baseline_status;
-pub mod conditions;
-pub mod dns;
-pub mod effective;
-pub mod error;
-pub mod fight;
-pub mod labels;
-pub mod merge;
-pub mod namespace;
-pub mod network;
-pub mod objects;
-pub mod policy;
-pub mod quantity;
-pub mod resources;
-pub mod selection;
-pub mod service_accounts;
-pub mod steps;
-pub mod teardown;
-pub mod unimplemented;
-pub mod version;
-pub mod widening;
+pub(crate) mod admission;
+pub(crate) mod baseline;
+pub(crate) mod baseline_status;
+pub(crate) mod conditions;
+pub(crate) mod dns;
+pub(crate) mod effective;
+pub(crate) mod error;
+pub(crate) mod fight;
+pub(crate) mod labels;
+pub(crate) mod merge;
+pub(crate) mod namespace;
+pub(crate) mod network;
+pub(crate) mod objects;
+pub(crate) mod permissive_policies;
+pub(crate) mod resources;
+pub(crate) mod service_accounts;
+pub(crate) mod steps;
+pub(crate) mod teardown;
+pub(crate) mod unimplemented;

@@ -16,38 +16,42 @@ use super::resources;
 use super::service_accounts::{self, ObservedServiceAccount};
 use super::steps::{self, Chain, Step, Terms};
 use super::teardown::{Departure, Leaving};
-use super::widening;
-use crate::api::hardening_baseline::{ConflictPolicy, DeletionPolicy, Direction, Stage};
-use crate::api::namespace_hardening::{DnsFound, PreviousValue};
+use crate::api::gabion::hardening_baseline::ConflictPolicy;
+use crate::api::gabion::hardening_baseline::DeletionPolicy;
+use crate::api::gabion::hardening_baseline::Direction;
+use crate::api::gabion::hardening_baseline::Stage;
+use crate::api::gabion::namespace_hardening::DnsFound;
+use crate::api::gabion::namespace_hardening::PreviousValue;
+use crate::hardening::plan::permissive_policies;
 
 /// What is seen of a namespace.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct NamespaceObserved {
+pub(crate) struct NamespaceObserved {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its uid.
-    pub uid: String,
+    pub(crate) uid: String,
     /// Its resource version.
-    pub resource_version: String,
+    pub(crate) resource_version: String,
     /// Its labels.
-    pub labels: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
     /// Its annotations.
-    pub annotations: BTreeMap<String, String>,
+    pub(crate) annotations: BTreeMap<String, String>,
     /// Whether it is being deleted.
-    pub terminating: bool,
+    pub(crate) terminating: bool,
     /// Objects of ours in it, and objects of others under names of ours.
-    pub objects: BTreeMap<ObjectKey, Arc<ObservedObject>>,
+    pub(crate) objects: BTreeMap<ObjectKey, Arc<ObservedObject>>,
     /// Its `ServiceAccounts`.
-    pub service_accounts: Vec<ObservedServiceAccount>,
+    pub(crate) service_accounts: Vec<ObservedServiceAccount>,
     /// Users' own policies that open a direction to everyone; see [`widening::opens`].
-    pub widening: Vec<(String, BTreeSet<Direction>)>,
+    pub(crate) widening: Vec<(String, BTreeSet<Direction>)>,
     /// What is in use there, when it was looked up; see [`needs_usage`].
-    pub usage: Option<Amounts>,
+    pub(crate) usage: Option<Amounts>,
 }
 
 impl NamespaceObserved {
     /// Reads a namespace; objects, `ServiceAccounts` and usage are added by the caller.
-    pub fn of(namespace: &Namespace) -> Self {
+    pub(crate) fn of(namespace: &Namespace) -> Self {
         let meta = &namespace.metadata;
         Self {
             name: meta.name.clone().unwrap_or_default(),
@@ -67,52 +71,52 @@ impl NamespaceObserved {
 
 /// All that a plan is made from.
 #[derive(Clone, Copy, Debug)]
-pub struct Input<'a> {
+pub(crate) struct Input<'a> {
     /// Baselines that select the namespace and stay.
-    pub baselines: &'a [Compiled],
+    pub(crate) baselines: &'a [Compiled],
     /// Baselines that are being deleted.
-    pub leaving: &'a [Leaving],
+    pub(crate) leaving: &'a [Leaving],
     /// What is seen of the namespace.
-    pub observed: &'a NamespaceObserved,
-    /// What the cluster says about name service.
-    pub dns: &'a DnsFacts,
+    pub(crate) observed: &'a NamespaceObserved,
+    /// What the cluster says about DNS.
+    pub(crate) dns: &'a DnsFacts,
     /// Label keys, and objects as `Kind/name`, that somebody else keeps writing, each with that manager.
-    pub contested: &'a BTreeMap<String, String>,
+    pub(crate) contested: &'a BTreeMap<String, String>,
 }
 
 /// What to do in a namespace, and how to explain it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Writes; chains do not wait for each other.
-    pub chains: Vec<Chain>,
+    pub(crate) chains: Vec<Chain>,
     /// What is left alone or held, and why.
-    pub problems: Vec<Error>,
+    pub(crate) problems: Vec<Error>,
     /// What is out of our hands and worth knowing; it keeps nothing from being Ready.
-    pub warnings: Vec<Error>,
+    pub(crate) warnings: Vec<Error>,
     /// What the baselines come to.
-    pub merged: Merged,
+    pub(crate) merged: Merged,
     /// What they would come to if each were at Enforce.
-    pub preview: Merged,
-    /// How name service was found.
-    pub dns: Option<DnsFound>,
+    pub(crate) preview: Merged,
+    /// How DNS was found.
+    pub(crate) dns: Option<DnsFound>,
     /// Values from before we took over.
-    pub previous: Vec<PreviousValue>,
+    pub(crate) previous: Vec<PreviousValue>,
 }
 
 impl Plan {
     /// All writes in an order that is safe for one worker.
-    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+    pub(crate) fn steps(&self) -> impl Iterator<Item = &Step> {
         self.chains.iter().flat_map(|chain| &chain.steps)
     }
 
     /// Whether the namespace is as it should be, as far as it can be.
-    pub fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         self.steps().next().is_none()
     }
 }
 
 /// Whether a plan needs to know what is in use: only when a quota is about to be written.
-pub fn needs_usage(baselines: &[Compiled], observed: &NamespaceObserved) -> bool {
+pub(crate) fn needs_usage(baselines: &[Compiled], observed: &NamespaceObserved) -> bool {
     let merged = merge::merge(baselines);
     let key = ObjectKey::new(ObjectKind::ResourceQuota, QUOTA);
     resources::quota(&merged, &observed.name).is_some_and(|quota| {
@@ -122,7 +126,7 @@ pub fn needs_usage(baselines: &[Compiled], observed: &NamespaceObserved) -> bool
 }
 
 /// Plans a namespace. The same input always gives the same plan, and doing it leaves nothing to do.
-pub fn plan(input: Input<'_>) -> Plan {
+pub(crate) fn plan(input: Input<'_>) -> Plan {
     let observed = input.observed;
     let merged = merge::merge(input.baselines);
     let enforced = input.baselines.iter().all(|baseline| baseline.stage == Stage::Enforce);
@@ -173,7 +177,7 @@ fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     chains.retain(|chain| !chain.steps.is_empty());
     plan.chains = chains;
     plan.dns = set.dns;
-    plan.warnings = widening::reported(merged, &observed.widening);
+    plan.warnings = permissive_policies::reported(merged, &observed.widening);
 }
 
 /// A ServiceAccount that somebody else keeps switching on is left alone.

@@ -13,33 +13,40 @@ use std::collections::BTreeMap;
 use super::dns::{self, DnsFacts};
 use super::merge::{Merged, MergedRule, Owner};
 use super::objects::{ALLOW_DNS, DEFAULT_DENY, marked};
-use super::selection::{NAME_LABEL, Selection, matches};
-use crate::api::hardening_baseline::{AllowPort, Direction, Dns, Peer, Protocol, Selector};
-use crate::api::namespace_hardening::DnsFound;
+use crate::api::gabion::hardening_baseline::AllowPort;
+use crate::api::gabion::hardening_baseline::Direction;
+use crate::api::gabion::hardening_baseline::Dns;
+use crate::api::gabion::hardening_baseline::Peer;
+use crate::api::gabion::hardening_baseline::Protocol;
+use crate::api::gabion::hardening_baseline::Selector;
+use crate::api::gabion::namespace_hardening::DnsFound;
+use crate::policy::selection::NAME_LABEL;
+use crate::policy::selection::Selection;
+use crate::policy::selection::matches;
 
 /// The policies of a namespace: those that open, in the order in which they are made, and the one that denies.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct NetworkSet {
-    /// Made before the deny, and removed after it; name service first.
-    pub allows: Vec<NetworkPolicy>,
+pub(crate) struct NetworkSet {
+    /// Made before the deny, and removed after it; DNS first.
+    pub(crate) allows: Vec<NetworkPolicy>,
     /// Denies everything that nothing allows.
-    pub deny: Option<NetworkPolicy>,
-    /// How name service was found.
-    pub dns: Option<DnsFound>,
+    pub(crate) deny: Option<NetworkPolicy>,
+    /// How DNS was found.
+    pub(crate) dns: Option<DnsFound>,
 }
 
 /// The namespace that the policies are for.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub(crate) struct Place<'a> {
     /// Its name.
-    pub name: &'a str,
+    pub(crate) name: &'a str,
     /// Its labels.
-    pub labels: &'a BTreeMap<String, String>,
+    pub(crate) labels: &'a BTreeMap<String, String>,
 }
 
 /// Compiles the policies of a namespace. A direction that nobody denies gets no policy at all: in Kubernetes
 /// the first policy on a pod closes everything else, so an allow rule alone would deny.
-pub fn policies(merged: &Merged, place: Place<'_>, facts: &DnsFacts) -> NetworkSet {
+pub(crate) fn policies(merged: &Merged, place: Place<'_>, facts: &DnsFacts) -> NetworkSet {
     let mut set = NetworkSet::default();
     if merged.deny.is_empty() {
         return set;

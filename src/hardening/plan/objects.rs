@@ -1,42 +1,35 @@
 //! The objects that are generated in a namespace: their marks, and when two of them are the same.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 
 use k8s_openapi::api::core::v1::{LimitRange, ResourceQuota};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
-use serde::Serialize;
 use serde_json::{Map, Value, json};
-use sha3::{Digest as _, Sha3_256};
 
 use super::merge::Owner;
-use super::quantity::Quantity;
+use crate::digest::{Digest, digest};
+use crate::marks::{FIELD_MANAGER, MANAGED_BY, OWNER};
+use crate::quantity::Quantity;
 
-/// Field manager of every write of the hardening half.
-pub const FIELD_MANAGER: &str = "gabion";
 /// Field manager of the one write with which an object is let go.
-pub const RELEASE_MANAGER: &str = "gabion-release";
-/// Label of every generated object; its value is [`FIELD_MANAGER`].
-pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-/// Annotation with the uids of the baselines behind an object, comma-separated.
-pub const OWNER: &str = "gabion.dev/owner";
+pub(crate) const RELEASE_MANAGER: &str = "gabion-release";
 /// Annotation with which a user hands an object over to us.
-pub const ADOPT: &str = "gabion.dev/adopt";
+pub(crate) const ADOPT: &str = "gabion.dev/adopt";
 /// Annotation with the spec that an adopted object had before.
-pub const PREVIOUS_SPEC: &str = "gabion.dev/previous-spec";
+pub(crate) const PREVIOUS_SPEC: &str = "gabion.dev/previous-spec";
 /// Name of the policy that denies by default.
-pub const DEFAULT_DENY: &str = "gabion-default-deny";
-/// Name of the policy that keeps name service reachable.
-pub const ALLOW_DNS: &str = "gabion-allow-dns";
+pub(crate) const DEFAULT_DENY: &str = "gabion-default-deny";
+/// Name of the policy that keeps DNS reachable.
+pub(crate) const ALLOW_DNS: &str = "gabion-allow-dns";
 /// Name of the quota.
-pub const QUOTA: &str = "gabion-quota";
+pub(crate) const QUOTA: &str = "gabion-quota";
 /// Name of the `LimitRange`.
-pub const LIMITS: &str = "gabion-limits";
+pub(crate) const LIMITS: &str = "gabion-limits";
 
 /// The kinds that are generated in a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ObjectKind {
+pub(crate) enum ObjectKind {
     /// networking.k8s.io/v1 `NetworkPolicy`
     NetworkPolicy,
     /// v1 `LimitRange`
@@ -47,7 +40,7 @@ pub enum ObjectKind {
 
 impl ObjectKind {
     /// The kind as it is written in a manifest.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::NetworkPolicy => "NetworkPolicy",
             Self::LimitRange => "LimitRange",
@@ -58,16 +51,16 @@ impl ObjectKind {
 
 /// Kind and name of a generated object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ObjectKey {
+pub(crate) struct ObjectKey {
     /// Its kind.
-    pub kind: ObjectKind,
+    pub(crate) kind: ObjectKind,
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 impl ObjectKey {
     /// Key of an object.
-    pub fn new(kind: ObjectKind, name: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: ObjectKind, name: impl Into<String>) -> Self {
         Self { kind, name: name.into() }
     }
 }
@@ -78,12 +71,9 @@ impl std::fmt::Display for ObjectKey {
     }
 }
 
-/// Half of a SHA3-256: what is the same has the same, and nobody can make anything else that has it.
-pub type Digest = [u8; 16];
-
 /// A generated object, or a live one of the same kind.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Generated {
+pub(crate) enum Generated {
     /// A network policy.
     NetworkPolicy(NetworkPolicy),
     /// A `LimitRange`.
@@ -94,7 +84,7 @@ pub enum Generated {
 
 impl Generated {
     /// Kind and name.
-    pub fn key(&self) -> ObjectKey {
+    pub(crate) fn key(&self) -> ObjectKey {
         ObjectKey::new(self.kind(), self.meta().name.clone().unwrap_or_default())
     }
 
@@ -107,7 +97,7 @@ impl Generated {
     }
 
     /// Metadata.
-    pub fn meta(&self) -> &ObjectMeta {
+    pub(crate) fn meta(&self) -> &ObjectMeta {
         match self {
             Self::NetworkPolicy(object) => &object.metadata,
             Self::LimitRange(object) => &object.metadata,
@@ -116,7 +106,7 @@ impl Generated {
     }
 
     /// Metadata, to change.
-    pub fn meta_mut(&mut self) -> &mut ObjectMeta {
+    pub(crate) fn meta_mut(&mut self) -> &mut ObjectMeta {
         match self {
             Self::NetworkPolicy(object) => &mut object.metadata,
             Self::LimitRange(object) => &mut object.metadata,
@@ -125,7 +115,7 @@ impl Generated {
     }
 
     /// The spec as JSON; null when there is none.
-    pub fn spec(&self) -> Value {
+    pub(crate) fn spec(&self) -> Value {
         let spec = match self {
             Self::NetworkPolicy(object) => serde_json::to_value(&object.spec),
             Self::LimitRange(object) => serde_json::to_value(&object.spec),
@@ -135,12 +125,12 @@ impl Generated {
     }
 
     /// Digest of the spec: the same for specs that mean the same to the API server.
-    pub fn spec_digest(&self) -> Digest {
+    pub(crate) fn spec_digest(&self) -> Digest {
         digest(&normal(self.kind(), self.spec()))
     }
 
     /// Digest of all that we answer for: the spec and our marks, not what users add.
-    pub fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         let meta = self.meta();
         let label = meta.labels.as_ref().and_then(|l| l.get(MANAGED_BY));
         let annotation = meta.annotations.as_ref().and_then(|a| a.get(OWNER));
@@ -154,7 +144,7 @@ impl Generated {
 
 /// Metadata of a generated object. There is no owner reference: the garbage collector would take the set apart
 /// in any order, without asking.
-pub fn marked(namespace: &str, name: &str, owners: &[Owner]) -> ObjectMeta {
+pub(crate) fn marked(namespace: &str, name: &str, owners: &[Owner]) -> ObjectMeta {
     let mut owners = owners.to_vec();
     owners.sort_by(|a, b| a.uid.cmp(&b.uid));
     owners.dedup();
@@ -170,33 +160,33 @@ pub fn marked(namespace: &str, name: &str, owners: &[Owner]) -> ObjectMeta {
 
 /// What is kept of a live object: enough to decide, and no more.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ObservedObject {
+pub(crate) struct ObservedObject {
     /// Its uid.
-    pub uid: String,
+    pub(crate) uid: String,
     /// Its resource version.
-    pub resource_version: String,
+    pub(crate) resource_version: String,
     /// [`Generated::digest`] of it.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
     /// [`Generated::spec_digest`] of it, when it is not ours.
-    pub spec_digest: Option<Digest>,
+    pub(crate) spec_digest: Option<Digest>,
     /// Whether it carries our mark.
-    pub ours: bool,
+    pub(crate) ours: bool,
     /// Uids of the baselines behind it.
-    pub owners: Vec<String>,
+    pub(crate) owners: Vec<String>,
     /// Whether a user hands it over to us.
-    pub adopt: bool,
+    pub(crate) adopt: bool,
     /// The spec that it had before we adopted it, as JSON text.
-    pub previous_spec: Option<String>,
+    pub(crate) previous_spec: Option<String>,
     /// Its present spec as JSON text, when it is not ours.
-    pub foreign_spec: Option<String>,
+    pub(crate) foreign_spec: Option<String>,
     /// The field manager that made it, when it is not ours.
-    pub manager: String,
+    pub(crate) manager: String,
 }
 
 impl ObservedObject {
     /// Boils a live object down. Give it the object with its `managedFields` where there is a choice: without
     /// them the manager in a conflict reads "unknown".
-    pub fn of(live: &Generated) -> Self {
+    pub(crate) fn of(live: &Generated) -> Self {
         let meta = live.meta();
         let annotation = |key| meta.annotations.as_ref().and_then(|a| a.get(key)).cloned();
         let labelled = meta
@@ -229,7 +219,7 @@ impl ObservedObject {
 /// What an object becomes when we write it over a live one: our spec and marks, the user's own labels and
 /// annotations kept.
 #[must_use]
-pub fn over(live: &Generated, desired: &Generated) -> Generated {
+pub(crate) fn over(live: &Generated, desired: &Generated) -> Generated {
     let mut written = desired.clone();
     let kept = live.meta();
     let meta = written.meta_mut();
@@ -245,7 +235,7 @@ pub fn over(live: &Generated, desired: &Generated) -> Generated {
 
 /// What an object becomes when we let go of it: our marks off, and its former spec back if it was adopted.
 #[must_use]
-pub fn released(live: &Generated, previous_spec: Option<&str>) -> Generated {
+pub(crate) fn released(live: &Generated, previous_spec: Option<&str>) -> Generated {
     let mut freed = live.clone();
     let meta = freed.meta_mut();
     if let Some(labels) = &mut meta.labels
@@ -278,36 +268,6 @@ fn joined(
     let mut all = kept.cloned().unwrap_or_default();
     all.extend(ours.cloned().unwrap_or_default());
     (!all.is_empty()).then_some(all)
-}
-
-/// Digest of a value, as it is written in JSON.
-pub(super) fn digest(value: &impl Serialize) -> Digest {
-    struct Hashing(Sha3_256);
-    impl Write for Hashing {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.update(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    // What is digested are maps with text as keys, which can always be written.
-    let mut hashing = Hashing(Sha3_256::new());
-    let _ = serde_json::to_writer(&mut hashing, value);
-    let mut digest = Digest::default();
-    digest.iter_mut().zip(hashing.0.finalize()).for_each(|(to, from)| *to = from);
-    digest
-}
-
-/// The same as text, for what people read.
-pub(super) fn digest_text(value: &impl Serialize) -> String {
-    digest(value).iter().fold(String::with_capacity(32), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
-        text
-    })
 }
 
 /// The spec without what means nothing: empty lists, absent defaults, the notation of quantities.

@@ -12,10 +12,10 @@ use super::baseline::Amounts;
 use super::error::Error;
 use super::merge::{Limits, Merged};
 use super::objects::{LIMITS, QUOTA, marked};
-use super::quantity::Quantity;
+use crate::quantity::Quantity;
 
 /// The `LimitRange` that the baselines come to.
-pub fn limit_range(merged: &Merged, namespace: &str) -> Option<LimitRange> {
+pub(crate) fn limit_range(merged: &Merged, namespace: &str) -> Option<LimitRange> {
     let limits = merged.limits.as_ref()?;
     let item = LimitRangeItem {
         type_: "Container".into(),
@@ -46,7 +46,7 @@ fn defaulted_requests(limits: &Limits) -> Amounts {
 }
 
 /// The quota that the baselines come to.
-pub fn quota(merged: &Merged, namespace: &str) -> Option<ResourceQuota> {
+pub(crate) fn quota(merged: &Merged, namespace: &str) -> Option<ResourceQuota> {
     (!merged.quota.is_empty()).then(|| ResourceQuota {
         metadata: marked(namespace, QUOTA, &merged.quota_owners),
         spec: Some(ResourceQuotaSpec {
@@ -64,7 +64,7 @@ fn written(amounts: &Amounts) -> Option<BTreeMap<String, Written>> {
 
 /// Why the quota must wait: resources of which more is in use than it would allow. A resource whose use is not
 /// known does not hold it.
-pub fn below_usage(hard: &Amounts, used: &Amounts) -> Option<Error> {
+pub(crate) fn below_usage(hard: &Amounts, used: &Amounts) -> Option<Error> {
     let over: Vec<String> = hard
         .iter()
         .filter_map(|(name, hard)| {
@@ -77,14 +77,14 @@ pub fn below_usage(hard: &Amounts, used: &Amounts) -> Option<Error> {
 
 /// What the pods of a namespace use, by the names that a quota has for it. Pods that have ended count for
 /// nothing, as in the API server's own quota.
-pub fn usage_of_pods<'a>(pods: impl IntoIterator<Item = &'a Pod>) -> Amounts {
+pub(crate) fn usage_of_pods<'a>(pods: impl IntoIterator<Item = &'a Pod>) -> Amounts {
     let mut used = Amounts::new();
     pods.into_iter().for_each(|pod| add_pod(&mut used, pod));
     used
 }
 
 /// Adds what one pod uses; see [`usage_of_pods`].
-pub fn add_pod(used: &mut Amounts, pod: &Pod) {
+pub(crate) fn add_pod(used: &mut Amounts, pod: &Pod) {
     let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref()).unwrap_or_default();
     if phase == "Succeeded" || phase == "Failed" {
         return;

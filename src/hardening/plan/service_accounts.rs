@@ -3,50 +3,50 @@
 //! What the field was before is kept in an annotation of the `ServiceAccount`, written together with the field.
 //! `imagePullSecrets` is never part of a write.
 
-use crate::api::hardening_baseline::DeletionPolicy;
-use crate::api::namespace_hardening::PreviousValue;
+use crate::api::gabion::hardening_baseline::DeletionPolicy;
+use crate::api::gabion::namespace_hardening::PreviousValue;
 
 /// Annotation with the value from before: `unset`, `true` or `false`.
-pub const PREVIOUS_AUTOMOUNT: &str = "gabion.dev/previous-automount";
+pub(crate) const PREVIOUS_AUTOMOUNT: &str = "gabion.dev/previous-automount";
 
 /// What is kept of a live `ServiceAccount`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ObservedServiceAccount {
+pub(crate) struct ObservedServiceAccount {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its uid.
-    pub uid: String,
+    pub(crate) uid: String,
     /// Its resource version.
-    pub resource_version: String,
+    pub(crate) resource_version: String,
     /// The field `automountServiceAccountToken`.
-    pub automount: Option<bool>,
+    pub(crate) automount: Option<bool>,
     /// The annotation [`PREVIOUS_AUTOMOUNT`].
-    pub previous: Option<String>,
+    pub(crate) previous: Option<String>,
     /// Whoever wrote it last, apart from us.
-    pub manager: String,
+    pub(crate) manager: String,
 }
 
 /// One write to a `ServiceAccount`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceAccountPatch {
+pub(crate) struct ServiceAccountPatch {
     /// Name of the `ServiceAccount`.
-    pub name: String,
+    pub(crate) name: String,
     /// Its uid.
-    pub uid: String,
-    /// Its resource version that was looked at.
-    pub resource_version: String,
+    pub(crate) uid: String,
+    /// Its resource version that was read.
+    pub(crate) resource_version: String,
     /// New value of `automountServiceAccountToken`; `None` removes the field.
-    pub automount: Option<bool>,
+    pub(crate) automount: Option<bool>,
     /// New text of the annotation [`PREVIOUS_AUTOMOUNT`]; `None` removes it.
-    pub previous: Option<String>,
+    pub(crate) previous: Option<String>,
     /// Whether it was as we want it before, and somebody changed it since.
-    pub drifted: bool,
+    pub(crate) drifted: bool,
     /// Whoever wrote it last, apart from us.
-    pub manager: String,
+    pub(crate) manager: String,
 }
 
 /// The write that brings one `ServiceAccount` to what is wanted, if any.
-pub fn patch(
+pub(crate) fn patch(
     account: &ObservedServiceAccount,
     disabled: bool,
     leaving: DeletionPolicy,
@@ -82,7 +82,7 @@ pub fn patch(
 }
 
 /// The earlier values, for status.
-pub fn previous(accounts: &[ObservedServiceAccount]) -> Vec<PreviousValue> {
+pub(crate) fn previous(accounts: &[ObservedServiceAccount]) -> Vec<PreviousValue> {
     let item = |name: &str| format!("ServiceAccount/{name} automountServiceAccountToken");
     let recorded =
         accounts.iter().filter_map(|a| a.previous.as_ref().map(|previous| (a, previous)));

@@ -14,11 +14,11 @@ use super::objects::{
 };
 use super::service_accounts::ServiceAccountPatch;
 use super::teardown::Departure;
-use crate::api::hardening_baseline::ConflictPolicy;
+use crate::api::gabion::hardening_baseline::ConflictPolicy;
 
 /// One write, with what must still hold when it is done.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Step {
+pub(crate) enum Step {
     /// The object must not exist yet.
     Create(Box<Generated>),
     /// Replace the live object, seen as `uid` and `resource_version`, by `objects::over(live, object)`.
@@ -59,14 +59,14 @@ pub enum Step {
 }
 
 impl Step {
-    /// Whether it sets a quota, which must not be done without a look at what is in use.
-    pub fn writes_quota(&self) -> bool {
+    /// Whether it sets a quota, which must not be done without reading what is in use.
+    pub(crate) fn writes_quota(&self) -> bool {
         matches!(self, Self::Create(object) | Self::Update { object, .. }
             if object.key().kind == ObjectKind::ResourceQuota)
     }
 
     /// The object concerned, for messages.
-    pub fn object(&self) -> String {
+    pub(crate) fn object(&self) -> String {
         match self {
             Self::Create(object) | Self::Update { object, .. } => object.key().to_string(),
             Self::Delete { key, .. } | Self::Release { key, .. } => key.to_string(),
@@ -78,19 +78,19 @@ impl Step {
 
 /// Writes that depend on each other, in order.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Chain {
+pub(crate) struct Chain {
     /// What it is about.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// The writes.
-    pub steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
 }
 
 /// How two sides are compared.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms<'a> {
-    pub policy: ConflictPolicy,
-    pub departure: &'a Departure,
-    pub contested: &'a BTreeMap<String, String>,
+    pub(crate) policy: ConflictPolicy,
+    pub(crate) departure: &'a Departure,
+    pub(crate) contested: &'a BTreeMap<String, String>,
 }
 
 pub(super) type Observed = BTreeMap<ObjectKey, Arc<ObservedObject>>;
@@ -192,7 +192,7 @@ pub(super) fn network(
         None => {}
     }
     let mut gone = leftovers(ObjectKind::NetworkPolicy, &wanted, observed);
-    // An egress rule closes everything else for its pods, so name service goes last, as it came first.
+    // An egress rule closes everything else for its pods, so DNS goes last, as it came first.
     gone.sort_by_key(|(key, _)| match key.name.as_str() {
         DEFAULT_DENY => 0,
         ALLOW_DNS => 2,

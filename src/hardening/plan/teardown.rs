@@ -11,60 +11,61 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::error::Error;
 use super::namespace::{NamespaceObserved, Plan};
-use crate::api::hardening_baseline::{DeletionPolicy, HardeningBaseline};
+use crate::api::gabion::hardening_baseline::DeletionPolicy;
+use crate::api::gabion::hardening_baseline::HardeningBaseline;
 
 /// Reason of Ready while a baseline is being taken back.
-pub const TEARING_DOWN: &str = "TearingDown";
+pub(crate) const TEARING_DOWN: &str = "TearingDown";
 /// Finalizer of a baseline: its teardown must run before it goes.
-pub const FINALIZER: &str = "gabion.dev/teardown";
+pub(crate) const FINALIZER: &str = "gabion.dev/teardown";
 /// Annotation with which a person confirms the deletion of a baseline; its value is the baseline's name.
-pub const CONFIRM_DELETE: &str = "gabion.dev/confirm-delete";
+pub(crate) const CONFIRM_DELETE: &str = "gabion.dev/confirm-delete";
 /// Annotation with which a person lets a paused teardown go on; its value is the baseline's name. No manifest
 /// carries it, so it says something about this very deletion.
-pub const CONFIRM_TEARDOWN: &str = "gabion.dev/confirm-teardown";
+pub(crate) const CONFIRM_TEARDOWN: &str = "gabion.dev/confirm-teardown";
 /// An unconfirmed deletion waits this long for others that belong to it, where there are other baselines.
-pub const SETTLE: Duration = Duration::from_secs(5);
+pub(crate) const SETTLE: Duration = Duration::from_secs(5);
 /// Deletions this close together count as one.
-pub const MASS_WINDOW: Duration = Duration::from_mins(1);
+pub(crate) const MASS_WINDOW: Duration = Duration::from_mins(1);
 
 /// A baseline that is being deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Leaving {
+pub(crate) struct Leaving {
     /// Its uid.
-    pub uid: String,
+    pub(crate) uid: String,
     /// What it leaves behind.
-    pub policy: DeletionPolicy,
+    pub(crate) policy: DeletionPolicy,
 }
 
 /// All baselines that leave a namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Departure {
+pub(crate) struct Departure {
     retaining: BTreeSet<String>,
     all_retain: bool,
 }
 
 impl Departure {
     /// Sums up the baselines that leave.
-    pub fn of(leaving: &[Leaving]) -> Self {
+    pub(crate) fn of(leaving: &[Leaving]) -> Self {
         let retaining = leaving.iter().filter(|l| l.policy == DeletionPolicy::Retain);
         let retaining: BTreeSet<String> = retaining.map(|l| l.uid.clone()).collect();
         Self { all_retain: !leaving.is_empty() && retaining.len() == leaving.len(), retaining }
     }
 
     /// Whether an object with these owners stays behind: every one of them leaves and says so.
-    pub fn retains(&self, owners: &[String]) -> bool {
+    pub(crate) fn retains(&self, owners: &[String]) -> bool {
         !owners.is_empty() && owners.iter().all(|owner| self.retaining.contains(owner))
     }
 
     /// What happens to labels and `ServiceAccounts`, which carry no owner of their own.
-    pub fn policy(&self) -> DeletionPolicy {
+    pub(crate) fn policy(&self) -> DeletionPolicy {
         if self.all_retain { DeletionPolicy::Retain } else { DeletionPolicy::Revert }
     }
 }
 
 /// What a namespace still holds of a baseline that leaves: names of objects, for status. Empty means that the
 /// finalizer does not wait for this namespace any more. A namespace that is being deleted never holds anything.
-pub fn remaining(uid: &str, observed: &NamespaceObserved, plan: &Plan) -> Vec<String> {
+pub(crate) fn remaining(uid: &str, observed: &NamespaceObserved, plan: &Plan) -> Vec<String> {
     if observed.terminating {
         return Vec::new();
     }
@@ -80,18 +81,18 @@ pub fn remaining(uid: &str, observed: &NamespaceObserved, plan: &Plan) -> Vec<St
 
 /// One baseline, as the breaker sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deletion {
+pub(crate) struct Deletion {
     /// When its deletion began, if it did.
-    pub deleted_at: Option<Timestamp>,
+    pub(crate) deleted_at: Option<Timestamp>,
     /// Whether a person confirmed it.
-    pub confirmed: bool,
+    pub(crate) confirmed: bool,
     /// Whether it selects any namespace.
-    pub selects: bool,
+    pub(crate) selects: bool,
 }
 
 impl Deletion {
     /// Reads a baseline.
-    pub fn of(baseline: &HardeningBaseline, selects: bool) -> Self {
+    pub(crate) fn of(baseline: &HardeningBaseline, selects: bool) -> Self {
         let confirmed = says(baseline, CONFIRM_DELETE) || says(baseline, CONFIRM_TEARDOWN);
         let deleted_at = baseline.metadata.deletion_timestamp.as_ref().map(|t| t.0);
         Self { deleted_at, confirmed, selects }
@@ -112,20 +113,20 @@ fn ready_reason(baseline: &HardeningBaseline) -> &str {
 
 /// Whether the teardown of a baseline began, as its status says: whoever goes on with it must not put the
 /// baseline in force again.
-pub fn has_begun(baseline: &HardeningBaseline) -> bool {
+pub(crate) fn has_begun(baseline: &HardeningBaseline) -> bool {
     baseline.metadata.deletion_timestamp.is_some() && ready_reason(baseline) == TEARING_DOWN
 }
 
 /// Whether the teardown of a baseline is paused, as its status says.
-pub fn is_paused(baseline: &HardeningBaseline) -> bool {
+pub(crate) fn is_paused(baseline: &HardeningBaseline) -> bool {
     baseline.metadata.deletion_timestamp.is_some() && ready_reason(baseline) == "MassDeletion"
 }
 
 /// What the deletion of one baseline has to wait for, if anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pause {
+pub(crate) enum TeardownGate {
     /// It goes on.
-    Go,
+    Proceed,
     /// Others may follow that belong to it.
     Settle(Duration),
     /// It looks like an accident; a person must confirm.
@@ -134,39 +135,41 @@ pub enum Pause {
 
 /// Whether the teardown of `own` may begin. What was stopped once goes on only with its own confirmation: that
 /// of another baseline says nothing about this one.
-pub fn may_begin(
+pub(crate) fn may_begin(
     own: &HardeningBaseline,
     crd_terminating: bool,
     all: &[Deletion],
     now: Timestamp,
-) -> Pause {
+) -> TeardownGate {
     if says(own, CONFIRM_TEARDOWN) {
-        return Pause::Go;
+        return TeardownGate::Proceed;
     }
     if let Some(error) = mass_deletion(crd_terminating, all)
         && (crd_terminating || !says(own, CONFIRM_DELETE))
     {
-        return Pause::Stop(error);
+        return TeardownGate::Stop(error);
     }
     if says(own, CONFIRM_DELETE) {
-        return Pause::Go;
+        return TeardownGate::Proceed;
     }
     if is_paused(own) {
-        return Pause::Stop(Error::MassDeletion("it was deleted together with others".into()));
+        return TeardownGate::Stop(Error::MassDeletion(
+            "it was deleted together with others".into(),
+        ));
     }
     let others = all.iter().filter(|deletion| deletion.selects).count() > 1;
     let since = own.metadata.deletion_timestamp.as_ref().map(|time| now.duration_since(time.0));
     let waited = since.and_then(|since| Duration::try_from(since).ok()).unwrap_or_default();
     match SETTLE.checked_sub(waited) {
-        Some(left) if others && !left.is_zero() => Pause::Settle(left),
-        _ => Pause::Go,
+        Some(left) if others && !left.is_zero() => TeardownGate::Settle(left),
+        _ => TeardownGate::Proceed,
     }
 }
 
 /// Whether teardown must pause: the CRD itself goes, or more than half of at least two baselines that select a
 /// namespace were deleted within a minute without confirmation. Deletions stay counted until they are
 /// confirmed, so that waiting does not open the cluster.
-pub fn mass_deletion(crd_terminating: bool, baselines: &[Deletion]) -> Option<Error> {
+pub(crate) fn mass_deletion(crd_terminating: bool, baselines: &[Deletion]) -> Option<Error> {
     if crd_terminating {
         return Some(Error::MassDeletion("the CustomResourceDefinition is being deleted".into()));
     }

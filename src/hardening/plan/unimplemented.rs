@@ -1,12 +1,16 @@
 //! Fields that the schema accepts and this version does not act on yet. Nothing is ignored in silence: a
 //! baseline that sets one says so in its condition `FullyImplemented`.
 
-use crate::api::hardening_baseline::{
-    Dns, HardeningBaselineSpec, Mesh, NewNamespaces, Promotion, Rollout, UserPolicies,
-};
+use crate::api::gabion::hardening_baseline::Dns;
+use crate::api::gabion::hardening_baseline::HardeningBaselineSpec;
+use crate::api::gabion::hardening_baseline::Mesh;
+use crate::api::gabion::hardening_baseline::NewNamespaces;
+use crate::api::gabion::hardening_baseline::Promotion;
+use crate::api::gabion::hardening_baseline::Rollout;
+use crate::api::gabion::hardening_baseline::UserPolicies;
 
 /// Paths, below `spec`, of the fields that are set and not acted on yet, in the order of the schema.
-pub fn unimplemented_fields(spec: &HardeningBaselineSpec) -> Vec<&'static str> {
+pub(crate) fn unimplemented_fields(spec: &HardeningBaselineSpec) -> Vec<&'static str> {
     let mut fields = Vec::new();
     let mut say = |set: bool, field| {
         if set {

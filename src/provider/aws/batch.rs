@@ -9,7 +9,8 @@ use super::{
     errors::refused,
     read::{BATCH_ACTION, SecretsManager},
 };
-use crate::provider::{Ask, Fetched, Lane, ProviderError, metrics::Operation};
+use crate::lane::Lane;
+use crate::provider::{Ask, Fetched, ProviderError, metrics::Operation};
 
 /// Single reads under way at once for one batch.
 const SINGLES_AT_ONCE: usize = 4;

@@ -23,9 +23,12 @@ use super::{
     errors::{Subject, translate},
     source::SESSION_NAME,
 };
-use crate::provider::{
-    Lane, ProviderError, SecretBytes, TokenSource, budget::Meter, metrics::Operation,
-};
+use crate::lane::Lane;
+use crate::provider::ProviderError;
+use crate::provider::SecretBytes;
+use crate::provider::TokenSource;
+use crate::provider::metrics::Operation;
+use crate::provider::rate_limit::Meter;
 
 /// Renewal starts this long before expiry, or after four fifths of a shorter life.
 const RENEW_BEFORE: Duration = Duration::from_mins(5);
@@ -310,11 +313,12 @@ fn keys(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::{
-        aws::{AwsSettings, Endpoints},
-        budget::{Account, Limits},
-        metrics::{Metrics, Outcome},
-    };
+    use crate::provider::aws::AwsSettings;
+    use crate::provider::aws::Endpoints;
+    use crate::provider::metrics::Metrics;
+    use crate::provider::metrics::Outcome;
+    use crate::provider::rate_limit::Account;
+    use crate::provider::rate_limit::Limits;
 
     const HOUR: Duration = Duration::from_hours(1);
 

@@ -23,29 +23,29 @@ use aws_smithy_runtime_api::client::{
     runtime_components::RuntimeComponents,
 };
 
-use super::budget::Meter;
+use crate::provider::rate_limit::Meter;
 use credentials::{Credentials, Link};
 pub(super) use read::SecretsManager;
 use throttling::Throttling;
 
-pub use source::{AssumedRole, AwsSettings, AwsSource, BaseCredentials, RetrySettings};
+pub(crate) use source::{AssumedRole, AwsSettings, AwsSource, BaseCredentials, RetrySettings};
 
 /// Where AWS is, if not at its own addresses. All of them are URLs such as `http://127.0.0.1:4566`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Endpoints {
+pub(crate) struct Endpoints {
     /// Secrets Manager.
-    pub secrets_manager: Option<String>,
+    pub(crate) secrets_manager: Option<String>,
     /// Security Token Service.
-    pub sts: Option<String>,
+    pub(crate) sts: Option<String>,
     /// Validated cryptography; not together with an address of one's own.
-    pub fips: bool,
+    pub(crate) fips: bool,
     /// IPv4 and IPv6; not together with an address of one's own.
-    pub dual_stack: bool,
+    pub(crate) dual_stack: bool,
 }
 
 impl Endpoints {
     /// ESO's variables first, then the SDK's own: the one of the service before the one for all.
-    pub fn from_env() -> Self {
+    pub(crate) fn from_env() -> Self {
         Self::from_lookup(|name| std::env::var(name).ok())
     }
 
@@ -77,7 +77,7 @@ const IDLE_CONNECTIONS: usize = 32;
 
 /// What all clients of AWS share: one connection pool, one set of endpoints, and Gabion's own credentials.
 #[derive(Clone)]
-pub struct Platform(Arc<Shared>);
+pub(crate) struct Platform(Arc<Shared>);
 
 struct Shared {
     endpoints: Endpoints,
@@ -88,7 +88,7 @@ struct Shared {
 
 impl Platform {
     /// Sends nothing yet.
-    pub fn new(endpoints: Endpoints) -> Self {
+    pub(crate) fn new(endpoints: Endpoints) -> Self {
         let http = aws_smithy_http_client::Builder::new().build_with_connector_fn(connector);
         Self(Arc::new(Shared { endpoints, http, own: Mutex::default() }))
     }

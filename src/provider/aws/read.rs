@@ -18,10 +18,17 @@ use super::{
     credentials::Credentials,
     errors::{Subject, translate},
 };
-use crate::provider::{
-    Ask, Content, Fetched, Lane, Note, Provider, ProviderError, Validation, Version, budget::Meter,
-    metrics::Operation,
-};
+use crate::lane::Lane;
+use crate::provider::Ask;
+use crate::provider::Content;
+use crate::provider::Fetched;
+use crate::provider::Note;
+use crate::provider::Provider;
+use crate::provider::ProviderError;
+use crate::provider::Validation;
+use crate::provider::Version;
+use crate::provider::metrics::Operation;
+use crate::provider::rate_limit::Meter;
 
 /// AWS's limit of one `BatchGetSecretValue`.
 const BATCH: usize = 20;

@@ -10,7 +10,8 @@ use aws_smithy_runtime_api::client::{
     interceptors::context::FinalizerInterceptorContextRef, orchestrator::Metadata,
 };
 
-use crate::provider::{budget::Meter, metrics::Operation};
+use crate::provider::metrics::Operation;
+use crate::provider::rate_limit::Meter;
 
 /// What the codes of throttling answers have in common.
 const MARKS: [&[u8]; 4] = [b"Throttl", b"TooManyRequests", b"RequestLimitExceeded", b"SlowDown"];

@@ -5,24 +5,24 @@ use std::collections::BTreeMap;
 use kube::core::{Selector, SelectorExt};
 use regex::Regex;
 
-use crate::api::secret_store::StoreCondition;
+use crate::api::external_secrets::secret_store::StoreCondition;
 
 /// A condition that cannot be evaluated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("spec.conditions[{index}].{field}: {reason}")]
-pub struct BadCondition {
+pub(crate) struct BadCondition {
     /// Which entry.
-    pub index: usize,
+    pub(crate) index: usize,
     /// Which field of it.
-    pub field: &'static str,
+    pub(crate) field: &'static str,
     /// What is wrong.
-    pub reason: String,
+    pub(crate) reason: String,
 }
 
 /// True if a namespace with this name and these labels meets any condition, or there is none.
 ///
 /// A regular expression matches anywhere in the name, as in External Secrets Operator.
-pub fn is_allowed(
+pub(crate) fn is_allowed(
     conditions: &[StoreCondition],
     namespace: &str,
     labels: &BTreeMap<String, String>,

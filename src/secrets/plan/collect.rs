@@ -5,80 +5,81 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    decode::{check_key, check_null_bytes, convert_keys, decode},
-    error::PlanError,
-    property::{self, PropertyError},
-    rewrite,
-    template::Engine,
-};
-use crate::{
-    api::{
-        external_secret::{
-            DataFromEntry, DeletionPolicy, ExternalSecretSpec, MetadataPolicy, RemoteRef, SourceRef,
-        },
-        references::StoreKind,
-    },
-    provider::{Ask, Content, Fetched, ProviderError, SecretBytes, Version},
-};
+use super::decode::check_key;
+use super::decode::check_null_bytes;
+use super::decode::convert_keys;
+use super::decode::decode;
+use super::error::PlanError;
+use super::rewrite;
+use super::template::Engine;
+use crate::api::external_secrets::external_secret::DataFromEntry;
+use crate::api::external_secrets::external_secret::DeletionPolicy;
+use crate::api::external_secrets::external_secret::ExternalSecretSpec;
+use crate::api::external_secrets::external_secret::MetadataPolicy;
+use crate::api::external_secrets::external_secret::RemoteRef;
+use crate::api::external_secrets::external_secret::SourceRef;
+use crate::api::external_secrets::references::StoreKind;
+use crate::gjson;
+use crate::gjson::PropertyError;
+use crate::provider::{Ask, Content, Fetched, ProviderError, SecretBytes, Version};
 
 /// A store, as an object refers to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StoreId {
+pub(crate) struct StoreId {
     /// Whether it is a `ClusterSecretStore`.
-    pub cluster: bool,
+    pub(crate) cluster: bool,
     /// Its name. A `SecretStore` is in the namespace of the object.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 impl StoreId {
     /// Its kind.
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         if self.cluster { "ClusterSecretStore" } else { "SecretStore" }
     }
 }
 
 /// One question of an `ExternalSecret`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lookup {
+pub(crate) struct Lookup {
     /// Where it is in the object: `dataFrom[0].extract` or `data[3].remoteRef`.
-    pub field: String,
+    pub(crate) field: String,
     /// Whom to ask.
-    pub store: StoreId,
+    pub(crate) store: StoreId,
     /// What to ask.
-    pub ask: Ask,
+    pub(crate) ask: Ask,
 }
 
 /// One answer to a [`Lookup`].
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// What the provider said.
-    pub result: Result<Arc<Fetched>, ProviderError>,
+    pub(crate) result: Result<Arc<Fetched>, ProviderError>,
     /// Whether a property that the secret does not have counts as a missing secret. It does for the fake
     /// provider; for AWS it is an error, which no deletion policy excuses.
-    pub absent_property_is_missing: bool,
+    pub(crate) absent_property_is_missing: bool,
 }
 
 impl Answer {
     /// An answer of AWS, or of any provider with its rule on properties.
-    pub fn new(result: Result<Arc<Fetched>, ProviderError>) -> Self {
+    pub(crate) fn new(result: Result<Arc<Fetched>, ProviderError>) -> Self {
         Self { result, absent_property_is_missing: false }
     }
 }
 
 /// What the answers make.
 #[derive(Clone, Debug, Default)]
-pub struct Collected {
+pub(crate) struct Collected {
     /// The data, before a template.
-    pub data: BTreeMap<String, SecretBytes>,
+    pub(crate) data: BTreeMap<String, SecretBytes>,
     /// Fields whose remote secret is missing and that the deletion policy excuses.
-    pub missing: Vec<String>,
+    pub(crate) missing: Vec<String>,
 }
 
 /// Every question of an object, in the order in which the answers count.
 ///
-/// Equal questions are listed each time they are asked: sharing them is the fetch plane's business.
-pub fn lookups(spec: &ExternalSecretSpec) -> Result<Vec<Lookup>, PlanError> {
+/// Equal questions are listed each time they are asked: sharing them is the fetcher's business.
+pub(crate) fn lookups(spec: &ExternalSecretSpec) -> Result<Vec<Lookup>, PlanError> {
     check_supported(spec)?;
     if spec.data.is_empty() && spec.data_from.is_empty() {
         return Err(PlanError::Nothing);
@@ -177,7 +178,7 @@ fn has_generator(source: Option<&SourceRef>) -> bool {
 ///
 /// dataFrom in its order, then data: the later wins. A secret that is missing is an error under
 /// `deletionPolicy: Retain` and is left out otherwise.
-pub fn collect(
+pub(crate) fn collect(
     spec: &ExternalSecretSpec,
     answers: &[Answer],
     engine: &mut Engine<'_>,
@@ -241,9 +242,7 @@ fn value(
             .ok_or_else(no_value);
     };
     let json = fetched.binary.as_ref().or(fetched.text.as_ref()).ok_or_else(no_value)?;
-    match property::find(json.expose(), path)
-        .map_err(|error| property_error(error, field(), key()))?
-    {
+    match gjson::find(json.expose(), path).map_err(|error| property_error(error, field(), key()))? {
         Some(value) => Ok(Some(value)),
         None if answer.absent_property_is_missing && excused => Ok(None),
         None => {
@@ -268,7 +267,7 @@ fn extract(
     value: &SecretBytes,
     engine: &mut Engine<'_>,
 ) -> Result<BTreeMap<String, SecretBytes>, PlanError> {
-    let data = match property::entries(value.expose()) {
+    let data = match gjson::entries(value.expose()) {
         Ok(data) => data,
         // The value of a property is no JSON of its own where it is a string.
         Err(PropertyError::NotJson) if remote.property.is_some() => {

@@ -10,10 +10,10 @@ use base64::{
 use zeroize::Zeroizing;
 
 use super::error::PlanError;
-use crate::{
-    api::external_secret::{ConversionStrategy, DecodingStrategy, NullBytePolicy},
-    provider::SecretBytes,
-};
+use crate::api::external_secrets::external_secret::ConversionStrategy;
+use crate::api::external_secrets::external_secret::NullBytePolicy;
+use crate::api::external_secrets::references::DecodingStrategy;
+use crate::provider::SecretBytes;
 
 /// Longest key of a Secret.
 const MAX_KEY: usize = 253;
@@ -21,7 +21,7 @@ const MAX_KEY: usize = 253;
 /// Makes keys valid: every character that a Secret key cannot have is replaced.
 ///
 /// Keys that are empty are dropped. Two keys that become one are an error, as is a key that stays invalid.
-pub fn convert_keys(
+pub(crate) fn convert_keys(
     field: &str,
     strategy: &ConversionStrategy,
     data: BTreeMap<String, SecretBytes>,
@@ -69,7 +69,7 @@ fn convert_key(field: &str, strategy: &ConversionStrategy, key: &str) -> Result<
 }
 
 /// Refuses a key that the API server would refuse.
-pub fn check_key(field: &str, key: &str) -> Result<(), PlanError> {
+pub(crate) fn check_key(field: &str, key: &str) -> Result<(), PlanError> {
     let valid = !key.is_empty() && key.len() <= MAX_KEY && key.chars().all(is_key_char);
     if valid {
         Ok(())
@@ -86,7 +86,7 @@ fn is_key_char(c: char) -> bool {
 ///
 /// `Auto` tries both alphabets and keeps what is neither. It also decodes plain words that happen to be
 /// valid, such as an eight-letter password: existing manifests rely on the rule as it is.
-pub fn decode(
+pub(crate) fn decode(
     field: &str,
     key: &str,
     strategy: &DecodingStrategy,
@@ -125,7 +125,7 @@ fn base64(alphabet: &Alphabet, value: &SecretBytes) -> Option<SecretBytes> {
 }
 
 /// Refuses a zero byte where the policy says so.
-pub fn check_null_bytes(
+pub(crate) fn check_null_bytes(
     field: &str,
     key: &str,
     policy: &NullBytePolicy,

@@ -18,10 +18,9 @@ use super::{
     hash,
     policy::target_name,
 };
-use crate::{
-    api::external_secret::{CreationPolicy, ExternalSecret},
-    provider::SecretBytes,
-};
+use crate::api::external_secrets::external_secret::CreationPolicy;
+use crate::api::external_secrets::external_secret::ExternalSecret;
+use crate::provider::SecretBytes;
 
 /// The most that a Secret's values may have together.
 const MAX_BYTES: usize = 1 << 20;
@@ -31,24 +30,27 @@ const FORBIDDEN_TYPES: [&str; 2] =
 
 /// What one `ExternalSecret` contributes: the data read, or what a template made of it.
 #[derive(Clone, Default, PartialEq)]
-pub struct Rendered {
+pub(crate) struct Rendered {
     /// Data.
-    pub data: BTreeMap<String, SecretBytes>,
+    pub(crate) data: BTreeMap<String, SecretBytes>,
     /// Labels.
-    pub labels: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
     /// Annotations.
-    pub annotations: BTreeMap<String, String>,
+    pub(crate) annotations: BTreeMap<String, String>,
     /// Type, where the template gives one.
-    pub type_: Option<String>,
+    pub(crate) type_: Option<String>,
     /// Finalizers to add.
-    pub finalizers: Vec<String>,
+    pub(crate) finalizers: Vec<String>,
 }
 
 impl Rendered {
     /// Without a template: the data as read, and the labels and annotations of the `ExternalSecret`.
     ///
     /// Stamps of tools on the `ExternalSecret` are about that object alone and are not copied.
-    pub fn without_template(object: &ExternalSecret, data: BTreeMap<String, SecretBytes>) -> Self {
+    pub(crate) fn without_template(
+        object: &ExternalSecret,
+        data: BTreeMap<String, SecretBytes>,
+    ) -> Self {
         let copied = |map: &BTreeMap<String, String>| {
             map.iter()
                 .filter(|(key, _)| !is_stamp(key))
@@ -74,29 +76,29 @@ fn is_stamp(key: &str) -> bool {
 
 /// The Secret as it should be, whole.
 #[derive(Clone, PartialEq)]
-pub struct Desired {
+pub(crate) struct Desired {
     /// Name.
-    pub name: String,
+    pub(crate) name: String,
     /// Namespace.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// Labels: those of others and ours.
-    pub labels: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
     /// Annotations: those of others and ours.
-    pub annotations: BTreeMap<String, String>,
+    pub(crate) annotations: BTreeMap<String, String>,
     /// Type.
-    pub type_: String,
+    pub(crate) type_: String,
     /// Data: under a merging policy those of others, too.
-    pub data: BTreeMap<String, SecretBytes>,
+    pub(crate) data: BTreeMap<String, SecretBytes>,
     /// Whether it can no longer be changed.
-    pub immutable: bool,
+    pub(crate) immutable: bool,
     /// Owners: those of others, and the `ExternalSecret` under Owner.
-    pub owners: Vec<OwnerReference>,
+    pub(crate) owners: Vec<OwnerReference>,
     /// Finalizers.
-    pub finalizers: Vec<String>,
+    pub(crate) finalizers: Vec<String>,
 }
 
 /// The Secret that `object` wants, given what exists. Not asked under `creationPolicy: None`.
-pub fn desired(
+pub(crate) fn desired(
     object: &ExternalSecret,
     rendered: Rendered,
     existing: Option<&Existing>,
@@ -250,7 +252,7 @@ impl fmt::Debug for Desired {
 
 impl Desired {
     /// Whether writing this would change anything.
-    pub fn differs(&self, existing: &Existing) -> bool {
+    pub(crate) fn differs(&self, existing: &Existing) -> bool {
         self.labels != existing.labels
             || self.annotations != existing.annotations
             || self.data != existing.data
@@ -261,12 +263,12 @@ impl Desired {
     }
 
     /// The object to create.
-    pub fn into_new(self) -> Secret {
+    pub(crate) fn into_new(self) -> Secret {
         self.into_secret(Secret::default())
     }
 
     /// The object to put in place of `current`, which keeps whatever is not decided here.
-    pub fn into_secret(self, current: Secret) -> Secret {
+    pub(crate) fn into_secret(self, current: Secret) -> Secret {
         let data =
             self.data.iter().map(|(k, v)| (k.clone(), ByteString(v.expose().to_vec()))).collect();
         Secret {

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::api::external_secret::ExternalSecretSpec;
+use crate::api::external_secrets::external_secret::ExternalSecretSpec;
 
 fn object(policy: CreationPolicy) -> ExternalSecret {
     let mut object = ExternalSecret::new("a", ExternalSecretSpec::default());

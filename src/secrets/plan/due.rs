@@ -3,14 +3,14 @@
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
-use super::{
-    duration,
-    error::PlanError,
-    hash,
-    status::READY,
-    window::{self, Gate},
-};
-use crate::api::external_secret::{ExternalSecret, RefreshPolicy};
+use super::error::PlanError;
+use super::hash;
+use super::status::READY;
+use super::window;
+use super::window::Gate;
+use crate::api::external_secrets::external_secret::ExternalSecret;
+use crate::api::external_secrets::external_secret::RefreshPolicy;
+use crate::duration;
 
 /// Interval of an object that has none.
 const DEFAULT_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
@@ -19,7 +19,7 @@ const EARLY: i32 = 10;
 
 /// When to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Due {
+pub(crate) enum Due {
     /// At once.
     Now(Why),
     /// Not before.
@@ -30,7 +30,7 @@ pub enum Due {
 
 /// Why to read at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Why {
+pub(crate) enum Why {
     /// It never succeeded.
     NeverSynced,
     /// Spec, labels or annotations changed: an edit, or a forced refresh.
@@ -49,7 +49,7 @@ pub enum Why {
 
 impl Why {
     /// For logs and metrics.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::NeverSynced => "NeverSynced",
             Self::Edited => "Edited",
@@ -62,32 +62,32 @@ impl Why {
     }
 
     /// Whether a person is waiting.
-    pub fn is_urgent(self) -> bool {
+    pub(crate) fn is_urgent(self) -> bool {
         matches!(self, Self::NeverSynced | Self::Edited | Self::Drift | Self::Template)
     }
 }
 
 /// What the controller knows beside the object itself.
 #[derive(Clone, Copy, Debug)]
-pub struct Known {
+pub(crate) struct Known {
     /// When the providers last answered, if this process has seen it. The status may be older, because an
     /// unchanged refresh is not always written.
-    pub last_read: Option<Timestamp>,
+    pub(crate) last_read: Option<Timestamp>,
     /// Whether the Secret is as it was written ([`super::policy::is_in_order`]).
-    pub in_order: bool,
+    pub(crate) in_order: bool,
     /// Whether an object that its template is read from changed since it was rendered.
-    pub template_changed: bool,
+    pub(crate) template_changed: bool,
     /// A refresh may happen as soon as its window is open, to share a call with others of its store.
-    pub joining: bool,
+    pub(crate) joining: bool,
     /// The time.
-    pub now: Timestamp,
+    pub(crate) now: Timestamp,
 }
 
 /// When `object` is to be read.
 ///
 /// An edit counts under `refreshInterval: 0`, too. Under `CreatedOnce` only a first success, and a Secret
 /// that is not in order, count.
-pub fn due(object: &ExternalSecret, known: Known) -> Result<Due, PlanError> {
+pub(crate) fn due(object: &ExternalSecret, known: Known) -> Result<Due, PlanError> {
     let status = object.status.as_ref();
     let synced =
         status.and_then(|s| s.synced_resource_version.as_deref()).filter(|v| !v.is_empty());
@@ -165,7 +165,7 @@ fn periodic(
 }
 
 /// The refresh interval; zero or less means that there is none.
-pub fn interval(object: &ExternalSecret) -> Result<SignedDuration, PlanError> {
+pub(crate) fn interval(object: &ExternalSecret) -> Result<SignedDuration, PlanError> {
     let Some(text) = object.spec.refresh_interval.as_deref() else { return Ok(DEFAULT_INTERVAL) };
     let wrong =
         || PlanError::Duration { field: "refreshInterval".to_owned(), text: text.to_owned() };
@@ -173,7 +173,7 @@ pub fn interval(object: &ExternalSecret) -> Result<SignedDuration, PlanError> {
 }
 
 /// What `status.syncedResourceVersion` of an object that is in step says.
-pub fn version(object: &ExternalSecret) -> String {
+pub(crate) fn version(object: &ExternalSecret) -> String {
     hash::object_version(
         object.metadata.generation.unwrap_or_default(),
         Some(object.labels()),
@@ -204,10 +204,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::api::{
-        external_secret::{ExternalSecretSpec, ExternalSecretStatus},
-        references::Condition,
-    };
+    use crate::api::external_secrets::external_secret::ExternalSecretSpec;
+    use crate::api::external_secrets::external_secret::ExternalSecretStatus;
+    use crate::api::external_secrets::references::Condition;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()

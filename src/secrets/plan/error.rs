@@ -1,19 +1,11 @@
 //! Why an `ExternalSecret` cannot be synced, in words for the person who wrote it.
 
-use crate::{provider::ProviderError, template};
-
-/// What to do after a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Retry {
-    /// Try again by itself, less and less often.
-    Backoff,
-    /// Trying again changes nothing: wait until the object, or something it names, is changed.
-    OnChange,
-}
+use crate::provider::ProviderError;
+use crate::retry::Retry;
 
 /// Everything that `plan` refuses. `Display` names the field and what to do, and holds no value.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum PlanError {
+pub(crate) enum PlanError {
     /// A field that this release cannot honour. Ignoring it would give a wrong Secret.
     #[error("spec.{field} is not supported by this release of Gabion: remove it")]
     NotImplemented {
@@ -122,7 +114,7 @@ pub enum PlanError {
         field: String,
         /// The remote secret.
         key: String,
-        /// What was looked for.
+        /// What was searched for.
         property: String,
     },
     /// A path that cannot be followed.
@@ -211,7 +203,7 @@ pub enum PlanError {
         /// Path below `spec`.
         field: String,
         /// What is wrong, and where in the template.
-        source: template::Error,
+        source: gotemplate::Error,
     },
     /// An object that holds templates, or one of its keys, that does not exist.
     #[error("spec.{field}: {}: create it, or correct the name", absent(kind, name, key))]
@@ -327,7 +319,7 @@ pub enum PlanError {
 
 impl PlanError {
     /// The first half of the condition's message. These texts are known to dashboards and alerts.
-    pub fn headline(&self) -> &'static str {
+    pub(crate) fn headline(&self) -> &'static str {
         match self {
             Self::Foreign { .. } | Self::OwnedByOther { .. } => {
                 "failed to take ownership of target secret"
@@ -377,10 +369,10 @@ impl PlanError {
     /// Whether trying again by itself can help.
     ///
     /// What comes from the remote secret may be corrected there, where nobody tells us: those back off.
-    pub fn retry(&self) -> Retry {
+    pub(crate) fn retry(&self) -> Retry {
         match self {
             // The text itself is wrong, whatever the data.
-            Self::Template { source, .. } if source.class == template::Class::Parse => {
+            Self::Template { source, .. } if source.class == gotemplate::Class::Parse => {
                 Retry::OnChange
             }
             Self::Template { .. }

@@ -15,53 +15,53 @@ use super::hash;
 use crate::provider::SecretBytes;
 
 /// Label of every Secret that an `ExternalSecret` writes.
-pub const MANAGED: &str = "reconcile.external-secrets.io/managed";
+pub(crate) const MANAGED: &str = "reconcile.external-secrets.io/managed";
 /// Label with the hash of the owner's name, under `creationPolicy: Owner`.
-pub const CREATED_BY: &str = "reconcile.external-secrets.io/created-by";
+pub(crate) const CREATED_BY: &str = "reconcile.external-secrets.io/created-by";
 /// Annotation with the hash of the data.
-pub const DATA_HASH: &str = "reconcile.external-secrets.io/data-hash";
+pub(crate) const DATA_HASH: &str = "reconcile.external-secrets.io/data-hash";
 
 /// A Secret, as far as decisions about it need it.
 #[derive(Clone, Default)]
-pub struct Existing {
+pub(crate) struct Existing {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its uid, for preconditions.
-    pub uid: String,
+    pub(crate) uid: String,
     /// Its resourceVersion, for preconditions.
-    pub resource_version: String,
+    pub(crate) resource_version: String,
     /// Its labels.
-    pub labels: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
     /// Its annotations.
-    pub annotations: BTreeMap<String, String>,
+    pub(crate) annotations: BTreeMap<String, String>,
     /// Its type.
-    pub type_: Option<String>,
+    pub(crate) type_: Option<String>,
     /// Its data.
-    pub data: BTreeMap<String, SecretBytes>,
+    pub(crate) data: BTreeMap<String, SecretBytes>,
     /// Whether it can no longer be changed.
-    pub immutable: bool,
+    pub(crate) immutable: bool,
     /// Its owners.
-    pub owners: Vec<OwnerReference>,
+    pub(crate) owners: Vec<OwnerReference>,
     /// Its finalizers.
-    pub finalizers: Vec<String>,
+    pub(crate) finalizers: Vec<String>,
     /// What of it our field manager wrote.
-    pub ours: Written,
+    pub(crate) ours: Written,
 }
 
 /// Keys that one field manager wrote.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Written {
+pub(crate) struct Written {
     /// Keys of the data.
-    pub data: BTreeSet<String>,
+    pub(crate) data: BTreeSet<String>,
     /// Keys of the labels.
-    pub labels: BTreeSet<String>,
+    pub(crate) labels: BTreeSet<String>,
     /// Keys of the annotations.
-    pub annotations: BTreeSet<String>,
+    pub(crate) annotations: BTreeSet<String>,
 }
 
 impl Existing {
     /// Takes what decisions need out of a Secret. `manager` is the field manager of the `ExternalSecret`.
-    pub fn new(secret: Secret, manager: &str) -> Self {
+    pub(crate) fn new(secret: Secret, manager: &str) -> Self {
         let metadata = secret.metadata;
         let data = secret.data.unwrap_or_default();
         Self {
@@ -80,12 +80,12 @@ impl Existing {
     }
 
     /// Whether some `ExternalSecret` wrote it.
-    pub fn is_managed(&self) -> bool {
+    pub(crate) fn is_managed(&self) -> bool {
         self.labels.get(MANAGED).is_some_and(|value| value == "true")
     }
 
     /// Whether the data is what was written last.
-    pub fn is_intact(&self) -> bool {
+    pub(crate) fn is_intact(&self) -> bool {
         self.annotations.get(DATA_HASH).is_some_and(|hash| *hash == hash::data_hash(&self.data))
     }
 
@@ -93,19 +93,19 @@ impl Existing {
     ///
     /// The label alone does not say so: External Secrets Operator puts it on every Secret that is named as a
     /// target, before it decides whether to write it.
-    pub fn is_written(&self) -> bool {
+    pub(crate) fn is_written(&self) -> bool {
         self.is_managed() && self.annotations.contains_key(DATA_HASH)
     }
 
     /// Whether our field manager wrote all of its data, so that replacing it takes nothing from anybody.
-    pub fn is_all_ours(&self) -> bool {
+    pub(crate) fn is_all_ours(&self) -> bool {
         self.is_written()
             && self.ours.annotations.contains(DATA_HASH)
             && self.data.keys().all(|key| self.ours.data.contains(key))
     }
 
     /// The owner that controls it.
-    pub fn controller(&self) -> Option<&OwnerReference> {
+    pub(crate) fn controller(&self) -> Option<&OwnerReference> {
         self.owners.iter().find(|owner| owner.controller.unwrap_or_default())
     }
 }
@@ -124,7 +124,7 @@ impl fmt::Debug for Existing {
 
 impl Written {
     /// Reads `metadata.managedFields`.
-    pub fn by(manager: &str, entries: &[ManagedFieldsEntry]) -> Self {
+    pub(crate) fn by(manager: &str, entries: &[ManagedFieldsEntry]) -> Self {
         let mut written = Self::default();
         for entry in entries.iter().filter(|entry| entry.manager.as_deref() == Some(manager)) {
             let Some(fields) = entry.fields_v1.as_ref().map(|fields| &fields.0) else { continue };

@@ -12,10 +12,10 @@ use zeroize::Zeroizing;
 use crate::provider::SecretBytes;
 
 /// Prefix of the field managers of all ExternalSecrets.
-pub const MANAGER: &str = "externalsecrets.external-secrets.io/";
+pub(crate) const MANAGER: &str = "externalsecrets.external-secrets.io/";
 
 /// Hash of a Secret's data (annotation `reconcile.external-secrets.io/data-hash`).
-pub fn data_hash(data: &BTreeMap<String, SecretBytes>) -> String {
+pub(crate) fn data_hash(data: &BTreeMap<String, SecretBytes>) -> String {
     let mut hasher = Sha3_224::new();
     hasher.update(b"map[");
     for (nth, (key, value)) in data.iter().enumerate() {
@@ -32,7 +32,7 @@ pub fn data_hash(data: &BTreeMap<String, SecretBytes>) -> String {
 }
 
 /// What `status.syncedResourceVersion` holds: changes with the spec, the labels and the annotations.
-pub fn object_version(
+pub(crate) fn object_version(
     generation: i64,
     labels: Option<&BTreeMap<String, String>>,
     annotations: Option<&BTreeMap<String, String>>,
@@ -47,19 +47,19 @@ pub fn object_version(
 }
 
 /// Value of the label `reconcile.external-secrets.io/created-by`.
-pub fn created_by(namespace: &str, name: &str) -> String {
+pub(crate) fn created_by(namespace: &str, name: &str) -> String {
     hex(Sha3_224::new().chain_update(namespace).chain_update(b"/").chain_update(name))
 }
 
 /// Hash of a map of texts.
-pub fn text_map(map: &BTreeMap<String, String>) -> String {
+pub(crate) fn text_map(map: &BTreeMap<String, String>) -> String {
     let mut hasher = Sha3_224::new();
     hash_map(&mut hasher, Some(map));
     hex(hasher)
 }
 
 /// Field manager under which the Secret of an `ExternalSecret` is written.
-pub fn field_manager(name: &str) -> String {
+pub(crate) fn field_manager(name: &str) -> String {
     let plain = format!("{MANAGER}{name}");
     // Field managers that are longer than a label value are hashed.
     if plain.len() <= 63 {

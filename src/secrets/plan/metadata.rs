@@ -13,7 +13,7 @@ const LONGEST_PREFIX: usize = 253;
 const ALL_ANNOTATIONS: usize = 256 << 10;
 
 /// Refuses what the API server would refuse.
-pub fn check_metadata(
+pub(crate) fn check_metadata(
     labels: &BTreeMap<String, String>,
     annotations: &BTreeMap<String, String>,
 ) -> Result<(), PlanError> {

@@ -4,23 +4,21 @@
 //! answers mean, [`template`] what is made of them, [`policy`] what to do about the Secret, [`desired`] what it
 //! should hold, [`status`] what to say about it.
 
-pub mod access;
-pub mod collect;
-pub mod decode;
-pub mod desired;
-pub mod due;
-pub mod duration;
-pub mod error;
-pub mod existing;
-pub mod hash;
-pub mod metadata;
-pub mod policy;
-pub mod property;
-pub mod rewrite;
-pub mod status;
-pub mod store_status;
-pub mod template;
-pub mod window;
+pub(crate) mod access;
+pub(crate) mod collect;
+pub(crate) mod decode;
+pub(crate) mod desired;
+pub(crate) mod due;
+pub(crate) mod error;
+pub(crate) mod existing;
+pub(crate) mod hash;
+pub(crate) mod metadata;
+pub(crate) mod policy;
+pub(crate) mod rewrite;
+pub(crate) mod status;
+pub(crate) mod store_status;
+pub(crate) mod template;
+pub(crate) mod window;
 
-pub use access::BadCondition;
-pub use error::{PlanError, Retry};
+pub(crate) use access::BadCondition;
+pub(crate) use error::PlanError;

@@ -8,14 +8,16 @@ use super::{
     hash,
     status::{READY, SECRET_DELETED},
 };
-use crate::api::external_secret::{CreationPolicy, DeletionPolicy, ExternalSecret};
+use crate::api::external_secrets::external_secret::CreationPolicy;
+use crate::api::external_secrets::external_secret::DeletionPolicy;
+use crate::api::external_secrets::external_secret::ExternalSecret;
 
 /// Annotation of an `ExternalSecret` that may take over a Secret which nobody's `ExternalSecret` made.
-pub const ADOPT: &str = "gabion.dev/adopt";
+pub(crate) const ADOPT: &str = "gabion.dev/adopt";
 
 /// What to do with the Secret.
 #[derive(Clone, Debug)]
-pub enum Action {
+pub(crate) enum Action {
     /// Create it.
     Create,
     /// Bring it to the desired state, if it is not.
@@ -30,7 +32,7 @@ pub enum Action {
 
 /// Why a Secret is left as it is although the sync succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Leave {
+pub(crate) enum Leave {
     /// `creationPolicy: None`.
     NothingToWrite,
     /// `creationPolicy: Merge` and there is nothing to merge into.
@@ -42,14 +44,14 @@ pub enum Leave {
 }
 
 /// Name of the Secret that `object` writes.
-pub fn target_name(object: &ExternalSecret) -> String {
+pub(crate) fn target_name(object: &ExternalSecret) -> String {
     object.spec.target.name.clone().unwrap_or_else(|| object.name_any())
 }
 
 /// What to do, given what the provider has (`empty`: nothing) and what exists.
 ///
 /// `adopt_unmanaged` lets Owner and Orphan take over Secrets that nobody's `ExternalSecret` made.
-pub fn decide(
+pub(crate) fn decide(
     object: &ExternalSecret,
     existing: Option<&Existing>,
     empty: bool,
@@ -106,7 +108,7 @@ fn delete(object: &ExternalSecret, existing: Option<&Existing>) -> Action {
 /// Asked before anything is read, so that a conflict costs the provider nothing. Owner and Orphan replace
 /// the data, so another owner is a conflict, and so is a Secret that was not made by an `ExternalSecret` (under
 /// Owner, which also deletes it in the end: by this one), unless taking it over was asked for.
-pub fn check_ownership(
+pub(crate) fn check_ownership(
     object: &ExternalSecret,
     existing: Option<&Existing>,
     adopt_unmanaged: bool,
@@ -140,7 +142,7 @@ pub fn check_ownership(
 }
 
 /// Whether `object` owns the Secret: it controls it, or it is marked as made by it and nobody controls it.
-pub fn is_made_by(object: &ExternalSecret, secret: &Existing) -> bool {
+pub(crate) fn is_made_by(object: &ExternalSecret, secret: &Existing) -> bool {
     if let Some(owner) = secret.controller() {
         return is_external_secret(&owner.api_version, &owner.kind)
             && object.metadata.uid.as_deref() == Some(owner.uid.as_str());
@@ -153,7 +155,7 @@ pub fn is_made_by(object: &ExternalSecret, secret: &Existing) -> bool {
 ///
 /// A Secret that is missing by design (None, Merge, or deleted because the provider has nothing for it) is in
 /// order, and so is any state under Orphan.
-pub fn is_in_order(object: &ExternalSecret, existing: Option<&Existing>) -> bool {
+pub(crate) fn is_in_order(object: &ExternalSecret, existing: Option<&Existing>) -> bool {
     match (&object.spec.target.creation_policy, existing) {
         (CreationPolicy::Orphan | CreationPolicy::None, _) | (CreationPolicy::Merge, None) => true,
         (_, None) => was_deleted(object),

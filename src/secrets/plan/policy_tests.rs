@@ -3,11 +3,9 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::*;
-use crate::{
-    api::external_secret::ExternalSecretSpec,
-    provider::SecretBytes,
-    secrets::plan::existing::{DATA_HASH, MANAGED},
-};
+use crate::api::external_secrets::external_secret::ExternalSecretSpec;
+use crate::provider::SecretBytes;
+use crate::secrets::plan::existing::{DATA_HASH, MANAGED};
 
 const UID: &str = "uid-of-a";
 

@@ -5,22 +5,25 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    error::PlanError,
-    property::{self, Member, PropertyError},
-    template::Engine,
-};
-use crate::{
-    api::external_secret::{
-        MergeConflictPolicy, MergePriorityPolicy, MergeStrategy, Rewrite, RewriteMerge,
-        RewriteRegexp, RewriteTransform,
-    },
-    provider::SecretBytes,
-    template::{
-        Map, Text, Type, Value,
-        regexp::{Regexp, Replacement},
-    },
-};
+use super::error::PlanError;
+use super::template::Engine;
+use crate::api::external_secrets::external_secret::MergeConflictPolicy;
+use crate::api::external_secrets::external_secret::MergePriorityPolicy;
+use crate::api::external_secrets::external_secret::MergeStrategy;
+use crate::api::external_secrets::external_secret::Rewrite;
+use crate::api::external_secrets::external_secret::RewriteMerge;
+use crate::api::external_secrets::external_secret::RewriteRegexp;
+use crate::api::external_secrets::external_secret::RewriteTransform;
+use crate::gjson;
+use crate::gjson::Member;
+use crate::gjson::PropertyError;
+use crate::provider::SecretBytes;
+use gotemplate::Map;
+use gotemplate::Text;
+use gotemplate::Type;
+use gotemplate::Value;
+use gotemplate::regexp::Regexp;
+use gotemplate::regexp::Replacement;
 
 /// A compiled expression may take so many bytes: more than any that a person writes.
 const REGEXP_BYTES: usize = 1 << 20;
@@ -28,7 +31,7 @@ const REGEXP_BYTES: usize = 1 << 20;
 type Data = BTreeMap<String, SecretBytes>;
 
 /// Applies the operations in their order, each to what the one before made.
-pub fn rewrite(
+pub(crate) fn rewrite(
     field: &str,
     operations: &[Rewrite],
     data: Data,
@@ -116,7 +119,7 @@ fn merged(field: &str, operation: &RewriteMerge, mut data: Data) -> Result<Data,
     let mut members: BTreeMap<String, Member<'_>> = BTreeMap::new();
     for (key, value) in order.iter().filter_map(|key| data.get_key_value(key)) {
         // Within one object the last member of a name counts. That is no conflict.
-        let inner: BTreeMap<_, _> = match property::members(value.expose()) {
+        let inner: BTreeMap<_, _> = match gjson::members(value.expose()) {
             Ok(inner) => inner.into_iter().collect(),
             // To Go, null is an object without members.
             Err(PropertyError::NotAnObject) if value.expose().trim_ascii() == b"null" => continue,
@@ -139,7 +142,7 @@ fn merged(field: &str, operation: &RewriteMerge, mut data: Data) -> Result<Data,
             Err(PlanError::Missing { field: format!("{field}.into"), why: "strategy JSON" })
         }
         MergeStrategy::Json => {
-            let object = property::object(&members).map_err(|_| not_an_object(&operation.into))?;
+            let object = gjson::object(&members).map_err(|_| not_an_object(&operation.into))?;
             data.insert(operation.into.clone(), object);
             Ok(data)
         }

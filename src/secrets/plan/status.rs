@@ -1,27 +1,25 @@
 //! What is said about an `ExternalSecret`, and whether it is worth a write.
 
+use crate::retry::Retry;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{
-    error::{PlanError, Retry},
-    policy::Leave,
-};
-use crate::api::{
-    external_secret::{Binding, ExternalSecretStatus, GabionStatus},
-    references::Condition,
-};
+use super::{error::PlanError, policy::Leave};
+use crate::api::external_secrets::external_secret::Binding;
+use crate::api::external_secrets::external_secret::ExternalSecretStatus;
+use crate::api::external_secrets::external_secret::GabionStatus;
+use crate::api::external_secrets::references::Condition;
 
 /// The condition type that says whether the Secret is in step.
-pub const READY: &str = "Ready";
+pub(crate) const READY: &str = "Ready";
 /// Its reason after the Secret was deleted because the provider has nothing for it any more.
-pub const SECRET_DELETED: &str = "SecretDeleted";
+pub(crate) const SECRET_DELETED: &str = "SecretDeleted";
 /// Longest message. Longer ones come only from long names.
 const MAX_MESSAGE: usize = 2048;
 
 /// What one reconcile came to.
 #[derive(Clone, Debug)]
-pub enum Outcome<'a> {
+pub(crate) enum Outcome<'a> {
     /// The Secret is in step.
     Synced {
         /// Its name.
@@ -46,7 +44,7 @@ pub enum Outcome<'a> {
 
 impl Outcome<'_> {
     /// The reason of the Ready condition. Health checks of deployment tools know these.
-    pub fn reason(&self) -> &'static str {
+    pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::Synced { .. } | Self::Left(Leave::NothingToWrite | Leave::Retained) => {
                 "SecretSynced"
@@ -58,7 +56,7 @@ impl Outcome<'_> {
     }
 
     /// The message of the Ready condition.
-    pub fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         match self {
             Self::Synced { .. } | Self::Left(Leave::NothingToWrite) => "secret synced".to_owned(),
             Self::Left(Leave::Retained) => {
@@ -82,29 +80,29 @@ impl Outcome<'_> {
 }
 
 /// What a failure in `plan` says.
-pub fn failed<'a>(error: &PlanError, cause: &'a str) -> Outcome<'a> {
+pub(crate) fn failed<'a>(error: &PlanError, cause: &'a str) -> Outcome<'a> {
     Outcome::Failed { headline: error.headline(), cause, retry: error.retry() }
 }
 
 /// When, and about which state of the object.
 #[derive(Clone, Debug)]
-pub struct Stamp {
+pub(crate) struct Stamp {
     /// When this reconcile began. Becomes the refresh time, so that the next one is not late.
-    pub started: Timestamp,
+    pub(crate) started: Timestamp,
     /// The time.
-    pub now: Timestamp,
+    pub(crate) now: Timestamp,
     /// Generation of the object.
-    pub generation: i64,
+    pub(crate) generation: i64,
     /// Its version ([`super::due::version`]).
-    pub version: String,
+    pub(crate) version: String,
     /// How old the refresh time of an unchanged object may get before it is written again.
-    pub heartbeat: SignedDuration,
+    pub(crate) heartbeat: SignedDuration,
 }
 
 /// The status that says so, or `None` if the one there is says it already.
 ///
 /// A failure keeps the refresh time and the synced version: they are about the last success.
-pub fn next_status(
+pub(crate) fn next_status(
     old: Option<&ExternalSecretStatus>,
     outcome: &Outcome<'_>,
     stamp: &Stamp,

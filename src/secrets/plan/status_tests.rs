@@ -1,5 +1,5 @@
 use super::*;
-use crate::api::external_secret::WrittenTarget;
+use crate::api::external_secrets::external_secret::WrittenTarget;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()

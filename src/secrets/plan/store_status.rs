@@ -3,14 +3,13 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::api::{
-    references::Condition,
-    secret_store::{Capabilities, SecretStoreStatus},
-};
+use crate::api::external_secrets::references::Condition;
+use crate::api::external_secrets::secret_store::Capabilities;
+use crate::api::external_secrets::secret_store::SecretStoreStatus;
 
 /// What a validation found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreOutcome {
+pub(crate) enum StoreOutcome {
     /// It can be used; there may be something its owner should know.
     Valid {
         /// Fixed text, or nothing.
@@ -40,7 +39,7 @@ pub enum StoreOutcome {
 
 impl StoreOutcome {
     /// Ready, reason and message, as External Secrets Operator words them, with the cause.
-    pub fn condition(&self) -> (bool, &'static str, String) {
+    pub(crate) fn condition(&self) -> (bool, &'static str, String) {
         match self {
             Self::Valid { note: None } => (true, "Valid", "store validated".to_owned()),
             Self::Valid { note: Some(note) } => (true, "Valid", format!("store validated; {note}")),
@@ -60,7 +59,7 @@ impl StoreOutcome {
 }
 
 /// The status after `outcome`, or `None` if it says so already.
-pub fn next_status(
+pub(crate) fn next_status(
     old: Option<&SecretStoreStatus>,
     outcome: &StoreOutcome,
     generation: i64,

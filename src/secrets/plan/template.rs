@@ -14,52 +14,59 @@ use super::{
     error::PlanError,
     metadata::check_metadata,
 };
-use crate::{
-    api::{
-        external_secret::{DecodingStrategy, ExternalSecret},
-        template::{
-            EngineVersion, Template as Spec, TemplateFrom, TemplateMergePolicy, TemplateRef,
-            TemplateScope,
-        },
-    },
-    provider::SecretBytes,
-    template::{
-        self, Cache, Class, Context, Delimiters, Limits, Map, MissingKey, Source, Template, Text,
-        Type, Value,
-    },
-};
+use crate::api::external_secrets::external_secret::ExternalSecret;
+use crate::api::external_secrets::references::DecodingStrategy;
+use crate::api::external_secrets::template::EngineVersion;
+use crate::api::external_secrets::template::Template as Spec;
+use crate::api::external_secrets::template::TemplateFrom;
+use crate::api::external_secrets::template::TemplateMergePolicy;
+use crate::api::external_secrets::template::TemplateRef;
+use crate::api::external_secrets::template::TemplateScope;
+use crate::provider::SecretBytes;
+use gotemplate::Cache;
+use gotemplate::Class;
+use gotemplate::Context;
+use gotemplate::Delimiters;
+use gotemplate::Environment;
+use gotemplate::Limits;
+use gotemplate::Map;
+use gotemplate::MissingKey;
+use gotemplate::Template;
+use gotemplate::Text;
+use gotemplate::Type;
+use gotemplate::Value;
 
 /// What renders all templates of one object, within bounds that they share.
-pub struct Engine<'a> {
+pub(crate) struct Engine<'a> {
     cache: &'a Cache,
     delimiters: &'a Delimiters,
     context: Context<'a>,
 }
 
 /// The same mistake at the same place, without a word of the template.
-fn silent(error: template::Error) -> template::Error {
+fn silent(error: gotemplate::Error) -> gotemplate::Error {
     let message = match error.class {
         Class::Parse => "it cannot be parsed",
         Class::MissingKey => "it names a key that was not read",
         Class::Type | Class::Function | Class::Exec => "it cannot be evaluated",
         Class::Bound => return error,
     };
-    template::Error { message: message.to_owned(), ..error }
+    gotemplate::Error { message: message.to_owned(), ..error }
 }
 
 impl<'a> Engine<'a> {
     /// One that takes time and randomness from `source`.
-    pub fn new(
+    pub(crate) fn new(
         cache: &'a Cache,
         delimiters: &'a Delimiters,
-        source: &'a mut dyn Source,
+        source: &'a mut dyn Environment,
         limits: &'a Limits,
     ) -> Self {
         Self { cache, delimiters, context: Context::new(source, limits) }
     }
 
     /// The output of a template that the object itself holds. `name` is what errors in it call it.
-    pub fn render(
+    pub(crate) fn render(
         &mut self,
         field: &str,
         name: &str,
@@ -91,7 +98,12 @@ impl<'a> Engine<'a> {
     }
 
     /// A template of which a missing key is nothing, printed as `<no value>`.
-    pub fn lenient(&self, field: &str, name: &str, text: &str) -> Result<Arc<Template>, PlanError> {
+    pub(crate) fn lenient(
+        &self,
+        field: &str,
+        name: &str,
+        text: &str,
+    ) -> Result<Arc<Template>, PlanError> {
         let parsed = Template::parse(name, text.as_bytes(), self.delimiters);
         parsed
             .map(|template| Arc::new(template.with_missing_key(MissingKey::Invalid)))
@@ -99,10 +111,10 @@ impl<'a> Engine<'a> {
     }
 
     /// What a parsed template makes.
-    pub fn output(
+    pub(crate) fn output(
         &mut self,
         field: &str,
-        parsed: Result<Arc<Template>, template::Error>,
+        parsed: Result<Arc<Template>, gotemplate::Error>,
         dot: Value,
     ) -> Result<SecretBytes, PlanError> {
         parsed
@@ -114,7 +126,7 @@ impl<'a> Engine<'a> {
 
 /// A kind of object that holds templates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A ConfigMap.
     ConfigMap,
     /// A Secret.
@@ -123,7 +135,7 @@ pub enum Kind {
 
 impl Kind {
     /// Its name.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::ConfigMap => "ConfigMap",
             Self::Secret => "Secret",
@@ -132,10 +144,10 @@ impl Kind {
 }
 
 /// What objects that hold templates contain; `None` for one that does not exist.
-pub type Contents = BTreeMap<(Kind, String), Option<BTreeMap<String, SecretBytes>>>;
+pub(crate) type Contents = BTreeMap<(Kind, String), Option<BTreeMap<String, SecretBytes>>>;
 
 /// The objects, in the namespace of the `ExternalSecret`, that its template is read from.
-pub fn sources(object: &ExternalSecret) -> BTreeSet<(Kind, String)> {
+pub(crate) fn sources(object: &ExternalSecret) -> BTreeSet<(Kind, String)> {
     let template = object.spec.target.template.iter();
     let from = template.flat_map(|template| &template.template_from);
     from.flat_map(references).map(|(kind, reference)| (kind, reference.name.clone())).collect()
@@ -148,7 +160,7 @@ fn references(from: &TemplateFrom) -> impl Iterator<Item = (Kind, &TemplateRef)>
 }
 
 /// What the `ExternalSecret` contributes to its Secret, given what was read for it.
-pub fn render(
+pub(crate) fn render(
     object: &ExternalSecret,
     data: BTreeMap<String, SecretBytes>,
     contents: &Contents,

@@ -3,15 +3,14 @@ use serde_json::{Value as Json, json};
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::{
-    api::external_secret::ExternalSecretSpec,
-    template::{Failure, KeyKind},
-};
+use crate::api::external_secrets::external_secret::ExternalSecretSpec;
+use gotemplate::Failure;
+use gotemplate::KeyKind;
 
 /// A clock that stands still, and no randomness.
 struct Still;
 
-impl Source for Still {
+impl Environment for Still {
     fn now(&mut self) -> Timestamp {
         Timestamp::UNIX_EPOCH
     }
@@ -27,7 +26,7 @@ impl Source for Still {
 }
 
 /// Runs what renders templates, at a time that stands still.
-pub fn with_engine<T>(work: impl FnOnce(&mut Engine<'_>) -> T) -> T {
+pub(crate) fn with_engine<T>(work: impl FnOnce(&mut Engine<'_>) -> T) -> T {
     let (cache, delimiters) = (Cache::new(1 << 20), Delimiters::default());
     work(&mut Engine::new(&cache, &delimiters, &mut Still, &Limits::default()))
 }

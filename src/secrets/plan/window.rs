@@ -10,8 +10,10 @@ use jiff::{
     tz::TimeZone,
 };
 
-use super::{duration, error::PlanError};
-use crate::api::external_secret::{SyncWindowKind, SyncWindows};
+use super::error::PlanError;
+use crate::api::external_secrets::external_secret::SyncWindowKind;
+use crate::api::external_secrets::external_secret::SyncWindows;
+use crate::duration;
 
 /// A schedule that does not come within this many days never comes (February 30th).
 const MAX_DAYS: usize = 366 * 5;
@@ -20,7 +22,7 @@ const MAX_JOINED: usize = 64;
 
 /// Whether a refresh may happen at `now`; if not, from when on it may, if ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gate {
+pub(crate) enum Gate {
     /// It may.
     Open,
     /// Not before.
@@ -30,7 +32,7 @@ pub enum Gate {
 }
 
 /// What the windows say about `now`.
-pub fn gate(windows: &SyncWindows, now: Timestamp) -> Result<Gate, PlanError> {
+pub(crate) fn gate(windows: &SyncWindows, now: Timestamp) -> Result<Gate, PlanError> {
     let parsed = windows.windows.iter().enumerate().map(|(nth, window)| {
         let schedule = Schedule::parse(&window.schedule).ok_or_else(|| PlanError::Schedule {
             field: format!("syncWindows.windows[{nth}].schedule"),
@@ -71,7 +73,7 @@ fn denied(windows: &[Window], now: Timestamp) -> Gate {
             Some(closes) => free = closes,
         }
     }
-    // Still closed after that many windows: looked at again then.
+    // Still closed after that many windows: reconciled again then.
     Gate::ClosedUntil(free)
 }
 
@@ -227,7 +229,7 @@ fn parse_value(text: &str, first: u32, names: &[&str]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::external_secret::SyncWindow;
+    use crate::api::external_secrets::external_secret::SyncWindow;
 
     fn at(text: &str) -> Timestamp {
         format!("{text}Z").parse().unwrap()

@@ -7,15 +7,15 @@ use super::{
     groups::{Groups, LANES, TURN},
 };
 
-use crate::cluster::queue::Lane;
+use crate::lane::Lane;
 
-pub const A_TURN: u32 = TURN;
-pub const IN_A_ROW: u32 = URGENT_IN_A_ROW;
+pub(crate) const A_TURN: u32 = TURN;
+pub(crate) const IN_A_ROW: u32 = URGENT_IN_A_ROW;
 
 /// The state without what does not matter for what is handed out from now on: numbers are ranks, times are
 /// microseconds from now.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub struct Canonical<K, G> {
+pub(crate) struct Canonical<K, G> {
     objects: BTreeMap<K, (G, Doing<G>, u32)>,
     rounds: Vec<Vec<(G, u32)>>,
     passed: u32,
@@ -46,7 +46,7 @@ where
     G: Clone + Ord + Hash + Debug,
 {
     /// Fails unless everything that is kept beside the objects follows from the objects.
-    pub fn audit(&self) {
+    pub(crate) fn audit(&self) {
         let books = &self.books;
         let mut anew = Books {
             bounds: books.bounds,
@@ -90,7 +90,7 @@ where
 
     /// True if a look at every line finds an object that has room. Right after a turn of the loop there must
     /// be none.
-    pub fn could_start(&self) -> bool {
+    pub(crate) fn could_start(&self) -> bool {
         self.books.groups.by_name.values().any(|group| {
             group.running < self.books.bounds.per_group
                 && LANES
@@ -100,7 +100,7 @@ where
     }
 
     /// True if `key` is ready, or will be when its run is done.
-    pub fn will_run(&self, key: &K) -> bool {
+    pub(crate) fn will_run(&self, key: &K) -> bool {
         self.entries.get(key).is_some_and(|entry| match &entry.phase {
             Phase::Ready { .. } => true,
             Phase::Running(run) => run.again.is_some(),
@@ -109,20 +109,20 @@ where
     }
 
     /// Hands out one object that is ready, whoever else is.
-    pub fn start_only(&mut self, key: &K, now: Instant) {
+    pub(crate) fn start_only(&mut self, key: &K, now: Instant) {
         assert!(self.start(key, now));
     }
 
-    pub fn is_running(&self, key: &K) -> bool {
+    pub(crate) fn is_running(&self, key: &K) -> bool {
         self.entries.get(key).is_some_and(|entry| matches!(entry.phase, Phase::Running(_)))
     }
 
-    pub fn is_slow(&self, key: &K) -> bool {
+    pub(crate) fn is_slow(&self, key: &K) -> bool {
         let entry = self.entries.get(key);
         entry.is_some_and(|entry| matches!(&entry.phase, Phase::Running(run) if run.slow))
     }
 
-    pub fn canonical(&self, now: Instant) -> Canonical<K, G> {
+    pub(crate) fn canonical(&self, now: Instant) -> Canonical<K, G> {
         let from_now = |time: Instant| match time.checked_duration_since(now) {
             Some(ahead) => i128::try_from(ahead.as_micros()).unwrap(),
             None => -i128::try_from(now.duration_since(time).as_micros()).unwrap(),

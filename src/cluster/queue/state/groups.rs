@@ -10,37 +10,37 @@ use std::{
     time::Instant,
 };
 
-use super::Lane;
+use crate::lane::Lane;
 
 /// A group hands out this many objects before the next group has its turn: enough to fill a batch, and few
 /// enough that a store with thousands of objects does not keep the others waiting.
-pub const TURN: u32 = 20;
+pub(crate) const TURN: u32 = 20;
 
-pub const LANES: [Lane; 2] = [Lane::Urgent, Lane::Periodic];
+pub(crate) const LANES: [Lane; 2] = [Lane::Urgent, Lane::Periodic];
 
 /// Where an object stands in its line. Unique, and the longest wait comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
-    pub since: Instant,
-    pub number: u64,
+pub(crate) struct Position {
+    pub(crate) since: Instant,
+    pub(crate) number: u64,
 }
 
 /// One value for each lane.
 #[derive(Clone, Debug, Default)]
-pub struct PerLane<T> {
+pub(crate) struct PerLane<T> {
     urgent: T,
     periodic: T,
 }
 
 impl<T> PerLane<T> {
-    pub fn get(&self, lane: Lane) -> &T {
+    pub(crate) fn get(&self, lane: Lane) -> &T {
         match lane {
             Lane::Urgent => &self.urgent,
             Lane::Periodic => &self.periodic,
         }
     }
 
-    pub fn get_mut(&mut self, lane: Lane) -> &mut T {
+    pub(crate) fn get_mut(&mut self, lane: Lane) -> &mut T {
         match lane {
             Lane::Urgent => &mut self.urgent,
             Lane::Periodic => &mut self.periodic,
@@ -49,21 +49,21 @@ impl<T> PerLane<T> {
 }
 
 #[derive(Clone, Debug)]
-pub struct Group<K> {
-    pub lines: PerLane<BTreeMap<Position, K>>,
+pub(crate) struct Group<K> {
+    pub(crate) lines: PerLane<BTreeMap<Position, K>>,
     /// Its turn in the round of a lane: there is one while somebody is in line.
-    pub turns: PerLane<Option<Turn>>,
+    pub(crate) turns: PerLane<Option<Turn>>,
     /// Start of the window of each waiting object, so that it can join an earlier one.
-    pub windows: BTreeSet<(Instant, K)>,
-    pub running: usize,
+    pub(crate) windows: BTreeSet<(Instant, K)>,
+    pub(crate) running: usize,
     /// When one of its objects last started or finished.
-    pub moved: Option<Instant>,
+    pub(crate) moved: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Turn {
-    pub number: u64,
-    pub left: u32,
+pub(crate) struct Turn {
+    pub(crate) number: u64,
+    pub(crate) left: u32,
 }
 
 impl<K> Default for Group<K> {
@@ -87,11 +87,11 @@ impl<K> Group<K> {
 }
 
 #[derive(Clone, Debug)]
-pub struct Groups<K, G> {
+pub(crate) struct Groups<K, G> {
     per_group: usize,
-    pub by_name: HashMap<G, Group<K>>,
+    pub(crate) by_name: HashMap<G, Group<K>>,
     /// The groups that may hand out an object, in the order of their turns.
-    pub rounds: PerLane<BTreeMap<u64, G>>,
+    pub(crate) rounds: PerLane<BTreeMap<u64, G>>,
     turns_given: u64,
 }
 
@@ -100,7 +100,7 @@ where
     K: Clone + Ord,
     G: Clone + Eq + Hash,
 {
-    pub fn new(per_group: usize) -> Self {
+    pub(crate) fn new(per_group: usize) -> Self {
         Self {
             per_group,
             by_name: HashMap::new(),
@@ -109,44 +109,44 @@ where
         }
     }
 
-    pub fn join_line(&mut self, group: &G, lane: Lane, position: Position, key: &K) {
+    pub(crate) fn join_line(&mut self, group: &G, lane: Lane, position: Position, key: &K) {
         self.update(group, |group| group.lines.get_mut(lane).insert(position, key.clone()));
     }
 
-    pub fn leave_line(&mut self, group: &G, lane: Lane, position: Position) {
+    pub(crate) fn leave_line(&mut self, group: &G, lane: Lane, position: Position) {
         self.update(group, |group| group.lines.get_mut(lane).remove(&position));
     }
 
-    pub fn open_window(&mut self, group: &G, earliest: Instant, key: &K) {
+    pub(crate) fn open_window(&mut self, group: &G, earliest: Instant, key: &K) {
         self.update(group, |group| group.windows.insert((earliest, key.clone())));
     }
 
-    pub fn close_window(&mut self, group: &G, earliest: Instant, key: &K) {
+    pub(crate) fn close_window(&mut self, group: &G, earliest: Instant, key: &K) {
         self.update(group, |group| group.windows.remove(&(earliest, key.clone())));
     }
 
-    pub fn start(&mut self, group: &G) {
+    pub(crate) fn start(&mut self, group: &G) {
         self.update(group, |group| group.running += 1);
     }
 
-    pub fn finish(&mut self, group: &G) {
+    pub(crate) fn finish(&mut self, group: &G) {
         self.update(group, |group| group.running -= 1);
     }
 
     /// Notes that an object of the group has just started or finished.
-    pub fn note_progress(&mut self, group: &G, now: Instant) {
+    pub(crate) fn note_progress(&mut self, group: &G, now: Instant) {
         if let Some(group) = self.by_name.get_mut(group) {
             group.moved = Some(now);
         }
     }
 
     /// True if a group may hand out an object of the lane.
-    pub fn has_next(&self, lane: Lane) -> bool {
+    pub(crate) fn has_next(&self, lane: Lane) -> bool {
         !self.rounds.get(lane).is_empty()
     }
 
     /// Takes the next object out of its line.
-    pub fn pop(&mut self, lane: Lane) -> Option<K> {
+    pub(crate) fn pop(&mut self, lane: Lane) -> Option<K> {
         let group = self.rounds.get(lane).first_key_value()?.1.clone();
         let found = self.by_name.get_mut(&group)?;
         let key = found.lines.get_mut(lane).pop_first().map(|(_, key)| key);
@@ -162,7 +162,7 @@ where
     }
 
     /// Takes out an object of the group whose window is open.
-    pub fn pop_window(&mut self, group: &G, now: Instant) -> Option<K> {
+    pub(crate) fn pop_window(&mut self, group: &G, now: Instant) -> Option<K> {
         let windows = &mut self.by_name.get_mut(group)?.windows;
         if windows.first()?.0 > now {
             return None;

@@ -12,20 +12,20 @@ use super::{
     State,
     groups::{Group, LANES},
 };
-use crate::cluster::queue::Lane;
+use crate::lane::Lane;
 
 /// How long nothing may happen.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Objects are ready and have room, or nothing at all finishes.
-    pub idle: Duration,
+    pub(crate) idle: Duration,
     /// Nothing of a group that is at its bound finishes, while others do. Longer than any provider may be
     /// slow: every call has a deadline.
-    pub hung: Duration,
+    pub(crate) hung: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub(crate) enum Cause {
     /// A group has ready objects and room, and none is started.
     NotStarted,
     /// Objects are ready, and nothing of the whole queue finishes.
@@ -35,17 +35,17 @@ pub enum Cause {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stuck<G> {
-    pub cause: Cause,
+pub(crate) struct Stuck<G> {
+    pub(crate) cause: Cause,
     /// Which group, if the cause is one of a group and there are several.
-    pub group: Option<G>,
+    pub(crate) group: Option<G>,
     /// Objects that are ready, in the group or in all.
-    pub waiting: usize,
+    pub(crate) waiting: usize,
     /// Objects that run, in the group or in all.
-    pub running: usize,
-    pub oldest_wait: Duration,
+    pub(crate) running: usize,
+    pub(crate) oldest_wait: Duration,
     /// For how long nothing has happened.
-    pub idle: Duration,
+    pub(crate) idle: Duration,
 }
 
 impl<K, G> State<K, G>
@@ -54,7 +54,7 @@ where
     G: Clone + Ord + Hash,
 {
     /// Why the queue is stuck, if it is. A queue that was not allowed to begin yet never is.
-    pub fn stuck(&self, now: Instant, limits: Limits) -> Option<Stuck<G>> {
+    pub(crate) fn stuck(&self, now: Instant, limits: Limits) -> Option<Stuck<G>> {
         let began = self.began?;
         self.not_started(began, now, limits.idle)
             .or_else(|| self.nothing_finishes(began, now, limits.idle))

@@ -1,10 +1,13 @@
 //! All interleavings of a small world: queue, fence and writer.
 //!
 //! The queue is the real one. The loop that runs it, the fence and the writer are modelled as they are written:
-//! the loop turns when it was notified or a timer rings, a write looks at the fence before it waits for one of
+//! the loop turns when it was notified or a timer rings, a write passes the fence before it waits for one of
 //! a bounded number of places and again before it is sent.
 
-use std::hash::{Hash, Hasher};
+use std::{
+    collections::BTreeSet,
+    hash::{Hash, Hasher},
+};
 
 use stateright::{Checker as _, Model, Property};
 
@@ -40,8 +43,8 @@ struct System {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Mistake {
-    /// The fence is not looked at again after the wait for a place.
-    OneLookAtTheFence,
+    /// The fence is not checked again after the wait for a place.
+    OneFenceCheck,
     /// The loop is not told that an object has finished.
     SilentFinish,
     /// The loop is not told that an object is slow.
@@ -150,7 +153,7 @@ impl System {
         let (key, work) = world.work[at];
         let next = match work {
             Work::Reads if world.leads => Work::WaitsForPlace,
-            Work::WaitsForPlace if world.leads || self.has_made(Mistake::OneLookAtTheFence) => {
+            Work::WaitsForPlace if world.leads || self.has_made(Mistake::OneFenceCheck) => {
                 world.wrote_without_lease |= !world.leads;
                 Work::Writes
             }
@@ -307,19 +310,19 @@ impl Model for System {
                 let mut actions = Vec::new();
                 system.actions(world, &mut actions);
                 !actions.is_empty()
-                    || (world.owed.is_empty() && world.queue.figures(world.now).waiting == 0)
+                    || (world.owed.is_empty() && world.queue.stats(world.now).waiting == 0)
             }),
             Property::always("nothing runs twice at once", |_, world: &World| {
                 let keys: BTreeSet<_> = world.work.iter().map(|(key, _)| key).collect();
                 keys.len() == world.work.len()
                     && keys.iter().all(|key| world.queue.is_running(key))
-                    && world.queue.figures(world.now).running == keys.len()
+                    && world.queue.stats(world.now).running == keys.len()
             }),
             Property::always("no write begins without the lease", |_, world: &World| {
                 !world.wrote_without_lease
             }),
             Property::sometimes(
-                "a write is under way when the lease is lost",
+                "a write is in flight when the lease is lost",
                 |system: &System, world: &World| {
                     let lost = !world.leads || system.outside.leases == 0;
                     lost && world.work.iter().any(|(_, work)| *work == Work::Writes)
@@ -328,8 +331,8 @@ impl Model for System {
             Property::sometimes(
                 "somebody waits behind the bound of a group",
                 |_, world: &World| {
-                    let figures = world.queue.figures(world.now);
-                    figures.waiting > 0 && figures.running > 0 && !world.notified
+                    let stats = world.queue.stats(world.now);
+                    stats.waiting > 0 && stats.running > 0 && !world.notified
                 },
             ),
         ]
@@ -339,7 +342,7 @@ impl Model for System {
 fn system(outside: Outside, mistake: Option<Mistake>) -> System {
     System {
         keys: vec![(0, 0), (1, 0), (2, 1)],
-        bounds: Bounds { places: 1, per_group: 1, in_all: 2, periodic: 1 },
+        bounds: Bounds { max_concurrent: 1, per_group: 1, in_all: 2, periodic: 1 },
         writer_places: 1,
         outside,
         mistake,
@@ -383,7 +386,7 @@ fn the_check_finds_each_mistake() {
         "no write begins without the lease",
     );
     for (mistake, property) in [
-        (Mistake::OneLookAtTheFence, lease),
+        (Mistake::OneFenceCheck, lease),
         (Mistake::SilentFinish, sleeps),
         (Mistake::SilentSlow, sleeps),
         (Mistake::StartsWhatRuns, twice),

@@ -8,16 +8,22 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 
 use super::{Desired, Key, Kind, Mark, Trial, Wanted};
-use crate::hardening::plan::{
-    baseline::Compiled,
-    error::Error,
-    objects::{FIELD_MANAGER, MANAGED_BY, OWNER},
-    policy::{Scope, compile},
-    selection::{NAME_LABEL, Protected},
-};
+use crate::hardening::plan::baseline::Compiled;
+use crate::hardening::plan::error::Error;
+use crate::marks::FIELD_MANAGER;
+use crate::marks::MANAGED_BY;
+use crate::marks::OWNER;
+use crate::policy::Scope;
+use crate::policy::compile;
+use crate::policy::selection::NAME_LABEL;
+use crate::policy::selection::Protected;
 
 /// What a baseline wants. `probe` is the namespace where pods are tried; it is among the `protected` ones.
-pub fn desired(compiled: &Compiled, probe: &str, protected: &Protected) -> Result<Desired, Error> {
+pub(crate) fn desired(
+    compiled: &Compiled,
+    probe: &str,
+    protected: &Protected,
+) -> Result<Desired, Error> {
     let scope = Scope {
         name: compiled.name.clone(),
         uid: compiled.uid.clone(),

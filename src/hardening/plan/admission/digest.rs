@@ -2,14 +2,15 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::hardening::plan::objects::{FIELD_MANAGER, MANAGED_BY, OWNER, digest_text};
+use crate::digest::digest_text;
+use crate::marks::{FIELD_MANAGER, MANAGED_BY, OWNER};
 
 /// What we answer for of an object: its spec and our marks, not what others add to its metadata.
-pub struct Mark<'a>(pub &'a Value);
+pub(crate) struct Mark<'a>(pub(crate) &'a Value);
 
 impl Mark<'_> {
     /// The same for objects that mean the same.
-    pub fn digest(&self) -> String {
+    pub(crate) fn digest(&self) -> String {
         let meta = &self.0["metadata"];
         let parts = json!([
             meta["labels"][MANAGED_BY],
@@ -20,12 +21,12 @@ impl Mark<'_> {
     }
 
     /// Uid of the baseline behind it, or "".
-    pub fn owner(&self) -> &str {
+    pub(crate) fn owner(&self) -> &str {
         self.0["metadata"]["annotations"][OWNER].as_str().unwrap_or_default()
     }
 
     /// Whether any mark of ours is on it.
-    pub fn is_ours(&self) -> bool {
+    pub(crate) fn is_ours(&self) -> bool {
         let meta = &self.0["metadata"];
         let managers = meta["managedFields"].as_array().into_iter().flatten();
         meta["labels"][MANAGED_BY] == FIELD_MANAGER
@@ -35,12 +36,12 @@ impl Mark<'_> {
 }
 
 /// A short name for a value.
-pub fn hash(value: &Value) -> String {
+pub(crate) fn hash(value: &Value) -> String {
     digest_text(value)
 }
 
 /// The spec without what the API server fills in, and without what means nothing.
-pub fn canonical(value: &Value) -> Value {
+pub(crate) fn canonical(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
             let kept = fields.iter().filter_map(|(key, value)| {
@@ -70,7 +71,7 @@ fn is_default(key: &str, value: &Value) -> bool {
 /// What an object becomes when ours is written over a live one: labels and annotations of others stay, owner
 /// references go, which would let the garbage collector take policies away in any order.
 #[must_use]
-pub fn written(live: &Value, wanted: &Value) -> Value {
+pub(crate) fn written(live: &Value, wanted: &Value) -> Value {
     let mut body = wanted.clone();
     for part in ["labels", "annotations"] {
         let mut all = live["metadata"][part].as_object().cloned().unwrap_or_default();
@@ -85,7 +86,7 @@ pub fn written(live: &Value, wanted: &Value) -> Value {
 
 /// What an object becomes when we let go of it: the same without our marks.
 #[must_use]
-pub fn released(live: &Value) -> Value {
+pub(crate) fn released(live: &Value) -> Value {
     let mut body = live.clone();
     let meta = &mut body["metadata"];
     if let Some(labels) = meta["labels"].as_object_mut() {

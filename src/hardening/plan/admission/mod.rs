@@ -17,17 +17,17 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::error::Error;
-use super::policy::WorkloadKind;
-use crate::api::hardening_baseline::Stage;
+use crate::api::gabion::hardening_baseline::Stage;
+use crate::policy::WorkloadKind;
 
-pub use desired::desired;
-pub use digest::{Mark, canonical, released, written};
-pub use probe::{Outcome, PROBE_LABEL, Tried, label, outcome};
-pub use said::{Admission, Standing};
+pub(crate) use desired::desired;
+pub(crate) use digest::{Mark, canonical, released, written};
+pub(crate) use probe::{Outcome, PROBE_LABEL, Tried, label, outcome};
+pub(crate) use said::{Admission, Standing};
 
 /// The two kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// `ValidatingAdmissionPolicy`
     Policy,
     /// `ValidatingAdmissionPolicyBinding`
@@ -36,7 +36,7 @@ pub enum Kind {
 
 impl Kind {
     /// The kind as it is written in a manifest.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Policy => "ValidatingAdmissionPolicy",
             Self::Binding => "ValidatingAdmissionPolicyBinding",
@@ -46,11 +46,11 @@ impl Kind {
 
 /// Kind and name of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
+pub(crate) struct Key {
     /// Its kind.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 impl std::fmt::Display for Key {
@@ -61,93 +61,93 @@ impl std::fmt::Display for Key {
 
 /// An object that should be.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// Kind and name.
-    pub key: Key,
+    pub(crate) key: Key,
     /// The whole object.
-    pub body: Value,
+    pub(crate) body: Value,
     /// [`Mark::digest`] of it.
-    pub digest: String,
+    pub(crate) digest: String,
 }
 
 /// How far the API server has checked the types of a policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Types {
+pub(crate) enum Types {
     /// Not the present generation.
     #[default]
     Pending,
     /// Nothing to complain of.
     Clean,
-    /// The first complaint.
+    /// The first unhealthy_reason.
     Warned(String),
 }
 
 /// An object that is.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// Its uid.
-    pub uid: String,
+    pub(crate) uid: String,
     /// Its resource version.
-    pub resource_version: String,
+    pub(crate) resource_version: String,
     /// Its generation.
-    pub generation: i64,
+    pub(crate) generation: i64,
     /// [`Mark::digest`] of it.
-    pub digest: String,
+    pub(crate) digest: String,
     /// Uid of the baseline behind it; empty if the mark is gone.
-    pub owner: String,
+    pub(crate) owner: String,
     /// Whether it is ours by any mark that is left.
-    pub ours: bool,
+    pub(crate) ours: bool,
     /// Who wrote it last, apart from us.
-    pub manager: String,
+    pub(crate) manager: String,
     /// For policies.
-    pub types: Types,
+    pub(crate) types: Types,
 }
 
 /// What is, by kind and name.
-pub type Live = BTreeMap<Key, Seen>;
+pub(crate) type Live = BTreeMap<Key, Seen>;
 
 /// What proves one policy.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Trial {
+pub(crate) struct Trial {
     /// Its binding for the probe namespace, without the label of the objects that it reaches.
-    pub binding: Value,
+    pub(crate) binding: Value,
     /// Kind of the objects that are tried.
-    pub kind: WorkloadKind,
+    pub(crate) kind: WorkloadKind,
     /// An object that the policy must let pass.
-    pub passes: Value,
+    pub(crate) passes: Value,
     /// An object that the policy must refuse, for what it is.
-    pub denied: Value,
+    pub(crate) denied: Value,
     /// What only this revision of this policy says.
-    pub sentinel: String,
+    pub(crate) sentinel: String,
 }
 
 /// Everything that one baseline wants in the API server.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Desired {
+pub(crate) struct Desired {
     /// Revision of the policies.
-    pub revision: String,
+    pub(crate) revision: String,
     /// How far the baseline goes.
-    pub stage: Stage,
+    pub(crate) stage: Stage,
     /// The policies.
-    pub policies: Vec<Wanted>,
+    pub(crate) policies: Vec<Wanted>,
     /// Bindings at the stage; none at Observe.
-    pub bindings: Vec<Wanted>,
+    pub(crate) bindings: Vec<Wanted>,
     /// What proves each policy, in the order of the policies.
-    pub trials: Vec<Trial>,
+    pub(crate) trials: Vec<Trial>,
 }
 
 /// What was proved by probes, by the stamp of what was in place then.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Proof {
+pub(crate) struct Proof {
     /// The policies can be evaluated and refuse.
-    pub compiled: Option<String>,
+    pub(crate) compiled: Option<String>,
     /// The bindings of the stage are in force too.
-    pub enforced: Option<String>,
+    pub(crate) enforced: Option<String>,
 }
 
 /// The next thing to do.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Move {
+pub(crate) enum Move {
     /// Create an object.
     Create(Wanted),
     /// Write an object over a live one.
@@ -165,7 +165,7 @@ pub enum Move {
 }
 
 /// The next move, or why there is none. `None` wants nothing: all that `uid` owns goes, bindings first.
-pub fn next(
+pub(crate) fn next(
     desired: Option<&Desired>,
     uid: &str,
     live: &Live,
@@ -216,7 +216,7 @@ pub fn next(
 }
 
 /// The stamp that a successful probe proves.
-pub fn compiled_stamp(desired: &Desired, live: &Live) -> String {
+pub(crate) fn compiled_stamp(desired: &Desired, live: &Live) -> String {
     probe::stamp(&desired.policies, live)
 }
 

@@ -7,11 +7,11 @@ use super::{Key, Kind, Live, Trial, Wanted};
 
 /// Label of probe pods: a probe binding reaches those with its own value. Bindings reach the API server in the
 /// order in which they were written, so one that is seen to be in force says so of all that were written before.
-pub const PROBE_LABEL: &str = "gabion.dev/probe";
+pub(crate) const PROBE_LABEL: &str = "gabion.dev/probe";
 
 /// What the API server said to a pod that was tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Tried {
+pub(crate) enum Tried {
     /// It would be created.
     Taken,
     /// It was refused, with these words.
@@ -20,7 +20,7 @@ pub enum Tried {
 
 /// What a probe proved.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Denied as it must be.
     Denied,
     /// Taken: the binding is not in force yet.
@@ -32,7 +32,7 @@ pub enum Outcome {
 }
 
 /// Reads what was said to a pod that must be denied with `sentinel`.
-pub fn outcome(tried: &Tried, sentinel: &str) -> Outcome {
+pub(crate) fn outcome(tried: &Tried, sentinel: &str) -> Outcome {
     match tried {
         Tried::Taken => Outcome::NotYet,
         Tried::Refused(words) if words.contains(sentinel) => Outcome::Denied,
@@ -64,7 +64,7 @@ pub(super) fn stamp(objects: &[Wanted], live: &Live) -> String {
 }
 
 /// The label of what one trial tries: only the binding of that policy reaches it, so that each is seen to refuse.
-pub fn label(stamp: &str, trial: usize) -> String {
+pub(crate) fn label(stamp: &str, trial: usize) -> String {
     format!("{stamp}-{trial}")
 }
 

@@ -1,11 +1,11 @@
 //! What is said of a baseline's admission policies.
 
-use crate::api::hardening_baseline::Stage;
-use crate::hardening::plan::{conditions::Saying, error::Error};
+use crate::api::gabion::hardening_baseline::Stage;
+use crate::hardening::plan::{conditions::ConditionUpdate, error::Error};
 
 /// How far the policies of a baseline have come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub(crate) enum Standing {
     /// The baseline checks nothing that a policy is needed for, or only observes.
     Nothing,
     /// On the way: what is waited for.
@@ -20,38 +20,38 @@ pub enum Standing {
 
 /// The policies of a baseline, for its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admission {
+pub(crate) struct Admission {
     /// The revision that the spec compiles to.
-    pub revision: Option<String>,
+    pub(crate) revision: Option<String>,
     /// How far it has come.
-    pub standing: Standing,
+    pub(crate) standing: Standing,
     /// How far the baseline goes.
-    pub stage: Stage,
+    pub(crate) stage: Stage,
 }
 
 impl Admission {
     /// The conditions `Compiled` and `Enforced`.
-    pub fn sayings(&self) -> [Saying; 2] {
+    pub(crate) fn sayings(&self) -> [ConditionUpdate; 2] {
         [self.compiled(), self.enforced()]
     }
 
     /// Why the baseline is not ready, if the policies are why.
-    pub fn unready(&self) -> Option<Saying> {
+    pub(crate) fn unready(&self) -> Option<ConditionUpdate> {
         let saying = match &self.standing {
             Standing::Nothing | Standing::InForce => return None,
             Standing::NotDenied => self.enforced(),
             Standing::Compiling(_) | Standing::Failed(_) => self.compiled(),
         };
-        Some(Saying { kind: "Ready", ..saying })
+        Some(ConditionUpdate { kind: "Ready", ..saying })
     }
 
     fn revision(&self) -> &str {
         self.revision.as_deref().unwrap_or_default()
     }
 
-    fn compiled(&self) -> Saying {
+    fn compiled(&self) -> ConditionUpdate {
         match &self.standing {
-            Standing::Nothing => Saying::new(
+            Standing::Nothing => ConditionUpdate::new(
                 "Compiled",
                 true,
                 "NothingToCompile",
@@ -62,29 +62,30 @@ impl Admission {
                     "Revision {} waits for {what}; the revision before it stays in force.",
                     self.revision()
                 );
-                Saying::new("Compiled", false, "Compiling", message)
+                ConditionUpdate::new("Compiled", false, "Compiling", message)
             }
             // About the probes, not about the policies.
             Standing::Failed(error @ Error::NoProbeNamespace { .. }) => {
-                Saying::because("Compiled", false, error)
+                ConditionUpdate::because("Compiled", false, error)
             }
-            Standing::Failed(error) => Saying::because("Compiled", false, error),
+            Standing::Failed(error) => ConditionUpdate::because("Compiled", false, error),
             Standing::InForce | Standing::NotDenied => {
                 let message = format!(
                     "Revision {} passed its type check, and its probes were answered as they must be.",
                     self.revision()
                 );
-                Saying::new("Compiled", true, "Proved", message)
+                ConditionUpdate::new("Compiled", true, "Proved", message)
             }
         }
     }
 
-    fn enforced(&self) -> Saying {
-        let says =
-            |holds, reason: &str, message: String| Saying::new("Enforced", holds, reason, message);
+    fn enforced(&self) -> ConditionUpdate {
+        let says = |holds, reason: &str, message: String| {
+            ConditionUpdate::new("Enforced", holds, reason, message)
+        };
         match &self.standing {
             Standing::Failed(error @ Error::NoProbeNamespace { .. }) => {
-                Saying::because("Enforced", false, error)
+                ConditionUpdate::because("Enforced", false, error)
             }
             Standing::Nothing => says(
                 false,

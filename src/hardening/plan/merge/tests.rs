@@ -3,10 +3,13 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::api::hardening_baseline::{DeletionPolicy, Peer, Selector, Tags};
+use crate::api::gabion::hardening_baseline::DeletionPolicy;
+use crate::api::gabion::hardening_baseline::Peer;
+use crate::api::gabion::hardening_baseline::Selector;
+use crate::api::gabion::hardening_baseline::Tags;
 use crate::hardening::plan::baseline::NetworkAsk;
-use crate::hardening::plan::policy::Settings;
-use crate::hardening::plan::quantity::Quantity;
+use crate::policy::Settings;
+use crate::quantity::Quantity;
 
 fn baseline(name: &str, priority: i32) -> Compiled {
     Compiled {

@@ -1,0 +1,58 @@
+//! sprig's functions as external-secrets ships them, oddities included.
+//!
+//! A family is a file with its table. `docs/templates.md` lists where we differ from Go on purpose.
+
+mod arithmetic;
+mod bytes;
+mod casing;
+mod conversions;
+mod dates;
+mod decimal;
+mod defaults;
+mod dicts;
+mod encoding;
+mod equality;
+pub mod json;
+pub mod layout;
+mod lists;
+mod paths;
+mod printed;
+mod random;
+mod reflection;
+mod regexes;
+mod semver;
+mod sequences;
+mod splitting;
+mod strings;
+pub mod unicode;
+mod urls;
+mod words;
+mod wrapping;
+mod yaml;
+
+use crate::Function;
+
+/// All families.
+pub const TABLES: &[&[Function]] = &[
+    arithmetic::FUNCTIONS,
+    casing::FUNCTIONS,
+    conversions::FUNCTIONS,
+    dates::FUNCTIONS,
+    defaults::FUNCTIONS,
+    dicts::FUNCTIONS,
+    encoding::FUNCTIONS,
+    json::FUNCTIONS,
+    lists::FUNCTIONS,
+    paths::FUNCTIONS,
+    random::FUNCTIONS,
+    reflection::FUNCTIONS,
+    regexes::FUNCTIONS,
+    semver::FUNCTIONS,
+    sequences::FUNCTIONS,
+    splitting::FUNCTIONS,
+    strings::FUNCTIONS,
+    urls::FUNCTIONS,
+    words::FUNCTIONS,
+    wrapping::FUNCTIONS,
+    yaml::FUNCTIONS,
+];

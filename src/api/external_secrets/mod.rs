@@ -1,0 +1,9 @@
+//! Kinds of the group `external-secrets.io`.
+
+pub mod aws;
+pub mod external_secret;
+pub mod references;
+pub mod rewrite;
+pub mod secret_store;
+pub mod sync_windows;
+pub mod template;

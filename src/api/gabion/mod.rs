@@ -1,0 +1,6 @@
+//! Kinds of the group `gabion.dev`.
+
+pub mod crds;
+pub mod hardening_baseline;
+pub mod namespace_hardening;
+pub mod schema;

@@ -1,0 +1,137 @@
+//! `property`: a part of a JSON secret.
+//!
+//! The path language is gjson's, because that is what existing manifests are written in: keys and indexes
+//! with dots between them, `#`, queries, wildcards, escapes, pipes and the modifiers of `modifier.rs`. It
+//! works on the text of the JSON, so that numbers and nested values come out as they were written.
+//! Everything is bounded: the length of a path, its nesting, the text that modifiers build, the work in all.
+
+mod canonical;
+mod modifier;
+mod multipath;
+mod part;
+mod path;
+mod pattern;
+mod pretty;
+mod query;
+mod scan;
+mod work;
+
+use std::collections::BTreeMap;
+
+use scan::Kind;
+use work::Work;
+use zeroize::Zeroizing;
+
+use crate::provider::SecretBytes;
+
+/// Longest path.
+const MAX_PATH: usize = 1024;
+
+/// Why a property cannot be had. Holds no part of the secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PropertyError {
+    /// The secret is not JSON.
+    #[error("not valid JSON")]
+    NotJson,
+    /// The secret is JSON, but no object.
+    #[error("not a JSON object")]
+    NotAnObject,
+    /// The path is longer, goes deeper, or makes more work, than anything reasonable.
+    #[error("the path is too long, too deeply nested or too much work")]
+    TooDeep,
+}
+
+/// The value at a path, or `None` if there is none.
+///
+/// A path with dots is first taken as one key. Strings come out unquoted, numbers as gjson prints them,
+/// `null` as nothing, objects and arrays as they were written.
+pub(crate) fn find(json: &[u8], path: &str) -> Result<Option<SecretBytes>, PropertyError> {
+    checked(json)?;
+    let json = std::str::from_utf8(json).map_err(|_| PropertyError::NotJson)?;
+    if path.len() > MAX_PATH {
+        return Err(PropertyError::TooDeep);
+    }
+    let work = Work::new(json.len());
+    if path.contains('.')
+        && let Some(found) = path::get(json, &path.replace('.', "\\."), &work, 0)?
+    {
+        return Ok(Some(printed(scan::value(found.as_str()))));
+    }
+    let found = path::get(json, path, &work, 0)?;
+    Ok(found.map(|found| printed(scan::value(found.as_str()))))
+}
+
+/// Every key of a JSON object with its value: strings unquoted, everything else as it was written.
+pub(crate) fn entries(json: &[u8]) -> Result<BTreeMap<String, SecretBytes>, PropertyError> {
+    Ok(members(json)?.into_iter().map(|(key, member)| (key, member.printed())).collect())
+}
+
+/// A value in a JSON object, as it was written.
+#[derive(Clone, Copy)]
+pub(crate) struct Member<'a>(&'a str);
+
+impl Member<'_> {
+    /// A string unquoted, `null` as nothing, everything else as it was written.
+    pub(crate) fn printed(&self) -> SecretBytes {
+        match scan::kind(self.0) {
+            Kind::Number => SecretBytes::new(self.0.as_bytes().to_vec()),
+            _ => printed(self.0),
+        }
+    }
+
+    /// As `rewrite.merge` prints it: a string unquoted, `null` as nothing, a number without exponent, everything
+    /// else as Go writes it.
+    pub(crate) fn merged(&self) -> Result<SecretBytes, PropertyError> {
+        match scan::kind(self.0) {
+            Kind::Number => canonical::finite(self.0).map(|_| printed(self.0)),
+            Kind::Object | Kind::Array => canonical::canonical(self.0, true).map(text),
+            _ => Ok(printed(self.0)),
+        }
+    }
+}
+
+/// Keys and values of a JSON object, in the order in which they were written.
+pub(crate) fn members(json: &[u8]) -> Result<Vec<(String, Member<'_>)>, PropertyError> {
+    let json = checked(json)?;
+    if scan::kind(json) != Kind::Object {
+        return Err(PropertyError::NotAnObject);
+    }
+    Ok(scan::entries(json)
+        .map(|(key, value)| (scan::unquote(key).to_string(), Member(value)))
+        .collect())
+}
+
+/// A JSON object of these members, as Go writes it.
+pub(crate) fn object(members: &BTreeMap<String, Member<'_>>) -> Result<SecretBytes, PropertyError> {
+    let keys: Vec<_> = members.keys().map(|key| modifier::quoted(key, false)).collect();
+    let values: Vec<_> = members
+        .values()
+        .map(|member| canonical::canonical(member.0, false))
+        .collect::<Result<_, _>>()?;
+    let entries = keys.iter().zip(&values).map(|(key, value)| (key.as_str(), value.as_str()));
+    Ok(text(modifier::mapped(entries)))
+}
+
+fn checked(json: &[u8]) -> Result<&str, PropertyError> {
+    let text = std::str::from_utf8(json).map_err(|_| PropertyError::NotJson)?;
+    if scan::is_json(text) { Ok(scan::value(text)) } else { Err(PropertyError::NotJson) }
+}
+
+/// A JSON value as text, as gjson prints it.
+fn printed(raw: &str) -> SecretBytes {
+    match scan::kind(raw) {
+        Kind::Null => SecretBytes::default(),
+        Kind::String => text(scan::unquote(raw)),
+        Kind::Number => SecretBytes::from(scan::print_number(raw)),
+        Kind::True | Kind::False | Kind::Object | Kind::Array => {
+            SecretBytes::new(raw.as_bytes().to_vec())
+        }
+    }
+}
+
+fn text(mut text: Zeroizing<String>) -> SecretBytes {
+    SecretBytes::from(std::mem::take(&mut *text))
+}
+
+#[cfg(test)]
+mod tests;

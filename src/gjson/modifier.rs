@@ -1,0 +1,294 @@
+//! `@name`: changes a value on the way.
+
+use zeroize::Zeroizing;
+
+use super::{
+    PropertyError, path, pretty,
+    scan::{self, Kind},
+    work::{MAX_DEPTH, MAX_TEXT, Work},
+};
+
+const NAMES: [&str; 13] = [
+    "this", "reverse", "keys", "values", "flatten", "join", "valid", "ugly", "tostr", "fromstr",
+    "pretty", "group", "dig",
+];
+
+/// Whether a path starts with a modifier.
+pub(crate) fn is_next(path: &str) -> bool {
+    split(path).is_some()
+}
+
+/// Name, argument and rest of a path that starts with a modifier.
+fn split(path: &str) -> Option<(&'static str, &str, &str)> {
+    let after = path.strip_prefix('@')?;
+    let end = after.find([':', '|', '.']).unwrap_or(after.len());
+    let (name, rest) = after.split_at(end);
+    let name = NAMES.iter().find(|known| **known == name)?;
+    let Some(rest) = rest.strip_prefix(':') else { return Some((name, "", rest)) };
+    let end = match rest.as_bytes().first() {
+        Some(b'{' | b'[' | b'"') => scan::value_end(rest.as_bytes(), 0),
+        _ => plain_argument_end(rest),
+    };
+    let (argument, rest) = rest.split_at(end);
+    Some((name, argument, rest))
+}
+
+/// An argument that is no JSON ends at the next pipe outside of brackets and quotes.
+fn plain_argument_end(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'|' => return at,
+            b'{' | b'[' | b'"' | b'(' => at = scan::squashed_end(bytes, at),
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+/// Applies the modifier that a path starts with: what it makes, and the rest of the path. `None` if there is
+/// none: then it is a key like any other. An empty text is no value.
+pub(crate) fn apply<'p>(
+    json: &str,
+    path: &'p str,
+    work: &Work,
+    depth: usize,
+) -> Result<Option<(Zeroizing<String>, &'p str)>, PropertyError> {
+    let Some((name, argument, rest)) = split(path) else { return Ok(None) };
+    work.spend(json.len())?;
+    let json_or_not = json;
+    let json = scan::value(json);
+    let kind = if json.is_empty() { None } else { Some(scan::kind(json)) };
+    let array = kind == Some(Kind::Array);
+    let same = || Zeroizing::new(json_or_not.to_owned());
+    let made = match name {
+        "keys" | "values" if kind.is_none() => Zeroizing::new("[]".to_owned()),
+        "keys" => keys(json),
+        "values" if !array => listed(values(json)),
+        "reverse" => reverse(json),
+        "flatten" if array => flatten(json, is_set(argument, "deep"))?,
+        "join" if array => join(json, is_set(argument, "preserve")),
+        "ugly" => ugly(json),
+        "pretty" => pretty::pretty(json, argument)?,
+        "tostr" => quote(json_or_not),
+        "fromstr" => match kind {
+            Some(Kind::String) => Some(scan::unquote(json)),
+            Some(Kind::Number) => Some(Zeroizing::new(scan::print_number(json))),
+            None | Some(Kind::Null) => None,
+            Some(_) => Some(same()),
+        }
+        .filter(|text| scan::is_json(text))
+        .unwrap_or_default(),
+        "group" if kind == Some(Kind::Object) => group(json),
+        "group" => Zeroizing::default(),
+        "dig" => dig(json, argument, work, depth)?,
+        _ => same(),
+    };
+    if made.len() > MAX_TEXT {
+        return Err(PropertyError::TooDeep);
+    }
+    work.spend(made.len())?;
+    Ok(Some((made, rest)))
+}
+
+fn is_set(argument: &str, name: &str) -> bool {
+    scan::is_json(argument)
+        && scan::kind(argument) == Kind::Object
+        && scan::entries(argument)
+            .any(|(key, value)| *scan::unquote(key) == name && value == "true")
+}
+
+fn values(json: &str) -> Vec<&str> {
+    match scan::kind(json) {
+        Kind::Object => scan::entries(json).map(|(_, value)| value).collect(),
+        Kind::Array => scan::elements(json).collect(),
+        _ => vec![json],
+    }
+}
+
+fn keys(json: &str) -> Zeroizing<String> {
+    match scan::kind(json) {
+        Kind::Object => listed(scan::entries(json).map(|(key, _)| key)),
+        _ => listed(values(json).into_iter().map(|_| "null")),
+    }
+}
+
+fn listed<'a>(items: impl IntoIterator<Item = &'a str>) -> Zeroizing<String> {
+    enclosed('[', items.into_iter().map(|item| [item, "", ""]), ']')
+}
+
+/// A JSON object of quoted keys and values.
+pub(crate) fn mapped<'a>(
+    entries: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Zeroizing<String> {
+    enclosed('{', entries.into_iter().map(|(key, value)| [key, ":", value]), '}')
+}
+
+fn enclosed<'a>(
+    open: char,
+    items: impl Iterator<Item = [&'a str; 3]>,
+    close: char,
+) -> Zeroizing<String> {
+    let items: Vec<_> = items.collect();
+    let size: usize = items.iter().flatten().map(|text| text.len()).sum();
+    let mut out = Zeroizing::new(String::with_capacity(size + items.len() + 2));
+    out.push(open);
+    for (nth, item) in items.iter().enumerate() {
+        if nth > 0 {
+            out.push(',');
+        }
+        out.extend(item.iter().copied());
+    }
+    out.push(close);
+    out
+}
+
+fn reverse(json: &str) -> Zeroizing<String> {
+    match scan::kind(json) {
+        Kind::Array => {
+            let items: Vec<_> = scan::elements(json).collect();
+            listed(items.into_iter().rev())
+        }
+        Kind::Object => {
+            let items: Vec<_> = scan::entries(json).collect();
+            mapped(items.into_iter().rev())
+        }
+        _ => Zeroizing::new(json.to_owned()),
+    }
+}
+
+/// Puts the elements of inner arrays in their place: those of the next level, as they are written, or of all
+/// levels.
+fn flatten(json: &str, deep: bool) -> Result<Zeroizing<String>, PropertyError> {
+    if !deep {
+        let inner = scan::elements(json).map(|value| match scan::kind(value) {
+            Kind::Array => unwrapped(value).trim(),
+            _ => value,
+        });
+        return Ok(listed(inner.filter(|text| !text.is_empty())));
+    }
+    let mut out = Vec::new();
+    let mut open: Vec<(&str, usize)> =
+        values(json).into_iter().rev().map(|value| (value, 1)).collect();
+    while let Some((value, level)) = open.pop() {
+        if level > MAX_DEPTH {
+            return Err(PropertyError::TooDeep);
+        }
+        if scan::kind(value) == Kind::Array {
+            open.extend(values(value).into_iter().rev().map(|value| (value, level + 1)));
+        } else {
+            out.push(value);
+        }
+    }
+    Ok(listed(out))
+}
+
+/// What is between the brackets of an array or object.
+fn unwrapped(json: &str) -> &str {
+    json.get(1..json.len() - 1).unwrap_or("")
+}
+
+/// Merges the objects of an array; the later wins, in the order in which keys first appear.
+fn join(json: &str, preserve: bool) -> Zeroizing<String> {
+    let objects = scan::elements(json).filter(|value| scan::kind(value) == Kind::Object);
+    if preserve {
+        return enclosed('{', objects.map(|object| [unwrapped(object), "", ""]), '}');
+    }
+    let mut merged: Vec<(&str, &str)> = Vec::new();
+    let mut places = std::collections::HashMap::new();
+    for (key, value) in objects.flat_map(scan::entries) {
+        let place = *places.entry(scan::unquote(key).to_string()).or_insert(merged.len());
+        match merged.get_mut(place) {
+            Some(known) => known.1 = value,
+            None => merged.push((key, value)),
+        }
+    }
+    mapped(merged)
+}
+
+/// One object for each place in the arrays of an object: with what the arrays have there.
+fn group(json: &str) -> Zeroizing<String> {
+    let mut places: Vec<Vec<(&str, &str)>> = Vec::new();
+    for (key, value) in scan::entries(json).filter(|(_, value)| scan::kind(value) == Kind::Array) {
+        for (place, item) in scan::elements(value).enumerate() {
+            if place == places.len() {
+                places.push(Vec::new());
+            }
+            places[place].push((key, item));
+        }
+    }
+    let objects: Vec<_> = places.into_iter().map(mapped).collect();
+    listed(objects.iter().map(|object| object.as_str()))
+}
+
+/// What a path finds in a value and in everything inside it, the outer first.
+fn dig(
+    json: &str,
+    path: &str,
+    work: &Work,
+    depth: usize,
+) -> Result<Zeroizing<String>, PropertyError> {
+    let mut found: Vec<Zeroizing<String>> = Vec::new();
+    let mut open = vec![json];
+    while let Some(value) = open.pop() {
+        work.spend(value.len())?;
+        if let Some(hit) = path::get(value, path, work, depth)? {
+            let hit = scan::value(hit.as_str());
+            work.spend(hit.len())?;
+            found.push(Zeroizing::new(hit.to_owned()));
+        }
+        if matches!(scan::kind(value), Kind::Object | Kind::Array) {
+            open.extend(values(value).into_iter().rev());
+        }
+    }
+    Ok(listed(found.iter().map(|hit| hit.as_str())))
+}
+
+/// Without white space between the tokens.
+fn ugly(json: &str) -> Zeroizing<String> {
+    let mut out = Zeroizing::new(String::with_capacity(json.len()));
+    let (mut quoted, mut escaped) = (false, false);
+    for c in json.chars() {
+        let space = matches!(c, ' ' | '\t' | '\n' | '\r');
+        if quoted || !space {
+            out.push(c);
+        }
+        if c == '"' && !escaped {
+            quoted = !quoted;
+        }
+        escaped = quoted && c == '\\' && !escaped;
+    }
+    out
+}
+
+/// A text as a JSON string. Characters that matter in HTML are escaped, too, as in Go.
+pub(crate) fn quote(text: &str) -> Zeroizing<String> {
+    quoted(text, true)
+}
+
+/// A text as a JSON string, with or without the escapes for HTML.
+pub(crate) fn quoted(text: &str, html: bool) -> Zeroizing<String> {
+    use std::fmt::Write;
+    let mut out = Zeroizing::new(String::with_capacity(text.len() * 6 + 2));
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            '<' | '>' | '&' if !html => out.push(c),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            _ => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}

@@ -1,0 +1,213 @@
+//! `#(path op value)`: picking elements of an array.
+
+use std::cmp::Ordering;
+
+use super::{
+    PropertyError,
+    part::Rest,
+    path,
+    pattern::matches,
+    scan::{self, Kind},
+    work::Work,
+};
+
+/// One query.
+pub(crate) struct Query<'p> {
+    path: &'p str,
+    test: Option<(Op, String)>,
+    /// Whether it wants all elements that pass, or the first.
+    pub(crate) all: bool,
+    /// What follows it.
+    pub(crate) rest: Rest<'p>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Op {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    Like,
+    NotLike,
+}
+
+impl Op {
+    fn holds(self, ordering: Ordering) -> bool {
+        match self {
+            Self::Equal => ordering.is_eq(),
+            Self::NotEqual => ordering.is_ne(),
+            Self::Less => ordering.is_lt(),
+            Self::LessOrEqual => ordering.is_le(),
+            Self::Greater => ordering.is_gt(),
+            Self::GreaterOrEqual => ordering.is_ge(),
+            Self::Like | Self::NotLike => false,
+        }
+    }
+}
+
+const OPS: [(&str, Op); 9] = [
+    ("==", Op::Equal),
+    ("!=", Op::NotEqual),
+    ("<=", Op::LessOrEqual),
+    (">=", Op::GreaterOrEqual),
+    ("!%", Op::NotLike),
+    ("=", Op::Equal),
+    ("<", Op::Less),
+    (">", Op::Greater),
+    ("%", Op::Like),
+];
+
+impl<'p> Query<'p> {
+    /// Reads `#(...)` or `#(...)#`. What stands between it and the next dot or pipe means nothing.
+    pub(crate) fn parse(text: &'p str) -> Option<Self> {
+        let end = end(text, 1)?;
+        let inner = text.get(2..end - 1)?;
+        let after = text.get(end..)?;
+        let all = after.starts_with('#');
+        let next = after.find(['.', '|']);
+        let rest = match next.and_then(|at| Some((at, after.get(at + 1..)?))) {
+            None => Rest::End,
+            Some((at, rest)) if after.as_bytes().get(at) == Some(&b'.') => Rest::More(rest),
+            Some((_, rest)) => Rest::Pipe(rest),
+        };
+        let Some((at, width, op)) = operator(inner) else {
+            return Some(Query { path: trim(inner), test: None, all, rest });
+        };
+        let value = trim(inner.get(at + width..)?);
+        let quoted = value.len() >= 2 && value.starts_with('"') && value.ends_with('"');
+        let value = if quoted { scan::unquote(value).to_string() } else { value.to_owned() };
+        Some(Query { path: trim(inner.get(..at)?), test: Some((op, value)), all, rest })
+    }
+
+    /// Whether an element passes.
+    pub(crate) fn accepts(
+        &self,
+        element: &str,
+        work: &Work,
+        depth: usize,
+    ) -> Result<bool, PropertyError> {
+        let found = match scan::kind(element) {
+            Kind::Object | Kind::Array => path::get(element, self.path, work, depth)?,
+            _ if self.path.is_empty() => Some(path::Found::Part(element)),
+            _ => return Ok(false),
+        };
+        let value = found.as_ref().map(path::Found::as_str);
+        match (&self.test, value) {
+            (Some((op, wanted)), value) if wanted.starts_with('~') => Ok(tilde(*op, wanted, value)),
+            (_, None) => Ok(false),
+            (None, Some(_)) => Ok(true),
+            (Some((op, wanted)), Some(value)) => compare(*op, value, wanted, work),
+        }
+    }
+}
+
+fn trim(text: &str) -> &str {
+    text.trim_matches(|c| c <= ' ')
+}
+
+/// Where the bracket that opens at `start` closes: the index after it.
+pub(crate) fn end(text: &str, start: usize) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let (mut at, mut open, mut quoted) = (start, 0_usize, false);
+    loop {
+        match bytes.get(at)? {
+            b'\\' => at += 1,
+            b'"' => quoted = !quoted,
+            b'(' | b'[' if !quoted => open += 1,
+            b')' | b']' if !quoted => {
+                open -= 1;
+                if open == 0 {
+                    return Some(at + 1);
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+}
+
+/// The first operator that is neither quoted nor inside a nested query.
+fn operator(text: &str) -> Option<(usize, usize, Op)> {
+    let bytes = text.as_bytes();
+    let (mut at, mut open, mut quoted) = (0, 0_usize, false);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'\\' => at += 1,
+            b'"' => quoted = !quoted,
+            b'(' | b'[' | b'{' if !quoted => open += 1,
+            b')' | b']' | b'}' if !quoted => open = open.saturating_sub(1),
+            b'=' | b'!' | b'<' | b'>' | b'%' if !quoted && open == 0 => {
+                let rest = text.get(at..)?;
+                let (sign, op) = OPS.iter().find(|(sign, _)| rest.starts_with(sign))?;
+                return Some((at, sign.len(), *op));
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+fn compare(op: Op, value: &str, wanted: &str, work: &Work) -> Result<bool, PropertyError> {
+    Ok(match scan::kind(value) {
+        Kind::String => {
+            let text = scan::unquote(value);
+            match op {
+                Op::Like => matches(&text, wanted, work)?,
+                Op::NotLike => !matches(&text, wanted, work)?,
+                _ => op.holds(text.as_str().cmp(wanted)),
+            }
+        }
+        Kind::Number => {
+            let number = value.parse::<f64>().unwrap_or(0.0);
+            let wanted = wanted.parse::<f64>().unwrap_or(0.0);
+            number.partial_cmp(&wanted).is_some_and(|ordering| op.holds(ordering))
+        }
+        Kind::True => truth(op, true, wanted),
+        Kind::False => truth(op, false, wanted),
+        Kind::Null | Kind::Object | Kind::Array => false,
+    })
+}
+
+/// A truth value against a word: false is less than true, and any other word is neither.
+fn truth(op: Op, value: bool, wanted: &str) -> bool {
+    let same = wanted == if value { "true" } else { "false" };
+    let other = wanted == if value { "false" } else { "true" };
+    match op {
+        Op::Equal => same,
+        Op::NotEqual => !same,
+        Op::Greater => value && other,
+        Op::GreaterOrEqual => value,
+        Op::Less => !value && other,
+        Op::LessOrEqual => !value,
+        Op::Like | Op::NotLike => false,
+    }
+}
+
+/// `~true`, `~false`, `~null` and `~*`: whether a value is as good as that.
+fn tilde(op: Op, wanted: &str, value: Option<&str>) -> bool {
+    let kind = value.map(scan::kind);
+    let number = || value.and_then(|value| value.parse::<f64>().ok()).unwrap_or(0.0);
+    let text = || value.map(scan::unquote).unwrap_or_default().to_ascii_lowercase();
+    let truthy = |words: &[&str]| words.contains(&text().as_str());
+    let is = match wanted {
+        "~*" => value.is_some(),
+        "~null" => matches!(kind, None | Some(Kind::Null)),
+        "~true" => match kind {
+            Some(Kind::True) => true,
+            Some(Kind::String) => truthy(&["1", "t", "true"]),
+            Some(Kind::Number) => number() != 0.0,
+            _ => false,
+        },
+        "~false" => match kind {
+            None | Some(Kind::False | Kind::Null) => true,
+            Some(Kind::String) => truthy(&["0", "f", "false"]),
+            Some(Kind::Number) => number() == 0.0,
+            _ => false,
+        },
+        _ => return false,
+    };
+    truth(op, is, "true")
+}

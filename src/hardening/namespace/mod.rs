@@ -1,0 +1,393 @@
+//! The controller of namespaces: merges what selects one, writes the differences, explains the result.
+
+mod report;
+
+use crate::retry::Retry;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+
+use super::{
+    Context,
+    apply::{Applier, explain},
+    index::Material,
+    plan::{
+        baseline::Compiled,
+        baseline_status::Standing,
+        error::Error,
+        namespace::{Input, Plan, needs_usage, plan},
+        steps::Step,
+        teardown::{self, Leaving},
+    },
+};
+use crate::api::gabion::hardening_baseline::ConflictPolicy;
+use crate::api::gabion::namespace_hardening::EFFECTIVE;
+use crate::cluster::{
+    events::EventType,
+    queue::{Lane, Next},
+};
+
+const KIND: &str = "Namespace";
+/// Longest time one reconcile may take.
+const DEADLINE: Duration = Duration::from_secs(90);
+/// How often a hardened namespace is compared again although nothing was heard of it.
+const COMPARE_EVERY: Duration = Duration::from_mins(10);
+const RECHECK: Duration = Duration::from_hours(1);
+/// As many namespaces in line as make it worth to do something for all of them together.
+const CROWD: usize = 32;
+/// The report, as a thing that somebody else may keep changing.
+const REPORT: &str = "NamespaceHardening/effective";
+
+/// Reconciles one namespace.
+pub(crate) async fn reconcile(context: Arc<Context>, name: Arc<str>) -> Next {
+    let started = Instant::now();
+    let now = Timestamp::now();
+    let Some(material) = context.index.material(&name, now) else { return Next::Idle };
+    if context.protected.contains(&name) || material.observed.terminating {
+        context.index.reconciled(&name, Standing::default(), &uids(&material));
+        context.index.reconciled_once(&name);
+        context.wake_baselines();
+        return Next::Idle;
+    }
+    let reconciler = Reconciler { context: &context, key: &name, name: &name, material, now };
+    let outcome = tokio::time::timeout(DEADLINE, Box::pin(reconciler.reconcile())).await;
+    let Outcome { reason, next } =
+        outcome.unwrap_or(Outcome { reason: "Timeout", next: Next::Retry });
+    context.index.reconciled_once(&name);
+    context.metrics.reconciles.done(KIND, reason, started.elapsed());
+    next
+}
+
+fn uids(material: &Material) -> Vec<String> {
+    material.leaving.iter().map(|(leaving, _)| leaving.uid.clone()).collect()
+}
+
+struct Reconciler<'a> {
+    context: &'a Context,
+    key: &'a Arc<str>,
+    name: &'a str,
+    material: Material,
+    now: Timestamp,
+}
+
+struct Outcome {
+    reason: &'static str,
+    next: Next,
+}
+
+impl Reconciler<'_> {
+    async fn reconcile(mut self) -> Outcome {
+        let selecting = self.selecting();
+        if let Some(error) = self.untouchable() {
+            return self.leave_alone(&error);
+        }
+        if self.has_nothing(&selecting) {
+            self.context.index.reconciled(self.name, Standing::default(), &uids(&self.material));
+            let removed = self.remove_effective().await;
+            return Outcome {
+                reason: "NotSelected",
+                next: if removed.is_ok() { Next::Idle } else { Next::Retry },
+            };
+        }
+        let mut failure = self.observe_usage(&selecting).await.err();
+        let made = self.plan(&selecting);
+        self.note_drift(&made);
+        // A plan made after a fight was noticed leaves that field alone.
+        let made = self.replan(&selecting).unwrap_or(made);
+        let (failed_write, mut refused) = self.write(&made, failure.is_none()).await;
+        failure = failure.or(failed_write);
+        let failed = failure.is_some();
+        let wrote = !made.is_settled();
+        // What is said, is said of the state after the writes.
+        let after = if made.is_settled() && !failed {
+            made
+        } else {
+            let woken = !failed && self.context.namespaces.caught_up(self.key);
+            let changed = self.observe_again(&selecting);
+            // Labels that somebody else declares are asked for again with the next reconcile.
+            self.material.contested.append(&mut refused);
+            let after = self.plan(&selecting);
+            if woken && (changed || !after.is_settled()) {
+                self.context.namespaces.wake(self.key, &(), Lane::Urgent);
+            }
+            after
+        };
+        let all_well = !failed && after.is_settled() && after.problems.is_empty();
+        let reported = if wrote && all_well && !selecting.is_empty() && self.is_in_a_crowd() {
+            // The others are hardened before anybody is told that this one is.
+            self.context.namespaces.wake(self.key, &(), Lane::Periodic);
+            Ok(())
+        } else {
+            self.report(&selecting, &after, failure.as_ref()).await
+        };
+        let standing = standing(&selecting, &after, failed);
+        let done = self.done(&after);
+        if self.context.index.reconciled(self.name, standing, &done) {
+            self.context.wake_baselines();
+        }
+        self.record(failure.as_ref().or(after.problems.first()));
+        let next = self.next(&selecting, &after, failure.as_ref(), reported.is_err());
+        let reason = failure.or(reported.err()).map_or("Applied", |error| error.class().0);
+        Outcome { reason, next }
+    }
+
+    /// Takes in the state after the writes, which have woken this namespace themselves. True if what decides
+    /// whether and how it is hardened is no longer the same.
+    fn observe_again(&mut self, selecting: &[Compiled]) -> bool {
+        let Some(mut now) = self.context.index.material(self.name, self.now) else { return true };
+        now.observed.usage = self.material.observed.usage.take();
+        let before = std::mem::replace(&mut self.material, now);
+        let now = &self.material;
+        now.observed.terminating
+            || now.observed.uid != before.observed.uid
+            || now.leaving != before.leaving
+            || now.broken != before.broken
+            || self.selecting() != selecting
+    }
+
+    fn selecting(&self) -> Vec<Compiled> {
+        let observed = &self.material.observed;
+        let selecting = self.material.in_force.iter().filter(|compiled| {
+            compiled.selection.reaches(&observed.name, &observed.labels, &self.context.protected)
+        });
+        selecting.map(|compiled| (**compiled).clone()).collect()
+    }
+
+    /// Why nothing here may be changed: a baseline that made some of it cannot be compiled.
+    fn untouchable(&self) -> Option<Error> {
+        let observed = &self.material.observed;
+        let made = |uid: &String| observed.objects.values().any(|o| o.owners.contains(uid));
+        // Labels and accounts name no baseline; what was said of the namespace does.
+        let listed = |name: &String| match &self.material.effective {
+            Some(effective) => effective.said.names(name),
+            None => observed.annotations.contains_key(super::plan::labels::RECORD),
+        };
+        let mut broken = self.material.broken.iter();
+        let broken = broken.find(|(name, uid, _)| made(uid) || listed(name));
+        broken.map(|(_, _, error)| error.clone())
+    }
+
+    fn leave_alone(&self, error: &Error) -> Outcome {
+        let reason = error.class().0;
+        if self.context.index.reconciled(
+            self.name,
+            Standing { failed: true, ..Standing::default() },
+            &[],
+        ) {
+            self.context.wake_baselines();
+        }
+        self.record(Some(error));
+        Outcome { reason, next: Next::RetryAfter(RECHECK) }
+    }
+
+    /// True if no baseline selects the namespace and nothing of ours is left in it.
+    fn has_nothing(&self, selecting: &[Compiled]) -> bool {
+        selecting.is_empty() && self.plan(selecting).is_settled()
+    }
+
+    /// The baselines that leave this namespace: how others end decides nothing here.
+    fn leaving_here(&self) -> Vec<Leaving> {
+        let observed = &self.material.observed;
+        let owns = |uid: &String| observed.objects.values().any(|o| o.owners.contains(uid));
+        let here = self.material.leaving.iter().filter(|(leaving, selection)| {
+            owns(&leaving.uid)
+                || selection.as_ref().is_none_or(|selection| {
+                    selection.reaches(&observed.name, &observed.labels, &self.context.protected)
+                })
+        });
+        here.map(|(leaving, _)| leaving.clone()).collect()
+    }
+
+    fn plan(&self, selecting: &[Compiled]) -> Plan {
+        plan(Input {
+            baselines: selecting,
+            leaving: &self.leaving_here(),
+            observed: &self.material.observed,
+            dns: &self.material.dns,
+            contested: &self.material.contested,
+        })
+    }
+
+    /// A quota is written only after reading what is in use.
+    async fn observe_usage(&mut self, selecting: &[Compiled]) -> Result<(), Error> {
+        if !needs_usage(selecting, &self.material.observed) {
+            return Ok(());
+        }
+        let context = self.context;
+        let since = context.namespaces.since(self.key).unwrap_or_else(Instant::now);
+        let crowd = self.is_in_a_crowd();
+        let used = context.usage.of(&context.writer, self.name, since, crowd).await;
+        self.material.observed.usage = Some(used.map_err(|error| explain("list", "Pod", &error))?);
+        Ok(())
+    }
+
+    /// Whether many other namespaces wait to be reconciled.
+    fn is_in_a_crowd(&self) -> bool {
+        self.context.namespaces.stats().waiting >= CROWD
+    }
+
+    /// Counts what somebody else changed, and finds out whether that is a fight.
+    fn note_drift(&mut self, made: &Plan) {
+        let mut fields = Vec::new();
+        for step in made.steps() {
+            match step {
+                Step::Create(object) | Step::Update { object, adopting: false, .. } => {
+                    let key = object.key();
+                    if self.context.index.wrote_before(self.name, &key, object.digest()) {
+                        self.context.metrics.reconciles.drift_repaired(key.kind.as_str());
+                        let live = self.material.observed.objects.get(&key);
+                        let manager = live.map_or("unknown", |live| live.manager.as_str());
+                        fields.push((key.to_string(), manager.to_owned()));
+                    }
+                }
+                Step::Labels(patch) => {
+                    for key in &patch.drifted {
+                        self.context.metrics.reconciles.drift_repaired(KIND);
+                        fields.push((key.clone(), self.material.last_writer.clone()));
+                    }
+                }
+                Step::ServiceAccount(patch) if patch.drifted => {
+                    self.context.metrics.reconciles.drift_repaired("ServiceAccount");
+                    fields.push((step.object(), patch.manager.clone()));
+                }
+                _ => {}
+            }
+        }
+        if self.material.effective_drifted {
+            self.context.metrics.reconciles.drift_repaired("NamespaceHardening");
+            fields.push((REPORT.to_owned(), "unknown".to_owned()));
+            tracing::warn!(
+                namespace = self.name,
+                "the report is not what was written: somebody else changed it, or its definition is older than this version (apply crds/)"
+            );
+        }
+        for (field, manager) in fields {
+            if self.context.index.flipped(self.name, &field, &manager, self.now) {
+                self.context.metrics.reconciles.fight(KIND);
+                self.material.contested.insert(field, manager);
+            }
+        }
+    }
+
+    fn replan(&self, selecting: &[Compiled]) -> Option<Plan> {
+        (!self.material.contested.is_empty()).then(|| self.plan(selecting))
+    }
+
+    /// Does all chains; one that fails keeps no other from being done. The first failure, and the labels that
+    /// somebody else declares.
+    async fn write(
+        &self,
+        made: &Plan,
+        usage_known: bool,
+    ) -> (Option<Error>, BTreeMap<String, String>) {
+        let policy = made.merged.conflict_policy.unwrap_or(ConflictPolicy::Report);
+        let (context, namespace) = (self.context, self.name);
+        let applier = Applier { context, namespace, policy, refused: Mutex::default() };
+        let mut first = None;
+        for chain in &made.chains {
+            let mut chain = chain.clone();
+            chain.steps.retain(|step| usage_known || !step.writes_quota());
+            if let Err(error) = applier.chain(&chain).await {
+                first = first.or(Some(error));
+            }
+        }
+        (first, applier.refused.into_inner().unwrap_or_default())
+    }
+
+    /// Leaving baselines that have nothing left here.
+    fn done(&self, after: &Plan) -> Vec<String> {
+        let uids = uids(&self.material).into_iter();
+        uids.filter(|uid| teardown::remaining(uid, &self.material.observed, after).is_empty())
+            .collect()
+    }
+
+    fn record(&self, problem: Option<&Error>) {
+        let Some(problem) = problem else { return };
+        if matches!(problem, Error::Stale { .. }) {
+            return; // somebody moved first; the next reconcile is at once
+        }
+        let about = match &self.material.effective {
+            Some(effective) => ObjectReference {
+                api_version: Some("gabion.dev/v1alpha1".to_owned()),
+                kind: Some("NamespaceHardening".to_owned()),
+                namespace: Some(self.name.to_owned()),
+                name: Some(EFFECTIVE.to_owned()),
+                uid: Some(effective.uid.clone()),
+                ..ObjectReference::default()
+            },
+            None => ObjectReference {
+                api_version: Some("v1".to_owned()),
+                kind: Some(KIND.to_owned()),
+                name: Some(self.name.to_owned()),
+                uid: Some(self.material.observed.uid.clone()),
+                ..ObjectReference::default()
+            },
+        };
+        let (reason, text) = (problem.class().0, problem.to_string());
+        tracing::warn!(namespace = self.name, reason, problem = text, "not as it should be");
+        self.context.record(about, reason, text, EventType::Warning);
+    }
+
+    fn next(
+        &self,
+        selecting: &[Compiled],
+        after: &Plan,
+        failure: Option<&Error>,
+        report_failed: bool,
+    ) -> Next {
+        if report_failed {
+            return Next::Retry;
+        }
+        let worst = failure.map(|error| error.class().1);
+        match worst {
+            Some(Retry::Backoff) => return Next::Retry,
+            Some(Retry::OnChange) => return Next::RetryAfter(RECHECK),
+            None => {}
+        }
+        if selecting.is_empty() && after.is_settled() {
+            return Next::Idle;
+        }
+        let mut pause = COMPARE_EVERY;
+        // What is held back by usage changes with pods, which are not watched.
+        if after.problems.iter().any(|problem| matches!(problem, Error::QuotaBelowUsage(_))) {
+            pause = Duration::from_secs(15);
+        }
+        if let Some(until) = self.material.contested_until {
+            let left = Duration::try_from(until.duration_since(self.now)).unwrap_or_default();
+            pause = pause.min(left.max(Duration::from_secs(1)));
+        }
+        let due = Instant::now() + pause;
+        Next::At { earliest: due, due }
+    }
+}
+
+fn standing(selecting: &[Compiled], after: &Plan, failed: bool) -> Standing {
+    if selecting.is_empty() {
+        return Standing::default();
+    }
+    let conflicts: BTreeMap<_, _> = after
+        .problems
+        .iter()
+        .filter_map(|problem| match problem {
+            Error::NameTaken { object, manager } => Some((object.clone(), manager.clone())),
+            Error::FieldOwnedBy { field, manager } => Some((field.clone(), manager.clone())),
+            _ => None,
+        })
+        .collect();
+    let held = after
+        .problems
+        .iter()
+        .any(|problem| matches!(problem, Error::QuotaBelowUsage(_) | Error::AllowMissing(_)));
+    Standing {
+        namespace: String::new(),
+        settled: after.is_settled(),
+        held,
+        conflicts: conflicts.into_iter().collect(),
+        failed,
+    }
+}

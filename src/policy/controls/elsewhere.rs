@@ -1,0 +1,257 @@
+//! Controls that are not about a pod: files that the API server never sees, and what the controller keeps.
+
+use super::{Control, Severity, Target};
+
+const fn of(
+    id: &'static str,
+    target: Target,
+    severity: Severity,
+    [title, looks_at, remedy]: [&'static str; 3],
+    (cis, nsa): (&'static [&'static str], &'static [&'static str]),
+) -> Control {
+    Control { id, check: None, level: None, title, severity, looks_at, remedy, cis, nsa, target }
+}
+
+const IMAGES: &[&str] = &["Building secure container images"];
+
+const RUNTIME: &[&str] = &["Logging"];
+
+const FILE: Target = Target::File;
+const CLUSTER: Target = Target::Cluster;
+/// Becomes `CLUSTER` with what keeps it.
+const PLANNED: Target = Target::None;
+
+/// Files first, then the cluster.
+pub(crate) static CONTROLS: [Control; 21] = [
+    of(
+        "HB-DF-USER",
+        FILE,
+        Severity::High,
+        [
+            "The image does not run as root",
+            "last USER of the final stage",
+            "create a user and end the final stage with USER <id>",
+        ],
+        (&["5.2.7"], &["Non-root containers"]),
+    ),
+    of(
+        "HB-DF-STAGE",
+        FILE,
+        Severity::Low,
+        [
+            "Build tools stay out of the final image",
+            "FROM, COPY --from and RUN",
+            "build in a stage of its own and COPY --from it into a minimal final stage",
+        ],
+        (&[], IMAGES),
+    ),
+    of(
+        "HB-DF-BASE",
+        FILE,
+        Severity::Medium,
+        [
+            "The final base image is minimal and pinned",
+            "FROM of the final stage",
+            "start the final stage from a minimal image, by version or digest",
+        ],
+        (&["5.5.1"], IMAGES),
+    ),
+    of(
+        "HB-DF-SECRET",
+        FILE,
+        Severity::High,
+        [
+            "No credential is built into the image",
+            "ENV, ARG and COPY",
+            "mount it at build time with RUN --mount=type=secret, or read it from a file at run time",
+        ],
+        (&["5.4.1"], &["Secrets"]),
+    ),
+    of(
+        "HB-DF-FETCH",
+        FILE,
+        Severity::Medium,
+        [
+            "What is fetched while building is checked",
+            "ADD of a URL, downloads piped to a shell",
+            "download in RUN, compare a checksum, then use it",
+        ],
+        (&[], IMAGES),
+    ),
+    of(
+        "HB-DF-CLEAN",
+        FILE,
+        Severity::Low,
+        [
+            "Package managers leave nothing behind",
+            "RUN",
+            "remove the package lists in the same RUN that installs",
+        ],
+        (&[], IMAGES),
+    ),
+    of(
+        "HB-DF-HEALTH",
+        FILE,
+        Severity::Low,
+        [
+            "Health is checked by probes",
+            "HEALTHCHECK",
+            "Kubernetes ignores HEALTHCHECK: write a livenessProbe and a readinessProbe",
+        ],
+        (&[], IMAGES),
+    ),
+    of(
+        "HB-VULN",
+        FILE,
+        Severity::High,
+        [
+            "Known vulnerabilities stay below the threshold",
+            "reports of a scanner",
+            "rebuild on an updated base image, or update the packages that the report names",
+        ],
+        (&["5.5.1"], IMAGES),
+    ),
+    of(
+        "HB-SECRET-GIT",
+        FILE,
+        Severity::High,
+        [
+            "No Secret lies in a manifest",
+            "data and stringData of Secrets",
+            "keep the value in a secret manager and write an ExternalSecret",
+        ],
+        (&["5.4.1", "5.4.2"], &["Secrets"]),
+    ),
+    of(
+        "HB-ESO",
+        FILE,
+        Severity::Medium,
+        [
+            "External secrets and stores refer to what exists",
+            "references of ExternalSecrets, PushSecrets and stores",
+            "correct the name, or add the object that is missing",
+        ],
+        (&["5.4.2"], &["Secrets"]),
+    ),
+    of(
+        "HB-NP-OPEN",
+        FILE,
+        Severity::Medium,
+        [
+            "No NetworkPolicy opens pods to everyone",
+            "ingress and egress of NetworkPolicies",
+            "name the peers that may connect",
+        ],
+        (&["5.3.2"], &["Network policies"]),
+    ),
+    of(
+        "HB-NP-DENY",
+        CLUSTER,
+        Severity::High,
+        [
+            "Traffic is denied unless it is allowed",
+            "NetworkPolicy gabion-default-deny",
+            "set network.defaultDeny in the baseline",
+        ],
+        (&["5.3.2"], &["Network policies"]),
+    ),
+    of(
+        "HB-NP-ALLOW",
+        CLUSTER,
+        Severity::Low,
+        [
+            "Only the traffic that is needed is allowed",
+            "NetworkPolicies gabion-allow-*",
+            "list the connections in network.allow of the baseline",
+        ],
+        (&["5.3.2"], &["Network policies"]),
+    ),
+    of(
+        "HB-PULL",
+        PLANNED,
+        Severity::Low,
+        [
+            "Registry credentials come from one source",
+            "pull Secrets of the namespace",
+            "name the source in serviceAccounts.pullSecrets of the baseline",
+        ],
+        (&["5.4.2"], &["Secrets"]),
+    ),
+    of(
+        "HB-PULL-ATTACH",
+        PLANNED,
+        Severity::Low,
+        [
+            "ServiceAccounts use the registry credentials",
+            "imagePullSecrets of ServiceAccounts",
+            "set attach in serviceAccounts.pullSecrets of the baseline",
+        ],
+        (&[], &["Secrets"]),
+    ),
+    of(
+        "HB-MTLS",
+        PLANNED,
+        Severity::Medium,
+        [
+            "Traffic in the mesh is mutual TLS",
+            "PeerAuthentication",
+            "set istio.peerAuthentication: STRICT in the baseline",
+        ],
+        (&[], &["Encryption"]),
+    ),
+    of(
+        "HB-AUTHZ",
+        PLANNED,
+        Severity::Medium,
+        [
+            "Requests in the mesh are authorised",
+            "AuthorizationPolicy",
+            "list the callers in istio.authorization of the baseline",
+        ],
+        (&[], &["Encryption"]),
+    ),
+    of(
+        "HB-FALCO-SHELL",
+        PLANNED,
+        Severity::Low,
+        [
+            "A shell in a container is noticed",
+            "Falco rules",
+            "add ShellInContainer to falco.rules of the baseline",
+        ],
+        (&[], RUNTIME),
+    ),
+    of(
+        "HB-SIGN",
+        PLANNED,
+        Severity::High,
+        [
+            "Images are signed by somebody who is trusted",
+            "image of containers",
+            "sign the image, and name a TrustPolicy in images.trustPolicies of the baseline",
+        ],
+        (&["5.5.1"], IMAGES),
+    ),
+    of(
+        "HB-PSA",
+        CLUSTER,
+        Severity::High,
+        [
+            "Namespaces carry the Pod Security labels",
+            "pod-security.kubernetes.io labels",
+            "set podSecurity in the baseline",
+        ],
+        (&["5.2.1"], &["Pod security enforcement"]),
+    ),
+    of(
+        "HB-CI",
+        FILE,
+        Severity::Low,
+        [
+            "Images and manifests are checked before they are merged",
+            "workflows of GitHub Actions that build images or deploy manifests",
+            "run gabion check in the workflow and upload its SARIF file",
+        ],
+        (&[], IMAGES),
+    ),
+];

@@ -1,0 +1,120 @@
+//! The table of controls: what is checked, why it matters, how to put it right.
+//!
+//! Messages, the pages of documentation, the rules of a SARIF file and the ids in exceptions all come from here.
+
+mod elsewhere;
+mod guide;
+mod standards;
+
+use std::fmt;
+
+use crate::api::gabion::hardening_baseline::Level;
+
+/// How bad it is to break a control; later ones are worse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Severity {
+    /// Good practice.
+    Low,
+    /// Makes an attack easier or an outage likelier.
+    Medium,
+    /// Removes a layer of defence.
+    High,
+    /// Opens the node.
+    Critical,
+}
+
+impl Severity {
+    /// All of them, mildest first.
+    pub(crate) const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
+
+    /// The word for it, in lower case.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Who can target a control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Target {
+    /// Admission and the offline checker, by the same rule over the pod.
+    Pod,
+    /// The offline checker, over files that the API server never sees.
+    File,
+    /// The controller, by what it makes and keeps in the cluster.
+    Cluster,
+    /// Nobody yet: the id is taken, and the control not in force.
+    None,
+}
+
+/// One control.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Control {
+    /// Its id, which exceptions, reports and suppressions name: `PSS-<check>` or `HB-...`.
+    pub(crate) id: &'static str,
+    /// Id of the Pod Security check that it is.
+    pub(crate) check: Option<&'static str>,
+    /// Level of the Pod Security Standards that it belongs to.
+    pub(crate) level: Option<Level>,
+    /// What holds where it is kept, in a few words.
+    pub(crate) title: &'static str,
+    /// How bad it is to break it.
+    pub(crate) severity: Severity,
+    /// The fields that it reads.
+    pub(crate) looks_at: &'static str,
+    /// How to put it right, in one short line.
+    pub(crate) remedy: &'static str,
+    /// Sections of the CIS Kubernetes Benchmark.
+    pub(crate) cis: &'static [&'static str],
+    /// Topics of the NSA and CISA Kubernetes Hardening Guidance.
+    pub(crate) nsa: &'static [&'static str],
+    /// Who can target it.
+    pub(crate) target: Target,
+}
+
+/// Every control: Pod Security checks, the guide's, and those that are not about pods.
+pub(crate) static CONTROLS: [&[Control]; 3] =
+    [&standards::CONTROLS, &guide::CONTROLS, &elsewhere::CONTROLS];
+
+/// Every control in the order of the table.
+pub(crate) fn all() -> impl Iterator<Item = &'static Control> {
+    CONTROLS.into_iter().flatten()
+}
+
+/// The control with an id.
+pub(crate) fn control(id: &str) -> Option<&'static Control> {
+    all().find(|control| control.id == id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_control_has_its_own_id_and_says_what_to_do() {
+        let ids: BTreeSet<_> = all().map(|c| c.id).collect();
+        assert_eq!(ids.len(), all().count());
+        for c in all() {
+            assert!(c.id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
+            assert!(c.title.len() > 10 && c.looks_at.len() >= 3, "{}", c.id);
+            assert!((10..=160).contains(&c.remedy.len()), "{}: {}", c.id, c.remedy.len());
+            // Messages are joined by "; ".
+            assert!(!c.remedy.contains(['\n', ';']) && !c.title.ends_with('.'), "{}", c.id);
+            assert_eq!(c.check.is_some(), c.level.is_some(), "{}", c.id);
+            if let Some(check) = c.check {
+                assert_eq!(c.id, format!("PSS-{check}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The rule set, and what it is made into.
+//!
+//! [`controls`] is the one table: what is checked, why it matters, how to put it right. [`settings`] says which
+//! of them a baseline asks for. Each rule in [`rules`] is written twice, side by side: as Rust over a manifest
+//! ([`evaluate`]) and as CEL for the API server ([`compile`]), so that a file, a running pod and a request get the
+//! same verdict. Every text that a user writes reaches CEL through [`literal`] and nowhere else.
+
+pub(crate) mod compile;
+pub(crate) mod controls;
+pub(crate) mod error;
+pub(crate) mod evaluate;
+pub(crate) mod expressions;
+mod fast_path;
+pub(crate) mod finding;
+pub(crate) mod image;
+pub(crate) mod limits;
+pub(crate) mod literal;
+pub(crate) mod page;
+pub(crate) mod probe;
+pub(crate) mod rules;
+pub(crate) mod scope;
+pub(crate) mod selection;
+pub(crate) mod settings;
+pub(crate) mod subject;
+pub(crate) mod version;
+mod waivers;
+
+pub(crate) use compile::{PolicySet, compile};
+pub(crate) use controls::{Control, Severity, Target, control};
+pub(crate) use error::PolicyError;
+pub(crate) use evaluate::evaluate;
+pub(crate) use finding::{FieldPath, Finding, Segment};
+pub(crate) use probe::{PROBE, PROBE_NAME, Probe};
+pub(crate) use scope::{Scope, WaivedContainer, Waiver};
+pub(crate) use settings::Settings;
+pub(crate) use subject::{Subject, WorkloadKind};
+
+#[cfg(test)]
+mod compile_tests;
+#[cfg(test)]
+mod evaluate_tests;

@@ -1,0 +1,213 @@
+//! The fetcher: the only caller of providers.
+//!
+//! Equal asks of one identity are one call, different ones share a batch, calls keep to a budget per account,
+//! and urgent asks pass periodic ones. See `batcher` for how asks wait and [`super::budget`] for the pace.
+
+mod batcher;
+mod source;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use tokio::time::{Instant, timeout, timeout_at};
+
+use batcher::{Batcher, PendingRead, unavailable};
+use source::Backend;
+pub(crate) use source::{Detection, Identity, Source};
+
+use super::Ask;
+use super::Fetched;
+use super::Note;
+use super::Provider;
+use super::ProviderError;
+use super::Validation;
+use super::aws::Platform;
+use super::aws::SecretsManager;
+use super::metrics::Metrics;
+use crate::lane::Lane;
+use crate::provider::rate_limit::Account;
+use crate::provider::rate_limit::Limits;
+use crate::provider::rate_limit::Meter;
+
+/// How the fetcher gathers, paces and gives up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct FetcherSettings {
+    /// How long an urgent ask waits for company.
+    pub(crate) urgent_window: Duration,
+    /// How long a periodic ask waits for company.
+    pub(crate) periodic_window: Duration,
+    /// Calls under way at once, per identity and lane.
+    pub(crate) concurrency: usize,
+    /// An ask without an answer after this long fails.
+    pub(crate) deadline: Duration,
+    /// A refused batch operation is not tried again for this long.
+    pub(crate) batch_pause: Duration,
+    /// Calls per second, per account and region.
+    pub(crate) limits: Limits,
+}
+
+impl Default for FetcherSettings {
+    fn default() -> Self {
+        Self {
+            urgent_window: Duration::from_millis(3),
+            periodic_window: Duration::from_millis(50),
+            concurrency: 4,
+            deadline: Duration::from_mins(1),
+            batch_pause: Duration::from_hours(1),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// The fetcher. Cheap to clone; all clones are one fetcher.
+#[derive(Clone)]
+pub(crate) struct Fetcher(Arc<Inner>);
+
+struct Inner {
+    settings: FetcherSettings,
+    platform: Platform,
+    metrics: Arc<Metrics>,
+    /// One client per identity. An identity is the key, so nothing is shared between two.
+    batchers: Mutex<HashMap<Identity, Arc<Batcher>>>,
+    /// Buckets are shared by all identities of an account, as its quotas are.
+    accounts: Mutex<HashMap<String, Weak<Account>>>,
+}
+
+impl Fetcher {
+    /// Sends nothing yet.
+    pub(crate) fn new(settings: FetcherSettings, platform: Platform) -> Self {
+        Self(Arc::new(Inner {
+            settings,
+            platform,
+            metrics: Arc::default(),
+            batchers: Mutex::default(),
+            accounts: Mutex::default(),
+        }))
+    }
+
+    /// Reads one thing. Equal asks of one identity that are under way at the same time are one call.
+    ///
+    /// # Errors
+    /// The provider's answer, or `Unavailable` after the deadline. Shared with equal asks, never cached.
+    pub(crate) async fn fetch(
+        &self,
+        source: &Source,
+        ask: Ask,
+        lane: Lane,
+    ) -> Result<Arc<Fetched>, ProviderError> {
+        self.0.metrics.count_asks(1);
+        let read = self.post(source, ask, lane);
+        self.within(read.answer()).await
+    }
+
+    /// Reads several things at once: one result per ask, in the order of the asks.
+    pub(crate) async fn fetch_all(
+        &self,
+        source: &Source,
+        asks: Vec<Ask>,
+        lane: Lane,
+    ) -> Vec<Result<Arc<Fetched>, ProviderError>> {
+        self.0.metrics.count_asks(asks.len());
+        let until = Instant::now() + self.0.settings.deadline;
+        let reads: Vec<_> = asks.into_iter().map(|ask| self.post(source, ask, lane)).collect();
+        let mut answers = Vec::with_capacity(reads.len());
+        for read in reads {
+            let answer = timeout_at(until, read.answer()).await;
+            answers.push(answer.unwrap_or_else(|_| Err(self.late())));
+        }
+        answers
+    }
+
+    /// Whether credentials can be obtained. Nothing is said about permissions.
+    ///
+    /// # Errors
+    /// Why they cannot.
+    pub(crate) async fn validate(&self, source: &Source) -> Result<Validation, ProviderError> {
+        let batcher = self.batcher(source);
+        self.within(batcher.provider().validate()).await
+    }
+
+    /// What the store's owner should know, for example that batch reads are refused.
+    pub(crate) fn notes(&self, identity: &Identity) -> Vec<Note> {
+        let batcher = held(&self.0.batchers).get(identity).cloned();
+        batcher.map(|batcher| batcher.provider().notes()).unwrap_or_default()
+    }
+
+    /// Drops clients and credentials of identities that are gone. Calls under way end normally.
+    pub(crate) fn retain(&self, keep: &dyn Fn(&Identity) -> bool) {
+        held(&self.0.batchers).retain(|identity, _| keep(identity));
+        held(&self.0.accounts).retain(|_, account| account.strong_count() > 0);
+    }
+
+    /// Drops the client and credentials of one identity.
+    pub(crate) fn forget(&self, identity: &Identity) {
+        held(&self.0.batchers).remove(identity);
+    }
+
+    /// The counters.
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.0.metrics
+    }
+
+    fn post(&self, source: &Source, ask: Ask, lane: Lane) -> Arc<PendingRead> {
+        match source.detection {
+            Detection::Read => self.batcher(source).post(ask, lane),
+        }
+    }
+
+    fn batcher(&self, source: &Source) -> Arc<Batcher> {
+        let mut batchers = held(&self.0.batchers);
+        if let Some(batcher) = batchers.get(&source.identity) {
+            return batcher.clone();
+        }
+        let provider = self.connect(&source.backend);
+        let batcher = Arc::new(Batcher::new(provider, self.0.settings, self.0.metrics.clone()));
+        batchers.insert(source.identity.clone(), batcher.clone());
+        batcher
+    }
+
+    fn connect(&self, backend: &Backend) -> Arc<dyn Provider> {
+        match backend {
+            Backend::Connected(provider) => provider.clone(),
+            Backend::Aws(source) => {
+                let meter = Meter {
+                    metrics: self.0.metrics.clone(),
+                    account: self.account(source.account()),
+                    payer_of_sts: self.account(source.base_account()),
+                };
+                let pause = self.0.settings.batch_pause;
+                Arc::new(SecretsManager::connect(&self.0.platform, source, meter, pause))
+            }
+        }
+    }
+
+    fn account(&self, name: String) -> Arc<Account> {
+        let mut accounts = held(&self.0.accounts);
+        if let Some(account) = accounts.get(&name).and_then(Weak::upgrade) {
+            return account;
+        }
+        let account = Arc::new(Account::new(&self.0.settings.limits));
+        accounts.insert(name, Arc::downgrade(&account));
+        account
+    }
+
+    async fn within<T>(
+        &self,
+        answer: impl Future<Output = Result<T, ProviderError>>,
+    ) -> Result<T, ProviderError> {
+        let answer = timeout(self.0.settings.deadline, answer).await;
+        answer.unwrap_or_else(|_| Err(self.late()))
+    }
+
+    fn late(&self) -> ProviderError {
+        let deadline = self.0.settings.deadline;
+        unavailable(format!("no answer within {} s", deadline.as_secs_f64()))
+    }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

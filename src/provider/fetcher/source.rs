@@ -1,0 +1,122 @@
+//! Who asks, and of whom.
+
+use std::{fmt, sync::Arc};
+
+use crate::provider::{Provider, aws::AwsSource, fake::FakeSource};
+
+/// Who asks: part of every key, so that no value, batch, client or credential is ever shared between two.
+///
+/// The caller gives what it knows of the store; [`Source`] adds a digest of region, prefix, credentials and
+/// role chain. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Identity(Arc<Parts>);
+
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Parts {
+    store_uid: String,
+    generation: i64,
+    auth: String,
+    backend: [u8; 32],
+}
+
+impl Identity {
+    /// `auth` tells apart what the generation does not show: uid and resourceVersion of the auth Secrets, uid
+    /// of the service account, and the namespace where a cluster store's reference is looked up in it.
+    pub(crate) fn new(
+        store_uid: impl Into<String>,
+        generation: i64,
+        auth: impl Into<String>,
+    ) -> Self {
+        Self(Arc::new(Parts {
+            store_uid: store_uid.into(),
+            generation,
+            auth: auth.into(),
+            backend: [0; 32],
+        }))
+    }
+
+    /// As given.
+    pub(crate) fn store_uid(&self) -> &str {
+        &self.0.store_uid
+    }
+
+    /// As given.
+    pub(crate) fn generation(&self) -> i64 {
+        self.0.generation
+    }
+
+    /// As given.
+    pub(crate) fn auth(&self) -> &str {
+        &self.0.auth
+    }
+
+    fn with_backend(&self, backend: [u8; 32]) -> Self {
+        Self(Arc::new(Parts { backend, ..(*self.0).clone() }))
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}/{}", self.0.store_uid, self.0.generation, self.0.auth)
+    }
+}
+
+/// How a change at the provider is noticed. The seam for cheaper ways than reading the value: a listing of
+/// version stages per sweep, or an event queue. Both lag, so a store has to choose them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Detection {
+    /// Every ask reads the value.
+    #[default]
+    Read,
+}
+
+/// An identity and the provider it reaches. Cheap to clone; build it once per state of a store.
+#[derive(Clone)]
+pub(crate) struct Source {
+    pub(super) identity: Identity,
+    pub(super) backend: Backend,
+    pub(super) detection: Detection,
+}
+
+#[derive(Clone)]
+pub(super) enum Backend {
+    Aws(AwsSource),
+    Connected(Arc<dyn Provider>),
+}
+
+impl Source {
+    /// Secrets Manager. The client is made by the fetcher, on first use.
+    pub(crate) fn aws(identity: &Identity, source: AwsSource) -> Self {
+        Self {
+            identity: identity.with_backend(source.fingerprint()),
+            backend: Backend::Aws(source),
+            detection: Detection::Read,
+        }
+    }
+
+    /// The fake provider.
+    pub(crate) fn fake(identity: &Identity, source: FakeSource) -> Self {
+        Self::connected(identity, Arc::new(source))
+    }
+
+    /// Any other provider. The identity alone must tell it apart from every other one.
+    pub(crate) fn connected(identity: &Identity, provider: Arc<dyn Provider>) -> Self {
+        Self {
+            identity: identity.clone(),
+            backend: Backend::Connected(provider),
+            detection: Detection::Read,
+        }
+    }
+
+    /// The full identity, to compare in [`Fetcher::retain`](super::Fetcher::retain) and to ask for
+    /// [`Fetcher::notes`](super::Fetcher::notes).
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}

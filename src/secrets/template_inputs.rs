@@ -1,0 +1,246 @@
+//! The ConfigMaps and Secrets that templates are read from: who uses which, and in which state it is.
+//!
+//! Only versions are kept, from metadata watches. The texts are read when a template is rendered.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::plan::{hash, template::Kind};
+use crate::cluster::{ObjectKey, is_older};
+
+type Source = (Kind, ObjectKey);
+
+/// The index. Every method locks for a moment only.
+#[derive(Default)]
+pub(crate) struct Sources {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    used_by: HashMap<Source, HashSet<ObjectKey>>,
+    uses: HashMap<ObjectKey, BTreeSet<Source>>,
+    versions: HashMap<Source, Version>,
+    /// After the first lists only what is used is of interest: who uses more later reads it anyway.
+    settled: bool,
+}
+
+/// The state that an object is in.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Version {
+    uid: String,
+    resource_version: String,
+}
+
+impl Version {
+    /// The state that this metadata is of.
+    pub(crate) fn of(meta: &ObjectMeta) -> Self {
+        Self {
+            uid: meta.uid.clone().unwrap_or_default(),
+            resource_version: meta.resource_version.clone().unwrap_or_default(),
+        }
+    }
+}
+
+/// A mark of the states that some objects are in, short enough for a status.
+#[derive(Default)]
+pub(crate) struct Mark(BTreeMap<String, String>);
+
+impl Mark {
+    /// One more object; without a version it does not exist.
+    pub(crate) fn add(&mut self, kind: Kind, key: &ObjectKey, version: Option<&Version>) {
+        let text = version.map(|version| format!("{}@{}", version.uid, version.resource_version));
+        self.0.insert(format!("{}/{}", kind.as_str(), key.name), text.unwrap_or_default());
+    }
+
+    /// The mark.
+    pub(crate) fn finish(&self) -> String {
+        hash::text_map(&self.0)
+    }
+}
+
+impl Sources {
+    /// Takes in what the template of an `ExternalSecret` is read from.
+    pub(crate) fn used(&self, user: &ObjectKey, sources: BTreeSet<(Kind, String)>) {
+        let mut state = self.lock();
+        state.unlink(user);
+        if sources.is_empty() {
+            return;
+        }
+        let sources: BTreeSet<Source> = sources
+            .into_iter()
+            .map(|(kind, name)| (kind, ObjectKey::new(&user.namespace, &name)))
+            .collect();
+        for source in &sources {
+            state.used_by.entry(source.clone()).or_default().insert(user.clone());
+        }
+        state.uses.insert(user.clone(), sources);
+    }
+
+    /// Forgets an `ExternalSecret`.
+    pub(crate) fn unused(&self, user: &ObjectKey) {
+        self.lock().unlink(user);
+    }
+
+    /// Takes in an object in its present state; who has to be rendered again.
+    pub(crate) fn seen(&self, kind: Kind, key: &ObjectKey, meta: &ObjectMeta) -> Vec<ObjectKey> {
+        let (source, seen) = ((kind, key.clone()), Version::of(meta));
+        let mut state = self.lock();
+        if state.settled && !state.used_by.contains_key(&source) {
+            return Vec::new();
+        }
+        let known = state.versions.get(&source);
+        let is_old = known.is_some_and(|known| {
+            *known == seen
+                || known.uid == seen.uid
+                    && is_older(&seen.resource_version, &known.resource_version)
+        });
+        if is_old {
+            return Vec::new();
+        }
+        state.versions.insert(source.clone(), seen);
+        state.users(&source)
+    }
+
+    /// Takes in that an object is gone; who has to be rendered again.
+    pub(crate) fn gone(&self, kind: Kind, key: &ObjectKey) -> Vec<ObjectKey> {
+        let source = (kind, key.clone());
+        let mut state = self.lock();
+        state.versions.remove(&source).map_or_else(Vec::new, |_| state.users(&source))
+    }
+
+    /// Forgets every object of the kind that is not in `present`; who has to be rendered again.
+    pub(crate) fn listed(&self, kind: Kind, present: &HashSet<ObjectKey>) -> Vec<ObjectKey> {
+        let mut state = self.lock();
+        let gone: Vec<Source> = state
+            .versions
+            .keys()
+            .filter(|(of, key)| *of == kind && !present.contains(key))
+            .cloned()
+            .collect();
+        for source in &gone {
+            state.versions.remove(source);
+        }
+        gone.iter().flat_map(|source| state.users(source)).collect()
+    }
+
+    /// The first lists are in: forgets what no template is read from.
+    pub(crate) fn settle(&self) {
+        let mut state = self.lock();
+        let State { used_by, versions, settled, .. } = &mut *state;
+        *settled = true;
+        versions.retain(|source, _| used_by.contains_key(source));
+        versions.shrink_to_fit();
+    }
+
+    /// A mark of the state that all sources of an `ExternalSecret` are in; `None` if it has none.
+    ///
+    /// Its own Secret as a source is no reason to render again: that would never end.
+    pub(crate) fn mark(&self, user: &ObjectKey, target: &ObjectKey) -> Option<String> {
+        let state = self.lock();
+        let sources = state.uses.get(user)?;
+        let mut mark = Mark::default();
+        for source in sources {
+            let (kind, key) = source;
+            if *kind != Kind::Secret || key != target {
+                mark.add(*kind, key, state.versions.get(source));
+            }
+        }
+        Some(mark.finish())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn unlink(&mut self, user: &ObjectKey) {
+        for source in self.uses.remove(user).into_iter().flatten() {
+            if let Some(users) = self.used_by.get_mut(&source) {
+                users.remove(user);
+                if users.is_empty() {
+                    self.used_by.remove(&source);
+                    self.versions.remove(&source);
+                }
+            }
+        }
+    }
+
+    fn users(&self, source: &Source) -> Vec<ObjectKey> {
+        self.used_by.get(source).into_iter().flatten().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meta(uid: &str, version: &str) -> ObjectMeta {
+        ObjectMeta {
+            uid: Some(uid.to_owned()),
+            resource_version: Some(version.to_owned()),
+            ..ObjectMeta::default()
+        }
+    }
+
+    fn key(name: &str) -> ObjectKey {
+        ObjectKey::new("ns", name)
+    }
+
+    fn one_user() -> Sources {
+        let sources = Sources::default();
+        sources.used(&key("es"), BTreeSet::from([(Kind::ConfigMap, "map".to_owned())]));
+        sources
+    }
+
+    #[test]
+    fn a_change_wakes_those_that_use_it_and_nobody_else() {
+        let sources = one_user();
+        sources.used(&key("other"), BTreeSet::from([(Kind::Secret, "map".to_owned())]));
+        assert_eq!(sources.seen(Kind::ConfigMap, &key("map"), &meta("a", "1")), [key("es")]);
+        assert!(sources.seen(Kind::ConfigMap, &key("map"), &meta("a", "1")).is_empty());
+        assert_eq!(sources.seen(Kind::ConfigMap, &key("map"), &meta("a", "2")), [key("es")]);
+        assert!(sources.seen(Kind::ConfigMap, &key("map"), &meta("a", "1")).is_empty(), "older");
+        assert_eq!(sources.seen(Kind::ConfigMap, &key("map"), &meta("b", "1")), [key("es")]);
+        assert_eq!(sources.gone(Kind::ConfigMap, &key("map")), [key("es")]);
+        assert!(sources.gone(Kind::ConfigMap, &key("map")).is_empty());
+        sources.unused(&key("es"));
+        assert!(sources.seen(Kind::ConfigMap, &key("map"), &meta("c", "9")).is_empty());
+    }
+
+    #[test]
+    fn what_was_listed_before_its_user_was_is_known() {
+        let sources = Sources::default();
+        sources.seen(Kind::ConfigMap, &key("map"), &meta("a", "1"));
+        sources.seen(Kind::ConfigMap, &key("unused"), &meta("a", "1"));
+        sources.used(&key("es"), BTreeSet::from([(Kind::ConfigMap, "map".to_owned())]));
+        sources.settle();
+        let before = sources.mark(&key("es"), &key("es"));
+        sources.seen(Kind::ConfigMap, &key("map"), &meta("a", "2"));
+        assert_ne!(sources.mark(&key("es"), &key("es")), before);
+        assert_eq!(sources.lock().versions.len(), 1);
+    }
+
+    #[test]
+    fn a_list_without_it_says_that_it_is_gone() {
+        let sources = one_user();
+        sources.seen(Kind::ConfigMap, &key("map"), &meta("a", "1"));
+        assert!(sources.listed(Kind::Secret, &HashSet::new()).is_empty());
+        assert_eq!(sources.listed(Kind::ConfigMap, &HashSet::new()), [key("es")]);
+    }
+
+    #[test]
+    fn its_own_secret_as_a_source_does_not_change_the_mark() {
+        let sources = Sources::default();
+        sources.used(&key("es"), BTreeSet::from([(Kind::Secret, "es".to_owned())]));
+        let before = sources.mark(&key("es"), &key("es"));
+        sources.seen(Kind::Secret, &key("es"), &meta("a", "1"));
+        assert_eq!(sources.mark(&key("es"), &key("es")), before);
+        assert_eq!(sources.mark(&key("nobody"), &key("nobody")), None);
+    }
+}
