@@ -14,7 +14,7 @@ use k8s_openapi::{
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::Error;
+use super::error::Error;
 use super::stores::Input;
 use super::stores::Store;
 use crate::api::external_secrets::aws::AwsProvider;
@@ -39,8 +39,8 @@ use crate::provider::aws::RetrySettings;
 use crate::provider::fake::FakeEntry;
 use crate::provider::fake::FakeSource;
 use crate::provider::fake::FakeValidation;
+use crate::provider::fetcher::Connection;
 use crate::provider::fetcher::Identity;
-use crate::provider::fetcher::Source;
 
 const ROLE_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
 const AUDIENCE_ANNOTATION: &str = "eks.amazonaws.com/audience";
@@ -67,16 +67,16 @@ pub(crate) fn is_referent(store: &Store) -> bool {
     keys.flatten().any(|selector| selector.namespace.is_none())
 }
 
-/// Makes the source of `store` for a user in `namespace` (the store's own, unless it is referent). Also says
+/// Makes the connection of `store` for a user in `namespace` (the store's own, unless it is referent). Also says
 /// what it is made of, whether that worked or not: a change of any of it makes the answer stale.
 pub(crate) async fn resolve(
     writer: &Writer,
     store: &Store,
     namespace: &str,
-) -> (Vec<(Input, String)>, Result<Source, Error>) {
+) -> (Vec<(Input, String)>, Result<Connection, Error>) {
     let provider = &store.spec.provider;
     if let Some(fake) = &provider.fake {
-        return (Vec::new(), fake_source(store, fake));
+        return (Vec::new(), fake_connection(store, fake));
     }
     let Some(aws) = &provider.aws else {
         let provider = provider.name().to_owned();
@@ -88,11 +88,11 @@ pub(crate) async fn resolve(
     }
     let (secrets, inputs, digest) = (BTreeMap::new(), Vec::new(), String::new());
     let mut resolver = Resolver { writer, store, namespace, secrets, inputs, digest };
-    let source = resolver.aws(aws).await;
-    (resolver.inputs, source)
+    let connection = resolver.aws(aws).await;
+    (resolver.inputs, connection)
 }
 
-fn fake_source(store: &Store, fake: &FakeProvider) -> Result<Source, Error> {
+fn fake_connection(store: &Store, fake: &FakeProvider) -> Result<Connection, Error> {
     let entries = fake.data.iter().map(|entry| FakeEntry {
         key: entry.key.clone(),
         value: entry.value.clone(),
@@ -100,7 +100,7 @@ fn fake_source(store: &Store, fake: &FakeProvider) -> Result<Source, Error> {
     });
     let validation = FakeValidation::try_from(i64::from(fake.validation_result.unwrap_or(0)))?;
     let source = FakeSource { data: entries.collect(), validation };
-    Ok(Source::fake(&Identity::new(&store.uid, store.generation, ""), source))
+    Ok(Connection::fake(&Identity::new(&store.uid, store.generation, ""), source))
 }
 
 struct Resolver<'a> {
@@ -116,7 +116,7 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    async fn aws(&mut self, aws: &AwsProvider) -> Result<Source, Error> {
+    async fn aws(&mut self, aws: &AwsProvider) -> Result<Connection, Error> {
         let mut settings = AwsSettings::new(aws.region.clone());
         settings.prefix = aws.prefix.clone().unwrap_or_default();
         settings.credentials = self.credentials(aws).await?;
@@ -130,7 +130,7 @@ impl Resolver<'_> {
         settings.retry = self.retry()?;
         let digest = std::mem::take(&mut self.digest);
         let identity = Identity::new(&self.store.uid, self.store.generation, digest);
-        Ok(Source::aws(&identity, AwsSource::new(settings)?))
+        Ok(Connection::aws(&identity, AwsSource::new(settings)?))
     }
 
     fn retry(&self) -> Result<Option<RetrySettings>, Error> {

@@ -4,7 +4,7 @@ use crate::retry::Retry;
 use std::time::Duration;
 
 use super::{
-    StoreKey,
+    index::StoreKey,
     plan::{BadCondition, PlanError},
 };
 use crate::cluster::write::ApiError;

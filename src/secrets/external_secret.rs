@@ -7,9 +7,9 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Context;
-use super::Error;
+use super::context::Context;
 use super::converge::Converged;
+use super::error::Error;
 use super::error::RECHECK;
 use super::index::Tracked;
 use super::plan::due;

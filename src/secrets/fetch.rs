@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use futures::future::join_all;
 
-use super::Error;
-use super::StoreKey;
+use super::error::Error;
+use super::index::StoreKey;
 use super::index::stores_of;
 use super::plan::access;
 use super::plan::collect;
@@ -15,7 +15,7 @@ use crate::cluster::ObjectKey;
 use crate::lane::Lane;
 use crate::provider::Fetched;
 use crate::provider::ProviderError;
-use crate::provider::fetcher::Source;
+use crate::provider::fetcher::Connection;
 use crate::secrets::reconciler::Reconciler;
 
 impl Reconciler<'_> {
@@ -56,20 +56,20 @@ impl Reconciler<'_> {
             by_store.entry(&lookup.store).or_default().push(nth);
         }
         let mut asked = Vec::with_capacity(by_store.len());
-        for (store, max_concurrent) in by_store {
+        for (store, indices) in by_store {
             let key = self.store_key(store);
-            let Some((source, fake)) = self.source(&key).await? else { return Ok(None) };
+            let Some((connection, fake)) = self.connection(&key).await? else { return Ok(None) };
             asked.push(async move {
-                let asks = max_concurrent.iter().map(|nth| lookups[*nth].ask.clone()).collect();
-                let results = self.context.fetcher.fetch_all(&source, asks, lane).await;
-                self.context.mention_notes(&key, &source);
+                let requests = indices.iter().map(|nth| lookups[*nth].request.clone()).collect();
+                let results = self.context.fetcher.fetch_all(&connection, requests, lane).await;
+                self.context.mention_notes(&key, &connection);
                 self.note_silence(&key, &results);
-                (max_concurrent, results, fake)
+                (indices, results, fake)
             });
         }
         let mut answers: Vec<Option<collect::Answer>> = vec![None; lookups.len()];
-        for (max_concurrent, results, fake) in join_all(asked).await {
-            for (nth, result) in max_concurrent.into_iter().zip(results) {
+        for (indices, results, fake) in join_all(asked).await {
+            for (nth, result) in indices.into_iter().zip(results) {
                 answers[nth] = Some(collect::Answer { result, absent_property_is_missing: fake });
             }
         }
@@ -89,8 +89,8 @@ impl Reconciler<'_> {
         }
     }
 
-    /// The source of a store, if the store may be used here and is ready; and whether it is a fake one.
-    async fn source(&self, key: &StoreKey) -> Result<Option<(Source, bool)>, Error> {
+    /// The connection of a store, if the store may be used here and is ready; and whether it is a fake one.
+    async fn connection(&self, key: &StoreKey) -> Result<Option<(Connection, bool)>, Error> {
         let context = self.context;
         let Some((store, readiness, epoch)) = context.stores.find(key) else {
             return Err(Error::StoreMissing(key.clone()));
@@ -113,7 +113,7 @@ impl Reconciler<'_> {
             }
             Readiness::NotReady(_) | Readiness::Ready => {}
         }
-        let source = context.source(&store, epoch, &self.key.namespace).await?;
-        Ok(Some((source, store.spec.provider.fake.is_some())))
+        let connection = context.connection(&store, epoch, &self.key.namespace).await?;
+        Ok(Some((connection, store.spec.provider.fake.is_some())))
     }
 }

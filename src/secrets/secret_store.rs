@@ -8,12 +8,12 @@ use std::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::Context;
-use super::Error;
-use super::StoreKey;
 use super::auth;
 use super::auth::is_referent;
+use super::context::Context;
+use super::error::Error;
 use super::error::RECHECK;
+use super::index::StoreKey;
 use super::plan::store_status::StoreOutcome;
 use super::plan::store_status::next_status;
 use super::stores::Readiness;
@@ -28,7 +28,7 @@ use crate::cluster::{
 };
 use crate::duration;
 use crate::provider::Validation;
-use crate::provider::fetcher::Source;
+use crate::provider::fetcher::Connection;
 use crate::retry::Retry;
 
 /// While a provider does not answer, its stores are validated this often.
@@ -81,16 +81,16 @@ async fn validate(context: &Context, store: &Store, epoch: u64) -> (StoreOutcome
         return (StoreOutcome::Valid { note: None }, None);
     }
     let namespace = &*store.key.0.namespace;
-    let source = match context.source(store, epoch, namespace).await {
-        Ok(source) => source,
+    let connection = match context.connection(store, epoch, namespace).await {
+        Ok(connection) => connection,
         Err(error @ Error::ProviderNotSupported { .. }) => {
             return (StoreOutcome::NotSupported { cause: error.to_string() }, Some(error));
         }
         Err(error) => return (StoreOutcome::NoClient { cause: error.to_string() }, Some(error)),
     };
-    match context.fetcher.validate(&source).await {
+    match context.fetcher.validate(&connection).await {
         Ok(Validation::Ready) => {
-            let notes = context.fetcher.notes(source.identity());
+            let notes = context.fetcher.notes(connection.identity());
             let note = notes.first().map(ToString::to_string);
             (StoreOutcome::Valid { note }, None)
         }
@@ -154,28 +154,30 @@ fn store_reference(store: &Store) -> k8s_openapi::api::core::v1::ObjectReference
 }
 
 impl Context {
-    /// The source of a store for a user in `namespace`, made once per state of the store and its inputs.
-    pub(crate) async fn source(
+    /// The connection of a store for a user in `namespace`, made once per state of the store and its inputs.
+    pub(crate) async fn connection(
         &self,
         store: &Store,
         epoch: u64,
         namespace: &str,
-    ) -> Result<Source, Error> {
+    ) -> Result<Connection, Error> {
         let asker = if is_referent(store) { namespace } else { "" };
-        if let Some(source) = self.stores.source(&store.key, asker) {
-            return Ok(source);
+        if let Some(connection) = self.stores.connection(&store.key, asker) {
+            return Ok(connection);
         }
         let (inputs, resolved) = auth::resolve(&self.writer, store, namespace).await;
         // Also after a failure: a Secret that appears later must wake the store.
         self.stores.depends_on(&store.key, inputs);
-        let source = resolved?;
-        self.stores.keep_source(&store.key, epoch, asker, &source);
-        Ok(source)
+        let connection = resolved?;
+        self.stores.keep_connection(&store.key, epoch, asker, &connection);
+        Ok(connection)
     }
 
     /// Has a store say what its owner should know, as soon as that is known.
-    pub(crate) fn mention_notes(&self, key: &StoreKey, source: &Source) {
-        let Some(note) = self.fetcher.notes(source.identity()).into_iter().next() else { return };
+    pub(crate) fn mention_notes(&self, key: &StoreKey, connection: &Connection) {
+        let Some(note) = self.fetcher.notes(connection.identity()).into_iter().next() else {
+            return;
+        };
         let Some((store, _, _)) = self.stores.find(key) else { return };
         let text = note.to_string();
         let conditions = store.status.iter().flat_map(|status| &status.conditions);

@@ -1,18 +1,18 @@
-//! The stores as they are known: their spec, whether they are ready, and the sources made of them.
+//! The stores as they are known: their spec, whether they are ready, and the connections made of them.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::StoreKey;
+use super::index::StoreKey;
 use crate::api::external_secrets::secret_store::ClusterSecretStore;
 use crate::api::external_secrets::secret_store::SecretStore;
 use crate::api::external_secrets::secret_store::SecretStoreStatus;
 use crate::api::external_secrets::secret_store::StoreSpec;
 use crate::cluster::{ObjectKey, is_older};
+use crate::provider::fetcher::Connection;
 use crate::provider::fetcher::Identity;
-use crate::provider::fetcher::Source;
 
 /// One store as the API server has it.
 #[derive(Clone, Debug)]
@@ -112,7 +112,7 @@ struct Entry {
     /// Grows with each change of spec or inputs: a result of an older epoch is thrown away.
     epoch: u64,
     /// By namespace of the asker where the credentials depend on it, else "".
-    sources: HashMap<Arc<str>, Source>,
+    connections: HashMap<Arc<str>, Connection>,
 }
 
 impl Stores {
@@ -139,7 +139,7 @@ impl Stores {
                     store: Arc::new(store),
                     readiness: Readiness::Unknown,
                     epoch: 0,
-                    sources: HashMap::new(),
+                    connections: HashMap::new(),
                 };
                 state.entries.insert(key, entry);
                 true
@@ -177,19 +177,25 @@ impl Stores {
         Some((Arc::clone(&entry.store), entry.readiness.clone(), entry.epoch))
     }
 
-    /// The source that was made for a store and namespace, if it still holds.
-    pub(crate) fn source(&self, key: &StoreKey, namespace: &str) -> Option<Source> {
+    /// The connection that was made for a store and namespace, if it still holds.
+    pub(crate) fn connection(&self, key: &StoreKey, namespace: &str) -> Option<Connection> {
         let state = self.lock();
-        state.entries.get(key)?.sources.get(namespace).cloned()
+        state.entries.get(key)?.connections.get(namespace).cloned()
     }
 
-    /// Keeps a source that was made from inputs as they were at `epoch`.
-    pub(crate) fn keep_source(&self, key: &StoreKey, epoch: u64, namespace: &str, source: &Source) {
+    /// Keeps a connection that was made from inputs as they were at `epoch`.
+    pub(crate) fn keep_connection(
+        &self,
+        key: &StoreKey,
+        epoch: u64,
+        namespace: &str,
+        connection: &Connection,
+    ) {
         let mut state = self.lock();
         if let Some(entry) = state.entries.get_mut(key)
             && entry.epoch == epoch
         {
-            entry.sources.insert(namespace.into(), source.clone());
+            entry.connections.insert(namespace.into(), connection.clone());
         }
     }
 
@@ -268,21 +274,16 @@ impl Stores {
         gone.map(|(input, _)| input.clone()).collect()
     }
 
-    /// The identities of all sources in use.
+    /// The identities of all connections in use.
     pub(crate) fn identities(&self) -> HashSet<Identity> {
         let state = self.lock();
-        let sources = state.entries.values().flat_map(|entry| entry.sources.values());
-        sources.map(|source| source.identity().clone()).collect()
+        let connections = state.entries.values().flat_map(|entry| entry.connections.values());
+        connections.map(|connection| connection.identity().clone()).collect()
     }
 
     /// Number of stores.
     pub(crate) fn len(&self) -> usize {
         self.lock().entries.len()
-    }
-
-    /// True if there is none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -294,7 +295,7 @@ impl Entry {
     /// Unknown makes its ExternalSecrets wait for the new validation; they do not fail meanwhile.
     fn reset(&mut self) {
         self.epoch += 1;
-        self.sources.clear();
+        self.connections.clear();
         self.readiness = Readiness::Unknown;
     }
 }
