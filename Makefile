@@ -5,7 +5,7 @@ SHELL := bash
 .PHONY: help demo test judges check crds golden bench race fuzz prepare prerequisites
 
 # Suites in tests/ that need no server and take seconds in total.
-CHECK_TESTS := contract golden layers manifests hardening_contract
+CHECK_TESTS := contract golden layers manifests hardening_plan scripted
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -15,44 +15,51 @@ help: ## print this list
 
 demo: prepare ## sync and rotate a secret and harden a namespace on a real API server (KEEP=1 leaves it up)
 	@echo "Building gabion and its demo (about three minutes the first time, then seconds)"
-	@cargo build --bin gabion --example demo
-	@cargo run --quiet --example demo
+	@cargo build --package gabion --package gabion-demo --bins
+	@cargo run --quiet --package gabion-demo
 
 test: prepare ## run all tests
 	@echo "Compiling gabion and its tests (about three minutes the first time)"
-	cargo test --no-fail-fast
+	cargo test --workspace --no-fail-fast
 	dev/image-check.sh
 
 judges: prepare ## compare evaluator, policies and the PodSecurity plugin on 20,000 pods (GABION_JUDGES_SEED=...)
 	GABION_JUDGES_PODS=$${GABION_JUDGES_PODS:-20000} GABION_JUDGES_DETAILS=1 cargo test --test judges
 
 check: prerequisites ## check formatting and lints, run the tests that need no server
-	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
-	cargo test --lib $(addprefix --test ,$(CHECK_TESTS))
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo test --package gabion --package gabion-test-support --lib $(addprefix --test ,$(CHECK_TESTS))
+	cargo test -p gotemplate
+	cargo package --quiet --offline --allow-dirty --no-verify -p gotemplate
 
 crds: prerequisites ## regenerate crds/ and docs/flags.md from the types
 	UPDATE=1 cargo test --quiet --test contract --test manifests
 
-golden: prerequisites ## regenerate tests/golden/ from Go's libraries: templates, paths and keys
-	cd dev/golden && GOFLAGS="-mod=readonly -buildvcs=false" go run . ../../tests/golden
+golden: prerequisites ## regenerate the golden files from Go's libraries: templates, paths and keys
+	cd dev/golden && GOFLAGS="-mod=readonly -buildvcs=false" go run . ../..
 
 bench: prepare ## run benchmarks, compared with the API server's own limits (WORKLOADS="cold:5000 drift"; or help)
 	@echo "Building gabion optimised (about ten minutes the first time), then measuring for about two minutes"
 	@cargo build --quiet --profile bench-fast --bin gabion --example bench
 	@cargo run --quiet --profile bench-fast --example bench -- $(WORKLOADS)
 
-race: prerequisites ## benchmark templates against Go's engine: renders per second and bytes allocated
-	@echo "Building gabion optimised (about ten minutes the first time)"
-	@cargo run --quiet --profile bench-fast --example templates
+race: prerequisites ## benchmark templates against Go's engine, and measure hostile ones
+	@echo "Building gotemplate optimised (about two minutes the first time)"
+	@cargo bench --quiet --profile bench-fast -p gotemplate --bench race
+	@cargo test --quiet --profile bench-fast -p gotemplate --test bounds -- --ignored --nocapture
 
 # Stable Rust ships the sanitizer's runtime, but accepts its flag only with this variable.
+FUZZ := RUSTC_BOOTSTRAP=1 cargo fuzz run -s $${SANITIZER:-address}
+FUZZ_ARGS = -runs=$${RUNS:-100000} -max_len=4096 -timeout=30
+
 fuzz: prerequisites ## fuzz templates and paths with RUNS=100000 inputs each (needs cargo-fuzz)
 	@cargo fuzz --version >/dev/null || { echo "cargo install cargo-fuzz"; exit 1; }
 	fuzz/seeds.py
-	for target in template_parse template_render property; do \
-		RUSTC_BOOTSTRAP=1 cargo fuzz run -s $${SANITIZER:-address} $$target -- -runs=$${RUNS:-100000} \
-			-max_len=4096 -timeout=30 -dict=fuzz/$${target%%_*}.dict || exit 1; \
+	crates/gotemplate/fuzz/seeds.py
+	$(FUZZ) property -- $(FUZZ_ARGS) -dict=fuzz/property.dict
+	cd crates/gotemplate && for target in parse render; do \
+		$(FUZZ) $$target -- $(FUZZ_ARGS) -dict=fuzz/template.dict || exit 1; \
 	done
 
 # Programs that tests and demo start: built once, then taken from the cache folder.

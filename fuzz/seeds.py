@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the vectors of tests/golden as seeds: fuzz/corpus/<target>/."""
+"""Writes the vectors of tests/golden as seeds: corpus/<target>/."""
 
 import hashlib
 import json
@@ -15,25 +15,6 @@ def seed(target, content):
     data = content.encode("utf-8", "surrogateescape")
     (folder / hashlib.sha1(data).hexdigest()).write_bytes(data)
 
-
-for name in ("language", "functions", "documents"):
-    for vector in json.loads((golden / f"{name}.json").read_text()):
-        text = vector["template"]
-        delims = " ".join(vector.get("delims", [])) + "\n" if "delims" in vector else ""
-        seed("template_parse", delims + text)
-        value = next(iter(vector.get("data", {}).values()), "A").replace("\n", " ")
-        seed("template_render", f"{text}\n{value}")
-
-entries = [""]
-for line in json.loads((golden / "tables.json").read_text()):
-    if "template" not in line:
-        entries, words = line.get("texts") or line["words"], "words" in line
-        continue
-    for number, entry in enumerate(entries):
-        # A few of each are enough to start from.
-        if number % 8 == len(line["template"]) % 8:
-            text = line["template"].replace("§", entry) if words else line["template"].replace(".v", ".a")
-            seed("template_render", text + "\n" + ("" if words else entry.replace("\n", " ")))
 
 documents = {}
 for vector in json.loads((golden / "gjson.json").read_text()):

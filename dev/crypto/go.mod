@@ -1,4 +1,4 @@
-// Makes tests/fixtures/crypto.json: files of OpenSSL, keytool and Go, and what Go's libraries make of them.
+// Makes crates/gotemplate/tests/fixtures/crypto.json: files of OpenSSL, keytool and Go, and what Go's libraries make of them.
 module gabion.dev/crypto
 
 go 1.26.0

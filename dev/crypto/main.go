@@ -1,6 +1,6 @@
-// Command crypto writes tests/fixtures/crypto.json: keys, certificates and PKCS#12 files that OpenSSL, keytool
+// Command crypto writes crates/gotemplate/tests/fixtures/crypto.json: keys, certificates and PKCS#12 files that OpenSSL, keytool
 // and Go have made, and what the libraries that external-secrets uses make of them. Nothing in it protects
-// anything. Run it as `go run . > ../../tests/fixtures/crypto.json`; every run makes new keys.
+// anything. Run it as `go run . > ../../crates/gotemplate/tests/fixtures/crypto.json`; every run makes new keys.
 package main
 
 import (

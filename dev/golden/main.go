@@ -1,11 +1,11 @@
-// Golden writes tests/golden/*.json: what Go and the libraries of the original make of templates, paths and
-// keys. See README.md here.
+// Golden runs templates, paths and keys through Go and the libraries of External Secrets, and writes the results
+// as vectors for the tests of Gabion. See README.md here.
 //
-//	go run . ../../tests/golden          writes the files
-//	go run . -check ../../tests/golden   compares, and names the files that differ
-//	go run . -random 20000 -seed 7 FOLDER writes templates made by chance
-//	go run . -race ../../bench/templates measures how fast Go is
-//	go run . -keys ../../tests/golden    makes new keys and certificates first (never needed, but when one is added)
+//	go run . ../..                        writes the vectors; the argument is the root of the repository
+//	go run . -check ../..                 compares, and names the files that differ
+//	go run . -keys ../..                  makes new keys and certificates first
+//	go run . -random 20000 -seed 7 FOLDER writes random templates and paths
+//	go run . -race FOLDER                 measures how fast Go renders the templates in a folder
 package main
 
 import (
@@ -60,8 +60,8 @@ func textOf(bytes []byte) Outcome {
 
 func main() {
 	check := flag.Bool("check", false, "compare instead of writing")
-	runs := flag.Bool("race", false, "render the templates in the folder as often as can be; see bench/templates.rs")
-	count := flag.Int("random", 0, "write so many templates and paths that nobody thought of")
+	runs := flag.Bool("race", false, "render the templates in the folder as often as possible; see crates/gotemplate/benches/race.rs")
+	count := flag.Int("random", 0, "write so many random templates and paths")
 	seed := flag.Int64("seed", 1, "of what is random")
 	keys := flag.Bool("keys", false, "make new keys and certificates")
 	flag.Parse()
@@ -80,23 +80,24 @@ func main() {
 		fail(randomPaths(folder, *count, *seed))
 		return
 	}
+	keyFile := filepath.Join(folder, templateFolder, "fixtures.json")
 	if *keys {
-		fail(writeFixtures(filepath.Join(folder, "fixtures.json")))
+		fail(writeFixtures(keyFile))
 	}
-	fixtures, err := readFixtures(filepath.Join(folder, "fixtures.json"))
+	fixtures, err := readFixtures(keyFile)
 	fail(err)
 	same := true
 	for _, file := range files {
 		vectors, err := file.make(fixtures)
 		fail(err)
-		path := filepath.Join(folder, file.name)
+		path := filepath.Join(folder, file.folder, file.name)
 		var written bytes.Buffer
 		fail(list(&written, vectors))
 		if *check {
 			old, err := os.ReadFile(path)
 			fail(err)
 			if !bytes.Equal(old, written.Bytes()) {
-				fmt.Fprintf(os.Stderr, "%s is not what Go makes of the cases: run make golden\n", path)
+				fmt.Fprintf(os.Stderr, "%s differs from what Go gives now: run make golden\n", path)
 				same = false
 			}
 			continue
@@ -109,16 +110,22 @@ func main() {
 	}
 }
 
+// Where the vectors of the template engine and of the operator are.
+const (
+	templateFolder = "crates/gotemplate/tests/golden"
+	operatorFolder = "tests/golden"
+)
+
 var files = []struct {
-	name string
-	make func(fixtures map[string]string) ([]any, error)
+	folder, name string
+	make         func(fixtures map[string]string) ([]any, error)
 }{
-	{"language.json", templates("language.txt")},
-	{"functions.json", templates("functions.txt", "own.txt")},
-	{"tables.json", tables},
-	{"documents.json", templates("documents.txt")},
-	{"gjson.json", paths},
-	{"shaping.json", shaping},
+	{templateFolder, "language.json", templates("language.txt")},
+	{templateFolder, "functions.json", templates("functions.txt", "own.txt")},
+	{templateFolder, "tables.json", tables},
+	{templateFolder, "documents.json", templates("documents.txt")},
+	{operatorFolder, "gjson.json", paths},
+	{operatorFolder, "shaping.json", shaping},
 }
 
 // list writes a JSON array with one entry a line, so that a change of one case is a change of one line.

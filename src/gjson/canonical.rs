@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{
     PropertyError, modifier,
-    scan::{self, Kind},
+    scan::{self, JsonType},
 };
 
 /// How deep a value may be nested.
@@ -27,7 +27,7 @@ fn write(out: &mut String, raw: &str, html: bool, depth: usize) -> Result<(), Pr
         return Err(PropertyError::TooDeep);
     }
     match scan::kind(raw) {
-        Kind::Object => {
+        JsonType::Object => {
             let members: BTreeMap<_, _> = scan::entries(raw)
                 .map(|(key, value)| (scan::unquote(key).to_string(), value))
                 .collect();
@@ -42,7 +42,7 @@ fn write(out: &mut String, raw: &str, html: bool, depth: usize) -> Result<(), Pr
             }
             out.push('}');
         }
-        Kind::Array => {
+        JsonType::Array => {
             out.push('[');
             for (nth, value) in scan::elements(raw).enumerate() {
                 if nth > 0 {
@@ -52,9 +52,9 @@ fn write(out: &mut String, raw: &str, html: bool, depth: usize) -> Result<(), Pr
             }
             out.push(']');
         }
-        Kind::String => out.push_str(&modifier::quoted(&scan::unquote(raw), html)),
-        Kind::Number => out.push_str(&number(raw)?),
-        Kind::True | Kind::False | Kind::Null => out.push_str(raw),
+        JsonType::String => out.push_str(&modifier::quoted(&scan::unquote(raw), html)),
+        JsonType::Number => out.push_str(&number(raw)?),
+        JsonType::True | JsonType::False | JsonType::Null => out.push_str(raw),
     }
     Ok(())
 }

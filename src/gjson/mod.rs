@@ -18,7 +18,7 @@ mod work;
 
 use std::collections::BTreeMap;
 
-use scan::Kind;
+use scan::JsonType;
 use work::Work;
 use zeroize::Zeroizing;
 
@@ -29,7 +29,7 @@ const MAX_PATH: usize = 1024;
 
 /// Why a property cannot be had. Holds no part of the secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum PropertyError {
+pub enum PropertyError {
     /// The secret is not JSON.
     #[error("not valid JSON")]
     NotJson,
@@ -45,7 +45,7 @@ pub(crate) enum PropertyError {
 ///
 /// A path with dots is first taken as one key. Strings come out unquoted, numbers as gjson prints them,
 /// `null` as nothing, objects and arrays as they were written.
-pub(crate) fn find(json: &[u8], path: &str) -> Result<Option<SecretBytes>, PropertyError> {
+pub fn find(json: &[u8], path: &str) -> Result<Option<SecretBytes>, PropertyError> {
     checked(json)?;
     let json = std::str::from_utf8(json).map_err(|_| PropertyError::NotJson)?;
     if path.len() > MAX_PATH {
@@ -62,7 +62,7 @@ pub(crate) fn find(json: &[u8], path: &str) -> Result<Option<SecretBytes>, Prope
 }
 
 /// Every key of a JSON object with its value: strings unquoted, everything else as it was written.
-pub(crate) fn entries(json: &[u8]) -> Result<BTreeMap<String, SecretBytes>, PropertyError> {
+pub fn entries(json: &[u8]) -> Result<BTreeMap<String, SecretBytes>, PropertyError> {
     Ok(members(json)?.into_iter().map(|(key, member)| (key, member.printed())).collect())
 }
 
@@ -74,7 +74,7 @@ impl Member<'_> {
     /// A string unquoted, `null` as nothing, everything else as it was written.
     pub(crate) fn printed(&self) -> SecretBytes {
         match scan::kind(self.0) {
-            Kind::Number => SecretBytes::new(self.0.as_bytes().to_vec()),
+            JsonType::Number => SecretBytes::new(self.0.as_bytes().to_vec()),
             _ => printed(self.0),
         }
     }
@@ -83,8 +83,8 @@ impl Member<'_> {
     /// else as Go writes it.
     pub(crate) fn merged(&self) -> Result<SecretBytes, PropertyError> {
         match scan::kind(self.0) {
-            Kind::Number => canonical::finite(self.0).map(|_| printed(self.0)),
-            Kind::Object | Kind::Array => canonical::canonical(self.0, true).map(text),
+            JsonType::Number => canonical::finite(self.0).map(|_| printed(self.0)),
+            JsonType::Object | JsonType::Array => canonical::canonical(self.0, true).map(text),
             _ => Ok(printed(self.0)),
         }
     }
@@ -93,7 +93,7 @@ impl Member<'_> {
 /// Keys and values of a JSON object, in the order in which they were written.
 pub(crate) fn members(json: &[u8]) -> Result<Vec<(String, Member<'_>)>, PropertyError> {
     let json = checked(json)?;
-    if scan::kind(json) != Kind::Object {
+    if scan::kind(json) != JsonType::Object {
         return Err(PropertyError::NotAnObject);
     }
     Ok(scan::entries(json)
@@ -120,10 +120,10 @@ fn checked(json: &[u8]) -> Result<&str, PropertyError> {
 /// A JSON value as text, as gjson prints it.
 fn printed(raw: &str) -> SecretBytes {
     match scan::kind(raw) {
-        Kind::Null => SecretBytes::default(),
-        Kind::String => text(scan::unquote(raw)),
-        Kind::Number => SecretBytes::from(scan::print_number(raw)),
-        Kind::True | Kind::False | Kind::Object | Kind::Array => {
+        JsonType::Null => SecretBytes::default(),
+        JsonType::String => text(scan::unquote(raw)),
+        JsonType::Number => SecretBytes::from(scan::print_number(raw)),
+        JsonType::True | JsonType::False | JsonType::Object | JsonType::Array => {
             SecretBytes::new(raw.as_bytes().to_vec())
         }
     }

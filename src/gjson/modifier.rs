@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::{
     PropertyError, path, pretty,
-    scan::{self, Kind},
+    scan::{self, JsonType},
     work::{MAX_DEPTH, MAX_TEXT, Work},
 };
 
@@ -60,7 +60,7 @@ pub(crate) fn apply<'p>(
     let json_or_not = json;
     let json = scan::value(json);
     let kind = if json.is_empty() { None } else { Some(scan::kind(json)) };
-    let array = kind == Some(Kind::Array);
+    let array = kind == Some(JsonType::Array);
     let same = || Zeroizing::new(json_or_not.to_owned());
     let made = match name {
         "keys" | "values" if kind.is_none() => Zeroizing::new("[]".to_owned()),
@@ -73,14 +73,14 @@ pub(crate) fn apply<'p>(
         "pretty" => pretty::pretty(json, argument)?,
         "tostr" => quote(json_or_not),
         "fromstr" => match kind {
-            Some(Kind::String) => Some(scan::unquote(json)),
-            Some(Kind::Number) => Some(Zeroizing::new(scan::print_number(json))),
-            None | Some(Kind::Null) => None,
+            Some(JsonType::String) => Some(scan::unquote(json)),
+            Some(JsonType::Number) => Some(Zeroizing::new(scan::print_number(json))),
+            None | Some(JsonType::Null) => None,
             Some(_) => Some(same()),
         }
         .filter(|text| scan::is_json(text))
         .unwrap_or_default(),
-        "group" if kind == Some(Kind::Object) => group(json),
+        "group" if kind == Some(JsonType::Object) => group(json),
         "group" => Zeroizing::default(),
         "dig" => dig(json, argument, work, depth)?,
         _ => same(),
@@ -94,22 +94,22 @@ pub(crate) fn apply<'p>(
 
 fn is_set(argument: &str, name: &str) -> bool {
     scan::is_json(argument)
-        && scan::kind(argument) == Kind::Object
+        && scan::kind(argument) == JsonType::Object
         && scan::entries(argument)
             .any(|(key, value)| *scan::unquote(key) == name && value == "true")
 }
 
 fn values(json: &str) -> Vec<&str> {
     match scan::kind(json) {
-        Kind::Object => scan::entries(json).map(|(_, value)| value).collect(),
-        Kind::Array => scan::elements(json).collect(),
+        JsonType::Object => scan::entries(json).map(|(_, value)| value).collect(),
+        JsonType::Array => scan::elements(json).collect(),
         _ => vec![json],
     }
 }
 
 fn keys(json: &str) -> Zeroizing<String> {
     match scan::kind(json) {
-        Kind::Object => listed(scan::entries(json).map(|(key, _)| key)),
+        JsonType::Object => listed(scan::entries(json).map(|(key, _)| key)),
         _ => listed(values(json).into_iter().map(|_| "null")),
     }
 }
@@ -146,11 +146,11 @@ fn enclosed<'a>(
 
 fn reverse(json: &str) -> Zeroizing<String> {
     match scan::kind(json) {
-        Kind::Array => {
+        JsonType::Array => {
             let items: Vec<_> = scan::elements(json).collect();
             listed(items.into_iter().rev())
         }
-        Kind::Object => {
+        JsonType::Object => {
             let items: Vec<_> = scan::entries(json).collect();
             mapped(items.into_iter().rev())
         }
@@ -163,7 +163,7 @@ fn reverse(json: &str) -> Zeroizing<String> {
 fn flatten(json: &str, deep: bool) -> Result<Zeroizing<String>, PropertyError> {
     if !deep {
         let inner = scan::elements(json).map(|value| match scan::kind(value) {
-            Kind::Array => unwrapped(value).trim(),
+            JsonType::Array => unwrapped(value).trim(),
             _ => value,
         });
         return Ok(listed(inner.filter(|text| !text.is_empty())));
@@ -175,7 +175,7 @@ fn flatten(json: &str, deep: bool) -> Result<Zeroizing<String>, PropertyError> {
         if level > MAX_DEPTH {
             return Err(PropertyError::TooDeep);
         }
-        if scan::kind(value) == Kind::Array {
+        if scan::kind(value) == JsonType::Array {
             open.extend(values(value).into_iter().rev().map(|value| (value, level + 1)));
         } else {
             out.push(value);
@@ -191,7 +191,7 @@ fn unwrapped(json: &str) -> &str {
 
 /// Merges the objects of an array; the later wins, in the order in which keys first appear.
 fn join(json: &str, preserve: bool) -> Zeroizing<String> {
-    let objects = scan::elements(json).filter(|value| scan::kind(value) == Kind::Object);
+    let objects = scan::elements(json).filter(|value| scan::kind(value) == JsonType::Object);
     if preserve {
         return enclosed('{', objects.map(|object| [unwrapped(object), "", ""]), '}');
     }
@@ -210,7 +210,9 @@ fn join(json: &str, preserve: bool) -> Zeroizing<String> {
 /// One object for each place in the arrays of an object: with what the arrays have there.
 fn group(json: &str) -> Zeroizing<String> {
     let mut places: Vec<Vec<(&str, &str)>> = Vec::new();
-    for (key, value) in scan::entries(json).filter(|(_, value)| scan::kind(value) == Kind::Array) {
+    for (key, value) in
+        scan::entries(json).filter(|(_, value)| scan::kind(value) == JsonType::Array)
+    {
         for (place, item) in scan::elements(value).enumerate() {
             if place == places.len() {
                 places.push(Vec::new());
@@ -238,7 +240,7 @@ fn dig(
             work.spend(hit.len())?;
             found.push(Zeroizing::new(hit.to_owned()));
         }
-        if matches!(scan::kind(value), Kind::Object | Kind::Array) {
+        if matches!(scan::kind(value), JsonType::Object | JsonType::Array) {
             open.extend(values(value).into_iter().rev());
         }
     }

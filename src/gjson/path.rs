@@ -9,7 +9,7 @@ use super::{
     part::{Part, Rest, split_pipe},
     pattern::matches,
     query::Query,
-    scan::{self, Kind},
+    scan::{self, JsonType},
     work::Work,
 };
 
@@ -125,8 +125,8 @@ fn walk<'a, 'p>(
     let depth = Work::deeper(depth)?;
     let json = scan::value(json);
     match scan::kind(json) {
-        Kind::Object => walk_object(json, path, work, depth),
-        Kind::Array => walk_array(json, path, work, depth),
+        JsonType::Object => walk_object(json, path, work, depth),
+        JsonType::Array => walk_array(json, path, work, depth),
         _ => Ok(Step::NOTHING),
     }
 }

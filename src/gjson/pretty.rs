@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::{
     PropertyError,
-    scan::{self, Kind},
+    scan::{self, JsonType},
     work::MAX_TEXT,
 };
 
@@ -36,7 +36,7 @@ impl Style {
     fn parse(argument: &str) -> Self {
         let mut style =
             Style { width: 80, prefix: String::new(), indent: "  ".to_owned(), sorted: false };
-        if !scan::is_json(argument) || scan::kind(argument) != Kind::Object {
+        if !scan::is_json(argument) || scan::kind(argument) != JsonType::Object {
             return style;
         }
         for (key, value) in scan::entries(argument) {
@@ -68,8 +68,8 @@ impl Printer<'_> {
             return Err(PropertyError::TooDeep);
         }
         match scan::kind(json) {
-            Kind::Object => self.object(json, depth),
-            Kind::Array => self.array(json, depth),
+            JsonType::Object => self.object(json, depth),
+            JsonType::Array => self.array(json, depth),
             _ => {
                 self.out.push_str(json);
                 Ok(())

@@ -7,7 +7,7 @@ use super::{
     part::Rest,
     path,
     pattern::matches,
-    scan::{self, Kind},
+    scan::{self, JsonType},
     work::Work,
 };
 
@@ -89,7 +89,7 @@ impl<'p> Query<'p> {
         depth: usize,
     ) -> Result<bool, PropertyError> {
         let found = match scan::kind(element) {
-            Kind::Object | Kind::Array => path::get(element, self.path, work, depth)?,
+            JsonType::Object | JsonType::Array => path::get(element, self.path, work, depth)?,
             _ if self.path.is_empty() => Some(path::Found::Part(element)),
             _ => return Ok(false),
         };
@@ -152,7 +152,7 @@ fn operator(text: &str) -> Option<(usize, usize, Op)> {
 
 fn compare(op: Op, value: &str, wanted: &str, work: &Work) -> Result<bool, PropertyError> {
     Ok(match scan::kind(value) {
-        Kind::String => {
+        JsonType::String => {
             let text = scan::unquote(value);
             match op {
                 Op::Like => matches(&text, wanted, work)?,
@@ -160,14 +160,14 @@ fn compare(op: Op, value: &str, wanted: &str, work: &Work) -> Result<bool, Prope
                 _ => op.holds(text.as_str().cmp(wanted)),
             }
         }
-        Kind::Number => {
+        JsonType::Number => {
             let number = value.parse::<f64>().unwrap_or(0.0);
             let wanted = wanted.parse::<f64>().unwrap_or(0.0);
             number.partial_cmp(&wanted).is_some_and(|ordering| op.holds(ordering))
         }
-        Kind::True => truth(op, true, wanted),
-        Kind::False => truth(op, false, wanted),
-        Kind::Null | Kind::Object | Kind::Array => false,
+        JsonType::True => truth(op, true, wanted),
+        JsonType::False => truth(op, false, wanted),
+        JsonType::Null | JsonType::Object | JsonType::Array => false,
     })
 }
 
@@ -194,17 +194,17 @@ fn tilde(op: Op, wanted: &str, value: Option<&str>) -> bool {
     let truthy = |words: &[&str]| words.contains(&text().as_str());
     let is = match wanted {
         "~*" => value.is_some(),
-        "~null" => matches!(kind, None | Some(Kind::Null)),
+        "~null" => matches!(kind, None | Some(JsonType::Null)),
         "~true" => match kind {
-            Some(Kind::True) => true,
-            Some(Kind::String) => truthy(&["1", "t", "true"]),
-            Some(Kind::Number) => number() != 0.0,
+            Some(JsonType::True) => true,
+            Some(JsonType::String) => truthy(&["1", "t", "true"]),
+            Some(JsonType::Number) => number() != 0.0,
             _ => false,
         },
         "~false" => match kind {
-            None | Some(Kind::False | Kind::Null) => true,
-            Some(Kind::String) => truthy(&["0", "f", "false"]),
-            Some(Kind::Number) => number() == 0.0,
+            None | Some(JsonType::False | JsonType::Null) => true,
+            Some(JsonType::String) => truthy(&["0", "f", "false"]),
+            Some(JsonType::Number) => number() == 0.0,
             _ => false,
         },
         _ => return false,

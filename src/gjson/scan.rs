@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 /// What a JSON value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum JsonType {
     /// `null`
     Null,
     /// `false`
@@ -30,23 +30,23 @@ pub(crate) fn is_json(text: &str) -> bool {
 pub(crate) fn value(text: &str) -> &str {
     let text = text.trim_start_matches([' ', '\t', '\n', '\r']);
     let end = match kind(text) {
-        Kind::Object | Kind::Array => text.len(),
-        Kind::Number => text.find(|c| c <= ' ' || ",]}".contains(c)).unwrap_or(text.len()),
+        JsonType::Object | JsonType::Array => text.len(),
+        JsonType::Number => text.find(|c| c <= ' ' || ",]}".contains(c)).unwrap_or(text.len()),
         _ => value_end(text.as_bytes(), 0),
     };
     text.get(..end).unwrap_or(text)
 }
 
 /// What a value is, by its first character.
-pub(crate) fn kind(raw: &str) -> Kind {
+pub(crate) fn kind(raw: &str) -> JsonType {
     match raw.as_bytes().first() {
-        Some(b'{') => Kind::Object,
-        Some(b'[') => Kind::Array,
-        Some(b'"') => Kind::String,
-        Some(b't') => Kind::True,
-        Some(b'f') => Kind::False,
-        Some(b'n') | None => Kind::Null,
-        Some(_) => Kind::Number,
+        Some(b'{') => JsonType::Object,
+        Some(b'[') => JsonType::Array,
+        Some(b'"') => JsonType::String,
+        Some(b't') => JsonType::True,
+        Some(b'f') => JsonType::False,
+        Some(b'n') | None => JsonType::Null,
+        Some(_) => JsonType::Number,
     }
 }
 

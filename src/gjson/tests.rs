@@ -185,9 +185,38 @@ fn entries_are_strings_unquoted_and_everything_else_as_written() {
 }
 
 mod fuzz {
+    use std::sync::LazyLock;
+
     use proptest::prelude::*;
+    use serde_json::Value;
 
     use super::super::{entries, find};
+
+    static VECTORS: LazyLock<Vec<Value>> = LazyLock::new(|| {
+        serde_json::from_str(include_str!("../../tests/golden/gjson.json")).unwrap()
+    });
+
+    /// All texts of a field of the golden vectors.
+    fn texts(field: &'static str) -> impl Strategy<Value = String> {
+        let texts: Vec<_> = VECTORS
+            .iter()
+            .filter_map(|vector| vector[field].as_str().map(ToOwned::to_owned))
+            .collect();
+        prop::sample::select(texts)
+    }
+
+    /// A text with a part of it replaced.
+    fn changed(text: &str, at: usize, length: usize, with: &str) -> String {
+        let chars: Vec<char> = text.chars().collect();
+        let at = at % (chars.len() + 1);
+        let end = (at + length).min(chars.len());
+        chars[..at]
+            .iter()
+            .copied()
+            .chain(with.chars())
+            .chain(chars[end..].iter().copied())
+            .collect()
+    }
 
     proptest! {
         #[test]
@@ -198,6 +227,20 @@ mod fuzz {
             let _ = find(json.as_bytes(), &path);
             let _ = entries(json.as_bytes());
             let _ = find(super::SECRET.as_bytes(), &path);
+        }
+
+        #[test]
+        fn no_changed_vector_makes_a_search_panic(
+            path in texts("path"),
+            json in texts("json"),
+            at in any::<[u16; 2]>(),
+            with in r#"[{}()|.$:=,"`\\#@a0é-]{0,3}"#,
+            length in 0_usize..8,
+        ) {
+            let path = changed(&path, at[0].into(), length % 3, &with);
+            let json = changed(&json, at[1].into(), length, &with);
+            let _ = find(json.as_bytes(), &path);
+            let _ = entries(json.as_bytes());
         }
     }
 }

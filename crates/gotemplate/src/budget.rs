@@ -43,12 +43,12 @@ impl Default for Limits {
     }
 }
 
-/// What a function sees of the rendering that calls it: the bounds and the source of time and randomness.
+/// What a function sees of the rendering that calls it: the bounds, and the environment with its time and randomness.
 pub struct Context<'a> {
     /// Time, randomness, keys.
-    pub source: &'a mut dyn Environment,
+    pub(crate) environment: &'a mut dyn Environment,
     /// The bounds, as given.
-    pub limits: &'a Limits,
+    pub(crate) limits: &'a Limits,
     steps: u64,
     bytes: usize,
     depth: usize,
@@ -60,12 +60,12 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// Everything is left.
-    pub fn new(source: &'a mut dyn Environment, limits: &'a Limits) -> Self {
-        Self { source, limits, steps: 0, bytes: 0, depth: 0, slow: 0, changed: Vec::new() }
+    pub fn new(environment: &'a mut dyn Environment, limits: &'a Limits) -> Self {
+        Self { environment, limits, steps: 0, bytes: 0, depth: 0, slow: 0, changed: Vec::new() }
     }
 
     /// Accounts for work: one step per element, or per 32 bytes, that a function looks at.
-    pub fn step(&mut self, count: usize) -> Result<(), Failure> {
+    pub(crate) fn step(&mut self, count: usize) -> Result<(), Failure> {
         self.steps = self.steps.saturating_add(count as u64);
         if self.steps > self.limits.steps {
             return Err(Failure::bound("evaluation steps", self.limits.steps));
@@ -74,7 +74,7 @@ impl<'a> Context<'a> {
     }
 
     /// Accounts for bytes before they are allocated. Call it with the size of a result *before* making it.
-    pub fn allocate(&mut self, bytes: usize) -> Result<(), Failure> {
+    pub(crate) fn allocate(&mut self, bytes: usize) -> Result<(), Failure> {
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > self.limits.bytes {
             return Err(Failure::bound("bytes of values", self.limits.bytes));
@@ -83,18 +83,18 @@ impl<'a> Context<'a> {
     }
 
     /// A text to be written, with room for so many bytes, which are accounted for.
-    pub fn buffer(&mut self, room: usize) -> Result<Buffer, Failure> {
+    pub(crate) fn buffer(&mut self, room: usize) -> Result<Buffer, Failure> {
         self.allocate(room + TEXT_OVERHEAD)?;
         Ok(Buffer::with_room(room))
     }
 
     /// Accounts for an operation that takes milliseconds: a key that is made, a password that is hashed.
-    pub fn slow_operation(&mut self) -> Result<(), Failure> {
+    pub(crate) fn slow_operation(&mut self) -> Result<(), Failure> {
         self.slow_operations(1)
     }
 
     /// Accounts for one that takes as long as so many.
-    pub fn slow_operations(&mut self, count: u64) -> Result<(), Failure> {
+    pub(crate) fn slow_operations(&mut self, count: u64) -> Result<(), Failure> {
         self.slow = self.slow.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
         if self.slow > self.limits.slow {
             return Err(Failure::bound(
@@ -106,7 +106,7 @@ impl<'a> Context<'a> {
     }
 
     /// Runs `inner` one level deeper: whatever walks nested values calls it per level.
-    pub fn nested<T>(
+    pub(crate) fn nested<T>(
         &mut self,
         inner: impl FnOnce(&mut Self) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
@@ -116,7 +116,7 @@ impl<'a> Context<'a> {
         result
     }
 
-    pub(super) fn enter(&mut self) -> Result<(), Failure> {
+    pub(crate) fn enter(&mut self) -> Result<(), Failure> {
         if self.depth >= self.limits.depth {
             return Err(Failure::bound("nesting", self.limits.depth));
         }
@@ -124,41 +124,49 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
-    pub(super) fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) {
         self.depth = self.depth.saturating_sub(1);
     }
 
     /// A string of Go; accounts for its bytes.
-    pub fn text(&mut self, bytes: impl Into<Vec<u8>>) -> Result<Value, Failure> {
+    pub(crate) fn text(&mut self, bytes: impl Into<Vec<u8>>) -> Result<Value, Failure> {
         let text = Text::new(bytes.into());
         self.allocate(text.len() + TEXT_OVERHEAD)?;
         Ok(Value::String(text))
     }
 
     /// A `[]interface {}`; accounts for its elements' places.
-    pub fn list(&mut self, items: Vec<Value>) -> Result<Value, Failure> {
+    pub(crate) fn list(&mut self, items: Vec<Value>) -> Result<Value, Failure> {
         self.list_of(&Type::Any, items)
     }
 
     /// A slice of the element's type; accounts for its elements' places.
-    pub fn list_of(&mut self, element: &'static Type, items: Vec<Value>) -> Result<Value, Failure> {
+    pub(crate) fn list_of(
+        &mut self,
+        element: &'static Type,
+        items: Vec<Value>,
+    ) -> Result<Value, Failure> {
         self.allocate(items.len() * size_of::<Value>() + LIST_OVERHEAD)?;
         Ok(Value::List(List::new(element, items)))
     }
 
     /// A new `map[string]interface {}`; accounts for its entries' places.
-    pub fn map(&mut self, entries: Entries) -> Result<Value, Failure> {
+    pub(crate) fn map(&mut self, entries: Entries) -> Result<Value, Failure> {
         self.map_of(&Type::Any, entries)
     }
 
     /// A new map from strings to the element's type; accounts for its entries' places.
-    pub fn map_of(&mut self, element: &'static Type, entries: Entries) -> Result<Value, Failure> {
+    pub(crate) fn map_of(
+        &mut self,
+        element: &'static Type,
+        entries: Entries,
+    ) -> Result<Value, Failure> {
         self.allocate(entries.len() * size_of::<(Text, Value)>() + LIST_OVERHEAD)?;
         Ok(Value::Map(Map::new(element, entries)))
     }
 
     /// Puts an entry into a map that exists: everyone who holds the map sees it, as in Go.
-    pub fn set(&mut self, map: &Map, key: Text, value: Value) -> Result<(), Failure> {
+    pub(crate) fn set(&mut self, map: &Map, key: Text, value: Value) -> Result<(), Failure> {
         let entries = map
             .entries
             .as_ref()
@@ -173,7 +181,7 @@ impl<'a> Context<'a> {
     }
 
     /// Takes an entry out of a map that exists.
-    pub fn unset(&mut self, map: &Map, key: &[u8]) -> Result<(), Failure> {
+    pub(crate) fn unset(&mut self, map: &Map, key: &[u8]) -> Result<(), Failure> {
         self.step(1)?;
         if let Some(entries) = &map.entries {
             self.step(entries.borrow().after(key) / MOVED_IN_A_STEP)?;

@@ -6,7 +6,7 @@ use super::{budget::Context, error::Failure, value::Text};
 
 /// A growing text. When it moves to a larger place, the smaller one is wiped.
 #[derive(Default)]
-pub struct Buffer {
+pub(crate) struct Buffer {
     bytes: Zeroizing<Vec<u8>>,
     allocated: usize,
 }
@@ -18,12 +18,12 @@ impl Buffer {
     }
 
     /// Bytes that were allocated, in all, those of smaller places too.
-    pub fn allocated(&self) -> usize {
+    pub(crate) fn allocated(&self) -> usize {
         self.allocated
     }
 
     /// Bytes that [`Self::reserve`] would allocate.
-    pub fn growth(&self, coming: usize) -> usize {
+    pub(crate) fn growth(&self, coming: usize) -> usize {
         let needed = self.bytes.len() + coming;
         if needed <= self.bytes.capacity() {
             0
@@ -33,7 +33,7 @@ impl Buffer {
     }
 
     /// Makes room.
-    pub fn reserve(&mut self, coming: usize) {
+    pub(crate) fn reserve(&mut self, coming: usize) {
         let growth = self.growth(coming);
         if growth > 0 {
             let mut larger = Zeroizing::new(Vec::with_capacity(growth));
@@ -58,19 +58,19 @@ impl Buffer {
     }
 
     /// Appends bytes.
-    pub fn extend(&mut self, bytes: &[u8]) {
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
         self.reserve(bytes.len());
         self.bytes.extend_from_slice(bytes);
     }
 
     /// Appends one byte.
-    pub fn push(&mut self, byte: u8) {
+    pub(crate) fn push(&mut self, byte: u8) {
         self.reserve(1);
         self.bytes.push(byte);
     }
 
     /// Appends a byte so many times.
-    pub fn fill(&mut self, byte: u8, count: usize) {
+    pub(crate) fn fill(&mut self, byte: u8, count: usize) {
         const RUN: usize = 64;
         let run = [byte; RUN];
         let mut left = count;
@@ -82,42 +82,32 @@ impl Buffer {
     }
 
     /// Appends a rune as UTF-8.
-    pub fn rune(&mut self, rune: char) {
+    pub(crate) fn rune(&mut self, rune: char) {
         self.extend(rune.encode_utf8(&mut [0; 4]).as_bytes());
     }
 
     /// Number of bytes.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// True without any byte.
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
     /// The bytes so far.
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Mutable view of the bytes so far.
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes
-    }
-
     /// Forgets what is behind this length.
-    pub fn truncate(&mut self, length: usize) {
+    pub(crate) fn truncate(&mut self, length: usize) {
         self.bytes.truncate(length);
     }
 
     /// The bytes, not copied.
-    pub fn into_bytes(self) -> Zeroizing<Vec<u8>> {
+    pub(crate) fn into_bytes(self) -> Zeroizing<Vec<u8>> {
         self.bytes
     }
 
     /// A string of Go, not copied.
-    pub fn into_text(mut self) -> Text {
+    pub(crate) fn into_text(mut self) -> Text {
         Text::new(std::mem::take(&mut *self.bytes))
     }
 }

@@ -1,12 +1,12 @@
 //! What a command is worth: constants, fields, methods, calls with Go's checks of their arguments.
 
 use super::{
-    error::{Class, Error},
+    error::{Error, ErrorKind},
     eval::{Evaluator, Item, MissingKey},
     function::{Args, Function},
     methods,
     number::Number,
-    tree::{Command, Operand, Place, Term},
+    tree::{Command, Operand, Position, Term},
     value::{FloatType, Text, Type, Value},
 };
 
@@ -48,40 +48,40 @@ impl<'t> Evaluator<'t, '_, '_> {
         operand: &'t Operand,
         given: Given<'t, '_>,
     ) -> Result<Item, Error> {
-        let place = operand.place;
+        let position = operand.position;
         match &operand.term {
-            Term::Field(names) => self.chain(dot, dot.clone(), place, names, given),
+            Term::Field(names) => self.chain(dot, dot.clone(), position, names, given),
             Term::Variable(name, names) if !names.is_empty() => {
-                let variable = self.variable(place, name)?;
-                self.chain(dot, variable, place, names, given)
+                let variable = self.variable(position, name)?;
+                self.chain(dot, variable, position, names, given)
             }
             Term::Chain(inner, names) => {
-                let receiver = self.nested(place, |e| e.evaluate(dot, inner, Given::NOTHING))?;
-                self.chain(dot, receiver, place, names, given)
+                let receiver = self.nested(position, |e| e.evaluate(dot, inner, Given::NOTHING))?;
+                self.chain(dot, receiver, position, names, given)
             }
             Term::Function(function) => {
-                self.call(dot, place, function, None, given).map(Item::from)
+                self.call(dot, position, function, None, given).map(Item::from)
             }
             _ if !given.is_nothing() => {
-                Err(self.error(place, Class::Type, "can't give argument to non-function"))
+                Err(self.error(position, ErrorKind::Type, "can't give argument to non-function"))
             }
-            Term::Variable(name, _) => self.variable(place, name),
-            Term::Pipe(pipe) => self.nested(place, |e| e.pipe(dot, pipe)),
+            Term::Variable(name, _) => self.variable(position, name),
+            Term::Pipe(pipe) => self.nested(position, |e| e.pipe(dot, pipe)),
             Term::Dot => Ok(dot.clone()),
-            Term::Nil => Err(self.error(place, Class::Exec, "nil is not a command")),
+            Term::Nil => Err(self.error(position, ErrorKind::Exec, "nil is not a command")),
             Term::Bool(truth) => Ok(Value::Bool(*truth).into()),
-            Term::Number(number) => self.constant(place, number).map(Item::from),
+            Term::Number(number) => self.constant(position, number).map(Item::from),
             Term::String(text) => Ok(Value::String(text.clone()).into()),
         }
     }
 
     /// A number where nothing asks for a type: its spelling decides.
-    fn constant(&self, place: Place, number: &Number) -> Result<Value, Error> {
+    fn constant(&self, position: Position, number: &Number) -> Result<Value, Error> {
         match (number.complex, number.float, number.int) {
             (Some((real, imaginary)), ..) => Ok(Value::Complex(real, imaginary)),
             (_, Some(float), _) if number.is_float => Ok(Value::float(float)),
             (.., Some(int)) => Ok(Value::int(int)),
-            _ => Err(self.error(place, Class::Exec, "integer constant overflows int")),
+            _ => Err(self.error(position, ErrorKind::Exec, "integer constant overflows int")),
         }
     }
 
@@ -90,16 +90,16 @@ impl<'t> Evaluator<'t, '_, '_> {
         &mut self,
         dot: &Item,
         mut receiver: Item,
-        place: Place,
+        position: Position,
         names: &'t [Text],
         given: Given<'t, '_>,
     ) -> Result<Item, Error> {
         let last = names.len().saturating_sub(1);
         for (at, name) in names.iter().enumerate() {
             let cost = 1 + name.len() / 32;
-            self.cx.step(cost).map_err(|failure| self.failed(place, failure))?;
+            self.cx.step(cost).map_err(|failure| self.failed(position, failure))?;
             let given = if at == last { given } else { Given::NOTHING };
-            receiver = self.field(dot, &receiver, place, name, given)?;
+            receiver = self.field(dot, &receiver, position, name, given)?;
         }
         Ok(receiver)
     }
@@ -109,7 +109,7 @@ impl<'t> Evaluator<'t, '_, '_> {
         &mut self,
         dot: &Item,
         receiver: &Item,
-        place: Place,
+        position: Position,
         name: &'t Text,
         given: Given<'t, '_>,
     ) -> Result<Item, Error> {
@@ -118,22 +118,22 @@ impl<'t> Evaluator<'t, '_, '_> {
             return match self.missing_key {
                 _ if receiver.boxed => {
                     let message = format!("nil pointer evaluating interface {{}}.{shown}");
-                    Err(self.error(place, Class::Type, message))
+                    Err(self.error(position, ErrorKind::Type, message))
                 }
                 MissingKey::Error => {
                     let message = format!("nil data; no entry for key {shown:?}");
-                    Err(self.error(place, Class::Type, message))
+                    Err(self.error(position, ErrorKind::Type, message))
                 }
                 _ => Ok(Item::default()),
             };
         }
         if let Some(method) = methods::find(&receiver.value, &shown) {
-            return self.call(dot, place, method, Some(&receiver.value), given).map(Item::from);
+            return self.call(dot, position, method, Some(&receiver.value), given).map(Item::from);
         }
         match &receiver.value {
             Value::Map(_) if !given.is_nothing() => {
                 let message = format!("{shown} is not a method but has arguments");
-                Err(self.error(place, Class::Type, message))
+                Err(self.error(position, ErrorKind::Type, message))
             }
             Value::Map(map) => match (map.get(name), self.missing_key) {
                 (Some(value), _) => Ok(Item::element(value, map.element())),
@@ -143,10 +143,10 @@ impl<'t> Evaluator<'t, '_, '_> {
                 }
                 (None, MissingKey::Error) => {
                     let message = format!("map has no entry for key {shown:?}");
-                    Err(self.error(place, Class::MissingKey, message))
+                    Err(self.error(position, ErrorKind::MissingKey, message))
                 }
             },
-            _ => self.struct_field(receiver, place, &shown, given),
+            _ => self.struct_field(receiver, position, &shown, given),
         }
     }
 
@@ -154,7 +154,7 @@ impl<'t> Evaluator<'t, '_, '_> {
     fn struct_field(
         &self,
         receiver: &Item,
-        place: Place,
+        position: Position,
         name: &str,
         given: Given<'t, '_>,
     ) -> Result<Item, Error> {
@@ -171,23 +171,23 @@ impl<'t> Evaluator<'t, '_, '_> {
                 format!("can't evaluate field {name} in type {type_}")
             }
         };
-        Err(self.error(place, Class::Type, message))
+        Err(self.error(position, ErrorKind::Type, message))
     }
 
     /// Calls a function, or a method with its receiver as first argument.
     fn call(
         &mut self,
         dot: &Item,
-        place: Place,
+        position: Position,
         function: &'static Function,
         receiver: Option<&Value>,
         given: Given<'t, '_>,
     ) -> Result<Value, Error> {
-        self.check_count(place, function, given)?;
+        self.check_count(position, function, given)?;
         if function.short_circuits() {
-            return self.short_circuit(dot, place, function, given);
+            return self.short_circuit(dot, position, function, given);
         }
-        self.step(place)?;
+        self.step(position)?;
         let first = self.arguments.len();
         self.arguments.extend(receiver.cloned());
         for (at, argument) in given.arguments.iter().enumerate() {
@@ -197,22 +197,22 @@ impl<'t> Evaluator<'t, '_, '_> {
         }
         if let Some(last) = given.last {
             let type_ = function.parameter(given.arguments.len()).unwrap_or(Type::Any);
-            let value = self.checked(place, last.clone(), type_)?;
+            let value = self.checked(position, last.clone(), type_)?;
             self.arguments.push(value);
         }
         let result = (function.body)(self.cx, &Args::new(&self.arguments[first..]));
         self.arguments.truncate(first);
         result.map_err(|mut failure| {
-            if failure.class != Class::Bound {
+            if failure.kind != ErrorKind::Bound {
                 failure.message = format!("error calling {}: {}", function.name, failure.message);
             }
-            self.failed(place, failure)
+            self.failed(position, failure)
         })
     }
 
     fn check_count(
         &self,
-        place: Place,
+        position: Position,
         function: &Function,
         given: Given<'_, '_>,
     ) -> Result<(), Error> {
@@ -224,14 +224,14 @@ impl<'t> Evaluator<'t, '_, '_> {
         };
         let name = function.name;
         let message = format!("wrong number of args for {name}: want {at_least}{wanted} got {got}");
-        Err(self.error(place, Class::Type, message))
+        Err(self.error(position, ErrorKind::Type, message))
     }
 
     /// `and` and `or`: the first argument that decides, or the last one. What follows is not evaluated.
     fn short_circuit(
         &mut self,
         dot: &Item,
-        place: Place,
+        position: Position,
         function: &'static Function,
         given: Given<'t, '_>,
     ) -> Result<Value, Error> {
@@ -244,30 +244,34 @@ impl<'t> Evaluator<'t, '_, '_> {
             }
         }
         match given.last {
-            Some(last) => self.checked(place, last.clone(), Type::Reflect),
+            Some(last) => self.checked(position, last.clone(), Type::Reflect),
             None => Ok(value),
         }
     }
 
     /// An argument as the parameter's type: constants become that type, values must have it.
     fn argument(&mut self, dot: &Item, operand: &'t Operand, type_: Type) -> Result<Value, Error> {
-        let place = operand.place;
+        let position = operand.position;
         match &operand.term {
             Term::Nil => Value::nil_of(type_).ok_or_else(|| {
-                self.error(place, Class::Type, format!("cannot assign nil to {}", type_.name()))
+                self.error(
+                    position,
+                    ErrorKind::Type,
+                    format!("cannot assign nil to {}", type_.name()),
+                )
             }),
             Term::Bool(_) | Term::Number(_) | Term::String(_) => {
                 self.typed_constant(operand, type_)
             }
             _ => {
                 let item = self.evaluate(dot, operand, Given::NOTHING)?;
-                self.checked(place, item, type_)
+                self.checked(position, item, type_)
             }
         }
     }
 
     fn typed_constant(&self, operand: &Operand, type_: Type) -> Result<Value, Error> {
-        let place = operand.place;
+        let position = operand.position;
         let found = match (&operand.term, type_) {
             (Term::Bool(truth), Type::Bool | Type::Any | Type::Reflect) => {
                 Some(Value::Bool(*truth))
@@ -277,7 +281,7 @@ impl<'t> Evaluator<'t, '_, '_> {
                 Type::String | Type::NamedString(_) | Type::Any | Type::Reflect,
             ) => Some(Value::String(text.clone())),
             (Term::Number(number), Type::Any | Type::Reflect) => {
-                return self.constant(place, number);
+                return self.constant(position, number);
             }
             (Term::Number(number), Type::Int(int)) => number.int.map(|n| Value::Int(int, n)),
             (Term::Number(number), Type::Uint(uint)) => number.uint.map(|n| Value::Uint(uint, n)),
@@ -294,13 +298,13 @@ impl<'t> Evaluator<'t, '_, '_> {
         };
         found.ok_or_else(|| {
             let message = format!("expected {}; found another constant", type_.name());
-            self.error(place, Class::Type, message)
+            self.error(position, ErrorKind::Type, message)
         })
     }
 
     /// A value that must have the parameter's type.
-    fn checked(&self, place: Place, item: Item, type_: Type) -> Result<Value, Error> {
-        let wanted = |what: String| self.error(place, Class::Type, what);
+    fn checked(&self, position: Position, item: Item, type_: Type) -> Result<Value, Error> {
+        let wanted = |what: String| self.error(position, ErrorKind::Type, what);
         if item.is_invalid() {
             return Value::nil_of(type_)
                 .ok_or_else(|| wanted(format!("invalid value; expected {}", type_.name())));

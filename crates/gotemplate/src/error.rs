@@ -5,11 +5,11 @@
 
 use std::fmt;
 
-use super::lex::Place;
+use super::lex::Position;
 
 /// The kind of mistake: what a caller counts and what the vectors compare with Go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
+pub enum ErrorKind {
     /// The text is no template: syntax, an unknown function, an unknown variable.
     Parse,
     /// A key that the data has not.
@@ -24,46 +24,46 @@ pub enum Class {
     Exec,
 }
 
-/// A failure without its place: what functions return. The evaluator adds template, line and column.
+/// A failure without its position: what functions return. The evaluator adds template, line and column.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Failure {
     /// Its kind.
-    pub class: Class,
+    pub kind: ErrorKind,
     /// Fixed text, names of the template's own and Go types; never a value.
     pub message: String,
 }
 
 impl Failure {
-    /// A failure of any class.
-    pub fn new(class: Class, message: impl Into<String>) -> Self {
-        Self { class, message: message.into() }
+    /// A failure of any kind.
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
     }
 
     /// A function that refuses its arguments; the evaluator puts `error calling NAME:` before it.
     pub fn function(message: impl Into<String>) -> Self {
-        Self::new(Class::Function, message)
+        Self::new(ErrorKind::Function, message)
     }
 
     /// A value of the wrong type.
-    pub fn type_(message: impl Into<String>) -> Self {
-        Self::new(Class::Type, message)
+    pub(crate) fn type_(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Type, message)
     }
 
     /// A bound that was reached: its name and its limit.
-    pub fn bound(name: &str, limit: impl fmt::Display) -> Self {
+    pub(crate) fn bound(name: &str, limit: impl fmt::Display) -> Self {
         Self::new(
-            Class::Bound,
+            ErrorKind::Bound,
             format!("the template exceeds the bound on {name} ({limit}): make it do less"),
         )
     }
 }
 
-/// A mistake in a template, with its place.
+/// A mistake in a template, with its position.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("template {template}:{line}:{column}: {message}")]
 pub struct Error {
     /// Its kind.
-    pub class: Class,
+    pub kind: ErrorKind,
     /// Name of the template, as it was given to the parser or by `define`.
     pub template: String,
     /// Line, from 1.
@@ -76,12 +76,12 @@ pub struct Error {
 
 impl Error {
     pub(super) fn new(
-        class: Class,
+        kind: ErrorKind,
         template: &str,
-        place: Place,
+        position: Position,
         message: impl Into<String>,
     ) -> Self {
-        let (line, column) = (place.line as usize, place.column as usize);
-        Self { class, template: template.to_owned(), line, column, message: message.into() }
+        let (line, column) = (position.line as usize, position.column as usize);
+        Self { kind, template: template.to_owned(), line, column, message: message.into() }
     }
 }

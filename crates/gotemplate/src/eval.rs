@@ -7,16 +7,16 @@ use zeroize::Zeroizing;
 use super::{
     budget::Context,
     buffer::Buffer,
-    error::{Class, Error, Failure},
+    error::{Error, ErrorKind, Failure},
     format,
-    tree::{Block, Branch, Call, Node, Pipe, Place, Tree},
+    tree::{Block, Branch, Call, Node, Pipe, Position, Tree},
     value::{Type, Value},
 };
 
-/// What the value of a key is that a map has not.
+/// What a missing key of a map evaluates to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum MissingKey {
-    /// A failure: what external-secrets sets.
+    /// A failure.
     #[default]
     Error,
     /// Nothing, printed as `<no value>`: Go's own default.
@@ -28,7 +28,7 @@ pub enum MissingKey {
 /// A value, and whether it lies in an interface, as the elements of a `[]interface {}` do. Go's errors show the
 /// difference, and a nil in an interface is not the same as no value.
 #[derive(Clone, Default)]
-pub struct Item {
+pub(crate) struct Item {
     /// The value itself.
     pub value: Value,
     /// True where Go's static type is `interface {}`.
@@ -43,12 +43,12 @@ impl From<Value> for Item {
 
 impl Item {
     /// An element of a container whose elements have this type.
-    pub fn element(value: Value, type_: &Type) -> Self {
+    pub(crate) fn element(value: Value, type_: &Type) -> Self {
         Self { value, boxed: *type_ == Type::Any }
     }
 
     /// True of nothing at all, Go's invalid value; a nil in an interface is something.
-    pub fn is_invalid(&self) -> bool {
+    pub(crate) fn is_invalid(&self) -> bool {
         matches!(self.value, Value::Nil) && !self.boxed
     }
 }
@@ -62,7 +62,7 @@ enum Flow {
 }
 
 /// The state of one rendering.
-pub struct Evaluator<'t, 'c, 'a> {
+pub(crate) struct Evaluator<'t, 'c, 'a> {
     pub(super) tree: &'t Tree,
     pub(super) cx: &'c mut Context<'a>,
     pub(super) missing_key: MissingKey,
@@ -76,7 +76,7 @@ pub struct Evaluator<'t, 'c, 'a> {
 }
 
 /// Renders a tree. About `expected` bytes of output are made room for at once.
-pub fn render(
+pub(crate) fn render(
     tree: &Tree,
     data: Value,
     missing_key: MissingKey,
@@ -98,26 +98,31 @@ pub fn render(
 const DOLLAR: &[u8] = b"$";
 
 impl<'t> Evaluator<'t, '_, '_> {
-    /// A failure at a place.
-    pub(super) fn failed(&self, place: Place, failure: Failure) -> Error {
-        Error::new(failure.class, &self.tree.name, place, failure.message)
+    /// A failure at a position.
+    pub(super) fn failed(&self, position: Position, failure: Failure) -> Error {
+        Error::new(failure.kind, &self.tree.name, position, failure.message)
     }
 
-    pub(super) fn error(&self, place: Place, class: Class, message: impl Into<String>) -> Error {
-        Error::new(class, &self.tree.name, place, message)
+    pub(super) fn error(
+        &self,
+        position: Position,
+        kind: ErrorKind,
+        message: impl Into<String>,
+    ) -> Error {
+        Error::new(kind, &self.tree.name, position, message)
     }
 
-    pub(super) fn step(&mut self, place: Place) -> Result<(), Error> {
-        self.cx.step(1).map_err(|failure| self.failed(place, failure))
+    pub(super) fn step(&mut self, position: Position) -> Result<(), Error> {
+        self.cx.step(1).map_err(|failure| self.failed(position, failure))
     }
 
     /// Runs `inner` one level of nesting deeper: what recurses goes through here, so that the stack is bounded.
     pub(super) fn nested<T>(
         &mut self,
-        place: Place,
+        position: Position,
         inner: impl FnOnce(&mut Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.cx.enter().map_err(|failure| self.failed(place, failure))?;
+        self.cx.enter().map_err(|failure| self.failed(position, failure))?;
         let result = inner(self);
         self.cx.leave();
         result
@@ -126,16 +131,18 @@ impl<'t> Evaluator<'t, '_, '_> {
     fn block(&mut self, dot: &Item, block: &'t Block) -> Result<Flow, Error> {
         for node in block {
             let flow = match node {
-                Node::Text(place, text) => self.write(text, *place)?,
+                Node::Text(position, text) => self.write(text, *position)?,
                 Node::Action(pipe) => self.action(dot, pipe)?,
                 Node::If(branch) => {
-                    self.nested(branch.pipe.place, |e| e.branch(dot, branch, false))?
+                    self.nested(branch.pipe.position, |e| e.branch(dot, branch, false))?
                 }
                 Node::With(branch) => {
-                    self.nested(branch.pipe.place, |e| e.branch(dot, branch, true))?
+                    self.nested(branch.pipe.position, |e| e.branch(dot, branch, true))?
                 }
-                Node::Range(branch) => self.nested(branch.pipe.place, |e| e.range(dot, branch))?,
-                Node::Template(call) => self.nested(call.place, |e| e.template(dot, call))?,
+                Node::Range(branch) => {
+                    self.nested(branch.pipe.position, |e| e.range(dot, branch))?
+                }
+                Node::Template(call) => self.nested(call.position, |e| e.template(dot, call))?,
                 Node::Break => Flow::Break,
                 Node::Continue => Flow::Continue,
             };
@@ -146,12 +153,12 @@ impl<'t> Evaluator<'t, '_, '_> {
         Ok(Flow::On)
     }
 
-    fn write(&mut self, bytes: &[u8], place: Place) -> Result<Flow, Error> {
+    fn write(&mut self, bytes: &[u8], position: Position) -> Result<Flow, Error> {
         let limit = self.cx.limits.output;
         if self.output.len() + bytes.len() > limit {
-            return Err(self.failed(place, Failure::bound("bytes of output", limit)));
+            return Err(self.failed(position, Failure::bound("bytes of output", limit)));
         }
-        self.cx.step(1 + bytes.len() / 256).map_err(|failure| self.failed(place, failure))?;
+        self.cx.step(1 + bytes.len() / 256).map_err(|failure| self.failed(position, failure))?;
         self.output.extend(bytes);
         Ok(Flow::On)
     }
@@ -161,12 +168,12 @@ impl<'t> Evaluator<'t, '_, '_> {
         let item = self.pipe(dot, pipe)?;
         match &item.value {
             _ if !pipe.variables.is_empty() => Ok(Flow::On),
-            Value::Nil => self.write(NO_VALUE, pipe.place),
-            Value::String(text) => self.write(text, pipe.place),
+            Value::Nil => self.write(NO_VALUE, pipe.position),
+            Value::String(text) => self.write(text, pipe.position),
             value => {
                 let written = format::append(self.cx, &mut self.output, value);
-                written.map_err(|failure| self.failed(pipe.place, failure))?;
-                self.write(b"", pipe.place)
+                written.map_err(|failure| self.failed(pipe.position, failure))?;
+                self.write(b"", pipe.position)
             }
         }
     }
@@ -191,7 +198,7 @@ impl<'t> Evaluator<'t, '_, '_> {
     fn range(&mut self, dot: &Item, branch: &'t Branch) -> Result<Flow, Error> {
         let outer = self.variables.len();
         let item = self.pipe(dot, &branch.pipe)?;
-        let place = branch.pipe.place;
+        let position = branch.pipe.position;
         let any = match &item.value {
             Value::Nil => false,
             Value::List(list) => {
@@ -204,7 +211,7 @@ impl<'t> Evaluator<'t, '_, '_> {
             }
             Value::Map(map) => {
                 let (type_, entries) = (map.element(), map.entries());
-                self.cx.step(entries.len()).map_err(|failure| self.failed(place, failure))?;
+                self.cx.step(entries.len()).map_err(|failure| self.failed(position, failure))?;
                 let items = entries
                     .into_iter()
                     .map(|(key, value)| (Value::String(key).into(), Item::element(value, type_)));
@@ -212,7 +219,7 @@ impl<'t> Evaluator<'t, '_, '_> {
             }
             Value::Int(..) | Value::Uint(..) if branch.pipe.variables.len() > 1 => {
                 let message = "can't use an integer to iterate over more than one variable";
-                return Err(self.error(place, Class::Type, message));
+                return Err(self.error(position, ErrorKind::Type, message));
             }
             Value::Int(type_, end) => {
                 let items = (0..*end).map(|at| (Item::default(), Value::Int(*type_, at).into()));
@@ -224,7 +231,7 @@ impl<'t> Evaluator<'t, '_, '_> {
             }
             other => {
                 let message = format!("range can't iterate over a {}", other.type_name());
-                return Err(self.error(place, Class::Type, message));
+                return Err(self.error(position, ErrorKind::Type, message));
             }
         };
         let flow = if any { Ok(Flow::On) } else { self.otherwise(dot, branch) };
@@ -241,7 +248,7 @@ impl<'t> Evaluator<'t, '_, '_> {
         let (top, mut any) = (self.variables.len(), false);
         for (index, element) in items {
             any = true;
-            self.step(branch.pipe.place)?;
+            self.step(branch.pipe.position)?;
             self.set_loop_variables(&branch.pipe, index, &element)?;
             let flow = self.block(&element, &branch.body)?;
             self.variables.truncate(top);
@@ -264,7 +271,7 @@ impl<'t> Evaluator<'t, '_, '_> {
         let first = items.len().saturating_sub(count);
         for (at, item) in items.into_iter().skip(first).enumerate() {
             if pipe.assigns {
-                self.assign(pipe.place, &pipe.variables[at], item)?;
+                self.assign(pipe.position, &pipe.variables[at], item)?;
                 continue;
             }
             let declared = self.variables.len() - count + at;
@@ -278,9 +285,9 @@ impl<'t> Evaluator<'t, '_, '_> {
         let Some(body) = self.tree.templates.get(&call.name) else {
             let name = String::from_utf8_lossy(&call.name);
             let message = format!("template {name:?} not defined");
-            return Err(self.error(call.place, Class::Exec, message));
+            return Err(self.error(call.position, ErrorKind::Exec, message));
         };
-        self.step(call.place)?;
+        self.step(call.position)?;
         let dot = match &call.pipe {
             Some(pipe) => self.pipe(dot, pipe)?,
             None => Item::default(),
@@ -297,14 +304,14 @@ impl<'t> Evaluator<'t, '_, '_> {
     pub(super) fn pipe(&mut self, dot: &Item, pipe: &'t Pipe) -> Result<Item, Error> {
         let mut last = None;
         for command in &pipe.commands {
-            self.step(pipe.place)?;
+            self.step(pipe.position)?;
             let item = self.command(dot, command, last.as_ref())?;
             last = Some(Item::from(item.value));
         }
         let item = last.unwrap_or_default();
         for name in &pipe.variables {
             if pipe.assigns {
-                self.assign(pipe.place, name, item.clone())?;
+                self.assign(pipe.position, name, item.clone())?;
             } else {
                 self.variables.push((name, item.clone()));
             }
@@ -313,8 +320,8 @@ impl<'t> Evaluator<'t, '_, '_> {
     }
 
     /// Changes the innermost variable of this name.
-    fn assign(&mut self, place: Place, name: &[u8], item: Item) -> Result<(), Error> {
-        let at = self.find_variable(place, name)?;
+    fn assign(&mut self, position: Position, name: &[u8], item: Item) -> Result<(), Error> {
+        let at = self.find_variable(position, name)?;
         if let Some(variable) = self.variables.get_mut(at) {
             variable.1 = item;
         }
@@ -322,28 +329,28 @@ impl<'t> Evaluator<'t, '_, '_> {
     }
 
     /// The innermost variable of this name.
-    pub(super) fn variable(&mut self, place: Place, name: &[u8]) -> Result<Item, Error> {
-        let at = self.find_variable(place, name)?;
+    pub(super) fn variable(&mut self, position: Position, name: &[u8]) -> Result<Item, Error> {
+        let at = self.find_variable(position, name)?;
         Ok(self.variables.get(at).map(|(_, item)| item.clone()).unwrap_or_default())
     }
 
-    fn find_variable(&mut self, place: Place, name: &[u8]) -> Result<usize, Error> {
+    fn find_variable(&mut self, position: Position, name: &[u8]) -> Result<usize, Error> {
         let visible = &self.variables[self.visible..];
         let found = visible.iter().rposition(|(known, _)| *known == name);
         let passed = visible.len() - found.unwrap_or(0);
         let cost = passed / 16 + name.len() / 32;
-        self.cx.step(cost).map_err(|failure| self.failed(place, failure))?;
+        self.cx.step(cost).map_err(|failure| self.failed(position, failure))?;
         found.map(|at| self.visible + at).ok_or_else(|| {
             let name = String::from_utf8_lossy(name);
-            self.error(place, Class::Exec, format!("undefined variable: {name}"))
+            self.error(position, ErrorKind::Exec, format!("undefined variable: {name}"))
         })
     }
 }
 
 /// What Go prints for no value.
-pub const NO_VALUE: &[u8] = b"<no value>";
+pub(crate) const NO_VALUE: &[u8] = b"<no value>";
 
 /// An index as Go's `int`.
-pub fn at_index(at: usize) -> Value {
+pub(crate) fn at_index(at: usize) -> Value {
     Value::int(i64::try_from(at).unwrap_or(i64::MAX))
 }

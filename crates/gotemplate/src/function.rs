@@ -23,10 +23,11 @@ use super::{
 };
 
 /// What a function does, once its arguments are checked.
-pub type Body = for<'c, 'a, 'v> fn(&'c mut Context<'a>, &'c Args<'v>) -> Result<Value, Failure>;
+pub(crate) type Body =
+    for<'c, 'a, 'v> fn(&'c mut Context<'a>, &'c Args<'v>) -> Result<Value, Failure>;
 
 /// A function with the signature it has in Go.
-pub struct Function {
+pub(crate) struct Function {
     /// Its name in templates.
     pub name: &'static str,
     /// Types of the fixed parameters.
@@ -39,12 +40,12 @@ pub struct Function {
 
 impl Function {
     /// A function with a fixed number of parameters.
-    pub const fn new(name: &'static str, fixed: &'static [Type], body: Body) -> Self {
+    pub(crate) const fn new(name: &'static str, fixed: &'static [Type], body: Body) -> Self {
         Self { name, fixed, rest: None, body }
     }
 
     /// A function that takes any number of further parameters.
-    pub const fn variadic(
+    pub(crate) const fn variadic(
         name: &'static str,
         fixed: &'static [Type],
         rest: Type,
@@ -59,7 +60,7 @@ impl Function {
     }
 
     /// Type of the parameter at this place, from 0.
-    pub fn parameter(&self, at: usize) -> Option<Type> {
+    pub(crate) fn parameter(&self, at: usize) -> Option<Type> {
         self.fixed.get(at).copied().or(self.rest)
     }
 }
@@ -67,36 +68,31 @@ impl Function {
 /// The arguments of a call, of the types that the function declared.
 ///
 /// Asking for another type than was declared is a bug of ours and gives an error, not a panic.
-pub struct Args<'v>(&'v [Value]);
+pub(crate) struct Args<'v>(&'v [Value]);
 
 impl<'v> Args<'v> {
     /// Of a call.
-    pub fn new(values: &'v [Value]) -> Self {
+    pub(crate) fn new(values: &'v [Value]) -> Self {
         Self(values)
     }
 
     /// Number of arguments.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// True without any.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Any value; nil when there is none at this place.
-    pub fn any(&self, at: usize) -> &'v Value {
+    pub(crate) fn any(&self, at: usize) -> &'v Value {
         self.0.get(at).unwrap_or(&Value::Nil)
     }
 
     /// The arguments from this place on.
-    pub fn from(&self, at: usize) -> &'v [Value] {
+    pub(crate) fn from(&self, at: usize) -> &'v [Value] {
         self.0.get(at..).unwrap_or_default()
     }
 
     /// A `string`.
-    pub fn text(&self, at: usize) -> Result<&'v Text, Failure> {
+    pub(crate) fn text(&self, at: usize) -> Result<&'v Text, Failure> {
         match self.any(at) {
             Value::String(text) => Ok(text),
             other => Err(unexpected("string", other)),
@@ -104,7 +100,7 @@ impl<'v> Args<'v> {
     }
 
     /// Any signed integer.
-    pub fn int(&self, at: usize) -> Result<i64, Failure> {
+    pub(crate) fn int(&self, at: usize) -> Result<i64, Failure> {
         match self.any(at) {
             Value::Int(_, number) => Ok(*number),
             other => Err(unexpected("int", other)),
@@ -112,7 +108,7 @@ impl<'v> Args<'v> {
     }
 
     /// A float.
-    pub fn float(&self, at: usize) -> Result<f64, Failure> {
+    pub(crate) fn float(&self, at: usize) -> Result<f64, Failure> {
         match self.any(at) {
             Value::Float(_, number) => Ok(*number),
             other => Err(unexpected("float64", other)),
@@ -120,7 +116,7 @@ impl<'v> Args<'v> {
     }
 
     /// A `bool`.
-    pub fn bool(&self, at: usize) -> Result<bool, Failure> {
+    pub(crate) fn bool(&self, at: usize) -> Result<bool, Failure> {
         match self.any(at) {
             Value::Bool(truth) => Ok(*truth),
             other => Err(unexpected("bool", other)),
@@ -128,7 +124,7 @@ impl<'v> Args<'v> {
     }
 
     /// A slice of any type.
-    pub fn list(&self, at: usize) -> Result<&'v List, Failure> {
+    pub(crate) fn list(&self, at: usize) -> Result<&'v List, Failure> {
         match self.any(at) {
             Value::List(list) => Ok(list),
             other => Err(unexpected("slice", other)),
@@ -136,7 +132,7 @@ impl<'v> Args<'v> {
     }
 
     /// A map of any type.
-    pub fn map(&self, at: usize) -> Result<&'v Map, Failure> {
+    pub(crate) fn map(&self, at: usize) -> Result<&'v Map, Failure> {
         match self.any(at) {
             Value::Map(map) => Ok(map),
             other => Err(unexpected("map", other)),

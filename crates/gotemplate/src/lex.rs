@@ -2,13 +2,13 @@
 
 use super::{
     Delimiters,
-    error::{Class, Error},
+    error::{Error, ErrorKind},
     rune,
 };
 
 /// Kinds of tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum TokenKind {
     /// Text outside actions.
     Text,
     /// Opens an action.
@@ -55,9 +55,9 @@ pub enum Kind {
 
 /// A piece of the text.
 #[derive(Clone, Copy, Debug)]
-pub struct Token<'t> {
+pub(crate) struct Token<'t> {
     /// What it is.
-    pub kind: Kind,
+    pub kind: TokenKind,
     /// Its offset in the text.
     pub at: usize,
     /// Its bytes.
@@ -66,14 +66,14 @@ pub struct Token<'t> {
 
 impl Token<'_> {
     /// True of this word of the language.
-    pub fn is_word(&self, word: &str) -> bool {
-        self.kind == Kind::Name && self.text == word.as_bytes()
+    pub(crate) fn is_word(&self, word: &str) -> bool {
+        self.kind == TokenKind::Name && self.text == word.as_bytes()
     }
 }
 
 /// Where a piece of a template stands: line and column.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub(crate) struct Position {
     /// From 1.
     pub line: u32,
     /// From 1, in bytes.
@@ -81,7 +81,7 @@ pub struct Place {
 }
 
 /// Cuts a text into tokens, one at a time.
-pub struct Lexer<'t> {
+pub(crate) struct Lexer<'t> {
     name: &'t str,
     text: &'t [u8],
     left: &'t [u8],
@@ -91,45 +91,45 @@ pub struct Lexer<'t> {
     parentheses: usize,
     /// Offset of the action that is open.
     action: usize,
-    /// Offset and place of what [`Lexer::place`] was asked last: places are asked in order, nearly.
-    last: (usize, Place),
+    /// Offset and position of what [`Lexer::position`] was asked last: places are asked in order, nearly.
+    last: (usize, Position),
 }
 
 impl<'t> Lexer<'t> {
     /// A lexer at the start of the text.
-    pub fn new(name: &'t str, text: &'t [u8], delimiters: &'t Delimiters) -> Self {
-        let start = (0, Place { line: 1, column: 1 });
+    pub(crate) fn new(name: &'t str, text: &'t [u8], delimiters: &'t Delimiters) -> Self {
+        let start = (0, Position { line: 1, column: 1 });
         let (left, right) = (delimiters.left.as_bytes(), delimiters.right.as_bytes());
         let (in_action, parentheses, action) = (false, 0, 0);
         Self { name, text, left, right, at: 0, in_action, parentheses, action, last: start }
     }
 
     /// Line and column of an offset.
-    pub fn place(&mut self, at: usize) -> Place {
-        let (mut from, mut place) = self.last;
+    pub(crate) fn position(&mut self, at: usize) -> Position {
+        let (mut from, mut position) = self.last;
         if at < from {
-            (from, place) = (0, Place { line: 1, column: 1 });
+            (from, position) = (0, Position { line: 1, column: 1 });
         }
         for byte in &self.text[from..at.min(self.text.len())] {
             if *byte == b'\n' {
-                place.line = place.line.saturating_add(1);
-                place.column = 1;
+                position.line = position.line.saturating_add(1);
+                position.column = 1;
             } else {
-                place.column = place.column.saturating_add(1);
+                position.column = position.column.saturating_add(1);
             }
         }
-        self.last = (at, place);
-        place
+        self.last = (at, position);
+        position
     }
 
     /// A mistake at an offset.
-    pub fn error(&mut self, at: usize, message: impl Into<String>) -> Error {
-        let place = self.place(at);
-        Error::new(Class::Parse, self.name, place, message)
+    pub(crate) fn error(&mut self, at: usize, message: impl Into<String>) -> Error {
+        let position = self.position(at);
+        Error::new(ErrorKind::Parse, self.name, position, message)
     }
 
     /// The next token.
-    pub fn next(&mut self) -> Result<Token<'t>, Error> {
+    pub(crate) fn next(&mut self) -> Result<Token<'t>, Error> {
         if self.in_action { self.inside() } else { self.outside() }
     }
 
@@ -140,7 +140,7 @@ impl<'t> Lexer<'t> {
             let rest = &self.text[start..];
             let Some(length) = find(rest, self.left) else {
                 self.at = self.text.len();
-                let kind = if rest.is_empty() { Kind::End } else { Kind::Text };
+                let kind = if rest.is_empty() { TokenKind::End } else { TokenKind::Text };
                 return Ok(Token { kind, at: start, text: rest });
             };
             let after = &rest[length + self.left.len()..];
@@ -148,7 +148,7 @@ impl<'t> Lexer<'t> {
             let kept = if trims { trim_end(&rest[..length]) } else { &rest[..length] };
             if !kept.is_empty() {
                 self.at = start + length;
-                return Ok(Token { kind: Kind::Text, at: start, text: kept });
+                return Ok(Token { kind: TokenKind::Text, at: start, text: kept });
             }
             let (at, marker) = (start + length, if trims { MARKER } else { 0 });
             self.at = at + self.left.len() + marker;
@@ -157,7 +157,7 @@ impl<'t> Lexer<'t> {
                 continue;
             }
             (self.in_action, self.parentheses, self.action) = (true, 0, at);
-            return Ok(Token { kind: Kind::Left, at, text: self.left });
+            return Ok(Token { kind: TokenKind::Left, at, text: self.left });
         }
     }
 
@@ -202,7 +202,7 @@ impl<'t> Lexer<'t> {
             }
             self.close(trims);
             self.in_action = false;
-            return Ok(Token { kind: Kind::Right, at: start, text: self.right });
+            return Ok(Token { kind: TokenKind::Right, at: start, text: self.right });
         }
         let Some((first, width)) = rune::first(&self.text[start..]) else {
             let action = self.action;
@@ -212,34 +212,34 @@ impl<'t> Lexer<'t> {
         let next = self.text.get(self.at).copied();
         let kind = match first {
             ' ' | '\t' | '\r' | '\n' => self.space(),
-            '=' => Kind::Assign,
+            '=' => TokenKind::Assign,
             ':' if next == Some(b'=') => {
                 self.at += 1;
-                Kind::Declare
+                TokenKind::Declare
             }
             ':' => return Err(self.error(start, "expected :=")),
-            '|' => Kind::Pipe,
-            '"' => self.quoted(b'"', Kind::String)?,
-            '\'' => self.quoted(b'\'', Kind::Character)?,
+            '|' => TokenKind::Pipe,
+            '"' => self.quoted(b'"', TokenKind::String)?,
+            '\'' => self.quoted(b'\'', TokenKind::Character)?,
             '`' => self.raw_string()?,
-            '$' => self.field_or_variable(Kind::Variable, Kind::Variable)?,
+            '$' => self.field_or_variable(TokenKind::Variable, TokenKind::Variable)?,
             '.' if !next.is_some_and(|next| next.is_ascii_digit()) => {
-                self.field_or_variable(Kind::Field, Kind::Dot)?
+                self.field_or_variable(TokenKind::Field, TokenKind::Dot)?
             }
             '.' | '+' | '-' | '0'..='9' => self.number(start)?,
             '(' => {
                 self.parentheses += 1;
-                Kind::LeftParenthesis
+                TokenKind::LeftParenthesis
             }
             ')' => {
                 let Some(open) = self.parentheses.checked_sub(1) else {
                     return Err(self.error(start, "unexpected right paren"));
                 };
                 self.parentheses = open;
-                Kind::RightParenthesis
+                TokenKind::RightParenthesis
             }
             name if rune::is_name(name) => self.name(start)?,
-            other if other.is_ascii() && rune::is_printable(other) => Kind::Other,
+            other if other.is_ascii() && rune::is_printable(other) => TokenKind::Other,
             other => {
                 return Err(
                     self.error(start, format!("unrecognized character in action: {other:?}"))
@@ -250,16 +250,16 @@ impl<'t> Lexer<'t> {
     }
 
     /// The first blank is read. The last one may belong to a delimiter that trims.
-    fn space(&mut self) -> Kind {
+    fn space(&mut self) -> TokenKind {
         self.at += self.text[self.at..].iter().take_while(|byte| is_space(**byte)).count();
         let rest = &self.text[self.at - 1..];
         if closes_trimming(rest) && rest[MARKER..].starts_with(self.right) {
             self.at -= 1;
         }
-        Kind::Space
+        TokenKind::Space
     }
 
-    fn quoted(&mut self, quote: u8, kind: Kind) -> Result<Kind, Error> {
+    fn quoted(&mut self, quote: u8, kind: TokenKind) -> Result<TokenKind, Error> {
         let start = self.at - 1;
         loop {
             let byte = self.text.get(self.at).copied();
@@ -269,8 +269,11 @@ impl<'t> Lexer<'t> {
                     self.at += 1;
                 }
                 Some(b'\\' | b'\n') | None => {
-                    let what =
-                        if kind == Kind::String { "quoted string" } else { "character constant" };
+                    let what = if kind == TokenKind::String {
+                        "quoted string"
+                    } else {
+                        "character constant"
+                    };
                     return Err(self.error(start, format!("unterminated {what}")));
                 }
                 Some(byte) if byte == quote => return Ok(kind),
@@ -279,17 +282,17 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    fn raw_string(&mut self) -> Result<Kind, Error> {
+    fn raw_string(&mut self) -> Result<TokenKind, Error> {
         let start = self.at;
         let Some(length) = self.text[start..].iter().position(|byte| *byte == b'`') else {
             return Err(self.error(start - 1, "unterminated raw quoted string"));
         };
         self.at += length + 1;
-        Ok(Kind::RawString)
+        Ok(TokenKind::RawString)
     }
 
     /// The dot or dollar is read.
-    fn field_or_variable(&mut self, named: Kind, bare: Kind) -> Result<Kind, Error> {
+    fn field_or_variable(&mut self, named: TokenKind, bare: TokenKind) -> Result<TokenKind, Error> {
         if self.at_terminator() {
             return Ok(bare);
         }
@@ -297,10 +300,11 @@ impl<'t> Lexer<'t> {
         self.terminated(named)
     }
 
-    fn name(&mut self, start: usize) -> Result<Kind, Error> {
+    fn name(&mut self, start: usize) -> Result<TokenKind, Error> {
         self.skip_name();
         let word = &self.text[start..self.at];
-        let kind = if matches!(word, b"true" | b"false") { Kind::Bool } else { Kind::Name };
+        let kind =
+            if matches!(word, b"true" | b"false") { TokenKind::Bool } else { TokenKind::Name };
         self.terminated(kind)
     }
 
@@ -311,7 +315,7 @@ impl<'t> Lexer<'t> {
             .sum::<usize>();
     }
 
-    fn terminated(&mut self, kind: Kind) -> Result<Kind, Error> {
+    fn terminated(&mut self, kind: TokenKind) -> Result<TokenKind, Error> {
         if self.at_terminator() {
             return Ok(kind);
         }
@@ -331,12 +335,12 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    fn number(&mut self, start: usize) -> Result<Kind, Error> {
+    fn number(&mut self, start: usize) -> Result<TokenKind, Error> {
         self.at = start;
         let mut good = self.skip_number();
-        let mut kind = Kind::Number;
+        let mut kind = TokenKind::Number;
         if good && matches!(self.text.get(self.at), Some(b'+' | b'-')) {
-            kind = Kind::Complex;
+            kind = TokenKind::Complex;
             good = self.skip_number() && self.text[self.at - 1] == b'i';
         }
         if good { Ok(kind) } else { Err(self.error(start, "bad number syntax")) }

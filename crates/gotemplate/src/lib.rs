@@ -1,48 +1,50 @@
-//! Go's `text/template` with the functions of external-secrets: pure and bounded.
+#![doc = include_str!("../README.md")]
 //!
-//! Text goes in, bytes come out, exactly those that Go would make. Time and randomness come from a [`Environment`]
-//! that the caller hands in; [`Limits`] bound what a hostile template costs. Nothing here logs or prints.
+//! # Reading the source
 //!
-//! Read in this order: `value`, `text` and `map` (what templates work on), `tree`, `lex` and `parse` (text to tree),
-//! `eval` and `call` (tree to bytes), `format` (`printf`), `functions`.
+//! `value`, `text` and `map` are what templates work on. `lex` and `parse` turn text into a `tree`; `eval` and `call`
+//! turn the tree into bytes; `format` is `printf`. `functions` has a module for each family of functions, and
+//! `budget` the bounds that all of them account to.
+#![warn(unreachable_pub)]
 
-#![warn(missing_docs)]
-
-pub mod budget;
+mod budget;
 mod buffer;
-pub mod cache;
+mod cache;
 mod call;
-pub mod environment;
-pub mod error;
+mod data;
+mod environment;
+mod error;
 mod eval;
-pub mod format;
-pub mod function;
-pub mod functions;
+mod format;
+mod function;
+mod functions;
 mod lex;
 mod map;
 mod methods;
 mod number;
 mod parse;
-pub mod quote;
+mod quote;
 pub mod regexp;
-pub mod rune;
+mod rune;
 mod text;
-pub mod time;
+mod time;
 mod tree;
-pub mod value;
+mod value;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use zeroize::Zeroizing;
-
 pub use budget::{Context, Limits};
-pub use buffer::Buffer;
 pub use cache::Cache;
+pub use data::Data;
 pub use environment::{Environment, KeyKind};
-pub use error::{Class, Error, Failure};
+pub use error::{Error, ErrorKind, Failure};
 pub use eval::MissingKey;
-pub use function::{Args, Function};
-pub use value::{Entries, List, Map, Object, Text, Type, Value};
+pub use jiff::Timestamp;
+pub use zeroize::Zeroizing;
+
+use buffer::Buffer;
+use function::{Args, Function};
+use value::{Entries, List, Map, Object, Text, Type, Value};
 
 /// What opens and closes an action.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,11 +91,11 @@ impl Template {
     }
 
     /// About how many bytes the parsed template takes.
-    pub fn weight(&self) -> usize {
+    fn weight(&self) -> usize {
         self.tree.nodes * tree::NODE_BYTES
     }
 
-    /// What a key is that a map has not; an error by default.
+    /// What a missing key of a map evaluates to; an error by default.
     #[must_use]
     pub fn with_missing_key(mut self, missing_key: MissingKey) -> Self {
         self.missing_key = missing_key;
@@ -103,21 +105,21 @@ impl Template {
     /// Renders the template with `data` as its dot.
     pub fn render(
         &self,
-        data: Value,
-        source: &mut dyn Environment,
+        data: &Data,
+        environment: &mut dyn Environment,
         limits: &Limits,
     ) -> Result<Zeroizing<Vec<u8>>, Error> {
-        self.render_within(data, &mut Context::new(source, limits))
+        self.render_within(data, &mut Context::new(environment, limits))
     }
 
-    /// The same within a context that several renderings share, and with it their bounds.
+    /// Renders within a context: all renderings in one context share its bounds.
     pub fn render_within(
         &self,
-        data: Value,
+        data: &Data,
         context: &mut Context<'_>,
     ) -> Result<Zeroizing<Vec<u8>>, Error> {
         let expected = self.last_length.load(Relaxed);
-        let output = eval::render(&self.tree, data, self.missing_key, context, expected)?;
+        let output = eval::render(&self.tree, data.0.clone(), self.missing_key, context, expected)?;
         self.last_length.store(output.len(), Relaxed);
         Ok(output)
     }

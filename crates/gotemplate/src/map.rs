@@ -15,16 +15,16 @@ use super::{
 /// A list sorted by key takes a third of what a tree takes. Of an entry put into the middle, [`super::Context`]
 /// accounts for those that make way.
 #[derive(Default)]
-pub struct Entries(Vec<(Text, Value)>);
+pub(crate) struct Entries(Vec<(Text, Value)>);
 
 impl Entries {
     /// The value of a key.
-    pub fn get(&self, key: &[u8]) -> Option<&Value> {
+    pub(crate) fn get(&self, key: &[u8]) -> Option<&Value> {
         self.find(key).ok().and_then(|at| self.0.get(at)).map(|(_, value)| value)
     }
 
     /// Puts an entry in, in the place of the one with the same key.
-    pub fn insert(&mut self, key: Text, value: Value) {
+    pub(crate) fn insert(&mut self, key: Text, value: Value) {
         match self.find(&key) {
             Ok(at) => self.0[at].1 = value,
             Err(at) => self.0.insert(at, (key, value)),
@@ -32,14 +32,14 @@ impl Entries {
     }
 
     /// Takes an entry out.
-    pub fn remove(&mut self, key: &[u8]) {
+    pub(crate) fn remove(&mut self, key: &[u8]) {
         if let Ok(at) = self.find(key) {
             self.0.remove(at);
         }
     }
 
     /// How many entries come after this key.
-    pub fn after(&self, key: &[u8]) -> usize {
+    pub(crate) fn after(&self, key: &[u8]) -> usize {
         let (Ok(at) | Err(at)) = self.find(key);
         self.0.len() - at
     }
@@ -89,34 +89,34 @@ impl FromIterator<(Text, Value)> for Entries {
 
 /// A map from strings, shared with everyone who holds it.
 #[derive(Clone)]
-pub struct Map {
+pub(crate) struct Map {
     element: &'static Type,
     pub(super) entries: Option<Rc<RefCell<Entries>>>,
 }
 
 impl Map {
     /// A map to values of this type.
-    pub fn new(element: &'static Type, entries: Entries) -> Self {
+    pub(crate) fn new(element: &'static Type, entries: Entries) -> Self {
         Self { element, entries: Some(Rc::new(RefCell::new(entries))) }
     }
 
     /// The nil map of this type: like an empty one, but nothing can be put into it.
-    pub fn nil(element: &'static Type) -> Self {
+    pub(crate) fn nil(element: &'static Type) -> Self {
         Self { element, entries: None }
     }
 
     /// Type of the values.
-    pub fn element(&self) -> &'static Type {
+    pub(crate) fn element(&self) -> &'static Type {
         self.element
     }
 
     /// True of the nil map.
-    pub fn is_nil(&self) -> bool {
+    pub(crate) fn is_nil(&self) -> bool {
         self.entries.is_none()
     }
 
     /// True when both are the same map, not only equal ones.
-    pub fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (&self.entries, &other.entries) {
             (Some(one), Some(two)) => Rc::ptr_eq(one, two),
             (None, None) => true,
@@ -125,32 +125,32 @@ impl Map {
     }
 
     /// Number of entries.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.as_ref().map_or(0, |entries| entries.borrow().len())
     }
 
     /// True when there is no entry.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// The value of a key.
-    pub fn get(&self, key: &[u8]) -> Option<Value> {
+    pub(crate) fn get(&self, key: &[u8]) -> Option<Value> {
         self.entries.as_ref()?.borrow().get(key).cloned()
     }
 
     /// True when there is such a key.
-    pub fn contains(&self, key: &[u8]) -> bool {
+    pub(crate) fn contains(&self, key: &[u8]) -> bool {
         self.entries.as_ref().is_some_and(|entries| entries.borrow().get(key).is_some())
     }
 
     /// A copy of the entries as they are now, in order: safe to walk while the map changes.
-    pub fn entries(&self) -> Vec<(Text, Value)> {
+    pub(crate) fn entries(&self) -> Vec<(Text, Value)> {
         self.read().map_or_else(Vec::new, |entries| entries.to_vec())
     }
 
     /// The entries themselves, for whoever changes no map while holding them. None of a nil map.
-    pub fn read(&self) -> Option<Ref<'_, Entries>> {
+    pub(crate) fn read(&self) -> Option<Ref<'_, Entries>> {
         self.entries.as_ref().map(|entries| entries.borrow())
     }
 }

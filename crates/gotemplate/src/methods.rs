@@ -15,12 +15,10 @@ use super::{
     value::{IntType, Type, Value},
 };
 
-type Outcome = Result<Value, Failure>;
-
 const DURATION: Type = Type::Int(IntType::Duration);
 
 /// The method of a value's type.
-pub fn find(value: &Value, name: &str) -> Option<&'static Function> {
+pub(crate) fn find(value: &Value, name: &str) -> Option<&'static Function> {
     let table = match value {
         Value::Object(object) => return object.method(name),
         Value::Time(_) => TIME,
@@ -111,7 +109,7 @@ const TIME: &[Function] = &[
 ];
 
 /// Go's `String` of the integers of package time.
-pub fn integer_text(type_: IntType, number: i64) -> String {
+pub(crate) fn integer_text(type_: IntType, number: i64) -> String {
     let named = |names: &[&str], at: i64, type_: &str| {
         let name = usize::try_from(at).ok().and_then(|at| names.get(at));
         // Go prints the number as unsigned here.
@@ -128,7 +126,7 @@ pub fn integer_text(type_: IntType, number: i64) -> String {
     }
 }
 
-fn integer_string(cx: &mut Context<'_>, args: &Args<'_>) -> Outcome {
+fn integer_string(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     match args.any(0) {
         Value::Int(type_, number) => cx.text(integer_text(*type_, *number)),
         _ => cx.text(""),
@@ -137,7 +135,7 @@ fn integer_string(cx: &mut Context<'_>, args: &Args<'_>) -> Outcome {
 
 /// A duration as a float of units, computed as Go does: whole units and the rest apart.
 #[expect(clippy::cast_precision_loss)] // as in Go
-fn units(args: &Args<'_>, unit: i64) -> Outcome {
+fn units(args: &Args<'_>, unit: i64) -> Result<Value, Failure> {
     let duration = args.int(0)?;
     Ok(Value::float((duration / unit) as f64 + (duration % unit) as f64 / unit as f64))
 }
@@ -162,11 +160,11 @@ fn time<'v>(args: &Args<'v>, at: usize) -> Result<&'v Rc<Time>, Failure> {
     }
 }
 
-fn int(number: impl Into<i64>) -> Outcome {
+fn int(number: impl Into<i64>) -> Result<Value, Failure> {
     Ok(Value::int(number.into()))
 }
 
-fn unix(args: &Args<'_>, unit: i128) -> Outcome {
+fn unix(args: &Args<'_>, unit: i128) -> Result<Value, Failure> {
     let count = time(args, 0)?.zoned.timestamp().as_nanosecond().div_euclid(unit);
     // Go leaves open what nanoseconds of far times are; it wraps.
     #[expect(clippy::cast_possible_truncation)]
@@ -174,7 +172,7 @@ fn unix(args: &Args<'_>, unit: i128) -> Outcome {
 }
 
 /// The local zone of a container is UTC.
-fn utc(_: &mut Context<'_>, args: &Args<'_>) -> Outcome {
+fn utc(_: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let zoned = time(args, 0)?.zoned.with_time_zone(TimeZone::UTC);
     Ok(Value::Time(Rc::new(Time { zoned, abbreviation: None })))
 }
@@ -184,24 +182,24 @@ fn order(args: &Args<'_>) -> Result<i64, Failure> {
     Ok(one.zoned.timestamp().cmp(&two.zoned.timestamp()) as i64)
 }
 
-fn compared(args: &Args<'_>, holds: fn(i64) -> bool) -> Outcome {
+fn compared(args: &Args<'_>, holds: fn(i64) -> bool) -> Result<Value, Failure> {
     Ok(Value::Bool(holds(order(args)?)))
 }
 
 /// Durations that are too long become the longest.
-fn sub(_: &mut Context<'_>, args: &Args<'_>) -> Outcome {
+fn sub(_: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let [one, two] =
         [time(args, 0)?, time(args, 1)?].map(|time| time.zoned.timestamp().as_nanosecond());
     let limit = if one < two { i64::MIN } else { i64::MAX };
     Ok(Value::duration(i64::try_from(one - two).unwrap_or(limit)))
 }
 
-fn add(_: &mut Context<'_>, args: &Args<'_>) -> Outcome {
+fn add(_: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     moved(time(args, 0)?, args.int(1)?.into())
 }
 
 /// A time so many nanoseconds later, in the same zone.
-fn moved(from: &Time, nanoseconds: i128) -> Outcome {
+fn moved(from: &Time, nanoseconds: i128) -> Result<Value, Failure> {
     let shift =
         i64::try_from(nanoseconds).map(SignedDuration::from_nanos).map_err(|_| too_far())?;
     let then = from.zoned.timestamp().checked_add(shift).map_err(|_| too_far())?;
@@ -218,7 +216,7 @@ fn too_far() -> Failure {
 }
 
 /// Adds to year, month and day, each on its own: a month after January 31 is March 2 or 3, as in Go.
-fn add_date(_: &mut Context<'_>, args: &Args<'_>) -> Outcome {
+fn add_date(_: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let from = time(args, 0)?;
     let (years, months, days) = (args.int(1)?, args.int(2)?, args.int(3)?);
     let date = from.zoned.date();
@@ -238,7 +236,7 @@ fn add_date(_: &mut Context<'_>, args: &Args<'_>) -> Outcome {
 }
 
 /// Moves a time by what `shift` makes of the rest that a multiple of the unit, counted from the year 1, leaves.
-fn snapped(args: &Args<'_>, shift: fn(i128, i128) -> i128) -> Outcome {
+fn snapped(args: &Args<'_>, shift: fn(i128, i128) -> i128) -> Result<Value, Failure> {
     let (from, unit) = (time(args, 0)?, i128::from(args.int(1)?));
     if unit <= 0 {
         return Ok(args.any(0).clone());
@@ -249,6 +247,6 @@ fn snapped(args: &Args<'_>, shift: fn(i128, i128) -> i128) -> Outcome {
 }
 
 /// Go's templates call no method with more results than a value and an error.
-fn several(_: &mut Context<'_>, _: &Args<'_>) -> Outcome {
+fn several(_: &mut Context<'_>, _: &Args<'_>) -> Result<Value, Failure> {
     Err(Failure::type_("the method has several return values; should be 1 or 2"))
 }

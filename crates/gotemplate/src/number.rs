@@ -4,7 +4,7 @@ use super::quote;
 
 /// A constant under each type that can hold it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Number {
+pub(crate) struct Number {
     /// As a signed integer.
     pub int: Option<i64>,
     /// As an unsigned integer.
@@ -19,7 +19,7 @@ pub struct Number {
 
 /// Why a constant is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Malformed {
+pub(crate) enum Malformed {
     /// It follows no syntax of Go.
     Syntax,
     /// It is an integer that 64 bits do not hold.
@@ -28,13 +28,13 @@ pub enum Malformed {
 
 impl Number {
     /// A character constant with its quotes.
-    pub fn character(text: &[u8]) -> Result<Self, Malformed> {
+    pub(crate) fn character(text: &[u8]) -> Result<Self, Malformed> {
         let rune = quote::unquote_character(text).ok_or(Malformed::Syntax)?;
         Ok(Self { is_float: false, ..Self::from_int(rune) })
     }
 
     /// A number: decimal, hexadecimal, octal, binary, float, imaginary.
-    pub fn parse(text: &str) -> Result<Self, Malformed> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Malformed> {
         if let Some(imaginary) = text.strip_suffix('i').and_then(float) {
             return Ok(Self::from_complex(0.0, imaginary));
         }
@@ -52,7 +52,7 @@ impl Number {
     }
 
     /// Two numbers, the second one signed and imaginary: `1+2i`.
-    pub fn complex(text: &str) -> Result<Self, Malformed> {
+    pub(crate) fn complex(text: &str) -> Result<Self, Malformed> {
         let body = text.strip_suffix('i').ok_or(Malformed::Syntax)?;
         let exponent = |at: usize| body[..at].ends_with(['e', 'E', 'p', 'P']);
         let split = body
@@ -127,7 +127,7 @@ fn integers(text: &str) -> (Option<i64>, Option<u64>) {
 }
 
 /// Digits with a prefix for their base. Underscores stand between digits or after the prefix.
-pub fn magnitude(text: &str) -> Option<u64> {
+pub(crate) fn magnitude(text: &str) -> Option<u64> {
     let lower = text.to_ascii_lowercase();
     let (base, digits) = match lower.as_bytes() {
         [b'0', b'x', ..] => (16, &lower[2..]),
@@ -169,7 +169,7 @@ fn underscores_are_right(text: &str) -> bool {
 }
 
 /// Go's `ParseFloat`, hexadecimal floats too.
-pub fn float(text: &str) -> Option<f64> {
+pub(crate) fn float(text: &str) -> Option<f64> {
     let lower = text.to_ascii_lowercase();
     let (negative, digits) = match lower.strip_prefix(['+', '-']) {
         Some(digits) => (lower.starts_with('-'), digits),

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Delimiters,
-    error::{Class, Error},
-    lex::{Kind, Lexer, Token},
+    error::{Error, ErrorKind},
+    lex::{Lexer, Token, TokenKind},
     quote,
     tree::{Block, Branch, Call, Node, Tree},
     value::Text,
@@ -26,7 +26,7 @@ const VARIABLES: usize = 500;
 const TEXT: usize = 2 << 20;
 
 /// Parses a text and the templates that it defines.
-pub fn parse(name: &str, text: &[u8], delimiters: &Delimiters) -> Result<Tree, Error> {
+pub(crate) fn parse(name: &str, text: &[u8], delimiters: &Delimiters) -> Result<Tree, Error> {
     let lexer = Lexer::new(name, text, delimiters);
     let scope = Scope::default();
     let (ahead, names, templates) = (Vec::new(), BTreeSet::new(), BTreeMap::new());
@@ -106,7 +106,7 @@ impl<'t> Parser<'t> {
     fn next_non_space(&mut self) -> Result<Token<'t>, Error> {
         loop {
             let token = self.next()?;
-            if token.kind != Kind::Space {
+            if token.kind != TokenKind::Space {
                 return Ok(token);
             }
         }
@@ -128,7 +128,7 @@ impl<'t> Parser<'t> {
         Ok(token)
     }
 
-    fn expect(&mut self, kind: Kind, context: &str) -> Result<Token<'t>, Error> {
+    fn expect(&mut self, kind: TokenKind, context: &str) -> Result<Token<'t>, Error> {
         let token = self.next_non_space()?;
         if token.kind == kind { Ok(token) } else { Err(self.unexpected(token, context)) }
     }
@@ -139,7 +139,9 @@ impl<'t> Parser<'t> {
 
     fn unexpected(&mut self, token: Token<'t>, context: &str) -> Error {
         let shown = match token.kind {
-            Kind::End => return self.lexer.error(token.at, "unexpected EOF: {{ end }} is missing"),
+            TokenKind::End => {
+                return self.lexer.error(token.at, "unexpected EOF: {{ end }} is missing");
+            }
             _ => String::from_utf8_lossy(&token.text[..token.text.len().min(20)]).into_owned(),
         };
         self.lexer.error(token.at, format!("unexpected {shown:?} in {context}"))
@@ -147,7 +149,7 @@ impl<'t> Parser<'t> {
 
     fn too_large(&mut self, what: String) -> Error {
         let mut error = self.error(what);
-        error.class = Class::Bound;
+        error.kind = ErrorKind::Bound;
         error
     }
 
@@ -192,9 +194,9 @@ impl<'t> Parser<'t> {
     /// The whole text: only here may templates be defined.
     fn text(&mut self) -> Result<Block, Error> {
         let mut body = Vec::new();
-        while self.peek()?.kind != Kind::End {
+        while self.peek()?.kind != TokenKind::End {
             let token = self.next()?;
-            if token.kind == Kind::Left {
+            if token.kind == TokenKind::Left {
                 let word = self.next_non_space()?;
                 if word.is_word("define") {
                     self.definition()?;
@@ -221,7 +223,7 @@ impl<'t> Parser<'t> {
         const CONTEXT: &str = "define clause";
         let token = self.next_non_space()?;
         let name = self.template_name(token, CONTEXT)?;
-        self.expect(Kind::Right, CONTEXT)?;
+        self.expect(TokenKind::Right, CONTEXT)?;
         self.body_of(name, token.at, CONTEXT)
     }
 
@@ -241,7 +243,7 @@ impl<'t> Parser<'t> {
         let mut list = Vec::new();
         loop {
             let token = self.peek_non_space()?;
-            if token.kind == Kind::End {
+            if token.kind == TokenKind::End {
                 return Err(self.unexpected(token, "input"));
             }
             match self.text_or_action()? {
@@ -258,18 +260,18 @@ impl<'t> Parser<'t> {
         self.count()?;
         let token = self.next_non_space()?;
         match token.kind {
-            Kind::Text => {
-                let place = self.lexer.place(token.at);
-                Ok(Item::Node(Node::Text(place, Text::from(token.text))))
+            TokenKind::Text => {
+                let position = self.lexer.position(token.at);
+                Ok(Item::Node(Node::Text(position, Text::from(token.text))))
             }
-            Kind::Left => self.action(),
+            TokenKind::Left => self.action(),
             _ => Err(self.unexpected(token, "input")),
         }
     }
 
     fn action(&mut self) -> Result<Item, Error> {
         let token = self.next_non_space()?;
-        let word = if token.kind == Kind::Name { token.text } else { b"" };
+        let word = if token.kind == TokenKind::Name { token.text } else { b"" };
         let node = match word {
             b"if" => Node::If(self.control("if")?),
             b"with" => Node::With(self.control("with")?),
@@ -278,19 +280,19 @@ impl<'t> Parser<'t> {
             b"template" => self.template()?,
             b"break" | b"continue" => self.jump(token)?,
             b"end" => {
-                self.expect(Kind::Right, "end")?;
+                self.expect(TokenKind::Right, "end")?;
                 return Ok(Item::Ending(Ending::End));
             }
             b"else" => {
                 let next = self.peek_non_space()?;
                 if !(next.is_word("if") || next.is_word("with")) {
-                    self.expect(Kind::Right, "else")?;
+                    self.expect(TokenKind::Right, "else")?;
                 }
                 return Ok(Item::Ending(Ending::Else));
             }
             _ => {
                 self.back(token);
-                Node::Action(self.pipeline("command", Kind::Right)?)
+                Node::Action(self.pipeline("command", TokenKind::Right)?)
             }
         };
         Ok(Item::Node(node))
@@ -298,7 +300,7 @@ impl<'t> Parser<'t> {
 
     fn jump(&mut self, token: Token<'t>) -> Result<Node, Error> {
         let word = if token.text == b"break" { "break" } else { "continue" };
-        self.expect(Kind::Right, &format!("{{{{{word}}}}}"))?;
+        self.expect(TokenKind::Right, &format!("{{{{{word}}}}}"))?;
         if self.scope.ranges == 0 {
             let message = format!("{{{{{word}}}}} outside {{{{range}}}}");
             return Err(self.lexer.error(token.at, message));
@@ -318,7 +320,7 @@ impl<'t> Parser<'t> {
 
     fn branch(&mut self, word: &'static str) -> Result<Branch, Error> {
         let ranges = usize::from(word == "range");
-        let pipe = self.pipeline(word, Kind::Right)?;
+        let pipe = self.pipeline(word, TokenKind::Right)?;
         self.scope.ranges += ranges;
         let (body, ending) = self.list()?;
         self.scope.ranges -= ranges;
@@ -348,10 +350,10 @@ impl<'t> Parser<'t> {
         const CONTEXT: &str = "block clause";
         let token = self.next_non_space()?;
         let name = self.template_name(token, CONTEXT)?;
-        let pipe = self.pipeline(CONTEXT, Kind::Right)?;
+        let pipe = self.pipeline(CONTEXT, TokenKind::Right)?;
         self.body_of(name.clone(), token.at, CONTEXT)?;
-        let place = self.lexer.place(token.at);
-        Ok(Node::Template(Call { place, name, pipe: Some(pipe) }))
+        let position = self.lexer.position(token.at);
+        Ok(Node::Template(Call { position, name, pipe: Some(pipe) }))
     }
 
     fn template(&mut self) -> Result<Node, Error> {
@@ -359,19 +361,19 @@ impl<'t> Parser<'t> {
         let token = self.next_non_space()?;
         let name = self.template_name(token, CONTEXT)?;
         let next = self.next_non_space()?;
-        let pipe = if next.kind == Kind::Right {
+        let pipe = if next.kind == TokenKind::Right {
             None
         } else {
             self.back(next);
-            Some(self.pipeline(CONTEXT, Kind::Right)?)
+            Some(self.pipeline(CONTEXT, TokenKind::Right)?)
         };
-        let place = self.lexer.place(token.at);
-        Ok(Node::Template(Call { place, name, pipe }))
+        let position = self.lexer.position(token.at);
+        Ok(Node::Template(Call { position, name, pipe }))
     }
 
     fn template_name(&mut self, token: Token<'t>, context: &str) -> Result<Text, Error> {
         match token.kind {
-            Kind::String | Kind::RawString => self.unquoted(token),
+            TokenKind::String | TokenKind::RawString => self.unquoted(token),
             _ => Err(self.unexpected(token, context)),
         }
     }

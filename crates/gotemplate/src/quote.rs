@@ -4,7 +4,7 @@ use super::{budget::Context, buffer::Buffer, error::Failure, rune};
 
 /// Bytes that a quoted constant stands for: `"..."` with escapes, or a raw one between backticks. None when the
 /// quoting is wrong.
-pub fn unquote(quoted: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn unquote(quoted: &[u8]) -> Option<Vec<u8>> {
     let (&quote, rest) = quoted.split_first()?;
     let (&last, inner) = rest.split_last()?;
     if quote != last {
@@ -30,7 +30,7 @@ pub fn unquote(quoted: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The rune that a character constant `'x'` stands for.
-pub fn unquote_character(quoted: &[u8]) -> Option<i64> {
+pub(crate) fn unquote_character(quoted: &[u8]) -> Option<i64> {
     let (piece, rest) = character(quoted.strip_prefix(b"'")?, b'\'')?;
     (rest == b"'").then_some(match piece {
         Piece::Byte(byte) => i64::from(byte),
@@ -106,7 +106,7 @@ fn digits(text: &[u8], count: usize, base: u32) -> Option<(u32, &[u8])> {
 }
 
 /// Go's `strconv.Quote`, with the quote sign given; `ascii` escapes whatever is not.
-pub fn quote(
+pub(crate) fn quote(
     cx: &mut Context<'_>,
     text: &[u8],
     sign: char,
@@ -162,7 +162,7 @@ fn append_escaped(quoted: &mut Buffer, rune: char, sign: char, ascii: bool) {
 }
 
 /// True of text that can stand between backticks: no control character but the tab.
-pub fn can_backquote(text: &[u8]) -> bool {
+pub(crate) fn can_backquote(text: &[u8]) -> bool {
     rune::runes(text).all(|(_, rune, width)| match rune {
         '\u{feff}' | '`' | '\u{7f}' => false,
         rune => !rune::is_invalid(rune, width) && (rune >= ' ' || rune == '\t'),

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use zeroize::Zeroizing;
 
 use super::{
-    Cache, Class, Context, Delimiters, Entries, Environment, Error, Failure, KeyKind, Limits, List,
-    Map, MissingKey, Template, Text, Type, Value, format,
+    Cache, Context, Data, Delimiters, Entries, Environment, Error, ErrorKind, Failure, KeyKind,
+    Limits, List, Map, MissingKey, Template, Text, Type, Value, format,
 };
 
 /// Time stands still and chance is a counter.
@@ -42,7 +42,7 @@ fn text(text: &str) -> Value {
 
 fn render_with(template: &str, data: Value, limits: &Limits) -> Result<String, Error> {
     let template = Template::parse("app.conf", template.as_bytes(), &Delimiters::default())?;
-    let rendered = template.render(data, &mut Fixed, limits)?;
+    let rendered = template.render(&Data(data), &mut Fixed, limits)?;
     Ok(String::from_utf8_lossy(&rendered).into_owned())
 }
 
@@ -58,7 +58,7 @@ fn failure(template: &str) -> Error {
 fn a_mistake_is_found_by_template_line_and_column() {
     let error = failure("user: a\npass: {{ .passwrod }}\n");
     assert_eq!(error.to_string(), "template app.conf:2:10: map has no entry for key \"passwrod\"");
-    assert_eq!(error.class, Class::MissingKey);
+    assert_eq!(error.kind, ErrorKind::MissingKey);
 }
 
 #[test]
@@ -79,15 +79,15 @@ fn every_kind_of_broken_text_is_a_parse_error_with_its_place() {
     ];
     for (text, line, column) in broken {
         let error = failure(text);
-        let found = (error.class, error.line, error.column);
-        assert_eq!(found, (Class::Parse, line, column), "{text}: {error}");
+        let found = (error.kind, error.line, error.column);
+        assert_eq!(found, (ErrorKind::Parse, line, column), "{text}: {error}");
     }
 }
 
 #[test]
 fn a_stray_end_never_cuts_a_secret_short() {
     let error = failure("user={{ .secret }}{{ end }}\npass={{ .secret }}");
-    assert_eq!(error.class, Class::Parse);
+    assert_eq!(error.kind, ErrorKind::Parse);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_time_is_formatted_by_its_method() {
 #[test]
 fn sprigs_slice_hides_gos() {
     assert_eq!(render("{{ slice (list 1 2 3) 1 }}", &[]).unwrap(), "[2 3]");
-    assert_eq!(failure("{{ slice .secret 1 }}").class, Class::Function);
+    assert_eq!(failure("{{ slice .secret 1 }}").kind, ErrorKind::Function);
 }
 
 /// Each costs far more than it may, if nobody stops it.
@@ -140,7 +140,7 @@ fn what_multiplies_values_stops_at_a_bound() {
     for make in [bomb, deep, circle] {
         for used in uses {
             let template = format!("{make}{used}");
-            assert_eq!(failure(&template).class, Class::Bound, "{template}");
+            assert_eq!(failure(&template).kind, ErrorKind::Bound, "{template}");
         }
     }
 }
@@ -152,7 +152,7 @@ fn strings_are_bytes() {
         [(Text::from("key"), Value::String(Text::new(vec![0, 0xff, b'a'])))].into_iter().collect(),
     ));
     let template = Template::parse("t", b"\xfe{{ .key }}", &Delimiters::default()).unwrap();
-    let rendered = template.render(data, &mut Fixed, &Limits::default()).unwrap();
+    let rendered = template.render(&Data(data), &mut Fixed, &Limits::default()).unwrap();
     assert_eq!(rendered.as_slice(), [0xfe, 0, 0xff, b'a']);
 }
 
@@ -160,7 +160,8 @@ fn strings_are_bytes() {
 fn an_empty_delimiter_is_the_default_one() {
     let delimiters = Delimiters { left: "[[".to_owned(), right: String::new() };
     let template = Template::parse("t", b"[[ .a }} {{ .a }}", &delimiters).unwrap();
-    let rendered = template.render(data(&[("a", "1")]), &mut Fixed, &Limits::default()).unwrap();
+    let rendered =
+        template.render(&Data(data(&[("a", "1")])), &mut Fixed, &Limits::default()).unwrap();
     assert_eq!(rendered.as_slice(), b"1 {{ .a }}");
 }
 
@@ -169,10 +170,10 @@ fn what_a_missing_key_is_can_be_chosen() {
     let parse = |missing| {
         let template = Template::parse("t", b"[{{ .no }}]", &Delimiters::default()).unwrap();
         let template = template.with_missing_key(missing);
-        let rendered = template.render(data(&[]), &mut Fixed, &Limits::default());
-        rendered.map(|rendered| rendered.to_vec()).map_err(|error| error.class)
+        let rendered = template.render(&Data(data(&[])), &mut Fixed, &Limits::default());
+        rendered.map(|rendered| rendered.to_vec()).map_err(|error| error.kind)
     };
-    assert_eq!(parse(MissingKey::Error), Err(Class::MissingKey));
+    assert_eq!(parse(MissingKey::Error), Err(ErrorKind::MissingKey));
     assert_eq!(parse(MissingKey::Invalid), Ok(b"[<no value>]".to_vec()));
     assert_eq!(parse(MissingKey::Zero), Ok(b"[]".to_vec()));
 }
@@ -188,7 +189,7 @@ fn each_bound_is_named_by_the_error_that_it_gives() {
     ];
     for (template, bound) in cases {
         let error = failure(template);
-        assert_eq!(error.class, Class::Bound, "{template}: {error}");
+        assert_eq!(error.kind, ErrorKind::Bound, "{template}: {error}");
         assert!(error.message.contains(bound), "{template}: {error}");
     }
 }
@@ -202,7 +203,7 @@ fn a_text_too_large_or_too_deep_is_refused_before_it_costs_anything() {
     let refused =
         [deep(5000), parentheses, "{{ 1 }}".repeat(30_000), " ".repeat(3 << 20), variables(2000)];
     for text in refused {
-        assert_eq!(failure(&text).class, Class::Bound, "{}", &text[..40]);
+        assert_eq!(failure(&text).kind, ErrorKind::Bound, "{}", &text[..40]);
     }
     assert_eq!(render(&deep(60), &[]).unwrap(), "1");
     assert_eq!(render(&variables(400), &[]).unwrap(), "");
@@ -238,19 +239,19 @@ fn values_nested_beyond_the_stack_are_refused_and_dropped() {
     let entries: Entries = [(Text::from("deep"), nested(200_000))].into_iter().collect();
     let data = Value::Map(Map::new(&Type::Any, entries));
     let error = render_with("{{ .deep }}", data, &Limits::default()).unwrap_err();
-    assert_eq!(error.class, Class::Bound);
+    assert_eq!(error.kind, ErrorKind::Bound);
 }
 
 #[test]
 fn a_map_that_holds_itself_is_emptied_when_the_rendering_ends() {
     let map = Map::new(&Type::Any, Entries::default());
     let limits = Limits::default();
-    let mut source = Fixed;
-    let mut cx = Context::new(&mut source, &limits);
+    let mut environment = Fixed;
+    let mut cx = Context::new(&mut environment, &limits);
     cx.set(&map, Text::from("self"), Value::Map(map.clone())).unwrap();
     assert_eq!(
-        format::display(&mut cx, &Value::Map(map.clone())).err().map(|failure| failure.class),
-        Some(Class::Bound)
+        format::display(&mut cx, &Value::Map(map.clone())).err().map(|failure| failure.kind),
+        Some(ErrorKind::Bound)
     );
     assert_eq!(map.len(), 1);
     drop(cx);
@@ -260,8 +261,8 @@ fn a_map_that_holds_itself_is_emptied_when_the_rendering_ends() {
 #[test]
 fn nothing_can_be_put_into_a_nil_map() {
     let limits = Limits::default();
-    let mut source = Fixed;
-    let mut cx = Context::new(&mut source, &limits);
+    let mut environment = Fixed;
+    let mut cx = Context::new(&mut environment, &limits);
     let failure = cx.set(&Map::nil(&Type::Any), Text::from("a"), Value::Nil).unwrap_err();
     assert_eq!(failure.message, "assignment to entry in nil map");
 }
@@ -271,8 +272,8 @@ fn a_change_of_a_map_is_seen_by_all_who_hold_it() {
     let map = Map::new(&Type::Any, Entries::default());
     let other = map.clone();
     let limits = Limits::default();
-    let mut source = Fixed;
-    let mut cx = Context::new(&mut source, &limits);
+    let mut environment = Fixed;
+    let mut cx = Context::new(&mut environment, &limits);
     cx.set(&map, Text::from("a"), Value::int(1)).unwrap();
     assert!(other.contains(b"a") && other.is_same(&map));
     cx.unset(&other, b"a").unwrap();
@@ -312,7 +313,7 @@ fn the_cache_tells_templates_apart_by_name_text_and_delimiters() {
 fn a_template_larger_than_the_cache_is_rendered_all_the_same() {
     let cache = Cache::new(10);
     let template = cache.parse("a", b"more than ten bytes", &Delimiters::default()).unwrap();
-    let rendered = template.render(Value::Nil, &mut Fixed, &Limits::default()).unwrap();
+    let rendered = template.render(&Data(Value::Nil), &mut Fixed, &Limits::default()).unwrap();
     assert_eq!(rendered.as_slice(), b"more than ten bytes");
     assert!(cache.is_empty());
 }
@@ -328,7 +329,7 @@ fn templates_are_shared_by_threads() {
 fn and_and_or_stop_at_the_argument_that_decides() {
     assert_eq!(render("{{ or 1 (index \"\" 9) }}", &[]).unwrap(), "1");
     assert_eq!(render("{{ and 0 (index \"\" 9) }}", &[]).unwrap(), "0");
-    assert_eq!(failure("{{ or 0 (index \"\" 9) }}").class, Class::Function);
+    assert_eq!(failure("{{ or 0 (index \"\" 9) }}").kind, ErrorKind::Function);
 }
 
 #[test]
@@ -405,8 +406,8 @@ proptest! {
             Value::int(i64::MIN), Value::float(f64::MIN_POSITIVE), text("\u{e9}\n"), nested(3), data(&[("a", "b")]),
             Value::Nil, Value::duration(-1), Value::Float(super::value::FloatType::Float32, f64::NAN),
         ];
-        let (limits, mut source) = (Limits::default(), Fixed);
-        let mut cx = Context::new(&mut source, &limits);
+        let (limits, mut environment) = (Limits::default(), Fixed);
+        let mut cx = Context::new(&mut environment, &limits);
         let printed = format::printf(&mut cx, format.as_bytes(), &values);
         prop_assert!(printed.is_ok());
     }

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 /// A string, or a part of a longer one. Neither cloning nor cutting copies bytes: a part shares those of the whole,
 /// which are wiped when the last part of them is dropped.
 #[derive(Clone, Default)]
-pub struct Text {
+pub(crate) struct Text {
     /// None of the empty string.
     whole: Option<Arc<Zeroizing<Vec<u8>>>>,
     start: u32,
@@ -16,7 +16,7 @@ pub struct Text {
 
 impl Text {
     /// Takes the bytes over without copying them. Nothing here comes near the 4 GiB of which the rest is dropped.
-    pub fn new(bytes: Vec<u8>) -> Self {
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
         let end = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let bytes = Zeroizing::new(bytes);
         Self { whole: (end > 0).then(|| Arc::new(bytes)), start: 0, end }
@@ -24,7 +24,7 @@ impl Text {
 
     /// These bytes, which are shared where they lie within this text, as a slice of it does.
     #[must_use]
-    pub fn part(&self, part: &[u8]) -> Self {
+    pub(crate) fn part(&self, part: &[u8]) -> Self {
         if part.is_empty() {
             return Self::default();
         }

@@ -8,7 +8,7 @@ use jiff::Zoned;
 ///
 /// Layouts (`Format`, `Parse`) are beside sprig's date functions: `functions::sprig::layout`.
 #[derive(Clone)]
-pub struct Time {
+pub(crate) struct Time {
     /// The instant and the zone's rules.
     pub zoned: Zoned,
     /// The zone's abbreviation where the rules have none: Go keeps the one it parsed, and the empty one of a
@@ -18,7 +18,7 @@ pub struct Time {
 
 impl Time {
     /// The name of the zone, then, as `MST` in a layout writes it.
-    pub fn zone_name(&self) -> String {
+    pub(crate) fn zone_name(&self) -> String {
         if let Some(known) = self.abbreviation.as_deref().filter(|known| !known.is_empty()) {
             return known.to_owned();
         }
@@ -35,14 +35,14 @@ impl Time {
     }
 
     /// Go's `==`: the same instant, written in the same zone.
-    pub fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.zoned.timestamp() == other.zoned.timestamp()
             && self.zoned.time_zone() == other.zoned.time_zone()
             && self.abbreviation == other.abbreviation
     }
 
     /// Nanoseconds of the second, and seconds since the first of January of the year 1: Go's own fields.
-    pub fn since_year_one(&self) -> (u64, i64) {
+    pub(crate) fn since_year_one(&self) -> (u64, i64) {
         let second = self.zoned.timestamp().as_nanosecond().div_euclid(1_000_000_000);
         let nanoseconds = self.zoned.timestamp().as_nanosecond().rem_euclid(1_000_000_000);
         let seconds = i64::try_from(second).unwrap_or(0) + 62_135_596_800;
@@ -50,7 +50,7 @@ impl Time {
     }
 
     /// As `%#v` writes it.
-    pub fn go_string(&self) -> String {
+    pub(crate) fn go_string(&self) -> String {
         let t = &self.zoned;
         let (date, time) = (t.date(), t.time());
         let month = MONTHS.get(usize::try_from(date.month() - 1).unwrap_or(0)).unwrap_or(&"");
@@ -98,7 +98,7 @@ fn offset(seconds: i32, minutes: bool) -> String {
 }
 
 /// Names of `time.Month`, from January.
-pub const MONTHS: [&str; 12] = [
+pub(crate) const MONTHS: [&str; 12] = [
     "January",
     "February",
     "March",
@@ -114,11 +114,11 @@ pub const MONTHS: [&str; 12] = [
 ];
 
 /// Names of `time.Weekday`, from Sunday.
-pub const WEEKDAYS: [&str; 7] =
+pub(crate) const WEEKDAYS: [&str; 7] =
     ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
 /// Go's `Duration.String`: `1h2m3.5s`, `1.5ms`, `0s`.
-pub fn duration_text(nanoseconds: i64) -> String {
+pub(crate) fn duration_text(nanoseconds: i64) -> String {
     const SECOND: u64 = 1_000_000_000;
     let sign = if nanoseconds < 0 { "-" } else { "" };
     let size = nanoseconds.unsigned_abs();

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-pub use super::lex::Place;
+pub(crate) use super::lex::Position;
 use super::{function::Function, number::Number, value::Text};
 
 /// A template with those that it defines.
-pub struct Tree {
+pub(crate) struct Tree {
     /// Name that the text was parsed under; places count in that text.
     pub name: String,
     /// Bodies by the name of the template, the text's own one under `name`.
@@ -21,15 +21,15 @@ pub struct Tree {
 }
 
 /// What a node takes at most, in bytes, without the text of constants.
-pub const NODE_BYTES: usize = 250;
+pub(crate) const NODE_BYTES: usize = 250;
 
 /// A body: what stands between actions, and actions.
-pub type Block = Vec<Node>;
+pub(crate) type Block = Vec<Node>;
 
 /// A piece of a body.
-pub enum Node {
+pub(crate) enum Node {
     /// Text as it is, and where it starts.
-    Text(Place, Text),
+    Text(Position, Text),
     /// A pipeline whose value is printed, unless it declares variables.
     Action(Pipe),
     /// `if`
@@ -47,7 +47,7 @@ pub enum Node {
 }
 
 /// `if`, `with` and `range`.
-pub struct Branch {
+pub(crate) struct Branch {
     /// What decides.
     pub pipe: Pipe,
     /// Where it is true.
@@ -57,9 +57,9 @@ pub struct Branch {
 }
 
 /// A template that is called by name.
-pub struct Call {
+pub(crate) struct Call {
     /// Where.
-    pub place: Place,
+    pub position: Position,
     /// Its name.
     pub name: Text,
     /// What it gets as dot. Without it, nothing.
@@ -67,9 +67,9 @@ pub struct Call {
 }
 
 /// Commands of which each gets the value of the one before as its last argument.
-pub struct Pipe {
+pub(crate) struct Pipe {
     /// Where it starts.
-    pub place: Place,
+    pub position: Position,
     /// True of `=`, false of `:=`.
     pub assigns: bool,
     /// Variables that get the value.
@@ -79,23 +79,23 @@ pub struct Pipe {
 }
 
 /// An operand, with arguments where it is a function or a method.
-pub struct Command {
+pub(crate) struct Command {
     /// What is called, or just evaluated.
     pub head: Operand,
     /// Its arguments.
     pub arguments: Vec<Operand>,
 }
 
-/// A term with its place.
-pub struct Operand {
+/// A term with its position.
+pub(crate) struct Operand {
     /// Where.
-    pub place: Place,
+    pub position: Position,
     /// What.
     pub term: Term,
 }
 
 /// The smallest expressions.
-pub enum Term {
+pub(crate) enum Term {
     /// `.`
     Dot,
     /// `nil`

@@ -7,14 +7,14 @@
 use std::{any::Any, rc::Rc};
 
 use super::{function::Function, time::Time};
-pub use super::{
+pub(crate) use super::{
     map::{Entries, Map},
     text::Text,
 };
 
 /// Any value.
 #[derive(Clone, Default)]
-pub enum Value {
+pub(crate) enum Value {
     /// Go's nil without a type: a missing value, or an interface that holds nothing.
     #[default]
     Nil,
@@ -42,11 +42,8 @@ pub enum Value {
 
 /// Types of signed integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs)]
-pub enum IntType {
+pub(crate) enum IntType {
     Int,
-    Int8,
-    Int16,
     Int32,
     Int64,
     /// `time.Duration`, in nanoseconds.
@@ -59,26 +56,22 @@ pub enum IntType {
 
 /// Types of unsigned integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs)]
-pub enum UintType {
-    Uint,
+pub(crate) enum UintType {
     Uint8,
-    Uint16,
     Uint32,
     Uint64,
 }
 
 /// Types of floats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs)]
-pub enum FloatType {
+pub(crate) enum FloatType {
     Float32,
     Float64,
 }
 
 /// A type of Go: of a parameter, of a container's elements, of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Type {
+pub(crate) enum Type {
     /// `interface {}`
     Any,
     /// `reflect.Value`: a parameter that takes everything, nil too. Only built-in functions have such.
@@ -111,22 +104,18 @@ pub enum Type {
 
 impl Type {
     /// `int`
-    pub const INT: Self = Self::Int(IntType::Int);
-    /// `int64`
-    pub const INT64: Self = Self::Int(IntType::Int64);
+    pub(crate) const INT: Self = Self::Int(IntType::Int);
     /// `uint8`
-    pub const BYTE: Self = Self::Uint(UintType::Uint8);
+    pub(crate) const BYTE: Self = Self::Uint(UintType::Uint8);
     /// `float64`
-    pub const FLOAT64: Self = Self::Float(FloatType::Float64);
+    pub(crate) const FLOAT64: Self = Self::Float(FloatType::Float64);
     /// `[]interface {}`
-    pub const LIST: Self = Self::Slice(&Self::Any);
-    /// `[]string`
-    pub const STRINGS: Self = Self::Slice(&Self::String);
+    pub(crate) const LIST: Self = Self::Slice(&Self::Any);
     /// `map[string]interface {}`
-    pub const DICT: Self = Self::Map(&Self::Any);
+    pub(crate) const DICT: Self = Self::Map(&Self::Any);
 
     /// As `%T` and error messages write it.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
             Self::Any => "interface {}".to_owned(),
             Self::Reflect => "reflect.Value".to_owned(),
@@ -146,7 +135,7 @@ impl Type {
     }
 
     /// As `reflect.Kind` writes it, for `kindOf`.
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Any => "interface",
             Self::Bool => "bool",
@@ -166,7 +155,7 @@ impl Type {
 
 impl IntType {
     /// As `%T` writes it.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Duration => "time.Duration",
             Self::Month => "time.Month",
@@ -176,11 +165,9 @@ impl IntType {
     }
 
     /// The integer beneath.
-    pub fn kind(self) -> &'static str {
+    pub(crate) fn kind(self) -> &'static str {
         match self {
             Self::Int | Self::Month | Self::Weekday => "int",
-            Self::Int8 => "int8",
-            Self::Int16 => "int16",
             Self::Int32 => "int32",
             Self::Int64 | Self::Duration => "int64",
         }
@@ -189,11 +176,9 @@ impl IntType {
 
 impl UintType {
     /// As `%T` writes it.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Uint => "uint",
             Self::Uint8 => "uint8",
-            Self::Uint16 => "uint16",
             Self::Uint32 => "uint32",
             Self::Uint64 => "uint64",
         }
@@ -202,7 +187,7 @@ impl UintType {
 
 /// A slice. Its elements never change; functions that "append" make a new one.
 #[derive(Clone)]
-pub struct List {
+pub(crate) struct List {
     element: &'static Type,
     items: Option<Rc<Items>>,
 }
@@ -266,27 +251,27 @@ pub(super) fn drop_flat(mut open: Elements) {
 
 impl List {
     /// A slice of elements of this type.
-    pub fn new(element: &'static Type, items: Vec<Value>) -> Self {
+    pub(crate) fn new(element: &'static Type, items: Vec<Value>) -> Self {
         Self { element, items: Some(Rc::new(Items(items))) }
     }
 
     /// The nil slice of this type: like an empty one, but JSON's null.
-    pub fn nil(element: &'static Type) -> Self {
+    pub(crate) fn nil(element: &'static Type) -> Self {
         Self { element, items: None }
     }
 
     /// Type of the elements.
-    pub fn element(&self) -> &'static Type {
+    pub(crate) fn element(&self) -> &'static Type {
         self.element
     }
 
     /// True of the nil slice.
-    pub fn is_nil(&self) -> bool {
+    pub(crate) fn is_nil(&self) -> bool {
         self.items.is_none()
     }
 
     /// True when both are the same slice, not only equal ones.
-    pub fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (&self.items, &other.items) {
             (Some(one), Some(two)) => Rc::ptr_eq(one, two),
             (None, None) => true,
@@ -304,7 +289,7 @@ impl std::ops::Deref for List {
 }
 
 /// A struct, or a pointer to one, that a function returns.
-pub trait Object {
+pub(crate) trait Object {
     /// [`Type::Struct`] or [`Type::Pointer`].
     fn type_(&self) -> Type;
 
@@ -334,32 +319,32 @@ pub trait Object {
 
 impl Value {
     /// An `int`.
-    pub fn int(number: i64) -> Self {
+    pub(crate) fn int(number: i64) -> Self {
         Self::Int(IntType::Int, number)
     }
 
     /// An `int64`.
-    pub fn int64(number: i64) -> Self {
+    pub(crate) fn int64(number: i64) -> Self {
         Self::Int(IntType::Int64, number)
     }
 
     /// A `uint8`.
-    pub fn byte(byte: u8) -> Self {
+    pub(crate) fn byte(byte: u8) -> Self {
         Self::Uint(UintType::Uint8, u64::from(byte))
     }
 
     /// A `float64`.
-    pub fn float(number: f64) -> Self {
+    pub(crate) fn float(number: f64) -> Self {
         Self::Float(FloatType::Float64, number)
     }
 
     /// A `time.Duration`, in nanoseconds.
-    pub fn duration(nanoseconds: i64) -> Self {
+    pub(crate) fn duration(nanoseconds: i64) -> Self {
         Self::Int(IntType::Duration, nanoseconds)
     }
 
     /// The nil of a type that has one: what Go makes of nil where a parameter has this type.
-    pub fn nil_of(type_: Type) -> Option<Self> {
+    pub(crate) fn nil_of(type_: Type) -> Option<Self> {
         match type_ {
             Type::Any | Type::Reflect | Type::Pointer(_) => Some(Self::Nil),
             Type::Slice(element) => Some(Self::List(List::nil(element))),
@@ -369,7 +354,7 @@ impl Value {
     }
 
     /// The zero of a type that a container may hold.
-    pub fn zero_of(type_: &Type) -> Self {
+    pub(crate) fn zero_of(type_: &Type) -> Self {
         match type_ {
             Type::Bool => Self::Bool(false),
             Type::Int(int) => Self::Int(*int, 0),
@@ -382,7 +367,7 @@ impl Value {
     }
 
     /// Its Go type; none of nil.
-    pub fn type_(&self) -> Option<Type> {
+    pub(crate) fn type_(&self) -> Option<Type> {
         Some(match self {
             Self::Nil => return None,
             Self::Bool(_) => Type::Bool,
@@ -399,12 +384,12 @@ impl Value {
     }
 
     /// As `%T` writes it: `<nil>` of nil.
-    pub fn type_name(&self) -> String {
+    pub(crate) fn type_name(&self) -> String {
         self.type_().map_or_else(|| "<nil>".to_owned(), |type_| type_.name())
     }
 
     /// Go's `template.IsTrue`: not the zero of its type.
-    pub fn is_true(&self) -> bool {
+    pub(crate) fn is_true(&self) -> bool {
         match self {
             Self::Nil => false,
             Self::Bool(truth) => *truth,

@@ -18,10 +18,6 @@ use crate::gjson;
 use crate::gjson::Member;
 use crate::gjson::PropertyError;
 use crate::provider::SecretBytes;
-use gotemplate::Map;
-use gotemplate::Text;
-use gotemplate::Type;
-use gotemplate::Value;
 use gotemplate::regexp::Regexp;
 use gotemplate::regexp::Replacement;
 
@@ -31,7 +27,7 @@ const REGEXP_BYTES: usize = 1 << 20;
 type Data = BTreeMap<String, SecretBytes>;
 
 /// Applies the operations in their order, each to what the one before made.
-pub(crate) fn rewrite(
+pub fn rewrite(
     field: &str,
     operations: &[Rewrite],
     data: Data,
@@ -73,9 +69,8 @@ fn transformed(
     let place = format!("{field}.transform.template");
     let template = engine.lenient(&place, "transform", &operation.template)?;
     renamed(field, data, |key| {
-        let dot = [(Text::from("value"), Value::String(Text::from(key)))];
-        let dot = Value::Map(Map::new(&Type::String, dot.into_iter().collect()));
-        let output = engine.output(&place, Ok(Arc::clone(&template)), dot)?;
+        let dot: gotemplate::Data = [("value", key)].into_iter().collect();
+        let output = engine.output(&place, Ok(Arc::clone(&template)), &dot)?;
         let text = String::from_utf8(output.expose().to_vec());
         text.map_err(|_| PlanError::BadKey { field: place.clone(), key: key.to_owned() })
     })

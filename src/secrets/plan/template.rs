@@ -24,20 +24,17 @@ use crate::api::external_secrets::template::TemplateRef;
 use crate::api::external_secrets::template::TemplateScope;
 use crate::provider::SecretBytes;
 use gotemplate::Cache;
-use gotemplate::Class;
 use gotemplate::Context;
+use gotemplate::Data;
 use gotemplate::Delimiters;
 use gotemplate::Environment;
+use gotemplate::ErrorKind;
 use gotemplate::Limits;
-use gotemplate::Map;
 use gotemplate::MissingKey;
 use gotemplate::Template;
-use gotemplate::Text;
-use gotemplate::Type;
-use gotemplate::Value;
 
 /// What renders all templates of one object, within bounds that they share.
-pub(crate) struct Engine<'a> {
+pub struct Engine<'a> {
     cache: &'a Cache,
     delimiters: &'a Delimiters,
     context: Context<'a>,
@@ -45,24 +42,24 @@ pub(crate) struct Engine<'a> {
 
 /// The same mistake at the same place, without a word of the template.
 fn silent(error: gotemplate::Error) -> gotemplate::Error {
-    let message = match error.class {
-        Class::Parse => "it cannot be parsed",
-        Class::MissingKey => "it names a key that was not read",
-        Class::Type | Class::Function | Class::Exec => "it cannot be evaluated",
-        Class::Bound => return error,
+    let message = match error.kind {
+        ErrorKind::Parse => "it cannot be parsed",
+        ErrorKind::MissingKey => "it names a key that was not read",
+        ErrorKind::Type | ErrorKind::Function | ErrorKind::Exec => "it cannot be evaluated",
+        ErrorKind::Bound => return error,
     };
     gotemplate::Error { message: message.to_owned(), ..error }
 }
 
 impl<'a> Engine<'a> {
-    /// One that takes time and randomness from `source`.
-    pub(crate) fn new(
+    /// One that takes time and randomness from `environment`.
+    pub fn new(
         cache: &'a Cache,
         delimiters: &'a Delimiters,
-        source: &'a mut dyn Environment,
+        environment: &'a mut dyn Environment,
         limits: &'a Limits,
     ) -> Self {
-        Self { cache, delimiters, context: Context::new(source, limits) }
+        Self { cache, delimiters, context: Context::new(environment, limits) }
     }
 
     /// The output of a template that the object itself holds. `name` is what errors in it call it.
@@ -71,7 +68,7 @@ impl<'a> Engine<'a> {
         field: &str,
         name: &str,
         text: &str,
-        dot: Value,
+        dot: &Data,
     ) -> Result<SecretBytes, PlanError> {
         let parsed = self.cache.parse(name, text.as_bytes(), self.delimiters);
         self.output(field, parsed, dot)
@@ -85,7 +82,7 @@ impl<'a> Engine<'a> {
         field: &str,
         (kind, name): (Kind, &str),
         text: &SecretBytes,
-        dot: Value,
+        dot: &Data,
     ) -> Result<SecretBytes, PlanError> {
         let parsed = Template::parse(name, text.expose(), self.delimiters);
         let output = self.output(field, parsed.map(Arc::new), dot);
@@ -115,7 +112,7 @@ impl<'a> Engine<'a> {
         &mut self,
         field: &str,
         parsed: Result<Arc<Template>, gotemplate::Error>,
-        dot: Value,
+        dot: &Data,
     ) -> Result<SecretBytes, PlanError> {
         parsed
             .and_then(|template| template.render_within(dot, &mut self.context))
@@ -212,12 +209,8 @@ fn keeps_data(template: &Spec) -> Result<bool, PlanError> {
 }
 
 /// The data as templates see it: a map from strings to strings.
-fn dot(data: &BTreeMap<String, SecretBytes>) -> Value {
-    let entries = data.iter().map(|(key, value)| {
-        let value = Value::String(Text::new(value.expose().to_vec()));
-        (Text::from(key.as_str()), value)
-    });
-    Value::Map(Map::new(&Type::String, entries.collect()))
+fn dot(data: &BTreeMap<String, SecretBytes>) -> Data {
+    data.iter().map(|(key, value)| (key.as_str(), value.expose())).collect()
 }
 
 /// Where a template's output goes.
@@ -236,14 +229,14 @@ struct Made {
 }
 
 struct Rendering<'e, 'a> {
-    dot: Value,
+    dot: Data,
     engine: &'e mut Engine<'a>,
     made: Made,
 }
 
 impl Rendering<'_, '_> {
     fn render(&mut self, field: &str, name: &str, text: &str) -> Result<SecretBytes, PlanError> {
-        self.engine.render(field, name, text, self.dot.clone())
+        self.engine.render(field, name, text, &self.dot)
     }
 
     fn template_from(
@@ -275,8 +268,7 @@ impl Rendering<'_, '_> {
             let found = found.ok_or_else(|| absent(""))?;
             for item in &reference.items {
                 let text = found.get(&item.key).ok_or_else(|| absent(&item.key))?;
-                let output =
-                    self.engine.render_read(&place, (kind, &item.key), text, self.dot.clone())?;
+                let output = self.engine.render_read(&place, (kind, &item.key), text, &self.dot)?;
                 let outputs = match &item.template_as {
                     TemplateScope::Values => BTreeMap::from([(item.key.clone(), output)]),
                     TemplateScope::KeysAndValues => pairs(&place, &output)?,

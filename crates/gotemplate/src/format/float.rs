@@ -95,7 +95,7 @@ impl Printer<'_, '_> {
 }
 
 /// The integer that a float is, if it is one of at most 15 digits: nearly every number in JSON.
-pub fn whole(number: f64) -> Option<i64> {
+pub(crate) fn whole(number: f64) -> Option<i64> {
     #[expect(clippy::cast_possible_truncation)] // it is in range where it counts
     let whole = number as i64;
     #[expect(clippy::cast_precision_loss, clippy::float_cmp)] // both are exact
@@ -133,7 +133,12 @@ fn restore_zeros(text: &mut String, verb: char, precision: Option<usize>) {
 
 /// `strconv.FormatFloat(number, verb, precision, bits)`; no precision asks for as few digits as tell the number
 /// from its neighbours.
-pub fn append_float(number: f64, verb: char, precision: Option<usize>, single: bool) -> String {
+pub(crate) fn append_float(
+    number: f64,
+    verb: char,
+    precision: Option<usize>,
+    single: bool,
+) -> String {
     if number.is_nan() {
         return "NaN".to_owned();
     }
@@ -157,11 +162,6 @@ pub fn append_float(number: f64, verb: char, precision: Option<usize>, single: b
         _ => digits.general(precision, if verb == 'G' { 'E' } else { 'e' }),
     };
     format!("{sign}{body}")
-}
-
-/// As Go's `%v` prints a `float64`.
-pub fn shortest(number: f64) -> String {
-    append_float(number, 'g', None, false)
 }
 
 fn fixed(size: f64, precision: usize) -> String {

@@ -5,8 +5,8 @@ mod integer;
 mod text;
 mod verbs;
 
-pub use float::{append_float, shortest, whole};
-pub use verbs::printf;
+pub(crate) use float::{append_float, whole};
+pub(crate) use verbs::printf;
 
 use super::{
     budget::Context,
@@ -18,7 +18,7 @@ use super::{
 };
 
 /// `fmt.Sprint` of one value: as `%v` prints it, which is how actions print.
-pub fn display(cx: &mut Context<'_>, value: &Value) -> Result<Text, Failure> {
+pub(crate) fn display(cx: &mut Context<'_>, value: &Value) -> Result<Text, Failure> {
     match value {
         Value::String(text) => Ok(text.clone()),
         other => printed(cx, room(other), |printer| printer.argument(other, 'v')),
@@ -26,7 +26,7 @@ pub fn display(cx: &mut Context<'_>, value: &Value) -> Result<Text, Failure> {
 }
 
 /// `fmt.Sprint`: blanks only between two values of which neither is a string.
-pub fn print(cx: &mut Context<'_>, values: &[Value]) -> Result<Text, Failure> {
+pub(crate) fn print(cx: &mut Context<'_>, values: &[Value]) -> Result<Text, Failure> {
     printed(cx, values.iter().map(room).sum(), |printer| {
         for (at, value) in values.iter().enumerate() {
             let string = |value: &Value| matches!(value, Value::String(_));
@@ -40,7 +40,7 @@ pub fn print(cx: &mut Context<'_>, values: &[Value]) -> Result<Text, Failure> {
 }
 
 /// `fmt.Sprintln`
-pub fn println(cx: &mut Context<'_>, values: &[Value]) -> Result<Text, Failure> {
+pub(crate) fn println(cx: &mut Context<'_>, values: &[Value]) -> Result<Text, Failure> {
     printed(cx, values.iter().map(room).sum(), |printer| {
         for (at, value) in values.iter().enumerate() {
             if at > 0 {

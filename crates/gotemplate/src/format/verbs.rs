@@ -14,7 +14,11 @@ use super::{
 const LARGEST: usize = 1_000_000;
 
 /// `fmt.Sprintf`
-pub fn printf(cx: &mut Context<'_>, format: &[u8], values: &[Value]) -> Result<Text, Failure> {
+pub(crate) fn printf(
+    cx: &mut Context<'_>,
+    format: &[u8],
+    values: &[Value],
+) -> Result<Text, Failure> {
     let literal = format.len().min(256).saturating_sub(2 * values.len());
     printed(cx, literal + values.iter().map(room).sum::<usize>(), |printer| {
         let mut state = State { format, at: 0, values, next: 0, reordered: false, good: true };

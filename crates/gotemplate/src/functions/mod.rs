@@ -4,27 +4,20 @@
 
 #![allow(clippy::unnecessary_wraps)] // all bodies have one signature, those that cannot fail, too
 
-pub mod builtin;
-pub mod crypto;
-pub mod sprig;
+pub(crate) mod builtin;
+pub(crate) mod crypto;
+pub(crate) mod sprig;
 
 use std::{collections::HashMap, sync::LazyLock};
 
 use super::function::Function;
 
 /// Finds a function.
-pub fn find(name: &str) -> Option<&'static Function> {
+pub(crate) fn find(name: &str) -> Option<&'static Function> {
     BY_NAME.get(name).copied()
 }
 
-/// All functions, sorted by name.
-pub fn all() -> Vec<&'static Function> {
-    let mut all: Vec<_> = BY_NAME.values().copied().collect();
-    all.sort_by_key(|function| function.name);
-    all
-}
-
-/// Go's own, then sprig's, then those of external-secrets. Later tables hide earlier ones: sprig's `slice` hides
+/// Go's own, then sprig's, then those of the External Secrets Operator. Later tables hide earlier ones: sprig's `slice` hides
 /// Go's.
 const TABLES: &[&[&[Function]]] = &[&[builtin::FUNCTIONS], sprig::TABLES, &[crypto::FUNCTIONS]];
 

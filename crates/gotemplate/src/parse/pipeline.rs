@@ -5,7 +5,7 @@ use super::{
         error::Error,
         function::Function,
         functions,
-        lex::{Kind, Token},
+        lex::{Token, TokenKind},
         number::{Malformed, Number},
         tree::{Command, Operand, Pipe, Term},
         value::Text,
@@ -15,9 +15,13 @@ use super::{
 
 impl<'t> Parser<'t> {
     /// Declarations, then commands, up to `end`.
-    pub(super) fn pipeline(&mut self, context: &'static str, end: Kind) -> Result<Pipe, Error> {
+    pub(super) fn pipeline(
+        &mut self,
+        context: &'static str,
+        end: TokenKind,
+    ) -> Result<Pipe, Error> {
         let start = self.peek_non_space()?.at;
-        let place = self.lexer.place(start);
+        let position = self.lexer.position(start);
         let (variables, assigns) = self.declarations(context)?;
         let mut commands = Vec::new();
         loop {
@@ -41,7 +45,7 @@ impl<'t> Parser<'t> {
             return Err(self.error(format!("missing value for {context}")));
         }
         commands.shrink_to_fit();
-        Ok(Pipe { place, assigns, variables, commands })
+        Ok(Pipe { position, assigns, variables, commands })
     }
 
     /// `$x :=`, `$x =`, in `range` also `$i, $x :=`. A variable that is none of these is put back.
@@ -49,16 +53,16 @@ impl<'t> Parser<'t> {
         let mut variables = Vec::new();
         loop {
             let token = self.peek_non_space()?;
-            if token.kind != Kind::Variable {
+            if token.kind != TokenKind::Variable {
                 return Ok((variables, false));
             }
             let variable = self.next_non_space()?;
             let after = self.next()?;
-            let next = if after.kind == Kind::Space { self.next_non_space()? } else { after };
-            let comma = next.kind == Kind::Other && next.text == b",";
-            if !comma && !matches!(next.kind, Kind::Assign | Kind::Declare) {
+            let next = if after.kind == TokenKind::Space { self.next_non_space()? } else { after };
+            let comma = next.kind == TokenKind::Other && next.text == b",";
+            if !comma && !matches!(next.kind, TokenKind::Assign | TokenKind::Declare) {
                 self.back(next);
-                if after.kind == Kind::Space {
+                if after.kind == TokenKind::Space {
                     self.back(after);
                 }
                 self.back(variable);
@@ -67,13 +71,16 @@ impl<'t> Parser<'t> {
             variables.push(self.name(variable.text));
             self.declare(variable.text)?;
             if !comma {
-                return Ok((variables, next.kind == Kind::Assign));
+                return Ok((variables, next.kind == TokenKind::Assign));
             }
             if context != "range" || variables.len() > 1 {
                 return Err(self.error(format!("too many declarations in {context}")));
             }
             let next = self.peek_non_space()?;
-            if !matches!(next.kind, Kind::Variable | Kind::Right | Kind::RightParenthesis) {
+            if !matches!(
+                next.kind,
+                TokenKind::Variable | TokenKind::Right | TokenKind::RightParenthesis
+            ) {
                 return Err(self.error("range can only initialize variables"));
             }
         }
@@ -100,9 +107,9 @@ impl<'t> Parser<'t> {
             operands.extend(self.operand()?);
             let token = self.next()?;
             match token.kind {
-                Kind::Space => continue,
-                Kind::Right | Kind::RightParenthesis => self.back(token),
-                Kind::Pipe => {}
+                TokenKind::Space => continue,
+                TokenKind::Right | TokenKind::RightParenthesis => self.back(token),
+                TokenKind::Pipe => {}
                 _ => return Err(self.unexpected(token, "operand")),
             }
             break;
@@ -141,11 +148,11 @@ impl<'t> Parser<'t> {
     fn operand(&mut self) -> Result<Option<Operand>, Error> {
         let Some(mut operand) = self.term()? else { return Ok(None) };
         let first = self.peek()?;
-        if first.kind != Kind::Field {
+        if first.kind != TokenKind::Field {
             return Ok(Some(operand));
         }
         let mut fields = Vec::new();
-        while self.peek()?.kind == Kind::Field {
+        while self.peek()?.kind == TokenKind::Field {
             self.count()?;
             let field = self.next()?;
             fields.push(self.field_name(field));
@@ -160,8 +167,8 @@ impl<'t> Parser<'t> {
                 return Err(self.lexer.error(first.at, "unexpected . after a constant"));
             }
             _ => {
-                let place = operand.place;
-                operand = Operand { place, term: Term::Chain(Box::new(operand), fields) };
+                let position = operand.position;
+                operand = Operand { position, term: Term::Chain(Box::new(operand), fields) };
             }
         }
         Ok(Some(operand))
@@ -171,25 +178,25 @@ impl<'t> Parser<'t> {
         self.count()?;
         let token = self.next_non_space()?;
         let term = match token.kind {
-            Kind::Dot => Term::Dot,
-            Kind::Bool => Term::Bool(token.text == b"true"),
-            Kind::Name if token.text == b"nil" => Term::Nil,
-            Kind::Name if !is_reserved(token) => Term::Function(self.function(token)?),
-            Kind::Field => Term::Field(vec![self.field_name(token)]),
-            Kind::Variable => {
+            TokenKind::Dot => Term::Dot,
+            TokenKind::Bool => Term::Bool(token.text == b"true"),
+            TokenKind::Name if token.text == b"nil" => Term::Nil,
+            TokenKind::Name if !is_reserved(token) => Term::Function(self.function(token)?),
+            TokenKind::Field => Term::Field(vec![self.field_name(token)]),
+            TokenKind::Variable => {
                 if !self.scope.variables.iter().any(|name| name == token.text) {
                     let name = String::from_utf8_lossy(token.text);
                     return Err(self.error(format!("undefined variable {name:?}")));
                 }
                 Term::Variable(self.name(token.text), Vec::new())
             }
-            Kind::Number | Kind::Complex | Kind::Character => {
+            TokenKind::Number | TokenKind::Complex | TokenKind::Character => {
                 Term::Number(Box::new(self.number(token)?))
             }
-            Kind::String | Kind::RawString => Term::String(self.unquoted(token)?),
-            Kind::LeftParenthesis => {
+            TokenKind::String | TokenKind::RawString => Term::String(self.unquoted(token)?),
+            TokenKind::LeftParenthesis => {
                 let pipe = self.nested(|parser| {
-                    parser.pipeline("parenthesized pipeline", Kind::RightParenthesis)
+                    parser.pipeline("parenthesized pipeline", TokenKind::RightParenthesis)
                 })?;
                 Term::Pipe(Box::new(pipe))
             }
@@ -198,7 +205,7 @@ impl<'t> Parser<'t> {
                 return Ok(None);
             }
         };
-        Ok(Some(Operand { place: self.lexer.place(token.at), term }))
+        Ok(Some(Operand { position: self.lexer.position(token.at), term }))
     }
 
     fn function(&mut self, token: Token<'t>) -> Result<&'static Function, Error> {
@@ -209,15 +216,15 @@ impl<'t> Parser<'t> {
     fn number(&mut self, token: Token<'t>) -> Result<Number, Error> {
         let text = std::str::from_utf8(token.text).unwrap_or_default();
         let number = match token.kind {
-            Kind::Character => Number::character(token.text),
-            Kind::Complex => Number::complex(text),
+            TokenKind::Character => Number::character(token.text),
+            TokenKind::Complex => Number::complex(text),
             _ => Number::parse(text),
         };
         number.map_err(|malformed| {
             self.lexer.error(
                 token.at,
                 match malformed {
-                    Malformed::Syntax if token.kind == Kind::Character => {
+                    Malformed::Syntax if token.kind == TokenKind::Character => {
                         "malformed character constant"
                     }
                     Malformed::Syntax => "illegal number syntax",
@@ -237,17 +244,17 @@ fn is_reserved(token: Token<'_>) -> bool {
 
 fn starts_operand(token: Token<'_>) -> bool {
     match token.kind {
-        Kind::Name => !is_reserved(token),
-        Kind::Bool
-        | Kind::Character
-        | Kind::Complex
-        | Kind::Dot
-        | Kind::Field
-        | Kind::Number
-        | Kind::RawString
-        | Kind::String
-        | Kind::Variable
-        | Kind::LeftParenthesis => true,
+        TokenKind::Name => !is_reserved(token),
+        TokenKind::Bool
+        | TokenKind::Character
+        | TokenKind::Complex
+        | TokenKind::Dot
+        | TokenKind::Field
+        | TokenKind::Number
+        | TokenKind::RawString
+        | TokenKind::String
+        | TokenKind::Variable
+        | TokenKind::LeftParenthesis => true,
         _ => false,
     }
 }

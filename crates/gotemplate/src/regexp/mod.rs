@@ -38,18 +38,18 @@ impl Regexp {
     }
 
     /// True when it matches anywhere.
-    pub fn is_match(&self, text: &[u8]) -> bool {
+    pub(crate) fn is_match(&self, text: &[u8]) -> bool {
         self.regex.is_match(text)
     }
 
     /// True of the empty expression, of which `Split` makes an exception.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.empty
     }
 
     /// The matches one after another, as Go's `FindAll` gives them. An empty match right behind another one does
     /// not count.
-    pub fn matches<'m, 't>(&'m self, text: &'t [u8]) -> Matches<'m, 't> {
+    pub(crate) fn matches<'m, 't>(&'m self, text: &'t [u8]) -> Matches<'m, 't> {
         Matches { regexp: self, text, at: 0, previous_end: None }
     }
 
@@ -68,7 +68,7 @@ impl Regexp {
 }
 
 /// Iterator of [`Regexp::matches`].
-pub struct Matches<'m, 't> {
+pub(crate) struct Matches<'m, 't> {
     regexp: &'m Regexp,
     text: &'t [u8],
     at: usize,
@@ -77,7 +77,7 @@ pub struct Matches<'m, 't> {
 
 impl Matches<'_, '_> {
     /// Bytes that the next search may look at.
-    pub fn remaining(&self) -> usize {
+    pub(crate) fn remaining(&self) -> usize {
         self.text.len().saturating_sub(self.at)
     }
 }
@@ -116,7 +116,7 @@ fn is_inside_rune(text: &[u8], at: usize) -> bool {
 }
 
 /// Go's `regexp.QuoteMeta`.
-pub fn quoted(text: &[u8]) -> Vec<u8> {
+pub(crate) fn quoted(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     for byte in text {
         if br"\.+*?()|[]{}^$".contains(byte) {

@@ -18,7 +18,7 @@ enum Part {
 
 impl Replacement {
     /// A text without meaning of its own.
-    pub fn literal(text: &[u8]) -> Self {
+    pub(crate) fn literal(text: &[u8]) -> Self {
         Self { parts: vec![Part::Text(text.to_vec())] }
     }
 
@@ -48,12 +48,12 @@ impl Replacement {
     }
 
     /// Bytes of the replacement of this match.
-    pub fn size(&self, found: &Captures<'_>) -> usize {
+    pub(crate) fn size(&self, found: &Captures<'_>) -> usize {
         self.parts.iter().map(|part| part.bytes(found).len()).sum()
     }
 
     /// Writes the replacement of this match.
-    pub fn append(&self, out: &mut Vec<u8>, found: &Captures<'_>) {
+    pub(crate) fn append(&self, out: &mut Vec<u8>, found: &Captures<'_>) {
         for part in &self.parts {
             out.extend(part.bytes(found));
         }

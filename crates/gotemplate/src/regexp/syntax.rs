@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// The rewritten expression; none where Go refuses it. What remains wrong the crate refuses.
-pub fn translate(pattern: &str) -> Option<String> {
+pub(super) fn translate(pattern: &str) -> Option<String> {
     let mut translation =
         Translation { rest: pattern, out: String::with_capacity(pattern.len() + 16) };
     translation.expression()?;
@@ -11,7 +11,7 @@ pub fn translate(pattern: &str) -> Option<String> {
 }
 
 /// In front of every name of a group.
-pub const NAME_PREFIX: char = '_';
+pub(super) const NAME_PREFIX: char = '_';
 /// Go repeats nothing more often.
 const MOST_REPEATS: u32 = 1000;
 const SPACE: &str = r"\t\n\x0C\r ";

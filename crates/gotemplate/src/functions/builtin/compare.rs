@@ -10,7 +10,7 @@ use super::super::super::{
 };
 
 /// `a == b || a == c || ...`
-pub fn eq(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+pub(super) fn eq(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     if args.len() < 2 {
         return Err(Failure::function("missing argument for comparison"));
     }
@@ -23,27 +23,27 @@ pub fn eq(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
 }
 
 /// `a != b`
-pub fn ne(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+pub(super) fn ne(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     Ok(Value::Bool(!equal(cx, args.any(0), args.any(1))?))
 }
 
 /// `a < b`
-pub fn lt(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+pub(super) fn lt(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     Ok(Value::Bool(less(cx, args.any(0), args.any(1))?))
 }
 
 /// `a <= b`: less or equal, so that it differs from `not (gt a b)` where a float is no number.
-pub fn le(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+pub(super) fn le(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     Ok(Value::Bool(less_or_equal(cx, args)?))
 }
 
 /// `a > b`
-pub fn gt(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+pub(super) fn gt(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     Ok(Value::Bool(!less_or_equal(cx, args)?))
 }
 
 /// `a >= b`
-pub fn ge(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+pub(super) fn ge(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     Ok(Value::Bool(!less(cx, args.any(0), args.any(1))?))
 }
 

@@ -9,7 +9,7 @@ use super::super::super::{
 };
 
 /// Bytes of a string, elements of a slice, entries of a map.
-pub fn len(_: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+pub(super) fn len(_: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     Ok(at_index(match args.any(0) {
         Value::String(text) => text.len(),
         Value::List(list) => list.len(),
@@ -20,7 +20,7 @@ pub fn len(_: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
 }
 
 /// `index x 1 2` is `x[1][2]`. A map that has not the key gives the zero value of its elements.
-pub fn index(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+pub(super) fn index(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let mut item = args.any(0).clone();
     if matches!(item, Value::Nil) {
         return Err(Failure::function("index of untyped nil"));
@@ -61,7 +61,7 @@ pub fn index(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
 }
 
 /// `slice x 1 2` is `x[1:2]`.
-pub fn slice(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+pub(super) fn slice(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let (item, indexes) = (args.any(0), args.from(1));
     let length = match item {
         Value::Nil => return Err(Failure::function("slice of untyped nil")),

@@ -57,7 +57,7 @@ fn hexadecimal(byte: u8) -> [u8; 2] {
 }
 
 /// Escapes for the text of HTML.
-pub fn html(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+pub(super) fn html(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let text = printed(cx, args)?;
     escaped(cx, &text, |rest, buffer| {
         let escape: &[u8] = match rest[0] {
@@ -75,7 +75,7 @@ pub fn html(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
 }
 
 /// Escapes for a string of JavaScript.
-pub fn js(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+pub(super) fn js(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let text = printed(cx, args)?;
     escaped(cx, &text, |rest, buffer| {
         let byte = rest[0];
@@ -101,7 +101,7 @@ pub fn js(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
 }
 
 /// Escapes for the query of a URL.
-pub fn urlquery(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+pub(super) fn urlquery(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let text = printed(cx, args)?;
     escaped(cx, &text, |rest, buffer| {
         match rest[0] {

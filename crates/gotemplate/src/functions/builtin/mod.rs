@@ -15,7 +15,7 @@ use super::super::{
 const ANY: Type = Type::Reflect;
 
 /// All of them.
-pub const FUNCTIONS: &[Function] = &[
+pub(crate) const FUNCTIONS: &[Function] = &[
     // The evaluator does not call the bodies of these two: it stops at the argument that decides.
     Function::variadic("and", &[ANY], ANY, last),
     Function::variadic("or", &[ANY], ANY, last),

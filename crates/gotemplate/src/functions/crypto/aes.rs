@@ -19,13 +19,13 @@ fn key(password: &[u8]) -> Result<UnboundCipherKey, Error> {
 }
 
 /// Base64 of a random vector and what is encrypted; the empty text stays empty.
-pub fn encrypt(cx: &mut Context<'_>, password: &[u8], text: &[u8]) -> Result<Bytes, Error> {
+pub(super) fn encrypt(cx: &mut Context<'_>, password: &[u8], text: &[u8]) -> Result<Bytes, Error> {
     if text.is_empty() {
         return Ok(Bytes::default());
     }
     cx.allocate(2 * (text.len() + 2 * BLOCK))?;
     let mut vector = [0; BLOCK];
-    cx.source.fill(&mut vector)?;
+    cx.environment.fill(&mut vector)?;
     let mut data = Vec::with_capacity(text.len() + BLOCK); // room for the padding: it must not move
     data.extend_from_slice(text);
     let context = EncryptionContext::Iv128(vector.into());
@@ -36,7 +36,7 @@ pub fn encrypt(cx: &mut Context<'_>, password: &[u8], text: &[u8]) -> Result<Byt
 }
 
 /// The last byte says how many are padding, and nothing else is checked: so does sprig.
-pub fn decrypt(password: &[u8], text: &[u8]) -> Result<Bytes, Error> {
+pub(super) fn decrypt(password: &[u8], text: &[u8]) -> Result<Bytes, Error> {
     if text.is_empty() {
         return Ok(Bytes::default());
     }

@@ -10,10 +10,10 @@ use super::{
     subject,
 };
 
-pub const LABEL: &str = "CERTIFICATE";
+pub(super) const LABEL: &str = "CERTIFICATE";
 
 /// A parsed certificate, as parts of its own bytes.
-pub struct Certificate<'a> {
+pub(super) struct Certificate<'a> {
     /// All of it.
     pub whole: &'a [u8],
     /// The name of its subject, a SEQUENCE.
@@ -30,7 +30,7 @@ pub struct Certificate<'a> {
 
 impl<'a> Certificate<'a> {
     /// Exactly one certificate.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
         let mut outer = Reader::new(bytes);
         let certificate = Self::next(&mut outer)?;
         outer.finish().map_err(|_| Error::Certificate)?;
@@ -129,23 +129,23 @@ impl<'a> Certificate<'a> {
     }
 
     /// Nothing else signed it, as far as it says: the end of a chain.
-    pub fn is_root(&self) -> bool {
+    pub(super) fn is_root(&self) -> bool {
         self.authority_key.is_none_or(|authority| authority == self.own_key)
     }
 
     /// DNS names, addresses, e-mail addresses and URIs, in this order, each as Go prints it.
-    pub fn names(&self) -> Result<Vec<String>, Error> {
+    pub(super) fn names(&self) -> Result<Vec<String>, Error> {
         super::names::list(self.alternatives.unwrap_or_default())
     }
 
     /// As a PEM block.
-    pub fn to_pem(&self) -> Bytes {
+    pub(super) fn to_pem(&self) -> Bytes {
         pem::text(LABEL, self.whole)
     }
 }
 
 /// The certificates of `bytes`, one after the other.
-pub fn parse_all(bytes: &[u8]) -> Result<Vec<Certificate<'_>>, Error> {
+pub(super) fn parse_all(bytes: &[u8]) -> Result<Vec<Certificate<'_>>, Error> {
     let mut outer = Reader::new(bytes);
     let mut all = Vec::new();
     while !outer.is_empty() {

@@ -10,7 +10,7 @@ use super::{
 const CERTIFICATES: usize = 1000;
 
 /// All blocks of a text; each must be a certificate.
-pub fn blocks(text: &[u8]) -> Vec<Block> {
+pub(super) fn blocks(text: &[u8]) -> Vec<Block> {
     let (mut rest, mut blocks) = (text, Vec::new());
     while let (Some(block), after) = pem::decode(rest) {
         blocks.push(block);
@@ -21,7 +21,7 @@ pub fn blocks(text: &[u8]) -> Vec<Block> {
 
 /// From leaf to root. Exactly one certificate may be nobody's parent; those that do not hang on its line of parents are
 /// left out.
-pub fn ordered(certificates: Vec<Certificate<'_>>) -> Result<Vec<Certificate<'_>>, Error> {
+pub(super) fn ordered(certificates: Vec<Certificate<'_>>) -> Result<Vec<Certificate<'_>>, Error> {
     if certificates.len() > CERTIFICATES {
         return Err(Error::DisjunctChain);
     }
@@ -53,12 +53,12 @@ pub fn ordered(certificates: Vec<Certificate<'_>>) -> Result<Vec<Certificate<'_>
 }
 
 /// Certificates of blocks that must all be such.
-pub fn certificates(blocks: &[Block]) -> Result<Vec<Certificate<'_>>, Error> {
+pub(super) fn certificates(blocks: &[Block]) -> Result<Vec<Certificate<'_>>, Error> {
     blocks.iter().map(|block| Certificate::parse(&block.bytes)).collect()
 }
 
 /// `filterCertChain`: the part of a chain that is asked for, empty if it is not there.
-pub fn filter(part: &[u8], text: &[u8]) -> Result<Bytes, Error> {
+pub(super) fn filter(part: &[u8], text: &[u8]) -> Result<Bytes, Error> {
     let blocks = blocks(text);
     let chain = ordered(certificates(&blocks)?)?;
     let chosen = match part {
@@ -77,7 +77,7 @@ pub fn filter(part: &[u8], text: &[u8]) -> Result<Bytes, Error> {
 }
 
 /// One PEM block after the other.
-pub fn joined(certificates: &[Certificate<'_>]) -> Bytes {
+pub(super) fn joined(certificates: &[Certificate<'_>]) -> Bytes {
     let blocks: Vec<_> = certificates.iter().map(Certificate::to_pem).collect();
     let mut text = Bytes::new(Vec::with_capacity(blocks.iter().map(|block| block.len()).sum()));
     for block in blocks {

@@ -5,33 +5,33 @@ use zeroize::Zeroizing;
 
 use super::{Bytes, Error};
 
-pub const BOOLEAN: u8 = 0x01;
-pub const INTEGER: u8 = 0x02;
-pub const BIT_STRING: u8 = 0x03;
-pub const OCTET_STRING: u8 = 0x04;
-pub const NULL: u8 = 0x05;
-pub const OID: u8 = 0x06;
-pub const UTF8_STRING: u8 = 0x0c;
-pub const PRINTABLE_STRING: u8 = 0x13;
-pub const UTC_TIME: u8 = 0x17;
-pub const GENERALIZED_TIME: u8 = 0x18;
-pub const BMP_STRING: u8 = 0x1e;
-pub const SEQUENCE: u8 = 0x30;
-pub const SET: u8 = 0x31;
+pub(super) const BOOLEAN: u8 = 0x01;
+pub(super) const INTEGER: u8 = 0x02;
+pub(super) const BIT_STRING: u8 = 0x03;
+pub(super) const OCTET_STRING: u8 = 0x04;
+pub(super) const NULL: u8 = 0x05;
+pub(super) const OID: u8 = 0x06;
+pub(super) const UTF8_STRING: u8 = 0x0c;
+pub(super) const PRINTABLE_STRING: u8 = 0x13;
+pub(super) const UTC_TIME: u8 = 0x17;
+pub(super) const GENERALIZED_TIME: u8 = 0x18;
+pub(super) const BMP_STRING: u8 = 0x1e;
+pub(super) const SEQUENCE: u8 = 0x30;
+pub(super) const SET: u8 = 0x31;
 
 /// Context-specific tag `[number]`, around whole elements.
-pub const fn context(number: u8) -> u8 {
+pub(super) const fn context(number: u8) -> u8 {
     0xa0 | number
 }
 
 /// Context-specific tag `[number]` in place of a primitive's own.
-pub const fn implicit(number: u8) -> u8 {
+pub(super) const fn implicit(number: u8) -> u8 {
     0x80 | number
 }
 
 /// One element: its tag, what is in it, and both with the length.
 #[derive(Clone, Copy)]
-pub struct Element<'a> {
+pub(super) struct Element<'a> {
     pub tag: u8,
     pub content: &'a [u8],
     pub whole: &'a [u8],
@@ -39,34 +39,34 @@ pub struct Element<'a> {
 
 /// Reads one element after the other.
 #[derive(Clone, Copy)]
-pub struct Reader<'a> {
+pub(super) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    pub const fn new(bytes: &'a [u8]) -> Self {
+    pub(super) const fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
     /// The content of the one SEQUENCE that `bytes` are, with nothing behind it.
-    pub fn only_sequence(bytes: &'a [u8]) -> Result<Self, Error> {
+    pub(super) fn only_sequence(bytes: &'a [u8]) -> Result<Self, Error> {
         let mut outer = Self::new(bytes);
         let inner = outer.sequence()?;
         outer.finish()?;
         Ok(inner)
     }
 
-    pub const fn is_empty(&self) -> bool {
+    pub(super) const fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
     /// Tag of the next element.
-    pub fn peek(&self) -> Option<u8> {
+    pub(super) fn peek(&self) -> Option<u8> {
         self.rest.first().copied()
     }
 
     /// The next element, whatever it is.
-    pub fn any(&mut self) -> Result<Element<'a>, Error> {
+    pub(super) fn any(&mut self) -> Result<Element<'a>, Error> {
         let (&tag, rest) = self.rest.split_first().ok_or(Error::Asn1)?;
         let (&first, mut rest) = rest.split_first().ok_or(Error::Asn1)?;
         if tag & 0x1f == 0x1f {
@@ -94,21 +94,21 @@ impl<'a> Reader<'a> {
     }
 
     /// Content of the next element, which must have this tag.
-    pub fn take(&mut self, tag: u8) -> Result<&'a [u8], Error> {
+    pub(super) fn take(&mut self, tag: u8) -> Result<&'a [u8], Error> {
         let element = self.any()?;
         if element.tag == tag { Ok(element.content) } else { Err(Error::Asn1) }
     }
 
     /// Content of the next element if it has this tag.
-    pub fn optional(&mut self, tag: u8) -> Result<Option<&'a [u8]>, Error> {
+    pub(super) fn optional(&mut self, tag: u8) -> Result<Option<&'a [u8]>, Error> {
         if self.peek() == Some(tag) { self.take(tag).map(Some) } else { Ok(None) }
     }
 
-    pub fn sequence(&mut self) -> Result<Self, Error> {
+    pub(super) fn sequence(&mut self) -> Result<Self, Error> {
         self.take(SEQUENCE).map(Self::new)
     }
 
-    pub fn oid(&mut self) -> Result<&'a [u8], Error> {
+    pub(super) fn oid(&mut self) -> Result<&'a [u8], Error> {
         let oid = self.take(OID)?;
         // Numbers in base 128: the last byte of each has no top bit, the first is not a needless zero.
         let mut digits = 0;
@@ -125,7 +125,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next element if it is a BOOLEAN.
-    pub fn boolean(&mut self) -> Result<Option<bool>, Error> {
+    pub(super) fn boolean(&mut self) -> Result<Option<bool>, Error> {
         match self.optional(BOOLEAN)? {
             None => Ok(None),
             Some([0]) => Ok(Some(false)),
@@ -135,7 +135,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A BIT STRING, whose unused bits must be zero.
-    pub fn any_bits(&mut self) -> Result<(), Error> {
+    pub(super) fn any_bits(&mut self) -> Result<(), Error> {
         match self.take(BIT_STRING)? {
             [0] => Ok(()),
             [unused @ 0..=7, .., last] if last & ((1 << unused) - 1) == 0 => Ok(()),
@@ -144,7 +144,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Bytes of a BIT STRING that is whole bytes.
-    pub fn bit_string(&mut self) -> Result<&'a [u8], Error> {
+    pub(super) fn bit_string(&mut self) -> Result<&'a [u8], Error> {
         match self.take(BIT_STRING)?.split_first() {
             Some((0, bytes)) => Ok(bytes),
             _ => Err(Error::Asn1),
@@ -152,7 +152,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Magnitude of an INTEGER that is not negative, without leading zeros.
-    pub fn natural(&mut self) -> Result<&'a [u8], Error> {
+    pub(super) fn natural(&mut self) -> Result<&'a [u8], Error> {
         let bytes = self.integer()?;
         if bytes[0] & 0x80 != 0 {
             return Err(Error::Asn1);
@@ -161,7 +161,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Bytes of an INTEGER: two's complement, in the shortest form.
-    pub fn integer(&mut self) -> Result<&'a [u8], Error> {
+    pub(super) fn integer(&mut self) -> Result<&'a [u8], Error> {
         let bytes = self.take(INTEGER)?;
         match bytes {
             [] => Err(Error::Asn1),
@@ -172,7 +172,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An INTEGER that fits a count.
-    pub fn count(&mut self) -> Result<u64, Error> {
+    pub(super) fn count(&mut self) -> Result<u64, Error> {
         let bytes = self.natural()?;
         if bytes.len() > 8 {
             return Err(Error::Asn1);
@@ -181,13 +181,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Nothing may be left.
-    pub const fn finish(&self) -> Result<(), Error> {
+    pub(super) const fn finish(&self) -> Result<(), Error> {
         if self.rest.is_empty() { Ok(()) } else { Err(Error::Asn1) }
     }
 }
 
 /// One element around `parts`, one after the other.
-pub fn element(tag: u8, parts: &[&[u8]]) -> Bytes {
+pub(super) fn element(tag: u8, parts: &[&[u8]]) -> Bytes {
     let length: usize = parts.iter().map(|part| part.len()).sum();
     let digits = length.to_be_bytes();
     let skipped = digits.iter().take_while(|byte| **byte == 0).count();
@@ -206,28 +206,28 @@ pub fn element(tag: u8, parts: &[&[u8]]) -> Bytes {
     whole
 }
 
-pub fn sequence(parts: &[&[u8]]) -> Bytes {
+pub(super) fn sequence(parts: &[&[u8]]) -> Bytes {
     element(SEQUENCE, parts)
 }
 
-pub fn octets(bytes: &[u8]) -> Bytes {
+pub(super) fn octets(bytes: &[u8]) -> Bytes {
     element(OCTET_STRING, &[bytes])
 }
 
-pub fn bits(bytes: &[u8]) -> Bytes {
+pub(super) fn bits(bytes: &[u8]) -> Bytes {
     element(BIT_STRING, &[&[0], bytes])
 }
 
-pub fn oid(bytes: &[u8]) -> Bytes {
+pub(super) fn oid(bytes: &[u8]) -> Bytes {
     element(OID, &[bytes])
 }
 
-pub fn null() -> Bytes {
+pub(super) fn null() -> Bytes {
     element(NULL, &[])
 }
 
 /// INTEGER of a magnitude, most significant byte first.
-pub fn natural(magnitude: &[u8]) -> Bytes {
+pub(super) fn natural(magnitude: &[u8]) -> Bytes {
     let zeros = magnitude.iter().take_while(|byte| **byte == 0).count();
     let magnitude = &magnitude[zeros..];
     // A set top bit would make it negative, and no byte at all is not an INTEGER.
@@ -236,7 +236,7 @@ pub fn natural(magnitude: &[u8]) -> Bytes {
     element(INTEGER, &[sign, magnitude])
 }
 
-pub fn count(value: u64) -> Bytes {
+pub(super) fn count(value: u64) -> Bytes {
     natural(&value.to_be_bytes())
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use aws_lc_rs::digest::{Algorithm, digest};
 
-pub fn hex(algorithm: &'static Algorithm, text: &[u8]) -> String {
+pub(super) fn hex(algorithm: &'static Algorithm, text: &[u8]) -> String {
     let sum = digest(algorithm, text);
     let mut shown = String::with_capacity(2 * sum.as_ref().len());
     for byte in sum.as_ref() {
@@ -14,7 +14,7 @@ pub fn hex(algorithm: &'static Algorithm, text: &[u8]) -> String {
 }
 
 /// RFC 1950.
-pub fn adler32(text: &[u8]) -> u32 {
+pub(super) fn adler32(text: &[u8]) -> u32 {
     const MODULUS: u32 = 65_521;
     // So many bytes do not overflow the sums.
     const RUN: usize = 5552;

@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 
 use super::testing::{bytes, call, called, text};
-use crate::{Class, Failure, List, Type, Value, value::UintType};
+use crate::{ErrorKind, Failure, List, Type, Value, value::UintType};
 
 #[derive(Deserialize)]
 struct Fixtures {
@@ -33,7 +33,7 @@ struct Case {
 }
 
 fn fixtures() -> Fixtures {
-    serde_json::from_str(include_str!("../../../../tests/fixtures/crypto.json")).unwrap()
+    serde_json::from_str(include_str!("../../../tests/fixtures/crypto.json")).unwrap()
 }
 
 /// The name of a text stands for the text itself.
@@ -125,7 +125,7 @@ fn every_call_gives_what_go_gives() {
         }
         let same = match (&got, &want) {
             (Ok(got), Some(want)) => got == want,
-            (Err(failure), None) => failure.class == Class::Function,
+            (Err(failure), None) => failure.kind == ErrorKind::Function,
             _ => false,
         };
         count += 1;
@@ -145,13 +145,13 @@ fn every_call_gives_what_go_gives() {
 }
 
 /// A file of the fixtures.
-pub fn file(made_by: &str) -> Vec<u8> {
+pub(super) fn file(made_by: &str) -> Vec<u8> {
     let fixtures = fixtures();
     let file = fixtures.files.iter().find(|file| file.made_by == made_by).unwrap();
     STANDARD.decode(&file.content).unwrap()
 }
 
 /// A key or certificate of the fixtures.
-pub fn text_of(name: &str) -> String {
+pub(super) fn text_of(name: &str) -> String {
     fixtures().texts.remove(name).unwrap()
 }

@@ -5,7 +5,9 @@ use super::{
     der, oid, pem,
     testing::{Counting, bytes, call, call_within, called, text},
 };
-use crate::{Class, Delimiters, Failure, Limits, List, Template, Type, Value, value::UintType};
+use crate::{
+    Data, Delimiters, ErrorKind, Failure, Limits, List, Template, Type, Value, value::UintType,
+};
 
 fn list(items: &[&str]) -> Value {
     Value::List(List::new(&Type::Any, items.iter().map(text).collect()))
@@ -58,11 +60,11 @@ fn no_more_passwords_are_hashed_than_the_bound_allows() {
     let limits = Limits { slow: 0, ..Limits::default() };
     for (name, args) in [("bcrypt", vec![text("a")]), ("genPrivateKey", vec![text("rsa")])] {
         let failure = failure(call_within(&limits, name, &args));
-        assert_eq!(failure.class, Class::Bound, "{name}");
+        assert_eq!(failure.kind, ErrorKind::Bound, "{name}");
         assert!(failure.message.contains("slow operations"), "{}", failure.message);
     }
     let derivation = [Value::Uint(UintType::Uint32, 1), text("pin"), text(""), text(""), text("")];
-    assert_eq!(failure(call_within(&limits, "derivePassword", &derivation)).class, Class::Bound);
+    assert_eq!(failure(call_within(&limits, "derivePassword", &derivation)).kind, ErrorKind::Bound);
 }
 
 #[test]
@@ -71,11 +73,11 @@ fn an_authority_with_a_certificate_and_a_key_of_4096_bits_fit_the_bound_and_one_
         {{- $ca.Cert }}{{ $cert.Cert }}{{ $cert.Key }}{{ genPrivateKey "rsa" }}"#;
     let rendered = |text: &str| {
         let template = Template::parse("t", text.as_bytes(), &Delimiters::default()).unwrap();
-        template.render(Value::Nil, &mut Counting::default(), &Limits::default())
+        template.render(&Data(Value::Nil), &mut Counting::default(), &Limits::default())
     };
     assert!(rendered(honest).unwrap().starts_with(b"-----BEGIN CERTIFICATE-----"));
     let error = rendered(&format!("{honest}{{{{ bcrypt \"a\" }}}}")).unwrap_err();
-    assert_eq!(error.class, Class::Bound);
+    assert_eq!(error.kind, ErrorKind::Bound);
     assert!(error.message.contains("bound on slow operations such as keys and hashes (20)"));
 }
 
@@ -83,9 +85,9 @@ fn an_authority_with_a_certificate_and_a_key_of_4096_bits_fit_the_bound_and_one_
 fn random_bytes_are_base64_of_what_the_source_gives() {
     assert_eq!(bytes(&call("randBytes", &[Value::int(4)]).unwrap()), b"AAECAw==");
     assert_eq!(bytes(&call("randBytes", &[Value::int(0)]).unwrap()), b"");
-    assert_eq!(failure(call("randBytes", &[Value::int(-1)])).class, Class::Function);
+    assert_eq!(failure(call("randBytes", &[Value::int(-1)])).kind, ErrorKind::Function);
     for count in [8 << 20, i64::MAX] {
-        assert_eq!(failure(call("randBytes", &[Value::int(count)])).class, Class::Bound);
+        assert_eq!(failure(call("randBytes", &[Value::int(count)])).kind, ErrorKind::Bound);
     }
 }
 
@@ -103,7 +105,7 @@ fn what_is_encrypted_with_aes_is_decrypted_again() {
         }
     }
     let large = vec![b'x'; 5 << 20];
-    assert_eq!(failure(call("encryptAES", &[text("a"), text(large)])).class, Class::Bound);
+    assert_eq!(failure(call("encryptAES", &[text("a"), text(large)])).kind, ErrorKind::Bound);
 }
 
 #[test]
@@ -127,7 +129,7 @@ fn new_keys_come_in_the_form_of_their_kind() {
 fn a_key_that_is_larger_than_the_bound_is_not_made() {
     let limits = Limits { key_bits: 2048, ..Limits::default() };
     let failure = failure(call_within(&limits, "genPrivateKey", &[text("rsa")]));
-    assert_eq!(failure.class, Class::Bound);
+    assert_eq!(failure.kind, ErrorKind::Bound);
     assert!(failure.message.contains("bits of an RSA key (2048)"), "{}", failure.message);
     assert!(call_within(&limits, "genCA", &[text("ca"), Value::int(1)]).is_ok());
 }
@@ -176,7 +178,10 @@ fn lists_of_names_hold_texts_only() {
 #[test]
 fn a_validity_beyond_the_calendar_is_refused() {
     for days in [i64::MAX, i64::MIN, 100_000_000, 4_000_000] {
-        assert_eq!(failure(call("genCA", &[text("ca"), Value::int(days)])).class, Class::Function);
+        assert_eq!(
+            failure(call("genCA", &[text("ca"), Value::int(days)])).kind,
+            ErrorKind::Function
+        );
     }
 }
 
@@ -214,7 +219,7 @@ fn a_file_that_asks_for_endless_iterations_is_refused_before_they_run() {
     for iterations in [1_000_000_000, u64::MAX] {
         for file in [file_with_mac(iterations), file_with_encryption(iterations)] {
             let failure = failure(call("pkcs12cert", &[text(file)]));
-            assert_eq!(failure.class, Class::Bound);
+            assert_eq!(failure.kind, ErrorKind::Bound);
             assert!(failure.message.contains("slow operations"), "{}", failure.message);
         }
     }
@@ -224,7 +229,7 @@ fn a_file_that_asks_for_endless_iterations_is_refused_before_they_run() {
 fn a_file_that_does_not_open_says_that_the_password_may_be_wrong() {
     for file in [file_with_mac(1), file_with_mac(60_000), file_with_encryption(0)] {
         let failure = failure(call("pkcs12cert", &[text(file)]));
-        assert_eq!(failure.class, Class::Function);
+        assert_eq!(failure.kind, ErrorKind::Function);
         assert!(failure.message.contains("password is wrong"), "{}", failure.message);
     }
 }
@@ -274,5 +279,5 @@ fn a_crowd_of_certificates_is_bounded() {
     let one = super::fixture_tests::text_of("other.crt");
     let many = one.repeat(1001);
     let failure = failure(call("filterCertChain", &[text("leaf"), text(many)]));
-    assert!(matches!(failure.class, Class::Function | Class::Bound), "{}", failure.message);
+    assert!(matches!(failure.kind, ErrorKind::Function | ErrorKind::Bound), "{}", failure.message);
 }

@@ -23,7 +23,7 @@ use super::{
 use crate::Context;
 
 /// What a new certificate says.
-pub struct Request<'a> {
+pub(super) struct Request<'a> {
     pub common_name: &'a [u8],
     pub addresses: Vec<IpAddr>,
     pub names: Vec<&'a [u8]>,
@@ -32,22 +32,22 @@ pub struct Request<'a> {
 }
 
 /// Who signs.
-pub struct Signer<'a> {
+pub(super) struct Signer<'a> {
     pub key: &'a PrivateKey,
     /// None when the certificate signs itself.
     pub certificate: Option<&'a Certificate<'a>>,
 }
 
 /// A certificate in DER for the public half of `key`.
-pub fn issue(
+pub(super) fn issue(
     cx: &mut Context<'_>,
     request: &Request<'_>,
     key: &PrivateKey,
     signer: &Signer<'_>,
 ) -> Result<Bytes, Error> {
     let mut serial = [0; 16];
-    cx.source.fill(&mut serial)?;
-    let now = cx.source.now();
+    cx.environment.fill(&mut serial)?;
+    let now = cx.environment.now();
     let subject = common_name(request.common_name)?;
     let public = key.to_public()?;
     let issuer = signer.certificate.map_or(&subject[..], |certificate| certificate.subject);

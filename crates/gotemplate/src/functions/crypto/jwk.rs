@@ -161,11 +161,11 @@ fn decoded(text: &str) -> Result<Bytes, Error> {
 }
 
 /// `jwkPublicKeyPem`: a PEM block of `SubjectPublicKeyInfo`.
-pub fn public_pem(text: &[u8]) -> Result<Bytes, Error> {
+pub(super) fn public_pem(text: &[u8]) -> Result<Bytes, Error> {
     Ok(pem::text("PUBLIC KEY", &Jwk::parse(text)?.public()?))
 }
 
 /// `jwkPrivateKeyPem`: a PEM block of PKCS#8.
-pub fn private_pem(text: &[u8]) -> Result<Bytes, Error> {
+pub(super) fn private_pem(text: &[u8]) -> Result<Bytes, Error> {
     Ok(pem::text("PRIVATE KEY", &Jwk::parse(text)?.private()?.to_pkcs8()))
 }

@@ -14,13 +14,13 @@ use crate::{Args, Context, Failure, KeyKind, Object, Type, Value};
 
 const CERTIFICATE: Type = Type::Struct("sprig.certificate");
 
-pub const CA: &[Type] = &[Type::String, Type::INT];
-pub const CA_WITH_KEY: &[Type] = &[Type::String, Type::INT, Type::String];
-pub const SELF_SIGNED: &[Type] = &[Type::String, Type::LIST, Type::LIST, Type::INT];
-pub const SELF_SIGNED_WITH_KEY: &[Type] =
+pub(super) const CA: &[Type] = &[Type::String, Type::INT];
+pub(super) const CA_WITH_KEY: &[Type] = &[Type::String, Type::INT, Type::String];
+pub(super) const SELF_SIGNED: &[Type] = &[Type::String, Type::LIST, Type::LIST, Type::INT];
+pub(super) const SELF_SIGNED_WITH_KEY: &[Type] =
     &[Type::String, Type::LIST, Type::LIST, Type::INT, Type::String];
-pub const SIGNED: &[Type] = &[Type::String, Type::LIST, Type::LIST, Type::INT, CERTIFICATE];
-pub const SIGNED_WITH_KEY: &[Type] =
+pub(super) const SIGNED: &[Type] = &[Type::String, Type::LIST, Type::LIST, Type::INT, CERTIFICATE];
+pub(super) const SIGNED_WITH_KEY: &[Type] =
     &[Type::String, Type::LIST, Type::LIST, Type::INT, CERTIFICATE, Type::String];
 
 /// What the functions return: a certificate and its key, both PEM.
@@ -59,12 +59,12 @@ fn generated(cx: &mut Context<'_>, kind: KeyKind) -> Result<PrivateKey, Failure>
     } else {
         cx.step(1000)?;
     }
-    let key = cx.source.private_key(kind)?;
+    let key = cx.environment.private_key(kind)?;
     Ok(PrivateKey::from_pkcs8(&key)?)
 }
 
 /// `genPrivateKey`: unknown kinds give a text, as in sprig.
-pub fn private_key(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+pub(super) fn private_key(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let kind = args.text(0)?;
     let kind = match &kind[..] {
         b"" | b"rsa" => KeyKind::Rsa(4096),
@@ -79,7 +79,7 @@ pub fn private_key(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failu
 }
 
 /// `buildCustomCert`: a pair from base64 of two PEM texts, both checked and otherwise left alone.
-pub fn custom(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+pub(super) fn custom(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let (certificate, key) = (args.text(0)?, args.text(1)?);
     cx.allocate(certificate.len() + key.len())?;
     cx.step(KEY_STEPS)?;
@@ -91,7 +91,7 @@ pub fn custom(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
 }
 
 /// `genCA` and `genCAWithKey`: a certificate that signs itself and may sign others.
-pub fn authority(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+pub(super) fn authority(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let request = Request {
         common_name: args.text(0)?,
         addresses: Vec::new(),
@@ -106,7 +106,7 @@ pub fn authority(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure
 }
 
 /// `genSelfSignedCert` and `genSelfSignedCertWithKey`.
-pub fn self_signed(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+pub(super) fn self_signed(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let request = leaf(cx, args)?;
     let key = given_or_generated(cx, args, 4)?;
     let signer = Signer { key: &key, certificate: None };
@@ -115,7 +115,7 @@ pub fn self_signed(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failu
 }
 
 /// `genSignedCert` and `genSignedCertWithKey`: signed by the pair that is given.
-pub fn signed(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
+pub(super) fn signed(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let request = leaf(cx, args)?;
     let (authority, authority_key) = match args.any(4) {
         Value::Object(object) => match object.as_any().downcast_ref() {

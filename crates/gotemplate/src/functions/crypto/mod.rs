@@ -30,7 +30,7 @@ use base64::{
 use zeroize::Zeroizing;
 
 use error::Error;
-pub use table::FUNCTIONS;
+pub(crate) use table::FUNCTIONS;
 
 /// Bytes that are wiped when they are dropped.
 type Bytes = Zeroizing<Vec<u8>>;

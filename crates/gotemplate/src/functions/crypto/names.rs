@@ -16,12 +16,12 @@ const URI: u8 = der::implicit(6);
 const ADDRESS: u8 = der::implicit(7);
 
 /// Whether every name is one.
-pub fn check(names: &[u8]) -> Result<(), Error> {
+pub(super) fn check(names: &[u8]) -> Result<(), Error> {
     list(names).map(drop)
 }
 
 /// DNS names, addresses, e-mail addresses and URIs, in this order.
-pub fn list(names: &[u8]) -> Result<Vec<String>, Error> {
+pub(super) fn list(names: &[u8]) -> Result<Vec<String>, Error> {
     let mut groups: [Vec<String>; 4] = Default::default();
     let mut reader = Reader::new(names);
     while !reader.is_empty() {

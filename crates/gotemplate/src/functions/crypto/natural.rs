@@ -9,17 +9,17 @@ use super::Bytes;
 
 /// Little-endian limbs without leading zeros.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Natural(Zeroizing<Vec<u32>>);
+pub(super) struct Natural(Zeroizing<Vec<u32>>);
 
 impl Natural {
     /// From a magnitude, most significant byte first.
-    pub fn from_bytes(bytes: &[u8]) -> Self {
+    pub(super) fn from_bytes(bytes: &[u8]) -> Self {
         let limb = |chunk: &[u8]| chunk.iter().fold(0, |sum, byte| (sum << 8) | u32::from(*byte));
         Self(Zeroizing::new(bytes.rchunks(4).map(limb).collect())).trimmed()
     }
 
     /// The magnitude, most significant byte first, without leading zeros.
-    pub fn to_bytes(&self) -> Bytes {
+    pub(super) fn to_bytes(&self) -> Bytes {
         let mut bytes = Zeroizing::new(Vec::with_capacity(self.0.len() * 4));
         for limb in self.0.iter().rev() {
             bytes.extend_from_slice(&limb.to_be_bytes());
@@ -35,7 +35,7 @@ impl Natural {
         self
     }
 
-    pub fn is_zero(&self) -> bool {
+    pub(super) fn is_zero(&self) -> bool {
         self.0.is_empty()
     }
 
@@ -43,7 +43,7 @@ impl Natural {
         self.0[..] == [1]
     }
 
-    pub fn is_even(&self) -> bool {
+    pub(super) fn is_even(&self) -> bool {
         self.0.first().is_none_or(|limb| limb & 1 == 0)
     }
 
@@ -92,7 +92,7 @@ impl Natural {
     }
 
     /// One less; zero stays.
-    pub fn predecessor(&self) -> Self {
+    pub(super) fn predecessor(&self) -> Self {
         let mut less = self.clone();
         if !less.is_zero() {
             less.subtract(&Self(Zeroizing::new(vec![1])));
@@ -100,7 +100,7 @@ impl Natural {
         less
     }
 
-    pub fn times(&self, other: &Self) -> Self {
+    pub(super) fn times(&self, other: &Self) -> Self {
         let mut product = Zeroizing::new(vec![0_u32; self.0.len() + other.0.len()]);
         for (at, a) in self.0.iter().enumerate() {
             let mut carry = 0_u64;
@@ -116,7 +116,7 @@ impl Natural {
     }
 
     /// What is left over after division by `modulus`, which must not be zero.
-    pub fn modulo(&self, modulus: &Self) -> Self {
+    pub(super) fn modulo(&self, modulus: &Self) -> Self {
         // Long division in base 2^32 (Knuth, algorithm D), without keeping the quotient. The divisor's top bit must be
         // set for a digit's guess to be at most two too large.
         let Some(top) = modulus.0.last() else { return self.clone() };
@@ -195,7 +195,7 @@ impl Natural {
     }
 
     /// The number that times this one leaves 1 over `modulus`, which must be odd; none if they share a divisor.
-    pub fn inverse(&self, modulus: &Self) -> Option<Self> {
+    pub(super) fn inverse(&self, modulus: &Self) -> Option<Self> {
         if modulus.is_even() || modulus.is_one() {
             return None;
         }

@@ -2,7 +2,7 @@
 
 macro_rules! oids {
     ($($(#[$doc:meta])* $name:ident = $bytes:expr;)*) => {
-        $($(#[$doc])* pub const $name: &[u8] = &$bytes;)*
+        $($(#[$doc])* pub(super) const $name: &[u8] = &$bytes;)*
     };
 }
 
@@ -68,7 +68,7 @@ oids! {
 }
 
 /// In the usual dots and numbers; what does not end properly is left out.
-pub fn dotted(bytes: &[u8]) -> String {
+pub(super) fn dotted(bytes: &[u8]) -> String {
     let mut numbers = Vec::new();
     let mut value = 0_u64;
     for byte in bytes {

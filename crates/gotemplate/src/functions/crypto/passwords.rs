@@ -22,14 +22,14 @@ const LONGEST: usize = 72;
 const BCRYPT_BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::BCRYPT, NO_PAD);
 
 /// A bcrypt hash; a password that is too long gives the text that sprig gives.
-pub fn bcrypt(cx: &mut Context<'_>, password: &[u8]) -> Result<Bytes, Error> {
+pub(super) fn bcrypt(cx: &mut Context<'_>, password: &[u8]) -> Result<Bytes, Error> {
     if password.len() > LONGEST {
         let text = "failed to encrypt string with bcrypt: bcrypt: password length exceeds 72 bytes";
         return Ok(Bytes::new(text.into()));
     }
     cx.slow_operations(crypto::SLOW_BCRYPT)?;
     let mut salt = [0; 16];
-    cx.source.fill(&mut salt)?;
+    cx.environment.fill(&mut salt)?;
     Ok(Bytes::new(bcrypt_with(password, salt, COST).into_bytes()))
 }
 
@@ -55,7 +55,7 @@ fn bcrypt_with(password: &[u8], salt: [u8; 16], cost: u32) -> String {
 }
 
 /// A line of an `.htpasswd` file. `sha` is the old unsalted form; every other algorithm is bcrypt.
-pub fn htpasswd(
+pub(super) fn htpasswd(
     cx: &mut Context<'_>,
     user: &[u8],
     password: &[u8],
@@ -124,7 +124,7 @@ fn patterns(kind: &[u8]) -> Option<&'static [&'static str]> {
 }
 
 /// `derivePassword`: the same inputs always give the same password. It takes 32 MiB for a moment.
-pub fn derive(
+pub(super) fn derive(
     cx: &mut Context<'_>,
     counter: u32,
     [kind, password, user, site]: [&[u8]; 4],

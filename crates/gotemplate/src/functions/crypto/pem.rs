@@ -14,7 +14,7 @@ const DASHES: &[u8] = b"-----";
 const LINE: usize = 64;
 
 /// One block.
-pub struct Block {
+pub(super) struct Block {
     /// What stands between `BEGIN` and the dashes.
     pub kind: Vec<u8>,
     pub headers: BTreeMap<Vec<u8>, Vec<u8>>,
@@ -22,14 +22,14 @@ pub struct Block {
 }
 
 impl Block {
-    pub fn new(kind: &str, bytes: &[u8]) -> Self {
+    pub(super) fn new(kind: &str, bytes: &[u8]) -> Self {
         let bytes = Zeroizing::new(bytes.to_vec());
         Self { kind: kind.into(), headers: BTreeMap::new(), bytes }
     }
 }
 
 /// The first block of `data` and what comes behind it; without a block, all of `data`.
-pub fn decode(data: &[u8]) -> (Option<Block>, &[u8]) {
+pub(super) fn decode(data: &[u8]) -> (Option<Block>, &[u8]) {
     let (mut rest, mut skip) = (data, 0);
     loop {
         let Some(next) = rest.get(skip..) else { return (None, data) };
@@ -124,7 +124,7 @@ fn trimmed(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The text of a block: 64 characters a line, `Proc-Type` before the other headers.
-pub fn encode(block: &Block) -> Result<Bytes, Error> {
+pub(super) fn encode(block: &Block) -> Result<Bytes, Error> {
     if block.headers.keys().any(|key| key.contains(&b':')) {
         return Err(Error::PemHeader);
     }
@@ -157,7 +157,7 @@ pub fn encode(block: &Block) -> Result<Bytes, Error> {
 }
 
 /// The text of a block without headers.
-pub fn text(kind: &str, bytes: &[u8]) -> Bytes {
+pub(super) fn text(kind: &str, bytes: &[u8]) -> Bytes {
     // Only a header can be refused.
     encode(&Block::new(kind, bytes)).unwrap_or_default()
 }

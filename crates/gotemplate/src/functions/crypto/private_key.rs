@@ -20,7 +20,7 @@ use super::{
 /// Larger moduli are refused: checking them costs more than a template may.
 const RSA_BITS: usize = 8192;
 
-pub enum PrivateKey {
+pub(super) enum PrivateKey {
     Rsa(Rsa),
     Ec(Ec),
     Ed25519(Bytes),
@@ -28,7 +28,7 @@ pub enum PrivateKey {
 }
 
 /// Magnitudes, most significant byte first.
-pub struct Rsa {
+pub(super) struct Rsa {
     pub modulus: Bytes,
     pub exponent: Bytes,
     pub private: Bytes,
@@ -40,14 +40,14 @@ pub struct Rsa {
 }
 
 /// A scalar of the curve's full length, and its point.
-pub struct Ec {
+pub(super) struct Ec {
     pub curve: Curve,
     pub scalar: Bytes,
     pub point: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Curve {
+pub(super) enum Curve {
     P256,
     P384,
     P521,
@@ -56,7 +56,7 @@ pub enum Curve {
 impl Curve {
     const ALL: [Self; 3] = [Self::P256, Self::P384, Self::P521];
 
-    pub const fn oid(self) -> &'static [u8] {
+    pub(super) const fn oid(self) -> &'static [u8] {
         match self {
             Self::P256 => oid::P256,
             Self::P384 => oid::P384,
@@ -64,12 +64,12 @@ impl Curve {
         }
     }
 
-    pub fn from_oid(oid: &[u8]) -> Result<Self, Error> {
+    pub(super) fn from_oid(oid: &[u8]) -> Result<Self, Error> {
         Self::ALL.into_iter().find(|curve| curve.oid() == oid).ok_or(Error::Curve)
     }
 
     /// Bytes of a scalar, or of one coordinate.
-    pub const fn size(self) -> usize {
+    pub(super) const fn size(self) -> usize {
         match self {
             Self::P256 => 32,
             Self::P384 => 48,
@@ -78,7 +78,7 @@ impl Curve {
     }
 
     /// Whether the point, uncompressed, is on the curve.
-    pub fn check(self, point: &[u8]) -> Result<(), Error> {
+    pub(super) fn check(self, point: &[u8]) -> Result<(), Error> {
         let algorithm = match self {
             Self::P256 => &ECDSA_P256_SHA256_ASN1,
             Self::P384 => &ECDSA_P384_SHA384_ASN1,
@@ -103,14 +103,14 @@ impl Curve {
 
 impl PrivateKey {
     /// Whichever of the three forms it is.
-    pub fn from_der(bytes: &[u8]) -> Result<Self, Error> {
+    pub(super) fn from_der(bytes: &[u8]) -> Result<Self, Error> {
         Self::from_pkcs1(bytes)
             .or_else(|_| Self::from_pkcs8(bytes))
             .or_else(|_| Self::from_sec1(bytes, None))
             .map_err(|_| Error::PrivateKey)
     }
 
-    pub fn from_pkcs1(bytes: &[u8]) -> Result<Self, Error> {
+    pub(super) fn from_pkcs1(bytes: &[u8]) -> Result<Self, Error> {
         let mut key = Reader::only_sequence(bytes)?;
         if key.count()? > 1 {
             return Err(Error::PrivateKey);
@@ -128,7 +128,7 @@ impl PrivateKey {
         Rsa::checked(modulus, exponent, private, primes, derived).map(Self::Rsa)
     }
 
-    pub fn from_pkcs8(bytes: &[u8]) -> Result<Self, Error> {
+    pub(super) fn from_pkcs8(bytes: &[u8]) -> Result<Self, Error> {
         let mut key = Reader::only_sequence(bytes)?;
         key.integer()?;
         let mut algorithm = key.sequence()?;
@@ -154,7 +154,7 @@ impl PrivateKey {
     }
 
     /// `curve` where something around the key names it.
-    pub fn from_sec1(bytes: &[u8], curve: Option<Curve>) -> Result<Self, Error> {
+    pub(super) fn from_sec1(bytes: &[u8], curve: Option<Curve>) -> Result<Self, Error> {
         let mut key = Reader::only_sequence(bytes)?;
         if key.count()? != 1 {
             return Err(Error::PrivateKey);
@@ -169,7 +169,7 @@ impl PrivateKey {
     }
 
     /// `PrivateKeyInfo`, as under the PEM label `PRIVATE KEY`.
-    pub fn to_pkcs8(&self) -> Bytes {
+    pub(super) fn to_pkcs8(&self) -> Bytes {
         let wrapped = |kind: &[u8], parameters: &[u8], secret: &[u8]| {
             let algorithm = der::sequence(&[&der::oid(kind), parameters]);
             der::sequence(&[&der::count(0), &algorithm, &der::octets(secret)])
@@ -185,7 +185,7 @@ impl PrivateKey {
     }
 
     /// PEM label and bytes of the form that belongs to the kind of key: PKCS#1, SEC 1, else PKCS#8.
-    pub fn to_traditional(&self) -> (&'static str, Bytes) {
+    pub(super) fn to_traditional(&self) -> (&'static str, Bytes) {
         match self {
             Self::Rsa(rsa) => ("RSA PRIVATE KEY", rsa.to_pkcs1()),
             Self::Ec(ec) => ("EC PRIVATE KEY", ec.to_sec1(true)),
@@ -194,7 +194,7 @@ impl PrivateKey {
     }
 
     /// `SubjectPublicKeyInfo` of the public half.
-    pub fn to_public(&self) -> Result<Bytes, Error> {
+    pub(super) fn to_public(&self) -> Result<Bytes, Error> {
         match self {
             Self::Rsa(rsa) => Ok(rsa_public(&rsa.modulus, &rsa.exponent)),
             Self::Ec(ec) => Ok(ec_public(ec.curve, &ec.point)),
@@ -211,7 +211,7 @@ impl PrivateKey {
 impl Rsa {
     /// Checks that the numbers belong together; computes the derived ones where they are not given.
     #[allow(clippy::many_single_char_names)] // everyone calls them so
-    pub fn checked(
+    pub(super) fn checked(
         modulus: &[u8],
         exponent: &[u8],
         private: &[u8],
@@ -262,7 +262,7 @@ impl Rsa {
         Ok(Self { modulus, exponent, private, primes, reduced, coefficient })
     }
 
-    pub fn to_pkcs1(&self) -> Bytes {
+    pub(super) fn to_pkcs1(&self) -> Bytes {
         let numbers = [
             &self.modulus,
             &self.exponent,
@@ -283,7 +283,7 @@ impl Rsa {
 
 impl Ec {
     /// The scalar may have lost or gained leading zeros on its way.
-    pub fn new(curve: Curve, scalar: &[u8]) -> Result<Self, Error> {
+    pub(super) fn new(curve: Curve, scalar: &[u8]) -> Result<Self, Error> {
         let zeros = scalar.len().saturating_sub(curve.size());
         if scalar[..zeros].iter().any(|byte| *byte != 0) {
             return Err(Error::PrivateKey);
@@ -304,17 +304,17 @@ impl Ec {
     }
 }
 
-pub fn rsa_public(modulus: &[u8], exponent: &[u8]) -> Bytes {
+pub(super) fn rsa_public(modulus: &[u8], exponent: &[u8]) -> Bytes {
     let key = der::sequence(&[&der::natural(modulus), &der::natural(exponent)]);
     let algorithm = der::sequence(&[&der::oid(oid::RSA_ENCRYPTION), &der::null()]);
     der::sequence(&[&algorithm, &der::bits(&key)])
 }
 
-pub fn ec_public(curve: Curve, point: &[u8]) -> Bytes {
+pub(super) fn ec_public(curve: Curve, point: &[u8]) -> Bytes {
     let algorithm = der::sequence(&[&der::oid(oid::EC_PUBLIC_KEY), &der::oid(curve.oid())]);
     der::sequence(&[&algorithm, &der::bits(point)])
 }
 
-pub fn ed25519_public(point: &[u8]) -> Bytes {
+pub(super) fn ed25519_public(point: &[u8]) -> Bytes {
     der::sequence(&[&der::sequence(&[&der::oid(oid::ED25519)]), &der::bits(point)])
 }

@@ -8,7 +8,11 @@ use aws_lc_rs::rsa::{
 use super::{Bytes, Error, private_key::PrivateKey};
 
 /// Hashes that have no name here are SHA-256, as in ESO.
-pub fn decrypt_oaep(hash: &[u8], encrypted: &[u8], key: &PrivateKey) -> Result<Bytes, Error> {
+pub(super) fn decrypt_oaep(
+    hash: &[u8],
+    encrypted: &[u8],
+    key: &PrivateKey,
+) -> Result<Bytes, Error> {
     let PrivateKey::Rsa(_) = key else { return Err(Error::NotRsa) };
     let pkcs8 = key.to_pkcs8();
     let key = PrivateDecryptingKey::from_pkcs8(&pkcs8).map_err(|_| Error::RsaWeak)?;

@@ -22,13 +22,13 @@ const KNOWN: [(u8, &str); 9] = [
 ];
 
 /// One attribute of a name.
-pub struct Attribute<'a> {
+pub(super) struct Attribute<'a> {
     name: &'a [u8],
     value: String,
 }
 
 /// Attributes of a name, which is a SEQUENCE of SETs of pairs.
-pub fn attributes(name: Element<'_>) -> Result<Vec<Attribute<'_>>, Error> {
+pub(super) fn attributes(name: Element<'_>) -> Result<Vec<Attribute<'_>>, Error> {
     let mut sets = Reader::only_sequence(name.whole)?;
     let mut attributes = Vec::new();
     while !sets.is_empty() {
@@ -44,7 +44,7 @@ pub fn attributes(name: Element<'_>) -> Result<Vec<Attribute<'_>>, Error> {
 }
 
 /// The last first, with what Go does not know at the end.
-pub fn shown(name: &[u8]) -> Result<String, Error> {
+pub(super) fn shown(name: &[u8]) -> Result<String, Error> {
     let attributes =
         Reader::new(name).any().and_then(attributes).map_err(|_| Error::Certificate)?;
     // Every group is one relative name; groups with one label hold all values of it.
@@ -98,13 +98,13 @@ fn unknown(attribute: &Attribute<'_>) -> String {
 }
 
 /// The type in which Go writes a string.
-pub fn tag(text: &str) -> u8 {
+pub(super) fn tag(text: &str) -> u8 {
     let printable = |byte| u8::is_ascii_alphanumeric(&byte) || b" '()+,-./:=?".contains(&byte);
     if text.bytes().all(printable) { der::PRINTABLE_STRING } else { der::UTF8_STRING }
 }
 
 /// A string of any of the types that names have.
-pub fn text(tag: u8, bytes: &[u8]) -> Result<String, Error> {
+pub(super) fn text(tag: u8, bytes: &[u8]) -> Result<String, Error> {
     let checked = |allowed: fn(&u8) -> bool| {
         let text = String::from_utf8(bytes.to_vec()).map_err(|_| Error::Asn1)?;
         if bytes.iter().all(allowed) { Ok(text) } else { Err(Error::Asn1) }

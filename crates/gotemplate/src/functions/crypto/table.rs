@@ -23,7 +23,7 @@ const DERIVATION: &[Type] =
     &[Type::Uint(UintType::Uint32), Type::String, Type::String, Type::String, Type::String];
 
 /// Of external-secrets, then of sprig.
-pub const FUNCTIONS: &[Function] = &[
+pub(crate) const FUNCTIONS: &[Function] = &[
     Function::new("pkcs12key", ONE, |cx, args| key(cx, b"", args.text(0)?)),
     Function::new("pkcs12keyPass", TWO, |cx, args| key(cx, args.text(0)?, args.text(1)?)),
     Function::new("pkcs12cert", ONE, |cx, args| certificates(cx, b"", args.text(0)?)),
@@ -222,14 +222,14 @@ fn random_bytes(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure>
     let count = usize::try_from(args.int(0)?).map_err(|_| Error::Length)?;
     cx.allocate(count)?;
     let mut bytes = Bytes::new(vec![0; count]);
-    cx.source.fill(&mut bytes)?;
+    cx.environment.fill(&mut bytes)?;
     returned(cx, Ok(base64_text(&bytes)))
 }
 
 /// Random but for the six bits that say so.
 fn uuid(cx: &mut Context<'_>, _: &Args<'_>) -> Result<Value, Failure> {
     let mut bytes = [0; 16];
-    cx.source.fill(&mut bytes)?;
+    cx.environment.fill(&mut bytes)?;
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let digits = format!("{:032x}", u128::from_be_bytes(bytes));

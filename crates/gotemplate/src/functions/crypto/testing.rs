@@ -1,4 +1,4 @@
-//! What the tests of this folder share: a source that counts, and calls as a template makes them.
+//! What the tests of this folder share: an environment that counts, and calls as a template makes them.
 
 use jiff::Timestamp;
 use zeroize::Zeroizing;
@@ -7,7 +7,7 @@ use crate::{Args, Context, Environment, Failure, KeyKind, Limits, Text, Value, f
 
 /// Gives the bytes 0, 1, 2 and so on, and always the same time. Keys are real.
 #[derive(Default)]
-pub struct Counting {
+pub(super) struct Counting {
     next: u8,
 }
 
@@ -48,29 +48,29 @@ impl Environment for Counting {
     }
 }
 
-pub fn text(bytes: impl AsRef<[u8]>) -> Value {
+pub(super) fn text(bytes: impl AsRef<[u8]>) -> Value {
     Value::String(Text::from(bytes.as_ref()))
 }
 
 /// Calls a function with everything left of its bounds.
-pub fn call(name: &str, args: &[Value]) -> Result<Value, Failure> {
+pub(super) fn call(name: &str, args: &[Value]) -> Result<Value, Failure> {
     call_within(&Limits::default(), name, args)
 }
 
-pub fn call_within(limits: &Limits, name: &str, args: &[Value]) -> Result<Value, Failure> {
-    let mut source = Counting::default();
-    let mut cx = Context::new(&mut source, limits);
+pub(super) fn call_within(limits: &Limits, name: &str, args: &[Value]) -> Result<Value, Failure> {
+    let mut environment = Counting::default();
+    let mut cx = Context::new(&mut environment, limits);
     (find(name).unwrap().body)(&mut cx, &Args::new(args))
 }
 
 /// Calls a function of texts that gives a text.
-pub fn called(name: &str, args: &[&[u8]]) -> Result<Vec<u8>, Failure> {
+pub(super) fn called(name: &str, args: &[&[u8]]) -> Result<Vec<u8>, Failure> {
     let args: Vec<_> = args.iter().map(text).collect();
     Ok(bytes(&call(name, &args)?))
 }
 
 /// The bytes of a text.
-pub fn bytes(value: &Value) -> Vec<u8> {
+pub(super) fn bytes(value: &Value) -> Vec<u8> {
     let Value::String(text) = value else { panic!("not a text: {}", value.type_name()) };
     text.to_vec()
 }

@@ -9,7 +9,7 @@ use crate::{Args, Context, Failure, Function, Type, Value};
 const ANY: Type = Type::Any;
 
 /// This family.
-pub const FUNCTIONS: &[Function] = &[
+pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("add1", &[ANY], |cx, args| {
         Ok(Value::int64(int(cx, args.any(0))?.wrapping_add(1)))
     }),

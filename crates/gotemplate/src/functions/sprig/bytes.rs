@@ -8,18 +8,18 @@ use super::unicode;
 use crate::rune;
 
 /// Where `needle` begins in `text`, every place that overlaps no earlier one.
-pub fn positions<'t>(text: &'t [u8], needle: &'t [u8]) -> impl Iterator<Item = usize> + 't {
+pub(super) fn positions<'t>(text: &'t [u8], needle: &'t [u8]) -> impl Iterator<Item = usize> + 't {
     memmem::find_iter(text, needle)
 }
 
 /// True when `needle` is in `text`.
-pub fn contains(text: &[u8], needle: &[u8]) -> bool {
+pub(super) fn contains(text: &[u8], needle: &[u8]) -> bool {
     memmem::find(text, needle).is_some()
 }
 
 /// Go's `strings.SplitN`: at most `limit` pieces, all when it is negative, none when it is 0. An empty
 /// separator splits between runes.
-pub fn split<'t>(
+pub(super) fn split<'t>(
     text: &'t [u8],
     separator: &'t [u8],
     limit: i64,
@@ -46,17 +46,17 @@ pub fn split<'t>(
 }
 
 /// How many pieces [`split`] makes when nothing limits it, or more.
-pub fn count(text: &[u8], separator: &[u8]) -> usize {
+pub(super) fn count(text: &[u8], separator: &[u8]) -> usize {
     if separator.is_empty() { text.len() } else { positions(text, separator).count() + 1 }
 }
 
 /// Without the white space at both ends, as `strings.TrimSpace`.
-pub fn trim_space(text: &[u8]) -> &[u8] {
+pub(super) fn trim_space(text: &[u8]) -> &[u8] {
     trim(text, |rune, width| !rune::is_invalid(rune, width) && unicode::is_space(rune))
 }
 
 /// Without the runes of `cutset` at both ends, as `strings.Trim`.
-pub fn trim_set<'t>(text: &'t [u8], cutset: &[u8]) -> &'t [u8] {
+pub(super) fn trim_set<'t>(text: &'t [u8], cutset: &[u8]) -> &'t [u8] {
     let set: BTreeSet<char> = rune::runes(cutset).map(|(_, rune, _)| rune).collect();
     trim(text, |rune, _| set.contains(&rune))
 }
@@ -86,7 +86,7 @@ fn last(text: &[u8]) -> Option<(char, usize)> {
 }
 
 /// Every rune through `map`. Bytes that are no UTF-8 become U+FFFD, as with `strings.Map`.
-pub fn mapped(text: &[u8], mut map: impl FnMut(char) -> char) -> Vec<u8> {
+pub(super) fn mapped(text: &[u8], mut map: impl FnMut(char) -> char) -> Vec<u8> {
     let mut out = Vec::with_capacity(mapped_size(text));
     for (_, rune, _) in rune::runes(text) {
         out.extend(map(rune).encode_utf8(&mut [0; 4]).as_bytes());
@@ -96,6 +96,6 @@ pub fn mapped(text: &[u8], mut map: impl FnMut(char) -> char) -> Vec<u8> {
 
 /// How long the result of [`mapped`] may get: no case mapping makes a rune of two bytes longer than three,
 /// and a byte that is no UTF-8 becomes three.
-pub fn mapped_size(text: &[u8]) -> usize {
+pub(super) fn mapped_size(text: &[u8]) -> usize {
     if text.is_ascii() { text.len() } else { text.len() * 3 }
 }

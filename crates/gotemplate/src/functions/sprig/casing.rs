@@ -4,7 +4,7 @@ use super::{bytes, printed::accounted, unicode};
 use crate::{Args, Context, Failure, Function, Type, Value, rune};
 
 /// This family.
-pub const FUNCTIONS: &[Function] = &[
+pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("upper", &[Type::String], |cx, args| runes(cx, args, unicode::to_upper)),
     Function::new("lower", &[Type::String], |cx, args| runes(cx, args, unicode::to_lower)),
     Function::new("title", &[Type::String], title),
@@ -146,6 +146,6 @@ fn camelcase(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
 }
 
 /// What stands between words of an identifier.
-pub fn is_connector(rune: char) -> bool {
+pub(super) fn is_connector(rune: char) -> bool {
     matches!(rune, '-' | '_') || unicode::is_space(rune)
 }

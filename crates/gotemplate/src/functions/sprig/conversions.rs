@@ -4,7 +4,7 @@ use super::printed::printed;
 use crate::{Args, Context, Failure, Function, Type, Value, number};
 
 /// This family.
-pub const FUNCTIONS: &[Function] = &[
+pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("atoi", &[Type::String], atoi),
     Function::new("int64", &[Type::Any], |cx, args| Ok(Value::int64(int(cx, args.any(0))?))),
     Function::new("int", &[Type::Any], |cx, args| Ok(Value::int(int(cx, args.any(0))?))),
@@ -13,7 +13,7 @@ pub const FUNCTIONS: &[Function] = &[
 ];
 
 /// As `cast.ToInt64`.
-pub fn int(cx: &mut Context<'_>, value: &Value) -> Result<i64, Failure> {
+pub(super) fn int(cx: &mut Context<'_>, value: &Value) -> Result<i64, Failure> {
     Ok(match value {
         Value::Int(_, number) => *number,
         Value::Uint(_, number) => number.cast_signed(),
@@ -25,7 +25,7 @@ pub fn int(cx: &mut Context<'_>, value: &Value) -> Result<i64, Failure> {
 }
 
 /// As Go converts on amd64: what no `int64` holds becomes the smallest one.
-pub fn truncated(number: f64) -> i64 {
+pub(super) fn truncated(number: f64) -> i64 {
     const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
     if (-TWO_TO_63..TWO_TO_63).contains(&number) {
         #[expect(clippy::cast_possible_truncation)] // that is what it is for
@@ -36,7 +36,7 @@ pub fn truncated(number: f64) -> i64 {
 
 /// As `cast.ToFloat64`.
 #[expect(clippy::cast_precision_loss)] // as Go converts
-pub fn float(cx: &mut Context<'_>, value: &Value) -> Result<f64, Failure> {
+pub(super) fn float(cx: &mut Context<'_>, value: &Value) -> Result<f64, Failure> {
     Ok(match value {
         Value::Int(_, number) => *number as f64,
         Value::Uint(_, number) => *number as f64,
@@ -48,7 +48,10 @@ pub fn float(cx: &mut Context<'_>, value: &Value) -> Result<f64, Failure> {
 }
 
 /// A text that may be a number; accounts for reading it.
-pub fn numeral<'t>(cx: &mut Context<'_>, text: &'t [u8]) -> Result<Option<&'t str>, Failure> {
+pub(super) fn numeral<'t>(
+    cx: &mut Context<'_>,
+    text: &'t [u8],
+) -> Result<Option<&'t str>, Failure> {
     cx.step(text.len() / 16)?;
     Ok(std::str::from_utf8(text).ok())
 }
@@ -68,7 +71,7 @@ fn whole(text: &str) -> Option<i64> {
 
 /// Go's `strconv.ParseInt`; base 0 looks at the prefix. The error is the number that Go gives beside its own:
 /// 0, or the nearest when it is too large.
-pub fn parse_int(text: &str, base: u32) -> Result<i64, i64> {
+pub(super) fn parse_int(text: &str, base: u32) -> Result<i64, i64> {
     let (negative, digits) = match text.strip_prefix(['+', '-']) {
         Some(digits) => (text.starts_with('-'), digits),
         None => (false, text),
@@ -100,7 +103,7 @@ fn radix(digits: &str, base: u32) -> Result<u64, u64> {
 }
 
 /// Go's `strconv.ParseFloat`: none of what is no number or too large for one.
-pub fn parse_float(text: &str) -> Option<f64> {
+pub(super) fn parse_float(text: &str) -> Option<f64> {
     let lower = text.to_ascii_lowercase();
     match lower.as_str() {
         "nan" => Some(f64::NAN),

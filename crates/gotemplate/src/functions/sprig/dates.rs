@@ -22,9 +22,9 @@ const STRING: Type = Type::String;
 const DATE: &[u8] = b"2006-01-02";
 
 /// This family.
-pub const FUNCTIONS: &[Function] = &[
+pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("now", &[], |cx, _| {
-        let now = cx.source.now();
+        let now = cx.environment.now();
         Ok(utc(now))
     }),
     Function::new("date", &[STRING, ANY], |cx, args| written(cx, args.text(0)?, args.any(1), b"")),
@@ -86,7 +86,7 @@ fn instant(cx: &mut Context<'_>, value: &Value, ints: &[IntType]) -> Result<Time
     match value {
         Value::Time(time) => Ok(time.zoned.timestamp()),
         Value::Int(type_, seconds) if ints.contains(type_) => unix(*seconds),
-        _ => Ok(cx.source.now()),
+        _ => Ok(cx.environment.now()),
     }
 }
 
@@ -142,7 +142,7 @@ fn must_date_modify(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Fail
 
 /// Go's `time.Since`, which ends at the longest duration.
 fn since(cx: &mut Context<'_>, then: Timestamp) -> i64 {
-    let elapsed = cx.source.now().as_nanosecond() - then.as_nanosecond();
+    let elapsed = cx.environment.now().as_nanosecond() - then.as_nanosecond();
     i64::try_from(elapsed).unwrap_or(if elapsed < 0 { i64::MIN } else { i64::MAX })
 }
 

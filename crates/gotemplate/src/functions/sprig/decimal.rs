@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 /// `digits * 10^exponent`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decimal {
+pub(super) struct Decimal {
     negative: bool,
     /// Most significant first, no zeros in front; none of zero.
     digits: Vec<u8>,
@@ -16,7 +16,7 @@ const QUOTIENT_PLACES: i32 = 16;
 
 impl Decimal {
     /// The shortest decimal that stands for the float; none of infinities and what is no number.
-    pub fn from_float(number: f64) -> Option<Self> {
+    pub(super) fn from_float(number: f64) -> Option<Self> {
         if !number.is_finite() {
             return None;
         }
@@ -33,25 +33,25 @@ impl Decimal {
     }
 
     /// The nearest float.
-    pub fn to_float(&self) -> f64 {
+    pub(super) fn to_float(&self) -> f64 {
         let digits: String = self.digits.iter().map(|digit| char::from(b'0' + digit)).collect();
         let magnitude: f64 = format!("0{digits}e{}", self.exponent).parse().unwrap_or(f64::NAN);
         if self.negative { -magnitude } else { magnitude }
     }
 
     /// Number of digits: what calculating with it costs.
-    pub fn length(&self) -> usize {
+    pub(super) fn length(&self) -> usize {
         self.digits.len()
     }
 
     /// How many digits a sum with the other one has at most.
-    pub fn aligned_length(&self, other: &Self) -> usize {
+    pub(super) fn aligned_length(&self, other: &Self) -> usize {
         let gap = usize::try_from((self.exponent - other.exponent).unsigned_abs()).unwrap_or(0);
         self.length().max(other.length()) + gap + 1
     }
 
     /// Sum.
-    pub fn add(&self, other: &Self) -> Self {
+    pub(super) fn add(&self, other: &Self) -> Self {
         let exponent = self.exponent.min(other.exponent);
         let (one, two) = (self.scaled(exponent), other.scaled(exponent));
         let (negative, digits) = if self.negative == other.negative {
@@ -66,12 +66,12 @@ impl Decimal {
     }
 
     /// Difference.
-    pub fn subtract(&self, other: &Self) -> Self {
+    pub(super) fn subtract(&self, other: &Self) -> Self {
         self.add(&Self { negative: !other.negative, ..other.clone() })
     }
 
     /// Product.
-    pub fn multiply(&self, other: &Self) -> Self {
+    pub(super) fn multiply(&self, other: &Self) -> Self {
         let digits = product(&self.digits, &other.digits);
         Self::new(
             self.negative != other.negative,
@@ -81,7 +81,7 @@ impl Decimal {
     }
 
     /// Quotient, rounded half away from zero to 16 places; none of a division by zero.
-    pub fn divide(&self, other: &Self) -> Option<Self> {
+    pub(super) fn divide(&self, other: &Self) -> Option<Self> {
         if other.digits.is_empty() {
             return None;
         }

@@ -5,7 +5,7 @@ use crate::{Args, Context, Failure, Function, Type, Value};
 const ANY: Type = Type::Any;
 
 /// This family.
-pub const FUNCTIONS: &[Function] = &[
+pub(super) const FUNCTIONS: &[Function] = &[
     Function::variadic("default", &[ANY], ANY, default),
     Function::new("empty", &[ANY], |_, args| Ok(Value::Bool(is_empty(args.any(0))))),
     Function::variadic("coalesce", &[], ANY, coalesce),
@@ -20,7 +20,7 @@ pub const FUNCTIONS: &[Function] = &[
 ];
 
 /// The zero of a basic type, a container without elements, nil; never a struct, a time for instance.
-pub fn is_empty(value: &Value) -> bool {
+pub(super) fn is_empty(value: &Value) -> bool {
     !value.is_true()
 }
 

@@ -9,7 +9,7 @@ const STRING: Type = Type::String;
 const DICT: Type = Type::DICT;
 
 /// This family. Keys and values come in the order of the keys; in Go they come in any.
-pub const FUNCTIONS: &[Function] = &[
+pub(super) const FUNCTIONS: &[Function] = &[
     Function::variadic("dict", &[], Type::Any, dict),
     Function::new("get", &[DICT, STRING], get),
     Function::new("set", &[DICT, STRING, Type::Any], set),
@@ -194,7 +194,7 @@ fn deep_copy(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
 }
 
 /// A copy that shares nothing with what it was made of.
-pub fn copied(cx: &mut Context<'_>, value: &Value) -> Result<Value, Failure> {
+pub(super) fn copied(cx: &mut Context<'_>, value: &Value) -> Result<Value, Failure> {
     cx.step(1)?;
     match value {
         Value::List(list) if !list.is_nil() => {

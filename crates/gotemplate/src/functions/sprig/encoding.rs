@@ -12,7 +12,7 @@ use super::printed::accounted;
 use crate::{Args, Context, Failure, Function, Text, Type, Value, rune};
 
 /// This family.
-pub const FUNCTIONS: &[Function] = &[
+pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("b64enc", &[Type::String], b64enc),
     Function::new("b64dec", &[Type::String], b64dec),
     Function::new("b32enc", &[Type::String], b32enc),

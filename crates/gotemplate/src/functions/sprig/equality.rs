@@ -3,7 +3,7 @@
 use crate::{Context, Failure, Value};
 
 /// Equal in type and content; a nil slice or map equals no empty one.
-pub fn deep_equal(cx: &mut Context<'_>, one: &Value, two: &Value) -> Result<bool, Failure> {
+pub(super) fn deep_equal(cx: &mut Context<'_>, one: &Value, two: &Value) -> Result<bool, Failure> {
     cx.step(1)?;
     if one.type_() != two.type_() {
         return Ok(false);

@@ -6,7 +6,7 @@ use crate::{Args, Context, Failure, Function, List, Type, Value};
 const ANY: Type = Type::Any;
 
 /// This family. Those with `must` fail where the others panic, which in a template is the same.
-pub const FUNCTIONS: &[Function] = &[
+pub(super) const FUNCTIONS: &[Function] = &[
     Function::variadic("tuple", &[], ANY, list),
     Function::variadic("list", &[], ANY, list),
     Function::new("append", &[ANY, ANY], push),

@@ -12,8 +12,8 @@ mod defaults;
 mod dicts;
 mod encoding;
 mod equality;
-pub mod json;
-pub mod layout;
+pub(crate) mod json;
+pub(crate) mod layout;
 mod lists;
 mod paths;
 mod printed;
@@ -24,7 +24,7 @@ mod semver;
 mod sequences;
 mod splitting;
 mod strings;
-pub mod unicode;
+pub(crate) mod unicode;
 mod urls;
 mod words;
 mod wrapping;
@@ -33,7 +33,7 @@ mod yaml;
 use crate::Function;
 
 /// All families.
-pub const TABLES: &[&[Function]] = &[
+pub(crate) const TABLES: &[&[Function]] = &[
     arithmetic::FUNCTIONS,
     casing::FUNCTIONS,
     conversions::FUNCTIONS,

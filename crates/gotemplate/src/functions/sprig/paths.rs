@@ -5,7 +5,7 @@ use crate::{Args, Context, Failure, Function, Text, Type, Value};
 const STRING: Type = Type::String;
 
 /// This family.
-pub const FUNCTIONS: &[Function] = &[
+pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("base", &[STRING], base),
     Function::new("dir", &[STRING], dir),
     Function::new("clean", &[STRING], clean),

@@ -3,7 +3,7 @@
 use crate::{Context, Failure, Text, Type, Value, format};
 
 /// sprig's `strval`: bytes as they are, everything else as `%v` prints it.
-pub fn printed(cx: &mut Context<'_>, value: &Value) -> Result<Text, Failure> {
+pub(super) fn printed(cx: &mut Context<'_>, value: &Value) -> Result<Text, Failure> {
     match value {
         Value::String(text) => Ok(text.clone()),
         Value::List(list) if *list.element() == Type::BYTE => {
@@ -19,7 +19,7 @@ pub fn printed(cx: &mut Context<'_>, value: &Value) -> Result<Text, Failure> {
 }
 
 /// sprig's `strslice`: the elements as texts, without the nil ones; of anything else its text alone.
-pub fn all_printed(cx: &mut Context<'_>, value: &Value) -> Result<Vec<Text>, Failure> {
+pub(super) fn all_printed(cx: &mut Context<'_>, value: &Value) -> Result<Vec<Text>, Failure> {
     match value {
         Value::Nil => Ok(Vec::new()),
         Value::List(list) => each(cx, list, printed),
@@ -28,7 +28,7 @@ pub fn all_printed(cx: &mut Context<'_>, value: &Value) -> Result<Vec<Text>, Fai
 }
 
 /// The values that are not nil, each as the text that `text` makes of it.
-pub fn each(
+pub(super) fn each(
     cx: &mut Context<'_>,
     values: &[Value],
     text: fn(&mut Context<'_>, &Value) -> Result<Text, Failure>,
@@ -42,12 +42,12 @@ pub fn each(
 }
 
 /// A text whose bytes are accounted for already.
-pub fn accounted(bytes: Vec<u8>) -> Value {
+pub(super) fn accounted(bytes: Vec<u8>) -> Value {
     Value::String(Text::new(bytes))
 }
 
 /// The parts with a separator between them.
-pub fn joined(
+pub(super) fn joined(
     cx: &mut Context<'_>,
     mut parts: Vec<Text>,
     separator: &[u8],

@@ -1,4 +1,4 @@
-//! Random texts and numbers, of what the caller's source gives.
+//! Random texts and numbers, made of what the caller's environment gives.
 
 use zeroize::Zeroizing;
 
@@ -11,7 +11,7 @@ const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const ALPHANUMERIC: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// This family.
-pub const FUNCTIONS: &[Function] = &[
+pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("randAlphaNum", &[INT], |cx, args| text(cx, args, ALPHANUMERIC)),
     Function::new("randAlpha", &[INT], |cx, args| text(cx, args, LETTERS)),
     Function::new("randNumeric", &[INT], |cx, args| text(cx, args, DIGITS)),
@@ -28,9 +28,9 @@ fn text(cx: &mut Context<'_>, args: &Args<'_>, alphabet: &[u8]) -> Result<Value,
     let count = usize::try_from(args.int(0)?).unwrap_or(0);
     cx.allocate(count)?;
     let mut out = Vec::with_capacity(count);
-    let mut source = Dice::default();
+    let mut dice = Dice::default();
     for _ in 0..count {
-        out.push(alphabet[source.below(cx, alphabet.len())?]);
+        out.push(alphabet[dice.below(cx, alphabet.len())?]);
     }
     Ok(accounted(out))
 }
@@ -52,15 +52,15 @@ fn shuffle(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     cx.allocate(text.len().saturating_mul(7))?;
     let mut runes: Zeroizing<Vec<char>> =
         Zeroizing::new(rune::runes(text).map(|(_, rune, _)| rune).collect());
-    let mut source = Dice::default();
+    let mut dice = Dice::default();
     for last in (1..runes.len()).rev() {
-        let other = source.below(cx, last + 1)?;
+        let other = dice.below(cx, last + 1)?;
         runes.swap(last, other);
     }
     Ok(accounted(runes.iter().collect::<String>().into_bytes()))
 }
 
-/// Random numbers, some bytes of the source at a time.
+/// Random numbers, some bytes of the environment at a time.
 #[derive(Default)]
 struct Dice {
     bytes: Zeroizing<[u8; 32]>,
@@ -95,7 +95,7 @@ impl Dice {
 
     fn byte(&mut self, cx: &mut Context<'_>) -> Result<u8, Failure> {
         if self.left == 0 {
-            cx.source.fill(&mut *self.bytes)?;
+            cx.environment.fill(&mut *self.bytes)?;
             self.left = self.bytes.len();
         }
         self.left -= 1;

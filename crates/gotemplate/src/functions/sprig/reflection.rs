@@ -7,7 +7,7 @@ const ANY: Type = Type::Any;
 const STRING: Type = Type::String;
 
 /// This family.
-pub const FUNCTIONS: &[Function] = &[
+pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("typeOf", &[ANY], |cx, args| cx.text(args.any(0).type_name())),
     Function::new("typeIs", &[STRING, ANY], |_, args| {
         Ok(Value::Bool(**args.text(0)? == *args.any(1).type_name().as_bytes()))
@@ -30,6 +30,6 @@ fn type_is_like(_: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> 
 }
 
 /// As `reflect.Kind` writes it.
-pub fn kind(value: &Value) -> &'static str {
+pub(super) fn kind(value: &Value) -> &'static str {
     value.type_().map_or("invalid", |type_| type_.kind())
 }

@@ -13,9 +13,9 @@ const TRIPLE: &[Type] = &[STRING, STRING, STRING];
 
 /// This family. Those with `must` fail where the others panic, which in a template is the same; only `regexMatch`
 /// takes an expression that is none for one that does not match.
-pub const FUNCTIONS: &[Function] = &[
+pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("regexMatch", PAIR, |cx, args| match matches(cx, args) {
-        Err(failure) if failure.class == crate::Class::Function => Ok(Value::Bool(false)),
+        Err(failure) if failure.kind == crate::ErrorKind::Function => Ok(Value::Bool(false)),
         result => result,
     }),
     Function::new("mustRegexMatch", PAIR, matches),

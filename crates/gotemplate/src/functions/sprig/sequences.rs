@@ -6,7 +6,7 @@ use crate::{Args, Context, Failure, Function, Type, Value};
 const INT: Type = Type::INT;
 
 /// This family.
-pub const FUNCTIONS: &[Function] = &[
+pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("until", &[INT], |cx, args| {
         let count = args.int(0)?;
         run(cx, 0, count, if count < 0 { -1 } else { 1 })

@@ -9,7 +9,7 @@ use crate::{Args, Context, Entries, Failure, Function, Text, Type, Value};
 const STRING: Type = Type::String;
 
 /// This family.
-pub const FUNCTIONS: &[Function] = &[
+pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("split", &[STRING, STRING], |cx, args| numbered(cx, args, 1, -1)),
     Function::new("splitn", &[STRING, Type::INT, STRING], |cx, args| {
         numbered(cx, args, 2, args.int(1)?)

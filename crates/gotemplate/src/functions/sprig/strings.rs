@@ -7,7 +7,7 @@ use super::{
 use crate::{Args, Context, Failure, Function, Text, Type, Value, format, quote, rune};
 
 /// This family.
-pub const FUNCTIONS: &[Function] = &[
+pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("hello", &[], |cx, _| cx.text("Hello!")),
     Function::new("trim", &[Type::String], |cx, args| cut(cx, args, 0, bytes::trim_space)),
     Function::new("trimall", &[Type::String, Type::String], trim_all),

@@ -2,10 +2,10 @@
 
 use std::sync::LazyLock;
 
-use regex::Regex;
+use crate::rune::RuneClass;
 
 /// Go's `unicode.IsSpace`.
-pub fn is_space(rune: char) -> bool {
+pub(crate) fn is_space(rune: char) -> bool {
     matches!(
         rune,
         '\t'..='\r' | ' ' | '\u{85}' | '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}'
@@ -14,42 +14,42 @@ pub fn is_space(rune: char) -> bool {
 }
 
 /// Go's `unicode.IsLetter`.
-pub fn is_letter(rune: char) -> bool {
-    if rune.is_ascii() { rune.is_ascii_alphabetic() } else { class(&LETTER, rune) }
+pub(crate) fn is_letter(rune: char) -> bool {
+    if rune.is_ascii() { rune.is_ascii_alphabetic() } else { LETTER.contains(rune) }
 }
 
 /// Go's `unicode.IsUpper`.
-pub fn is_upper(rune: char) -> bool {
-    if rune.is_ascii() { rune.is_ascii_uppercase() } else { class(&UPPER, rune) }
+pub(crate) fn is_upper(rune: char) -> bool {
+    if rune.is_ascii() { rune.is_ascii_uppercase() } else { UPPER.contains(rune) }
 }
 
 /// Go's `unicode.IsLower`.
-pub fn is_lower(rune: char) -> bool {
-    if rune.is_ascii() { rune.is_ascii_lowercase() } else { class(&LOWER, rune) }
+pub(crate) fn is_lower(rune: char) -> bool {
+    if rune.is_ascii() { rune.is_ascii_lowercase() } else { LOWER.contains(rune) }
 }
 
 /// Go's `unicode.IsTitle`.
-pub fn is_title(rune: char) -> bool {
-    !rune.is_ascii() && class(&TITLE, rune)
+pub(crate) fn is_title(rune: char) -> bool {
+    !rune.is_ascii() && TITLE.contains(rune)
 }
 
 /// Go's `unicode.IsDigit`.
-pub fn is_digit(rune: char) -> bool {
-    if rune.is_ascii() { rune.is_ascii_digit() } else { class(&DIGIT, rune) }
+pub(crate) fn is_digit(rune: char) -> bool {
+    if rune.is_ascii() { rune.is_ascii_digit() } else { DIGIT.contains(rune) }
 }
 
 /// Go's `unicode.IsNumber`.
-pub fn is_number(rune: char) -> bool {
-    if rune.is_ascii() { rune.is_ascii_digit() } else { class(&NUMBER, rune) }
+pub(crate) fn is_number(rune: char) -> bool {
+    if rune.is_ascii() { rune.is_ascii_digit() } else { NUMBER.contains(rune) }
 }
 
 /// Go's `unicode.IsPunct`.
-pub fn is_punctuation(rune: char) -> bool {
-    class(&PUNCTUATION, rune)
+pub(crate) fn is_punctuation(rune: char) -> bool {
+    PUNCTUATION.contains(rune)
 }
 
 /// Go's `unicode.ToUpper`: one rune for one.
-pub fn to_upper(rune: char) -> char {
+pub(crate) fn to_upper(rune: char) -> char {
     let mut upper = rune.to_uppercase();
     match (upper.next(), upper.next()) {
         (Some(one), None) => one,
@@ -59,7 +59,7 @@ pub fn to_upper(rune: char) -> char {
 }
 
 /// Go's `unicode.ToLower`: one rune for one.
-pub fn to_lower(rune: char) -> char {
+pub(crate) fn to_lower(rune: char) -> char {
     if rune == '\u{130}' {
         return 'i';
     }
@@ -71,7 +71,7 @@ pub fn to_lower(rune: char) -> char {
 }
 
 /// Go's `unicode.ToTitle`: one rune for one.
-pub fn to_title(rune: char) -> char {
+pub(crate) fn to_title(rune: char) -> char {
     match rune {
         '\u{1c4}'..='\u{1c6}' => '\u{1c5}',
         '\u{1c7}'..='\u{1c9}' => '\u{1c8}',
@@ -93,16 +93,10 @@ fn greek_title(rune: char) -> Option<char> {
     }
 }
 
-type Class = LazyLock<Option<Regex>>;
-
-fn class(class: &Class, rune: char) -> bool {
-    class.as_ref().is_some_and(|class| class.is_match(rune.encode_utf8(&mut [0; 4])))
-}
-
-static LETTER: Class = LazyLock::new(|| Regex::new(r"\A\p{L}\z").ok());
-static UPPER: Class = LazyLock::new(|| Regex::new(r"\A\p{Lu}\z").ok());
-static LOWER: Class = LazyLock::new(|| Regex::new(r"\A\p{Ll}\z").ok());
-static TITLE: Class = LazyLock::new(|| Regex::new(r"\A\p{Lt}\z").ok());
-static DIGIT: Class = LazyLock::new(|| Regex::new(r"\A\p{Nd}\z").ok());
-static NUMBER: Class = LazyLock::new(|| Regex::new(r"\A\p{N}\z").ok());
-static PUNCTUATION: Class = LazyLock::new(|| Regex::new(r"\A\p{P}\z").ok());
+static LETTER: LazyLock<RuneClass> = LazyLock::new(|| RuneClass::new(r"\p{L}"));
+static UPPER: LazyLock<RuneClass> = LazyLock::new(|| RuneClass::new(r"\p{Lu}"));
+static LOWER: LazyLock<RuneClass> = LazyLock::new(|| RuneClass::new(r"\p{Ll}"));
+static TITLE: LazyLock<RuneClass> = LazyLock::new(|| RuneClass::new(r"\p{Lt}"));
+static DIGIT: LazyLock<RuneClass> = LazyLock::new(|| RuneClass::new(r"\p{Nd}"));
+static NUMBER: LazyLock<RuneClass> = LazyLock::new(|| RuneClass::new(r"\p{N}"));
+static PUNCTUATION: LazyLock<RuneClass> = LazyLock::new(|| RuneClass::new(r"\p{P}"));

@@ -3,7 +3,7 @@
 use crate::{Args, Context, Entries, Failure, Function, Map, Text, Type, Value};
 
 /// This family.
-pub const FUNCTIONS: &[Function] = &[
+pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("urlParse", &[Type::String], url_parse),
     Function::new("urlJoin", &[Type::DICT], url_join),
 ];

@@ -4,13 +4,13 @@ use super::{casing::is_connector, printed::accounted, unicode};
 use crate::{Args, Context, Failure, Function, Type, Value, rune};
 
 /// This family.
-pub const FUNCTIONS: &[Function] = &[
+pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("snakecase", &[Type::String], |cx, args| lower(cx, args, '_')),
     Function::new("kebabcase", &[Type::String], |cx, args| lower(cx, args, '-')),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum Letter {
     /// Nothing is left, or nothing that is UTF-8.
     End,
     Number,
@@ -42,21 +42,21 @@ impl Writer {
         let mut rest = text;
         let mut word = next(&mut rest);
         while !rest.is_empty() {
-            if word.0 != Kind::Connector {
+            if word.0 != Letter::Connector {
                 self.word(word);
             }
             let before = word;
             word = next(&mut rest);
             match before.0 {
-                Kind::Number => {
+                Letter::Number => {
                     word = self.suffix(word, &mut rest);
                     self.connect(word.0);
                 }
-                Kind::Connector => self.word(before),
-                Kind::Punctuation => {}
-                _ if word.0 != Kind::Number => {
+                Letter::Connector => self.word(before),
+                Letter::Punctuation => {}
+                _ if word.0 != Letter::Number => {
                     // Nothing that is UTF-8 follows: a connector all the same.
-                    if !matches!(word.0, Kind::Connector | Kind::Punctuation) {
+                    if !matches!(word.0, Letter::Connector | Letter::Punctuation) {
                         self.push(self.connector);
                     }
                 }
@@ -70,9 +70,9 @@ impl Writer {
     /// A number after a word: letters that follow it take it along, otherwise it ends the word before.
     fn number<'t>(&mut self, number: Word<'t>, rest: &mut &'t [u8]) -> Word<'t> {
         let word = next(rest);
-        if word.0 != Kind::Alphabet {
+        if word.0 != Letter::Alphabet {
             self.word(number);
-            if !matches!(word.0, Kind::Connector | Kind::Punctuation) {
+            if !matches!(word.0, Letter::Connector | Letter::Punctuation) {
                 self.push(self.connector);
             }
             return word;
@@ -86,21 +86,21 @@ impl Writer {
 
     /// Small letters and numbers that stick to the number before.
     fn suffix<'t>(&mut self, mut word: Word<'t>, rest: &mut &'t [u8]) -> Word<'t> {
-        while matches!(word.0, Kind::Alphabet | Kind::Number) {
+        while matches!(word.0, Letter::Alphabet | Letter::Number) {
             self.word(word);
             word = next(rest);
         }
         word
     }
 
-    fn connect(&mut self, next: Kind) {
-        if !matches!(next, Kind::End | Kind::Punctuation | Kind::Connector) {
+    fn connect(&mut self, next: Letter) {
+        if !matches!(next, Letter::End | Letter::Punctuation | Letter::Connector) {
             self.push(self.connector);
         }
     }
 
     fn word(&mut self, (kind, text): Word<'_>) {
-        if !matches!(kind, Kind::Upper | Kind::Connector) {
+        if !matches!(kind, Letter::Upper | Letter::Connector) {
             self.out.extend(text);
             return;
         }
@@ -120,14 +120,14 @@ impl Writer {
     }
 }
 
-type Word<'t> = (Kind, &'t [u8]);
+type Word<'t> = (Letter, &'t [u8]);
 
 /// Takes the next word off the text.
 fn next<'t>(rest: &mut &'t [u8]) -> Word<'t> {
     let text = *rest;
     let (first, width) = valid(text, None);
     let (kind, length) = match first {
-        None => (Kind::End, width),
+        None => (Letter::End, width),
         Some(first) => {
             let kind = kind(first);
             let more = &text[width..];
@@ -135,12 +135,12 @@ fn next<'t>(rest: &mut &'t [u8]) -> Word<'t> {
             (
                 kind,
                 match kind {
-                    Kind::Connector => run(is_connector),
-                    Kind::Punctuation => run(unicode::is_punctuation),
-                    Kind::Alphabet => run(is_small),
-                    Kind::Number => run(unicode::is_number),
-                    Kind::Upper => width + upper(more, first),
-                    Kind::Other | Kind::End => run(kind_of_other),
+                    Letter::Connector => run(is_connector),
+                    Letter::Punctuation => run(unicode::is_punctuation),
+                    Letter::Alphabet => run(is_small),
+                    Letter::Number => run(unicode::is_number),
+                    Letter::Upper => width + upper(more, first),
+                    Letter::Other | Letter::End => run(kind_of_other),
                 },
             )
         }
@@ -150,19 +150,19 @@ fn next<'t>(rest: &mut &'t [u8]) -> Word<'t> {
     (kind, word)
 }
 
-fn kind(rune: char) -> Kind {
+fn kind(rune: char) -> Letter {
     match rune {
-        _ if is_connector(rune) => Kind::Connector,
-        _ if unicode::is_punctuation(rune) => Kind::Punctuation,
-        _ if unicode::is_upper(rune) => Kind::Upper,
-        _ if is_alphabet(rune) => Kind::Alphabet,
-        _ if unicode::is_number(rune) => Kind::Number,
-        _ => Kind::Other,
+        _ if is_connector(rune) => Letter::Connector,
+        _ if unicode::is_punctuation(rune) => Letter::Punctuation,
+        _ if unicode::is_upper(rune) => Letter::Upper,
+        _ if is_alphabet(rune) => Letter::Alphabet,
+        _ if unicode::is_number(rune) => Letter::Number,
+        _ => Letter::Other,
     }
 }
 
 fn kind_of_other(rune: char) -> bool {
-    kind(rune) == Kind::Other
+    kind(rune) == Letter::Other
 }
 
 fn is_small(rune: char) -> bool {

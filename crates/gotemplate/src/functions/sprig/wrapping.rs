@@ -4,7 +4,7 @@ use super::printed::accounted;
 use crate::{Args, Context, Failure, Function, Type, Value};
 
 /// This family.
-pub const FUNCTIONS: &[Function] = &[
+pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("wrap", &[Type::INT, Type::String], wrap),
     Function::new("wrapWith", &[Type::INT, Type::String, Type::String], wrap_with),
     Function::new("abbrev", &[Type::INT, Type::String], abbrev),

@@ -18,7 +18,7 @@ const PER_SLOW_OPERATION: u64 = 500_000;
 
 /// What is derived.
 #[derive(Clone, Copy)]
-pub enum Purpose {
+pub(super) enum Purpose {
     Key = 1,
     Vector = 2,
     Mac = 3,
@@ -33,7 +33,7 @@ fn account(cx: &mut Context<'_>, iterations: u64) -> Result<(), Error> {
 }
 
 /// PBKDF2; as in Go, less than one repetition is one.
-pub fn pbkdf2(
+pub(super) fn pbkdf2(
     cx: &mut Context<'_>,
     algorithm: pbkdf2::Algorithm,
     password: &[u8],
@@ -50,7 +50,7 @@ pub fn pbkdf2(
 
 /// RFC 7292, appendix B.2, with the password as UTF-16 and the letters that the RFC uses.
 #[allow(clippy::many_single_char_names)]
-pub fn rfc7292(
+pub(super) fn rfc7292(
     cx: &mut Context<'_>,
     hash: &'static digest::Algorithm,
     purpose: Purpose,

@@ -28,11 +28,11 @@ use crate::{
 };
 
 /// Repetitions of the key derivation in what is written: go-pkcs12's, which ESO uses.
-pub const ITERATIONS: u64 = 2048;
-pub const SALT: usize = 16;
+pub(super) const ITERATIONS: u64 = 2048;
+pub(super) const SALT: usize = 16;
 
 /// What PBES2 and PBMAC1 say about PBKDF2.
-pub struct Pbkdf2<'a> {
+pub(super) struct Pbkdf2<'a> {
     pub salt: &'a [u8],
     pub iterations: u64,
     pub key_length: Option<u64>,
@@ -41,7 +41,7 @@ pub struct Pbkdf2<'a> {
 
 impl<'a> Pbkdf2<'a> {
     /// From the AlgorithmIdentifier that names it.
-    pub fn parse(mut algorithm: Reader<'a>) -> Result<Self, Error> {
+    pub(super) fn parse(mut algorithm: Reader<'a>) -> Result<Self, Error> {
         if algorithm.oid()? != oid::PBKDF2 {
             return Err(Error::Pkcs12Unsupported);
         }
@@ -65,7 +65,7 @@ impl<'a> Pbkdf2<'a> {
 }
 
 /// Decrypts with what the AlgorithmIdentifier says.
-pub fn decrypt(
+pub(super) fn decrypt(
     cx: &mut Context<'_>,
     mut algorithm: Reader<'_>,
     encrypted: &[u8],
@@ -178,14 +178,14 @@ fn unpadded(mut data: Bytes, block: usize) -> Result<Bytes, Error> {
 }
 
 /// Encrypts with PBES2, PBKDF2 over SHA-256 and AES-256. Gives AlgorithmIdentifier and data.
-pub fn encrypt(
+pub(super) fn encrypt(
     cx: &mut Context<'_>,
     data: &[u8],
     password: &Password,
 ) -> Result<(Bytes, Vec<u8>), Error> {
     let (mut salt, mut vector) = ([0; SALT], [0; 16]);
-    cx.source.fill(&mut salt)?;
-    cx.source.fill(&mut vector)?;
+    cx.environment.fill(&mut salt)?;
+    cx.environment.fill(&mut vector)?;
     let key = derive::pbkdf2(cx, PBKDF2_HMAC_SHA256, &password.narrow, &salt, ITERATIONS, 32)?;
     cx.allocate(data.len() + 16)?;
     let mut encrypted = Vec::with_capacity(data.len() + 16);

@@ -23,7 +23,7 @@ use crate::{
 const LONGEST_KEY: u64 = 128;
 
 /// MacData of a file.
-pub struct Mac<'a> {
+pub(super) struct Mac<'a> {
     algorithm: Reader<'a>,
     digest: &'a [u8],
     salt: &'a [u8],
@@ -31,7 +31,7 @@ pub struct Mac<'a> {
 }
 
 impl<'a> Mac<'a> {
-    pub fn parse(mut data: Reader<'a>) -> Result<Self, Error> {
+    pub(super) fn parse(mut data: Reader<'a>) -> Result<Self, Error> {
         let mut info = data.sequence()?;
         let (algorithm, digest) = (info.sequence()?, info.take(der::OCTET_STRING)?);
         let salt = data.take(der::OCTET_STRING)?;
@@ -40,7 +40,7 @@ impl<'a> Mac<'a> {
     }
 
     /// Whether `message` was authenticated with this password.
-    pub fn verify(
+    pub(super) fn verify(
         &self,
         cx: &mut Context<'_>,
         message: &[u8],
@@ -85,13 +85,13 @@ impl<'a> Mac<'a> {
 }
 
 /// MacData over `message`, with SHA-256.
-pub fn authenticate(
+pub(super) fn authenticate(
     cx: &mut Context<'_>,
     message: &[u8],
     password: &Password,
 ) -> Result<Bytes, Error> {
     let mut salt = [0; SALT];
-    cx.source.fill(&mut salt)?;
+    cx.environment.fill(&mut salt)?;
     let key = derive::rfc7292(cx, &SHA256, Purpose::Mac, &password.wide, &salt, ITERATIONS, 32)?;
     let tag: Tag = hmac::sign(&HmacKey::new(HMAC_SHA256, &key), message);
     let algorithm = der::sequence(&[&der::oid(oid::SHA256)]);

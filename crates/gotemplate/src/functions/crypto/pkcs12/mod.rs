@@ -7,15 +7,15 @@ mod mac;
 mod read;
 mod write;
 
-pub use read::{Contents, read};
-pub use write::{bundle, trust_store};
+pub(super) use read::{Contents, read};
+pub(super) use write::{bundle, trust_store};
 
 use zeroize::Zeroizing;
 
 use super::{Bytes, Error};
 
 /// A password in the two forms that the formats want.
-pub struct Password {
+pub(super) struct Password {
     /// UTF-16 in big endian, ended with a zero: the old key derivation. No byte at all for "no password".
     wide: Bytes,
     /// UTF-8, for PBKDF2.
@@ -24,7 +24,7 @@ pub struct Password {
 
 impl Password {
     /// Bytes that are not UTF-8 count as U+FFFD each, as in Go.
-    pub fn new(bytes: &[u8]) -> Result<Self, Error> {
+    pub(super) fn new(bytes: &[u8]) -> Result<Self, Error> {
         let mut wide = Zeroizing::new(Vec::with_capacity(bytes.len() * 2 + 2));
         let mut narrow = Zeroizing::new(Vec::with_capacity(bytes.len() * 3));
         for character in characters(bytes) {

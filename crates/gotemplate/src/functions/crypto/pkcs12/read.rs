@@ -16,14 +16,14 @@ use crate::{
 const SAFES: usize = 2;
 
 /// What a file holds.
-pub struct Contents {
+pub(crate) struct Contents {
     pub key: PrivateKey,
     /// Certificates in DER, the first of the file first.
     pub certificates: Vec<Bytes>,
 }
 
 /// Opens a file. Both key and certificate must be there.
-pub fn read(cx: &mut Context<'_>, file: &[u8], password: &[u8]) -> Result<Contents, Error> {
+pub(crate) fn read(cx: &mut Context<'_>, file: &[u8], password: &[u8]) -> Result<Contents, Error> {
     let mut password = Password::new(password)?;
     let mut parts = Reader::only_sequence(file).map_err(|_| Error::Pkcs12)?;
     if parts.count().map_err(|_| Error::Pkcs12)? != 3 {

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// A file with a private key, its certificate and further ones.
-pub fn bundle(
+pub(crate) fn bundle(
     cx: &mut Context<'_>,
     key: &PrivateKey,
     certificate: &Certificate<'_>,
@@ -35,7 +35,7 @@ pub fn bundle(
 }
 
 /// A file of certificates that Java trusts for every usage, each under the name of its subject.
-pub fn trust_store(
+pub(crate) fn trust_store(
     cx: &mut Context<'_>,
     certificates: &[Certificate<'_>],
     password: &[u8],

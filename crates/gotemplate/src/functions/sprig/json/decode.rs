@@ -3,7 +3,7 @@
 use crate::{Buffer, Context, Failure, Text, Value, rune};
 
 /// What was read.
-pub struct Decoded {
+pub(crate) struct Decoded {
     /// None where the text is no JSON.
     pub value: Option<Value>,
     /// A number was too large for a float; its place is nil.
@@ -13,7 +13,7 @@ pub struct Decoded {
 /// Go's `json.Unmarshal` into an empty interface. A failure is a bound that was reached.
 ///
 /// Strings without escapes are parts of the text.
-pub fn decode(cx: &mut Context<'_>, text: &Text) -> Result<Decoded, Failure> {
+pub(crate) fn decode(cx: &mut Context<'_>, text: &Text) -> Result<Decoded, Failure> {
     cx.step(text.len() / 32)?;
     let (items, entries) = (Vec::new(), Vec::new());
     let mut decoder = Decoder { cx, text, at: 0, too_large: false, items, entries };

@@ -11,7 +11,7 @@ use crate::{
 
 /// How JSON looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
+pub(crate) enum Style {
     /// On one line; `<`, `>` and `&` escaped.
     Html,
     /// As [`Style::Html`], but indented by two spaces.
@@ -20,8 +20,8 @@ pub enum Style {
     Raw,
 }
 
-/// Go's `json.Marshal`; a failure of class function where a value has no JSON.
-pub fn encode(cx: &mut Context<'_>, value: &Value, style: Style) -> Result<Text, Failure> {
+/// Go's `json.Marshal`; a failure of kind `Function` where a value has no JSON.
+pub(crate) fn encode(cx: &mut Context<'_>, value: &Value, style: Style) -> Result<Text, Failure> {
     let out = match value {
         Value::String(text) => cx.buffer(text.len() + 2)?,
         _ => Buffer::default(),
@@ -210,7 +210,7 @@ fn float(number: f64, single: bool) -> Option<String> {
 }
 
 /// A text between quotes, accounted for. Bytes that are no UTF-8 become U+FFFD.
-pub fn append_string(
+pub(crate) fn append_string(
     cx: &mut Context<'_>,
     out: &mut Buffer,
     text: &[u8],

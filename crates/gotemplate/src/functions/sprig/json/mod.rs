@@ -3,15 +3,15 @@
 mod decode;
 mod encode;
 
-pub use decode::decode;
-pub use encode::{Style, append_string, encode};
+pub(crate) use decode::decode;
+pub(crate) use encode::{Style, append_string, encode};
 
 use crate::{Args, Context, Failure, Function, Type, Value};
 
 const ANY: Type = Type::Any;
 
 /// This family.
-pub const FUNCTIONS: &[Function] = &[
+pub(crate) const FUNCTIONS: &[Function] = &[
     Function::new("toJson", &[ANY], |cx, args| lenient(cx, args, Style::Html)),
     Function::new("mustToJson", &[ANY], |cx, args| strict(cx, args, Style::Html)),
     Function::new("toPrettyJson", &[ANY], |cx, args| lenient(cx, args, Style::Pretty)),
@@ -29,7 +29,7 @@ fn strict(cx: &mut Context<'_>, args: &Args<'_>, style: Style) -> Result<Value, 
 /// What JSON cannot write gives an empty text. A bound that was reached stays a failure.
 fn lenient(cx: &mut Context<'_>, args: &Args<'_>, style: Style) -> Result<Value, Failure> {
     match encode(cx, args.any(0), style) {
-        Err(failure) if failure.class == crate::Class::Function => cx.text(""),
+        Err(failure) if failure.kind == crate::ErrorKind::Function => cx.text(""),
         result => result.map(Value::String),
     }
 }

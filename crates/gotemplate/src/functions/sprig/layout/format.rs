@@ -4,7 +4,7 @@ use super::{Element, Offset, Padding, next};
 use crate::time::{MONTHS, Time, WEEKDAYS};
 
 /// Go's `Time.Format`.
-pub fn format(layout: &[u8], time: &Time) -> Vec<u8> {
+pub(crate) fn format(layout: &[u8], time: &Time) -> Vec<u8> {
     let (mut out, mut rest) = (Vec::with_capacity(layout.len() + 16), layout);
     while let Some((text, element, after)) = next(rest) {
         out.extend(text);

@@ -3,8 +3,8 @@
 mod format;
 mod parse;
 
-pub use format::format;
-pub use parse::parse;
+pub(crate) use format::format;
+pub(crate) use parse::parse;
 
 /// One element of a layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

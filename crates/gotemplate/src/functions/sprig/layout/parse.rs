@@ -10,7 +10,7 @@ use super::{Element, Offset, Padding, next};
 use crate::time::{MONTHS, Time, WEEKDAYS};
 
 /// Go's `time.ParseInLocation` with UTC as the location; none of text that does not follow the layout.
-pub fn parse(layout: &[u8], text: &[u8]) -> Option<Time> {
+pub(crate) fn parse(layout: &[u8], text: &[u8]) -> Option<Time> {
     let (mut read, mut layout) = (Read { rest: text, ..Read::default() }, layout);
     while let Some((literal, element, after)) = next(layout) {
         read.literal(literal)?;

@@ -7,7 +7,7 @@ use regex::Regex;
 use super::version::{Version, prerelease_order};
 
 /// One comparison.
-pub struct Constraint {
+pub(super) struct Constraint {
     operator: Operator,
     version: Version,
     /// Parts of the version are missing or a wildcard: all from the minor one on, or the patch alone.
@@ -52,7 +52,7 @@ static FORMS: LazyLock<Option<Forms>> = LazyLock::new(|| {
 });
 
 /// Alternatives, of each of which all constraints have to hold.
-pub fn parse(text: &str) -> Option<Vec<Vec<Constraint>>> {
+pub(super) fn parse(text: &str) -> Option<Vec<Vec<Constraint>>> {
     let forms = FORMS.as_ref()?;
     let text = without_ranges(forms, text);
     text.split("||")
@@ -109,7 +109,7 @@ fn constraint(forms: &Forms, text: &str) -> Option<Constraint> {
 }
 
 /// True when one alternative holds.
-pub fn check(alternatives: &[Vec<Constraint>], version: &Version) -> bool {
+pub(super) fn check(alternatives: &[Vec<Constraint>], version: &Version) -> bool {
     alternatives.iter().any(|constraints| {
         // A prerelease satisfies only alternatives that name one.
         let named = constraints.iter().any(|one| !one.version.prerelease.is_empty());

@@ -13,7 +13,7 @@ const STRING: Type = Type::String;
 const VERSION: &str = "semver.Version";
 
 /// This family.
-pub const FUNCTIONS: &[Function] = &[
+pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("semver", &[STRING], semver),
     Function::new("semverCompare", &[STRING, STRING], compare),
 ];

@@ -6,7 +6,7 @@ use regex::Regex;
 
 /// A version. Parts that are missing are 0.
 #[derive(Clone)]
-pub struct Version {
+pub(super) struct Version {
     pub major: u64,
     pub minor: u64,
     pub patch: u64,
@@ -24,7 +24,7 @@ static FORM: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 impl Version {
     /// Reads a version, leniently: a `v` in front, missing parts and leading zeros are fine.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let found = FORM.as_ref()?.captures(text)?;
         let part = |nth: usize| found.get(nth).map_or("", |part| part.as_str());
         let number = |nth: usize| match part(nth).trim_start_matches('.') {
@@ -51,7 +51,7 @@ impl Version {
     }
 
     /// The order of versions; metadata does not count.
-    pub fn compare(&self, other: &Self) -> Ordering {
+    pub(super) fn compare(&self, other: &Self) -> Ordering {
         let numbers = |version: &Self| (version.major, version.minor, version.patch);
         numbers(self).cmp(&numbers(other)).then_with(|| {
             match (self.prerelease.is_empty(), other.prerelease.is_empty()) {
@@ -61,16 +61,16 @@ impl Version {
         })
     }
 
-    pub fn next_major(&self) -> Self {
+    pub(super) fn next_major(&self) -> Self {
         self.next(self.major.wrapping_add(1), 0, 0)
     }
 
-    pub fn next_minor(&self) -> Self {
+    pub(super) fn next_minor(&self) -> Self {
         self.next(self.major, self.minor.wrapping_add(1), 0)
     }
 
     /// Of a prerelease the release itself.
-    pub fn next_patch(&self) -> Self {
+    pub(super) fn next_patch(&self) -> Self {
         let more = u64::from(self.prerelease.is_empty());
         self.next(self.major, self.minor, self.patch.wrapping_add(more))
     }
@@ -97,7 +97,7 @@ impl fmt::Display for Version {
 }
 
 /// Part by part: numbers below words, and fewer parts below more.
-pub fn prerelease_order(one: &str, two: &str) -> Ordering {
+pub(super) fn prerelease_order(one: &str, two: &str) -> Ordering {
     let (mut one, mut two) = (one.split('.'), two.split('.'));
     loop {
         let (a, b) = match (one.next(), two.next()) {

@@ -10,7 +10,7 @@ use crate::{Context, Failure, Map, Text, Value, format, functions::sprig::dicts}
 
 /// Why a text cannot be read. Never a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Problem {
+pub(crate) enum Problem {
     /// Bytes that are no UTF-8, or control characters.
     Characters,
     /// The syntax, near this line.
@@ -66,7 +66,7 @@ impl fmt::Display for Problem {
 }
 
 /// Reads the first document. The outer error is a bound that was reached.
-pub fn decode(cx: &mut Context<'_>, text: &[u8]) -> Result<Result<Value, Problem>, Failure> {
+pub(crate) fn decode(cx: &mut Context<'_>, text: &[u8]) -> Result<Result<Value, Problem>, Failure> {
     cx.step(text.len() / 3)?;
     let refused = |c: char| {
         matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}'..='\u{84}')

@@ -8,7 +8,7 @@ const WIDTH: usize = 80;
 const INDENT: usize = 2;
 
 /// Writes one document.
-pub struct Emitter {
+pub(super) struct Emitter {
     out: Buffer,
     /// Indentation of the open containers; none at the root.
     indent: Option<usize>,
@@ -32,12 +32,12 @@ impl Default for Emitter {
 
 impl Emitter {
     /// Bytes allocated so far.
-    pub fn allocated(&self) -> usize {
+    pub(super) fn allocated(&self) -> usize {
         self.out.allocated()
     }
 
     /// The document, without the newline at its end.
-    pub fn finish(mut self) -> Text {
+    pub(super) fn finish(mut self) -> Text {
         if self.out.bytes().ends_with(b"\n") {
             self.out.truncate(self.out.len() - 1);
         }
@@ -45,12 +45,12 @@ impl Emitter {
     }
 
     /// A number, a boolean or null.
-    pub fn plain(&mut self, text: &str) {
+    pub(super) fn plain(&mut self, text: &str) {
         self.scalar(text, Style::Plain);
     }
 
     /// A text, in this style if it allows that.
-    pub fn scalar(&mut self, text: &str, style: Style) {
+    pub(super) fn scalar(&mut self, text: &str, style: Style) {
         // A scalar at the root is indented as in a container.
         self.descend(Some(INDENT), false);
         match chosen(text, style, self.key) {
@@ -63,29 +63,29 @@ impl Emitter {
     }
 
     /// `[]` or `{}`
-    pub fn empty(&mut self, brackets: &str) {
+    pub(super) fn empty(&mut self, brackets: &str) {
         self.indicator(brackets, true, false);
     }
 
     /// Items follow. As the value of a key they stand below the key itself.
-    pub fn open_sequence(&mut self, value: bool) {
+    pub(super) fn open_sequence(&mut self, value: bool) {
         let below = value && !self.indention;
         self.descend(Some(0), below);
     }
 
     /// The next item is written.
-    pub fn item(&mut self) {
+    pub(super) fn item(&mut self) {
         self.write_indent();
         self.indicator("-", true, true);
     }
 
     /// Keys and values follow.
-    pub fn open_mapping(&mut self) {
+    pub(super) fn open_mapping(&mut self) {
         self.descend(Some(0), false);
     }
 
     /// The next key, and what separates it from its value.
-    pub fn key(&mut self, text: &str, style: Style) {
+    pub(super) fn key(&mut self, text: &str, style: Style) {
         self.write_indent();
         if !is_multiline(text) && text.len() <= 128 {
             self.key = true;
@@ -101,7 +101,7 @@ impl Emitter {
     }
 
     /// Ends a container.
-    pub fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         self.indent = self.outer.pop().flatten();
     }
 

@@ -7,25 +7,25 @@ use super::{
     scalar::Style,
 };
 use crate::{
-    Buffer, Class, Context, Failure, List, Map, Text, Type, Value, format, functions::sprig::json,
-    rune,
+    Buffer, Context, ErrorKind, Failure, List, Map, Text, Type, Value, format,
+    functions::sprig::json, rune,
 };
 
 /// YAML without the newline at the end; none where Go's JSON or YAML refuses a value.
-pub fn encode(cx: &mut Context<'_>, value: &Value) -> Result<Option<Text>, Failure> {
+pub(crate) fn encode(cx: &mut Context<'_>, value: &Value) -> Result<Option<Text>, Failure> {
     let mut encoder = Encoder { cx, emitter: Emitter::default(), paid: 0 };
-    match encoder.value(value, Place::Root) {
+    match encoder.value(value, Parent::Root) {
         Ok(()) => {}
-        Err(failure) if failure.class == Class::Function => return Ok(None),
+        Err(failure) if failure.kind == ErrorKind::Function => return Ok(None),
         Err(failure) => return Err(failure),
     }
     encoder.pay()?;
     Ok(Some(encoder.emitter.finish()))
 }
 
-/// What a value belongs to.
+/// What directly encloses a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Parent {
     Root,
     Item,
     Entry,
@@ -44,7 +44,7 @@ impl Encoder<'_, '_> {
         self.cx.allocate(owed)
     }
 
-    fn value(&mut self, value: &Value, place: Place) -> Result<(), Failure> {
+    fn value(&mut self, value: &Value, parent: Parent) -> Result<(), Failure> {
         self.cx.step(1)?;
         self.pay()?;
         match value {
@@ -56,7 +56,7 @@ impl Encoder<'_, '_> {
             Value::String(text) => return self.text(text),
             Value::List(list) if list.is_nil() => self.emitter.plain("null"),
             Value::List(list) if *list.element() == Type::BYTE => return self.as_json(value),
-            Value::List(list) => return self.list(list, place),
+            Value::List(list) => return self.list(list, parent),
             Value::Map(map) if map.is_nil() => self.emitter.plain("null"),
             Value::Map(map) => return self.map(map),
             Value::Time(_) => return self.as_json(value),
@@ -103,16 +103,16 @@ impl Encoder<'_, '_> {
         self.pay()
     }
 
-    fn list(&mut self, list: &List, place: Place) -> Result<(), Failure> {
+    fn list(&mut self, list: &List, parent: Parent) -> Result<(), Failure> {
         if list.is_empty() {
             self.emitter.empty("[]");
             return Ok(());
         }
         self.cx.enter()?;
-        self.emitter.open_sequence(place == Place::Entry);
+        self.emitter.open_sequence(parent == Parent::Entry);
         for item in list.iter() {
             self.emitter.item();
-            self.value(item, Place::Item)?;
+            self.value(item, Parent::Item)?;
         }
         self.emitter.close();
         self.cx.leave();
@@ -142,7 +142,7 @@ impl Encoder<'_, '_> {
         self.emitter.open_mapping();
         for (key, value) in &keyed {
             self.emitter.key(key, style(key));
-            self.value(value, Place::Entry)?;
+            self.value(value, Parent::Entry)?;
         }
         self.emitter.close();
         self.cx.leave();

@@ -7,13 +7,13 @@ mod order;
 mod resolve;
 mod scalar;
 
-pub use decode::decode;
-pub use encode::encode;
+pub(super) use decode::decode;
+pub(super) use encode::encode;
 
 use crate::{Args, Context, Entries, Failure, Function, Text, Type, Value};
 
 /// This family: external-secrets' own two.
-pub const FUNCTIONS: &[Function] = &[
+pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("toYaml", &[Type::Any], to_yaml),
     Function::new("fromYaml", &[Type::String], from_yaml),
 ];

@@ -6,7 +6,7 @@ use crate::functions::sprig::unicode;
 
 /// The entries by their keys. The order is none, mathematically (`a01`, `a10` and `a1b` go in a circle), and the
 /// standard library's sort may panic on such: this one only ever compares.
-pub fn sorted<T>(mut entries: Vec<(String, T)>) -> Vec<(String, T)> {
+pub(super) fn sorted<T>(mut entries: Vec<(String, T)>) -> Vec<(String, T)> {
     if entries.len() < 2 {
         return entries;
     }

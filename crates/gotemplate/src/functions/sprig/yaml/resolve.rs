@@ -10,7 +10,7 @@ use crate::{
 
 /// A resolved scalar.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Scalar {
+pub(super) enum Scalar {
     Null,
     Bool(bool),
     Int(i64),
@@ -22,7 +22,7 @@ pub enum Scalar {
 }
 
 /// Resolves a plain scalar without a tag.
-pub fn resolve(text: &str) -> Scalar {
+pub(super) fn resolve(text: &str) -> Scalar {
     let Some(first) = text.bytes().next() else { return Scalar::Null };
     match first {
         b'y'
@@ -124,7 +124,7 @@ fn is_timestamp(text: &str) -> bool {
 }
 
 /// True of `190:20:30`: YAML 1.1 counts it in base 60. It is not read so, but written between quotes.
-pub fn is_base60(text: &str) -> bool {
+pub(super) fn is_base60(text: &str) -> bool {
     let text = text.strip_prefix(['-', '+']).unwrap_or(text);
     let (text, fraction) = text.split_once('.').unwrap_or((text, ""));
     let mut parts = text.split(':');

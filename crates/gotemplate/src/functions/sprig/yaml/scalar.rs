@@ -2,7 +2,7 @@
 
 /// How a scalar is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
+pub(super) enum Style {
     Plain,
     Single,
     Double,
@@ -20,7 +20,7 @@ struct Analysis {
 }
 
 /// The style that the text gets when this one is asked for.
-pub fn chosen(text: &str, asked: Style, key: bool) -> Style {
+pub(super) fn chosen(text: &str, asked: Style, key: bool) -> Style {
     let analysis = analyse(text);
     let mut style = asked;
     if key && analysis.multiline {
@@ -39,17 +39,17 @@ pub fn chosen(text: &str, asked: Style, key: bool) -> Style {
 }
 
 /// True of a text with line breaks.
-pub fn is_multiline(text: &str) -> bool {
+pub(super) fn is_multiline(text: &str) -> bool {
     text.contains(is_break)
 }
 
 /// Line breaks of YAML 1.1.
-pub fn is_break(c: char) -> bool {
+pub(super) fn is_break(c: char) -> bool {
     matches!(c, '\r' | '\n' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
 /// What go-yaml writes as it is. That leaves out the tab and all characters beyond U+FFFF.
-pub fn is_printable(c: char) -> bool {
+pub(super) fn is_printable(c: char) -> bool {
     matches!(
         c,
         '\n' | ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}'
