@@ -49,8 +49,8 @@ pub(crate) fn paths() -> Vec<Case> {
         let got = match gjson::find(json.as_bytes(), &path) {
             Ok(Some(found)) => Shaped::Bytes(found.expose().to_vec()),
             Ok(None) => Shaped::Absent,
-            Err(gjson::PropertyError::NotJson) => Shaped::Failed,
-            Err(error) => Shaped::Failed,
+
+            Err(_) => Shaped::Failed,
         };
         cases.push(Case { name: text(&vector, "name"), input: path, want: wanted(&vector), got });
     }
