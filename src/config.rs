@@ -2,9 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::telemetry::LogFormat;
-
 use gotemplate::Delimiters;
+
+use crate::{provider::aws::Endpoints, telemetry::LogFormat};
 
 /// Everything `gabion run` needs to know.
 #[derive(Clone, Debug)]
@@ -59,6 +59,8 @@ pub(crate) struct SecretsConfig {
     pub(crate) delimiters: Delimiters,
     /// Existing Secrets that nobody's ExternalSecret made may be taken over.
     pub(crate) adopt_unmanaged: bool,
+    /// Where AWS is, if not at its own addresses.
+    pub(crate) aws: Endpoints,
 }
 
 /// Settings of the hardening subsystem.

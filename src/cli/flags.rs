@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, builder::BoolishValueParser};
 
-use super::eso::EsoFlags;
+use super::{aws, eso::EsoFlags};
 use crate::config::{Config, ElectionConfig, HardeningConfig, SecretsConfig};
 use crate::duration;
 use crate::telemetry::LogFormat;
@@ -152,6 +152,7 @@ impl RunFlags {
                 store_interval: self.store_requeue_interval,
                 heartbeat: self.refresh_heartbeat,
                 adopt_unmanaged: self.adopt_unmanaged,
+                aws: aws::endpoints(|name| std::env::var(name).ok()),
                 delimiters: Delimiters {
                     left: self.template_left_delimiter,
                     right: self.template_right_delimiter,
