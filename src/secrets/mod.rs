@@ -36,7 +36,6 @@ use crate::cluster::{
     queue::{Bounds, Queue},
 };
 
-use crate::provider::aws::Endpoints;
 use crate::provider::aws::Platform;
 use crate::provider::fetcher::Fetcher;
 use crate::provider::fetcher::FetcherSettings;
@@ -64,9 +63,9 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
     // Cluster-scoped objects cannot be watched with rights in one namespace.
     config.cluster_stores &= runtime.config.namespace.is_none();
     let context = Arc::new(Context {
+        fetcher: Fetcher::new(FetcherSettings::default(), Platform::new(config.aws.clone())),
         config,
         writer: runtime.writer.clone(),
-        fetcher: Fetcher::new(FetcherSettings::default(), Platform::new(Endpoints::from_env())),
         events: runtime.events.clone(),
         metrics: Arc::clone(runtime.metrics),
         index: Index::default(),
