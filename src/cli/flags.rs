@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, builder::BoolishValueParser};
 
 use super::{aws, eso::EsoFlags};
-use crate::config::{Config, ElectionConfig, HardeningConfig, SecretsConfig};
+use crate::config::{AmbientCredentials, Config, ElectionConfig, HardeningConfig, SecretsConfig};
 use crate::duration;
 use crate::telemetry::LogFormat;
 use gotemplate::Delimiters;

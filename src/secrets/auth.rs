@@ -76,6 +76,15 @@ fn is_unset(text: Option<&str>) -> bool {
     text.is_none_or(str::is_empty)
 }
 
+/// True if the sessions of the store's role bear the namespace of whoever uses it.
+pub(crate) fn is_tagged_by_caller(store: &Store) -> bool {
+    let aws = store.spec.provider.aws.as_ref();
+    store.key.is_cluster()
+        && aws.is_some_and(|aws| {
+            aws.session_tags_policy != SessionTagsPolicy::None && !is_unset(aws.role.as_deref())
+        })
+}
+
 /// For whom a connection is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Caller<'a> {
@@ -121,6 +130,7 @@ pub(crate) async fn resolve(
         store,
         caller,
         of_caller: false,
+        tenant: store.key.0.namespace.to_string(),
         secrets: BTreeMap::new(),
         inputs: Vec::new(),
         digest: String::new(),
@@ -147,6 +157,8 @@ struct Resolver<'a> {
     caller: Caller<'a>,
     /// Something was made of the caller's namespace ([`Resolver::namespace`] is the only way to it).
     of_caller: bool,
+    /// Whose share of a provider's quotas the connection uses, where its credentials do not say so.
+    tenant: String,
     /// The Secrets that were read; `None` does not exist.
     secrets: BTreeMap<ObjectKey, Option<SecretData>>,
     /// What was read, and in which state it was.
@@ -164,9 +176,7 @@ impl Resolver<'_> {
         settings.role = self.role(aws)?;
         settings.retry = self.retry()?;
         let digest = std::mem::take(&mut self.digest);
-        if self.of_caller {
-            settings.tenant = self.namespace().unwrap_or_default().to_owned();
-        }
+        settings.tenant.clone_from(&self.tenant);
         let identity = Identity::new(&self.store.uid, self.store.generation, digest);
         Ok(Connection::aws(&identity, AwsSource::new(settings)?))
     }
@@ -237,7 +247,8 @@ impl Resolver<'_> {
     async fn credentials(&mut self, aws: &AwsProvider) -> Result<BaseCredentials, Error> {
         let Some(auth) = &aws.auth else { return self.own_credentials() };
         if let Some(jwt) = &auth.jwt {
-            let account = jwt.service_account_ref.as_ref().filter(|account| !account.name.is_empty());
+            let account =
+                jwt.service_account_ref.as_ref().filter(|account| !account.name.is_empty());
             let Some(account) = account else {
                 // Never the operator's own identity: somebody meant another one.
                 let field = "spec.provider.aws.auth.jwt.serviceAccountRef".to_owned();
@@ -331,6 +342,7 @@ impl Resolver<'_> {
         let field = "spec.provider.aws.auth.jwt.serviceAccountRef".to_owned();
         let namespace = self.namespace_of(&field, selector.namespace.as_deref())?;
         let key = ObjectKey::new(&namespace, &selector.name);
+        self.tenant.clone_from(&namespace);
         let account: Option<ServiceAccount> = self.writer.read::<ServiceAccount, _>(&key).await?;
         let version = account.as_ref().map(|a| account_version(&a.metadata)).unwrap_or_default();
         self.digest.push_str(&version);

@@ -4,13 +4,16 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use futures::future::join_all;
 
+use super::auth::Caller;
 use super::error::Error;
 use super::index::StoreKey;
 use super::index::stores_of;
 use super::plan::access;
+use super::plan::access::Access;
 use super::plan::collect;
 use super::plan::due::Why;
 use super::stores::Readiness;
+use super::stores::Store;
 use crate::cluster::ObjectKey;
 use crate::lane::Lane;
 use crate::provider::Fetched;
@@ -64,6 +67,7 @@ impl Reconciler<'_> {
                 let results = self.context.fetcher.fetch_all(&connection, requests, lane).await;
                 self.context.mention_notes(&key, &connection);
                 self.note_silence(&key, &results);
+                self.note_refused_keys(&key, &results);
                 (indices, results, fake)
             });
         }
@@ -74,6 +78,14 @@ impl Reconciler<'_> {
             }
         }
         Ok(Some(answers.into_iter().flatten().collect()))
+    }
+
+    /// Keys that are refused may have been replaced without our knowing.
+    fn note_refused_keys(&self, store: &StoreKey, results: &[Result<Arc<Fetched>, ProviderError>]) {
+        let is_refused = |result| matches!(result, &Err(ProviderError::Credentials { .. }));
+        if results.iter().any(is_refused) && self.context.stores.doubt(store, Instant::now()) {
+            self.context.validations.wake(store, store, Lane::Urgent);
+        }
     }
 
     /// An answer after a long silence is for every object of the store.
@@ -89,6 +101,21 @@ impl Reconciler<'_> {
         }
     }
 
+    /// Whether the store's conditions let this namespace in.
+    fn check_access(&self, key: &StoreKey, store: &Store) -> Result<(), Error> {
+        let namespace = self.key.namespace.to_string();
+        let facts = self.context.index.namespace(&namespace);
+        let labels = facts.as_ref().map(|facts| &facts.labels);
+        let access = access::access(&store.spec.conditions, &namespace, labels)
+            .map_err(|source| Error::BadCondition { store: key.clone(), source })?;
+        let store = key.0.name.to_string();
+        match access {
+            Access::Allowed => Ok(()),
+            Access::Denied => Err(Error::StoreDenied { store, namespace }),
+            Access::Unknown => Err(Error::NamespaceUnknown { store, namespace }),
+        }
+    }
+
     /// The connection of a store, if the store may be used here and is ready; and whether it is a fake one.
     async fn connection(&self, key: &StoreKey) -> Result<Option<(Connection, bool)>, Error> {
         let context = self.context;
@@ -96,24 +123,18 @@ impl Reconciler<'_> {
             return Err(Error::StoreMissing(key.clone()));
         };
         if key.is_cluster() {
-            let labels = context.index.namespace(&self.key.namespace).unwrap_or_default().labels;
-            let allowed = access::is_allowed(&store.spec.conditions, &self.key.namespace, &labels)
-                .map_err(|source| Error::BadCondition { store: key.clone(), source })?;
-            if !allowed {
-                return Err(Error::StoreDenied {
-                    store: key.0.name.to_string(),
-                    namespace: self.key.namespace.to_string(),
-                });
-            }
+            self.check_access(key, &store)?;
         }
         match readiness {
             Readiness::Unknown => return Ok(None),
-            Readiness::NotReady(cause) if context.config.store_gate => {
+            Readiness::NotReady { outcome, .. } if context.config.store_gate => {
+                let cause = outcome.condition().2;
                 return Err(Error::StoreNotReady { store: key.clone(), cause });
             }
-            Readiness::NotReady(_) | Readiness::Ready => {}
+            Readiness::NotReady { .. } | Readiness::Ready => {}
         }
-        let connection = context.connection(&store, epoch, &self.key.namespace).await?;
+        let caller = Caller::Namespace(&self.key.namespace);
+        let connection = context.connection(&store, epoch, caller).await?;
         Ok(Some((connection, store.spec.provider.fake.is_some())))
     }
 }

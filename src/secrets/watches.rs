@@ -217,6 +217,6 @@ fn namespaces(context: &Context, change: Change<PartialObjectMeta<Namespace>>) {
             let name = object.metadata.name.as_deref().unwrap_or_default();
             context.index.namespace_deleted(name);
         }
-        Change::Listed(_) => {}
+        Change::Listed(present) => context.index.namespaces_listed(&present),
     }
 }
