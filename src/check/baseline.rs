@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     input,
-    place::Lines,
+    position::Lines,
     rules::{Defaults, Rules, Thresholds},
     schema::misfits,
     yaml::{self, Node},
@@ -56,7 +56,7 @@ pub(crate) fn from_file(path: &Path) -> Result<Rules, String> {
 fn from_text(name: &str, text: &str) -> Result<Rules, String> {
     let lines = Lines::of(text);
     let at = |byte: usize| {
-        let place = lines.place(byte);
+        let place = lines.position(byte);
         format!("{name}:{}:{}", place.line, place.column)
     };
     let mut roots = Vec::new();
@@ -74,7 +74,7 @@ fn from_text(name: &str, text: &str) -> Result<Rules, String> {
     let wrong: Vec<_> = misfits(&definition(), &object)
         .iter()
         .map(|misfit| {
-            format!("{}: {}: {}", at(root.place(&misfit.path)), misfit.path, misfit.problem)
+            format!("{}: {}: {}", at(root.offset(&misfit.path)), misfit.path, misfit.problem)
         })
         .collect();
     if !wrong.is_empty() {
@@ -85,7 +85,7 @@ fn from_text(name: &str, text: &str) -> Result<Rules, String> {
         let field = problem.split(':').next().unwrap_or_default();
         let keys: Vec<_> = field.split('.').collect();
         let path = FieldPath::default().keys(&keys);
-        format!("{}: {problem}", at(root.place(&path)))
+        format!("{}: {problem}", at(root.offset(&path)))
     })
 }
 

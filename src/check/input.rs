@@ -24,7 +24,7 @@ pub(crate) enum Origin {
 
 /// Something to read, or why it cannot be.
 #[derive(Debug)]
-pub struct Source {
+pub struct Input {
     /// Its name as messages show it.
     pub(crate) name: String,
     /// Where it is, or what is wrong with it.
@@ -70,12 +70,12 @@ impl Promise {
 
 /// What the paths of a command line name. Folders are searched, in the order of names; what starts with a
 /// dot is left out, and a folder that was seen already, through a link, is not entered again.
-pub(crate) fn sources(paths: &[PathBuf]) -> Vec<Source> {
+pub(crate) fn inputs(paths: &[PathBuf]) -> Vec<Input> {
     let mut walk = Walk::default();
     for path in paths {
         if path.as_os_str() == "-" {
             let origin = Ok(Origin::Stdin);
-            walk.found.push(Source { name: "<stdin>".to_owned(), origin, folder: None });
+            walk.found.push(Input { name: "<stdin>".to_owned(), origin, folder: None });
         } else {
             walk.named(path);
         }
@@ -85,7 +85,7 @@ pub(crate) fn sources(paths: &[PathBuf]) -> Vec<Source> {
 
 #[derive(Default)]
 struct Walk {
-    found: Vec<Source>,
+    found: Vec<Input>,
     seen: BTreeSet<PathBuf>,
     /// The folder of the command line that is searched.
     named: Option<PathBuf>,
@@ -144,7 +144,7 @@ impl Walk {
 
     fn file(&mut self, path: &Path) {
         let origin = Ok(Origin::File(path.to_owned()));
-        self.found.push(Source { name: shown(path), origin, folder: self.named.clone() });
+        self.found.push(Input { name: shown(path), origin, folder: self.named.clone() });
     }
 
     fn fault(&mut self, path: &Path, error: &io::Error) {
@@ -152,7 +152,7 @@ impl Walk {
     }
 
     fn unreadable(&mut self, path: &Path, problem: String) {
-        self.found.push(Source { name: shown(path), origin: Err(problem), folder: None });
+        self.found.push(Input { name: shown(path), origin: Err(problem), folder: None });
     }
 }
 
@@ -179,7 +179,7 @@ pub(crate) struct Text {
     pub(crate) mark: bool,
 }
 
-/// The text of a source.
+/// The text of a input.
 pub(crate) fn read(origin: &Origin, stdin: &mut dyn Read) -> Result<Text, String> {
     let bytes = match origin {
         Origin::Stdin => bounded(stdin),

@@ -10,26 +10,26 @@ pub(crate) mod output;
 pub(crate) mod report;
 pub(crate) mod rules;
 
+mod cross_references;
 mod dockerfile;
 mod fix;
 mod manifest;
 mod namespace;
 mod network;
+mod object;
 mod pipeline;
-mod place;
-mod references;
+mod position;
 mod replace;
 mod scan;
 mod schema;
 mod secret;
 mod suppression;
-mod table;
 mod yaml;
 
 #[cfg(test)]
-mod chance;
-#[cfg(test)]
 mod hostile_tests;
+#[cfg(test)]
+mod test_random;
 
 use std::{
     io::{self, Read, Write},
@@ -37,10 +37,10 @@ use std::{
 };
 
 use crate::policy::Severity;
-use input::{Origin, Promise, Source, Text};
+use cross_references::CrossReferences;
+use input::{Input, Origin, Promise, Text};
 use output::Format;
-use references::Ledger;
-use report::{FileReport, Notice, Report};
+use report::{Diagnostic, FileReport, Report};
 use rules::Rules;
 
 /// What a run is asked to do.
@@ -77,7 +77,7 @@ pub(crate) enum Fix {
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ExitStatus {
     /// Everything was evaluated and is in order.
     Clean,
     /// Something is wrong that fails the run.
@@ -86,7 +86,7 @@ pub enum Outcome {
     Unevaluated,
 }
 
-impl Outcome {
+impl ExitStatus {
     /// The exit code for it.
     pub const fn code(self) -> u8 {
         match self {
@@ -98,35 +98,35 @@ impl Outcome {
 }
 
 /// Evaluates all files and shows the result.
-pub fn run(options: &Options, stdin: &mut dyn Read, out: &mut dyn Write) -> io::Result<Outcome> {
+pub fn run(options: &Options, stdin: &mut dyn Read, out: &mut dyn Write) -> io::Result<ExitStatus> {
     let report = evaluate(options, stdin);
     output::write(&report, options, out)?;
-    Ok(outcome(&report, options.fail_on))
+    Ok(exit_status(&report, options.fail_on))
 }
 
-fn outcome(report: &Report, fail_on: Option<Severity>) -> Outcome {
-    if report.hits().any(|hit| hit.fails(fail_on)) {
-        Outcome::Findings
+fn exit_status(report: &Report, fail_on: Option<Severity>) -> ExitStatus {
+    if report.findings().any(|located| located.fails(fail_on)) {
+        ExitStatus::Findings
     } else if report.has_faults() {
-        Outcome::Unevaluated
+        ExitStatus::Unevaluated
     } else {
-        Outcome::Clean
+        ExitStatus::Clean
     }
 }
 
 /// Evaluates all files.
 pub(crate) fn evaluate(options: &Options, stdin: &mut dyn Read) -> Report {
-    let sources = input::sources(&options.paths);
-    let mut ledger = Ledger::default();
+    let inputs = input::inputs(&options.paths);
+    let mut across = CrossReferences::default();
     let mut report = Report::default();
-    for source in &sources {
-        report.files.push(file(source, options, stdin, &mut ledger));
-        ledger.next_file();
+    for input in &inputs {
+        report.files.push(file(input, options, stdin, &mut across));
+        across.next_file();
     }
-    let scans = ledger.scans();
-    ledger.finish(&mut report);
+    let scans = across.scans();
+    across.finish(&mut report);
     let names = names(options);
-    if sources.is_empty() {
+    if inputs.is_empty() {
         let message = "holds no manifest, Dockerfile or report: check the path";
         report.files.push(FileReport::fault(&names, message));
     } else if report.is_empty() {
@@ -138,8 +138,8 @@ pub(crate) fn evaluate(options: &Options, stdin: &mut dyn Read) -> Report {
         report.files.push(FileReport::fault(&names, message));
     }
     for file in &mut report.files {
-        file.hits.sort_by_key(|hit| hit.place);
-        file.remarks.sort_by_key(|remark| remark.place);
+        file.findings.sort_by_key(|located| located.position);
+        file.remarks.sort_by_key(|remark| remark.position);
     }
     report
 }
@@ -157,30 +157,30 @@ fn names(options: &Options) -> String {
 }
 
 fn file(
-    source: &Source,
+    input: &Input,
     options: &Options,
     stdin: &mut dyn Read,
-    ledger: &mut Ledger,
+    across: &mut CrossReferences,
 ) -> FileReport {
-    let text = match &source.origin {
+    let text = match &input.origin {
         Ok(origin) => input::read(origin, stdin),
         Err(problem) => Err(problem.clone()),
     };
     match text {
-        Ok(Text { text, .. }) if is_dockerfile(source, &text) => {
-            dockerfile::check(&source.name, &text, &options.rules)
+        Ok(Text { text, .. }) if is_dockerfile(input, &text) => {
+            dockerfile::check(&input.name, &text, &options.rules)
         }
         Ok(text) => {
-            let (name, rules) = (&source.name, &options.rules);
-            match (&source.origin, options.fix) {
+            let (name, rules) = (&input.name, &options.rules);
+            match (&input.origin, options.fix) {
                 (Ok(Origin::File(path)), Fix::DryRun | Fix::Write) => {
-                    let place = (path.as_path(), source.folder.as_deref());
-                    fixed(name, place, &text, options, ledger)
+                    let place = (path.as_path(), input.folder.as_deref());
+                    fixed(name, place, &text, options, across)
                 }
-                _ => manifest::check(name, &text.text, rules, ledger),
+                _ => manifest::check(name, &text.text, rules, across),
             }
         }
-        Err(problem) => FileReport::fault(&source.name, problem),
+        Err(problem) => FileReport::fault(&input.name, problem),
     }
 }
 
@@ -190,12 +190,12 @@ fn fixed(
     (path, folder): (&Path, Option<&Path>),
     before: &Text,
     options: &Options,
-    ledger: &mut Ledger,
+    across: &mut CrossReferences,
 ) -> FileReport {
     let rules = &options.rules;
     // Nothing of this first pass is counted: what counts is what the file holds in the end.
-    let first = manifest::check(name, &before.text, rules, &mut Ledger::default());
-    let fixed = fix::fix(&before.text, &first.hits, rules);
+    let first = manifest::check(name, &before.text, rules, &mut CrossReferences::default());
+    let fixed = fix::fix(&before.text, &first.findings, rules);
     let text = fix::apply(&before.text, &fixed);
     let changed = !fixed.edits.is_empty();
     let mark = if before.mark { "\u{FEFF}" } else { "" };
@@ -204,10 +204,10 @@ fn fixed(
         _ => Ok(()),
     };
     let end = if options.fix == Fix::Write && written.is_ok() { &text } else { &before.text };
-    let mut report = manifest::check(name, end, rules, ledger);
+    let mut report = manifest::check(name, end, rules, across);
     let kept = written.is_ok();
     if let Err(message) = written {
-        report.faults.push(Notice { place: None, message });
+        report.faults.push(Diagnostic { position: None, message });
     }
     report.remarks.extend(fixed.refused);
     if kept {
@@ -217,8 +217,8 @@ fn fixed(
 }
 
 /// By its name; without one that tells, by its first instruction.
-fn is_dockerfile(source: &Source, text: &str) -> bool {
-    let promise = match &source.origin {
+fn is_dockerfile(input: &Input, text: &str) -> bool {
+    let promise = match &input.origin {
         Ok(Origin::File(path)) => Promise::of(path),
         _ => Promise::Nothing,
     };

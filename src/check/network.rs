@@ -2,17 +2,18 @@
 
 use serde_json::Value;
 
-use super::{manifest::Draft, table::rule};
+use crate::policy::ControlId;
 use crate::policy::FieldPath;
+use crate::policy::Finding;
 
 /// What is wrong with a policy.
 ///
 /// A rule for incoming traffic must name its peers. One for outgoing traffic may leave them out where it names
 /// ports: DNS and the internet are meant to be reachable so.
-pub(crate) fn evaluate(policy: &Value) -> Vec<Draft> {
+pub(crate) fn evaluate(policy: &Value) -> Vec<Finding> {
     let spec = &policy["spec"];
     let types = spec["policyTypes"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let mut drafts = Vec::new();
+    let mut findings = Vec::new();
     for (kind, field, peers) in [("Ingress", "ingress", "from"), ("Egress", "egress", "to")] {
         let in_force = types.is_empty() || types.iter().any(|stated| stated == kind);
         let rules = spec[field].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -20,28 +21,28 @@ pub(crate) fn evaluate(policy: &Value) -> Vec<Draft> {
             let bounded = kind == "Egress" && has_items(&rule["ports"]);
             if !bounded {
                 let at = FieldPath::default().keys(&["spec", field]).index(number);
-                drafts.extend(open(rule, kind, peers, &at));
+                findings.extend(open(rule, kind, peers, &at));
             }
         }
     }
-    drafts
+    findings
 }
 
 fn has_items(value: &Value) -> bool {
     value.as_array().is_some_and(|items| !items.is_empty())
 }
 
-fn open(open: &Value, kind: &str, peers: &'static str, at: &FieldPath) -> Vec<Draft> {
-    let control = rule("HB-NP-OPEN");
+fn open(open: &Value, kind: &str, peers: &'static str, at: &FieldPath) -> Vec<Finding> {
+    let control = ControlId::HbNpOpen;
     let Some(listed) = open[peers].as_array().filter(|listed| !listed.is_empty()) else {
         let direction =
             if kind == "Ingress" { "lets everyone in" } else { "lets pods reach everything" };
         let message = format!("a rule without {peers:?} {direction}");
-        return vec![Draft::new(control, at.clone(), message)];
+        return vec![Finding::new(control, at.clone(), message)];
     };
     let everyone = listed.iter().enumerate().filter_map(|(number, peer)| {
         let why = everyone(peer)?;
-        Some(Draft::new(
+        Some(Finding::new(
             control,
             at.key(peers).index(number),
             format!("a peer of {kind} means {why}"),
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
 
     fn paths(spec: &Value) -> Vec<String> {
-        evaluate(&json!({ "spec": spec })).iter().map(|draft| draft.path.to_string()).collect()
+        evaluate(&json!({ "spec": spec })).iter().map(|finding| finding.path.to_string()).collect()
     }
 
     #[test]

@@ -11,16 +11,13 @@ use super::subject::Subject;
 /// a limit stands in for its request, and in a pod on the host's network every container port is a host port.
 pub fn evaluate(settings: &Settings, subject: &Subject<'_>) -> Vec<Finding> {
     let pod = Pod::new(subject);
-    let (mut findings, mut hits) = (Vec::new(), Vec::new());
+    let (mut findings, mut violations) = (Vec::new(), Vec::new());
     for (rule, verdict) in asked(settings) {
-        (rule.evaluate)(settings, &pod, &mut hits);
-        let Some(control) = rule.control() else { continue };
-        findings.extend(hits.drain(..).map(|(path, message)| Finding {
-            control,
-            path,
-            message,
-            remedy: rule.remedy.map_or_else(|| control.remedy.to_owned(), |r| r(settings)),
+        (rule.evaluate)(settings, &pod, &mut violations);
+        findings.extend(violations.drain(..).map(|(path, message)| Finding {
+            remedy: rule.remedy(settings),
             verdict,
+            ..Finding::new(rule.id, path, message)
         }));
     }
     findings

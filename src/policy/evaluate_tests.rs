@@ -73,13 +73,20 @@ fn child<'a>(place: &'a mut Value, key: &str) -> &'a mut Value {
     place.as_object_mut().expect("a map").entry(key).or_insert(Value::Null)
 }
 
+/// The subject in a manifest; `None` for kinds that hold no pod.
+fn subject_of(object: &Value) -> Option<Subject<'_>> {
+    let version = object["apiVersion"].as_str()?;
+    let group = version.split_once('/').map_or("", |(group, _)| group);
+    Some(Subject::of_kind(WorkloadKind::named(group, object["kind"].as_str()?)?, object))
+}
+
 fn ids(settings: &Settings, object: &Value) -> BTreeSet<&'static str> {
-    let subject = Subject::of(object).expect("a workload");
-    evaluate(settings, &subject).iter().map(|finding| finding.control.id).collect()
+    let subject = subject_of(object).expect("a workload");
+    evaluate(settings, &subject).iter().map(|finding| finding.control.id.as_str()).collect()
 }
 
 fn paths(settings: &Settings, object: &Value) -> Vec<String> {
-    let subject = Subject::of(object).expect("a workload");
+    let subject = subject_of(object).expect("a workload");
     evaluate(settings, &subject).iter().map(|finding| finding.path.to_string()).collect()
 }
 
@@ -407,15 +414,15 @@ fn every_kind_that_holds_a_pod_is_judged_at_its_own_place() {
     }
     let service = json!({ "apiVersion": "v1", "kind": "Service" });
     let foreign = json!({ "apiVersion": "example.com/v1", "kind": "Deployment" });
-    assert!(Subject::of(&service).is_none() && Subject::of(&foreign).is_none());
+    assert!(subject_of(&service).is_none() && subject_of(&foreign).is_none());
 }
 
 /// What the guide's own controls find in a good pod with one value changed.
 fn guide_case(settings: &Settings, pointer: &str, value: Value) -> Vec<(String, String)> {
     let pod = with(pointer, value);
-    let subject = Subject::of(&pod).expect("a pod");
+    let subject = subject_of(&pod).expect("a pod");
     let findings = evaluate(settings, &subject);
-    findings.iter().map(|f| (f.control.id.to_owned(), f.path.to_string())).collect()
+    findings.iter().map(|f| (f.control.id.to_string(), f.path.to_string())).collect()
 }
 
 #[test]
@@ -498,9 +505,9 @@ fn images_are_judged_in_every_place_that_names_one() {
         json!({ "name": "e", "image": "registry.example.com/e" }),
     );
     set(&mut pod, "/spec/volumes/0", json!({ "name": "v", "image": { "reference": "models:2" } }));
-    let subject = Subject::of(&pod).expect("a pod");
+    let subject = subject_of(&pod).expect("a pod");
     let findings = evaluate(&settings, &subject);
-    let found: Vec<_> = findings.iter().map(|f| (f.control.id, f.path.to_string())).collect();
+    let found: Vec<_> = findings.iter().map(|f| (f.control.id.as_str(), f.path.to_string())).collect();
     assert_eq!(
         found,
         [
@@ -559,7 +566,7 @@ fn the_value_of_a_credential_is_in_no_message() {
         &format!("{APP}/env"),
         json!([{ "name": "A_PASSWORD", "value": "hunter2" }, { "name": "U", "value": "a://b:hunter2@c" }]),
     );
-    let subject = Subject::of(&pod).expect("a pod");
+    let subject = subject_of(&pod).expect("a pod");
     let findings = evaluate(&settings, &subject);
     assert_eq!(findings.len(), 2);
     assert!(!format!("{findings:?}").contains("hunter2"));
@@ -743,7 +750,7 @@ proptest! {
         let level = Level::Restricted;
         let settings = Settings { pod_security: Some((level, PssVersion::Pinned(minor))), ..guide };
         prop_assert_eq!(paths(&settings, &pod), paths(&settings, &without_nulls(&pod)));
-        let subject = Subject::of(&pod).expect("a pod");
+        let subject = subject_of(&pod).expect("a pod");
         for finding in evaluate(&settings, &subject) {
             prop_assert!(!finding.message.is_empty() && !finding.message.contains('\n'));
             prop_assert!(!finding.remedy.is_empty() && !finding.path.0.is_empty());

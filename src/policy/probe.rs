@@ -11,8 +11,7 @@ use super::settings::{Range, Settings};
 use super::subject::{Subject, WorkloadKind};
 use crate::policy::evaluate;
 
-/// Label that binds an object to the probe bindings of the revision in its value, and annotation whose value makes
-/// one policy refuse the object.
+/// Annotation whose value makes one policy refuse the object.
 pub(crate) const PROBE: &str = "gabion.dev/policy-probe";
 /// Name of the probe objects.
 pub(crate) const PROBE_NAME: &str = "gabion-policy-probe";
@@ -36,11 +35,9 @@ pub struct Probe {
 pub(super) fn probe(
     settings: &Settings,
     kind: WorkloadKind,
-    revision: &str,
     (policy, mark): (&str, &str),
 ) -> Result<Probe, PolicyError> {
-    let mut passes = object(kind, &good_pod(settings)?);
-    passes["metadata"]["labels"] = json!({ PROBE: revision });
+    let passes = object(kind, &good_pod(settings)?);
     let mut denied = passes.clone();
     denied["metadata"]["annotations"] = json!({ PROBE: mark });
     Ok(Probe { policy: policy.to_owned(), kind, passes, denied, sentinel: sentinel(mark) })

@@ -2,40 +2,42 @@
 
 use parse_dockerfile::{Instruction, RunInstruction};
 
-use super::{super::table::rule, Draft, Recipe, shell};
+use super::{Model, finding, shell};
+use crate::policy::ControlId;
+use crate::policy::Finding;
 use crate::policy::Settings;
 
 /// Ports below need a privilege, unless the rules say otherwise.
 const UNPRIVILEGED: i32 = 1024;
 
 /// What is wrong with the final stage and those that it starts from.
-pub(crate) fn evaluate(recipe: &Recipe<'_, '_>, settings: &Settings) -> Vec<Draft> {
+pub(crate) fn evaluate(model: &Model<'_, '_>, settings: &Settings) -> Vec<Finding> {
     let least = settings.min_container_port.unwrap_or(UNPRIVILEGED);
-    let mut drafts = Vec::new();
-    for (number, step) in recipe.lineage().iter().flat_map(|stage| stage.steps()) {
+    let mut findings = Vec::new();
+    for (number, step) in model.lineage().iter().flat_map(|stage| stage.steps()) {
         match step {
             Instruction::Expose(expose) => {
                 let ports = expose.arguments.iter().map(|port| port.value.as_ref());
                 let low = ports.filter(|port| is_below(port, least));
-                drafts.extend(low.map(|port| {
+                findings.extend(low.map(|port| {
                     let message = format!("EXPOSE {port} is below {least}");
-                    Draft::new(rule("HB-PORT"), number, message)
+                    finding(ControlId::HbPort, number, message)
                 }));
             }
             Instruction::Run(run) => {
                 let left = leftovers(run);
-                drafts.extend(left.map(|(message, remedy)| {
-                    Draft::new(rule("HB-DF-CLEAN"), number, message).remedy(remedy)
+                findings.extend(left.map(|(message, remedy)| {
+                    finding(ControlId::HbDfClean, number, message).with_remedy(remedy)
                 }));
             }
             Instruction::Healthcheck(check) if !check.is_none() => {
                 let message = "HEALTHCHECK is for Docker: Kubernetes does not run it";
-                drafts.push(Draft::new(rule("HB-DF-HEALTH"), number, message).noted());
+                findings.push(finding(ControlId::HbDfHealth, number, message).noted());
             }
             _ => {}
         }
     }
-    drafts
+    findings
 }
 
 trait IsNone {

@@ -5,12 +5,12 @@ use crate::check::baseline::built_in;
 fn found(text: &str) -> Vec<String> {
     let report = check("Dockerfile", text, &built_in("guide").unwrap());
     assert!(report.faults.is_empty(), "{:?}", report.faults);
-    let mut hits = report.hits;
-    hits.retain(|hit| hit.suppressed.is_none());
-    hits.sort_by_key(|hit| hit.place);
-    let shown = hits.iter().map(|hit| {
-        let note = if hit.note { " note" } else { "" };
-        format!("{} {}{note}", hit.place.line, hit.control.id)
+    let mut located = report.findings;
+    located.retain(|located| located.suppressed.is_none());
+    located.sort_by_key(|located| located.position);
+    let shown = located.iter().map(|located| {
+        let note = if located.finding.note { " note" } else { "" };
+        format!("{} {}{note}", located.position.line, located.finding.control.id)
     });
     shown.collect()
 }
@@ -69,7 +69,7 @@ fn base_images_are_minimal_pinned_and_known() {
     rules.settings.allowed_registries = vec!["registry.corp.example/prod".into()];
     rules.settings.tags = crate::api::gabion::hardening_baseline::Tags::RequireDigest;
     let report = check("Dockerfile", "FROM registry.corp.example/production/x:1\nUSER 1\n", &rules);
-    let ids: Vec<_> = report.hits.iter().map(|hit| hit.control.id).collect();
+    let ids: Vec<_> = report.findings.iter().map(|located| located.finding.control.id.as_str()).collect();
     assert_eq!(ids, ["HB-IMG-REGISTRY", "HB-DF-BASE"]);
 }
 
@@ -201,7 +201,7 @@ fn comments_suppress_with_a_reason() {
         "# gabion:ignore HB-PORT,HB-DF-USER legacy, see 12\nFROM scratch\nEXPOSE 80\nEXPOSE 81\n";
     assert_eq!(found(all), [""; 0]);
     let report = check("Dockerfile", all, &built_in("guide").unwrap());
-    assert_eq!(report.hits.iter().filter(|hit| hit.suppressed.is_some()).count(), 3);
+    assert_eq!(report.findings.iter().filter(|located| located.suppressed.is_some()).count(), 3);
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn what_does_not_parse_is_a_fault_with_its_place() {
         let report = check("Dockerfile", text, &built_in("guide").unwrap());
         let fault = report.faults.first().unwrap_or_else(|| panic!("accepted: {text:?}"));
         assert!(fault.message.starts_with("not a Dockerfile: "), "{fault:?}");
-        assert!(fault.place.is_some_and(|place| place.line >= line), "{fault:?}");
+        assert!(fault.position.is_some_and(|place| place.line >= line), "{fault:?}");
     }
     assert_eq!(found("from scratch\r\nuser 1\r\nexpose 80\r\n"), ["3 HB-PORT"]);
 }

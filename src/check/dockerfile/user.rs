@@ -2,13 +2,15 @@
 
 use parse_dockerfile::Instruction;
 
-use super::{super::table::rule, Draft, Recipe};
+use super::{Model, finding};
+use crate::policy::ControlId;
+use crate::policy::Finding;
 
 /// What is wrong with the user of the image.
-pub(crate) fn evaluate(recipe: &Recipe<'_, '_>) -> Vec<Draft> {
-    let control = rule("HB-DF-USER");
-    let lineage = recipe.lineage();
-    let mut variables = recipe.variables.clone();
+pub(crate) fn evaluate(model: &Model<'_, '_>) -> Vec<Finding> {
+    let control = ControlId::HbDfUser;
+    let lineage = model.lineage();
+    let mut variables = model.variables.clone();
     let steps: Vec<_> = lineage.iter().rev().flat_map(|stage| stage.steps()).collect();
     for (_, step) in &steps {
         variables.learn(step);
@@ -26,14 +28,14 @@ pub(crate) fn evaluate(recipe: &Recipe<'_, '_>) -> Vec<Draft> {
         {
             Vec::new()
         } else {
-            vec![Draft::new(control, from, message)]
+            vec![finding(control, from, message)]
         };
     };
     // What is set when the image is built cannot be evaluated here.
     let Some(user) = variables.expand(&written) else { return Vec::new() };
     let name = user.split(':').next().unwrap_or_default();
     if name == "root" || name.parse() == Ok(0_u32) {
-        return vec![Draft::new(control, number, format!("the last USER of the image is {user}"))];
+        return vec![finding(control, number, format!("the last USER of the image is {user}"))];
     }
     if name.parse::<u32>().is_ok() {
         return Vec::new();
@@ -41,5 +43,5 @@ pub(crate) fn evaluate(recipe: &Recipe<'_, '_>) -> Vec<Draft> {
     let message = format!("USER {name} is a name: Kubernetes cannot tell that it is not root");
     let remedy =
         "write USER with a number, or set runAsUser in the pod; runAsNonRoot fails otherwise";
-    vec![Draft::new(control, number, message).noted().remedy(remedy)]
+    vec![finding(control, number, message).noted().with_remedy(remedy)]
 }

@@ -1,7 +1,7 @@
 //! What edits change, as a unified diff.
 
 use super::{
-    super::place::Lines,
+    super::position::Lines,
     edit::{self, Edit},
 };
 

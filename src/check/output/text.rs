@@ -7,7 +7,7 @@ use std::{
 
 use super::super::{
     Fix, Options,
-    report::{FileReport, Hit, Notice, Report},
+    report::{Diagnostic, FileReport, Located, Report},
 };
 use crate::policy::Severity;
 
@@ -30,9 +30,9 @@ impl Paint {
         self.with("2", text)
     }
 
-    fn severity(self, hit: &Hit) -> String {
-        let (code, word) = match hit.severity {
-            _ if hit.note => ("36", "note"),
+    fn severity(self, located: &Located) -> String {
+        let (code, word) = match located.finding.severity {
+            _ if located.finding.note => ("36", "note"),
             Severity::Critical => ("1;31", "critical"),
             Severity::High => ("31", "high"),
             Severity::Medium => ("33", "medium"),
@@ -56,7 +56,7 @@ pub(crate) fn write(report: &Report, options: &Options, out: &mut dyn Write) -> 
         Fix::No => {}
     }
     for file in &report.files {
-        let shown = file.hits.len() + file.faults.len() + file.remarks.len();
+        let shown = file.findings.len() + file.faults.len() + file.remarks.len();
         if shown > 0 {
             one(file, paint, out)?;
         }
@@ -89,12 +89,21 @@ fn one(file: &FileReport, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
         let word = paint.with("1;31", "error   ");
         writeln!(out, "  {:>8}  {word}  {}", place(fault), plain(&fault.message))?;
     }
-    let together = |one: &Hit, next: &Hit| {
-        let key = |hit: &Hit| (hit.place, hit.control.id, hit.note, hit.suppressed.is_some());
-        key(one) == key(next) && one.remedy == next.remedy && one.object == next.object
+    let together = |one: &Located, next: &Located| {
+        let key = |located: &Located| {
+            (
+                located.position,
+                located.finding.control.id,
+                located.finding.note,
+                located.suppressed.is_some(),
+            )
+        };
+        key(one) == key(next)
+            && one.finding.remedy == next.finding.remedy
+            && one.object == next.object
     };
-    for hits in file.hits.chunk_by(together) {
-        finding(hits, paint, out)?;
+    for located in file.findings.chunk_by(together) {
+        finding(located, paint, out)?;
     }
     for remark in &file.remarks {
         let word = paint.with("36", "remark  ");
@@ -103,34 +112,34 @@ fn one(file: &FileReport, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)
 }
 
-fn place(notice: &Notice) -> String {
-    notice.place.map(|place| format!("{}:{}", place.line, place.column)).unwrap_or_default()
+fn place(diagnostic: &Diagnostic) -> String {
+    diagnostic.position.map(|place| format!("{}:{}", place.line, place.column)).unwrap_or_default()
 }
 
-/// Findings with one control and one place: each says what it is, the remedy is said once.
-fn finding(hits: &[Hit], paint: Paint, out: &mut dyn Write) -> io::Result<()> {
-    let Some(hit) = hits.first() else { return Ok(()) };
-    let at = format!("{}:{}", hit.place.line, hit.place.column);
-    let id = hit.control.id;
-    if let Some(reason) = &hit.suppressed {
-        for hit in hits {
-            let line = format!("  {at:>8}  ignored   {id}  {} (reason: {reason})", hit.message);
+/// Findings with one control and one position: each says what it is, the remedy is said once.
+fn finding(group: &[Located], paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+    let Some(first) = group.first() else { return Ok(()) };
+    let at = format!("{}:{}", first.position.line, first.position.column);
+    let id = first.finding.control.id.as_str();
+    if let Some(reason) = &first.suppressed {
+        for Located { finding, .. } in group {
+            let line = format!("  {at:>8}  ignored   {id}  {} (reason: {reason})", finding.message);
             writeln!(out, "{}", paint.faint(&plain(&line)))?;
         }
         return Ok(());
     }
-    let severity = paint.severity(hit);
-    writeln!(out, "  {at:>8}  {severity}  {}  {}", paint.bold(id), plain(&hit.message))?;
+    let (severity, message) = (paint.severity(first), plain(&first.finding.message));
+    writeln!(out, "  {at:>8}  {severity}  {}  {message}", paint.bold(id))?;
     let indent = id.len() + 24;
-    for more in hits.iter().skip(1) {
-        writeln!(out, "{:indent$}{}", "", plain(&more.message))?;
+    for more in group.iter().skip(1) {
+        writeln!(out, "{:indent$}{}", "", plain(&more.finding.message))?;
     }
-    let place = match hits {
+    let object = match group {
         [one] if !one.field().is_empty() => format!("{}, {}", one.object, one.field()),
-        _ => hit.object.clone(),
+        _ => first.object.clone(),
     };
-    writeln!(out, "{:22}{}", "", paint.faint(&plain(&place)))?;
-    writeln!(out, "{:22}→ {}", "", plain(&hit.remedy))
+    writeln!(out, "{:22}{}", "", paint.faint(&plain(&object)))?;
+    writeln!(out, "{:22}→ {}", "", plain(&first.finding.remedy))
 }
 
 /// Without what could steer a terminal or turn the order of letters around: names and messages hold what stands
@@ -152,13 +161,13 @@ fn summary(
 ) -> io::Result<()> {
     let mut counts: BTreeMap<_, usize> = BTreeMap::new();
     let (mut suppressed, mut notes) = (0, 0);
-    for hit in report.hits() {
-        if hit.suppressed.is_some() {
+    for located in report.findings() {
+        if located.suppressed.is_some() {
             suppressed += 1;
-        } else if hit.note {
+        } else if located.finding.note {
             notes += 1;
         } else {
-            *counts.entry(hit.severity).or_default() += 1;
+            *counts.entry(located.finding.severity).or_default() += 1;
         }
     }
     let worst_first = counts.iter().rev().map(|(severity, count)| format!("{count} {severity}"));

@@ -77,7 +77,7 @@ fn parser_options() -> Options {
     options! { max_buffered_comment_events: usize::MAX }
 }
 
-type Source<'t> = Parser<'t, granit_parser::StrInput<'t>>;
+type Events<'t> = Parser<'t, granit_parser::StrInput<'t>>;
 
 /// How much was read, or is in a node.
 #[derive(Clone, Copy, Debug, Default)]
@@ -101,7 +101,7 @@ impl Amount {
 }
 
 struct Reader<'t> {
-    source: Source<'t>,
+    source: Events<'t>,
     /// What the documents hold, aliases expanded.
     held: Amount,
     /// What aliases stand for, and what is kept of anchored values for them.

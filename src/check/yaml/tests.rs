@@ -29,7 +29,7 @@ fn value(text: &str) -> Value {
 
 /// The text from where a path is pointed at, to the end of its line.
 fn pointed<'t>(text: &'t str, at: &str) -> &'t str {
-    let place = one(text).place(&path(at));
+    let place = one(text).offset(&path(at));
     text[place..].lines().next().unwrap_or_default()
 }
 
@@ -122,7 +122,7 @@ fn an_alias_points_to_the_text_that_it_repeats() {
 fn keys_with_dots_are_found() {
     let text = "metadata:\n  annotations:\n    example.com/a.b: x\n";
     let at = FieldPath::default().keys(&["metadata", "annotations", "example.com/a.b"]);
-    assert_eq!(&text[one(text).place(&at)..], "example.com/a.b: x\n");
+    assert_eq!(&text[one(text).offset(&at)..], "example.com/a.b: x\n");
 }
 
 #[test]

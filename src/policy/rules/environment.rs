@@ -5,10 +5,11 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
+use super::super::controls::ControlId;
 use super::super::literal::{all_of, bound, text as literal};
 use super::super::settings::Settings;
 use super::guide::deny_if;
-use super::pod::{Container, ContainerKind, Hits, Pod, at, flag, list, number, text};
+use super::pod::{Container, ContainerKind, Pod, Violations, at, flag, list, number, text};
 use super::{Cel, Over, Rule};
 use crate::api::gabion::hardening_baseline::Verdict;
 
@@ -29,7 +30,7 @@ const URL_PASSWORD: &str = "://[^/ :@]*:[^/ @]+@";
 
 pub(super) static RULES: [Rule; 6] = [
     Rule {
-        id: "HB-PORT",
+        id: ControlId::HbPort,
         when: |s| if s.min_container_port.is_some() { Verdict::Warn } else { Verdict::Ignore },
         evaluate: ports,
         cel: |s| {
@@ -47,14 +48,14 @@ pub(super) static RULES: [Rule; 6] = [
         }),
     },
     Rule {
-        id: "HB-SECRET-LITERAL",
+        id: ControlId::HbSecretLiteral,
         when: |s| s.literal_credential_env,
         evaluate: literals,
         cel: |_| literals_cel(),
         remedy: None,
     },
     Rule {
-        id: "HB-SECRET-ENV",
+        id: ControlId::HbSecretEnv,
         when: |s| s.secret_env,
         evaluate: secret_env,
         cel: |_| {
@@ -67,20 +68,20 @@ pub(super) static RULES: [Rule; 6] = [
         remedy: None,
     },
     Rule {
-        id: "HB-TOKEN",
+        id: ControlId::HbToken,
         when: |s| deny_if(s.no_token),
-        evaluate: |_, pod, hits| {
+        evaluate: |_, pod, violations| {
             const KEYS: [&str; 1] = ["automountServiceAccountToken"];
             if flag(pod.spec(), &KEYS) == Some(true) {
                 let message = "the pod asks for the token of its ServiceAccount".to_owned();
-                hits.push((pod.path(&KEYS), message));
+                violations.push((pod.path(&KEYS), message));
             }
         },
         cel: |_| Cel::pod("!spec.?automountServiceAccountToken.orValue(false)"),
         remedy: None,
     },
     Rule {
-        id: "HB-LOG-ENV",
+        id: ControlId::HbLogEnv,
         when: |s| if s.required_env.is_empty() { Verdict::Ignore } else { Verdict::Warn },
         evaluate: required_env,
         cel: required_env_cel,
@@ -91,7 +92,7 @@ pub(super) static RULES: [Rule; 6] = [
         }),
     },
     Rule {
-        id: "HB-LOG-RO",
+        id: ControlId::HbLogRo,
         when: |s| if s.log_volume_read_only { Verdict::Warn } else { Verdict::Ignore },
         evaluate: log_volumes,
         cel: |_| {
@@ -108,13 +109,13 @@ pub(super) static RULES: [Rule; 6] = [
     },
 ];
 
-fn ports(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn ports(settings: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     let Some(least) = settings.min_container_port else { return };
     for c in &pod.containers {
         for (index, port) in list(c.value, &["ports"]).iter().enumerate() {
             if let Some(port) = number(port, &["containerPort"]).filter(|p| *p < i64::from(least)) {
                 let path = c.path.key("ports").index(index).key("containerPort");
-                hits.push((path, format!("{} listens on port {port}", c.called())));
+                violations.push((path, format!("{} listens on port {port}", c.called())));
             }
         }
     }
@@ -150,14 +151,14 @@ pub(crate) fn is_literal_credential(name: &str, value: &str) -> bool {
         && !is_match(&IS_HARMLESS, value)
 }
 
-fn literals(_: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn literals(_: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     for c in &pod.containers {
         for (index, entry) in list(c.value, &["env"]).iter().enumerate() {
             let name = text(entry, &["name"]).unwrap_or_default();
             if is_literal_credential(name, text(entry, &["value"]).unwrap_or_default()) {
                 let message =
                     format!("{} has a literal value in the variable {name:?}", c.called());
-                hits.push((c.path.key("env").index(index).key("value"), message));
+                violations.push((c.path.key("env").index(index).key("value"), message));
             }
         }
     }
@@ -180,19 +181,21 @@ fn literals_cel() -> Cel {
     )
 }
 
-fn secret_env(_: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn secret_env(_: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     for c in &pod.containers {
         for (index, entry) in list(c.value, &["env"]).iter().enumerate() {
             if at(entry, &["valueFrom", "secretKeyRef"]).is_some() {
                 let name = text(entry, &["name"]).unwrap_or_default();
                 let path = c.path.key("env").index(index).keys(&["valueFrom", "secretKeyRef"]);
-                hits.push((path, format!("{} has a secret in the variable {name:?}", c.called())));
+                violations
+                    .push((path, format!("{} has a secret in the variable {name:?}", c.called())));
             }
         }
         for (index, source) in list(c.value, &["envFrom"]).iter().enumerate() {
             if at(source, &["secretRef"]).is_some() {
                 let path = c.path.key("envFrom").index(index).key("secretRef");
-                hits.push((path, format!("{} has a whole Secret in its environment", c.called())));
+                violations
+                    .push((path, format!("{} has a whole Secret in its environment", c.called())));
             }
         }
     }
@@ -206,7 +209,7 @@ fn reads_only(c: &Container<'_>) -> bool {
     })
 }
 
-fn required_env(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn required_env(settings: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     let asked = |c: &&Container<'_>| c.kind == ContainerKind::Main && !reads_only(c);
     for c in pod.containers.iter().filter(asked) {
         // What a ConfigMap brings cannot be seen from here.
@@ -218,7 +221,7 @@ fn required_env(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
         };
         for name in settings.required_env.iter().filter(|name| !has(name)) {
             let message = format!("{} has no environment variable {name}", c.called());
-            hits.push((c.path.key("env"), message));
+            violations.push((c.path.key("env"), message));
         }
     }
 }
@@ -253,7 +256,7 @@ fn log_path_cel() -> &'static str {
      || m.mountPath.endsWith('/logs') || m.mountPath.endsWith('/logs/'))"
 }
 
-fn log_volumes(_: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn log_volumes(_: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     let mounts = |c: &Container<'_>, volume: &str| -> Vec<(FieldIndex, bool, bool)> {
         let all = list(c.value, &["volumeMounts"]).iter().enumerate();
         let of = all.filter(|(_, mount)| text(mount, &["name"]) == Some(volume));
@@ -274,7 +277,7 @@ fn log_volumes(_: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
         for (c, index) in writers.filter(|_| holds_logs).skip(1) {
             let message = format!("{} can write to the log volume {name:?}", c.called());
             let path = c.path.key("volumeMounts").index(index).key("readOnly");
-            hits.push((path, message));
+            violations.push((path, message));
         }
     }
 }

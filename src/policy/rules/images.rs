@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::super::controls::ControlId;
 use super::super::finding::FieldPath;
 use super::super::image::{
     CEL_HAS_DIGEST, Reference, canonical, canonical_prefix, canonical_repository, cel_plain_within,
@@ -9,19 +10,19 @@ use super::super::image::{
 };
 use super::super::settings::Settings;
 use super::guide::deny_if;
-use super::pod::{Hits, Pod, list, text};
+use super::pod::{Pod, Violations, list, text};
 use super::{Cel, Over, Rule};
 use crate::api::gabion::hardening_baseline::Tags;
 use crate::api::gabion::hardening_baseline::Verdict;
 
 pub(super) static RULES: [Rule; 3] = [
     Rule {
-        id: "HB-IMG-REGISTRY",
+        id: ControlId::HbImgRegistry,
         when: |s| deny_if(!s.allowed_registries.is_empty()),
-        evaluate: |s, pod, hits| {
+        evaluate: |s, pod, violations| {
             let allowed: Vec<_> =
                 s.allowed_registries.iter().map(|registry| canonical_prefix(registry)).collect();
-            each_image(pod, hits, |_, reference| {
+            each_image(pod, violations, |_, reference| {
                 let repository = &reference.repository;
                 let inside = allowed.iter().any(|prefix| within(repository, prefix));
                 (!inside || repository.contains(".."))
@@ -40,12 +41,12 @@ pub(super) static RULES: [Rule; 3] = [
         }),
     },
     Rule {
-        id: "HB-IMG-BASE",
+        id: ControlId::HbImgBase,
         when: |s| deny_if(!s.denied_repositories.is_empty()),
-        evaluate: |s, pod, hits| {
+        evaluate: |s, pod, violations| {
             let denied: Vec<_> =
                 s.denied_repositories.iter().map(|name| canonical_repository(name)).collect();
-            each_image(pod, hits, |_, reference| {
+            each_image(pod, violations, |_, reference| {
                 let found = denied.iter().find(|denied| within(&reference.repository, denied));
                 found.map(|denied| format!("is from the denied repository {denied}"))
             });
@@ -59,7 +60,7 @@ pub(super) static RULES: [Rule; 3] = [
         remedy: None,
     },
     Rule {
-        id: "HB-IMG-TAG",
+        id: ControlId::HbImgTag,
         when: |s| match s.tags {
             Tags::DenyLatest | Tags::RequireDigest => Verdict::Deny,
             Tags::Any | Tags::Unknown => Verdict::Ignore,
@@ -114,19 +115,19 @@ fn images<'a>(pod: &Pod<'a>) -> Vec<(FieldPath, String, &'a str)> {
 
 fn each_image(
     pod: &Pod<'_>,
-    hits: &mut Hits,
+    violations: &mut Violations,
     problem: impl Fn(&str, &Reference) -> Option<String>,
 ) {
     for (path, called, image) in images(pod) {
         if let Some(problem) = problem(image, &canonical(image)) {
-            hits.push((path, format!("the image {image:?} of {called} {problem}")));
+            violations.push((path, format!("the image {image:?} of {called} {problem}")));
         }
     }
 }
 
-fn tags(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn tags(settings: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     let digests = settings.tags == Tags::RequireDigest;
-    each_image(pod, hits, |image, reference| {
+    each_image(pod, violations, |image, reference| {
         if digests {
             return (!has_digest(image)).then(|| "has no digest".to_owned());
         }
