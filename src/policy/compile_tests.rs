@@ -65,6 +65,7 @@ fn most() -> Settings {
         log_volume_read_only: true,
         min_container_port: Some(1024),
         no_token: true,
+        token_audiences: (0..16).map(|n| format!("{n}{}", "a".repeat(250))).collect(),
         templates: Verdict::Deny,
     }
 }
@@ -306,6 +307,8 @@ proptest! {
                 seccomp_profiles: one(),
                 denied_repositories: one(),
                 required_env: one(),
+                no_token: true,
+                token_audiences: one(),
                 tags: Tags::DenyLatest,
                 templates: Verdict::Ignore,
                 ..Settings::default()

@@ -1,7 +1,8 @@
 //! The verdict on a manifest, without an API server.
 
-use super::finding::Finding;
-use super::rules::{Pod, asked};
+use super::controls::{ControlId, Severity};
+use super::finding::{FieldPath, Finding};
+use super::rules::{Pod, all, asked};
 use super::settings::Settings;
 use super::subject::Subject;
 
@@ -14,11 +15,35 @@ pub fn evaluate(settings: &Settings, subject: &Subject<'_>) -> Vec<Finding> {
     let (mut findings, mut violations) = (Vec::new(), Vec::new());
     for (rule, verdict) in asked(settings) {
         (rule.evaluate)(settings, &pod, &mut violations);
-        findings.extend(violations.drain(..).map(|(path, message)| Finding {
-            remedy: rule.remedy(settings),
-            verdict,
-            ..Finding::new(rule.id, path, message)
+        let replaced = replaced(rule.id, settings, &pod);
+        findings.extend(violations.drain(..).map(|(path, message)| {
+            let finding = Finding::new(rule.id, path, message);
+            let worse = replaced.iter().filter(|(_, at)| finding.path.0.starts_with(&at.0));
+            let severity = worse.map(|(severity, _)| *severity).max();
+            Finding {
+                severity: severity.map_or(finding.severity, |worse| worse.max(finding.severity)),
+                remedy: rule.remedy(settings),
+                verdict,
+                ..finding
+            }
         }));
     }
     findings
+}
+
+/// What a pod breaks of the baseline check in whose place a restricted one stands: the stricter profile is never
+/// milder about it.
+fn replaced(id: ControlId, settings: &Settings, pod: &Pod<'_>) -> Vec<(Severity, FieldPath)> {
+    let baseline = match id {
+        ControlId::PssRestrictedVolumes => ControlId::PssHostPathVolumes,
+        ControlId::PssCapabilitiesRestricted => ControlId::PssCapabilitiesBaseline,
+        ControlId::PssSeccompProfileRestricted => ControlId::PssSeccompProfileBaseline,
+        ControlId::PssProcMountRestricted => ControlId::PssProcMount,
+        _ => return Vec::new(),
+    };
+    let mut violations = Vec::new();
+    for rule in all().filter(|rule| rule.id == baseline) {
+        (rule.evaluate)(settings, pod, &mut violations);
+    }
+    violations.into_iter().map(|(path, _)| (baseline.control().severity, path)).collect()
 }

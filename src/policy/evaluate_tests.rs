@@ -507,7 +507,8 @@ fn images_are_judged_in_every_place_that_names_one() {
     set(&mut pod, "/spec/volumes/0", json!({ "name": "v", "image": { "reference": "models:2" } }));
     let subject = subject_of(&pod).expect("a pod");
     let findings = evaluate(&settings, &subject);
-    let found: Vec<_> = findings.iter().map(|f| (f.control.id.as_str(), f.path.to_string())).collect();
+    let found: Vec<_> =
+        findings.iter().map(|f| (f.control.id.as_str(), f.path.to_string())).collect();
     assert_eq!(
         found,
         [
@@ -557,6 +558,67 @@ fn credentials_are_known_by_their_names_and_urls() {
     }
     assert!(is("DATABASE_URL", "postgres://app:hunter2@db/app"));
     assert!(!is("DATABASE_URL", "postgres://db:5432/app") && !is("HOME_URL", "https://a.b/@c"));
+}
+
+#[test]
+fn a_reference_to_a_literal_of_the_same_container_is_a_literal() {
+    let settings = Settings { literal_credential_env: Verdict::Deny, ..Settings::default() };
+    let env = |entries: Value| paths(&settings, &with(&format!("{APP}/env"), entries));
+    let entry = |name: &str, value: &str| json!({ "name": name, "value": value });
+    let second = ["spec.containers[0].env[1].value"];
+    assert_eq!(env(json!([entry("X", "hunter2"), entry("DB_PASSWORD", "$(X)")])), second);
+    assert_eq!(env(json!([entry("X", "hunter2"), entry("U", "a://b:$(X)@c")])), second);
+    let none = [""; 0];
+    let secret =
+        json!({ "name": "X", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } });
+    assert_eq!(
+        env(json!([secret, entry("DB_PASSWORD", "$(X)"), entry("U", "a://b:$(X)@c")])),
+        none
+    );
+    assert_eq!(env(json!([entry("X", ""), entry("DB_PASSWORD", "$(X)")])), none);
+    assert_eq!(env(json!([entry("X", "a"), entry("TOKEN_URL", "$(X)")])), none);
+}
+
+#[test]
+fn a_token_is_refused_where_its_volume_is_asked_for() {
+    let settings =
+        Settings { no_token: true, token_audiences: vec!["vault".into()], ..Settings::default() };
+    let source = |token: Value| json!({ "name": "t", "projected": { "sources": [{ "serviceAccountToken": token }] } });
+    let found = |token: Value| paths(&settings, &with("/spec/volumes/0", source(token)));
+    let place = ["spec.volumes[0].projected.sources[0].serviceAccountToken"];
+    assert_eq!(found(json!({ "path": "token", "expirationSeconds": 3600 })), place);
+    assert_eq!(found(json!({ "path": "token", "audience": "" })), place);
+    assert_eq!(found(json!({ "path": "token", "audience": "other" })), place);
+    assert_eq!(found(json!({ "path": "token", "audience": "vault" })), [""; 0]);
+    // What the API server mounts for a ServiceAccount that asks for it.
+    let mounted = json!({ "name": "kube-api-access-x", "projected": { "defaultMode": 420, "sources": [
+        { "serviceAccountToken": { "expirationSeconds": 3607, "path": "token" } },
+        { "configMap": { "name": "kube-root-ca.crt", "items": [] } },
+    ] } });
+    assert_eq!(paths(&settings, &with("/spec/volumes/0", mounted)), place);
+    let asked = with("/spec/automountServiceAccountToken", json!(true));
+    assert_eq!(paths(&settings, &asked), ["spec.automountServiceAccountToken"]);
+}
+
+#[test]
+fn the_stricter_profile_is_never_milder() {
+    let pod = with(
+        "/spec/volumes/0",
+        json!({ "name": "v", "hostPath": { "path": "/var/run/docker.sock" } }),
+    );
+    for name in Settings::BUILT_IN {
+        let settings = Settings::built_in(name).expect("built in");
+        let findings = evaluate(&settings, &subject_of(&pod).expect("a pod"));
+        let volume = findings.iter().filter(|f| f.path.to_string().contains("hostPath"));
+        let severities: Vec<_> = volume.map(|f| f.severity).collect();
+        assert_eq!(severities, [crate::policy::Severity::Critical], "{name}");
+    }
+    let nfs = with("/spec/volumes/0", json!({ "name": "v", "nfs": { "server": "s" } }));
+    let findings = evaluate(
+        &Settings::built_in("restricted").expect("built in"),
+        &subject_of(&nfs).expect("a pod"),
+    );
+    assert_eq!(findings[0].severity, crate::policy::Severity::High);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::controls::ControlId;
-use super::image::CEL_STAGES;
+use super::image::cel_read;
 use super::literal::{all_of, any_of, bound, text as literal};
 use super::probe::{PROBE, sentinel};
 use super::rules::{Cel, Over, Rule};
@@ -179,21 +179,18 @@ fn lists(compiled: &[(&Rule, Cel)]) -> Variables {
         compiled.iter().any(|(_, cel)| cel.each.as_ref().is_some_and(|(over, _)| *over == wanted))
     };
     if walks(Over::Images) {
-        let of = |list: &str, kind: &str| {
-            format!(
-                "variables.spec.?{list}.orValue([]).map(c, {{'kind': '{kind}', 'name': string(c.name), 'image': string(c.?image.orValue(''))}})"
-            )
+        let of = |list: &str| {
+            format!("variables.spec.?{list}.orValue([]).map(c, string(c.?image.orValue('')))")
         };
         let volumes = "variables.spec.?volumes.orValue([]).filter(v, has(v.image))\
-                       .map(v, {'kind': 'Volume', 'name': string(v.name), 'image': string(v.image.?reference.orValue(''))})";
-        let named = format!(
-            "({} + {} + {} + {volumes}).filter(i, i.image != '')",
-            of("initContainers", "InitContainer"),
-            of("containers", "Container"),
-            of("ephemeralContainers", "Ephemeral")
+                       .map(v, string(v.image.?reference.orValue('')))";
+        let images = format!(
+            "({} + {} + {} + {volumes}).filter(i, i != '')",
+            of("initContainers"),
+            of("containers"),
+            of("ephemeralContainers")
         );
-        variables.push(("named".into(), named));
-        variables.extend(CEL_STAGES.map(|(name, expression)| (name.into(), expression.into())));
+        variables.push(("images".into(), images));
     }
     variables
 }
@@ -217,15 +214,12 @@ fn walk(over: Over, ok: &str) -> String {
         Over::Containers => ("variables.containers", "c"),
         Over::Lasting => ("variables.lasting", "c"),
         Over::Main => ("spec.?containers.orValue([])", "c"),
-        Over::Images => ("variables.images", "i"),
+        Over::Images => ("variables.images", "image"),
     };
     let ok = match over {
         Over::Containers => bound("own", "c.?securityContext", &format!("({ok})")),
         Over::Lasting | Over::Main => format!("({ok})"),
-        Over::Images => {
-            let parts = [("tag", "i.tag"), ("repo", "i.repo"), ("image", "i.image")];
-            parts.iter().fold(format!("({ok})"), |inner, (name, of)| bound(name, of, &inner))
-        }
+        Over::Images => cel_read(&format!("({ok})")),
     };
     format!("{list}.all({item}, {ok})")
 }

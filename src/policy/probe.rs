@@ -124,6 +124,7 @@ fn good_spec(settings: &Settings, image: &str) -> Value {
         "volumes": [
             { "name": "logs", "emptyDir": {} },
             { "name": "settings", "configMap": { "name": PROBE_NAME } },
+            { "name": "bundle", "projected": { "sources": [{ "configMap": { "name": PROBE_NAME } }] } },
         ],
     })
 }
@@ -132,6 +133,7 @@ fn container(name: &str, settings: &Settings, image: &str) -> Value {
     let port = settings.min_container_port.unwrap_or(8080);
     let mut env = vec![
         json!({ "name": "DATABASE_PASSWORD_FILE", "value": "/run/secrets/db_password" }),
+        json!({ "name": "DATABASE_URL", "value": "postgres://app:$(DATABASE_PASSWORD)@db:5432/app?sslmode=require" }),
         json!({ "name": "NODE_NAME", "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } } }),
     ];
     env.extend(settings.required_env.iter().map(|name| json!({ "name": name, "value": "info" })));

@@ -8,8 +8,10 @@ use crate::policy::ControlId;
 use crate::policy::Finding;
 use crate::policy::Settings;
 use crate::policy::image::canonical;
+use crate::policy::image::canonical_prefix;
 use crate::policy::image::canonical_repository;
 use crate::policy::image::has_digest;
+use crate::policy::image::is_from;
 use crate::policy::image::within;
 
 /// Distributions that hold far more than a program needs, whatever a baseline denies.
@@ -42,11 +44,9 @@ pub(crate) fn evaluate(model: &Model<'_, '_>, settings: &Settings) -> Vec<Findin
 }
 
 fn origin(stage: &Stage<'_, '_>, image: &str, settings: &Settings) -> Option<Finding> {
-    let repository = canonical(image).repository;
-    let allowed = &settings.allowed_registries;
-    let known = allowed
-        .iter()
-        .any(|prefix| within(&repository, &crate::policy::image::canonical_prefix(prefix)));
+    let allowed: Vec<_> =
+        settings.allowed_registries.iter().map(|prefix| canonical_prefix(prefix)).collect();
+    let known = is_from(image, &allowed);
     let message = format!("base image {image:?} is not from an allowed registry");
     (!allowed.is_empty() && !known)
         .then(|| finding(ControlId::HbImgRegistry, stage.range.start, message))

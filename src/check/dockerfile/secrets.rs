@@ -8,7 +8,7 @@ use regex::Regex;
 use super::{Model, finding, shell, variables::assignments};
 use crate::policy::ControlId;
 use crate::policy::Finding;
-use crate::policy::rules::environment::is_literal_credential;
+use crate::policy::rules::credentials::is_literal_credential;
 
 /// A user and a password in an address.
 static PASSWORD_IN_URL: LazyLock<Option<Regex>> =
@@ -29,7 +29,7 @@ pub(crate) fn evaluate(model: &Model<'_, '_>) -> Vec<Finding> {
                     )
                 }
                 // A stand-in value: the name alone decides.
-                None if is_literal_credential(&name, "given") => {
+                None if is_literal_credential(&name, "g1ven") => {
                     format!(
                         "{word} {name} is given when building and stays in the history of the image"
                     )

@@ -150,8 +150,8 @@ pub(crate) static CONTROLS: [Control; 15] = [
         Severity::Medium,
         [
             "Pods do not ask for an API token",
-            "automountServiceAccountToken of the pod",
-            "remove automountServiceAccountToken: true, or ask for an exception",
+            "automountServiceAccountToken of the pod, serviceAccountToken in projected volumes",
+            "remove automountServiceAccountToken: true and volumes with a serviceAccountToken, or ask for an exception",
         ],
         (&["5.1.6"], &["Protecting Pod service account tokens"]),
     ),

@@ -27,9 +27,6 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// All of them, mildest first.
-    pub(crate) const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
-
     /// The word for it, in lower case.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -47,7 +44,7 @@ impl fmt::Display for Severity {
     }
 }
 
-/// Who can target a control.
+/// Who evaluates or keeps a control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// Admission and the offline checker, by the same rule over the pod.
@@ -81,7 +78,7 @@ pub struct Control {
     pub(crate) cis: &'static [&'static str],
     /// Topics of the NSA and CISA Kubernetes Hardening Guidance.
     pub(crate) nsa: &'static [&'static str],
-    /// Who can target it.
+    /// Who evaluates or keeps it.
     pub target: Target,
 }
 

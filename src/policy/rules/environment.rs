@@ -1,33 +1,19 @@
 //! What containers are given: ports, environment, tokens, log volumes.
 
-use std::sync::LazyLock;
-
-use regex::Regex;
 use serde_json::Value;
 
 use super::super::controls::ControlId;
-use super::super::literal::{all_of, bound, text as literal};
+use super::super::literal::{all_of, bound, text as literal, texts};
 use super::super::settings::Settings;
+use super::credentials::{literals, literals_cel};
 use super::guide::deny_if;
 use super::pod::{Container, ContainerKind, Pod, Violations, at, flag, list, number, text};
 use super::{Cel, Over, Rule};
 use crate::api::gabion::hardening_baseline::Verdict;
 
-/// Words of which one is in the name of every credential: a cheap test before the exact one.
-const HINTS: [&str; 7] = ["pass", "pwd", "secret", "token", "credential", "key", "auth"];
-/// A name that says that the value is a credential.
-const CREDENTIAL: &str = "(password|passwd|passphrase|secret|token|credential|(^|[_.-])(pwd|pass)([_.-]|[0-9]*$)|(api|access|private|encryption|signing|account)[_.-]?key|(basic|client|db|redis|mongo)[_.-]auth$)";
-/// A name that says that the value is something about a credential: where it is, what it is called, how long it
-/// lasts.
-const ABOUT: &str = "[_.-](file|files|path|dir|directory|name|names|ref|url|uri|endpoint|host|port|enabled|disabled|required|type|kind|algorithm|length|size|min|max|ttl|expiry|expires|expiration|age|seconds|minutes|hours|days|lifetime|timeout|count|limit|version|id|ids|arn|issuer|audience|policy|rotation|interval|mount|class|provider|store|backend|region|namespace|header|prefix|suffix|field|cache|scope|scopes)$";
-/// A value that refers to another variable, or that is no secret whatever it is called.
-const HARMLESS: &str = r"^(\$\([A-Za-z_][A-Za-z0-9_.-]*\)|true|false)$";
 /// Containers that run as long as the pod.
 const RUNNING: &str = "spec.?containers.orValue([]) + spec.?initContainers.orValue([])\
                        .filter(c, c.?restartPolicy.orValue('') == 'Always')";
-/// A URL with a password in it.
-const URL_PASSWORD: &str = "://[^/ :@]*:[^/ @]+@";
-
 pub(super) static RULES: [Rule; 6] = [
     Rule {
         id: ControlId::HbPort,
@@ -70,14 +56,15 @@ pub(super) static RULES: [Rule; 6] = [
     Rule {
         id: ControlId::HbToken,
         when: |s| deny_if(s.no_token),
-        evaluate: |_, pod, violations| {
-            const KEYS: [&str; 1] = ["automountServiceAccountToken"];
-            if flag(pod.spec(), &KEYS) == Some(true) {
-                let message = "the pod asks for the token of its ServiceAccount".to_owned();
-                violations.push((pod.path(&KEYS), message));
-            }
+        evaluate: tokens,
+        cel: |s| {
+            let allowed = texts(s.token_audiences.iter().map(String::as_str));
+            Cel::pod(format!(
+                "!spec.?automountServiceAccountToken.orValue(false) \
+                 && spec.?volumes.orValue([]).all(v, v.?projected.?sources.orValue([]).all(s, \
+                 !has(s.serviceAccountToken) || s.serviceAccountToken.?audience.orValue('') in {allowed}))"
+            ))
         },
-        cel: |_| Cel::pod("!spec.?automountServiceAccountToken.orValue(false)"),
         remedy: None,
     },
     Rule {
@@ -121,64 +108,30 @@ fn ports(settings: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     }
 }
 
-/// Patterns are compiled once; a pattern that could not be compiled would match nothing, which a test excludes.
-fn compiled(pattern: &str) -> Option<Regex> {
-    Regex::new(pattern).ok()
-}
-
-fn is_match(pattern: &LazyLock<Option<Regex>>, text: &str) -> bool {
-    pattern.as_ref().is_some_and(|pattern| pattern.is_match(text))
-}
-
-static IS_CREDENTIAL: LazyLock<Option<Regex>> = LazyLock::new(|| compiled(CREDENTIAL));
-static IS_ABOUT: LazyLock<Option<Regex>> = LazyLock::new(|| compiled(ABOUT));
-static IS_HARMLESS: LazyLock<Option<Regex>> = LazyLock::new(|| compiled(HARMLESS));
-static HAS_PASSWORD: LazyLock<Option<Regex>> = LazyLock::new(|| compiled(URL_PASSWORD));
-
-/// Whether a variable with that name and literal value holds a credential, as far as its name can tell; also used
-/// for variables in Dockerfiles.
-pub(crate) fn is_literal_credential(name: &str, value: &str) -> bool {
-    if value.is_empty() {
-        return false;
+/// A pod gets a token by its own field, or by a volume; one that the API server mounts is such a volume, too.
+fn tokens(settings: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
+    const FIELD: [&str; 1] = ["automountServiceAccountToken"];
+    if flag(pod.spec(), &FIELD) == Some(true) {
+        let message = "the pod asks for the token of its ServiceAccount".to_owned();
+        violations.push((pod.path(&FIELD), message));
     }
-    if value.contains("://") && is_match(&HAS_PASSWORD, value) {
-        return true;
-    }
-    let name = name.to_ascii_lowercase();
-    HINTS.iter().any(|hint| name.contains(hint))
-        && is_match(&IS_CREDENTIAL, &name)
-        && !is_match(&IS_ABOUT, &name)
-        && !is_match(&IS_HARMLESS, value)
-}
-
-fn literals(_: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
-    for c in &pod.containers {
-        for (index, entry) in list(c.value, &["env"]).iter().enumerate() {
-            let name = text(entry, &["name"]).unwrap_or_default();
-            if is_literal_credential(name, text(entry, &["value"]).unwrap_or_default()) {
-                let message =
-                    format!("{} has a literal value in the variable {name:?}", c.called());
-                violations.push((c.path.key("env").index(index).key("value"), message));
+    for (index, volume) in list(pod.spec(), &["volumes"]).iter().enumerate() {
+        for (number, source) in list(volume, &["projected", "sources"]).iter().enumerate() {
+            let Some(token) = at(source, &["serviceAccountToken"]) else { continue };
+            let audience = text(token, &["audience"]).unwrap_or_default();
+            if settings.token_audiences.iter().any(|allowed| allowed == audience) {
+                continue;
             }
+            let name = text(volume, &["name"]).unwrap_or_default();
+            let message = if audience.is_empty() {
+                format!("volume {name:?} holds a token for the API server")
+            } else {
+                format!("volume {name:?} holds a token for the audience {audience:?}")
+            };
+            let path = pod.path(&["volumes"]).index(index).keys(&["projected", "sources"]);
+            violations.push((path.index(number).key("serviceAccountToken"), message));
         }
     }
-}
-
-fn literals_cel() -> Cel {
-    let hints = literal(&format!("(?i){}", HINTS.join("|")));
-    let named = format!(
-        "[e.name.lowerAscii()].exists(n, n.matches({}) && !n.matches({}) && !e.value.matches({}))",
-        literal(CREDENTIAL),
-        literal(ABOUT),
-        literal(HARMLESS)
-    );
-    let url = format!("(e.value.contains('://') && e.value.matches({}))", literal(URL_PASSWORD));
-    Cel::each(
-        Over::Containers,
-        format!(
-            "!has(c.env) || !c.env.exists(e, has(e.value) && ({url} || (e.name.matches({hints}) && e.value != '' && {named})))"
-        ),
-    )
 }
 
 fn secret_env(_: &Settings, pod: &Pod<'_>, violations: &mut Violations) {

@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::super::controls::ControlId;
 use super::super::finding::FieldPath;
 use super::super::image::{
-    CEL_HAS_DIGEST, Reference, canonical, canonical_prefix, canonical_repository, cel_plain_within,
-    cel_within, has_digest, within,
+    CEL_HAS_DIGEST, Reference, canonical, canonical_prefix, canonical_repository, cel_is_from,
+    cel_plain_within, cel_within, has_digest, is_from, within,
 };
 use super::super::settings::Settings;
 use super::guide::deny_if;
@@ -22,18 +22,15 @@ pub(super) static RULES: [Rule; 3] = [
         evaluate: |s, pod, violations| {
             let allowed: Vec<_> =
                 s.allowed_registries.iter().map(|registry| canonical_prefix(registry)).collect();
-            each_image(pod, violations, |_, reference| {
-                let repository = &reference.repository;
-                let inside = allowed.iter().any(|prefix| within(repository, prefix));
-                (!inside || repository.contains(".."))
+            each_image(pod, violations, |image, _| {
+                (!is_from(image, &allowed))
                     .then(|| "comes from a registry that is not allowed".to_owned())
             });
         },
         cel: |s| {
             let allowed: Vec<_> =
                 s.allowed_registries.iter().map(|r| canonical_prefix(r)).collect();
-            Cel::each(Over::Images, format!("({} && !repo.contains('..'))", cel_within(&allowed)))
-                .or_plain(cel_plain_within(&allowed))
+            Cel::each(Over::Images, cel_is_from(&allowed)).or_plain(cel_plain_within(&allowed))
         },
         remedy: Some(|s| {
             let (shown, more) = first_three(&s.allowed_registries);

@@ -1,7 +1,8 @@
 //! The rules: each control that is about a pod, as Rust over a manifest and as CEL for the API server.
 
 mod baseline;
-pub(crate) mod environment;
+pub(crate) mod credentials;
+mod environment;
 mod guide;
 mod images;
 pub(crate) mod pod;
@@ -10,7 +11,7 @@ mod restricted;
 use super::controls::{Control, ControlId};
 use super::settings::Settings;
 use crate::api::gabion::hardening_baseline::Verdict;
-pub(crate) use environment::is_literal_credential;
+pub(crate) use credentials::is_literal_credential;
 pub(crate) use pod::Pod;
 use pod::Violations;
 
