@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{
     input,
+    limit_range::LimitRange,
     position::Lines,
     rules::{Defaults, Rules, Thresholds},
     schema::misfits,
@@ -29,8 +30,14 @@ pub(crate) fn built_in(name: &str) -> Result<Rules, String> {
         return Err(format!("there is no profile {name:?}: use one of {known}"));
     };
     let vulnerabilities = Thresholds { critical: Some(0), ..Thresholds::default() };
-    let (name, defaults, now) = (name.to_owned(), guide_defaults(), Timestamp::UNIX_EPOCH);
-    Ok(Rules { name, settings, vulnerabilities, defaults, now })
+    Ok(Rules {
+        name: name.to_owned(),
+        settings,
+        vulnerabilities,
+        defaults: guide_defaults(),
+        limit_range: LimitRange::default(),
+        now: Timestamp::UNIX_EPOCH,
+    })
 }
 
 /// The requests and limits that the guide shows.
@@ -118,6 +125,7 @@ fn rules(name: &str, object: Value) -> Result<Rules, String> {
         settings: settings.map_err(|error| error.to_string())?,
         vulnerabilities: thresholds(spec)?,
         defaults: defaults(spec),
+        limit_range: LimitRange::of(spec),
         now: Timestamp::UNIX_EPOCH,
     })
 }

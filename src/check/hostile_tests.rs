@@ -128,6 +128,10 @@ fn shown(files: Vec<FileReport>, rules: &Rules) {
             fail_on: None,
             quiet: false,
             colour: true,
+            terminal: true,
+            exclude: Vec::new(),
+            skip: Vec::new(),
+            no_suppress: false,
             fix: Fix::No,
         };
         output::write(&report, &options, &mut Vec::new()).unwrap();
@@ -141,7 +145,7 @@ fn evaluated(text: &str, rules: &Rules, show: bool) {
     let after = fix::apply(text, &fixed);
     let again = manifest::check("x.yaml", &after, rules, &mut CrossReferences::default());
     assert_eq!(again.faults.len(), file.faults.len(), "{text}\nbecame\n{after}");
-    let _ = fix::unified("x.yaml", text, &fixed.edits);
+    let _ = fix::unified("x.yaml", text, &fix::apply(text, &fixed));
     let model = dockerfile::check("Dockerfile", text, rules);
     assert_places(&model, text);
     if show {

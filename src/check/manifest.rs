@@ -3,12 +3,13 @@
 use serde_json::Value;
 
 use super::{
+    arguments,
     cross_references::{self, CrossReferences},
     namespace, network,
     object::{Object, objects, short},
     pipeline,
     position::Lines,
-    report::{Diagnostic, FileReport, Located},
+    report::{Diagnostic, FileReport, Located, NO_OBJECT},
     rules::Rules,
     scan, secret,
     suppression::{self, Suppressions},
@@ -17,6 +18,7 @@ use super::{
 use crate::policy::FieldPath;
 use crate::policy::Finding;
 use crate::policy::Subject;
+use crate::policy::WorkloadKind;
 use crate::policy::evaluate;
 
 /// Evaluates every object of a text.
@@ -25,6 +27,26 @@ pub(crate) fn check(
     text: &str,
     rules: &Rules,
     across: &mut CrossReferences,
+) -> FileReport {
+    evaluate_text(name, text, rules, across, false)
+}
+
+/// Evaluates patches: what they leave out stands elsewhere, so that only what they say counts.
+pub(crate) fn check_patch(
+    name: &str,
+    text: &str,
+    rules: &Rules,
+    across: &mut CrossReferences,
+) -> FileReport {
+    evaluate_text(name, text, rules, across, true)
+}
+
+fn evaluate_text(
+    name: &str,
+    text: &str,
+    rules: &Rules,
+    across: &mut CrossReferences,
+    patch: bool,
 ) -> FileReport {
     let mut file = FileReport { name: name.to_owned(), ..FileReport::default() };
     let lines = Lines::of(text);
@@ -35,7 +57,8 @@ pub(crate) fn check(
             Ok(Document { root: Some(root), comments }) => {
                 let mut suppressions = Suppressions::default();
                 suppression::of_comments(&mut suppressions, &root, &comments, text, &lines);
-                let mut evaluation = Evaluation { root, lines: &lines, number, suppressions, file };
+                let mut evaluation =
+                    Evaluation { root, lines: &lines, number, suppressions, file, patch };
                 evaluation.run(rules, across);
                 file = evaluation.finish();
             }
@@ -64,6 +87,8 @@ struct Evaluation<'a> {
     number: usize,
     suppressions: Suppressions,
     file: FileReport,
+    /// It is a patch for what another file holds.
+    patch: bool,
 }
 
 impl Evaluation<'_> {
@@ -97,7 +122,14 @@ impl Evaluation<'_> {
             None if value.get("items").and_then(Value::as_array).is_some_and(Vec::is_empty) => {
                 self.file.objects.push("an empty list".to_owned());
             }
-            None => across.unevaluated("documents without apiVersion and kind"),
+            None if self.patch => self.file.objects.push("a patch".to_owned()),
+            None => match half_an_object(value) {
+                Some(message) => {
+                    let position = Some(self.lines.position(self.root.span.start));
+                    self.file.faults.push(Diagnostic { position, message });
+                }
+                None => across.unevaluated(NO_OBJECT),
+            },
         }
     }
 
@@ -111,17 +143,35 @@ impl Evaluation<'_> {
     }
 
     fn object(&mut self, object: &Object<'_>, rules: &Rules, across: &mut CrossReferences) {
-        across.note(object);
+        if !self.patch {
+            across.note(object);
+        }
         let subject = object.subject();
         let findings = match (&subject, object.group(), object.kind) {
-            (Some(subject), ..) => evaluate(&rules.settings, subject),
+            (Some(subject), ..) => {
+                let mut findings = evaluate(&rules.settings, subject);
+                findings.extend(arguments::evaluate(&rules.settings, subject));
+                findings.extend(rules.limit_range.evaluate(subject));
+                findings
+            }
             (_, "networking.k8s.io", "NetworkPolicy") => network::evaluate(object.value),
             (_, "", "Secret") => secret::evaluate(object.value),
             (_, "", "Namespace") => namespace::evaluate(object.value, &rules.settings),
             (_, cross_references::GROUP, _) => Vec::new(),
-            (_, group, kind) => return across.unevaluated(&unevaluated(group, kind)),
+            (_, group, kind) => {
+                if let Some(message) = misnamed(object) {
+                    let position =
+                        Some(self.lines.position(self.root.offset(&object.at.key("kind"))));
+                    self.file.faults.push(Diagnostic { position, message });
+                    return;
+                }
+                return across.unevaluated(&unevaluated(group, kind));
+            }
         };
-        let title = object.title();
+        let title = match self.patch {
+            true => format!("patch of {}", object.title()),
+            false => object.title(),
+        };
         self.annotations(object, subject.as_ref());
         let located = self.located(findings, object, &title);
         for (wanted, finding) in cross_references::of(object) {
@@ -148,6 +198,9 @@ impl Evaluation<'_> {
             }
         };
         let mut located: Vec<_> = findings.into_iter().map(place).collect();
+        if self.patch {
+            located.retain(|located| self.root.at(&located.finding.path).is_some());
+        }
         self.suppressions.apply(&mut located);
         located
     }
@@ -176,6 +229,38 @@ impl Evaluation<'_> {
         file.remarks.extend(self.suppressions.finish());
         file
     }
+}
+
+/// What to say of a document that was meant to be an object.
+fn half_an_object(value: &Value) -> Option<String> {
+    let has = |key: &str| value.get(key).is_some_and(|value| !value.is_null());
+    let body = has("metadata") || has("spec");
+    let missing = match (has("apiVersion"), has("kind")) {
+        (true, false) if body => "kind",
+        (false, true) if body => "apiVersion",
+        _ => return None,
+    };
+    Some(format!("looks like an object and has no {missing}, so it is not evaluated: add it"))
+}
+
+/// What to say of an object whose kind is written as no API server knows it.
+fn misnamed(object: &Object<'_>) -> Option<String> {
+    let (group, kind) = (object.group(), object.kind);
+    let workloads = WorkloadKind::TEMPLATES.into_iter().chain([WorkloadKind::Pod]);
+    let workloads = workloads.map(|known| (known.group(), known.as_str()));
+    let others = [("", "Secret"), ("", "Namespace"), ("networking.k8s.io", "NetworkPolicy")];
+    let mut known = workloads.chain(others);
+    let (right, name) = known.find(|(_, name)| name.eq_ignore_ascii_case(kind))?;
+    if group == right && name != kind {
+        return Some(format!("kind {kind:?} is not known: write {name}"));
+    }
+    let version = if right.is_empty() { "v1".to_owned() } else { format!("{right}/v1") };
+    (group == "extensions" && name == kind).then(|| {
+        format!(
+            "{kind} of {} is served by no cluster any more: write {version}",
+            short(object.api_version)
+        )
+    })
 }
 
 /// How a kind for which there are no checks is listed.

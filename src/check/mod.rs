@@ -10,9 +10,12 @@ pub(crate) mod output;
 pub(crate) mod report;
 pub(crate) mod rules;
 
+mod arguments;
 mod cross_references;
 mod dockerfile;
 mod fix;
+mod kustomize;
+mod limit_range;
 mod manifest;
 mod namespace;
 mod network;
@@ -32,13 +35,17 @@ mod hostile_tests;
 mod test_random;
 
 use std::{
+    collections::BTreeSet,
+    fs,
     io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
-use crate::policy::Severity;
+use regex::Regex;
+
+use crate::policy::{ControlId, Severity};
 use cross_references::CrossReferences;
-use input::{Input, Origin, Promise, Text};
+use input::{FileKind, Input, Inputs, Origin, Text};
 use output::Format;
 use report::{Diagnostic, FileReport, Report};
 use rules::Rules;
@@ -60,6 +67,14 @@ pub struct Options {
     pub(crate) quiet: bool,
     /// Colour in text.
     pub(crate) colour: bool,
+    /// A terminal shows the result, so that nothing in it may steer one.
+    pub(crate) terminal: bool,
+    /// Files and folders that are left out.
+    pub(crate) exclude: Vec<Regex>,
+    /// Controls that are not evaluated.
+    pub(crate) skip: Vec<ControlId>,
+    /// Suppressions in files do not count.
+    pub(crate) no_suppress: bool,
     /// What becomes of findings with a mechanical remedy.
     pub(crate) fix: Fix,
 }
@@ -116,11 +131,12 @@ fn exit_status(report: &Report, fail_on: Option<Severity>) -> ExitStatus {
 
 /// Evaluates all files.
 pub(crate) fn evaluate(options: &Options, stdin: &mut dyn Read) -> Report {
-    let inputs = input::inputs(&options.paths);
+    let Inputs { found: inputs, hidden } = input::inputs(&options.paths, &options.exclude);
+    let patches = kustomize::patches(&inputs);
     let mut across = CrossReferences::default();
-    let mut report = Report::default();
+    let mut report = Report { hidden, ..Report::default() };
     for input in &inputs {
-        report.files.push(file(input, options, stdin, &mut across));
+        report.files.push(file(input, options, &patches, stdin, &mut across));
         across.next_file();
     }
     let scans = across.scans();
@@ -130,7 +146,8 @@ pub(crate) fn evaluate(options: &Options, stdin: &mut dyn Read) -> Report {
         let message = "holds no manifest, Dockerfile or report: check the path";
         report.files.push(FileReport::fault(&names, message));
     } else if report.is_empty() {
-        let message = "holds nothing to evaluate: there is no object in it";
+        let message =
+            "holds nothing to evaluate: there is no object, with apiVersion and kind, in it";
         report.files.push(FileReport::fault(&names, message));
     } else if options.expects_scan && scans == 0 {
         let message =
@@ -138,6 +155,10 @@ pub(crate) fn evaluate(options: &Options, stdin: &mut dyn Read) -> Report {
         report.files.push(FileReport::fault(&names, message));
     }
     for file in &mut report.files {
+        file.findings.retain(|located| !options.skip.contains(&located.finding.control.id));
+        for located in file.findings.iter_mut().filter(|_| options.no_suppress) {
+            located.suppressed = None;
+        }
         file.findings.sort_by_key(|located| located.position);
         file.remarks.sort_by_key(|remark| remark.position);
     }
@@ -159,6 +180,7 @@ fn names(options: &Options) -> String {
 fn file(
     input: &Input,
     options: &Options,
+    patches: &BTreeSet<PathBuf>,
     stdin: &mut dyn Read,
     across: &mut CrossReferences,
 ) -> FileReport {
@@ -173,6 +195,11 @@ fn file(
         Ok(text) => {
             let (name, rules) = (&input.name, &options.rules);
             match (&input.origin, options.fix) {
+                (Ok(Origin::File(path)), _)
+                    if fs::canonicalize(path).is_ok_and(|path| patches.contains(&path)) =>
+                {
+                    manifest::check_patch(name, &text.text, rules, across)
+                }
                 (Ok(Origin::File(path)), Fix::DryRun | Fix::Write) => {
                     let place = (path.as_path(), input.folder.as_deref());
                     fixed(name, place, &text, options, across)
@@ -211,20 +238,20 @@ fn fixed(
     }
     report.remarks.extend(fixed.refused);
     if kept {
-        report.diff = fix::unified(name, &before.text, &fixed.edits);
+        report.diff = fix::unified(name, &before.text, &text);
     }
     report
 }
 
 /// By its name; without one that tells, by its first instruction.
 fn is_dockerfile(input: &Input, text: &str) -> bool {
-    let promise = match &input.origin {
-        Ok(Origin::File(path)) => Promise::of(path),
-        _ => Promise::Nothing,
+    let kind = match &input.origin {
+        Ok(Origin::File(path)) => FileKind::of(path),
+        _ => FileKind::Nothing,
     };
     let mut lines = text.lines().map(str::trim);
     let first = lines.find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
     let word = first.split_whitespace().next().unwrap_or_default();
     let builds = ["FROM", "ARG"].iter().any(|known| word.eq_ignore_ascii_case(known));
-    promise == Promise::Dockerfile || (promise == Promise::Nothing && builds)
+    kind == FileKind::Dockerfile || (kind == FileKind::Nothing && builds)
 }

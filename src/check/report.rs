@@ -71,6 +71,9 @@ impl FileReport {
     }
 }
 
+/// How documents are counted that are no object.
+pub(crate) const NO_OBJECT: &str = "documents without apiVersion and kind";
+
 /// What was found in all files.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
@@ -78,6 +81,8 @@ pub(crate) struct Report {
     pub(crate) files: Vec<FileReport>,
     /// Kinds for which there are no checks, with the number of their objects.
     pub(crate) unevaluated: BTreeMap<String, usize>,
+    /// Folders that were not searched, because their names start with a dot.
+    pub(crate) hidden: Vec<String>,
 }
 
 impl Report {
@@ -93,7 +98,8 @@ impl Report {
 
     /// Whether there was nothing in any file, neither to evaluate nor to list nor to complain about.
     pub(crate) fn is_empty(&self) -> bool {
-        self.evaluated() == 0 && self.unevaluated.is_empty() && !self.has_faults()
+        let mut kinds = self.unevaluated.keys();
+        self.evaluated() == 0 && kinds.all(|kind| kind == NO_OBJECT) && !self.has_faults()
     }
 
     /// Whether anything could not be evaluated.

@@ -3,6 +3,7 @@
 mod base;
 mod fetch;
 mod files;
+mod here_documents;
 mod layers;
 mod secrets;
 mod shell;
@@ -35,6 +36,8 @@ struct Stage<'d, 't> {
     name: Option<String>,
     /// The image that it starts from, variables resolved; `None` where one is not known.
     image: Option<String>,
+    /// The image as it is written.
+    written: &'d str,
     /// The earlier stage that it starts from.
     parent: Option<usize>,
     /// Everything in the file.
@@ -54,7 +57,8 @@ impl<'d, 't> Stage<'d, 't> {
 struct Model<'d, 't> {
     instructions: &'d [Instruction<'t>],
     stages: Vec<Stage<'d, 't>>,
-    variables: Variables,
+    /// Arguments before the first stage.
+    globals: Variables,
 }
 
 impl<'d, 't> Model<'d, 't> {
@@ -67,19 +71,35 @@ impl<'d, 't> Model<'d, 't> {
             .map(|(number, _)| number)
             .collect();
         let head = instructions.get(..starts.first().copied().unwrap_or_default());
-        let variables = Variables::of(head.unwrap_or_default());
+        let globals = Variables::of(head.unwrap_or_default());
         let mut stages: Vec<Stage<'d, 't>> = Vec::new();
         for (index, start) in starts.iter().copied().enumerate() {
             let end = starts.get(index + 1).copied().unwrap_or(instructions.len());
             let Some(Instruction::From(from)) = instructions.get(start) else { continue };
-            let image = variables.expand(&from.image.value);
+            let image = globals.expand(&from.image.value);
             let lower = image.as_ref().map(|image| image.to_lowercase());
             let parent =
                 stages.iter().rposition(|stage| stage.name.is_some() && stage.name == lower);
             let name = from.as_.as_ref().map(|(_, name)| name.value.to_lowercase());
-            stages.push(Stage { range: start..end, name, image, parent, instructions });
+            let written = from.image.value.as_ref();
+            stages.push(Stage { range: start..end, name, image, written, parent, instructions });
         }
-        Self { instructions, stages, variables }
+        Self { instructions, stages, globals }
+    }
+
+    /// The instructions of the final stage and of those that it starts from, in order, each with its number and with
+    /// the variables before it.
+    fn walk(&self) -> Vec<(usize, &'d Instruction<'t>, Variables)> {
+        let mut variables = Variables::default();
+        let mut steps = Vec::new();
+        for stage in self.lineage().into_iter().rev() {
+            variables.enter_stage();
+            for (number, step) in stage.steps() {
+                steps.push((number, step, variables.clone()));
+                variables.learn(step, &self.globals);
+            }
+        }
+        steps
     }
 
     /// The final stage and those that it starts from, last first.
@@ -97,6 +117,8 @@ impl<'d, 't> Model<'d, 't> {
 /// Evaluates a Dockerfile.
 pub(crate) fn check(name: &str, text: &str, rules: &Rules) -> FileReport {
     let mut file = FileReport { name: name.to_owned(), ..FileReport::default() };
+    let readable = here_documents::blanked(text);
+    let text = readable.as_str();
     let dockerfile = match parse_dockerfile::parse(text) {
         Ok(dockerfile) => dockerfile,
         Err(error) => {

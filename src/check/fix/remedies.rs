@@ -167,7 +167,10 @@ fn remedy(document: &mut Value, finding: &Finding, paths: &PodPaths, rules: &Rul
         }
         Some(Remedy::NoToken) => {
             // The one value that is replaced: the finding is about nothing but it.
-            if let Some(token) = entry(document, &paths.pod.key("automountServiceAccountToken")) {
+            let field = paths.pod.key("automountServiceAccountToken");
+            if finding.path == field
+                && let Some(token) = entry(document, &field)
+            {
                 *token = json!(false);
             }
         }

@@ -151,9 +151,8 @@ fn the_diff_shows_what_changes_with_lines_around() {
         Edit { range: text.len() - 1..text.len() - 1, text: "\n  y: z".into() },
     ];
     let wanted = "--- a/x.yaml\n+++ b/x.yaml\n@@ -2,5 +2,6 @@\n kind: Pod\n metadata: {name: a}\n spec:\n-  automountServiceAccountToken: true\n+  automountServiceAccountToken: false\n   hostname: x\n+  y: z\n";
-    assert_eq!(unified("x.yaml", text, &edits), wanted);
-    assert_eq!(unified("x.yaml", text, &[]), "");
-    let open = [Edit { range: 1..1, text: "\nb".into() }];
-    let wanted = "--- a/x\n+++ b/x\n@@ -1,1 +1,2 @@\n-a\n\\ No newline at end of file\n+a\n+b\n\\ No newline at end of file\n";
-    assert_eq!(unified("x", "a", &open), wanted);
+    assert_eq!(unified("x.yaml", text, &edit::apply(text, &edits)), wanted);
+    assert_eq!(unified("x.yaml", text, text), "");
+    let wanted = "--- a/x\n+++ b/x\n@@ -1 +1,2 @@\n-a\n\\ No newline at end of file\n+a\n+b\n\\ No newline at end of file\n";
+    assert_eq!(unified("x", "a", "a\nb"), wanted);
 }

@@ -26,6 +26,7 @@ pub(crate) fn write(report: &Report, options: &Options, out: &mut dyn Write) -> 
         },
         "files": files,
         "unevaluated": report.unevaluated,
+        "notSearched": report.hidden,
     });
     serde_json::to_writer_pretty(&mut *out, &document)?;
     writeln!(out)

@@ -2,10 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
     io::{self, Write},
 };
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
@@ -195,18 +195,15 @@ fn notification(file: &str, level: &str, diagnostic: &Diagnostic) -> Value {
     })
 }
 
-/// A file name as a reference: relative where it is, with what a reference may not hold written in hexadecimal.
+/// What a reference may hold as it is; the rest is written in hexadecimal.
+const KEPT: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A file name as a reference: relative where it is.
 fn uri(name: &str) -> String {
     let name = if name == "<stdin>" { "stdin" } else { name };
-    let mut text = if name.starts_with('/') { "file://".to_owned() } else { String::new() };
-    for byte in name.replace('\\', "/").bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            let _ = write!(text, "%{byte:02X}");
-        }
-    }
-    text
+    let scheme = if name.starts_with('/') { "file://" } else { "" };
+    format!("{scheme}{}", utf8_percent_encode(&name.replace('\\', "/"), KEPT))
 }
 
 #[cfg(test)]

@@ -5,40 +5,40 @@ use std::{
     io::{self, Write},
 };
 
+use anstyle::{AnsiColor, Style};
+
 use super::super::{
     Fix, Options,
     report::{Diagnostic, FileReport, Located, Report},
 };
 use crate::policy::Severity;
 
-/// Codes of a terminal.
+const BOLD: Style = Style::new().bold();
+const FAINT: Style = Style::new().dimmed();
+const RED: Style = AnsiColor::Red.on_default();
+const GREEN: Style = AnsiColor::Green.on_default();
+const CYAN: Style = AnsiColor::Cyan.on_default();
+
+/// Colours, where they are wanted.
 #[derive(Clone, Copy)]
 struct Paint {
     on: bool,
 }
 
 impl Paint {
-    fn with(self, code: &str, text: &str) -> String {
-        if self.on { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
-    }
-
-    fn bold(self, text: &str) -> String {
-        self.with("1", text)
-    }
-
-    fn faint(self, text: &str) -> String {
-        self.with("2", text)
+    fn with(self, style: Style, text: &str) -> String {
+        if self.on { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
     fn severity(self, located: &Located) -> String {
-        let (code, word) = match located.finding.severity {
-            _ if located.finding.note => ("36", "note"),
-            Severity::Critical => ("1;31", "critical"),
-            Severity::High => ("31", "high"),
-            Severity::Medium => ("33", "medium"),
-            Severity::Low => ("34", "low"),
+        let (style, word) = match located.finding.severity {
+            _ if located.finding.note => (CYAN, "note"),
+            Severity::Critical => (RED.bold(), "critical"),
+            Severity::High => (RED, "high"),
+            Severity::Medium => (AnsiColor::Yellow.on_default(), "medium"),
+            Severity::Low => (AnsiColor::Blue.on_default(), "low"),
         };
-        self.with(code, &format!("{word:<8}"))
+        self.with(style, &format!("{word:<8}"))
     }
 }
 
@@ -47,10 +47,10 @@ pub(crate) fn write(report: &Report, options: &Options, out: &mut dyn Write) -> 
     let paint = Paint { on: options.colour };
     let changed: Vec<_> = report.files.iter().filter(|file| !file.diff.is_empty()).collect();
     match options.fix {
-        Fix::DryRun => diffs(&changed, paint, out)?,
+        Fix::DryRun => diffs(&changed, options.terminal || paint.on, paint, out)?,
         Fix::Write => {
             for file in &changed {
-                writeln!(out, "{} {}", paint.with("32", "fixed"), plain(&file.name))?;
+                writeln!(out, "{} {}", paint.with(GREEN, "fixed"), plain(&file.name))?;
             }
         }
         Fix::No => {}
@@ -64,17 +64,17 @@ pub(crate) fn write(report: &Report, options: &Options, out: &mut dyn Write) -> 
     if options.quiet { Ok(()) } else { summary(report, options, paint, out) }
 }
 
-fn diffs(changed: &[&FileReport], paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+fn diffs(changed: &[&FileReport], seen: bool, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
     for line in changed.iter().flat_map(|file| file.diff.split_terminator('\n')) {
-        let code = match line.as_bytes().first() {
-            Some(b'+') => "32",
-            Some(b'-') => "31",
-            Some(b'@') => "36",
-            _ => "0",
+        let style = match line.as_bytes().first() {
+            Some(b'+') => GREEN,
+            Some(b'-') => RED,
+            Some(b'@') => CYAN,
+            _ => Style::new(),
         };
         // A diff that is kept in a file must be exact, one that is inspected must not steer the terminal.
-        let line = if paint.on { &shown(line) } else { line };
-        writeln!(out, "{}", paint.with(code, line))?;
+        let line = if seen { &shown(line) } else { line };
+        writeln!(out, "{}", paint.with(style, line))?;
     }
     Ok(())
 }
@@ -84,9 +84,9 @@ fn shown(line: &str) -> String {
 }
 
 fn one(file: &FileReport, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{}", paint.bold(&plain(&file.name)))?;
+    writeln!(out, "{}", paint.with(BOLD, &plain(&file.name)))?;
     for fault in &file.faults {
-        let word = paint.with("1;31", "error   ");
+        let word = paint.with(RED.bold(), "error   ");
         writeln!(out, "  {:>8}  {word}  {}", place(fault), plain(&fault.message))?;
     }
     let together = |one: &Located, next: &Located| {
@@ -106,7 +106,7 @@ fn one(file: &FileReport, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
         finding(located, paint, out)?;
     }
     for remark in &file.remarks {
-        let word = paint.with("36", "remark  ");
+        let word = paint.with(CYAN, "remark  ");
         writeln!(out, "  {:>8}  {word}  {}", place(remark), plain(&remark.message))?;
     }
     writeln!(out)
@@ -124,12 +124,12 @@ fn finding(group: &[Located], paint: Paint, out: &mut dyn Write) -> io::Result<(
     if let Some(reason) = &first.suppressed {
         for Located { finding, .. } in group {
             let line = format!("  {at:>8}  ignored   {id}  {} (reason: {reason})", finding.message);
-            writeln!(out, "{}", paint.faint(&plain(&line)))?;
+            writeln!(out, "{}", paint.with(FAINT, &plain(&line)))?;
         }
         return Ok(());
     }
     let (severity, message) = (paint.severity(first), plain(&first.finding.message));
-    writeln!(out, "  {at:>8}  {severity}  {}  {message}", paint.bold(id))?;
+    writeln!(out, "  {at:>8}  {severity}  {}  {message}", paint.with(BOLD, id))?;
     let indent = id.len() + 24;
     for more in group.iter().skip(1) {
         writeln!(out, "{:indent$}{}", "", plain(&more.finding.message))?;
@@ -138,7 +138,7 @@ fn finding(group: &[Located], paint: Paint, out: &mut dyn Write) -> io::Result<(
         [one] if !one.field().is_empty() => format!("{}, {}", one.object, one.field()),
         _ => first.object.clone(),
     };
-    writeln!(out, "{:22}{}", "", paint.faint(&plain(&object)))?;
+    writeln!(out, "{:22}{}", "", paint.with(FAINT, &plain(&object)))?;
     writeln!(out, "{:22}→ {}", "", plain(&first.finding.remedy))
 }
 
@@ -189,11 +189,18 @@ fn summary(
         }
     }
     let extras = if extras.is_empty() { String::new() } else { format!("; {}", extras.join(", ")) };
-    writeln!(out, "{}", paint.bold(&plain(&format!("{line}{extras}"))))?;
+    writeln!(out, "{}", paint.with(BOLD, &plain(&format!("{line}{extras}"))))?;
+    if !report.hidden.is_empty() {
+        let names = plain(&report.hidden.join(", "));
+        let line = format!(
+            "Not searched, as their names start with a dot: {names}. Name them to check them"
+        );
+        writeln!(out, "{}", paint.with(FAINT, &line))?;
+    }
     if !report.unevaluated.is_empty() {
         let kinds = report.unevaluated.iter().map(|(kind, number)| format!("{number} × {kind}"));
         let kinds = plain(&kinds.collect::<Vec<_>>().join(", "));
-        writeln!(out, "{}", paint.faint(&format!("No checks exist for: {kinds}")))?;
+        writeln!(out, "{}", paint.with(FAINT, &format!("No checks exist for: {kinds}")))?;
     }
     Ok(())
 }

@@ -183,3 +183,13 @@ fn empty_documents_hold_nothing() {
         assert!(documents.iter().all(|d| d.as_ref().is_ok_and(|d| d.root.is_none())), "{text:?}");
     }
 }
+
+#[test]
+fn json_that_yaml_does_not_know_is_read_as_json() {
+    let text = "{\"apiVersion\": \"v1\", \"kind\": \"Pod\", \"a\": \"x\u{7f}y\"}";
+    assert_eq!(one(text).to_value()["a"], "x\u{7f}y");
+    let long = format!("{{\"{}\": 1}}", "k".repeat(3000));
+    assert_eq!(one(&long).to_value()["k".repeat(3000)], 1);
+    // A key that is there twice is still an error.
+    assert!(read("{\"a\": 1, \"a\": 2}")[0].is_err());
+}
