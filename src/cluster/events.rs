@@ -139,8 +139,8 @@ mod tests {
     use super::*;
 
     fn event(text: &str, event_type: EventType) -> Event {
-        let about = ObjectReference { uid: Some("u".into()), ..ObjectReference::default() };
-        Event { about, reason: "UpdateFailed", text: text.into(), event_type }
+        let regarding = ObjectReference { uid: Some("u".into()), ..ObjectReference::default() };
+        Event { regarding, reason: "UpdateFailed", message: text.into(), event_type }
     }
 
     #[test]

@@ -14,7 +14,6 @@ use super::StoreKey;
 use super::auth;
 use super::auth::is_referent;
 use super::error::RECHECK;
-use crate::retry::Retry;
 use super::plan::store_status::StoreOutcome;
 use super::plan::store_status::next_status;
 use super::stores::Readiness;
@@ -30,6 +29,7 @@ use crate::cluster::{
 use crate::duration;
 use crate::provider::Validation;
 use crate::provider::fetcher::Source;
+use crate::retry::Retry;
 
 /// While a provider does not answer, its stores are validated this often.
 const PROBE_EVERY: Duration = Duration::from_secs(2);

@@ -301,7 +301,7 @@ mod tests {
         health.watch("ExternalSecret");
         let metrics = Metrics::new(&health, true);
         metrics.queue("secrets", QueueStats::default);
-        metrics.requests.count("create", "Secret", None);
+        metrics.requests.count("create", "Secret", "ok");
         metrics.reconciles.done("ExternalSecret", "SecretSynced", Duration::from_millis(3));
         let objects = metrics.objects.clone().unwrap();
         objects.reconciled("shop", "db", true, Duration::from_millis(3));

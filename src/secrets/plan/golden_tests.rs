@@ -1,21 +1,112 @@
-//! Paths, decoding, key conversion, rewriting.
+//! `property`, decoding, key conversion and rewriting give what Go and the libraries of External Secrets give.
+//!
+//! `dev/golden` writes the vectors to `tests/golden/`. A case passes if both give the same bytes, or if both fail.
+//! `deviations.json` lists the cases that differ on purpose; a listed case that no longer differs fails too.
+//! The vectors of the templates are in `crates/gotemplate/tests/golden/`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use gabion::{
-    api::external_secret::{ConversionStrategy, DecodingStrategy, Rewrite},
-    gjson,
-    provider::SecretBytes,
-    secrets::plan::{decode, rewrite, template::Engine},
-};
 use gotemplate::{Cache, Delimiters, Environment, Failure, KeyKind, Limits};
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::{Case, Shaped, read};
+use super::{decode, rewrite, template::Engine};
+use crate::{
+    api::external_secrets::{
+        external_secret::{ConversionStrategy, Rewrite},
+        references::DecodingStrategy,
+    },
+    gjson,
+    provider::SecretBytes,
+};
+
+/// The result of one case.
+#[derive(Debug, PartialEq, Eq)]
+enum Shaped {
+    /// Bytes, with maps written as JSON.
+    Bytes(Vec<u8>),
+    /// There is nothing at the path.
+    Absent,
+    Failed,
+}
+
+impl Shaped {
+    fn shown(&self) -> String {
+        match self {
+            Self::Bytes(bytes) => format!("{:?}", String::from_utf8_lossy(bytes)),
+            Self::Absent => "nothing".to_owned(),
+            Self::Failed => "an error".to_owned(),
+        }
+    }
+}
+
+struct Case {
+    /// Group and number or title.
+    name: String,
+    /// The path, or the operation and its input.
+    input: String,
+    /// Go's result.
+    want: Shaped,
+    /// Ours.
+    got: Shaped,
+}
+
+/// A case that differs from Go on purpose.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Deviation {
+    file: String,
+    case: String,
+    why: String,
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A file of vectors. `GOLDEN` may name a folder with others, such as the random ones of `dev/golden -random`.
+fn read<T: DeserializeOwned>(file: &str) -> T {
+    let others = std::env::var_os("GOLDEN").map(|folder| PathBuf::from(folder).join(file));
+    let path = others
+        .filter(|path| path.exists())
+        .unwrap_or_else(|| root().join("tests/golden").join(file));
+    let text = std::fs::read(path).unwrap();
+    serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// Fails if a case differs without being listed as a deviation, or is listed without differing.
+fn compare(file: &str, cases: &[Case]) {
+    let deviations: Vec<Deviation> = read("deviations.json");
+    let listed: BTreeMap<_, _> = deviations
+        .iter()
+        .filter(|deviation| deviation.file == file)
+        .map(|deviation| (deviation.case.as_str(), deviation.why.len()))
+        .collect();
+    let (mut wrong, mut used) = (Vec::new(), BTreeSet::new());
+    for case in cases {
+        let deviation = listed.get_key_value(case.input.as_str());
+        used.extend(deviation.map(|(name, _)| *name));
+        if (case.want == case.got) == deviation.is_some() {
+            let (want, got) = (case.want.shown(), case.got.shown());
+            let listed = if deviation.is_some() { " (listed as a deviation)" } else { "" };
+            let Case { name, input, .. } = case;
+            wrong.push(format!("{name}: {input}{listed}\n   Go:     {want}\n   Gabion: {got}"));
+        }
+    }
+    println!("golden {file}: {} cases, {} deviations", cases.len(), listed.len());
+    let unknown: Vec<_> = listed.keys().filter(|name| !used.contains(**name)).collect();
+    assert!(unknown.is_empty(), "{file} has no such cases: {unknown:?}");
+    assert!(listed.values().all(|why| *why > 20), "every deviation has a reason");
+    let (failed, all) = (wrong.len(), cases.len());
+    assert!(failed == 0, "{failed} of {all} cases in {file} fail:\n{}", wrong.join("\n"));
+}
 
 fn wanted(vector: &Value) -> Shaped {
     if vector["error"].is_string() {
@@ -33,7 +124,7 @@ fn text(vector: &Value, field: &str) -> String {
     vector[field].as_str().unwrap_or_else(|| panic!("{vector} has no {field}")).to_owned()
 }
 
-pub(crate) fn paths() -> Vec<Case> {
+fn path_cases() -> Vec<Case> {
     let vectors: Vec<Value> = read("gjson.json");
     let mut documents = HashMap::new();
     let mut cases = Vec::new();
@@ -47,15 +138,14 @@ pub(crate) fn paths() -> Vec<Case> {
         let got = match gjson::find(json.as_bytes(), &path) {
             Ok(Some(found)) => Shaped::Bytes(found.expose().to_vec()),
             Ok(None) => Shaped::Absent,
-            Err(gjson::PropertyError::NotJson) => Shaped::Failed,
-            Err(error) => Shaped::Failed,
+            Err(_) => Shaped::Failed,
         };
         cases.push(Case { name: text(&vector, "name"), input: path, want: wanted(&vector), got });
     }
     cases
 }
 
-pub(crate) fn cases() -> Vec<Case> {
+fn shaping_cases() -> Vec<Case> {
     let vectors: Vec<Value> = read("shaping.json");
     vectors
         .iter()
@@ -90,7 +180,7 @@ impl Environment for Nothing {
 }
 
 fn refused() -> Shaped {
-    Shaped::Failed("refused".to_owned())
+    Shaped::Failed
 }
 
 fn decoding(vector: &Value) -> (String, Shaped, Shaped) {
@@ -141,4 +231,30 @@ fn rewriting(vector: &Value) -> (String, Shaped, Shaped) {
     };
     let want = if vector["error"].is_string() { refused() } else { mapped(&pairs("wantData")) };
     (format!("{} of {}", vector["operations"], vector["data"]), want, got)
+}
+
+#[test]
+fn paths_find_what_gjson_finds() {
+    let cases = path_cases();
+    assert!(cases.len() >= 120);
+    compare("gjson.json", &cases);
+}
+
+#[test]
+fn data_is_decoded_and_rewritten_as_external_secrets_does() {
+    let cases = shaping_cases();
+    assert!(cases.len() >= 60);
+    compare("shaping.json", &cases);
+}
+
+#[test]
+fn the_vectors_are_what_go_makes_now() {
+    let out = Command::new("go")
+        .args(["run", ".", "-check"])
+        .arg(root())
+        .current_dir(root().join("dev/golden"))
+        .env("GOFLAGS", "-mod=readonly -buildvcs=false")
+        .output()
+        .expect("Go is a prerequisite: dev/prerequisites.sh");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
 }
