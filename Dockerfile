@@ -15,6 +15,9 @@ ENV RUSTFLAGS="-C target-feature=+crt-static"
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY src src
+# Members of the workspace: cargo reads their manifests, and compiles nothing of them.
+COPY dev/demo dev/demo
+COPY tests/support tests/support
 RUN cargo build --locked --release --bin gabion --target "${TARGET}" \
  && install -D -m 0555 "target/${TARGET}/release/gabion" /image/gabion \
  && install -D -m 0444 /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ca-certificates.crt

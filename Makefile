@@ -5,7 +5,7 @@ SHELL := bash
 .PHONY: help demo test judges check crds golden bench race fuzz prepare prerequisites
 
 # Suites in tests/ that need no server and take seconds in total.
-CHECK_TESTS := contract layers manifests hardening_contract
+CHECK_TESTS := contract layers manifests hardening_plan scripted
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -15,8 +15,8 @@ help: ## print this list
 
 demo: prepare ## sync and rotate a secret and harden a namespace on a real API server (KEEP=1 leaves it up)
 	@echo "Building gabion and its demo (about three minutes the first time, then seconds)"
-	@cargo build --bin gabion --example demo
-	@cargo run --quiet --example demo
+	@cargo build --package gabion --package gabion-demo --bins
+	@cargo run --quiet --package gabion-demo
 
 test: prepare ## run all tests
 	@echo "Compiling gabion and its tests (about three minutes the first time)"
@@ -27,9 +27,9 @@ judges: prepare ## compare evaluator, policies and the PodSecurity plugin on 20,
 	GABION_JUDGES_PODS=$${GABION_JUDGES_PODS:-20000} GABION_JUDGES_DETAILS=1 cargo test --test judges
 
 check: prerequisites ## check formatting and lints, run the tests that need no server
-	cargo fmt --check
+	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo test --lib $(addprefix --test ,$(CHECK_TESTS))
+	cargo test --package gabion --package gabion-test-support --lib $(addprefix --test ,$(CHECK_TESTS))
 	cargo test -p gotemplate
 	cargo package --quiet --offline --allow-dirty --no-verify -p gotemplate
 

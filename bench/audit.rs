@@ -8,8 +8,7 @@ use std::{
 };
 
 use serde::Deserialize;
-
-use crate::support::Result;
+use support::Result;
 
 /// A place in the audit log, to count from.
 #[derive(Clone)]

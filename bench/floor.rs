@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use gabion::api::external_secret::ExternalSecret;
+use gabion::api::external_secrets::external_secret::ExternalSecret;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client, ResourceExt as _,
@@ -14,10 +14,10 @@ use kube::{
 };
 use serde::Deserialize as _;
 use serde_json::{Value, json};
+use support::{Failure, Result};
 
 use crate::{
     population::{Population, namespace},
-    support::{Failure, Result},
     world::World,
 };
 

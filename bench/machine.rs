@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{Failure, Result};
+use support::{Failure, Result};
 
 /// Kernel ticks per second in `/proc/PID/stat`: 100 on every Linux that runs Gabion.
 const TICKS: f64 = 100.0;

@@ -21,11 +21,6 @@ mod population;
 mod workloads;
 mod world;
 
-#[path = "../tests/support/secrets_manager.rs"]
-mod secrets_manager;
-#[path = "../tests/support/mod.rs"]
-mod support;
-
 use std::process::ExitCode;
 
 use support::{Failure, Result};

@@ -7,18 +7,16 @@ use std::{
 };
 
 use futures::StreamExt as _;
-use gabion::api::external_secret::ExternalSecret;
+use gabion::api::external_secrets::external_secret::ExternalSecret;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client, ResourceExt as _,
     runtime::watcher::{self, Event, watcher},
 };
+use support::{Failure, Result};
 use tokio::{sync::Notify, task::JoinHandle};
 
-use crate::{
-    support::{Failure, Result},
-    world::is_ready,
-};
+use crate::world::is_ready;
 
 /// One state of an object: `None` if it is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,13 +1,13 @@
 //! The objects that a workload works on.
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use gabion::api::{external_secret::ExternalSecret, secret_store::SecretStore};
+use gabion::api::external_secrets::external_secret::ExternalSecret;
+use gabion::api::external_secrets::secret_store::SecretStore;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{Api, Client, Resource, api::PostParams};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-
-use crate::{secrets_manager::SecretsManager, support::Result};
+use support::{Result, secrets_manager::SecretsManager};
 
 /// Requests under way at once while objects are made, which is not measured.
 const AT_ONCE: usize = 32;

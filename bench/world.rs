@@ -6,21 +6,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gabion::api::external_secret::ExternalSecret;
+use gabion::api::external_secrets::external_secret::ExternalSecret;
 use kube::{Api, Client, api::ListParams};
+use support::{
+    ControlPlane, Failure, Operator, Options, Result, Server, free_port, repository,
+    secrets_manager::SecretsManager,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     time::sleep,
 };
 
-use crate::{
-    audit::Mark,
-    machine,
-    population::Population,
-    secrets_manager::SecretsManager,
-    support::{ControlPlane, Failure, Operator, Options, Result, Server, free_port, repository},
-};
+use crate::{audit::Mark, machine, population::Population};
 
 /// Whose requests are counted.
 pub const OPERATOR: &str = "system:serviceaccount:gabion-system:gabion";
@@ -269,7 +267,7 @@ impl Running {
     }
 
     /// Stops its clock, and starts it again.
-    pub fn signal(&self, signal: crate::support::Signal) -> Result<()> {
+    pub fn signal(&self, signal: support::Signal) -> Result<()> {
         self.operator.signal(signal)
     }
 

@@ -2,7 +2,7 @@
 
 /// Who may wait longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Lane {
+pub enum Lane {
     /// Objects that were never synced, or that a person just edited.
     Urgent,
     /// Periodic refreshes.

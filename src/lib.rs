@@ -5,6 +5,8 @@
 //! the API server and [`provider`] the only code that talks to a secret manager; [`secrets`] and
 //! [`hardening`] are the controllers; [`check`] is the rules over files; `operator` wires them and is the only module that sees all others.
 
+#![warn(unreachable_pub)]
+
 pub mod api;
 pub mod check;
 pub mod cli;
@@ -19,7 +21,7 @@ pub(crate) mod marks;
 pub mod operator;
 pub mod policy;
 pub mod provider;
-pub(crate) mod quantity;
+pub mod quantity;
 pub(crate) mod retry;
 pub(crate) mod runtime;
 pub mod secrets;

@@ -12,7 +12,7 @@ const MAX_FRACTION: usize = 18;
 
 /// An exact amount.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Quantity {
+pub struct Quantity {
     nanos: i128,
     binary: bool,
 }
@@ -27,7 +27,7 @@ impl Quantity {
     }
 
     /// Reads the text of a quantity; `None` when it is none.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let (negative, rest) = match text.as_bytes().first()? {
             b'-' => (true, &text[1..]),
             b'+' => (false, &text[1..]),

@@ -6,24 +6,29 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gabion::{
-    api::hardening_baseline::{HardeningBaseline, Selector, Stage, Verdict},
-    hardening::plan::{
-        policy::{PolicySet, Scope, Settings, Waiver, WorkloadKind, compile},
-        selection::{Protected, Selection},
-    },
-};
+use gabion::api::gabion::hardening_baseline::HardeningBaseline;
+use gabion::api::gabion::hardening_baseline::Selector;
+use gabion::api::gabion::hardening_baseline::Stage;
+use gabion::api::gabion::hardening_baseline::Verdict;
+use gabion::policy::PolicySet;
+use gabion::policy::Scope;
+use gabion::policy::Settings;
+use gabion::policy::Waiver;
+use gabion::policy::WorkloadKind;
+use gabion::policy::compile;
+use gabion::policy::selection::Protected;
+use gabion::policy::selection::Selection;
 use http::Request;
 use http_body_util::BodyExt as _;
 use kube::{Api, Client, api::PostParams};
 use serde_json::{Value, json};
+use support::{Failure, Result};
 use tokio::time::sleep;
 
 use crate::{
     figures::{Samples, Table, count},
     machine,
     population::Population,
-    support::{Failure, Result},
     world::World,
 };
 

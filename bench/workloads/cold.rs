@@ -1,11 +1,12 @@
 //! W1: the objects exist, and the operator starts.
 
+use support::Result;
+
 use crate::{
     figures::{Table, count, seconds},
     floor::Floor,
     machine,
     population::Population,
-    support::Result,
     world::{OPERATOR, World},
 };
 

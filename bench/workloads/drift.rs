@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use gabion::api::external_secret::ExternalSecret;
+use gabion::api::external_secrets::external_secret::ExternalSecret;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api,
     api::{DeleteParams, Patch, PatchParams},
 };
 use serde_json::json;
+use support::Result;
 use tokio::time::sleep;
 
 use crate::{
@@ -16,7 +17,6 @@ use crate::{
     machine,
     observer::Observer,
     population::{self, Population},
-    support::Result,
     world::{OPERATOR, World},
 };
 

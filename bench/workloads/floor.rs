@@ -1,10 +1,11 @@
 //! W0: the floor itself.
 
+use support::Result;
+
 use crate::{
     figures::{count, seconds},
     floor::{Floor, Write},
     machine,
-    support::Result,
 };
 
 /// One third of the objects at each concurrency, so that all write new Secrets.

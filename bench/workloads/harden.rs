@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use gabion::api::hardening_baseline::HardeningBaseline;
+use gabion::api::gabion::hardening_baseline::HardeningBaseline;
 use k8s_openapi::api::{
     core::v1::{LimitRange, Namespace, ResourceQuota},
     networking::v1::NetworkPolicy,
@@ -15,6 +15,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use support::{Failure, Result};
 use tokio::time::sleep;
 
 use crate::{
@@ -22,7 +23,6 @@ use crate::{
     floor::CONCURRENCY,
     machine,
     population::Population,
-    support::{Failure, Result},
     world::{OPERATOR, Running, Spent, World},
 };
 

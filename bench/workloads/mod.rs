@@ -13,7 +13,7 @@ mod rotation;
 
 use std::fmt;
 
-use crate::support::{Failure, Result};
+use support::{Failure, Result};
 
 /// Name, default number of objects, and what it is.
 pub const LIST: [(&str, usize, &str); 11] = [

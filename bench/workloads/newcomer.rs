@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use gabion::api::external_secret::ExternalSecret;
+use gabion::api::external_secrets::external_secret::ExternalSecret;
 use kube::Api;
+use support::{Result, Signal};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::{
@@ -11,7 +12,6 @@ use crate::{
     machine,
     observer::Observer,
     population::{self, Population, namespace},
-    support::{Result, Signal},
     world::World,
 };
 

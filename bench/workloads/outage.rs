@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use support::{Result, secrets_manager::Fault};
 use tokio::time::sleep;
 
 use crate::{
@@ -12,8 +13,6 @@ use crate::{
     machine,
     observer::{Observer, Seen},
     population::Population,
-    secrets_manager::Fault,
-    support::Result,
     world::{OPERATOR, World},
 };
 

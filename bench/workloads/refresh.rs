@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use support::Result;
 use tokio::time::sleep;
 
 use crate::{
     figures::{Table, count},
     machine,
     population::Population,
-    support::Result,
     world::{OPERATOR, SYNCED, World},
 };
 

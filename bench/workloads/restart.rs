@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use support::{Failure, Result};
 use tokio::time::sleep;
 
 use crate::{
     figures::{Table, count, seconds},
     machine,
     population::Population,
-    support::{Failure, Result},
     world::{OPERATOR, Running, World},
 };
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use support::{Result, Signal};
 use tokio::time::sleep;
 
 use crate::{
@@ -10,7 +11,6 @@ use crate::{
     machine,
     observer::Observer,
     population::Population,
-    support::{Result, Signal},
     world::{OPERATOR, Running, STATUS_WRITTEN, World},
 };
 

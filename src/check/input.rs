@@ -24,7 +24,7 @@ pub(crate) enum Origin {
 
 /// Something to read, or why it cannot be.
 #[derive(Debug)]
-pub(crate) struct Source {
+pub struct Source {
     /// Its name as messages show it.
     pub(crate) name: String,
     /// Where it is, or what is wrong with it.

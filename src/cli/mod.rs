@@ -76,7 +76,7 @@ pub fn parse() -> Command {
 }
 
 /// `docs/flags.md`.
-pub(crate) fn flags_markdown() -> String {
+pub fn flags_markdown() -> String {
     let mut text = String::from(
         "# Flags of `gabion run`\n\nGenerated from the program (`make crds` rewrites it). \
          Every flag of `run` has an environment variable.\n",

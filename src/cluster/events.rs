@@ -27,20 +27,20 @@ const MAX_NOTE: usize = 1024;
 
 /// What a controller records.
 #[derive(Clone, Debug)]
-pub(crate) struct Event {
+pub struct Event {
     /// The object that it is about.
-    pub(crate) regarding: ObjectReference,
+    pub regarding: ObjectReference,
     /// From the reasons table.
-    pub(crate) reason: &'static str,
+    pub reason: &'static str,
     /// Safe text: names and fixed words only.
-    pub(crate) message: String,
+    pub message: String,
     /// How it is published.
-    pub(crate) event_type: EventType,
+    pub event_type: EventType,
 }
 
 /// How an event is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EventType {
+pub enum EventType {
     /// Something was done: always published.
     Done,
     /// Something is worth knowing: published once an hour.
@@ -51,11 +51,11 @@ pub(crate) enum EventType {
 
 /// Where controllers record events.
 #[derive(Clone)]
-pub(crate) struct Events(mpsc::Sender<Event>);
+pub struct Events(mpsc::Sender<Event>);
 
 impl Events {
     /// Hands an event over without waiting.
-    pub(crate) fn record(&self, event: Event) {
+    pub fn record(&self, event: Event) {
         if self.0.try_send(event).is_err() {
             tracing::debug!("an event was dropped: too many are waiting");
         }
@@ -63,7 +63,7 @@ impl Events {
 }
 
 /// The sending half, and the task that publishes until `stop`.
-pub(crate) fn events(
+pub fn events(
     client: Client,
     fence: Fence,
     controller: &str,
@@ -138,9 +138,9 @@ async fn post(recorder: &Recorder, event: &Event) {
 mod tests {
     use super::*;
 
-    fn event(text: &str, event_type: EventType) -> Event {
+    fn event(message: &str, event_type: EventType) -> Event {
         let regarding = ObjectReference { uid: Some("u".into()), ..ObjectReference::default() };
-        Event { regarding, reason: "UpdateFailed", message: text.into(), event_type }
+        Event { regarding, reason: "UpdateFailed", message: message.into(), event_type }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::{
 
 /// Says whether this process may write. Cheap to clone and to ask.
 #[derive(Clone, Debug)]
-pub(crate) struct Fence(Arc<Inner>);
+pub struct Fence(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -26,16 +26,16 @@ struct Inner {
 /// This process is not the leader, or no longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this process does not hold the lease, so it does not write")]
-pub(crate) struct Fenced;
+pub struct Fenced;
 
 impl Fence {
     /// A fence that never closes: one replica, no leader election.
-    pub(crate) fn open() -> Self {
+    pub fn open() -> Self {
         Self::until(u64::MAX)
     }
 
     /// A fence that is closed until [`Fence::extend`] opens it.
-    pub(crate) fn closed() -> Self {
+    pub fn closed() -> Self {
         Self::until(0)
     }
 
@@ -44,18 +44,18 @@ impl Fence {
     }
 
     /// Allows writes until `validity` after `from`.
-    pub(crate) fn extend(&self, from: Instant, validity: Duration) {
+    pub fn extend(&self, from: Instant, validity: Duration) {
         let until = from.saturating_duration_since(self.0.origin) + validity;
         self.0.open_until.store(millis(until), Ordering::Release);
     }
 
     /// Forbids writes from now on.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         self.0.open_until.store(0, Ordering::Release);
     }
 
     /// True while writes are allowed.
-    pub(crate) fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         millis(self.0.origin.elapsed()) < self.0.open_until.load(Ordering::Acquire)
     }
 

@@ -6,16 +6,16 @@ use kube::{Resource, ResourceExt};
 
 /// Namespace and name of an object; the namespace of a cluster-scoped object is empty.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct ObjectKey {
+pub struct ObjectKey {
     /// Namespace, or "" for a cluster-scoped object.
     pub(crate) namespace: Arc<str>,
     /// Name.
-    pub(crate) name: Arc<str>,
+    pub name: Arc<str>,
 }
 
 impl ObjectKey {
     /// A key from its two parts.
-    pub(crate) fn new(namespace: &str, name: &str) -> Self {
+    pub fn new(namespace: &str, name: &str) -> Self {
         Self { namespace: namespace.into(), name: name.into() }
     }
 

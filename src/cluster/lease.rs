@@ -20,19 +20,19 @@ use super::Fence;
 
 /// Name and times of a lease.
 #[derive(Clone, Debug)]
-pub(crate) struct LeaseSettings {
+pub struct LeaseSettings {
     /// Namespace of the `Lease`.
-    pub(crate) namespace: String,
+    pub namespace: String,
     /// Name of the `Lease`.
-    pub(crate) name: String,
+    pub name: String,
     /// This process's name; unique among replicas.
-    pub(crate) identity: String,
+    pub identity: String,
     /// How long others wait after the last renewal they saw.
-    pub(crate) lease_duration: Duration,
+    pub lease_duration: Duration,
     /// How long the leader keeps writing without a successful renewal.
-    pub(crate) renew_deadline: Duration,
+    pub renew_deadline: Duration,
     /// Pause between tries.
-    pub(crate) retry_period: Duration,
+    pub retry_period: Duration,
 }
 
 /// The lease is lost: the process must stop.
@@ -52,7 +52,7 @@ struct Observed {
 }
 
 /// Takes part in one election.
-pub(crate) struct Election {
+pub struct Election {
     api: Api<Lease>,
     settings: LeaseSettings,
     fence: Fence,
@@ -61,13 +61,13 @@ pub(crate) struct Election {
 
 impl Election {
     /// An election that opens and closes `fence`.
-    pub(crate) fn new(client: Client, settings: LeaseSettings, fence: Fence) -> Self {
+    pub fn new(client: Client, settings: LeaseSettings, fence: Fence) -> Self {
         let api = Api::namespaced(client, &settings.namespace);
         Self { api, settings, fence, observed: None }
     }
 
     /// Waits until this process leads, or `stop`.
-    pub(crate) async fn win(&mut self, stop: &CancellationToken) {
+    pub async fn win(&mut self, stop: &CancellationToken) {
         while !stop.is_cancelled() {
             if self.attempt().await {
                 tracing::info!(lease = self.settings.name, "leading");
@@ -81,7 +81,7 @@ impl Election {
     }
 
     /// Renews until `stop`. Fails once the lease is lost.
-    pub(crate) async fn keep(&mut self, stop: &CancellationToken) -> Result<(), LeaseLost> {
+    pub async fn keep(&mut self, stop: &CancellationToken) -> Result<(), LeaseLost> {
         let mut last_success = Instant::now();
         loop {
             tokio::select! {

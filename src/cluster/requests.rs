@@ -15,7 +15,7 @@ struct RequestLabels {
 
 /// Requests to the API server, apart from watches.
 #[derive(Clone, Default)]
-pub(crate) struct RequestCounts {
+pub struct RequestCounts {
     requests: Family<RequestLabels, Counter>,
 }
 

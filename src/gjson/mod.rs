@@ -29,7 +29,7 @@ const MAX_PATH: usize = 1024;
 
 /// Why a property cannot be had. Holds no part of the secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum PropertyError {
+pub enum PropertyError {
     /// The secret is not JSON.
     #[error("not valid JSON")]
     NotJson,
@@ -45,7 +45,7 @@ pub(crate) enum PropertyError {
 ///
 /// A path with dots is first taken as one key. Strings come out unquoted, numbers as gjson prints them,
 /// `null` as nothing, objects and arrays as they were written.
-pub(crate) fn find(json: &[u8], path: &str) -> Result<Option<SecretBytes>, PropertyError> {
+pub fn find(json: &[u8], path: &str) -> Result<Option<SecretBytes>, PropertyError> {
     checked(json)?;
     let json = std::str::from_utf8(json).map_err(|_| PropertyError::NotJson)?;
     if path.len() > MAX_PATH {
@@ -62,7 +62,7 @@ pub(crate) fn find(json: &[u8], path: &str) -> Result<Option<SecretBytes>, Prope
 }
 
 /// Every key of a JSON object with its value: strings unquoted, everything else as it was written.
-pub(crate) fn entries(json: &[u8]) -> Result<BTreeMap<String, SecretBytes>, PropertyError> {
+pub fn entries(json: &[u8]) -> Result<BTreeMap<String, SecretBytes>, PropertyError> {
     Ok(members(json)?.into_iter().map(|(key, member)| (key, member.printed())).collect())
 }
 

@@ -8,7 +8,7 @@ mod apply;
 mod baseline;
 mod index;
 mod namespace;
-pub(crate) mod plan;
+pub mod plan;
 mod slim;
 mod stored;
 mod usage;

@@ -139,7 +139,7 @@ fn object<K: Resource<DynamicType = ()>>(
             let namespace = wrapped.meta().namespace.clone().unwrap_or_default();
             if let Generated::NetworkPolicy(policy) = &wrapped {
                 let opened = if seen.ours { BTreeSet::new() } else { opens(policy) };
-                if context.index.widening_seen(&namespace, &key.name, opened) {
+                if context.index.permissive_policy_seen(&namespace, &key.name, opened) {
                     context.namespaces.wake(&namespace.as_str().into(), &(), Lane::Urgent);
                 }
             }
@@ -156,7 +156,7 @@ fn object<K: Resource<DynamicType = ()>>(
         Change::Deleted(object) => {
             let namespace = object.meta().namespace.clone().unwrap_or_default();
             let key = Named::new(kind, object.name_any());
-            let gone = context.index.widening_seen(&namespace, &key.name, BTreeSet::new());
+            let gone = context.index.permissive_policy_seen(&namespace, &key.name, BTreeSet::new());
             let uid = object.meta().uid.as_deref().unwrap_or_default();
             if context.index.object_gone(&namespace, &key, uid) || gone {
                 context.namespaces.wake(&namespace.into(), &(), Lane::Urgent);

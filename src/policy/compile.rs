@@ -25,22 +25,22 @@ const UNKNOWN_REVISION: &str = "000000000000";
 
 /// What a baseline puts into the API server.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct PolicySet {
+pub struct PolicySet {
     /// Hash of everything that decides a verdict; also in every message.
-    pub(crate) revision: String,
+    pub revision: String,
     /// `ValidatingAdmissionPolicy` objects, ready to be applied; none at Observe, or when nothing is checked.
-    pub(crate) policies: Vec<Value>,
+    pub policies: Vec<Value>,
     /// `ValidatingAdmissionPolicyBinding` objects for the stage.
-    pub(crate) bindings: Vec<Value>,
+    pub bindings: Vec<Value>,
     /// Bindings that deny objects with the label [`PROBE`] and nothing else: applied with the policies and proved
     /// by the probes *before* `bindings`, then deleted.
     pub(crate) probe_bindings: Vec<Value>,
     /// The objects that prove each policy.
-    pub(crate) probes: Vec<Probe>,
+    pub probes: Vec<Probe>,
 }
 
 /// Compiles settings into policies. Fails when no pod could hold the settings, or the API server could not use them.
-pub(crate) fn compile(
+pub fn compile(
     settings: &Settings,
     scope: &Scope,
     stage: Stage,

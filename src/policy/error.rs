@@ -2,7 +2,7 @@
 
 /// A baseline that cannot be made into a policy. The text names fields, never contents.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum PolicyError {
+pub enum PolicyError {
     /// The stored spec breaks a rule of today.
     #[error("spec.{field}: {problem}")]
     InvalidSpec {

@@ -9,7 +9,7 @@ use super::subject::Subject;
 ///
 /// What the API server fills in before it evaluates counts as filled in: a volume without a source is an emptyDir,
 /// a limit stands in for its request, and in a pod on the host's network every container port is a host port.
-pub(crate) fn evaluate(settings: &Settings, subject: &Subject<'_>) -> Vec<Finding> {
+pub fn evaluate(settings: &Settings, subject: &Subject<'_>) -> Vec<Finding> {
     let pod = Pod::new(subject);
     let (mut findings, mut hits) = (Vec::new(), Vec::new());
     for (rule, verdict) in asked(settings) {

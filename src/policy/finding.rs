@@ -7,7 +7,7 @@ use crate::api::gabion::hardening_baseline::Verdict;
 
 /// One step of a path into an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Segment {
+pub enum Segment {
     /// A key of a map.
     Key(String),
     /// A place in a list, from zero.
@@ -17,7 +17,7 @@ pub(crate) enum Segment {
 /// Where in an object, from its root. A field that ought to be set and is not has a path too: its deepest
 /// ancestor that exists is the place to point at.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct FieldPath(pub(crate) Vec<Segment>);
+pub struct FieldPath(pub(crate) Vec<Segment>);
 
 impl FieldPath {
     /// The path of a key below this one.
@@ -62,22 +62,22 @@ impl fmt::Display for FieldPath {
 
 /// A rule that a workload breaks.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Finding {
+pub struct Finding {
     /// The control that it belongs to: id, severity, mapping.
-    pub(crate) control: &'static Control,
+    pub control: &'static Control,
     /// Where in the object.
-    pub(crate) path: FieldPath,
+    pub path: FieldPath,
     /// What is wrong there: one line, names the container where there is one, never a value that may be secret.
     pub(crate) message: String,
     /// How to put it right: one line.
     pub(crate) remedy: String,
     /// Whether the baseline refuses it or warns.
-    pub(crate) verdict: Verdict,
+    pub verdict: Verdict,
 }
 
 impl Finding {
     /// The id of the Pod Security check, for controls that are one.
-    pub(crate) fn check(&self) -> Option<&'static str> {
+    pub fn check(&self) -> Option<&'static str> {
         self.control.check
     }
 }

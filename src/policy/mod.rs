@@ -5,10 +5,10 @@
 //! ([`evaluate`]) and as CEL for the API server ([`compile`]), so that a file, a running pod and a request get the
 //! same verdict. Every text that a user writes reaches CEL through [`literal`] and nowhere else.
 
-pub(crate) mod compile;
-pub(crate) mod controls;
+pub mod compile;
+pub mod controls;
 pub(crate) mod error;
-pub(crate) mod evaluate;
+mod evaluate;
 pub(crate) mod expressions;
 mod fast_path;
 pub(crate) mod finding;
@@ -17,23 +17,23 @@ pub(crate) mod limits;
 pub(crate) mod literal;
 pub(crate) mod page;
 pub(crate) mod probe;
-pub(crate) mod rules;
+pub mod rules;
 pub(crate) mod scope;
-pub(crate) mod selection;
-pub(crate) mod settings;
+pub mod selection;
+pub mod settings;
 pub(crate) mod subject;
-pub(crate) mod version;
+pub mod version;
 mod waivers;
 
-pub(crate) use compile::{PolicySet, compile};
-pub(crate) use controls::{Control, Severity, Target, control};
+pub use compile::{PolicySet, compile};
+pub use controls::{Control, Severity, Target, control};
 pub(crate) use error::PolicyError;
-pub(crate) use evaluate::evaluate;
-pub(crate) use finding::{FieldPath, Finding, Segment};
+pub use evaluate::evaluate;
+pub use finding::{FieldPath, Finding, Segment};
 pub(crate) use probe::{PROBE, PROBE_NAME, Probe};
-pub(crate) use scope::{Scope, WaivedContainer, Waiver};
-pub(crate) use settings::Settings;
-pub(crate) use subject::{Subject, WorkloadKind};
+pub use scope::{Scope, WaivedContainer, Waiver};
+pub use settings::Settings;
+pub use subject::{Subject, WorkloadKind};
 
 #[cfg(test)]
 mod compile_tests;

@@ -19,7 +19,7 @@ pub(crate) const PROBE_NAME: &str = "gabion-policy-probe";
 
 /// Two objects to create by dry-run, in a namespace that the policies reach.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Probe {
+pub struct Probe {
     /// Name of the policy that it proves.
     pub(crate) policy: String,
     /// Kind of both objects.
@@ -27,9 +27,9 @@ pub(crate) struct Probe {
     /// Holds every rule and has every field that a rule reads: must pass, or the policy errs.
     pub(crate) passes: Value,
     /// Like the first, with the annotation: must be denied, with `sentinel` in the message.
-    pub(crate) denied: Value,
+    pub denied: Value,
     /// Text that only this revision of this policy says.
-    pub(crate) sentinel: String,
+    pub sentinel: String,
 }
 
 /// The probes of one policy.

@@ -8,37 +8,37 @@ use crate::policy::selection::Selection;
 
 /// The namespaces that a set of policies reaches, and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Scope {
+pub struct Scope {
     /// Name of the baseline; part of every object's name.
-    pub(crate) name: String,
+    pub name: String,
     /// Uid of the baseline: owner mark and owner reference.
-    pub(crate) uid: String,
+    pub uid: String,
     /// The namespaces that the baseline wants.
-    pub(crate) selection: Selection,
+    pub selection: Selection,
     /// Namespaces that no baseline ever touches.
-    pub(crate) protected: Protected,
+    pub protected: Protected,
     /// Namespaces that are still behind: left out of the binding that denies.
-    pub(crate) behind: BTreeSet<String>,
+    pub behind: BTreeSet<String>,
 }
 
 /// An exception that is in force: what it excuses, for whom, and until when.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Waiver {
+pub struct Waiver {
     /// Ids of the controls.
-    pub(crate) controls: BTreeSet<String>,
+    pub controls: BTreeSet<String>,
     /// Namespace of the workload.
-    pub(crate) namespace: String,
+    pub namespace: String,
     /// The workload: its pods are excused through their controller reference. `None`: the whole namespace.
-    pub(crate) target: Option<(WorkloadKind, String)>,
+    pub target: Option<(WorkloadKind, String)>,
     /// Containers that are excused; empty: the whole pod.
-    pub(crate) containers: Vec<WaivedContainer>,
+    pub containers: Vec<WaivedContainer>,
     /// When it ends, as an RFC 3339 time; compared with the creation of the object.
-    pub(crate) until: Option<String>,
+    pub until: Option<String>,
 }
 
 /// A container that is excused. Both name and repository must be right: a name alone can be had by anyone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct WaivedContainer {
+pub struct WaivedContainer {
     /// `Container`, `InitContainer` or `Ephemeral`.
     pub(crate) kind: String,
     /// Name of the container.

@@ -12,11 +12,11 @@ pub(crate) const ALWAYS_PROTECTED: [&str; 3] = ["kube-system", "kube-public", "k
 
 /// Namespaces that no baseline touches.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Protected(BTreeSet<String>);
+pub struct Protected(BTreeSet<String>);
 
 impl Protected {
     /// The fixed list, the operator's own namespace, and the names given by flag.
-    pub(crate) fn new(operator_namespace: &str, flags: impl IntoIterator<Item = String>) -> Self {
+    pub fn new(operator_namespace: &str, flags: impl IntoIterator<Item = String>) -> Self {
         let fixed = ALWAYS_PROTECTED.into_iter().map(str::to_owned);
         Self(
             fixed
@@ -40,11 +40,11 @@ impl Protected {
 
 /// What a baseline says about the namespaces it wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Selection {
+pub struct Selection {
     /// Labels that the namespace must have; empty selects all.
-    pub(crate) selector: Selector,
+    pub selector: Selector,
     /// Namespaces left out by name.
-    pub(crate) exclude: BTreeSet<String>,
+    pub exclude: BTreeSet<String>,
 }
 
 impl Selection {

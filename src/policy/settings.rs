@@ -19,50 +19,50 @@ use crate::policy::version::PssVersion;
 
 /// A range of ids, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Range {
+pub struct Range {
     /// Smallest.
-    pub(crate) min: i64,
+    pub min: i64,
     /// Largest.
-    pub(crate) max: i64,
+    pub max: i64,
 }
 
 /// What is checked. The default checks nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Settings {
+pub struct Settings {
     /// Level and version of the Pod Security Standards.
-    pub(crate) pod_security: Option<(Level, PssVersion)>,
+    pub pod_security: Option<(Level, PssVersion)>,
     /// Every container has a read-only root filesystem.
-    pub(crate) read_only_root: bool,
+    pub read_only_root: bool,
     /// Allowed user ids.
-    pub(crate) user_ids: Option<Range>,
+    pub user_ids: Option<Range>,
     /// Allowed group ids, supplemental ones too.
-    pub(crate) group_ids: Option<Range>,
+    pub group_ids: Option<Range>,
     /// Allowed volume group ids.
-    pub(crate) fs_groups: Option<Range>,
+    pub fs_groups: Option<Range>,
     /// Localhost seccomp profiles that pods may use; empty: not checked.
-    pub(crate) seccomp_profiles: Vec<String>,
+    pub seccomp_profiles: Vec<String>,
     /// Requests and limits that every container must state.
-    pub(crate) required_resources: Vec<RequiredResource>,
+    pub required_resources: Vec<RequiredResource>,
     /// Registries, or paths in them, that images must come from; empty: not checked.
-    pub(crate) allowed_registries: Vec<String>,
+    pub allowed_registries: Vec<String>,
     /// Repositories that are refused.
-    pub(crate) denied_repositories: Vec<String>,
+    pub denied_repositories: Vec<String>,
     /// Which tags are accepted.
-    pub(crate) tags: Tags,
+    pub tags: Tags,
     /// Environment variables that look like a credential and have a literal value.
-    pub(crate) literal_credential_env: Verdict,
+    pub literal_credential_env: Verdict,
     /// Secrets as environment variables.
-    pub(crate) secret_env: Verdict,
+    pub secret_env: Verdict,
     /// Environment variables that every container must have.
-    pub(crate) required_env: Vec<String>,
+    pub required_env: Vec<String>,
     /// A log volume that containers share is read-only in all but its writer.
-    pub(crate) log_volume_read_only: bool,
+    pub log_volume_read_only: bool,
     /// Container ports below this number are warned about.
-    pub(crate) min_container_port: Option<i32>,
+    pub min_container_port: Option<i32>,
     /// Pods must not ask for the token of their `ServiceAccount`.
-    pub(crate) no_token: bool,
+    pub no_token: bool,
     /// What happens to templates whose pods would be refused.
-    pub(crate) templates: Verdict,
+    pub templates: Verdict,
 }
 
 impl Default for Settings {
@@ -91,14 +91,11 @@ impl Default for Settings {
 
 impl Settings {
     /// Names of the built-in settings.
-    pub(crate) const BUILT_IN: [&'static str; 3] = ["baseline", "restricted", "guide"];
+    pub const BUILT_IN: [&'static str; 3] = ["baseline", "restricted", "guide"];
 
     /// The settings of a baseline. `version` is the version of the Pod Security Standards where the spec names
     /// none: the one that is pinned, or the newest known.
-    pub(crate) fn of(
-        spec: &HardeningBaselineSpec,
-        version: PssVersion,
-    ) -> Result<Self, PolicyError> {
+    pub fn of(spec: &HardeningBaselineSpec, version: PssVersion) -> Result<Self, PolicyError> {
         let mut settings = Self::default();
         if let Some(ask) = &spec.pod_security {
             settings.pod_security = Some(pod_security(ask, version)?);
@@ -137,7 +134,7 @@ impl Settings {
     }
 
     /// The built-in settings `baseline`, `restricted` and `guide`; `None` for another name.
-    pub(crate) fn built_in(name: &str) -> Option<Self> {
+    pub fn built_in(name: &str) -> Option<Self> {
         let standard =
             |level| Self { pod_security: Some((level, PssVersion::Latest)), ..Self::default() };
         match name {

@@ -6,7 +6,7 @@ use super::finding::FieldPath;
 
 /// A kind that holds a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum WorkloadKind {
+pub enum WorkloadKind {
     /// v1
     Pod,
     /// v1
@@ -29,7 +29,7 @@ pub(crate) enum WorkloadKind {
 
 impl WorkloadKind {
     /// The kinds that make pods.
-    pub(crate) const TEMPLATES: [Self; 8] = [
+    pub const TEMPLATES: [Self; 8] = [
         Self::PodTemplate,
         Self::ReplicationController,
         Self::ReplicaSet,
@@ -41,7 +41,7 @@ impl WorkloadKind {
     ];
 
     /// The kind as it is written in a manifest.
-    pub(crate) const fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pod => "Pod",
             Self::PodTemplate => "PodTemplate",
@@ -56,7 +56,7 @@ impl WorkloadKind {
     }
 
     /// API group, empty for the core group.
-    pub(crate) const fn group(self) -> &'static str {
+    pub const fn group(self) -> &'static str {
         match self {
             Self::Pod | Self::PodTemplate | Self::ReplicationController => "",
             Self::ReplicaSet | Self::Deployment | Self::StatefulSet | Self::DaemonSet => "apps",
@@ -65,7 +65,7 @@ impl WorkloadKind {
     }
 
     /// Name of the resource, in the plural.
-    pub(crate) const fn resource(self) -> &'static str {
+    pub const fn resource(self) -> &'static str {
         match self {
             Self::Pod => "pods",
             Self::PodTemplate => "podtemplates",
@@ -80,7 +80,7 @@ impl WorkloadKind {
     }
 
     /// Keys that lead from the object to what holds the pod's metadata and spec.
-    pub(crate) const fn pod(self) -> &'static [&'static str] {
+    pub const fn pod(self) -> &'static [&'static str] {
         match self {
             Self::Pod => &[],
             Self::PodTemplate => &["template"],
@@ -90,7 +90,7 @@ impl WorkloadKind {
     }
 
     /// The kind of a manifest, whatever the version of its group; `None` for kinds that hold no pod.
-    pub(crate) fn of(object: &Value) -> Option<Self> {
+    pub fn of(object: &Value) -> Option<Self> {
         let kind = object.get("kind")?.as_str()?;
         let version = object.get("apiVersion")?.as_str()?;
         let group = version.split_once('/').map_or("", |(group, _)| group);
@@ -101,7 +101,7 @@ impl WorkloadKind {
 
 /// What is evaluated.
 #[derive(Clone, Debug)]
-pub(crate) struct Subject<'a> {
+pub struct Subject<'a> {
     /// The kind of the object.
     pub(crate) kind: WorkloadKind,
     /// Path from the object to what holds the pod's metadata and spec.
@@ -114,12 +114,12 @@ pub(crate) struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     /// The subject in a manifest; `None` for kinds that hold no pod.
-    pub(crate) fn of(object: &'a Value) -> Option<Self> {
+    pub fn of(object: &'a Value) -> Option<Self> {
         Some(Self::of_kind(WorkloadKind::of(object)?, object))
     }
 
     /// The subject in an object whose kind is known, for lists whose items do not say it.
-    pub(crate) fn of_kind(kind: WorkloadKind, object: &'a Value) -> Self {
+    pub fn of_kind(kind: WorkloadKind, object: &'a Value) -> Self {
         const NOTHING: &Value = &Value::Null;
         let holder =
             kind.pod().iter().try_fold(object, |value, key| value.get(key)).unwrap_or(NOTHING);

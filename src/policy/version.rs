@@ -3,11 +3,11 @@
 use std::fmt;
 
 /// Newest minor version of the standards that this compiler knows.
-pub(crate) const NEWEST_KNOWN: u16 = 37;
+pub const NEWEST_KNOWN: u16 = 37;
 
 /// A version of the Pod Security Standards; later ones order after earlier ones, `latest` last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum PssVersion {
+pub enum PssVersion {
     /// A fixed minor version.
     Pinned(u16),
     /// Whatever the API server knows.

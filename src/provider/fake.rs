@@ -7,18 +7,18 @@ use crate::lane::Lane;
 
 /// One entry of `spec.provider.fake.data`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct FakeEntry {
+pub struct FakeEntry {
     /// Name of the secret.
-    pub(crate) key: String,
+    pub key: String,
     /// Its value. The manifest holds it in clear text, so nothing is hidden here either.
-    pub(crate) value: String,
+    pub value: String,
     /// Its version; empty = none.
-    pub(crate) version: String,
+    pub version: String,
 }
 
 /// What `spec.provider.fake.validationResult` makes of a check of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub(crate) enum FakeValidation {
+pub enum FakeValidation {
     /// 0: the store is ready.
     #[default]
     Ready,
@@ -46,11 +46,11 @@ impl TryFrom<i64> for FakeValidation {
 
 /// The fake provider of one store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
-pub(crate) struct FakeSource {
+pub struct FakeSource {
     /// The secrets, in the order of the manifest.
-    pub(crate) data: Vec<FakeEntry>,
+    pub data: Vec<FakeEntry>,
     /// What a check of the store answers.
-    pub(crate) validation: FakeValidation,
+    pub validation: FakeValidation,
 }
 
 impl FakeSource {

@@ -6,7 +6,7 @@ use super::ProviderError;
 
 /// One API operation of a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Operation {
+pub enum Operation {
     /// One secret.
     GetSecretValue,
     /// Up to twenty secrets.
@@ -58,7 +58,7 @@ impl Operation {
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// An answer.
     Success,
     /// No such secret or version.
@@ -116,7 +116,7 @@ impl From<&ProviderError> for Outcome {
 
 /// Counters since the start of the process.
 #[derive(Debug, Default)]
-pub(crate) struct Metrics {
+pub struct Metrics {
     calls: [[AtomicU64; Outcome::ALL.len()]; Operation::ALL.len()],
     asks: AtomicU64,
     joined: AtomicU64,
@@ -126,22 +126,22 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     /// Calls of one operation with one outcome. The SDK's own retries are part of the call.
-    pub(crate) fn calls(&self, operation: Operation, outcome: Outcome) -> u64 {
+    pub fn calls(&self, operation: Operation, outcome: Outcome) -> u64 {
         self.calls[operation as usize][outcome as usize].load(Ordering::Relaxed)
     }
 
     /// Questions put to the fetcher.
-    pub(crate) fn asks(&self) -> u64 {
+    pub fn asks(&self) -> u64 {
         self.asks.load(Ordering::Relaxed)
     }
 
     /// Calls that were not made, because an equal ask was under way or because several asks shared a batch.
-    pub(crate) fn calls_saved(&self) -> u64 {
+    pub fn calls_saved(&self) -> u64 {
         self.joined.load(Ordering::Relaxed) + self.packed.load(Ordering::Relaxed)
     }
 
     /// How often a throttling answer halved the pace of an account.
-    pub(crate) fn slowdowns(&self) -> u64 {
+    pub fn slowdowns(&self) -> u64 {
         self.slowdowns.load(Ordering::Relaxed)
     }
 

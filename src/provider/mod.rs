@@ -3,11 +3,11 @@
 //! A provider translates between its own API and the closed types below. It never retries beyond its SDK's
 //! two attempts, never logs a value, and never decides when to read: `fetcher` does.
 
-pub(crate) mod aws;
-pub(crate) mod fake;
-pub(crate) mod fetcher;
-pub(crate) mod metrics;
-pub(crate) mod rate_limit;
+pub mod aws;
+pub mod fake;
+pub mod fetcher;
+pub mod metrics;
+pub mod rate_limit;
 mod secret_bytes;
 
 use std::{fmt, sync::Arc};
@@ -16,11 +16,11 @@ use futures::future::BoxFuture;
 
 use crate::lane::Lane;
 
-pub(crate) use secret_bytes::SecretBytes;
+pub use secret_bytes::SecretBytes;
 
 /// Which revision of a remote secret is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub(crate) enum Version {
+pub enum Version {
     /// The current one (`AWSCURRENT`, or the newest of a provider without stages).
     #[default]
     Current,
@@ -32,7 +32,7 @@ pub(crate) enum Version {
 
 /// What of a remote secret is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub(crate) enum Content {
+pub enum Content {
     /// Its value.
     #[default]
     Value,
@@ -42,22 +42,22 @@ pub(crate) enum Content {
 
 /// One question to a provider. Equal questions of one identity share one answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Ask {
+pub struct Ask {
     /// Name or ARN of the remote secret as the user wrote it, without the store's prefix.
-    pub(crate) key: String,
+    pub key: String,
     /// Which revision.
-    pub(crate) version: Version,
+    pub version: Version,
     /// Value or tags.
-    pub(crate) content: Content,
+    pub content: Content,
 }
 
 /// One answer. Shared by everybody who asked the same thing, dropped when the last of them is done.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub(crate) struct Fetched {
+pub struct Fetched {
     /// The text form, where the secret has one.
-    pub(crate) text: Option<SecretBytes>,
+    pub text: Option<SecretBytes>,
     /// The binary form, where the secret has one.
-    pub(crate) binary: Option<SecretBytes>,
+    pub binary: Option<SecretBytes>,
 }
 
 impl fmt::Debug for Fetched {
@@ -69,7 +69,7 @@ impl fmt::Debug for Fetched {
 /// Every way a read can fail, for every provider. `Display` is safe to show to users: it holds names and
 /// fixed text. Sources go to the log only.
 #[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum ProviderError {
+pub enum ProviderError {
     /// The secret does not exist, or is marked for deletion.
     #[error("secret {key:?} does not exist")]
     NotFound {
@@ -134,7 +134,7 @@ pub(crate) enum ProviderError {
 
 /// What a check of a store found out when nothing failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Validation {
+pub enum Validation {
     /// Credentials can be obtained. Says nothing about permissions.
     Ready,
     /// The provider cannot tell.
@@ -146,7 +146,7 @@ pub(crate) enum Validation {
 
 /// Something a store's owner should know although everything works.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Note {
+pub enum Note {
     /// The identity may not call the batch operation, so every secret is read on its own.
     SingleReads {
         /// Who was refused, as in [`ProviderError::Denied`].
@@ -168,7 +168,7 @@ impl fmt::Display for Note {
 }
 
 /// Where a web identity token comes from: a file, or a `TokenRequest` for a service account.
-pub(crate) trait TokenSource: Send + Sync {
+pub trait TokenSource: Send + Sync {
     /// A token that is valid now. Called once per credential refresh.
     fn token(&self) -> BoxFuture<'_, Result<SecretBytes, ProviderError>>;
 }
@@ -176,7 +176,7 @@ pub(crate) trait TokenSource: Send + Sync {
 /// A connected provider: one identity's view of one secret manager.
 ///
 /// Only [`fetcher`] calls it. It is asked each thing once, however many callers want it.
-pub(crate) trait Provider: Send + Sync {
+pub trait Provider: Send + Sync {
     /// How many asks like this one fit into one call of [`Provider::read_many`]; 1 = it is read alone.
     fn batch(&self, _ask: &Ask) -> usize {
         1

@@ -22,24 +22,24 @@ use crate::lane::Lane;
 
 /// Calls per second, and how many may come at once.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Limit {
+pub struct Limit {
     /// Sustained calls per second.
-    pub(crate) per_second: f64,
+    pub per_second: f64,
     /// Calls that may come at once after a quiet time.
-    pub(crate) burst: f64,
+    pub burst: f64,
 }
 
 /// Limits per account and region. The defaults are fractions of AWS's quotas, because others share them.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// `GetSecretValue`; the quota is 10,000 per second.
-    pub(crate) get: Limit,
+    pub get: Limit,
     /// `BatchGetSecretValue`; the quota is 100 per second and cannot be raised.
-    pub(crate) batch: Limit,
+    pub batch: Limit,
     /// `DescribeSecret`; the quota is 40,000 per second (10,000 with `GetSecretValue` in older texts).
-    pub(crate) describe: Limit,
+    pub describe: Limit,
     /// `AssumeRole` and its kin; users report throttling at rates far below those of reads.
-    pub(crate) sts: Limit,
+    pub sts: Limit,
 }
 
 impl Default for Limits {

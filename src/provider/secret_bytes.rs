@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 /// There is no `Display`, and `Debug` shows only the length, so a value cannot reach a log line, an event, a
 /// condition or a panic text by accident.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub(crate) struct SecretBytes(Zeroizing<Vec<u8>>);
+pub struct SecretBytes(Zeroizing<Vec<u8>>);
 
 impl SecretBytes {
     /// Takes the bytes over without copying them.
@@ -18,7 +18,7 @@ impl SecretBytes {
     }
 
     /// The bytes themselves. The caller must not let them reach any text.
-    pub(crate) fn expose(&self) -> &[u8] {
+    pub fn expose(&self) -> &[u8] {
         &self.0
     }
 

@@ -10,7 +10,7 @@ mod fetch;
 mod index;
 mod observe;
 mod outage;
-pub(crate) mod plan;
+pub mod plan;
 mod reconciler;
 mod render;
 mod secret_store;

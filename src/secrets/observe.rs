@@ -17,7 +17,7 @@ use crate::api::external_secrets::external_secret::CreationPolicy;
 use crate::secrets::reconciler::Reconciler;
 
 /// What is known of the target before anything is read.
-pub(crate) enum Target {
+pub enum Target {
     /// There is none.
     Absent,
     /// It is as it was written.

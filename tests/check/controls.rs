@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use gabion::hardening::plan::policy::{Judge, controls};
+use gabion::policy::Target;
+use gabion::policy::controls;
 
 use super::program::Folder;
 
@@ -99,7 +100,7 @@ fn every_control_of_files_is_judged_in_files() {
     }
     let tried: BTreeSet<_> = cases.iter().map(|(id, ..)| *id).collect();
     let listed: BTreeSet<_> = controls::all()
-        .filter(|control| control.judge == Judge::File)
+        .filter(|control| control.target == Target::File)
         .map(|control| control.id)
         .collect();
     assert_eq!(tried, listed, "the table of controls and what is tried here");

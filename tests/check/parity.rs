@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use gabion::hardening::plan::policy::{Settings, Subject, judge};
+use gabion::policy::Settings;
+use gabion::policy::Subject;
+use gabion::policy::evaluate;
 use serde_json::Value;
 
 use super::program::{Folder, GOOD, check_in, writable};
@@ -13,7 +15,7 @@ fn by_the_rules(text: &str, profile: &str) -> BTreeSet<(String, String)> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
     let mut found = BTreeSet::new();
     for document in &documents {
-        let findings = Subject::of(document).map(|subject| judge(&settings, &subject));
+        let findings = Subject::of(document).map(|subject| evaluate(&settings, &subject));
         for finding in findings.into_iter().flatten() {
             found.insert((finding.control.id.to_owned(), finding.path.to_string()));
         }

@@ -5,10 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use gabion::{
-    api::{external_secret::ExternalSecret, secret_store::SecretStore},
-    secrets::plan::{collect, due},
-};
+use gabion::api::external_secrets::external_secret::ExternalSecret;
+use gabion::api::external_secrets::secret_store::SecretStore;
+use gabion::secrets::plan::collect;
+use gabion::secrets::plan::due;
 use kube_cel::Validator;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};

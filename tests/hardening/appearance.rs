@@ -1,12 +1,9 @@
 //! Scenario 1: the full set appears, and every drift heals.
 
 use serde_json::{Value, json};
+use support::{Failure, Result, SOON, Subsystem, eventually};
 
-use crate::{
-    scene::{FULL_SET, PSS, Scene, full, pod},
-    support::{Failure, Result, eventually},
-    world::{SOON, World},
-};
+use crate::scene::{FULL_SET, PSS, Scene, full, pod};
 
 /// The generated objects, each with an edit that changes what it means.
 fn edits() -> Vec<(&'static str, &'static str, Value)> {
@@ -31,8 +28,8 @@ fn edits() -> Vec<(&'static str, &'static str, Value)> {
 
 #[tokio::test]
 async fn the_full_set_appears_in_a_new_namespace_and_every_drift_heals() -> Result<()> {
-    let world = World::own(&[])?;
-    let scene = Scene::without_namespace(&world, "shop").await?;
+    let env = Subsystem::Hardening.start(&[])?;
+    let scene = Scene::without_namespace(&env, "shop").await?;
     scene.baseline("prod", full()).await?;
     scene.baseline_says("prod", "Ready", "True", "Applied").await?;
 
@@ -47,11 +44,11 @@ async fn the_full_set_appears_in_a_new_namespace_and_every_drift_heals() -> Resu
     assert_eq!(labels[format!("{PSS}enforce")], "restricted");
     admits_good_pods_only(&scene).await?;
 
-    let before = world.counter("gabion_drift_repairs_total").await?;
+    let before = env.counter("gabion_drift_repairs_total").await?;
     let mut changes = edit_everything(&scene).await?;
     changes += delete_everything(&scene).await?;
     eventually(SOON, "every repair is counted", || async {
-        let repairs = world.counter("gabion_drift_repairs_total").await? - before;
+        let repairs = env.counter("gabion_drift_repairs_total").await? - before;
         if repairs == changes {
             Ok(())
         } else {

@@ -1,13 +1,11 @@
 //! Scenario 22: with every policy in place and nobody to look after them, a cluster starts.
 
 use serde_json::{Value, json};
+use support::{Cluster, Failure, Result, SOON, Server, Signal, Subsystem, TestEnv, eventually};
 
 use crate::{
-    cluster::Cluster,
     policies::{POLICY, bad, enforced, good, refusal},
     scene::{Scene, pod},
-    support::{Failure, Result, Server, Signal, eventually},
-    world::{SOON, World},
 };
 
 /// A request for a node's certificate; its key was thrown away.
@@ -52,10 +50,10 @@ fn mirror(ns: &str, node: &Value) -> Value {
 }
 
 /// The operator is stopped, the API server is killed and comes back with empty caches.
-async fn in_the_dark(world: &mut World) -> Result<Cluster> {
-    world.operator.stop(SOON)?;
-    world.plane().signal(Server::Apiserver, Signal::KILL)?;
-    Cluster::new(world.plane()).await
+async fn in_the_dark(env: &mut TestEnv) -> Result<Cluster> {
+    env.operator.stop(SOON)?;
+    env.plane().signal(Server::Apiserver, Signal::KILL)?;
+    Cluster::new(env.plane()).await
 }
 
 /// A node registers itself, renews its lease, gets its certificate approved and shows its static pod.
@@ -156,11 +154,11 @@ async fn the_rest_starts(cluster: &Cluster) -> Result<()> {
 
 #[tokio::test]
 async fn the_cluster_boots_with_every_policy_in_place_and_the_operator_down() -> Result<()> {
-    let mut world = World::own(&[])?;
+    let mut env = Subsystem::Hardening.start(&[])?;
     let spec = json!({"allNamespaces": true, "rollout": {"target": "Enforce"}, "podSecurity": {},
         "images": {"allowedRegistries": ["registry.example.com/prod"]}, "pods": {"templates": "Deny"}});
     {
-        let scene = Scene::within(&world, "boot").await?;
+        let scene = Scene::within(&env, "boot").await?;
         let object =
             json!({"kind": "HardeningBaseline", "metadata": {"name": "boot"}, "spec": spec});
         scene.cluster.create(object).await?;
@@ -175,7 +173,7 @@ async fn the_cluster_boots_with_every_policy_in_place_and_the_operator_down() ->
             }
         }
     }
-    let cluster = in_the_dark(&mut world).await?;
+    let cluster = in_the_dark(&mut env).await?;
     a_node_joins(&cluster).await?;
     the_rest_starts(&cluster).await?;
     eventually(SOON, "tenants are judged without the operator", || async {

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use support::{
+    Cluster, Failure, Options, Result, SOON, Subsystem, answers, audit, condition, eventually,
+    path, repository,
+};
 
 use crate::{
-    audit,
-    cluster::{Cluster, condition, path},
     proxy::Proxy,
     recorder::Recorder,
     scene::{FULL_SET, PSS, Scene, full, merge},
-    support::{Failure, Options, Result, eventually, repository},
-    world::{SOON, World, fetch},
 };
 
 fn enforce() -> String {
@@ -40,7 +40,7 @@ async fn as_before(scene: &Scene<'_>, ns: &str) -> Result<()> {
 
 #[tokio::test]
 async fn deletion_gives_back_what_was_there_before_in_order() -> Result<()> {
-    let scene = Scene::without_namespace(World::shared()?, "reverted").await?;
+    let scene = Scene::without_namespace(Subsystem::Hardening.shared()?, "reverted").await?;
     lax_namespace(&scene, "reverted").await?;
     scene.baseline("reverted", full()).await?;
     scene.hardened("reverted", &["reverted"]).await?;
@@ -70,15 +70,15 @@ async fn deletion_gives_back_what_was_there_before_in_order() -> Result<()> {
 #[tokio::test]
 async fn a_process_that_is_killed_between_any_two_steps_is_followed_by_one_that_ends_it()
 -> Result<()> {
-    let plane = World::plane_without_operator(&Options::default())?;
+    let plane = Subsystem::Hardening.control_plane(&Options::default())?;
     let kubeconfig = plane.service_account_kubeconfig("gabion-system", "gabion")?;
-    let mut world = World::over(plane, &[])?;
+    let mut env = Subsystem::Hardening.start_on(plane, &[])?;
     // The baseline's own writes are its status, once or twice, and its finalizer at the end.
     let mut reached_the_end = false;
     for writes in 1..=30 {
         let name = format!("killed-{writes}");
-        let cluster = Cluster::new(world.plane()).await?;
-        let scene = Scene { world: &world, name: name.clone(), cluster: cluster.clone() };
+        let cluster = Cluster::new(env.plane()).await?;
+        let scene = Scene { env: &env, name: name.clone(), cluster: cluster.clone() };
         lax_namespace(&scene, &name).await?;
         let mut sections = full();
         // One policy instead of two: each object is a step.
@@ -88,20 +88,20 @@ async fn a_process_that_is_killed_between_any_two_steps_is_followed_by_one_that_
         scene.baseline_says(&name, "Enforced", "True", "ProbeDenied").await?;
         assert_eq!(scene.owned(&name).await?, FULL_SET);
         let recorder = Recorder::start(&cluster, "NetworkPolicy", &name).await?;
-        world.kill();
+        env.operator.kill();
 
-        let proxy = Proxy::start(world.plane(), &kubeconfig).await?;
-        let (mut doomed, health) = World::another(&proxy.kubeconfig, &[])?;
-        ready(&health).await?;
+        let proxy = Proxy::start(env.plane(), &kubeconfig).await?;
+        let (mut doomed, health) = env.another_with(&proxy.kubeconfig, &[])?;
+        answers(&health, "/readyz", "200 OK").await?;
         proxy.cut_after(writes);
-        let scene = Scene { world: &world, name: name.clone(), cluster: cluster.clone() };
+        let scene = Scene { env: &env, name: name.clone(), cluster: cluster.clone() };
         // The confirmation is a write of ours, not of the operator.
         scene.delete_baseline(&name).await?;
         let cut = proxy.is_cut(&cluster, &name).await?;
         doomed.kill();
 
-        world.start_again(&[])?;
-        let scene = Scene { world: &world, name: name.clone(), cluster };
+        env.start_again(&[])?;
+        let scene = Scene { env: &env, name: name.clone(), cluster };
         scene.cluster.gone("HardeningBaseline", "", &name).await?;
         as_before(&scene, &name).await?;
         let texts = recorder.texts();
@@ -116,17 +116,9 @@ async fn a_process_that_is_killed_between_any_two_steps_is_followed_by_one_that_
     Ok(())
 }
 
-async fn ready(health: &str) -> Result<()> {
-    eventually(SOON, "it is ready", || async {
-        let (code, text) = fetch(health, "/readyz").await?;
-        if code == 200 { Ok(()) } else { Err(Failure::new(text)) }
-    })
-    .await
-}
-
 #[tokio::test]
 async fn retain_leaves_everything_and_takes_only_our_marks_off() -> Result<()> {
-    let scene = Scene::without_namespace(World::shared()?, "retained").await?;
+    let scene = Scene::without_namespace(Subsystem::Hardening.shared()?, "retained").await?;
     lax_namespace(&scene, "retained").await?;
     let mut sections = full();
     merge(&mut sections, json!({"deletionPolicy": "Retain"}));
@@ -188,8 +180,8 @@ async fn a_namespace_that_is_being_deleted_blocks_nothing_and_is_not_blocked() -
 
 #[tokio::test]
 async fn two_at_once_are_an_accident_until_each_is_confirmed() -> Result<()> {
-    let world = World::own(&[])?;
-    let scene = Scene::within(&world, "pair").await?;
+    let env = Subsystem::Hardening.start(&[])?;
+    let scene = Scene::within(&env, "pair").await?;
     let cluster = &scene.cluster;
     scene.baseline("one", json!({"network": {}})).await?;
     scene.baseline("two", json!({"resources": {"quota": {"hard": {"pods": "20"}}}})).await?;
@@ -230,8 +222,8 @@ async fn two_at_once_are_an_accident_until_each_is_confirmed() -> Result<()> {
 
 #[tokio::test]
 async fn the_garbage_collector_takes_nothing_apart_however_a_baseline_is_deleted() -> Result<()> {
-    let world = World::own(&[])?;
-    let scene = Scene::within(&world, "swept").await?;
+    let env = Subsystem::Hardening.start(&[])?;
+    let scene = Scene::within(&env, "swept").await?;
     let cluster = &scene.cluster;
     scene.baseline("one", full()).await?;
     scene.baseline("two", json!({"podSecurity": {"level": "baseline"}})).await?;
@@ -246,7 +238,7 @@ async fn the_garbage_collector_takes_nothing_apart_however_a_baseline_is_deleted
     for name in ["one", "two"] {
         scene.baseline_says(name, "Ready", "False", "MassDeletion").await?;
     }
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(recorder.texts(), Vec::<String>::new());
 
     for name in ["one", "two"] {
@@ -272,8 +264,8 @@ async fn one_of_many_goes_without_a_word() -> Result<()> {
 
 #[tokio::test]
 async fn deleting_the_definition_opens_nothing() -> Result<()> {
-    let mut world = World::own(&[])?;
-    let scene = Scene::within(&world, "shop").await?;
+    let mut env = Subsystem::Hardening.start(&[])?;
+    let scene = Scene::within(&env, "shop").await?;
     let cluster = scene.cluster.clone();
     scene.baseline("prod", full()).await?;
     scene.hardened("shop", &["prod"]).await?;
@@ -288,13 +280,13 @@ async fn deleting_the_definition_opens_nothing() -> Result<()> {
     // A confirmation that a manifest carries all the time says nothing about this.
     scene.confirm("prod").await?;
     // Nor does a new process.
-    world.kill();
-    world.start_again(&[])?;
-    let scene = Scene { world: &world, name: "shop".to_owned(), cluster: cluster.clone() };
-    ready(&world.health).await?;
+    env.operator.kill();
+    env.start_again(&[])?;
+    let scene = Scene { env: &env, name: "shop".to_owned(), cluster: cluster.clone() };
+    answers(&env.health, "/readyz", "200 OK").await?;
     cluster.delete("NetworkPolicy", "shop", "gabion-allow-dns").await?;
     cluster.until("NetworkPolicy", "shop", "gabion-allow-dns", |_| Ok(())).await?;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(scene.owned("shop").await?, FULL_SET);
     assert_eq!(recorder.texts(), ["DELETED gabion-allow-dns", "ADDED gabion-allow-dns"]);
     let object = cluster.get("HardeningBaseline", "", "prod").await?.unwrap_or_default();
@@ -306,7 +298,7 @@ async fn deleting_the_definition_opens_nothing() -> Result<()> {
     cluster.patch("HardeningBaseline", "", "prod", free).await?;
     cluster.gone("CustomResourceDefinition", "", definition).await?;
     let file = repository().join(format!("crds/{definition}.yaml"));
-    world.plane().admin()?.apply_path(&file)?;
+    env.plane().admin()?.apply_path(&file)?;
     let again = || async { scene.baseline("prod", full()).await };
     eventually(SOON, "the definition is served", again).await?;
     scene.baseline_says("prod", "Ready", "True", "Applied").await?;
@@ -326,8 +318,8 @@ async fn deleting_the_definition_opens_nothing() -> Result<()> {
 
 #[tokio::test]
 async fn a_deleted_definition_goes_when_each_baseline_is_confirmed() -> Result<()> {
-    let world = World::own(&[])?;
-    let scene = Scene::within(&world, "shop").await?;
+    let env = Subsystem::Hardening.start(&[])?;
+    let scene = Scene::within(&env, "shop").await?;
     let cluster = &scene.cluster;
     scene.baseline("prod", full()).await?;
     scene.hardened("shop", &["prod"]).await?;

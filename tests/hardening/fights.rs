@@ -3,12 +3,9 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use support::{Result, condition};
 
-use crate::{
-    cluster::condition,
-    scene::{PSS, Scene},
-    support::Result,
-};
+use crate::scene::{PSS, Scene};
 
 fn label(key: &str, value: Value) -> Value {
     let mut change = json!({"metadata": {"labels": {}}});
@@ -22,7 +19,7 @@ async fn a_fight_over_a_label_is_given_up_and_told() -> Result<()> {
     let cluster = &scene.cluster;
     let tracking = json!({"metadata": {"labels": {"argocd.argoproj.io/instance": "fought"}}});
     // Field managers are dated to the second: this one must not look as old as the namespace.
-    tokio::time::sleep(Duration::from_millis(1100)).await;
+    support::next_second().await;
     cluster.patch_as("Namespace", "", "fought", tracking, "argocd-controller").await?;
 
     scene.baseline("fought", json!({"podSecurity": {}})).await?;
@@ -44,7 +41,7 @@ async fn a_fight_over_a_label_is_given_up_and_told() -> Result<()> {
     assert!((1..=6).contains(&(writes - before)), "{} writes", writes - before);
     let said = scene.baseline_says("fought", "Conflict", "True", "FieldOwnedBy").await?;
     assert!(said["message"].as_str().unwrap_or_default().contains("argocd-controller"), "{said}");
-    assert!(scene.world.counter("gabion_fights_total").await? >= 1);
+    assert!(scene.env.counter("gabion_fights_total").await? >= 1);
     assert_eq!(scene.labels("fought").await?[format!("{PSS}enforce")], Value::Null);
 
     // Only that label is left alone.

@@ -1,18 +1,16 @@
 //! Scenarios 24 and 26: tenants cannot opt out, and malformed baselines change nothing.
 
 use serde_json::{Value, json};
+use support::{Cluster, Failure, Options, Result, Subsystem, condition, repository};
 
 use crate::{
-    cluster::{Cluster, condition},
     recorder::Recorder,
     scene::{FULL_SET, PSS, Scene, full, merge},
-    support::{Failure, Options, Result, repository},
-    world::World,
 };
 
 /// A client of a user who is admin in a namespace, and may patch namespaces.
 async fn tenant(scene: &Scene<'_>) -> Result<Cluster> {
-    let (plane, ns) = (scene.world.plane(), scene.name.as_str());
+    let (plane, ns) = (scene.env.plane(), scene.name.as_str());
     plane.kubectl(&["create", "serviceaccount", "dev", "-n", ns])?;
     let account = format!("--serviceaccount={ns}:dev");
     plane.kubectl(&["create", "rolebinding", "dev", "-n", ns, "--clusterrole=admin", &account])?;
@@ -99,7 +97,7 @@ async fn a_malformed_change_is_refused_and_what_was_valid_stays_in_force() -> Re
     scene.hardened("valid", &["valid"]).await?;
     scene.settle().await?;
     let before = scene.writes("valid").len();
-    let admin = scene.world.plane().admin()?;
+    let admin = scene.env.plane().admin()?;
     let applied = |sections: Value| {
         let mut object = scene.baseline_object("valid", full());
         object["apiVersion"] = json!("gabion.dev/v1alpha1");
@@ -146,12 +144,12 @@ fn lax_definition() -> Result<Value> {
 
 #[tokio::test]
 async fn what_an_older_definition_let_in_changes_nothing_and_says_what_is_wrong() -> Result<()> {
-    let plane = World::plane_without_operator(&Options::default())?;
+    let plane = Subsystem::Hardening.control_plane(&Options::default())?;
     let definition =
         std::fs::read_to_string(repository().join("crds/hardeningbaselines.gabion.dev.yaml"))?;
     plane.admin()?.apply_yaml(&lax_definition()?.to_string())?;
-    let mut world = World::over(plane, &[])?;
-    let scene = Scene::within(&world, "old").await?;
+    let mut env = Subsystem::Hardening.start_on(plane, &[])?;
+    let scene = Scene::within(&env, "old").await?;
     let cluster = scene.cluster.clone();
     scene.create_namespace("other", json!({"set": "other"})).await?;
     let elsewhere = json!({"namespaceSelector": {"matchLabels": {"set": "other"}}});
@@ -178,11 +176,11 @@ async fn what_an_older_definition_let_in_changes_nothing_and_says_what_is_wrong(
     assert!(said["message"].as_str().unwrap_or_default().contains("spec.priority"), "{said}");
 
     // A new process, under today's definition, knows no previous generation: it touches nothing.
-    world.kill();
-    world.plane().admin()?.apply_yaml(&definition)?;
+    env.operator.kill();
+    env.plane().admin()?.apply_yaml(&definition)?;
     recorder.clear();
-    world.start_again(&[])?;
-    let scene = Scene { world: &world, name: "old".to_owned(), cluster: cluster.clone() };
+    env.start_again(&[])?;
+    let scene = Scene { env: &env, name: "old".to_owned(), cluster: cluster.clone() };
     cluster.delete("NetworkPolicy", "other", "gabion-default-deny").await?;
     cluster.until("NetworkPolicy", "other", "gabion-default-deny", |_| Ok(())).await?;
     scene.baseline_says("stale", "Ready", "False", "InvalidSpec").await?;

@@ -1,11 +1,11 @@
 //! Baselines at and above what the API server can judge a pod of 100 containers by.
 
 use serde_json::{Value, json};
+use support::Result;
 
 use crate::{
     policies::{POLICY, enforced, names, refusal},
     scene::{Scene, pod},
-    support::Result,
 };
 
 /// So many paths, no two with the same number of parts: each costs a look-up of its own.

@@ -1,14 +1,15 @@
 //! Scenario 3: allow before deny, and name service survives; and name service is found where it is.
 
 use serde_json::{Value, json};
+use support::{
+    Cluster, ControlPlane, Options, Result, Subsystem, condition, fetch,
+    network_judge::{End, Network},
+    repository,
+};
 
 use crate::{
-    cluster::{Cluster, condition},
-    network_judge::{End, Network},
     recorder::{Record, Recorder},
     scene::{Scene, frontend_to_backend},
-    support::{ControlPlane, Options, Result, repository},
-    world::{World, fetch},
 };
 
 fn end(namespace: Option<&str>, labels: Value, address: &str, ports: &[(&str, &str, i64)]) -> End {
@@ -232,7 +233,7 @@ async fn present(cluster: &Cluster, ns: &str) -> Result<Network> {
 
 /// A control plane with two address families, where OpenShift's own name service may be looked at.
 fn plane_of_two_families() -> Result<ControlPlane> {
-    let plane = World::plane_without_operator(&Options {
+    let plane = Subsystem::Hardening.control_plane(&Options {
         apiserver: vec!["--service-cluster-ip-range=10.96.0.0/16,fd00:96::/112".into()],
         ..Options::default()
     })?;
@@ -244,8 +245,8 @@ fn plane_of_two_families() -> Result<ControlPlane> {
 
 #[tokio::test]
 async fn name_service_is_found_where_it_is_and_followed_when_it_moves() -> Result<()> {
-    let world = World::over(plane_of_two_families()?, &[])?;
-    let scene = Scene::within(&world, "shop").await?;
+    let env = Subsystem::Hardening.start_on(plane_of_two_families()?, &[])?;
+    let scene = Scene::within(&env, "shop").await?;
     let cluster = &scene.cluster;
     scene.baseline("shop", json!({"network": {"allow": [frontend_to_backend()]}})).await?;
     let status = scene.hardened("shop", &["shop"]).await?;
@@ -305,8 +306,8 @@ async fn a_cluster_that_is_not_openshift_is_not_troubled_by_it() -> Result<()> {
     scene.baseline("no-openshift", json!({"network": {}})).await?;
     scene.hardened("no-openshift", &["no-openshift"]).await?;
 
-    assert_eq!(fetch(&scene.world.health, "/readyz").await?.0, 200);
-    let log = scene.world.operator.log();
+    assert_eq!(fetch(&scene.env.health, "/readyz").await?.0, 200);
+    let log = scene.env.operator.log();
     let told = log.lines().filter(|line| line.contains("not followed")).count();
     assert_eq!(told, 1, "{log}");
     let ready = scene.baseline_says("no-openshift", "Ready", "True", "Applied").await?;

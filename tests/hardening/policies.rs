@@ -4,14 +4,9 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
+use support::{Cluster, Failure, Result, SOON, Subsystem, audit, eventually, path};
 
-use crate::{
-    audit,
-    cluster::{Cluster, path},
-    scene::{Scene, pod},
-    support::{Failure, Result, eventually},
-    world::{SOON, World},
-};
+use crate::scene::{Scene, pod};
 
 /// The kind of policies.
 pub const POLICY: &str = "ValidatingAdmissionPolicy";
@@ -111,8 +106,8 @@ async fn a_bad_pod_is_refused_as_soon_as_the_baseline_says_enforced() -> Result<
 
 #[tokio::test]
 async fn a_revision_is_bound_after_its_probes_and_unbound_before_all_else() -> Result<()> {
-    let world = World::own(&[])?;
-    let scene = Scene::within(&world, "order").await?;
+    let env = Subsystem::Hardening.start(&[])?;
+    let scene = Scene::within(&env, "order").await?;
     let mut sections = images();
     sections["podSecurity"] = json!({});
     scene.baseline("order", sections).await?;
@@ -121,7 +116,7 @@ async fn a_revision_is_bound_after_its_probes_and_unbound_before_all_else() -> R
     scene.take_back("order").await?;
     tokio::time::sleep(Duration::from_millis(300)).await;
 
-    let ours = audit::requests(world.plane());
+    let ours = audit::requests(env.plane());
     let told: Vec<_> =
         ours.iter().map(|r| format!("{} {} {}", r.verb, r.resource, r.name)).collect();
     let at = |what: &str, wanted: &dyn Fn(&str) -> bool| {
@@ -193,8 +188,8 @@ async fn between_two_revisions_there_is_no_moment_without_one() -> Result<()> {
 
 #[tokio::test]
 async fn what_somebody_changes_is_put_back_told_and_proved_again() -> Result<()> {
-    let world = World::own(&[])?;
-    let scene = Scene::within(&world, "tamper").await?;
+    let env = Subsystem::Hardening.start(&[])?;
+    let scene = Scene::within(&env, "tamper").await?;
     scene.baseline("tamper", images()).await?;
     enforced(&scene, "tamper").await?;
     let cluster = &scene.cluster;
@@ -236,7 +231,7 @@ async fn what_somebody_changes_is_put_back_told_and_proved_again() -> Result<()>
             })
             .await?;
         eventually(SOON, "it is counted", || async {
-            let counted = world.counter("gabion_tamper_total").await?;
+            let counted = env.counter("gabion_tamper_total").await?;
             if counted > u64::try_from(nth)? { Ok(()) } else { Err(Failure::new(format!("{what}: {counted}"))) }
         })
         .await?;
@@ -262,8 +257,8 @@ async fn what_somebody_changes_is_put_back_told_and_proved_again() -> Result<()>
 
 #[tokio::test]
 async fn without_the_probe_namespace_nothing_is_bound() -> Result<()> {
-    let mut world = World::own(&["--probe-namespace=absent"])?;
-    let scene = Scene::within(&world, "unproved").await?;
+    let mut env = Subsystem::Hardening.start(&["--probe-namespace=absent"])?;
+    let scene = Scene::within(&env, "unproved").await?;
     scene.baseline("unproved", images()).await?;
     let said = scene.baseline_says("unproved", "Enforced", "False", "NoProbeNamespace").await;
     // Without the right to create pods there, the API server does not say whether there is such a namespace.
@@ -273,16 +268,16 @@ async fn without_the_probe_namespace_nothing_is_bound() -> Result<()> {
     let bindings = names(&scene.cluster, BINDING, "unproved").await?;
     assert!(bindings.iter().all(|name| name.ends_with("-probe")), "{bindings:?}");
     assert_eq!(refusal(&scene.cluster, &bad("unproved")).await?, None);
-    world.operator.stop(SOON)?;
+    env.operator.stop(SOON)?;
     Ok(())
 }
 
 #[tokio::test]
 async fn without_rights_to_policies_everything_else_is_applied() -> Result<()> {
-    let plane = World::plane_without_operator(&crate::support::Options::default())?;
+    let plane = Subsystem::Hardening.control_plane(&support::Options::default())?;
     plane.kubectl(&["delete", "clusterrolebinding", "gabion-policies"])?;
-    let world = World::over(plane, &[])?;
-    let scene = Scene::within(&world, "poor").await?;
+    let env = Subsystem::Hardening.start_on(plane, &[])?;
+    let scene = Scene::within(&env, "poor").await?;
     let mut sections = images();
     sections["podSecurity"] = json!({});
     scene.baseline("poor", sections).await?;
@@ -338,19 +333,19 @@ async fn stages_decide_what_becomes_of_a_bad_pod() -> Result<()> {
 
 #[tokio::test]
 async fn a_restart_finds_all_in_force_and_writes_nothing() -> Result<()> {
-    let mut world = World::own(&[])?;
+    let mut env = Subsystem::Hardening.start(&[])?;
     {
-        let scene = Scene::within(&world, "again").await?;
+        let scene = Scene::within(&env, "again").await?;
         scene.baseline("again", images()).await?;
         enforced(&scene, "again").await?;
         scene.counted("again", 1).await?;
     }
-    world.operator.stop(SOON)?;
-    let until = audit::requests(world.plane()).len();
-    world.start_again(&[])?;
-    let scene = Scene::within(&world, "later").await?;
+    env.operator.stop(SOON)?;
+    let until = audit::requests(env.plane()).len();
+    env.start_again(&[])?;
+    let scene = Scene::within(&env, "later").await?;
     scene.settle().await?;
-    let requests = audit::requests(world.plane());
+    let requests = audit::requests(env.plane());
     let about = |r: &&audit::Request| r.is_write() && r.name.contains("again");
     let writes: Vec<_> = requests.iter().skip(until).filter(about).collect();
     assert_eq!(writes, Vec::<&audit::Request>::new());

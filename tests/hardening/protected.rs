@@ -1,20 +1,16 @@
 //! Scenario 2: protected namespaces never change.
 
 use serde_json::{Value, json};
+use support::{Cluster, Options, Result, Subsystem};
 
-use crate::{
-    cluster::Cluster,
-    scene::{Scene, full, merge},
-    support::{Options, Result},
-    world::World,
-};
+use crate::scene::{Scene, full, merge};
 
 const PROTECTED: [&str; 5] =
     ["kube-system", "kube-public", "kube-node-lease", "gabion-system", "platform"];
 
 #[tokio::test]
 async fn protected_namespaces_are_byte_for_byte_what_they_were() -> Result<()> {
-    let plane = World::plane_without_operator(&Options::default())?;
+    let plane = Subsystem::Hardening.control_plane(&Options::default())?;
     let cluster = Cluster::new(&plane).await?;
     for name in ["platform", "ordinary", "ordinary-too"] {
         cluster.create(json!({"kind": "Namespace", "metadata": {"name": name}})).await?;
@@ -25,8 +21,8 @@ async fn protected_namespaces_are_byte_for_byte_what_they_were() -> Result<()> {
     }
     let before = snapshot(&cluster).await?;
 
-    let world = World::over(plane, &["--protected-namespaces=platform"])?;
-    let scene = Scene::without_namespace(&world, "ordinary").await?;
+    let env = Subsystem::Hardening.start_on(plane, &["--protected-namespaces=platform"])?;
+    let scene = Scene::without_namespace(&env, "ordinary").await?;
     let mut sections = full();
     merge(&mut sections, json!({"namespaceSelector": null, "allNamespaces": true}));
     scene.baseline("all", sections).await?;

@@ -13,12 +13,8 @@ use axum::{body::Body, extract::State, response::Response};
 use http::{Method, Request};
 use kube::Client;
 use serde_json::Value;
+use support::{Cluster, ControlPlane, Result};
 use tokio::{sync::Notify, task::JoinHandle};
-
-use crate::{
-    cluster::Cluster,
-    support::{ControlPlane, Result},
-};
 
 /// The proxy. It ends when this is dropped.
 pub struct Proxy {

@@ -5,12 +5,8 @@ use std::sync::{Arc, Mutex};
 use futures::StreamExt as _;
 use kube::core::{DynamicObject, WatchEvent};
 use serde_json::{Value, json};
+use support::{Cluster, Result, path};
 use tokio::task::JoinHandle;
-
-use crate::{
-    cluster::{Cluster, path},
-    support::Result,
-};
 
 /// One change: `ADDED`, `MODIFIED` or `DELETED`, and the object.
 pub type Record = (&'static str, Value);

@@ -1,14 +1,9 @@
 //! The report of a namespace: what others write into it, and a definition that drops it.
 
 use serde_json::{Value, json};
+use support::{Cluster, Failure, Options, Result, SOON, Subsystem, TestEnv, audit, eventually};
 
-use crate::{
-    audit,
-    cluster::Cluster,
-    scene::{PSS, Scene, full},
-    support::{Failure, Options, Result, eventually},
-    world::{SOON, World},
-};
+use crate::scene::{PSS, Scene, full};
 
 const REPORT: &str = "NamespaceHardening";
 const DEFINITION: &str = "namespacehardenings.gabion.dev";
@@ -18,8 +13,8 @@ fn falsified(level: &str) -> Value {
 }
 
 /// Writes of the operator to the report of a namespace.
-fn writes(world: &World, ns: &str) -> usize {
-    let all = audit::requests(world.plane());
+fn writes(env: &TestEnv, ns: &str) -> usize {
+    let all = audit::requests(env.plane());
     let about = |r: &&audit::Request| {
         r.is_write() && r.resource.starts_with("namespacehardenings") && r.namespace == ns
     };
@@ -33,7 +28,7 @@ async fn a_report_that_somebody_falsifies_is_put_right_and_a_fight_over_it_is_gi
     let cluster = &scene.cluster;
     scene.baseline("falsified", full()).await?;
     let true_report = scene.hardened("falsified", &["falsified"]).await?;
-    let fights = scene.world.counter("gabion_fights_total").await?;
+    let fights = scene.env.counter("gabion_fights_total").await?;
 
     cluster.patch_as(REPORT, "falsified", "effective", falsified("privileged"), "mallory").await?;
     let again = scene.effective("falsified", |found| found["level"] == "restricted").await?;
@@ -50,13 +45,13 @@ async fn a_report_that_somebody_falsifies_is_put_right_and_a_fight_over_it_is_gi
         if events.iter().any(told) { Ok(()) } else { Err(Failure::new("not yet")) }
     })
     .await?;
-    assert!(scene.world.counter("gabion_fights_total").await? > fights);
+    assert!(scene.env.counter("gabion_fights_total").await? > fights);
 
     // The report is left alone from now on, and everything else is kept.
     let last = falsified("privileged-at-last");
     cluster.patch_as(REPORT, "falsified", "effective", last, "mallory").await?;
     scene.settle().await?;
-    let written = writes(scene.world, "falsified");
+    let written = writes(scene.env, "falsified");
     assert!(written <= 12, "{written} writes");
     cluster.delete("LimitRange", "falsified", "gabion-limits").await?;
     cluster.until("LimitRange", "falsified", "gabion-limits", |_| Ok(())).await?;
@@ -65,7 +60,7 @@ async fn a_report_that_somebody_falsifies_is_put_right_and_a_fight_over_it_is_gi
     cluster.patch("Namespace", "", "falsified", label).await?;
     scene.label_is("falsified", &format!("{PSS}enforce"), json!("restricted")).await?;
     scene.settle().await?;
-    assert_eq!(writes(scene.world, "falsified"), written);
+    assert_eq!(writes(scene.env, "falsified"), written);
     let found = cluster.get(REPORT, "falsified", "effective").await?.unwrap_or_default();
     assert_eq!(found["status"]["level"], "privileged-at-last");
     Ok(())
@@ -95,19 +90,19 @@ async fn serves_status(cluster: &Cluster, wanted: bool) -> Result<()> {
 
 #[tokio::test]
 async fn an_older_definition_costs_the_reports_and_nothing_else_and_is_told() -> Result<()> {
-    let plane = World::plane_without_operator(&Options::default())?;
+    let plane = Subsystem::Hardening.control_plane(&Options::default())?;
     let cluster = Cluster::new(&plane).await?;
     with_subresource(&cluster, json!({"status": {}})).await?;
     serves_status(&cluster, true).await?;
-    let mut world = World::over(plane, &[])?;
+    let mut env = Subsystem::Hardening.start_on(plane, &[])?;
     {
-        let scene = Scene::within(&world, "older").await?;
+        let scene = Scene::within(&env, "older").await?;
         scene.baseline("older", full()).await?;
         scene.label_is("older", &format!("{PSS}enforce"), json!("restricted")).await?;
         cluster.until("NetworkPolicy", "older", "gabion-default-deny", |_| Ok(())).await?;
         cluster.until("LimitRange", "older", "gabion-limits", |_| Ok(())).await?;
         eventually(SOON, "the log says so", || async {
-            let log = world.operator.log();
+            let log = env.operator.log();
             let told = log.contains("its definition is older than this version (apply crds/)");
             if told { Ok(()) } else { Err(Failure::new("not yet")) }
         })
@@ -125,14 +120,14 @@ async fn an_older_definition_costs_the_reports_and_nothing_else_and_is_told() ->
         }
         let report = cluster.get(REPORT, "older", "effective").await?.unwrap_or_default();
         assert!(report["status"].is_null(), "{report}");
-        let written = writes(&world, "older");
+        let written = writes(&env, "older");
         assert!(written <= 12, "{written} writes");
     }
-    world.operator.stop(SOON)?;
+    env.operator.stop(SOON)?;
     with_subresource(&cluster, Value::Null).await?;
     serves_status(&cluster, false).await?;
-    world.start_again(&[])?;
-    let scene = Scene::without_namespace(&world, "older").await?;
+    env.start_again(&[])?;
+    let scene = Scene::without_namespace(&env, "older").await?;
     let status = scene.hardened("older", &["older"]).await?;
     assert_eq!(status["level"], "restricted");
     Ok(())
@@ -141,7 +136,7 @@ async fn an_older_definition_costs_the_reports_and_nothing_else_and_is_told() ->
 #[tokio::test]
 async fn hardening_comes_before_reports_where_many_wait() -> Result<()> {
     const MANY: usize = 80;
-    let scene = Scene::without_namespace(World::shared()?, "crowd").await?;
+    let scene = Scene::without_namespace(Subsystem::Hardening.shared()?, "crowd").await?;
     for nth in 0..MANY {
         scene.create_namespace(&format!("crowd-{nth}"), json!({})).await?;
     }
@@ -152,7 +147,7 @@ async fn hardening_comes_before_reports_where_many_wait() -> Result<()> {
     }
     let mut quotas_before_report = Vec::new();
     let mut quotas = 0;
-    for request in audit::requests(scene.world.plane()) {
+    for request in audit::requests(scene.env.plane()) {
         if request.verb != "create" || !request.namespace.starts_with("crowd-") {
             continue;
         }

@@ -1,12 +1,9 @@
 //! Scenario 4: a quota cannot strangle a namespace.
 
 use serde_json::json;
+use support::{Result, audit};
 
-use crate::{
-    audit,
-    scene::{Scene, merge, pod},
-    support::Result,
-};
+use crate::scene::{Scene, merge, pod};
 
 fn sections() -> serde_json::Value {
     json!({"resources": {
@@ -67,7 +64,7 @@ async fn the_defaults_come_before_the_quota_and_go_after_it() -> Result<()> {
     scene.take_back("both").await?;
     scene.bare("both").await?;
 
-    let all = audit::requests(scene.world.plane());
+    let all = audit::requests(scene.env.plane());
     let steps: Vec<String> = all
         .iter()
         .filter(|request| {

@@ -3,13 +3,9 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
+use support::{Result, SOON, Subsystem, audit, repository};
 
-use crate::{
-    audit,
-    scene::{Scene, full},
-    support::{Result, repository},
-    world::{SOON, World},
-};
+use crate::scene::{Scene, full};
 
 type Rights = BTreeSet<(String, String, String)>;
 
@@ -38,7 +34,7 @@ fn granted(file: &str) -> Result<Rights> {
     Ok(rights)
 }
 
-/// Everything that the half does, once.
+/// Everything that hardening does, once.
 async fn do_everything(scene: &Scene<'_>) -> Result<()> {
     let cluster = &scene.cluster;
     scene.baseline("all", full()).await?;
@@ -80,13 +76,13 @@ async fn do_everything(scene: &Scene<'_>) -> Result<()> {
 
 #[tokio::test]
 async fn every_right_is_used_and_nothing_is_denied() -> Result<()> {
-    let mut world = World::own(&["--enable-leader-election"])?;
-    let scene = Scene::within(&world, "all").await?;
+    let mut env = Subsystem::Hardening.start(&["--enable-leader-election"])?;
+    let scene = Scene::within(&env, "all").await?;
     do_everything(&scene).await?;
     tokio::time::sleep(Duration::from_millis(500)).await;
-    world.operator.stop(SOON)?;
+    env.operator.stop(SOON)?;
 
-    let requests = audit::requests(world.plane());
+    let requests = audit::requests(env.plane());
     // OpenShift's name service is asked for, and refused, by design; probe pods must be.
     let denied: Vec<_> = requests
         .iter()

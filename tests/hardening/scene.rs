@@ -6,12 +6,10 @@ use std::{
 };
 
 use serde_json::{Value, json};
-
-use crate::{
+use support::{
+    Cluster, Failure, Result, SOON, Subsystem, TestEnv,
     audit::{self, Request},
-    cluster::{Cluster, condition},
-    support::{Failure, Result, eventually},
-    world::{SOON, World},
+    condition, eventually,
 };
 
 /// Prefix of the Pod Security labels.
@@ -20,7 +18,7 @@ pub const PSS: &str = "pod-security.kubernetes.io/";
 /// A namespace with the label `set: NAME`.
 pub struct Scene<'a> {
     /// What it is in.
-    pub world: &'a World,
+    pub env: &'a TestEnv,
     /// The name of the namespace, the value of its label, and the name of the test's first baseline.
     pub name: String,
     /// The administrator.
@@ -28,24 +26,24 @@ pub struct Scene<'a> {
 }
 
 impl Scene<'static> {
-    /// A namespace of this name in the shared world.
+    /// A namespace of this name in the shared environment.
     pub async fn new(name: &str) -> Result<Self> {
-        Self::within(World::shared()?, name).await
+        Self::within(Subsystem::Hardening.shared()?, name).await
     }
 }
 
 impl<'a> Scene<'a> {
-    /// A namespace of this name in `world`.
-    pub async fn within(world: &'a World, name: &str) -> Result<Self> {
-        let scene = Self::without_namespace(world, name).await?;
+    /// A namespace of this name in `env`.
+    pub async fn within(env: &'a TestEnv, name: &str) -> Result<Self> {
+        let scene = Self::without_namespace(env, name).await?;
         scene.create_namespace(name, json!({})).await?;
         Ok(scene)
     }
 
     /// Only the name.
-    pub async fn without_namespace(world: &'a World, name: &str) -> Result<Self> {
-        let cluster = Cluster::new(world.plane()).await?;
-        Ok(Self { world, name: name.to_owned(), cluster })
+    pub async fn without_namespace(env: &'a TestEnv, name: &str) -> Result<Self> {
+        let cluster = Cluster::new(env.plane()).await?;
+        Ok(Self { env, name: name.to_owned(), cluster })
     }
 
     /// A namespace that the test's baselines select, with further labels.
@@ -258,7 +256,7 @@ impl<'a> Scene<'a> {
 
     /// Writes of the operator to a namespace and what is in it, so far.
     pub fn writes(&self, ns: &str) -> Vec<Request> {
-        let all = audit::requests(self.world.plane());
+        let all = audit::requests(self.env.plane());
         let about = |request: &Request| {
             request.is_write()
                 && (request.namespace == ns

@@ -1,12 +1,9 @@
 //! Which namespaces a baseline reaches as they and it change, and how far it goes at each stage.
 
 use serde_json::{Value, json};
+use support::{Result, Subsystem, condition};
 
-use crate::{
-    cluster::condition,
-    scene::{FULL_SET, PSS, Scene, full, merge},
-    support::Result,
-};
+use crate::scene::{FULL_SET, PSS, Scene, full, merge};
 
 fn relabelled(value: &str) -> Value {
     json!({"metadata": {"labels": {"set": value}}})
@@ -71,7 +68,7 @@ async fn a_selector_that_changes_leaves_no_stray_object() -> Result<()> {
 
 #[tokio::test]
 async fn namespaces_that_go_while_they_are_hardened_trouble_nobody() -> Result<()> {
-    let scene = Scene::without_namespace(crate::world::World::shared()?, "brief").await?;
+    let scene = Scene::without_namespace(Subsystem::Hardening.shared()?, "brief").await?;
     scene.baseline("brief", full()).await?;
     scene.baseline_says("brief", "Ready", "True", "Applied").await?;
     for index in 0..12 {

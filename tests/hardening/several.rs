@@ -1,13 +1,11 @@
 //! Scenario 15: several baselines, strictest wins, explained.
 
 use serde_json::{Value, json};
+use support::{Result, SOON, Subsystem, answers, network_judge::Network};
 
 use crate::{
-    network_judge::Network,
     recorder::Recorder,
     scene::{PSS, Scene},
-    support::{Result, eventually},
-    world::{SOON, World},
 };
 
 fn rule(name: &str, app: &str) -> Value {
@@ -59,8 +57,8 @@ fn row<'v>(values: &'v Value, item: &str) -> &'v Value {
 
 #[tokio::test]
 async fn the_strictest_value_wins_and_says_whose_it_is_in_any_order() -> Result<()> {
-    let mut world = World::own(&[])?;
-    let scene = Scene::within(&world, "both").await?;
+    let mut env = Subsystem::Hardening.start(&[])?;
+    let scene = Scene::within(&env, "both").await?;
     scene.baseline("org", org()).await?;
     scene.hardened("both", &["org"]).await?;
     scene.baseline("pci", pci()).await?;
@@ -101,16 +99,12 @@ async fn the_strictest_value_wins_and_says_whose_it_is_in_any_order() -> Result<
 
     // A new process finds nothing to change.
     let cluster = scene.cluster.clone();
-    world.operator.stop(SOON)?;
-    let stopped = Scene { world: &world, name: "both".to_owned(), cluster: cluster.clone() };
+    env.operator.stop(SOON)?;
+    let stopped = Scene { env: &env, name: "both".to_owned(), cluster: cluster.clone() };
     let before = stopped.writes("both").len();
-    world.start_again(&[])?;
-    let scene = Scene { world: &world, name: "both".to_owned(), cluster };
-    eventually(SOON, "it is ready", || async {
-        let code = crate::world::fetch(&scene.world.health, "/readyz").await?.0;
-        if code == 200 { Ok(()) } else { Err(crate::support::Failure::new(format!("{code}"))) }
-    })
-    .await?;
+    env.start_again(&[])?;
+    let scene = Scene { env: &env, name: "both".to_owned(), cluster };
+    answers(&scene.env.health, "/readyz", "200 OK").await?;
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     // By the audit log: the status of a quota is the quota controller's, and moves its version.
     assert_eq!(scene.writes("both").split_off(before), []);

@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use serde_json::json;
-
-use crate::{
-    audit,
-    cluster::{Cluster, condition},
-    scene::{FULL_SET, Scene, full},
-    support::{ControlPlane, Failure, Options, Result, Signal, at_rest, eventually},
-    world::{SOON, World, fetch},
+use support::{
+    Cluster, ControlPlane, Failure, Options, Result, SOON, Signal, Subsystem, TestEnv, answers,
+    at_rest, audit, condition,
 };
+
+use crate::scene::{FULL_SET, Scene, full};
 
 fn writes(plane: &ControlPlane) -> Vec<String> {
     let all = audit::requests(plane);
@@ -19,8 +17,8 @@ fn writes(plane: &ControlPlane) -> Vec<String> {
 
 #[tokio::test]
 async fn a_steady_cluster_gets_no_write_and_neither_does_a_restart() -> Result<()> {
-    let mut world = World::own(&[])?;
-    let scene = Scene::within(&world, "calm").await?;
+    let mut env = Subsystem::Hardening.start(&[])?;
+    let scene = Scene::within(&env, "calm").await?;
     let cluster = scene.cluster.clone();
     scene.baseline("calm", full()).await?;
     for index in 0..5 {
@@ -29,21 +27,18 @@ async fn a_steady_cluster_gets_no_write_and_neither_does_a_restart() -> Result<(
     }
     scene.hardened("calm", &["calm"]).await?;
     scene.counted("calm", 6).await?;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    at_rest(|| writes(env.plane()).len()).await;
 
-    let before = writes(world.plane());
+    let before = writes(env.plane());
+    // Longer than every pause of the operator.
     tokio::time::sleep(Duration::from_secs(31)).await;
-    assert_eq!(writes(world.plane()), before);
+    assert_eq!(writes(env.plane()), before);
 
-    world.operator.stop(SOON)?;
-    world.start_again(&[])?;
-    eventually(SOON, "it is ready", || async {
-        let (code, text) = fetch(&world.health, "/readyz").await?;
-        if code == 200 { Ok(()) } else { Err(Failure::new(text)) }
-    })
-    .await?;
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(writes(world.plane()), before);
+    env.operator.stop(SOON)?;
+    env.start_again(&[])?;
+    answers(&env.health, "/readyz", "200 OK").await?;
+    at_rest(|| writes(env.plane()).len()).await;
+    assert_eq!(writes(env.plane()), before);
     // It is awake all the same.
     cluster.delete("LimitRange", "calm-3", "gabion-limits").await?;
     cluster.until("LimitRange", "calm-3", "gabion-limits", |_| Ok(())).await?;
@@ -52,7 +47,7 @@ async fn a_steady_cluster_gets_no_write_and_neither_does_a_restart() -> Result<(
 
 #[tokio::test]
 async fn without_one_right_the_rest_is_applied_and_the_right_is_named() -> Result<()> {
-    let plane = World::plane_without_operator(&Options::default())?;
+    let plane = Subsystem::Hardening.control_plane(&Options::default())?;
     let cluster = Cluster::new(&plane).await?;
     let role = cluster.get("ClusterRole", "", "gabion-hardening").await?.unwrap_or_default();
     let rules = role["rules"].clone();
@@ -64,8 +59,8 @@ async fn without_one_right_the_rest_is_applied_and_the_right_is_named() -> Resul
     }
     assert_ne!(fewer, rules);
     cluster.patch("ClusterRole", "", "gabion-hardening", json!({"rules": fewer})).await?;
-    let world = World::over(plane, &[])?;
-    let scene = Scene::within(&world, "poor").await?;
+    let env = Subsystem::Hardening.start_on(plane, &[])?;
+    let scene = Scene::within(&env, "poor").await?;
     scene.baseline("poor", full()).await?;
 
     let status = scene.effective_says("poor", "False", "Forbidden").await?;
@@ -121,7 +116,7 @@ fn second_account(plane: &ControlPlane) -> Result<std::path::PathBuf> {
 
 #[tokio::test]
 async fn of_two_replicas_one_writes_and_one_that_slept_does_not_wake_up_writing() -> Result<()> {
-    let plane = World::plane_without_operator(&Options::default())?;
+    let plane = Subsystem::Hardening.control_plane(&Options::default())?;
     let second = second_account(&plane)?;
     let flags = [
         "--enable-leader-election",
@@ -129,41 +124,41 @@ async fn of_two_replicas_one_writes_and_one_that_slept_does_not_wake_up_writing(
         "--leader-election-renew-deadline=2s",
         "--leader-election-retry-period=500ms",
     ];
-    let mut world = World::over(plane, &flags)?;
-    let scene = Scene::within(&world, "led").await?;
+    let mut env = Subsystem::Hardening.start_on(plane, &flags)?;
+    let scene = Scene::within(&env, "led").await?;
     let cluster = scene.cluster.clone();
     scene.baseline("led", full()).await?;
     scene.hardened("led", &["led"]).await?;
 
-    let (mut other, _) = World::another(&second, &flags)?;
+    let (mut other, _) = env.another_with(&second, &flags)?;
     let user = "system:serviceaccount:gabion-system:second";
-    let of_other = |world: &World| -> Vec<String> {
-        let all = audit::requests_of(world.plane(), user);
+    let of_other = |env: &TestEnv| -> Vec<String> {
+        let all = audit::requests_of(env.plane(), user);
         let writes = all.iter().filter(|r| r.is_write() && r.resource != "leases");
         writes.map(audit::Request::text).collect()
     };
     scene.settle().await?;
     scene.create_namespace("led-two", json!({})).await?;
     scene.hardened("led-two", &["led"]).await?;
-    assert_eq!(of_other(&world), Vec::<String>::new());
+    assert_eq!(of_other(&env), Vec::<String>::new());
 
     // The leader falls asleep, with no request half sent; what happens then is for the other one.
-    let of_first = |world: &World| -> Vec<String> {
-        let all = audit::requests(world.plane());
+    let of_first = |env: &TestEnv| -> Vec<String> {
+        let all = audit::requests(env.plane());
         let writes = all.iter().filter(|r| r.is_write() && r.resource != "leases");
         writes.map(audit::Request::text).collect()
     };
-    at_rest(|| of_first(&world).len()).await;
-    world.operator.signal(Signal::STOP)?;
+    at_rest(|| of_first(&env).len()).await;
+    env.operator.signal(Signal::STOP)?;
     scene.create_namespace("led-three", json!({})).await?;
     scene.hardened("led-three", &["led"]).await?;
-    let before = of_first(&world);
-    assert!(!of_other(&world).is_empty());
-    world.operator.signal(Signal::CONT)?;
+    let before = of_first(&env);
+    assert!(!of_other(&env).is_empty());
+    env.operator.signal(Signal::CONT)?;
     cluster.delete("NetworkPolicy", "led", "gabion-default-deny").await?;
     cluster.until("NetworkPolicy", "led", "gabion-default-deny", |_| Ok(())).await?;
-    world.operator.wait(SOON)?;
-    assert_eq!(of_first(&world), before, "it woke up and wrote");
+    env.operator.wait(SOON)?;
+    assert_eq!(of_first(&env), before, "it woke up and wrote");
     other.stop(SOON)?;
     Ok(())
 }
@@ -178,7 +173,7 @@ async fn a_person_sees_why_a_quota_is_what_it_is() -> Result<()> {
     scene.baseline("explained-pci", strict).await?;
     scene.hardened("explained", &["explained-pci", "explained-org"]).await?;
     scene.baseline_says("explained-pci", "Ready", "True", "Applied").await?;
-    let kubectl = scene.world.plane().admin()?;
+    let kubectl = scene.env.plane().admin()?;
 
     let text = kubectl.run(&["describe", "nsh", "effective", "-n", "explained"])?;
     let lines: Vec<_> = text.lines().map(str::trim).collect();

@@ -1,12 +1,9 @@
 //! Scenario 16: a name that the user took.
 
 use serde_json::{Value, json};
+use support::{Result, condition};
 
-use crate::{
-    cluster::condition,
-    scene::{Scene, full},
-    support::Result,
-};
+use crate::scene::{Scene, full};
 
 fn users_policy(ns: &str) -> Value {
     json!({

@@ -8,14 +8,13 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use support::{
+    Cluster, Failure, Result, SOON, Subsystem, audit, condition, eventually, repository,
+};
 
 use crate::{
-    audit,
-    cluster::{Cluster, condition},
     policies::{BINDING, POLICY, bad, denying, enforced, good, images, names, refusal},
     scene::Scene,
-    support::{Failure, Result, eventually, repository},
-    world::{SOON, World},
 };
 
 /// A revision that failed is tried again after half a minute.
@@ -35,16 +34,16 @@ async fn refused(cluster: &Cluster, ns: &str) -> Result<()> {
 
 #[tokio::test]
 async fn rights_that_are_withdrawn_leave_the_policies_in_force_and_are_named() -> Result<()> {
-    let world = World::own(&[])?;
-    let scene = Scene::within(&world, "withdrawn").await?;
+    let env = Subsystem::Hardening.start(&[])?;
+    let scene = Scene::within(&env, "withdrawn").await?;
     scene.baseline("withdrawn", images()).await?;
     enforced(&scene, "withdrawn").await?;
-    world.plane().kubectl(&["delete", "clusterrolebinding", "gabion-policies"])?;
+    env.plane().kubectl(&["delete", "clusterrolebinding", "gabion-policies"])?;
     // A new revision cannot be written; the one before it refuses as before.
     let other =
         json!({"images": {"allowedRegistries": ["registry.example.com/prod", "b.example"]}});
     eventually(SOON, "the API server forbids it", || async {
-        let denied = world.plane().kubectl(&[
+        let denied = env.plane().kubectl(&[
             "auth",
             "can-i",
             "create",
@@ -61,7 +60,7 @@ async fn rights_that_are_withdrawn_leave_the_policies_in_force_and_are_named() -
     scene.baseline_says("withdrawn", "Enforced", "False", "ProbeNotDenied").await?;
     refused(&scene.cluster, "withdrawn").await?;
     let policies = names(&scene.cluster, POLICY, "withdrawn").await?;
-    world.plane().admin()?.apply_path(&rights())?;
+    env.plane().admin()?.apply_path(&rights())?;
     eventually(LATER, "the new revision takes over", || async {
         let now = names(&scene.cluster, POLICY, "withdrawn").await?;
         if now.is_disjoint(&policies) && !now.is_empty() {
@@ -77,13 +76,13 @@ async fn rights_that_are_withdrawn_leave_the_policies_in_force_and_are_named() -
 
 #[tokio::test]
 async fn whoever_deletes_a_binding_every_second_gets_it_back_every_time() -> Result<()> {
-    let world = World::own(&[])?;
-    let scene = Scene::within(&world, "deleted").await?;
+    let env = Subsystem::Hardening.start(&[])?;
+    let scene = Scene::within(&env, "deleted").await?;
     let cluster = &scene.cluster;
     scene.baseline("deleted", images()).await?;
     enforced(&scene, "deleted").await?;
     let binding = denying(cluster, "deleted").await?;
-    let before = audit::requests(world.plane()).len();
+    let before = audit::requests(env.plane()).len();
     let rounds = 10;
     for _ in 0..rounds {
         let begun = Instant::now();
@@ -98,25 +97,31 @@ async fn whoever_deletes_a_binding_every_second_gets_it_back_every_time() -> Res
     }
     enforced(&scene, "deleted").await?;
     refused(cluster, "deleted").await?;
-    let requests = audit::requests(world.plane());
+    let requests = audit::requests(env.plane());
     let ours: Vec<_> = requests.iter().skip(before).filter(|r| r.is_write()).collect();
     let created = ours.iter().filter(|r| r.verb == "create" && r.name == binding).count();
     assert_eq!(created, rounds, "as often as it was deleted");
     // A probe binding for each proof, events, the baseline's own status: a few writes for each deletion.
     let policies = ours.iter().filter(|r| r.resource.starts_with("validatingadmission")).count();
     assert!(policies <= 5 * rounds, "{policies} writes for {rounds} deletions");
-    assert!(world.counter("gabion_tamper_total").await? >= 10);
+    assert!(env.counter("gabion_tamper_total").await? >= 10);
     Ok(())
 }
 
 #[tokio::test]
 async fn a_baseline_that_is_deleted_while_it_is_proved_leaves_nothing() -> Result<()> {
-    let world = World::own(&[])?;
-    let scene = Scene::within(&world, "hasty").await?;
-    // From before the first write to about when the bindings come.
-    for pause in [0, 50, 150, 300, 600, 1_000, 1_500] {
+    let env = Subsystem::Hardening.start(&[])?;
+    let scene = Scene::within(&env, "hasty").await?;
+    // From before the first write to when the bindings are there.
+    for pause in [Some(0), Some(50), Some(150), Some(300), Some(600), Some(1_000), None] {
         scene.baseline("hasty", images()).await?;
-        tokio::time::sleep(Duration::from_millis(pause)).await;
+        match pause {
+            Some(pause) => tokio::time::sleep(Duration::from_millis(pause)).await,
+            None => {
+                let there = || denying(&scene.cluster, "hasty");
+                drop(eventually(SOON, "the binding is there", there).await?);
+            }
+        }
         scene.take_back("hasty").await?;
         eventually(SOON, "nothing is left", || async {
             let mut left = names(&scene.cluster, BINDING, "hasty").await?;
@@ -124,7 +129,7 @@ async fn a_baseline_that_is_deleted_while_it_is_proved_leaves_nothing() -> Resul
             if left.is_empty() {
                 Ok(())
             } else {
-                Err(Failure::new(format!("{pause} ms: {left:?}")))
+                Err(Failure::new(format!("after {pause:?} ms: {left:?}")))
             }
         })
         .await?;
@@ -157,8 +162,8 @@ async fn no_place_for_probes(scene: &Scene<'_>, baseline: &str) -> Result<String
 #[tokio::test]
 async fn a_probe_namespace_that_is_being_deleted_keeps_the_revision_that_is_in_force() -> Result<()>
 {
-    let world = World::own(&[])?;
-    let scene = Scene::within(&world, "homeless").await?;
+    let env = Subsystem::Hardening.start(&[])?;
+    let scene = Scene::within(&env, "homeless").await?;
     let cluster = &scene.cluster;
     scene.baseline("homeless", images()).await?;
     enforced(&scene, "homeless").await?;
@@ -181,7 +186,7 @@ async fn a_probe_namespace_that_is_being_deleted_keeps_the_revision_that_is_in_f
     cluster.gone("Namespace", "", "gabion-probe").await?;
     no_place_for_probes(&scene, "homeless").await?;
     refused(cluster, "homeless").await?;
-    world.plane().admin()?.apply_path(&rights())?;
+    env.plane().admin()?.apply_path(&rights())?;
     eventually(LATER, "the new revision takes over", || async {
         let now = names(cluster, BINDING, "homeless").await?;
         if now.is_disjoint(&before) { Ok(()) } else { Err(Failure::new(format!("{now:?}"))) }
@@ -227,8 +232,8 @@ fn kind_of_pod(object: &Value) -> Value {
 #[tokio::test]
 async fn a_probe_namespace_that_somebody_else_took_binds_nothing_and_says_who_refuses() -> Result<()>
 {
-    let world = World::own(&[])?;
-    let scene = Scene::within(&world, "occupied").await?;
+    let env = Subsystem::Hardening.start(&[])?;
+    let scene = Scene::within(&env, "occupied").await?;
     let cluster = &scene.cluster;
     occupy(cluster).await?;
     scene.baseline("occupied", images()).await?;

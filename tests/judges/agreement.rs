@@ -8,14 +8,14 @@ use std::{
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
+use support::{Failure, Result};
 
 use crate::{
-    chance::Chance,
     live::{Answer, Api, plane},
     mutation, ours,
     plugin::{Bar, failed_checks},
     pods::{Case, Generator},
-    support::{Failure, Result},
+    test_random::TestRandom,
 };
 
 /// Versions at which some check begins or changes, some before and after, and the newest.
@@ -103,8 +103,8 @@ fn field_of(message: &str) -> String {
 }
 
 /// Judges one case at some bars. False if it is invalid whoever judges.
-async fn judge(api: &Api, case: &Case, bars: &[Bar], tally: &Mutex<Tally>) -> Result<bool> {
-    let plain = api.judge("plain", case).await?;
+async fn evaluate(api: &Api, case: &Case, bars: &[Bar], tally: &Mutex<Tally>) -> Result<bool> {
+    let plain = api.evaluate("plain", case).await?;
     if !plain.is_yes() {
         let why = field_of(&plain.message());
         *tally.lock().unwrap().invalid.entry(why).or_default() += 1;
@@ -118,7 +118,7 @@ async fn judge(api: &Api, case: &Case, bars: &[Bar], tally: &Mutex<Tally>) -> Re
     for bar in bars {
         let (plugin, policy) = (plugin_namespace(*bar), policy_namespace(*bar));
         let (plugin, policy) =
-            tokio::try_join!(api.judge(&plugin, case), api.judge(&policy, case))?;
+            tokio::try_join!(api.evaluate(&plugin, case), api.evaluate(&policy, case))?;
         let plugin = said(&plugin, |message| failed_checks(message, *bar));
         let policy = said(&policy, ours::denied_checks);
         let written = ours::evaluate(*bar, &case.pod);
@@ -164,9 +164,9 @@ impl Cases {
     fn new(seed: u64, pods: usize) -> Self {
         let generator = Generator::new();
         let mut singles = generator.one_at_a_time();
-        let mut chance = Chance::new(seed);
+        let mut random = TestRandom::new(seed);
         for last in (1..singles.len()).rev() {
-            singles.swap(last, chance.below(last + 1));
+            singles.swap(last, random.below(last + 1));
         }
         singles.sort_by_key(|case| case.base != 0);
         singles.truncate(pods / 2);
@@ -174,21 +174,21 @@ impl Cases {
     }
 
     fn nth(&self, nth: usize) -> Case {
-        let seed = Chance::new(self.seed ^ u64::try_from(nth).unwrap()).next();
+        let seed = TestRandom::new(self.seed ^ u64::try_from(nth).unwrap()).next();
         if let Some(single) = self.singles.get(nth) {
             return Case { seed, ..single.clone() };
         }
-        let changes = if nth < self.pods { 2 } else { 1 + Chance::new(seed).below(6) };
+        let changes = if nth < self.pods { 2 } else { 1 + TestRandom::new(seed).below(6) };
         self.generator.changed(seed, changes)
     }
 }
 
 /// Where one case is judged.
 fn bars_of(case: &Case) -> Vec<Bar> {
-    let mut chance = Chance::new(case.seed.rotate_left(7));
+    let mut random = TestRandom::new(case.seed.rotate_left(7));
     let mut minors = BTreeSet::new();
     while minors.len() < MINORS_A_CASE {
-        minors.insert(*chance.one_of(&MINORS));
+        minors.insert(*random.one_of(&MINORS));
     }
     bars().into_iter().filter(|bar| minors.contains(&bar.minor)).collect()
 }
@@ -243,7 +243,7 @@ async fn evaluator_policies_and_plugin_agree() -> Result<()> {
             let case = cases.nth(nth);
             let bars = bars_of(&case);
             let (api, tally) = (&api, &tally);
-            async move { judge(api, &case, &bars, tally).await.map(|_| ()) }
+            async move { evaluate(api, &case, &bars, tally).await.map(|_| ()) }
         };
         let round = stream::iter(next..next + missing).map(judge);
         round.buffer_unordered(AT_ONCE).try_collect::<()>().await?;

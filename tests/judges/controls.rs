@@ -3,10 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use gabion::{
-    api::hardening_baseline::Tags,
-    hardening::plan::policy::{Settings, settings::Range},
-};
+use gabion::api::gabion::hardening_baseline::Tags;
+use gabion::policy::Settings;
+use gabion::policy::settings::Range;
 use serde_json::Value;
 
 use crate::{
@@ -153,7 +152,7 @@ pub fn score(settings: &Settings, judged: &[&Judged]) -> Vec<String> {
             survivors.push(name);
         }
     };
-    let ids = gabion::hardening::plan::policy::rules::asked(settings).map(|(rule, _)| rule.id);
+    let ids = gabion::policy::rules::asked(settings).map(|(rule, _)| rule.id);
     for id in ids.filter(|id| id.starts_with("HB-")) {
         count(format!("drop {id}"), judged.iter().filter(|(_, named)| named.contains(id)).count());
         let alone = judged.iter().filter(|(_, named)| named.iter().all(|other| other == id));

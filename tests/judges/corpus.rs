@@ -8,22 +8,20 @@ use std::{
 };
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use gabion::{
-    api::hardening_baseline::HardeningBaseline,
-    hardening::plan::{
-        policy::{Settings, WorkloadKind},
-        version::{NEWEST_KNOWN, PssVersion},
-    },
-};
+use gabion::api::gabion::hardening_baseline::HardeningBaseline;
+use gabion::policy::Settings;
+use gabion::policy::WorkloadKind;
+use gabion::policy::version::NEWEST_KNOWN;
+use gabion::policy::version::PssVersion;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
+use support::{Failure, Result};
 
 use crate::{
-    chance::Chance,
     images::generated,
     live::{Api, plane},
     ours,
-    support::{Failure, Result},
+    test_random::TestRandom,
 };
 
 /// Folders of this repository in which manifests are.
@@ -111,7 +109,7 @@ fn as_kind(kind: WorkloadKind, pod: &Value, name: &str) -> Value {
 /// Generated pods in every kind, as the documents of one file.
 fn generated_documents(count: u64) -> String {
     let kinds = WorkloadKind::TEMPLATES.into_iter().chain([WorkloadKind::Pod]).cycle();
-    let seeds = Chance::new(crate::agreement::number("GABION_JUDGES_SEED", 20_261_126)).next();
+    let seeds = TestRandom::new(crate::agreement::number("GABION_JUDGES_SEED", 20_261_126)).next();
     let documents = (0..count).zip(kinds).map(|(nth, kind)| {
         let pod = generated(seeds ^ (nth << 8));
         as_kind(kind, &pod, &format!("generated-{nth}")).to_string()
@@ -185,9 +183,7 @@ async fn by_the_server(
 fn named(warning: &str) -> Vec<String> {
     let said = warning.split_once("): ").map_or("", |(_, said)| said);
     let ids = said.split("; ").filter_map(|part| part.split_once(": ")).map(|(id, _)| id);
-    ids.filter(|id| gabion::hardening::plan::policy::control(id).is_some())
-        .map(str::to_owned)
-        .collect()
+    ids.filter(|id| gabion::policy::control(id).is_some()).map(str::to_owned).collect()
 }
 
 struct Court {
@@ -214,7 +210,7 @@ impl Court {
     }
 
     /// Compares both on each document of a file that holds a pod. How many were judged, and how many refused.
-    async fn judge(&self, file: &Path) -> Result<(usize, usize)> {
+    async fn evaluate(&self, file: &Path) -> Result<(usize, usize)> {
         let Ok(documents) = serde_saphyr::from_multiple::<Value>(&std::fs::read_to_string(file)?)
         else {
             return Ok((0, 0));
@@ -272,10 +268,10 @@ async fn files_get_the_verdict_that_admission_gives_their_objects() -> Result<()
         let court = Court::sit(folder.path(), templates).await?;
         let (mut own, mut own_refused) = (0, 0);
         for file in &files {
-            let (judged, refused) = court.judge(file).await?;
+            let (judged, refused) = court.evaluate(file).await?;
             (own, own_refused) = (own + judged, own_refused + refused);
         }
-        let (judged, refused) = court.judge(&made).await?;
+        let (judged, refused) = court.evaluate(&made).await?;
         say!(
             "templates {templates}: {own} objects of {} files, {own_refused} refused; {judged} generated, {refused} refused: \
              gabion check and admission agree on the controls of each",

@@ -4,12 +4,9 @@
 use std::path::Path;
 
 use serde_json::Value;
+use support::{Failure, Result};
 
-use crate::{
-    ours,
-    plugin::Bar,
-    support::{Failure, Result},
-};
+use crate::{ours, plugin::Bar};
 
 /// Checks of baseline and the stricter ones that take their place at restricted.
 const REPLACED: [(&str, &str); 4] = [
@@ -33,7 +30,7 @@ fn name(path: &Path) -> String {
 }
 
 /// Judges every file of one level and version. What is wrong with the verdicts.
-fn judge(bar: Bar, directory: &Path, counted: &mut usize) -> Result<Vec<String>> {
+fn evaluate(bar: Bar, directory: &Path, counted: &mut usize) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     for verdict in ["pass", "fail"] {
         for file in files(&directory.join(verdict))? {
@@ -68,7 +65,7 @@ fn fixtures_of_somebody_else_are_judged_as_they_are_named() -> Result<()> {
         for version in files(&Path::new(&directory).join(level))? {
             let minor = name(&version).trim_start_matches("v1.").parse::<u16>();
             if let Ok(minor) = minor {
-                wrong.append(&mut judge(Bar { level, minor }, &version, &mut counted)?);
+                wrong.append(&mut evaluate(Bar { level, minor }, &version, &mut counted)?);
             }
         }
     }

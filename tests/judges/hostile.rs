@@ -2,20 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use gabion::{
-    api::{
-        hardening_baseline::{HardeningBaselineSpec, Verdict},
-        hardening_crds::crds,
-    },
-    hardening::plan::{policy::Settings, version::PssVersion},
-};
+use gabion::api::gabion::crds::crds;
+use gabion::api::gabion::hardening_baseline::HardeningBaselineSpec;
+use gabion::api::gabion::hardening_baseline::Verdict;
+use gabion::policy::Settings;
+use gabion::policy::version::PssVersion;
 use serde_json::{Value, json};
+use support::{Failure, Result, eventually};
 
 use crate::{
     live::{Api, plane},
     ours,
     pods::bases,
-    support::{Failure, Result, eventually},
 };
 
 fn corpus() -> Vec<String> {

@@ -3,19 +3,19 @@
 use std::collections::BTreeSet;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use gabion::{
-    api::hardening_baseline::{RequiredResource, Tags, Verdict},
-    hardening::plan::policy::Settings,
-};
+use gabion::api::gabion::hardening_baseline::RequiredResource;
+use gabion::api::gabion::hardening_baseline::Tags;
+use gabion::api::gabion::hardening_baseline::Verdict;
+use gabion::policy::Settings;
 use serde_json::{Value, json};
+use support::{Result, eventually};
 
 use crate::{
-    chance::Chance,
     controls,
     live::{Api, plane},
     ours,
     pods::bases,
-    support::{Result, eventually},
+    test_random::TestRandom,
 };
 
 fn digest() -> String {
@@ -282,8 +282,8 @@ fn values() -> Vec<(&'static str, Vec<Value>)> {
 
 /// A pod in which mostly single fields are as they should not be.
 pub fn generated(seed: u64) -> Value {
-    let mut chance = Chance::new(seed);
-    let number = *chance.one_of(&[0, 1, 0, 1, 2, 3, 4, 5]);
+    let mut random = TestRandom::new(seed);
+    let number = *random.one_of(&[0, 1, 0, 1, 2, 3, 4, 5]);
     let mut pod = bases()[number].1.clone();
     let values = values();
     pod["spec"]["volumes"] =
@@ -316,13 +316,13 @@ pub fn generated(seed: u64) -> Value {
         for container in list.into_iter().flatten() {
             for (path, values) in &values {
                 // Mostly the first, which is good, so that single faults are seen.
-                let pick = if chance.below(4) == 0 { chance.below(values.len()) } else { 0 };
+                let pick = if random.below(4) == 0 { random.below(values.len()) } else { 0 };
                 put(container, path, &values[pick]);
             }
         }
     }
     for (path, values) in &pods {
-        let pick = if chance.below(4) == 0 { chance.below(values.len()) } else { 0 };
+        let pick = if random.below(4) == 0 { random.below(values.len()) } else { 0 };
         put(&mut pod["spec"], path, &values[pick]);
     }
     pod
@@ -352,9 +352,9 @@ async fn evaluator_and_policy_agree_on_every_control_of_ours() -> Result<()> {
     let judged = stream::iter(0..pods).map(|nth| {
         let (api, settings) = (&api, &settings);
         async move {
-            let pod = generated(Chance::new(seed ^ nth).next());
+            let pod = generated(TestRandom::new(seed ^ nth).next());
             if !api.try_pod("controls-plain", &pod).await?.is_yes() {
-                return Ok::<_, crate::support::Failure>(None);
+                return Ok::<_, support::Failure>(None);
             }
             let answer = api.try_pod("controls", &pod).await?;
             let named = ours::all_controls(&answer);

@@ -7,12 +7,12 @@ use http_body_util::BodyExt as _;
 use kube::Client;
 use serde_json::{Value, json};
 
-use gabion::hardening::plan::policy::PolicySet;
+use gabion::policy::PolicySet;
+use support::{ControlPlane, Failure, Options, Result, eventually};
 
 use crate::{
     ours,
     pods::{Case, bases},
-    support::{ControlPlane, Failure, Options, Result, eventually},
 };
 
 /// A bound for what takes a second or two on a quiet machine.
@@ -128,7 +128,7 @@ impl Api {
     }
 
     /// Asks whether a case would be taken in a namespace.
-    pub async fn judge(&self, namespace: &str, case: &Case) -> Result<Answer> {
+    pub async fn evaluate(&self, namespace: &str, case: &Case) -> Result<Answer> {
         let pods = format!("/api/v1/namespaces/{namespace}/pods");
         if case.is_ephemeral() {
             let url = format!("{pods}/{}/ephemeralcontainers?dryRun=All", base_name(case.base));
@@ -177,7 +177,7 @@ impl Api {
     ) -> Result<()> {
         let what = format!("{} in {namespace} is judged as it should be", case.story);
         eventually(SOON, &what, || async {
-            let answer = self.judge(namespace, case).await.map_err(|error| error.to_string())?;
+            let answer = self.evaluate(namespace, case).await.map_err(|error| error.to_string())?;
             if wanted(&answer) {
                 Ok(())
             } else {

@@ -2,17 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gabion::{
-    api::hardening_baseline::{Level, Selector, Stage, Verdict},
-    hardening::plan::{
-        policy::{
-            Finding, PolicySet, Scope, Settings, Subject, Waiver, WorkloadKind, compile, control,
-            judge,
-        },
-        selection::{Protected, Selection},
-        version::PssVersion,
-    },
-};
+use gabion::api::gabion::hardening_baseline::Level;
+use gabion::api::gabion::hardening_baseline::Selector;
+use gabion::api::gabion::hardening_baseline::Stage;
+use gabion::api::gabion::hardening_baseline::Verdict;
+use gabion::policy;
+use gabion::policy::Finding;
+use gabion::policy::PolicySet;
+use gabion::policy::Scope;
+use gabion::policy::Settings;
+use gabion::policy::Subject;
+use gabion::policy::Waiver;
+use gabion::policy::WorkloadKind;
+use gabion::policy::compile;
+use gabion::policy::control;
+use gabion::policy::selection::Protected;
+use gabion::policy::selection::Selection;
+use gabion::policy::version::PssVersion;
 use serde_json::Value;
 
 use crate::{live::Answer, plugin::Bar};
@@ -29,7 +35,7 @@ pub fn settings(bar: Bar) -> Settings {
 
 /// What the evaluator finds in a pod.
 pub fn findings(settings: &Settings, pod: &Value) -> Vec<Finding> {
-    judge(settings, &Subject::of_kind(WorkloadKind::Pod, pod))
+    policy::evaluate(settings, &Subject::of_kind(WorkloadKind::Pod, pod))
 }
 
 /// The controls that a pod breaks and is refused for, by the evaluator.

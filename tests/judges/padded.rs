@@ -1,16 +1,16 @@
 //! Pods that are padded until the API server runs out of budget.
 
-use gabion::{
-    api::hardening_baseline::Verdict,
-    hardening::plan::policy::{Settings, Waiver, WorkloadKind},
-};
+use gabion::api::gabion::hardening_baseline::Verdict;
+use gabion::policy::Settings;
+use gabion::policy::Waiver;
+use gabion::policy::WorkloadKind;
 use serde_json::{Value, json};
+use support::Result;
 
 use crate::{
     live::{Api, plane},
     ours,
     pods::bases,
-    support::Result,
 };
 
 /// The full set, with as many registries and exceptions as there can be.

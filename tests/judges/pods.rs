@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::{
-    chance::Chance,
     fields::{Field, Place, of_containers, of_pods, set},
+    test_random::TestRandom,
 };
 
 /// The lists of containers of a pod.
@@ -136,8 +136,8 @@ pub fn bases() -> Vec<(&'static str, Value)> {
 const WEIGHTS: [usize; 10] = [5, 4, 4, 4, 8, 4, 2, 1, 1, 1];
 
 /// One of the [`bases`].
-fn chosen(chance: &mut Chance) -> usize {
-    let mut at = chance.below(WEIGHTS.iter().sum());
+fn chosen(random: &mut TestRandom) -> usize {
+    let mut at = random.below(WEIGHTS.iter().sum());
     for (number, weight) in WEIGHTS.iter().enumerate() {
         match at.checked_sub(*weight) {
             Some(left) => at = left,
@@ -258,21 +258,21 @@ impl Generator {
 
     /// A case with so many changes, as the seed decides.
     pub fn changed(&self, seed: u64, changes: usize) -> Case {
-        let mut chance = Chance::new(seed);
-        let number = chosen(&mut chance);
-        let ephemeral = chance.below(4) == 0;
+        let mut random = TestRandom::new(seed);
+        let number = chosen(&mut random);
+        let ephemeral = random.below(4) == 0;
         let mut pod = self.base(number, ephemeral);
         let mut story = format!("{}:", self.bases[number].0);
         for _ in 0..changes {
             let (mut field, mut group) = (&self.fields[0], None);
             for _ in 0..50 {
-                field = chance.one_of(&self.fields);
+                field = random.one_of(&self.fields);
                 let mut sites = sites(field, &pod);
                 sites.retain(|site| {
                     ephemeral == site.is_some_and(|(group, _)| group == "ephemeralContainers")
                 });
                 if !sites.is_empty() {
-                    group = *chance.one_of(&sites);
+                    group = *random.one_of(&sites);
                     break;
                 }
             }
@@ -282,7 +282,7 @@ impl Generator {
             let change = Change {
                 group,
                 path: field.path.clone(),
-                value: chance.one_of(&field.values).clone(),
+                value: random.one_of(&field.values).clone(),
             };
             change.apply(&mut pod);
             story = format!("{story} {};", change.story());

@@ -1,19 +1,20 @@
 //! What happens to pods and workloads that exist: no way around a policy, and nothing that gets stuck.
 
-use gabion::{api::hardening_baseline::Verdict, hardening::plan::policy::Settings};
+use gabion::api::gabion::hardening_baseline::Verdict;
+use gabion::policy::Settings;
 use serde_json::{Value, json};
+use support::Result;
 
 use crate::{
     live::{Answer, Api, plane},
     ours,
     pods::bases,
-    support::Result,
 };
 
 fn settings(templates: Verdict) -> Settings {
     Settings {
         templates,
-        tags: gabion::api::hardening_baseline::Tags::DenyLatest,
+        tags: gabion::api::gabion::hardening_baseline::Tags::DenyLatest,
         allowed_registries: vec!["registry.corp.example/prod".to_owned()],
         ..Settings::built_in("restricted").expect("a built-in name")
     }
@@ -130,25 +131,21 @@ async fn an_old_workload_can_be_scaled_and_a_new_one_is_warned_about_or_refused(
         let mut fresh = deployment(true);
         fresh["metadata"]["name"] = "fresh".into();
         if templates == Verdict::Deny {
-            crate::support::eventually(crate::live::SOON, "templates are judged", || async {
+            support::eventually(crate::live::SOON, "templates are judged", || async {
                 let url = format!("{deployments}?dryRun=All");
                 let answer = api.send("POST", &url, "application/json", &fresh).await?;
                 let denied = !answer.is_yes() && answer.message().contains("PSS-privileged");
-                if denied { Ok(()) } else { Err(crate::support::Failure::new(answer.message())) }
+                if denied { Ok(()) } else { Err(support::Failure::new(answer.message())) }
             })
             .await?;
         } else {
-            crate::support::eventually(crate::live::SOON, "templates are warned about", || async {
+            support::eventually(crate::live::SOON, "templates are warned about", || async {
                 let url = format!("{deployments}?dryRun=All");
                 let answer = api.send("POST", &url, "application/json", &fresh).await?;
                 assert!(answer.is_yes(), "{}", answer.message());
                 let named = ours::all_controls(&answer);
                 let warned = named.contains("PSS-privileged");
-                if warned {
-                    Ok(())
-                } else {
-                    Err(crate::support::Failure::new(format!("{named:?}")))
-                }
+                if warned { Ok(()) } else { Err(support::Failure::new(format!("{named:?}"))) }
             })
             .await?;
         }

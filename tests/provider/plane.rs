@@ -1,13 +1,13 @@
 //! Single-flight, batches, lanes, budgets, isolation.
 
-use gabion::provider::{
-    Note,
-    budget::{Limit, Limits},
-    metrics::{Operation, Outcome},
-};
+use gabion::provider::Note;
+use gabion::provider::metrics::Operation;
+use gabion::provider::metrics::Outcome;
+use gabion::provider::rate_limit::Limit;
+use gabion::provider::rate_limit::Limits;
 
 use super::*;
-use crate::secrets_manager::{Denial, Fault};
+use support::secrets_manager::{Denial, Fault};
 
 fn names(count: usize) -> Vec<String> {
     (0..count).map(|index| format!("secret-{index}")).collect()
@@ -97,8 +97,10 @@ async fn an_asker_that_goes_away_takes_nothing_from_the_others() {
 #[tokio::test]
 async fn an_ask_that_nobody_waits_for_any_more_is_not_sent() {
     let server = filled(&names(2));
-    let settings =
-        PlaneSettings { periodic_window: Duration::from_millis(300), ..PlaneSettings::default() };
+    let settings = FetcherSettings {
+        periodic_window: Duration::from_millis(300),
+        ..FetcherSettings::default()
+    };
     let (plane, store) = (plane_with(&server, settings), store("a"));
     let given_up = plane.fetch(&store, ask("secret-0"), Lane::Periodic);
     assert!(tokio::time::timeout(Duration::from_millis(20), given_up).await.is_err());
@@ -137,7 +139,7 @@ async fn one_ask_alone_is_a_single_read() {
 async fn periodic_asks_that_trickle_in_share_a_batch() {
     let server = filled(&names(3));
     let settings =
-        PlaneSettings { periodic_window: Duration::from_secs(1), ..PlaneSettings::default() };
+        FetcherSettings { periodic_window: Duration::from_secs(1), ..FetcherSettings::default() };
     let (plane, store) = (plane_with(&server, settings), store("a"));
     let trickle = (0..3_u64).map(|index| {
         let (plane, store) = (plane.clone(), store.clone());
@@ -157,7 +159,7 @@ async fn periodic_asks_that_trickle_in_share_a_batch() {
 async fn an_urgent_ask_takes_an_equal_periodic_one_along() {
     let server = filled(&names(1));
     let settings =
-        PlaneSettings { periodic_window: Duration::from_hours(1), ..PlaneSettings::default() };
+        FetcherSettings { periodic_window: Duration::from_hours(1), ..FetcherSettings::default() };
     let (plane, store) = (plane_with(&server, settings), store("a"));
     let periodic = plane.fetch(&store, ask("secret-0"), Lane::Periodic);
     let both = async { tokio::join!(periodic, read(&plane, &store, "secret-0")) };
@@ -277,7 +279,7 @@ async fn a_refused_batch_operation_is_tried_again_after_a_while() {
     let batch = Some("BatchGetSecretValue");
     server.deny(Denial { operation: batch, ..Denial::default() });
     let settings =
-        PlaneSettings { batch_pause: Duration::from_millis(100), ..PlaneSettings::default() };
+        FetcherSettings { batch_pause: Duration::from_millis(100), ..FetcherSettings::default() };
     let (plane, store) = (plane_with(&server, settings), store("a"));
     let keys = ["secret-0", "secret-1"];
     assert!(read_all(&plane, &store, &keys).await.iter().all(Result::is_ok));
@@ -357,7 +359,8 @@ async fn credentials_tell_identities_apart_even_if_callers_name_them_alike() {
 async fn a_hanging_identity_delays_no_other_and_ends_at_the_deadline() {
     let server = filled(&names(1));
     server.fault("GetSecretValue", &Fault::Hang, 1);
-    let settings = PlaneSettings { deadline: Duration::from_secs(5), ..PlaneSettings::default() };
+    let settings =
+        FetcherSettings { deadline: Duration::from_secs(5), ..FetcherSettings::default() };
     let plane = plane_with(&server, settings);
     let (stuck, healthy) = (store("stuck"), store("healthy"));
     let hanging = {
@@ -378,7 +381,7 @@ async fn urgent_asks_pass_periodic_ones_when_calls_are_scarce() {
     server.put("urgent", "now");
     let scarce = Limit { per_second: 5.0, burst: 1.0 };
     let limits = Limits { get: scarce, batch: scarce, ..Limits::default() };
-    let settings = PlaneSettings { limits, concurrency: 2, ..PlaneSettings::default() };
+    let settings = FetcherSettings { limits, concurrency: 2, ..FetcherSettings::default() };
     let (plane, store) = (plane_with(&server, settings), store("a"));
     let periodic = {
         let (plane, store) = (plane.clone(), store.clone());
@@ -401,7 +404,7 @@ async fn throttling_is_told_and_slows_the_account_down() {
     server.fault("GetSecretValue", &Fault::Throttle, 2);
     let slow = Limit { per_second: 100.0, burst: 100.0 };
     let limits = Limits { get: slow, ..Limits::default() };
-    let settings = PlaneSettings { limits, ..PlaneSettings::default() };
+    let settings = FetcherSettings { limits, ..FetcherSettings::default() };
     let (plane, store) = (plane_with(&server, settings), store("a"));
     let error = read(&plane, &store, "secret-0").await.expect_err("throttled twice");
     assert_eq!(error, "the provider is throttling requests");
@@ -428,7 +431,7 @@ async fn when_batches_are_used_up_single_reads_go_on() {
     let server = filled(&names);
     let batch = Limit { per_second: 0.01, burst: 1.0 };
     let limits = Limits { batch, ..Limits::default() };
-    let settings = PlaneSettings { limits, ..PlaneSettings::default() };
+    let settings = FetcherSettings { limits, ..FetcherSettings::default() };
     let (plane, store) = (plane_with(&server, settings), store("a"));
     let keys: Vec<&str> = names.iter().map(String::as_str).collect();
     assert!(read_all(&plane, &store, &keys).await.iter().all(Result::is_ok));
@@ -442,7 +445,7 @@ async fn ten_thousand_asks_at_once_are_five_hundred_calls() {
     let server = filled(&names);
     let much = Limit { per_second: 100_000.0, burst: 100_000.0 };
     let limits = Limits { get: much, batch: much, ..Limits::default() };
-    let settings = PlaneSettings { limits, ..PlaneSettings::default() };
+    let settings = FetcherSettings { limits, ..FetcherSettings::default() };
     let (plane, store) = (plane_with(&server, settings), store("a"));
     let asks: Vec<_> =
         names.iter().map(|name| plane.fetch(&store, ask(name), Lane::Urgent)).collect();

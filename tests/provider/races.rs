@@ -82,8 +82,8 @@ impl Provider for Echo {
     }
 }
 
-fn nowhere() -> Plane {
-    Plane::new(PlaneSettings::default(), Platform::new(Endpoints::default()))
+fn nowhere() -> Fetcher {
+    Fetcher::new(FetcherSettings::default(), Platform::new(Endpoints::default()))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -152,8 +152,8 @@ impl Provider for Faulty {
 #[tokio::test]
 async fn a_provider_that_breaks_or_never_answers_leaves_nobody_waiting() {
     let settings =
-        PlaneSettings { deadline: Duration::from_millis(200), ..PlaneSettings::default() };
-    let plane = Plane::new(settings, Platform::new(Endpoints::default()));
+        FetcherSettings { deadline: Duration::from_millis(200), ..FetcherSettings::default() };
+    let plane = Fetcher::new(settings, Platform::new(Endpoints::default()));
     let source = Source::connected(&Identity::new("faulty", 1, ""), Arc::new(Faulty));
     let broken = read(&plane, &source, "panic").await.expect_err("it panics");
     assert!(broken.ends_with("the call was cut short"), "{broken}");

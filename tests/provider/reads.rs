@@ -8,9 +8,13 @@ use gabion::provider::{
 };
 
 use super::*;
-use crate::secrets_manager::{Denial, Fault};
+use support::secrets_manager::{Denial, Fault};
 
-async fn read_version(plane: &Plane, source: &Source, version: Version) -> Result<String, String> {
+async fn read_version(
+    plane: &Fetcher,
+    source: &Source,
+    version: Version,
+) -> Result<String, String> {
     let ask = Ask { version, ..ask("db") };
     text(&plane.fetch(source, ask, Lane::Urgent).await)
 }
@@ -215,7 +219,7 @@ async fn an_address_where_nobody_listens_is_unavailable() {
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     drop(listener);
     let endpoints = Endpoints { secrets_manager: Some(url), ..Endpoints::default() };
-    let plane = Plane::new(PlaneSettings::default(), Platform::new(endpoints));
+    let plane = Fetcher::new(FetcherSettings::default(), Platform::new(endpoints));
     let error = read(&plane, &store("a"), "db").await.expect_err("nobody listens");
     assert!(error.contains("secretsmanager in eu-west-1: the connection failed"), "{error}");
 }

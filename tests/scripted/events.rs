@@ -4,19 +4,17 @@ use std::time::Duration;
 
 use gabion::cluster::{
     Fence,
-    events::{Notice, Tone, events},
+    events::{Event, EventType, events},
 };
 use k8s_openapi::api::core::v1::ObjectReference;
 use serde_json::json;
+use support::eventually;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    script::{Script, Step, refusal},
-    support::eventually,
-};
+use crate::script::{Script, Step, refusal};
 
-fn notice(text: &str, tone: Tone) -> Notice {
-    let about = ObjectReference {
+fn notice(text: &str, event_type: EventType) -> Event {
+    let regarding = ObjectReference {
         api_version: Some("external-secrets.io/v1".into()),
         kind: Some("ExternalSecret".into()),
         namespace: Some("t".into()),
@@ -24,7 +22,7 @@ fn notice(text: &str, tone: Tone) -> Notice {
         uid: Some("u".into()),
         ..ObjectReference::default()
     };
-    Notice { about, reason: "UpdateFailed", text: text.into(), tone }
+    Event { regarding, reason: "UpdateFailed", message: text.into(), event_type }
 }
 
 fn accepted() -> Step {
@@ -49,7 +47,7 @@ async fn an_event_fits_into_what_the_api_server_takes() {
     let (events, publish) = events(script.client(), Fence::open(), "external-secrets", stop);
     tokio::spawn(publish);
 
-    events.tell(notice(&"\u{fc}".repeat(5000), Tone::Warning));
+    events.record(notice(&"\u{fc}".repeat(5000), EventType::Warning));
 
     asked(&script, 1).await;
     let sent = &script.asked()[0];
@@ -70,7 +68,7 @@ async fn a_repeated_warning_is_sent_once_and_a_refused_event_stops_no_other() {
     tokio::spawn(publish);
 
     for text in ["a", "a", "a", "b"] {
-        events.tell(notice(text, Tone::Warning));
+        events.record(notice(text, EventType::Warning));
     }
 
     asked(&script, 2).await;
@@ -86,7 +84,7 @@ async fn who_does_not_lead_tells_nothing() {
     let (events, publish) = events(script.client(), Fence::closed(), "external-secrets", stop);
     tokio::spawn(publish);
 
-    events.tell(notice("a", Tone::Done));
+    events.record(notice("a", EventType::Done));
 
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(script.asked().is_empty());

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use gabion::{
-    api::external_secret::ExternalSecret,
-    cluster::{
-        Fence, ObjectKey, RequestCounts,
-        write::{ApiError, Part, PatchKind, Writer},
-    },
-};
+use gabion::api::external_secrets::external_secret::ExternalSecret;
+use gabion::cluster::Fence;
+use gabion::cluster::ObjectKey;
+use gabion::cluster::RequestCounts;
+use gabion::cluster::write::ApiError;
+use gabion::cluster::write::Part;
+use gabion::cluster::write::PatchKind;
+use gabion::cluster::write::Writer;
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use serde_json::{Value, json};
 

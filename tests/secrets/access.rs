@@ -3,18 +3,17 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-
-use crate::{
-    scene::{Scene, aws_provider, ready_of},
+use support::{
+    Failure, Result, SOON, eventually,
     secrets_manager::{Denial, Fault},
-    support::{Failure, Result, eventually},
-    world::{SOON, value},
 };
+
+use crate::scene::{Scene, aws_provider, ready_of, value};
 
 #[tokio::test]
 async fn access_denied_to_one_item_of_a_batch_is_told_to_its_asker_alone() -> Result<()> {
     let scene = Scene::new("denied-one").await?;
-    scene.world.aws.deny(Denial {
+    scene.env.aws.deny(Denial {
         operation: Some("GetSecretValue"),
         access_key: Some(scene.access_key.clone()),
         secret: Some(scene.remote("s7")),
@@ -49,7 +48,7 @@ async fn access_denied_to_everything_is_told_to_everybody_and_loses_nothing() ->
     scene.put("new", &value("y"));
     scene.synced("db", json!({})).await?;
     for operation in ["GetSecretValue", "BatchGetSecretValue"] {
-        scene.world.aws.deny(Denial {
+        scene.env.aws.deny(Denial {
             operation: Some(operation),
             access_key: Some(scene.access_key.clone()),
             secret: None,
@@ -68,7 +67,7 @@ async fn access_denied_to_everything_is_told_to_everybody_and_loses_nothing() ->
 #[tokio::test]
 async fn a_denied_batch_falls_back_to_single_reads_and_the_store_says_so() -> Result<()> {
     let scene = Scene::new("denied-batch").await?;
-    scene.world.aws.deny(Denial {
+    scene.env.aws.deny(Denial {
         operation: Some("BatchGetSecretValue"),
         access_key: Some(scene.access_key.clone()),
         secret: None,
@@ -84,7 +83,7 @@ async fn a_denied_batch_falls_back_to_single_reads_and_the_store_says_so() -> Re
 
     let text = "secretsmanager:BatchGetSecretValue";
     scene.store_says("SecretStore", "aws", "True", text).await?;
-    assert!(scene.world.aws.calls_of("GetSecretValue", &scene.access_key) >= 5);
+    assert!(scene.env.aws.calls_of("GetSecretValue", &scene.access_key) >= 5);
     Ok(())
 }
 
@@ -92,7 +91,7 @@ async fn a_denied_batch_falls_back_to_single_reads_and_the_store_says_so() -> Re
 async fn a_store_decides_how_often_a_failing_call_is_repeated() -> Result<()> {
     let scene = Scene::new("retries").await?;
     let calls = |key: &str| {
-        let aws = &scene.world.aws;
+        let aws = &scene.env.aws;
         aws.calls_of("GetSecretValue", key) + aws.calls_of("BatchGetSecretValue", key)
     };
     for (retries, calls_per_look) in [(0, 1), (4, 5)] {
@@ -107,14 +106,14 @@ async fn a_store_decides_how_often_a_failing_call_is_repeated() -> Result<()> {
                 "provider": {"aws": aws_provider(&keys, None)}, "retrySettings": settings}}))
             .await?;
         scene.put(&name, &value("x"));
-        scene.world.aws.fault_of_key(&key, Some(Fault::Broken));
+        scene.env.aws.fault_of_key(&key, Some(Fault::Broken));
 
         scene.create(scene.external(&name, json!({"secretStoreRef": {"name": name}}))).await?;
         scene.fails(&name, "cannot be reached").await?;
 
         let made = calls(&key);
         assert!(made > 0 && made % calls_per_look == 0, "{retries} retries: {made} calls");
-        scene.world.aws.fault_of_key(&key, None);
+        scene.env.aws.fault_of_key(&key, None);
         scene.ready(&name).await?;
     }
     Ok(())
@@ -125,12 +124,12 @@ async fn throttling_is_waited_out() -> Result<()> {
     let scene = Scene::new("throttled").await?;
     scene.put("db", &value("x"));
     scene.synced("db", json!({})).await?;
-    scene.world.aws.fault_of_key(&scene.access_key, Some(Fault::Throttle));
+    scene.env.aws.fault_of_key(&scene.access_key, Some(Fault::Throttle));
     scene.put("db", &value("y"));
     scene.force("db", "1").await?;
     scene.fails("db", "throttling").await?;
 
-    scene.world.aws.fault_of_key(&scene.access_key, None);
+    scene.env.aws.fault_of_key(&scene.access_key, None);
 
     scene.holds("db", &value("y")).await
 }
@@ -148,7 +147,7 @@ async fn a_hanging_store_with_fifty_objects_does_not_hold_up_a_healthy_one() -> 
         .await?;
     scene.put("db", &value("0"));
     scene.synced("db", json!({})).await?;
-    scene.world.aws.fault_of_key(sick, Some(Fault::Hang));
+    scene.env.aws.fault_of_key(sick, Some(Fault::Hang));
     let store = json!({"name": "sick"});
     for nth in 0..50 {
         let data = json!([scene.entry("value", "db")]);
@@ -164,7 +163,7 @@ async fn a_hanging_store_with_fifty_objects_does_not_hold_up_a_healthy_one() -> 
         arrived.await.map_err(|_| Failure::new("the healthy one waits"))??;
     }
     scene.fails("stuck-0", "cannot be reached").await?;
-    scene.world.aws.fault_of_key(sick, None);
+    scene.env.aws.fault_of_key(sick, None);
     eventually(SOON, "all are ready", || async {
         let objects = scene.list("ExternalSecret").await?;
         let failing: Vec<_> = objects

@@ -1,12 +1,9 @@
 //! ClusterSecretStores: who may use one, and whose credentials it takes.
 
 use serde_json::{Value, json};
+use support::{Result, Subsystem};
 
-use crate::{
-    scene::{Scene, aws_provider},
-    support::Result,
-    world::{World, value},
-};
+use crate::scene::{Scene, aws_provider, value};
 
 /// A ClusterSecretStore with the credentials of the scene.
 fn cluster_store(scene: &Scene<'_>, name: &str, conditions: Value) -> Value {
@@ -98,9 +95,9 @@ async fn a_condition_that_cannot_be_read_lets_nobody_in_and_says_so() -> Result<
 
 #[tokio::test]
 async fn a_referent_store_takes_the_credentials_of_whoever_asks() -> Result<()> {
-    let world = World::shared()?;
-    let first = Scene::bare(world, "referent-a").await?;
-    let second = Scene::bare(world, "referent-b").await?;
+    let env = Subsystem::Secrets.shared()?;
+    let first = Scene::bare(env, "referent-a").await?;
+    let second = Scene::bare(env, "referent-b").await?;
     let provider = json!({"aws": aws_provider("aws-keys", None)});
     first
         .create(json!({"kind": "ClusterSecretStore", "metadata": {"name": "referent"},
@@ -111,12 +108,12 @@ async fn a_referent_store_takes_the_credentials_of_whoever_asks() -> Result<()> 
         scene.put("db", &value(&scene.ns));
         scene.synced("db", using("referent")).await?;
         scene.holds("db", &value(&scene.ns)).await?;
-        let calls = scene.world.aws.received();
+        let calls = scene.env.aws.received();
         let read = calls.iter().find(|call| call.ids.contains(&scene.remote("db")));
         assert_eq!(read.expect("a read").access_key, scene.access_key);
     }
     // A namespace without credentials gets nobody else's.
-    let third = Scene::bare(world, "referent-c").await?;
+    let third = Scene::bare(env, "referent-c").await?;
     third.put("db", &value("x"));
     third.create(third.external("db", using("referent"))).await?;
     third.fails("db", "Secret referent-c/aws-keys does not exist").await?;

@@ -1,8 +1,9 @@
 //! Contract 2.6: who creates the Secret, who owns it, and what becomes of it.
 
 use serde_json::{Value, json};
+use support::Result;
 
-use crate::{scene::Scene, support::Result, world::value};
+use crate::scene::{Scene, value};
 
 const MANAGED: &str = "reconcile.external-secrets.io/managed";
 const CREATED_BY: &str = "reconcile.external-secrets.io/created-by";
@@ -240,7 +241,7 @@ async fn two_that_merge_the_same_key_come_to_rest_with_the_last_one() -> Result<
     scene.settle().await?;
     let writes = || scene.requests().iter().filter(|r| r.is_write() && r.name == "shared").count();
     let before = writes();
-    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     assert_eq!(writes(), before, "they fight");
     Ok(())
 }
@@ -306,13 +307,9 @@ async fn labels_and_annotations_are_copied_and_pruned_and_stamps_are_not() -> Re
     scene.patch("Secret", name, json!({"metadata": {"labels": {"foreign": "f"}}})).await?;
     let change = json!({"metadata": {"labels": {"tier": null}, "annotations": {"note": null}}});
     scene.patch("ExternalSecret", name, change).await?;
-    crate::support::eventually(crate::world::SOON, "the label goes", || async {
+    support::eventually(support::SOON, "the label goes", || async {
         let labels = meta(scene.get("Secret", name).await?)["labels"].clone();
-        if labels["tier"].is_null() {
-            Ok(labels)
-        } else {
-            Err(crate::support::Failure::new("there"))
-        }
+        if labels["tier"].is_null() { Ok(labels) } else { Err(support::Failure::new("there")) }
     })
     .await?;
     let last = meta(scene.get("Secret", name).await?);

@@ -1,19 +1,16 @@
 //! Contract 2.7: what happens when the provider has nothing any more.
 
 use serde_json::json;
+use support::{Result, SOON, eventually};
 
-use crate::{
-    scene::{Scene, ready_of},
-    support::Result,
-    world::value,
-};
+use crate::scene::{Scene, ready_of, value};
 
 #[tokio::test]
 async fn retain_reports_a_missing_secret_and_keeps_the_data() -> Result<()> {
     let scene = Scene::new("retain").await?;
     scene.put("db", &value("x"));
     scene.synced("db", json!({})).await?;
-    scene.world.aws.remove(&scene.remote("db"));
+    scene.env.aws.remove(&scene.remote("db"));
     scene.force("db", "1").await?;
 
     let message = scene.fails("db", "does not exist").await?;
@@ -52,7 +49,7 @@ async fn delete_removes_the_secret_and_brings_it_back_with_the_source() -> Resul
     let spec = json!({"target": {"deletionPolicy": "Delete"}, "refreshInterval": "1s"});
     scene.synced("db", spec).await?;
 
-    scene.world.aws.remove(&scene.remote("db"));
+    scene.env.aws.remove(&scene.remote("db"));
 
     scene.gone("Secret", "db").await?;
     let object = scene.reason("db", "True", "SecretDeleted").await?;
@@ -76,7 +73,7 @@ async fn a_secret_that_is_scheduled_for_deletion_counts_as_missing() -> Result<(
     scene.synced("kept", json!({})).await?;
 
     for name in ["db", "kept"] {
-        scene.world.aws.schedule_deletion(&scene.remote(name));
+        scene.env.aws.schedule_deletion(&scene.remote(name));
         scene.force(name, "1").await?;
     }
 
@@ -85,7 +82,7 @@ async fn a_secret_that_is_scheduled_for_deletion_counts_as_missing() -> Result<(
     scene.fails("kept", "does not exist").await?;
     scene.holds("kept", &value("y")).await?;
 
-    scene.world.aws.restore(&scene.remote("db"));
+    scene.env.aws.restore(&scene.remote("db"));
     scene.force("db", "2").await?;
     scene.holds("db", &value("x")).await
 }
@@ -99,16 +96,16 @@ async fn one_answer_that_nothing_is_there_deletes_no_secret() -> Result<()> {
     let reads = scene.reads("db");
 
     // Missing for one read only.
-    scene.world.aws.remove(&scene.remote("db"));
+    scene.env.aws.remove(&scene.remote("db"));
     scene.force("db", "1").await?;
-    crate::support::eventually(crate::world::SOON, "the read", || async {
+    eventually(SOON, "the read", || async {
         if scene.reads("db") > reads { Ok(()) } else { Err("none") }
     })
     .await?;
     scene.put("db", &value("x"));
 
     scene.reason("db", "True", "SecretSynced").await?;
-    crate::support::eventually(crate::world::SOON, "the second look", || async {
+    eventually(SOON, "the second look", || async {
         if scene.reads("db") > reads + 1 { Ok(()) } else { Err("none") }
     })
     .await?;
@@ -133,7 +130,7 @@ async fn merge_removes_our_keys_and_keeps_the_secret() -> Result<()> {
     scene.data_is("shared", json!({"foreign": "kept", "value": value("y")})).await?;
 
     for name in ["own", "shared"] {
-        scene.world.aws.remove(&scene.remote(name));
+        scene.env.aws.remove(&scene.remote(name));
         scene.force(name, "1").await?;
     }
 
@@ -152,7 +149,7 @@ async fn a_key_that_is_lost_disappears_alone() -> Result<()> {
     let data = json!([scene.entry("a", "a"), scene.entry("b", "b")]);
     scene.synced("db", json!({"data": data, "target": {"deletionPolicy": "Delete"}})).await?;
 
-    scene.world.aws.remove(&scene.remote("b"));
+    scene.env.aws.remove(&scene.remote("b"));
     scene.force("db", "1").await?;
 
     scene.data_is("db", json!({"a": value("a")})).await?;
@@ -167,11 +164,14 @@ async fn a_lost_source_deletes_no_secret_of_somebody_else() -> Result<()> {
     scene
         .create(json!({"kind": "Secret", "metadata": {"name": "db"}, "stringData": {"a": "kept"}}))
         .await?;
-    let spec = json!({"target": {"deletionPolicy": "Delete"}});
+    let spec = json!({"refreshInterval": "1s", "target": {"deletionPolicy": "Delete"}});
     scene.create(scene.external("db", spec)).await?;
 
+    eventually(SOON, "the source is looked for again and again", || async {
+        if scene.reads("db") >= 3 { Ok(()) } else { Err("not yet") }
+    })
+    .await?;
     scene.settle().await?;
-    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     scene.data_is("db", json!({"a": "kept"})).await
 }
 
@@ -182,7 +182,7 @@ async fn a_deletion_policy_that_needs_ownership_is_refused_under_orphan_when_it_
     scene.put("db", &value("x"));
     let target = json!({"creationPolicy": "Orphan", "deletionPolicy": "Delete"});
     scene.synced("db", json!({"target": target})).await?;
-    scene.world.aws.remove(&scene.remote("db"));
+    scene.env.aws.remove(&scene.remote("db"));
     scene.force("db", "1").await?;
 
     scene.fails("db", "could not delete secret").await?;

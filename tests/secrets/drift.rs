@@ -1,12 +1,9 @@
 //! Contract 2.3: a Secret that somebody changes is as it was a moment later.
 
 use serde_json::{Value, json};
+use support::{Failure, Result, SOON, eventually};
 
-use crate::{
-    scene::Scene,
-    support::{Failure, Result, eventually},
-    world::{SOON, value},
-};
+use crate::scene::{Scene, value};
 
 const MANAGED: &str = "reconcile.external-secrets.io/managed";
 
@@ -120,11 +117,11 @@ async fn a_secret_that_is_tampered_with_while_the_provider_is_away_is_repaired_w
     scene.put("db", &value("x"));
     scene.synced("db", json!({})).await?;
     let key = scene.access_key.clone();
-    scene.world.aws.fault_of_key(&key, Some(crate::secrets_manager::Fault::Broken));
+    scene.env.aws.fault_of_key(&key, Some(support::secrets_manager::Fault::Broken));
 
     scene.patch("Secret", "db", json!({"stringData": {"value": "tampered"}})).await?;
     scene.fails("db", "could not get secret data from provider").await?;
-    scene.world.aws.fault_of_key(&key, None);
+    scene.env.aws.fault_of_key(&key, None);
 
     scene.holds("db", &value("x")).await?;
     scene.ready("db").await?;

@@ -1,20 +1,17 @@
 //! The hardening guide's own sample, and the ways to credentials.
 
 use serde_json::json;
+use support::{OWN_KEY, Result, Subsystem, repository};
 
-use crate::{
-    scene::{Scene, aws_provider},
-    support::{Result, repository},
-    world::{OWN_KEY, value},
-};
+use crate::scene::{Scene, aws_provider, value};
 
 const ROLE: &str = "arn:aws:iam::000000000000:role/app";
 
 #[tokio::test]
 async fn the_guides_sample_works_exactly_as_it_stands_and_rotates() -> Result<()> {
-    let scene = Scene::bare(crate::world::World::shared()?, "guide").await?;
+    let scene = Scene::bare(Subsystem::Secrets.shared()?, "guide").await?;
     let secret = |text: &str| json!({"password": value(text), "username": "app"}).to_string();
-    scene.world.aws.put("prod/app/database", &secret("first"));
+    scene.env.aws.put("prod/app/database", &secret("first"));
     scene
         .create(json!({"kind": "ServiceAccount", "metadata": {
             "name": "external-secrets-sa", "annotations": {"eks.amazonaws.com/role-arn": ROLE}}}))
@@ -22,13 +19,13 @@ async fn the_guides_sample_works_exactly_as_it_stands_and_rotates() -> Result<()
     let sample = std::fs::read_to_string(repository().join("examples/guide/rotation.yaml"))?;
 
     // As a user does it: client-side apply, of v1beta1.
-    let kubectl = scene.world.plane().admin()?;
+    let kubectl = scene.env.plane().admin()?;
     kubectl.run_with_input(&["apply", "-n", &scene.ns, "-f", "-"], &sample)?;
 
     scene.data_is("app-secret", json!({"password": value("first")})).await?;
     scene.ready("app-secret").await?;
     scene.store_says("SecretStore", "aws-secrets-manager", "True", "store validated").await?;
-    let exchanged: Vec<_> = scene.world.aws.received();
+    let exchanged: Vec<_> = scene.env.aws.received();
     let exchange = exchanged
         .iter()
         .find(|call| {
@@ -38,7 +35,7 @@ async fn the_guides_sample_works_exactly_as_it_stands_and_rotates() -> Result<()
     assert_eq!(exchange.parameters["RoleSessionName"], "external-secrets-provider-aws");
     assert_eq!(exchange.parameters["WebIdentityToken"].split('.').count(), 3, "no JWT");
 
-    scene.world.aws.put("prod/app/database", &secret("second"));
+    scene.env.aws.put("prod/app/database", &secret("second"));
     scene.force("app-secret", "1").await?;
 
     scene.data_is("app-secret", json!({"password": value("second")})).await?;
@@ -48,7 +45,7 @@ async fn the_guides_sample_works_exactly_as_it_stands_and_rotates() -> Result<()
 
 #[tokio::test]
 async fn credentials_with_a_trailing_newline_work() -> Result<()> {
-    let scene = Scene::bare(crate::world::World::shared()?, "newline").await?;
+    let scene = Scene::bare(Subsystem::Secrets.shared()?, "newline").await?;
     scene.put("db", &value("x"));
     scene
         .create(json!({"kind": "Secret", "metadata": {"name": "aws-keys"}, "stringData": {
@@ -60,7 +57,7 @@ async fn credentials_with_a_trailing_newline_work() -> Result<()> {
 
     scene.holds("db", &value("x")).await?;
     assert!(scene.reads("db") > 0);
-    let calls = scene.world.aws.received();
+    let calls = scene.env.aws.received();
     let call = calls.iter().find(|call| call.ids.contains(&scene.remote("db"))).expect("a read");
     assert_eq!(call.access_key, scene.access_key);
     Ok(())
@@ -68,7 +65,7 @@ async fn credentials_with_a_trailing_newline_work() -> Result<()> {
 
 #[tokio::test]
 async fn a_store_that_names_no_credentials_uses_the_operators_own() -> Result<()> {
-    let scene = Scene::bare(crate::world::World::shared()?, "own-chain").await?;
+    let scene = Scene::bare(Subsystem::Secrets.shared()?, "own-chain").await?;
     scene.put("db", &value("x"));
     let mut store = scene.store("aws");
     store["spec"]["provider"]["aws"]["auth"].take();
@@ -76,7 +73,7 @@ async fn a_store_that_names_no_credentials_uses_the_operators_own() -> Result<()
 
     scene.synced("db", json!({})).await?;
 
-    let calls = scene.world.aws.received();
+    let calls = scene.env.aws.received();
     let call = calls.iter().find(|call| call.ids.contains(&scene.remote("db"))).expect("a read");
     assert_eq!(call.access_key, OWN_KEY);
     Ok(())
@@ -98,7 +95,7 @@ async fn a_role_is_assumed_with_its_external_id_and_session_tags() -> Result<()>
 
     scene.synced("db", json!({"secretStoreRef": {"name": "by-role"}})).await?;
 
-    let calls = scene.world.aws.received();
+    let calls = scene.env.aws.received();
     let assumed = |role: &str| {
         let arn = format!("arn:aws:iam::000000000000:role/{role}");
         let of_role = calls.iter().filter(|call| call.parameters.get("RoleArn") == Some(&arn));

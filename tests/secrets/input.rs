@@ -1,8 +1,9 @@
 //! What people write into secrets and manifests: each with a clear message, and nothing lost.
 
 use serde_json::{Value, json};
+use support::Result;
 
-use crate::{scene::Scene, support::Result, world::value};
+use crate::scene::{Scene, value};
 
 fn property(scene: &Scene<'_>, name: &str, property: &str) -> Value {
     let remote = json!({"key": scene.remote(name), "property": property});
@@ -38,7 +39,7 @@ async fn properties_are_found_by_path_index_and_literal_name() -> Result<()> {
     let expected = json!({"k0": value("literal"), "k1": "1", "k2": "{\"c\":true}", "k3": "2",
         "k4": "1234567890123456789", "k5": ""});
     scene.data_is("db", expected).await?;
-    let calls = scene.world.aws.received();
+    let calls = scene.env.aws.received();
     let asked: Vec<_> = calls.iter().filter(|c| c.ids.contains(&scene.remote("db"))).collect();
     assert_eq!(asked.len(), 1, "six entries of one secret are one read");
     Ok(())
@@ -66,7 +67,7 @@ async fn a_property_that_is_not_there_is_named() -> Result<()> {
 async fn what_is_no_json_has_no_properties() -> Result<()> {
     let scene = Scene::new("in-json").await?;
     scene.put("text", &value("{not json"));
-    scene.world.aws.put_binary(&scene.remote("bytes"), b"\x00\xff\xfe");
+    scene.env.aws.put_binary(&scene.remote("bytes"), b"\x00\xff\xfe");
     scene.put("list", &json!([value("x")]).to_string());
     scene.create(scene.external("text", property(&scene, "text", "a"))).await?;
     scene.create(scene.external("bytes", property(&scene, "bytes", "a"))).await?;
@@ -86,7 +87,7 @@ async fn what_is_no_json_has_no_properties() -> Result<()> {
 #[tokio::test]
 async fn bytes_arrive_as_they_are_unless_zero_bytes_are_refused() -> Result<()> {
     let scene = Scene::new("in-bytes").await?;
-    scene.world.aws.put_binary(&scene.remote("db"), b"a\x00b");
+    scene.env.aws.put_binary(&scene.remote("db"), b"a\x00b");
     scene.synced("db", json!({})).await?;
     let secret = scene.get("Secret", "db").await?.expect("a Secret");
     assert_eq!(secret["data"]["value"], "YQBi");
@@ -211,7 +212,7 @@ async fn arbitrary_text_in_a_manifest_comes_back_readable() -> Result<()> {
     assert!(!message.contains('\n'), "{message}");
     assert!(message.contains("\\\"quoted\\\"") && message.contains('\u{1f512}'), "{message}");
     scene.event("db", "UpdateFailed").await?;
-    let log = scene.world.operator.log();
+    let log = scene.env.operator.log();
     let line = log.lines().find(|line| line.contains("in-text/db") && line.contains("not synced"));
     let line: Value = serde_json::from_str(line.expect("a line"))?;
     assert!(line["error"].as_str().is_some_and(|error| error.contains("quoted")), "{line}");
@@ -229,7 +230,7 @@ async fn arbitrary_text_in_a_manifest_comes_back_readable() -> Result<()> {
 async fn versions_and_stages_are_read_and_a_missing_one_says_which_there_are() -> Result<()> {
     let scene = Scene::new("in-version").await?;
     let id = "11111111-2222-3333-4444-555555555555";
-    let aws = &scene.world.aws;
+    let aws = &scene.env.aws;
     aws.put_version(&scene.remote("db"), id, &["AWSPREVIOUS"], &value("old"));
     aws.put_version(&scene.remote("db"), &id.replace('1', "6"), &["AWSCURRENT"], &value("new"));
     let entry = |key: &str, version: &str| json!({"secretKey": key, "remoteRef": {"key": scene.remote("db"), "version": version}});
@@ -249,8 +250,8 @@ async fn versions_and_stages_are_read_and_a_missing_one_says_which_there_are() -
 #[tokio::test]
 async fn a_secret_is_read_by_arn_with_a_prefix_and_by_its_tags() -> Result<()> {
     let scene = Scene::new("in-forms").await?;
-    let arn = scene.world.aws.put(&scene.remote("db"), &value("x"));
-    scene.world.aws.tag(&scene.remote("db"), "owner", "team-a");
+    let arn = scene.env.aws.put(&scene.remote("db"), &value("x"));
+    scene.env.aws.tag(&scene.remote("db"), "owner", "team-a");
     let mut store = scene.store("prefixed");
     store["spec"]["provider"]["aws"]["prefix"] = json!("in-forms/");
     scene.create(store).await?;
@@ -330,7 +331,7 @@ async fn a_namespace_that_is_stuck_in_deletion_says_so_and_delays_nobody() -> Re
     other.synced("db", json!({})).await?;
 
     // Nobody makes the Secret again in a namespace that goes.
-    scene.world.aws.put(&scene.remote("db"), &value("z"));
+    scene.env.aws.put(&scene.remote("db"), &value("z"));
     other.settle().await?;
     assert_eq!(scene.data("db").await?, None);
     scene.patch("ExternalSecret", "db", json!({"metadata": {"finalizers": null}})).await?;

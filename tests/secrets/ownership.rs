@@ -1,12 +1,9 @@
 //! Whose Secret it is: nothing is overwritten by accident.
 
 use serde_json::{Value, json};
+use support::{Failure, Result, SOON, Subsystem, eventually};
 
-use crate::{
-    scene::Scene,
-    support::{Failure, Result, eventually},
-    world::{SOON, World, value},
-};
+use crate::scene::{Scene, value};
 
 fn user_secret(name: &str) -> Value {
     json!({"kind": "Secret", "metadata": {"name": name}, "stringData": {"mine": "kept"}})
@@ -55,8 +52,8 @@ async fn a_secret_in_the_way_that_is_deleted_makes_room_at_once() -> Result<()> 
 
 #[tokio::test]
 async fn the_flag_adopts_what_nobody_manages() -> Result<()> {
-    let world = World::own(&["--adopt-unmanaged"])?;
-    let scene = Scene::within(&world, "adopt-flag").await?;
+    let env = Subsystem::Secrets.start(&["--adopt-unmanaged"])?;
+    let scene = Scene::within(&env, "adopt-flag").await?;
     scene.put("db", &value("x"));
     scene.create(user_secret("db")).await?;
 
@@ -162,7 +159,7 @@ async fn an_object_that_is_made_anew_takes_its_secret_up_again() -> Result<()> {
     for propagation in ["background", "orphan"] {
         scene.synced("db", json!({})).await?;
         let cascade = format!("--cascade={propagation}");
-        let kubectl = scene.world.plane().admin()?;
+        let kubectl = scene.env.plane().admin()?;
         kubectl.run(&["delete", "es", "db", "-n", &scene.ns, &cascade])?;
         // At once, as `kubectl replace --force` does: the Secret still names the old owner.
         let object = scene.create(scene.external("db", json!({}))).await?;

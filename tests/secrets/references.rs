@@ -1,8 +1,9 @@
 //! Where a store's references may lead: store kind x kind of reference x namespace.
 
 use serde_json::{Value, json};
+use support::{Result, Subsystem, audit::Request};
 
-use crate::{audit::Request, scene::Scene, support::Result, world::value};
+use crate::scene::{Scene, value};
 
 const ROLE: &str = "arn:aws:iam::000000000000:role/app";
 
@@ -49,7 +50,7 @@ fn looked_into(scene: &Scene<'_>) -> Vec<Request> {
 
 #[tokio::test]
 async fn a_secret_store_never_looks_into_another_namespace() -> Result<()> {
-    let scene = Scene::bare(crate::world::World::shared()?, "matrix").await?;
+    let scene = Scene::bare(Subsystem::Secrets.shared()?, "matrix").await?;
     let other = scene.beside("other").await?;
     furnish(&scene).await?;
     furnish(&other).await?;
@@ -83,7 +84,7 @@ async fn a_secret_store_never_looks_into_another_namespace() -> Result<()> {
 
 #[tokio::test]
 async fn a_cluster_store_looks_where_it_is_told_or_where_the_asker_is() -> Result<()> {
-    let scene = Scene::bare(crate::world::World::shared()?, "cmatrix").await?;
+    let scene = Scene::bare(Subsystem::Secrets.shared()?, "cmatrix").await?;
     let told = scene.beside("told").await?;
     let bystander = scene.beside("bystander").await?;
     for place in [&scene, &told, &bystander] {

@@ -1,8 +1,9 @@
 //! Contract 2.2: when an ExternalSecret is read again.
 
 use serde_json::json;
+use support::Result;
 
-use crate::{scene::Scene, support::Result, world::value};
+use crate::scene::{Scene, value};
 
 #[tokio::test]
 async fn a_rotated_value_arrives_with_the_next_periodic_refresh() -> Result<()> {
@@ -28,7 +29,7 @@ async fn an_unchanged_refresh_reads_the_provider_and_writes_nothing() -> Result<
     scene.synced("db", json!({"refreshInterval": "1s"})).await?;
     let (writes, reads) = (writes(&scene), scene.reads("db"));
 
-    crate::support::eventually(crate::world::SOON, "three refreshes", || async {
+    support::eventually(support::SOON, "three refreshes", || async {
         if scene.reads("db") >= reads + 3 { Ok(()) } else { Err("not yet") }
     })
     .await?;
@@ -73,7 +74,7 @@ async fn created_once_ignores_intervals_edits_and_force_but_not_a_lost_secret() 
     let change = json!({"spec": {"target": {"deletionPolicy": "Delete"}}});
     scene.patch("ExternalSecret", "db", change).await?;
     scene.settle().await?;
-    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    scene.intervals(2).await?;
     scene.holds("db", &value("old")).await?;
     assert_eq!(scene.reads("db"), reads);
 
@@ -89,7 +90,7 @@ async fn on_change_follows_edits_and_annotations_and_no_interval() -> Result<()>
     let reads = scene.reads("db");
     scene.put("db", &value("two"));
     scene.settle().await?;
-    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    scene.intervals(2).await?;
     assert_eq!(scene.reads("db"), reads);
 
     scene.force("db", "now").await?;

@@ -1,44 +1,19 @@
 //! Starting, stopping, and what happens when a server goes away for a while.
 
-use std::{
-    io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
-    time::Duration,
-};
+use std::{net::TcpListener, time::Duration};
 
 use serde_json::{Value, json};
-
-use crate::{
-    audit,
-    scene::{Scene, ready_of},
-    secrets_manager::Fault,
-    support::{Failure, Options, Result, Server, Signal, at_rest, eventually, repository},
-    world::{SOON, World, value},
+use support::{
+    Failure, Options, Result, SOON, Server, Signal, Subsystem, TestEnv, answers, at_rest, audit,
+    eventually, repository, secrets_manager::Fault,
 };
 
-/// What a GET of `path` answers: status line and body in one text.
-pub fn http_get(address: &str, path: &str) -> Result<String> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
-}
-
-/// Waits until a GET of `path` answers with this text in it.
-pub async fn answers(address: &str, path: &str, text: &str) -> Result<()> {
-    eventually(SOON, &format!("{path} says {text:?}"), || async {
-        let answer = http_get(address, path)?;
-        if answer.contains(text) { Ok(()) } else { Err(Failure::new(answer)) }
-    })
-    .await
-}
+use crate::scene::{Scene, ready_of, value};
 
 #[tokio::test]
 async fn a_restart_in_sync_reads_no_value_and_writes_nothing() -> Result<()> {
-    let mut world = World::own(&[])?;
-    let scene = Scene::within(&world, "in-sync").await?;
+    let mut env = Subsystem::Secrets.start(&[])?;
+    let scene = Scene::within(&env, "in-sync").await?;
     for policy in ["Owner", "Orphan", "Merge", "CreateOrMerge", "None"] {
         for nth in 0..4 {
             let name = format!("{}-{nth}", policy.to_lowercase());
@@ -54,18 +29,18 @@ async fn a_restart_in_sync_reads_no_value_and_writes_nothing() -> Result<()> {
     }
     scene.settle().await?;
     drop(scene);
-    let stopped = world.operator.stop(SOON)?;
+    let stopped = env.operator.stop(SOON)?;
     assert_eq!(stopped.code, Some(0));
-    let before = audit::requests(world.plane()).len();
-    world.aws.reset_counts();
+    let before = audit::requests(env.plane()).len();
+    env.aws.reset_counts();
 
-    world.start_again(&[])?;
-    answers(&world.health, "/readyz", "200 OK").await?;
-    let scene = Scene::enter(&world, "in-sync").await?;
+    env.start_again(&[])?;
+    answers(&env.health, "/readyz", "200 OK").await?;
+    let scene = Scene::enter(&env, "in-sync").await?;
     scene.settle().await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
 
-    let requests = audit::requests(world.plane());
+    let requests = audit::requests(env.plane());
     let requests: Vec<_> =
         requests[before..].iter().filter(|r| !r.name.starts_with("settle-")).collect();
     let writes: Vec<_> = requests.iter().filter(|request| request.is_write()).collect();
@@ -73,22 +48,22 @@ async fn a_restart_in_sync_reads_no_value_and_writes_nothing() -> Result<()> {
     // The credentials of the one store, once; no Secret that it wrote.
     let reads: Vec<_> = requests.iter().filter(|r| r.is_secret_read()).map(|r| &*r.name).collect();
     assert!(reads.iter().all(|name| *name == "aws-keys") && reads.len() <= 1, "{reads:?}");
-    assert_eq!(world.aws.received(), []);
+    assert_eq!(env.aws.received(), []);
     Ok(())
 }
 
 #[tokio::test]
 async fn sigterm_ends_it_with_code_0_even_while_a_provider_hangs() -> Result<()> {
-    let mut world = World::own(&[])?;
-    let scene = Scene::within(&world, "graceful").await?;
+    let mut env = Subsystem::Secrets.start(&[])?;
+    let scene = Scene::within(&env, "graceful").await?;
     scene.put("db", &value("x"));
     scene.synced("db", json!({})).await?;
-    scene.world.aws.fault_of_key(&scene.access_key, Some(Fault::Hang));
+    scene.env.aws.fault_of_key(&scene.access_key, Some(Fault::Hang));
     scene.force("db", "1").await?;
     tokio::time::sleep(Duration::from_millis(500)).await;
     drop(scene);
 
-    let stopped = world.operator.stop(Duration::from_secs(30))?;
+    let stopped = env.operator.stop(Duration::from_secs(30))?;
 
     assert_eq!(stopped.code, Some(0));
     assert!(stopped.after < Duration::from_secs(15), "{:?}", stopped.after);
@@ -97,11 +72,11 @@ async fn sigterm_ends_it_with_code_0_even_while_a_provider_hangs() -> Result<()>
 
 #[tokio::test]
 async fn a_port_in_use_ends_it_with_a_message_that_names_the_flag() -> Result<()> {
-    let world = World::shared()?;
+    let env = Subsystem::Secrets.shared()?;
     let taken = TcpListener::bind("127.0.0.1:0")?;
     let address = taken.local_addr()?;
     for flag in ["--metrics-addr", "--health-addr"] {
-        let (mut operator, _) = world.another(&[&format!("{flag}={address}")])?;
+        let (mut operator, _) = env.another(&[&format!("{flag}={address}")])?;
         let code = operator.wait(SOON)?;
         assert_eq!(code, Some(1));
         let log = operator.log();
@@ -113,15 +88,15 @@ async fn a_port_in_use_ends_it_with_a_message_that_names_the_flag() -> Result<()
 #[tokio::test]
 async fn without_its_definitions_it_says_so_and_comes_alive_when_they_are_there() -> Result<()> {
     let options = Options { crds: None, ..Options::default() };
-    let world = World::own_with(&options, &[])?;
-    answers(&world.health, "/readyz", "the API server does not serve ExternalSecret: install")
+    let env = Subsystem::Secrets.start_with(&options, &[])?;
+    answers(&env.health, "/readyz", "the API server does not serve ExternalSecret: install")
         .await?;
-    answers(&world.health, "/healthz", "200 OK").await?;
+    answers(&env.health, "/healthz", "200 OK").await?;
 
-    world.plane().admin()?.apply_path(&repository().join("crds"))?;
+    env.plane().admin()?.apply_path(&repository().join("crds"))?;
 
-    answers(&world.health, "/readyz", "200 OK").await?;
-    let scene = eventually(SOON, "the definitions are served", || Scene::within(&world, "late"));
+    answers(&env.health, "/readyz", "200 OK").await?;
+    let scene = eventually(SOON, "the definitions are served", || Scene::within(&env, "late"));
     let scene = scene.await?;
     scene.put("db", &value("x"));
     scene.synced("db", json!({})).await?;
@@ -130,22 +105,22 @@ async fn without_its_definitions_it_says_so_and_comes_alive_when_they_are_there(
 
 #[tokio::test]
 async fn a_process_that_was_frozen_catches_up() -> Result<()> {
-    let world = World::own(&[])?;
-    let scene = Scene::within(&world, "frozen-process").await?;
+    let env = Subsystem::Secrets.start(&[])?;
+    let scene = Scene::within(&env, "frozen-process").await?;
     for name in ["deleted", "edited", "forced"] {
         scene.put(name, &value("x"));
         scene.synced(name, json!({})).await?;
     }
-    world.operator.signal(Signal::STOP)?;
+    env.operator.signal(Signal::STOP)?;
     scene.delete("Secret", "deleted").await?;
     scene.patch("Secret", "edited", json!({"stringData": {"value": "tampered"}})).await?;
     scene.put("forced", &value("y"));
     scene.force("forced", "1").await?;
     scene.put("new", &value("z"));
     scene.create(scene.external("new", json!({}))).await?;
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
 
-    world.operator.signal(Signal::CONT)?;
+    env.operator.signal(Signal::CONT)?;
 
     for (name, text) in [("deleted", "x"), ("edited", "x"), ("forced", "y"), ("new", "z")] {
         scene.holds(name, &value(text)).await?;
@@ -156,27 +131,32 @@ async fn a_process_that_was_frozen_catches_up() -> Result<()> {
 
 #[tokio::test]
 async fn an_api_server_that_sleeps_or_dies_is_waited_for() -> Result<()> {
-    let world = World::own(&[])?;
-    let scene = Scene::within(&world, "away").await?;
+    let env = Subsystem::Secrets.start(&[])?;
+    let scene = Scene::within(&env, "away").await?;
     for nth in 0..10 {
         scene.put(&format!("s{nth}"), &value("old"));
         scene.synced(&format!("s{nth}"), json!({"refreshInterval": "1s"})).await?;
     }
     for round in ["asleep", "dead"] {
         let signal = if round == "asleep" { Signal::STOP } else { Signal::KILL };
-        world.plane().signal(Server::Apiserver, signal)?;
+        env.plane().signal(Server::Apiserver, signal)?;
+        let read = scene.reads("s0");
         for nth in 0..10 {
             scene.put(&format!("s{nth}"), &value(round));
         }
-        tokio::time::sleep(Duration::from_secs(4)).await;
+        // The new value is read, and cannot be written while the API server sleeps.
+        eventually(SOON, "the new value is read", || async {
+            if scene.reads("s0") > read { Ok(()) } else { Err("not yet") }
+        })
+        .await?;
         if round == "asleep" {
-            world.plane().signal(Server::Apiserver, Signal::CONT)?;
+            env.plane().signal(Server::Apiserver, Signal::CONT)?;
         }
         // A client of its own: the pool of the old one may hold dead connections.
         for nth in 0..10 {
             let name = format!("s{nth}");
             eventually(Duration::from_secs(90), &format!("{name} after {round}"), || async {
-                let kubectl = world.plane().admin()?;
+                let kubectl = env.plane().admin()?;
                 let path = "jsonpath={.data.value}";
                 let found = kubectl.run(&["get", "secret", &name, "-n", &scene.ns, "-o", path])?;
                 let expected = base64::Engine::encode(
@@ -209,11 +189,11 @@ async fn a_provider_that_is_away_takes_no_secret_with_it_and_all_is_well_when_it
     }
 
     for fault in [Fault::Drop, Fault::Broken, Fault::Garbage] {
-        scene.world.aws.fault_of_key(&scene.access_key, Some(fault));
+        scene.env.aws.fault_of_key(&scene.access_key, Some(fault));
         for name in &names {
             scene.fails(name, "could not get secret data from provider").await?;
         }
-        scene.world.aws.fault_of_key(&scene.access_key, None);
+        scene.env.aws.fault_of_key(&scene.access_key, None);
         for name in &names {
             scene.ready(name).await?;
         }
@@ -235,47 +215,47 @@ const ELECTION: [&str; 4] = [
 
 #[tokio::test]
 async fn of_two_replicas_one_writes_and_the_other_takes_over_when_it_hangs() -> Result<()> {
-    let mut world = World::own(&ELECTION)?;
-    let first = credential(&world)?;
-    let scene = Scene::within(&world, "replicas").await?;
+    let mut env = Subsystem::Secrets.start(&ELECTION)?;
+    let first = credential(&env)?;
+    let scene = Scene::within(&env, "replicas").await?;
     scene.put("db", &value("1"));
     scene.synced("db", json!({"refreshInterval": "1s"})).await?;
     // A token of its own, by which the audit log tells the two apart.
-    world.plane().service_account_kubeconfig("gabion-system", "gabion")?;
-    let second = credential(&world)?;
+    env.plane().service_account_kubeconfig("gabion-system", "gabion")?;
+    let second = credential(&env)?;
     assert_ne!(first, second);
-    let (mut other, _) = world.another(&ELECTION)?;
+    let (mut other, _) = env.another(&ELECTION)?;
     scene.put("db", &value("2"));
     scene.holds("db", &value("2")).await?;
-    assert_eq!(writes_of(&world, &second), 0, "the second waits");
+    assert_eq!(writes_of(&env, &second), 0, "the second waits");
 
     // It falls asleep with no request half sent.
-    at_rest(|| writes_of(&world, &first)).await;
-    world.operator.signal(Signal::STOP)?;
+    at_rest(|| writes_of(&env, &first)).await;
+    env.operator.signal(Signal::STOP)?;
     scene.put("db", &value("3"));
     scene.holds("db", &value("3")).await?;
-    assert!(writes_of(&world, &second) > 0);
+    assert!(writes_of(&env, &second) > 0);
 
-    let before = writes_of(&world, &first);
+    let before = writes_of(&env, &first);
     drop(scene);
-    world.operator.signal(Signal::CONT)?;
-    let code = world.operator.wait(SOON)?;
+    env.operator.signal(Signal::CONT)?;
+    let code = env.operator.wait(SOON)?;
     assert_eq!(code, Some(1), "who lost the lease ends");
-    assert!(world.operator.log().contains("lost the lease"), "{}", world.operator.log());
-    assert_eq!(writes_of(&world, &first), before, "and writes nothing more");
+    assert!(env.operator.log().contains("lost the lease"), "{}", env.operator.log());
+    assert_eq!(writes_of(&env, &first), before, "and writes nothing more");
 
     // Given back, the lease is taken at once.
     assert_eq!(other.stop(SOON)?.code, Some(0));
-    world.start_again(&ELECTION)?;
-    let scene = Scene::enter(&world, "replicas").await?;
+    env.start_again(&ELECTION)?;
+    let scene = Scene::enter(&env, "replicas").await?;
     scene.put("db", &value("4"));
     scene.holds("db", &value("4")).await
 }
 
 /// Id of the token in the present kubeconfig of the operator.
-fn credential(world: &World) -> Result<String> {
+fn credential(env: &TestEnv) -> Result<String> {
     use base64::Engine as _;
-    let text = std::fs::read_to_string(world.kubeconfig())?;
+    let text = std::fs::read_to_string(env.kubeconfig())?;
     let config: Value = serde_json::from_str(&text)?;
     let token = config["users"][0]["user"]["token"].as_str().expect("a token").to_owned();
     let claims = token.split('.').nth(1).expect("claims");
@@ -285,8 +265,8 @@ fn credential(world: &World) -> Result<String> {
 }
 
 /// Writes made with a token, those of the lease aside.
-fn writes_of(world: &World, credential: &str) -> usize {
-    let log = std::fs::read_to_string(world.plane().audit_log().expect("a log")).expect("a log");
+fn writes_of(env: &TestEnv, credential: &str) -> usize {
+    let log = std::fs::read_to_string(env.plane().audit_log().expect("a log")).expect("a log");
     let made = log.lines().filter(|line| line.contains(credential));
     let entries = made.filter_map(|line| serde_json::from_str::<Value>(line).ok());
     entries
@@ -308,8 +288,12 @@ async fn a_steady_cluster_is_not_written_to() -> Result<()> {
     }
     scene.settle().await?;
     let writes = || scene.requests().iter().filter(|request| request.is_write()).count();
-    let before = writes();
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    let (before, read) = (writes(), scene.reads("s0"));
+    eventually(SOON, "it is read four times more", || async {
+        let more = scene.reads("s0") - read;
+        if more >= 4 { Ok(()) } else { Err(Failure::new(format!("{more} times"))) }
+    })
+    .await?;
     assert_eq!(writes(), before);
     let objects = scene.list("ExternalSecret").await?;
     assert!(objects.iter().all(|object| ready_of(object)["status"] == "True"));

@@ -1,18 +1,13 @@
 //! What happens when a right is missing, and that those of one namespace are enough for it.
 
 use serde_json::{Value, json};
+use support::{Failure, Result, SOON, Subsystem, TestEnv, answers, audit, eventually, repository};
 
-use crate::{
-    audit,
-    restart::answers,
-    scene::Scene,
-    support::{Failure, Result, eventually, repository},
-    world::{SOON, World, value},
-};
+use crate::scene::{Scene, value};
 
 /// Takes rights (resource and verb) away, and waits until they are gone.
-async fn take_away(world: &World, rights: &[(&str, &str)]) -> Result<()> {
-    let kubectl = world.plane().admin()?;
+async fn take_away(env: &TestEnv, rights: &[(&str, &str)]) -> Result<()> {
+    let kubectl = env.plane().admin()?;
     let text = kubectl.run(&["get", "clusterrole", "gabion-secrets", "-o", "json"])?;
     let mut role: Value = serde_json::from_str(&text)?;
     let rules = role["rules"].as_array().cloned().unwrap_or_default();
@@ -28,7 +23,7 @@ async fn take_away(world: &World, rights: &[(&str, &str)]) -> Result<()> {
     }
     role["rules"] = kept.into();
     kubectl.run_with_input(&["replace", "-f", "-"], &role.to_string())?;
-    // The hardening half may list ServiceAccounts as well; it is switched off here.
+    // Hardening may list ServiceAccounts as well; it is switched off here.
     kubectl.run(&["delete", "clusterrolebinding", "gabion-hardening"])?;
     let subject = format!("--as={}", audit::OPERATOR);
     for (resource, verb) in rights {
@@ -43,69 +38,69 @@ async fn take_away(world: &World, rights: &[(&str, &str)]) -> Result<()> {
     Ok(())
 }
 
-fn give_back(world: &World) -> Result<()> {
-    let kubectl = world.plane().admin()?;
+fn give_back(env: &TestEnv) -> Result<()> {
+    let kubectl = env.plane().admin()?;
     kubectl.apply_path(&repository().join("config/rbac/secrets.yaml"))?;
     Ok(())
 }
 
 #[tokio::test]
 async fn a_right_that_is_missing_is_named_and_the_rest_works() -> Result<()> {
-    let mut world = World::own(&[])?;
-    world.operator.stop(SOON)?;
+    let mut env = Subsystem::Secrets.start(&[])?;
+    env.operator.stop(SOON)?;
     // Without ServiceAccounts and cluster stores.
-    take_away(&world, &[("serviceaccounts", "list"), ("clustersecretstores", "list")]).await?;
+    take_away(&env, &[("serviceaccounts", "list"), ("clustersecretstores", "list")]).await?;
 
-    world.start_again(&[])?;
+    env.start_again(&[])?;
 
     let missing = "RBAC does not let Gabion list and watch";
-    answers(&world.health, "/readyz", &format!("{missing} ServiceAccount")).await?;
-    answers(&world.health, "/readyz", &format!("{missing} ClusterSecretStore")).await?;
-    let scene = Scene::within(&world, "rights").await?;
+    answers(&env.health, "/readyz", &format!("{missing} ServiceAccount")).await?;
+    answers(&env.health, "/readyz", &format!("{missing} ClusterSecretStore")).await?;
+    let scene = Scene::within(&env, "rights").await?;
     scene.put("db", &value("x"));
     scene.synced("db", json!({})).await?;
     scene.holds("db", &value("x")).await?;
 
-    give_back(&world)?;
-    answers(&world.health, "/readyz", "200 OK").await
+    give_back(&env)?;
+    answers(&env.health, "/readyz", "200 OK").await
 }
 
 #[tokio::test]
 async fn a_missing_right_to_write_is_told_to_the_object() -> Result<()> {
-    let world = World::own(&[])?;
-    let scene = Scene::within(&world, "no-write").await?;
+    let env = Subsystem::Secrets.start(&[])?;
+    let scene = Scene::within(&env, "no-write").await?;
     scene.put("db", &value("x"));
-    take_away(&world, &[("secrets", "create")]).await?;
+    take_away(&env, &[("secrets", "create")]).await?;
 
     scene.create(scene.external("db", json!({}))).await?;
     let message = scene.fails("db", "not allowed").await?;
     assert!(message.contains("cannot create resource \"secrets\""), "{message}");
 
-    give_back(&world)?;
+    give_back(&env)?;
     scene.ready("db").await?;
     scene.holds("db", &value("x")).await
 }
 
 #[tokio::test]
 async fn a_missing_right_to_delete_is_told_to_the_object() -> Result<()> {
-    let world = World::own(&[])?;
-    let scene = Scene::within(&world, "no-delete").await?;
+    let env = Subsystem::Secrets.start(&[])?;
+    let scene = Scene::within(&env, "no-delete").await?;
     for name in ["lost", "renamed"] {
         scene.put(name, &value("x"));
     }
     let spec = json!({"target": {"deletionPolicy": "Delete"}});
     scene.synced("lost", spec).await?;
     scene.synced("renamed", json!({"target": {"name": "first"}})).await?;
-    take_away(&world, &[("secrets", "delete")]).await?;
+    take_away(&env, &[("secrets", "delete")]).await?;
 
-    world.aws.remove(&scene.remote("lost"));
+    env.aws.remove(&scene.remote("lost"));
     scene.force("lost", "1").await?;
     let target = json!({"spec": {"target": {"name": "second"}}});
     scene.patch("ExternalSecret", "renamed", target).await?;
 
     scene.fails("lost", "could not delete secret: not allowed").await?;
     scene.fails("renamed", "could not delete orphaned secrets: not allowed").await?;
-    give_back(&world)?;
+    give_back(&env)?;
     scene.gone("Secret", "lost").await?;
     scene.gone("Secret", "first").await?;
     scene.ready("renamed").await?;
@@ -114,13 +109,13 @@ async fn a_missing_right_to_delete_is_told_to_the_object() -> Result<()> {
 
 #[tokio::test]
 async fn in_one_namespace_the_rights_of_that_namespace_are_enough() -> Result<()> {
-    let mut world = World::own(&[])?;
-    world.operator.stop(SOON)?;
-    let kubectl = world.plane().admin()?;
+    let mut env = Subsystem::Secrets.start(&[])?;
+    env.operator.stop(SOON)?;
+    let kubectl = env.plane().admin()?;
     for role in ["gabion-secrets", "gabion-events", "gabion-hardening"] {
         kubectl.run(&["delete", "clusterrole,clusterrolebinding", role])?;
     }
-    let scene = Scene::within(&world, "team-a").await?;
+    let scene = Scene::within(&env, "team-a").await?;
     kubectl.apply_path(&repository().join("config/overlays/namespaces/rbac.yaml"))?;
     let outside = scene.beside("outside").await?;
     for scene in [&scene, &outside] {
@@ -130,19 +125,19 @@ async fn in_one_namespace_the_rights_of_that_namespace_are_enough() -> Result<()
     outside.create(outside.store("aws")).await?;
     outside.create(outside.external("db", json!({}))).await?;
 
-    let before = audit::requests(world.plane()).len();
+    let before = audit::requests(env.plane()).len();
     let outside_ns = outside.ns.clone();
     drop((scene, outside));
-    world.start_again(&["--namespace=team-a", "--enable-cluster-store-reconciler=false"])?;
+    env.start_again(&["--namespace=team-a", "--enable-cluster-store-reconciler=false"])?;
 
-    answers(&world.health, "/readyz", "200 OK").await?;
-    let scene = Scene::enter(&world, "team-a").await?;
+    answers(&env.health, "/readyz", "200 OK").await?;
+    let scene = Scene::enter(&env, "team-a").await?;
     scene.synced("db", json!({})).await?;
     scene.holds("db", &value("x")).await?;
-    let outside = Scene::enter(&world, &outside_ns).await?;
+    let outside = Scene::enter(&env, &outside_ns).await?;
     let left = outside.get("ExternalSecret", "db").await?.expect("the object");
     assert!(left["status"].is_null(), "{left}");
-    let requests = audit::requests(world.plane());
+    let requests = audit::requests(env.plane());
     let denied: Vec<_> = requests[before..].iter().filter(|r| r.code == 403).collect();
     assert!(denied.is_empty(), "{denied:?}");
     Ok(())

@@ -3,11 +3,9 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use support::{Result, repository};
 
-use crate::{
-    scene::{Scene, refused},
-    support::{Result, repository},
-};
+use crate::scene::{Scene, refused};
 
 /// Each object in both versions is refused with 422 and these words.
 async fn all_refused(scene: &Scene<'_>, specs: &[(&str, Value)]) -> Result<()> {
@@ -98,7 +96,7 @@ async fn malformed_fields_are_refused() -> Result<()> {
 #[tokio::test]
 async fn two_entries_of_one_key_are_refused_or_reported() -> Result<()> {
     let scene = Scene::new("rules-twice").await?;
-    scene.put("a", &crate::world::value("a"));
+    scene.put("a", &crate::scene::value("a"));
     let data = json!([scene.entry("k", "a"), scene.entry("k", "a")]);
 
     match scene.create(scene.external("twice", json!({"data": data}))).await {
@@ -159,7 +157,7 @@ async fn every_field_of_v1beta1_comes_back() -> Result<()> {
                     "/apis/external-secrets.io/{version}/namespaces/{}/{file}/kept-{nth}",
                     scene.ns
                 );
-                let text = scene.world.plane().kubectl(&["get", "--raw", &url])?;
+                let text = scene.env.plane().kubectl(&["get", "--raw", &url])?;
                 let found: Value = serde_json::from_str(&text)?;
                 lost(&spec, &found["spec"], &format!("{version} {file} {nth}"));
             }

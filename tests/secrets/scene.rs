@@ -6,46 +6,48 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use kube::Client;
 use serde_json::{Value, json};
-
-use crate::{
+use support::{
+    Cluster, Failure, Result, SOON, Subsystem, TestEnv,
     audit::{self, Request},
-    kinds::{api_version, path},
-    support::{Failure, Result, eventually},
-    world::{SOON, World},
+    condition, eventually,
 };
 
-/// Scenes that exist now.
-static ALIVE: AtomicUsize = AtomicUsize::new(0);
+use crate::confidentiality;
+
+/// Part of every value that a test gives to Secrets Manager: it must turn up nowhere but in Secrets.
+pub const MARK: &str = "vAlu3-0f-t3st";
+
+/// A value with the mark in it.
+pub fn value(text: &str) -> String {
+    format!("{MARK}:{text}")
+}
 
 /// A namespace with a SecretStore `aws` that has static credentials.
 pub struct Scene<'a> {
     /// What it is in.
-    pub world: &'a World,
+    pub env: &'a TestEnv,
     /// The namespace.
     pub ns: String,
     /// The access key id of its store.
     pub access_key: String,
-    client: Client,
+    cluster: Cluster,
 }
 
 impl Scene<'static> {
-    /// A namespace of this name in the shared world.
+    /// A namespace of this name in the shared environment.
     pub async fn new(name: &str) -> Result<Self> {
-        Self::within(World::shared()?, name).await
+        Self::within(Subsystem::Secrets.shared()?, name).await
     }
 }
 
+/// What any test makes the shared operator do must hold this, so each looks when it ends.
 impl Drop for Scene<'_> {
     fn drop(&mut self) {
-        ALIVE.fetch_sub(1, Ordering::Relaxed);
+        if self.env.is_shared() && !std::thread::panicking() {
+            confidentiality::assert_kept(self.env, &self.ns);
+        }
     }
-}
-
-/// How many scenes exist now.
-pub fn alive() -> usize {
-    ALIVE.load(Ordering::Relaxed)
 }
 
 /// Whether an answer is a refusal of the API server with this code, and its message.
@@ -57,32 +59,31 @@ pub fn refused(outcome: Result<Value, kube::Error>, code: u16) -> String {
 }
 
 impl<'a> Scene<'a> {
-    /// A namespace of this name in `world`, with its store.
-    pub async fn within(world: &'a World, name: &str) -> Result<Self> {
-        let scene = Self::bare(world, name).await?;
+    /// A namespace of this name in `env`, with its store.
+    pub async fn within(env: &'a TestEnv, name: &str) -> Result<Self> {
+        let scene = Self::bare(env, name).await?;
         scene.create(scene.credentials("aws-keys")).await?;
         scene.create(scene.store("aws")).await?;
         Ok(scene)
     }
 
     /// The namespace of this name, which exists or has existed.
-    pub async fn enter(world: &'a World, name: &str) -> Result<Self> {
-        let client = world.plane().client().await?;
+    pub async fn enter(env: &'a TestEnv, name: &str) -> Result<Self> {
+        let cluster = Cluster::new(env.plane()).await?;
         let access_key = format!("AKIA{}", name.replace('-', "").to_uppercase());
-        ALIVE.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { world, ns: name.to_owned(), access_key, client })
+        Ok(Self { env, ns: name.to_owned(), access_key, cluster })
     }
 
     /// An empty namespace of this name.
-    pub async fn bare(world: &'a World, name: &str) -> Result<Self> {
-        let scene = Self::enter(world, name).await?;
+    pub async fn bare(env: &'a TestEnv, name: &str) -> Result<Self> {
+        let scene = Self::enter(env, name).await?;
         scene.create(json!({"kind": "Namespace", "metadata": {"name": name}})).await?;
         Ok(scene)
     }
 
     /// A second namespace for the same test; its name is the first's and a suffix.
     pub async fn beside(&self, suffix: &str) -> Result<Self> {
-        Self::bare(self.world, &format!("{}-{suffix}", self.ns)).await
+        Self::bare(self.env, &format!("{}-{suffix}", self.ns)).await
     }
 
     /// A Secret with the credentials of this scene.
@@ -134,7 +135,7 @@ impl<'a> Scene<'a> {
 
     /// Gives a secret of this scene a new value.
     pub fn put(&self, name: &str, text: &str) {
-        self.world.aws.put(&self.remote(name), text);
+        self.env.aws.put(&self.remote(name), text);
     }
 
     /// Creates an ExternalSecret and waits until it is Ready.
@@ -145,86 +146,45 @@ impl<'a> Scene<'a> {
 
     // --- objects
 
-    /// Creates an object of a kind that [`path`] knows, here if it has a namespace.
+    /// Creates an object of a kind that [`Cluster`] knows, here if it has a namespace.
     pub async fn create(&self, object: Value) -> Result<Value, kube::Error> {
-        let kind = object["kind"].as_str().expect("a kind").to_owned();
-        self.send("POST", &path(&kind, &self.ns, None), "application/json", object).await
-    }
-
-    /// An object, or `None`.
-    pub async fn get(&self, kind: &str, name: &str) -> Result<Option<Value>, kube::Error> {
-        let answer = self.send("GET", &path(kind, &self.ns, Some(name)), "", Value::Null).await;
-        match answer {
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
-            other => other.map(Some),
-        }
-    }
-
-    /// All objects of a kind in this namespace.
-    pub async fn list(&self, kind: &str) -> Result<Vec<Value>, kube::Error> {
-        let list = self.send("GET", &path(kind, &self.ns, None), "", Value::Null).await?;
-        Ok(list["items"].as_array().cloned().unwrap_or_default())
-    }
-
-    /// Merges `change` into an object.
-    pub async fn patch(&self, kind: &str, name: &str, change: Value) -> Result<Value, kube::Error> {
-        let url = path(kind, &self.ns, Some(name));
-        self.send("PATCH", &url, "application/merge-patch+json", change).await
-    }
-
-    /// Merges `change` into the status of an object.
-    pub async fn patch_status(&self, kind: &str, name: &str, status: Value) -> Result<Value> {
-        let url = format!("{}/status", path(kind, &self.ns, Some(name)));
-        let body = json!({"status": status});
-        Ok(self.send("PATCH", &url, "application/merge-patch+json", body).await?)
-    }
-
-    /// Replaces an object whole, as a tool named `manager` would.
-    pub async fn replace(&self, object: Value, manager: &str) -> Result<Value, kube::Error> {
-        let (kind, name) = (object["kind"].clone(), object["metadata"]["name"].clone());
-        let (kind, name) = (kind.as_str().expect("a kind"), name.as_str().expect("a name"));
-        let url = format!("{}?fieldManager={manager}", path(kind, &self.ns, Some(name)));
-        self.send("PUT", &url, "application/json", object).await
+        self.create_as(object, "kubectl-create").await
     }
 
     /// Creates an object as a tool named `manager` would.
     pub async fn create_as(&self, object: Value, manager: &str) -> Result<Value, kube::Error> {
-        let kind = object["kind"].as_str().expect("a kind").to_owned();
-        let url = format!("{}?fieldManager={manager}", path(&kind, &self.ns, None));
-        self.send("POST", &url, "application/json", object).await
+        self.cluster.create_in(&self.ns, object, manager).await
+    }
+
+    /// An object, or `None`.
+    pub async fn get(&self, kind: &str, name: &str) -> Result<Option<Value>, kube::Error> {
+        self.cluster.get(kind, &self.ns, name).await
+    }
+
+    /// All objects of a kind in this namespace.
+    pub async fn list(&self, kind: &str) -> Result<Vec<Value>, kube::Error> {
+        self.cluster.list(kind, &self.ns).await
+    }
+
+    /// Merges `change` into an object.
+    pub async fn patch(&self, kind: &str, name: &str, change: Value) -> Result<Value, kube::Error> {
+        self.cluster.patch(kind, &self.ns, name, change).await
+    }
+
+    /// Merges `change` into the status of an object.
+    pub async fn patch_status(&self, kind: &str, name: &str, status: Value) -> Result<Value> {
+        let change = json!({"status": status});
+        Ok(self.cluster.patch_status(kind, &self.ns, name, change).await?)
+    }
+
+    /// Replaces an object whole, as a tool named `manager` would.
+    pub async fn replace(&self, object: Value, manager: &str) -> Result<Value, kube::Error> {
+        self.cluster.replace_in(&self.ns, object, manager).await
     }
 
     /// Deletes an object, as `kubectl delete` does.
     pub async fn delete(&self, kind: &str, name: &str) -> Result<(), kube::Error> {
-        let body = json!({"propagationPolicy": "Background"});
-        let url = path(kind, &self.ns, Some(name));
-        self.send("DELETE", &url, "application/json", body).await.map(|_| ())
-    }
-
-    async fn send(
-        &self,
-        method: &str,
-        url: &str,
-        content_type: &str,
-        mut body: Value,
-    ) -> Result<Value, kube::Error> {
-        if let Some(kind) = body.get("kind").and_then(Value::as_str)
-            && body.get("apiVersion").is_none()
-        {
-            body["apiVersion"] = api_version(kind).into();
-        }
-        let bytes = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-        // What `v1beta1` asks for goes to the `v1beta1` address.
-        let url = if body["apiVersion"] == "external-secrets.io/v1beta1" {
-            url.replace("external-secrets.io/v1/", "external-secrets.io/v1beta1/")
-        } else {
-            url.to_owned()
-        };
-        let mut request = http::Request::builder().method(method).uri(url);
-        if !content_type.is_empty() {
-            request = request.header("content-type", content_type);
-        }
-        self.client.request(request.body(bytes).map_err(kube::Error::HttpError)?).await
+        self.cluster.delete(kind, &self.ns, name).await
     }
 
     // --- Secrets
@@ -251,16 +211,9 @@ impl<'a> Scene<'a> {
         .await
     }
 
-    /// Waits until a Secret does not exist.
+    /// Waits until an object does not exist.
     pub async fn gone(&self, kind: &str, name: &str) -> Result<()> {
-        let what = format!("{kind} {}/{name} is gone", self.ns);
-        eventually(SOON, &what, || async {
-            match self.get(kind, name).await? {
-                None => Ok(()),
-                Some(_) => Err(Failure::new("it exists")),
-            }
-        })
-        .await
+        self.cluster.gone(kind, &self.ns, name).await
     }
 
     // --- status
@@ -373,11 +326,27 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
+    /// Waits until this many intervals of a second have ended: an object that has such an interval was read again.
+    pub async fn intervals(&self, count: usize) -> Result<()> {
+        static SERIAL: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("interval-{}", SERIAL.fetch_add(1, Ordering::Relaxed));
+        self.put(&name, &value("tick"));
+        self.synced(&name, json!({"refreshInterval": "1s"})).await?;
+        let first = self.reads(&name);
+        eventually(SOON, "the intervals end", || async {
+            let read = self.reads(&name) - first;
+            if read >= count { Ok(()) } else { Err(Failure::new(format!("{read} of {count}"))) }
+        })
+        .await?;
+        self.delete("ExternalSecret", &name).await?;
+        Ok(())
+    }
+
     // --- counting
 
     /// Requests of the operator about this namespace, those about the settling of tests aside.
     pub fn requests(&self) -> Vec<Request> {
-        let all = audit::requests(self.world.plane());
+        let all = audit::requests(self.env.plane());
         let about = |request: &Request| {
             request.namespace == self.ns && !request.name.starts_with("settle-")
         };
@@ -387,7 +356,7 @@ impl<'a> Scene<'a> {
     /// How often a secret of this scene was asked for.
     pub fn reads(&self, name: &str) -> usize {
         let id = self.remote(name);
-        self.world.aws.received().iter().filter(|call| call.ids.contains(&id)).count()
+        self.env.aws.received().iter().filter(|call| call.ids.contains(&id)).count()
     }
 }
 
@@ -412,8 +381,7 @@ pub fn aws_provider(secret: &str, namespace: Option<&str>) -> Value {
 
 /// The Ready condition of an object, or null.
 pub fn ready_of(object: &Value) -> Value {
-    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
-    conditions.into_iter().find(|condition| condition["type"] == "Ready").unwrap_or_default()
+    condition(object, "Ready")
 }
 
 /// The data of a Secret as texts; bytes that are no text are replaced.

@@ -1,12 +1,9 @@
 //! Contract 2.9: what an ExternalSecret says about itself.
 
 use serde_json::{Value, json};
+use support::Result;
 
-use crate::{
-    scene::{Scene, ready_of},
-    support::Result,
-    world::value,
-};
+use crate::scene::{Scene, ready_of, value};
 
 #[tokio::test]
 async fn a_synced_object_says_what_dashboards_know() -> Result<()> {
@@ -43,12 +40,12 @@ async fn the_columns_of_kubectl_show_store_interval_and_state() -> Result<()> {
     let store = json!({"name": "aws", "kind": "SecretStore"});
     scene.synced("db", json!({"secretStoreRef": store})).await?;
 
-    let shown = scene.world.plane().kubectl(&["get", "es", "-n", &scene.ns])?;
+    let shown = scene.env.plane().kubectl(&["get", "es", "-n", &scene.ns])?;
 
     for word in ["STORETYPE", "SecretStore", "aws", "1h", "SecretSynced", "True"] {
         assert!(shown.contains(word), "no {word} in:\n{shown}");
     }
-    let stores = scene.world.plane().kubectl(&["get", "ss", "-n", &scene.ns])?;
+    let stores = scene.env.plane().kubectl(&["get", "ss", "-n", &scene.ns])?;
     assert!(stores.contains("Valid") && stores.contains("True"), "{stores}");
     Ok(())
 }
@@ -76,7 +73,7 @@ async fn a_failure_keeps_what_is_known_of_the_last_success() -> Result<()> {
     let scene = Scene::new("says-last").await?;
     scene.put("db", &value("x"));
     let good = scene.synced("db", json!({})).await?;
-    scene.world.aws.remove(&scene.remote("db"));
+    scene.env.aws.remove(&scene.remote("db"));
     scene.force("db", "1").await?;
 
     scene.fails("db", "does not exist").await?;
@@ -94,7 +91,7 @@ async fn the_transition_time_moves_only_when_the_status_flips() -> Result<()> {
     scene.put("db", &value("x"));
     let since = |object: &Value| ready_of(object)["lastTransitionTime"].clone();
     let first = scene.synced("db", json!({})).await?;
-    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    support::next_second().await;
 
     // Another success: the same time.
     let change = json!({"spec": {"target": {"immutable": false}}});
@@ -103,12 +100,12 @@ async fn the_transition_time_moves_only_when_the_status_flips() -> Result<()> {
     assert_eq!(since(&first), since(&second));
 
     // Failure after failure with another message: the same time again.
-    scene.world.aws.remove(&scene.remote("db"));
+    scene.env.aws.remove(&scene.remote("db"));
     scene.force("db", "1").await?;
     scene.fails("db", "does not exist").await?;
     let third = scene.get("ExternalSecret", "db").await?.expect("the object");
     assert_ne!(since(&second), since(&third));
-    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    support::next_second().await;
     let store = json!({"spec": {"secretStoreRef": {"name": "absent"}}});
     scene.patch("ExternalSecret", "db", store).await?;
     scene.fails("db", "SecretStore \"absent\"").await?;
@@ -124,7 +121,7 @@ async fn a_rotation_is_an_event_and_an_unchanged_refresh_is_none() -> Result<()>
     scene.synced("db", json!({})).await?;
     scene.settle().await?;
     let events = |scene: &Scene<'_>| {
-        let kubectl = scene.world.plane().kubectl(&[
+        let kubectl = scene.env.plane().kubectl(&[
             "get",
             "events",
             "-n",

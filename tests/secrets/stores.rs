@@ -1,18 +1,15 @@
 //! Stores: what is wrong with one, and that its ExternalSecrets follow as soon as it is right.
 
 use serde_json::json;
+use support::{Result, Subsystem};
 
-use crate::{
-    scene::{Scene, ready_of},
-    support::Result,
-    world::{World, value},
-};
+use crate::scene::{Scene, ready_of, value};
 
 const ROLE: &str = "arn:aws:iam::000000000000:role/app";
 
 #[tokio::test]
 async fn a_missing_store_is_named_and_its_arrival_noticed() -> Result<()> {
-    let scene = Scene::bare(World::shared()?, "store-missing").await?;
+    let scene = Scene::bare(Subsystem::Secrets.shared()?, "store-missing").await?;
     scene.put("db", &value("x"));
     scene.create(scene.external("db", json!({}))).await?;
     let message = scene.fails("db", "SecretStore \"aws\" does not exist").await?;
@@ -27,7 +24,7 @@ async fn a_missing_store_is_named_and_its_arrival_noticed() -> Result<()> {
 
 #[tokio::test]
 async fn a_store_without_its_credentials_says_which_and_recovers_with_them() -> Result<()> {
-    let scene = Scene::bare(World::shared()?, "store-auth").await?;
+    let scene = Scene::bare(Subsystem::Secrets.shared()?, "store-auth").await?;
     scene.put("db", &value("x"));
     scene.create(scene.store("aws")).await?;
     scene.create(scene.external("db", json!({}))).await?;
@@ -57,7 +54,7 @@ async fn a_store_without_its_credentials_says_which_and_recovers_with_them() -> 
 async fn rotated_credentials_are_used_at_once() -> Result<()> {
     let scene = Scene::new("store-rotate").await?;
     scene.put("db", &value("x"));
-    scene.world.aws.reject_key(&scene.access_key, "ExpiredTokenException");
+    scene.env.aws.reject_key(&scene.access_key, "ExpiredTokenException");
     scene.create(scene.external("db", json!({}))).await?;
     let message = scene.fails("db", "no usable credentials").await?;
     assert!(message.contains("ExpiredTokenException"), "{message}");
@@ -66,15 +63,13 @@ async fn rotated_credentials_are_used_at_once() -> Result<()> {
     scene.patch("Secret", "aws-keys", fresh).await?;
 
     scene.ready("db").await?;
-    assert!(
-        scene.world.aws.received().iter().any(|call| call.access_key == "AKIASTOREROTATEFRESH")
-    );
+    assert!(scene.env.aws.received().iter().any(|call| call.access_key == "AKIASTOREROTATEFRESH"));
     Ok(())
 }
 
 #[tokio::test]
 async fn a_service_account_that_gets_its_annotation_later_is_noticed() -> Result<()> {
-    let scene = Scene::bare(World::shared()?, "store-account").await?;
+    let scene = Scene::bare(Subsystem::Secrets.shared()?, "store-account").await?;
     scene.put("db", &value("x"));
     let auth = json!({"jwt": {"serviceAccountRef": {"name": "app"}}});
     let aws = json!({"service": "SecretsManager", "region": "eu-west-1", "auth": auth});
@@ -271,7 +266,7 @@ async fn several_stores_feed_one_secret() -> Result<()> {
 
 #[tokio::test]
 async fn an_empty_credential_is_named() -> Result<()> {
-    let scene = Scene::bare(World::shared()?, "store-empty").await?;
+    let scene = Scene::bare(Subsystem::Secrets.shared()?, "store-empty").await?;
     let mut secret = scene.credentials("aws-keys");
     secret["stringData"]["key"] = json!(" \n");
     scene.create(secret).await?;

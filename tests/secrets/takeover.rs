@@ -1,27 +1,27 @@
 //! From External Secrets Operator to Gabion: what it left is accepted as it is.
 //!
-//! `tests/takeover/` has one pair per creation policy in the form in which that operator leaves objects; hashes
+//! `tests/fixtures/takeover/` has one pair per creation policy in the form in which that operator leaves objects; hashes
 //! were computed by another implementation of its formula.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
-
-use crate::{
+use support::{
+    Failure, Options, Result, SOON, Subsystem, TestEnv,
     audit::{self, Request},
-    scene::Scene,
-    support::{Failure, Options, Result, eventually, repository},
-    world::{SOON, World, value},
+    eventually, repository,
 };
+
+use crate::scene::{Scene, value};
 
 const FINALIZER: &str = "externalsecrets.external-secrets.io/externalsecret-cleanup";
 const PAIRS: [&str; 6] = ["owner", "orphan", "merge", "create-or-merge", "none", "owner-delete"];
 
 /// A control plane in which the other operator has just been switched off.
-async fn left_behind() -> Result<World> {
-    let mut world = World::own(&[])?;
-    world.operator.stop(SOON)?;
-    let scene = Scene::bare(&world, "taken").await?;
+async fn left_behind() -> Result<TestEnv> {
+    let mut env = Subsystem::Secrets.start(&[])?;
+    env.operator.stop(SOON)?;
+    let scene = Scene::bare(&env, "taken").await?;
     scene.create(scene.credentials("aws-keys")).await?;
     scene.create(scene.store("aws")).await?;
     let ready = json!({"lastTransitionTime": "2026-03-02T08:00:00Z", "message": "store validated",
@@ -32,12 +32,12 @@ async fn left_behind() -> Result<World> {
         pair(&scene, name).await?;
     }
     drop(scene);
-    Ok(world)
+    Ok(env)
 }
 
 /// Makes one pair through the API, as the tools did that made it first.
 async fn pair(scene: &Scene<'_>, name: &str) -> Result<()> {
-    let path = repository().join(format!("tests/takeover/{name}.yaml"));
+    let path = repository().join(format!("tests/fixtures/takeover/{name}.yaml"));
     let text = std::fs::read_to_string(path)?;
     let mut documents: Vec<Value> = serde_saphyr::from_multiple(&text)?;
     let (mut secret, mut object) =
@@ -65,32 +65,32 @@ async fn pair(scene: &Scene<'_>, name: &str) -> Result<()> {
 }
 
 /// A second handle to the namespace that [`left_behind`] made.
-async fn again(world: &World) -> Result<Scene<'_>> {
-    Scene::enter(world, "taken").await
+async fn again(env: &TestEnv) -> Result<Scene<'_>> {
+    Scene::enter(env, "taken").await
 }
 
-fn since(world: &World, before: usize) -> Vec<Request> {
-    let all = audit::requests(world.plane());
+fn since(env: &TestEnv, before: usize) -> Vec<Request> {
+    let all = audit::requests(env.plane());
     all[before..].iter().filter(|request| !request.name.starts_with("settle-")).cloned().collect()
 }
 
 #[tokio::test]
 async fn what_another_operator_left_costs_no_read_and_no_write() -> Result<()> {
-    let mut world = left_behind().await?;
-    let before = audit::requests(world.plane()).len();
+    let mut env = left_behind().await?;
+    let before = audit::requests(env.plane()).len();
 
-    world.start_again(&[])?;
-    let scene = again(&world).await?;
+    env.start_again(&[])?;
+    let scene = again(&env).await?;
     scene.settle().await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
 
-    let requests = since(&world, before);
+    let requests = since(&env, before);
     let writes: Vec<_> = requests.iter().filter(|request| request.is_write()).collect();
     assert!(writes.is_empty(), "{writes:?}");
     let reads: Vec<_> =
         requests.iter().filter(|r| r.is_secret_read() && r.name != "aws-keys").collect();
     assert!(reads.is_empty(), "{reads:?}");
-    assert_eq!(world.aws.received(), [], "no call of the provider");
+    assert_eq!(env.aws.received(), [], "no call of the provider");
 
     // From here on they are ours: a rotation arrives, foreign keys stay.
     for name in PAIRS.iter().filter(|name| **name != "none") {
@@ -106,10 +106,10 @@ async fn what_another_operator_left_costs_no_read_and_no_write() -> Result<()> {
 
 #[tokio::test]
 async fn an_edit_that_nobody_watched_is_found_and_put_right() -> Result<()> {
-    let mut world = left_behind().await?;
-    let scene = again(&world).await?;
+    let mut env = left_behind().await?;
+    let scene = again(&env).await?;
     // Field managers have whole seconds.
-    tokio::time::sleep(Duration::from_millis(1100)).await;
+    support::next_second().await;
     for name in ["owner", "merge"] {
         scene.patch("Secret", name, json!({"stringData": {"value": "tampered"}})).await?;
     }
@@ -117,8 +117,8 @@ async fn an_edit_that_nobody_watched_is_found_and_put_right() -> Result<()> {
     scene.patch("Secret", "owner-delete", json!({"metadata": {"labels": null}})).await?;
     drop(scene);
 
-    world.start_again(&[])?;
-    let scene = again(&world).await?;
+    env.start_again(&[])?;
+    let scene = again(&env).await?;
 
     scene.data_is("owner", json!({"value": value("not read")})).await?;
     let merged = json!({"foreign": "keep", "value": value("not read")});
@@ -136,9 +136,9 @@ async fn an_edit_that_nobody_watched_is_found_and_put_right() -> Result<()> {
 
 #[tokio::test]
 async fn the_finalizer_of_another_operator_is_honoured_and_removed() -> Result<()> {
-    let mut world = left_behind().await?;
-    world.start_again(&[])?;
-    let scene = again(&world).await?;
+    let mut env = left_behind().await?;
+    env.start_again(&[])?;
+    let scene = again(&env).await?;
     scene.settle().await?;
     for name in PAIRS {
         let object = scene.get("ExternalSecret", name).await?.expect("the object");
@@ -153,7 +153,7 @@ async fn the_finalizer_of_another_operator_is_honoured_and_removed() -> Result<(
     for name in ["orphan", "merge", "create-or-merge", "none"] {
         assert!(scene.data(name).await?.is_some(), "{name} is kept");
     }
-    let requests = audit::requests(world.plane());
+    let requests = audit::requests(env.plane());
     let deleted: Vec<_> = requests
         .iter()
         .filter(|request| request.resource == "secrets" && request.verb == "delete")
@@ -166,28 +166,28 @@ async fn the_finalizer_of_another_operator_is_honoured_and_removed() -> Result<(
 #[tokio::test]
 async fn a_finalizer_left_behind_blocks_no_namespace_and_no_deletion_while_nobody_ran() -> Result<()>
 {
-    let mut world = left_behind().await?;
-    let scene = again(&world).await?;
+    let mut env = left_behind().await?;
+    let scene = again(&env).await?;
     scene.delete("ExternalSecret", "owner-delete").await?;
     scene.delete("Namespace", "taken").await?;
     drop(scene);
 
-    world.start_again(&[])?;
+    env.start_again(&[])?;
 
-    let scene = again(&world).await?;
+    let scene = again(&env).await?;
     scene.gone("Namespace", "taken").await
 }
 
 #[tokio::test]
 async fn a_refresh_time_in_the_future_holds_nothing_up() -> Result<()> {
-    let mut world = left_behind().await?;
-    let scene = again(&world).await?;
+    let mut env = left_behind().await?;
+    let scene = again(&env).await?;
     let future = json!({"refreshTime": "2099-01-01T00:00:00Z"});
     scene.patch_status("ExternalSecret", "owner", future).await?;
     drop(scene);
 
-    world.start_again(&[])?;
-    let scene = again(&world).await?;
+    env.start_again(&[])?;
+    let scene = again(&env).await?;
 
     scene.data_is("owner", json!({"value": value("not read")})).await?;
     eventually(SOON, "a refresh time of today", || async {
@@ -224,8 +224,8 @@ fn definitions_of_others() -> Result<tempfile::TempDir> {
 async fn with_the_definitions_of_another_operator_a_steady_object_costs_no_write() -> Result<()> {
     let folder = definitions_of_others()?;
     let options = Options { crds: Some(folder.path().to_owned()), ..Options::default() };
-    let mut world = World::own_with(&options, &[])?;
-    let scene = Scene::within(&world, "foreign-crd").await?;
+    let mut env = Subsystem::Secrets.start_with(&options, &[])?;
+    let scene = Scene::within(&env, "foreign-crd").await?;
     for (name, interval) in [("often", "1s"), ("rarely", "1h")] {
         scene.put(name, &value("x"));
         scene.create(scene.external(name, json!({"refreshInterval": interval}))).await?;
@@ -254,16 +254,16 @@ async fn with_the_definitions_of_another_operator_a_steady_object_costs_no_write
     scene.delete("ExternalSecret", "often").await?;
     scene.gone("Secret", "often").await?;
     drop(scene);
-    world.operator.stop(SOON)?;
-    let before = audit::requests(world.plane()).len();
-    world.aws.reset_counts();
-    world.start_again(&[])?;
-    let scene = Scene::enter(&world, "foreign-crd").await?;
+    env.operator.stop(SOON)?;
+    let before = audit::requests(env.plane()).len();
+    env.aws.reset_counts();
+    env.start_again(&[])?;
+    let scene = Scene::enter(&env, "foreign-crd").await?;
     scene.put("after", &value("y"));
     scene.create(scene.external("after", json!({}))).await?;
     scene.holds("after", &value("y")).await?;
     assert_eq!(scene.reads("rarely"), 0);
-    let requests = since(&world, before);
+    let requests = since(&env, before);
     let about: Vec<_> = requests.iter().filter(|request| request.name == "rarely").collect();
     assert!(about.iter().all(|request| request.is_secret_read()) && about.len() <= 1, "{about:?}");
     Ok(())

@@ -1,12 +1,9 @@
 //! Contract 2.8: templates of the target.
 
 use serde_json::{Value, json};
+use support::{Failure, Result, SOON, eventually};
 
-use crate::{
-    scene::Scene,
-    support::{Failure, Result, eventually},
-    world::SOON,
-};
+use crate::scene::Scene;
 
 /// Two values of one JSON secret, and a template.
 fn templated(scene: &Scene, template: Value) -> Value {

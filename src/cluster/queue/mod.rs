@@ -2,14 +2,16 @@
 //!
 //! - An object is never worked on twice at the same time; what happens meanwhile makes it run once more.
 //! - Two lanes: urgent work (never synced, edited by a person, drifted) passes periodic refreshes.
-//! - An object that takes longer than a second gives its place back, so slow reads hold no place that
-//!   others need; and one group (a store) has a bounded number of objects under way.
+//! - An object that takes longer than a second no longer counts against the objects that run at once, so slow
+//!   reads do not hold up others; and one group (a store) has a bounded number of running objects.
+//! - Groups take turns. Whenever a group has a ready object and there is room for it, one is handed out.
 //! - Failures back off per object, exponentially, with jitter.
 //! - A periodic refresh may start early, within its window, to share a call with others of its group.
 
 mod state;
 
 use std::{
+    fmt::Debug,
     future::Future,
     hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -20,12 +22,12 @@ use tokio::{sync::Notify, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use crate::lane::Lane;
-use state::{Running, State};
+use state::{Cause, Limits, Running, State, Stuck};
 
-/// After this time an object under way no longer counts against the bound.
+/// After this time a running object no longer counts against the bound.
 const SLOW: Duration = Duration::from_secs(1);
-/// Waiting work with nothing finished for this long means the queue is stuck.
-const WEDGED: Duration = Duration::from_mins(2);
+/// Waiting work and nothing done for this long mean that the queue is stuck.
+const STUCK: Limits = Limits { idle: Duration::from_mins(2), hung: Duration::from_mins(15) };
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_mins(5);
 
@@ -50,23 +52,23 @@ pub(crate) enum Next {
 /// Bounds of a queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
-    /// Objects under way at once, not counting slow ones.
+    /// Objects that run at once, not counting slow ones.
     pub(crate) max_concurrent: usize,
-    /// Objects of one group under way at once, slow ones included.
+    /// Objects of one group that run at once, slow ones included.
     pub(crate) per_group: usize,
-    /// Objects under way at once, slow ones included: what bounds the memory.
+    /// Objects that run at once, slow ones included: what bounds the memory.
     pub(crate) in_all: usize,
     /// Of these, how many may be of the periodic lane. Fewer leave room, here and at the server that all work
     /// waits for, so that urgent work is done at once however much periodic work there is.
     pub(crate) periodic: usize,
 }
 
-/// QueueStats of a queue for metrics and health.
+/// Figures of a queue for metrics and health.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct QueueStats {
-    /// Ready and waiting for a place.
+    /// Ready and not handed out yet.
     pub(crate) waiting: usize,
-    /// Under way.
+    /// Handed out and not done yet.
     pub(crate) running: usize,
     /// Known objects.
     pub(crate) known: usize,
@@ -83,7 +85,6 @@ pub(crate) struct Queue<K, G> {
 
 struct Shared<K, G> {
     name: &'static str,
-    bounds: Bounds,
     state: Mutex<State<K, G>>,
     changed: Notify,
 }
@@ -101,8 +102,8 @@ where
 {
     /// An empty queue.
     pub(crate) fn new(name: &'static str, bounds: Bounds) -> Self {
-        let state = Mutex::new(State::new(Instant::now()));
-        Self { shared: Arc::new(Shared { name, bounds, state, changed: Notify::new() }) }
+        let state = Mutex::new(State::new(bounds));
+        Self { shared: Arc::new(Shared { name, state, changed: Notify::new() }) }
     }
 
     /// Its name, for logs and metrics.
@@ -110,14 +111,14 @@ where
         self.shared.name
     }
 
-    /// Looks at `key` as soon as possible. `group` is what it shares calls and bounds with.
+    /// Reconciles `key` as soon as possible. `group` is what it shares calls and bounds with.
     pub(crate) fn wake(&self, key: &K, group: &G, lane: Lane) {
         if self.lock().wake(key, group, lane, Instant::now()) {
             self.shared.changed.notify_one();
         }
     }
 
-    /// Looks at an idle `key` within the window, or earlier if that is planned already.
+    /// Reconciles an idle `key` within the window, or earlier if that is planned already.
     pub(crate) fn schedule(&self, key: &K, group: &G, earliest: Instant, due: Instant) {
         self.lock().schedule(key, group, earliest, due);
         self.shared.changed.notify_one();
@@ -128,13 +129,13 @@ where
         self.lock().forget(key);
     }
 
-    /// Since when there was a reason for the reconcile of `key` that is under way: when it was put in line.
+    /// Since when there was a reason for the running reconcile of `key`: when it was put in line.
     pub(crate) fn since(&self, key: &K) -> Option<Instant> {
         self.lock().since(key)
     }
 
-    /// Says that the reconcile of `key` that is under way knows everything up to now, so that nothing it was woken
-    /// for before makes it run once more. True if it was woken since it started.
+    /// Says that the running reconcile of `key` knows everything up to now, so that nothing it was woken for
+    /// before makes it run once more. True if it was woken since it started.
     pub(crate) fn caught_up(&self, key: &K) -> bool {
         self.lock().caught_up(key)
     }
@@ -144,32 +145,31 @@ where
         self.lock().failures(key)
     }
 
-    /// QueueStats for metrics.
+    /// Figures for metrics and health.
     pub(crate) fn stats(&self) -> QueueStats {
         self.lock().stats(Instant::now())
     }
 
-    /// Why the queue is stuck, if it is.
-    pub(crate) fn unhealthy_reason(&self) -> Option<String> {
-        let (stats, idle) = self.lock().wedged(Instant::now(), WEDGED)?;
-        Some(format!(
-            "queue {} is stuck: {} objects wait, the oldest for {} s, and none finished for {} s",
-            self.shared.name,
-            stats.waiting,
-            stats.oldest_wait.as_secs(),
-            idle.as_secs()
-        ))
+    /// Why the queue is stuck, if it is. Before [`Queue::run`] it never is: work that must wait until the
+    /// caches are synced waits for good reason, and a restart would not make that shorter.
+    pub(crate) fn unhealthy_reason(&self) -> Option<String>
+    where
+        G: Debug,
+    {
+        let stuck = self.lock().stuck(Instant::now(), STUCK)?;
+        Some(explain(self.shared.name, &stuck))
     }
 
-    /// Runs `work` on due objects until `stop`, then waits for what is under way.
+    /// Runs `work` on due objects until `stop`, then waits for what is running.
     pub(crate) async fn run<F, Fut>(&self, stop: CancellationToken, work: F)
     where
         F: Fn(K) -> Fut,
         Fut: Future<Output = Next> + Send + 'static,
     {
         let mut tasks = JoinSet::new();
+        self.lock().begin(Instant::now());
         loop {
-            let (started, next_due) = self.lock().start_due(Instant::now(), self.shared.bounds);
+            let (started, next_due) = self.lock().start_due(Instant::now());
             for running in started {
                 let work = work(running.key.clone());
                 tasks.spawn(self.clone().execute(running, work));
@@ -184,6 +184,7 @@ where
                 () = time::sleep(wait) => {}
             }
         }
+        self.lock().end();
         while tasks.join_next().await.is_some() {}
     }
 
@@ -233,6 +234,27 @@ where
         if let Some(key) = self.key {
             self.queue.finish(key, &Next::Retry);
         }
+    }
+}
+
+/// Says why a queue is stuck, and tells a provider that hangs from work that nobody starts.
+fn explain<G: Debug>(name: &str, stuck: &Stuck<G>) -> String {
+    let of_group = stuck.group.as_ref().map(|group| format!(" of {group:?}")).unwrap_or_default();
+    let (waiting, running) = (stuck.waiting, stuck.running);
+    let (oldest, idle) = (stuck.oldest_wait.as_secs(), stuck.idle.as_secs());
+    match stuck.cause {
+        Cause::NotStarted => format!(
+            "queue {name} is stuck: {waiting} objects{of_group} wait although there is room, the oldest for \
+             {oldest} s, and none was started for {idle} s"
+        ),
+        Cause::NothingFinishes => format!(
+            "queue {name} is stuck: {waiting} objects wait, the oldest for {oldest} s, and none of the \
+             {running} that run finished for {idle} s"
+        ),
+        Cause::GroupHangs => format!(
+            "queue {name} is stuck: {waiting} objects{of_group} wait behind {running} others{of_group}, and \
+             none of those finished for {idle} s: the provider hangs; other work goes on"
+        ),
     }
 }
 

@@ -1,38 +1,70 @@
 //! The queue's state: plain data, no waiting, the time is passed in.
+//!
+//! An object is in exactly one [`Phase`]. [`State::shift`] is the only way from one to another: it takes the
+//! object out of everything that its old phase stands in and puts it into what its new phase stands in.
+
+mod groups;
+mod health;
+
+#[cfg(test)]
+pub(crate) mod audit;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, HashMap},
     hash::Hash,
     time::{Duration, Instant},
 };
 
 use super::{Bounds, Next, QueueStats};
 use crate::lane::Lane;
+use groups::{Groups, LANES, PerLane, Position};
+pub(crate) use health::{Cause, Limits, Stuck};
 
-/// After this many urgent objects in a row a waiting periodic one gets a turn.
+/// After this many urgent objects have passed a periodic one that could start, it gets its turn.
 const URGENT_IN_A_ROW: u32 = 16;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry<G> {
+    /// What it shares calls and bounds with from its next run on.
     group: G,
-    phase: Phase,
-    /// Woken while under way: run again when done.
-    again: Option<Lane>,
-    /// Scheduled while under way: the timer is set when done. What is under way may have read too early.
-    later: Option<(Instant, Instant)>,
-    timer: Option<(Instant, Instant)>,
-    /// Since when it was in line before it was handed out.
-    since: Option<Instant>,
+    phase: Phase<G>,
     failures: u32,
-    /// Forgotten while under way: dropped when done.
-    gone: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+/// What an object is doing.
+#[derive(Clone, Debug)]
+enum Phase<G> {
+    /// Nothing until something changes.
     Idle,
-    Ready { since: Instant, lane: Lane },
-    Running { slow: bool, lane: Lane },
+    /// Its timer runs.
+    Waiting(Window),
+    /// It stands in a line of its group.
+    Ready { position: Position, lane: Lane },
+    /// It was handed out.
+    Running(Box<Run<G>>),
+}
+
+/// Ready by `due`, or from `earliest` on along with others of its group.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    earliest: Instant,
+    due: Instant,
+}
+
+#[derive(Clone, Debug)]
+struct Run<G> {
+    /// The group whose bound it counts against, even if the object has changed its group since.
+    group: G,
+    lane: Lane,
+    slow: bool,
+    /// Since when it was ready before it was handed out.
+    since: Instant,
+    /// It was woken meanwhile: it is ready again when done.
+    again: Option<Lane>,
+    /// It was scheduled meanwhile: the timer is set when done. What is running may have read too early.
+    later: Option<Window>,
+    /// It was forgotten meanwhile: it is dropped when done.
+    gone: bool,
 }
 
 /// An object that was handed out.
@@ -42,23 +74,88 @@ pub(crate) struct Running<K> {
     pub(crate) key: K,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct State<K, G> {
     entries: HashMap<K, Entry<G>>,
+    books: Books<K, G>,
+    /// Objects that have failed since their last success.
+    failing: usize,
+    /// How many objects have joined a line so far.
+    joined: u64,
+    /// Urgent objects that have passed a periodic one that could start.
+    passed: u32,
+    /// Since when objects are handed out. Before that, waiting is no sign of trouble.
+    began: Option<Instant>,
+    last_finish: Option<Instant>,
+    /// When a turn of the loop last left no room for the lane.
+    full: PerLane<Option<Instant>>,
+}
+
+/// Everything that an object stands in because of its phase.
+#[derive(Clone, Debug)]
+struct Books<K, G> {
+    bounds: Bounds,
     timers: BTreeSet<(Instant, K)>,
-    /// Per group: start of the window, so that others can join early.
-    windows: BTreeMap<G, BTreeSet<(Instant, K)>>,
-    urgent: VecDeque<K>,
-    periodic: VecDeque<K>,
-    parked: HashMap<G, VecDeque<K>>,
-    running_in: HashMap<G, usize>,
-    ready: usize,
+    groups: Groups<K, G>,
+    /// All positions in all lines, so that the longest wait is known at once.
+    ready: BTreeSet<Position>,
     running: usize,
     running_periodic: usize,
+    /// Running and not slow.
     fast: usize,
-    in_a_row: u32,
-    failing: usize,
-    last_finish: Instant,
+}
+
+impl<K, G> Books<K, G>
+where
+    K: Clone + Ord,
+    G: Clone + Eq + Hash,
+{
+    fn enter(&mut self, key: &K, group: &G, phase: &Phase<G>) {
+        match phase {
+            Phase::Idle => {}
+            Phase::Waiting(window) => {
+                self.timers.insert((window.due, key.clone()));
+                self.groups.open_window(group, window.earliest, key);
+            }
+            Phase::Ready { position, lane } => {
+                self.ready.insert(*position);
+                self.groups.join_line(group, *lane, *position, key);
+            }
+            Phase::Running(run) => {
+                self.running += 1;
+                self.running_periodic += usize::from(run.lane == Lane::Periodic);
+                self.fast += usize::from(!run.slow);
+                self.groups.start(&run.group);
+            }
+        }
+    }
+
+    fn leave(&mut self, key: &K, group: &G, phase: &Phase<G>) {
+        match phase {
+            Phase::Idle => {}
+            Phase::Waiting(window) => {
+                self.timers.remove(&(window.due, key.clone()));
+                self.groups.close_window(group, window.earliest, key);
+            }
+            Phase::Ready { position, lane } => {
+                self.ready.remove(position);
+                self.groups.leave_line(group, *lane, *position);
+            }
+            Phase::Running(run) => {
+                self.running -= 1;
+                self.running_periodic -= usize::from(run.lane == Lane::Periodic);
+                self.fast -= usize::from(!run.slow);
+                self.groups.finish(&run.group);
+            }
+        }
+    }
+
+    /// True if the queue as a whole can hand out one more object of the lane.
+    fn has_room(&self, lane: Lane) -> bool {
+        self.fast < self.bounds.max_concurrent
+            && self.running < self.bounds.in_all
+            && (lane == Lane::Urgent || self.running_periodic < self.bounds.periodic)
+    }
 }
 
 impl<K, G> State<K, G>
@@ -66,84 +163,68 @@ where
     K: Clone + Ord + Hash,
     G: Clone + Ord + Hash,
 {
-    pub(crate) fn new(now: Instant) -> Self {
-        Self {
-            entries: HashMap::new(),
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        let books = Books {
+            bounds,
             timers: BTreeSet::new(),
-            windows: BTreeMap::new(),
-            urgent: VecDeque::new(),
-            periodic: VecDeque::new(),
-            parked: HashMap::new(),
-            running_in: HashMap::new(),
-            ready: 0,
+            groups: Groups::new(bounds.per_group),
+            ready: BTreeSet::new(),
             running: 0,
             running_periodic: 0,
             fast: 0,
-            in_a_row: 0,
+        };
+        Self {
+            entries: HashMap::new(),
+            books,
             failing: 0,
-            last_finish: now,
+            joined: 0,
+            passed: 0,
+            began: None,
+            last_finish: None,
+            full: PerLane::default(),
         }
     }
 
-    /// Makes `key` ready. Returns false if it already was.
+    /// Makes `key` ready. True if something may be handed out because of that.
     pub(crate) fn wake(&mut self, key: &K, group: &G, lane: Lane, now: Instant) -> bool {
-        self.place_in_group(key, group);
+        let moved = self.assign(key, group);
         let Some(entry) = self.entries.get_mut(key) else { return false };
-        match entry.phase {
-            Phase::Running { .. } => {
-                entry.gone = false;
-                if entry.again != Some(Lane::Urgent) {
-                    entry.again = Some(lane);
+        match &mut entry.phase {
+            Phase::Running(run) => {
+                run.gone = false;
+                if run.again != Some(Lane::Urgent) {
+                    run.again = Some(lane);
                 }
                 false
             }
-            Phase::Ready { since, lane: Lane::Periodic } if lane == Lane::Urgent => {
-                // Stays in the periodic line as well; whichever line is reached first hands it out.
-                entry.phase = Phase::Ready { since, lane };
-                self.urgent.push_back(key.clone());
+            Phase::Ready { position, lane: Lane::Periodic } if lane == Lane::Urgent => {
+                let position = *position;
+                self.shift(key, Phase::Ready { position, lane });
                 true
             }
-            Phase::Ready { .. } => false,
-            Phase::Idle => {
-                entry.phase = Phase::Ready { since: now, lane };
-                self.ready += 1;
-                self.clear_timer(key);
-                self.line(lane).push_back(key.clone());
+            Phase::Ready { .. } => moved,
+            Phase::Idle | Phase::Waiting(_) => {
+                self.line_up(key, lane, now);
                 true
             }
         }
     }
 
-    /// Sets the timer of an object, unless it is reconciled earlier anyway.
+    /// Sets the timer of an object, unless it is due earlier anyway.
     pub(crate) fn schedule(&mut self, key: &K, group: &G, earliest: Instant, due: Instant) {
-        self.place_in_group(key, group);
-        let Some(entry) = self.entries.get_mut(key) else { return };
-        let is_sooner =
-            |planned: Option<(Instant, Instant)>| planned.is_none_or(|(_, planned)| due < planned);
-        match entry.phase {
-            Phase::Idle if is_sooner(entry.timer) => self.set_timer(key, earliest, due),
-            Phase::Running { .. } if is_sooner(entry.later) => {
-                entry.gone = false;
-                entry.later = Some((earliest, due));
-            }
-            Phase::Idle | Phase::Running { .. } | Phase::Ready { .. } => {}
-        }
+        self.assign(key, group);
+        self.plan(key, Window { earliest: earliest.min(due), due });
     }
 
     pub(crate) fn forget(&mut self, key: &K) {
-        self.clear_timer(key);
+        self.set_failures(key, 0);
         let Some(entry) = self.entries.get_mut(key) else { return };
-        if entry.failures > 0 {
-            entry.failures = 0;
-            self.failing -= 1;
-        }
-        entry.again = None;
-        entry.later = None;
-        // A queued one is skipped when its turn comes.
-        if matches!(entry.phase, Phase::Running { .. }) {
-            entry.gone = true;
+        if let Phase::Running(run) = &mut entry.phase {
+            run.again = None;
+            run.later = None;
+            run.gone = true;
         } else {
-            self.ready -= usize::from(matches!(entry.phase, Phase::Ready { .. }));
+            self.shift(key, Phase::Idle);
             self.entries.remove(key);
         }
     }
@@ -152,83 +233,68 @@ where
         self.entries.get(key).map_or(0, |entry| entry.failures)
     }
 
-    /// The figures, and for how long nothing finished, if work has been waiting and nothing finished for
-    /// longer than `limit`. Either alone is no sign of trouble.
-    pub(crate) fn wedged(&self, now: Instant, limit: Duration) -> Option<(QueueStats, Duration)> {
-        let stats = self.stats(now);
-        let idle = now.saturating_duration_since(self.last_finish);
-        (stats.oldest_wait > limit && idle > limit).then_some((stats, idle))
-    }
-
-    /// Asked by every scrape, so it reads the heads of the lines only.
+    /// Asked by every scrape and by work under load: costs the same however many objects there are.
     pub(crate) fn stats(&self, now: Instant) -> QueueStats {
-        let lines = [&self.urgent, &self.periodic].into_iter().chain(self.parked.values());
-        // What is no longer ready stays in its line until its turn comes.
-        let first_ready = |line: &VecDeque<K>| {
-            line.iter().find_map(|key| match self.entries.get(key)?.phase {
-                Phase::Ready { since, .. } => Some(since),
-                Phase::Idle | Phase::Running { .. } => None,
-            })
-        };
-        let oldest = lines.filter_map(first_ready).min();
+        let oldest = self.books.ready.first();
         QueueStats {
-            waiting: self.ready,
-            running: self.running,
+            waiting: self.books.ready.len(),
+            running: self.books.running,
             known: self.entries.len(),
             failing: self.failing,
             oldest_wait: oldest
-                .map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
+                .map_or(Duration::ZERO, |oldest| now.saturating_duration_since(oldest.since)),
         }
     }
 
-    /// Since when `key` had been in line when it was last handed out.
+    /// Since when `key`, which is running, had been ready when it was handed out.
     pub(crate) fn since(&self, key: &K) -> Option<Instant> {
-        self.entries.get(key).and_then(|entry| entry.since)
+        match &self.entries.get(key)?.phase {
+            Phase::Running(run) => Some(run.since),
+            Phase::Idle | Phase::Waiting(_) | Phase::Ready { .. } => None,
+        }
     }
 
-    /// `key`, which is under way, has just taken in what it was woken for. True if it was woken since it
+    /// `key`, which is running, has just taken in what it was woken for. True if it was woken since it
     /// started.
     pub(crate) fn caught_up(&mut self, key: &K) -> bool {
-        self.entries.get_mut(key).is_some_and(|entry| entry.again.take().is_some())
+        self.run(key).is_some_and(|run| run.again.take().is_some())
     }
 
-    /// Hands out everything that is due and has a place, and says when the next timer rings.
-    pub(crate) fn start_due(
-        &mut self,
-        now: Instant,
-        bounds: Bounds,
-    ) -> (Vec<Running<K>>, Option<Instant>) {
+    /// From now on objects are handed out.
+    pub(crate) fn begin(&mut self, now: Instant) {
+        self.began = Some(now);
+    }
+
+    /// From now on nothing is handed out any more.
+    pub(crate) fn end(&mut self) {
+        self.began = None;
+    }
+
+    /// Hands out everything that is ready and has room, and says when the next timer rings.
+    pub(crate) fn start_due(&mut self, now: Instant) -> (Vec<Running<K>>, Option<Instant>) {
         self.ring(now);
         let mut started = Vec::new();
-        while self.fast < bounds.max_concurrent && self.running < bounds.in_all {
-            let room = self.running_periodic < bounds.periodic;
-            let Some(key) = self.pop(room) else { break };
-            let Some(entry) = self.entries.get_mut(&key) else { continue };
-            let Phase::Ready { since, lane } = entry.phase else { continue };
-            let group = entry.group.clone();
-            if self.running_in.get(&group).copied().unwrap_or(0) >= bounds.per_group {
-                self.parked.entry(group).or_default().push_back(key);
-                continue;
+        while let Some(lane) = self.next_lane() {
+            let Some(key) = self.books.groups.pop(lane) else { break };
+            if self.start(&key, now) {
+                started.push(Running { key });
             }
-            entry.phase = Phase::Running { slow: false, lane };
-            entry.since = Some(since);
-            *self.running_in.entry(group).or_default() += 1;
-            self.ready -= 1;
-            self.running += 1;
-            self.running_periodic += usize::from(lane == Lane::Periodic);
-            self.fast += 1;
-            started.push(Running { key });
         }
-        (started, self.timers.first().map(|(due, _)| *due))
+        for lane in LANES {
+            if !self.books.has_room(lane) {
+                *self.full.get_mut(lane) = Some(now);
+            }
+        }
+        (started, self.books.timers.first().map(|(due, _)| *due))
     }
 
-    /// `key` takes long: it no longer counts against the max_concurrent.
+    /// `key` takes long: it no longer counts against the objects that run at once.
     pub(crate) fn slow(&mut self, key: &K) {
-        if let Some(entry) = self.entries.get_mut(key)
-            && let Phase::Running { slow: false, lane } = entry.phase
+        if let Some(run) = self.run(key)
+            && !run.slow
         {
-            entry.phase = Phase::Running { slow: true, lane };
-            self.fast -= 1;
+            run.slow = true;
+            self.books.fast -= 1;
         }
     }
 
@@ -239,182 +305,153 @@ where
         now: Instant,
         backoff: impl Fn(u32) -> Duration,
     ) {
-        self.last_finish = now;
-        let Some(entry) = self.entries.get_mut(key) else { return };
-        let Phase::Running { slow, lane } = entry.phase else { return };
-        entry.phase = Phase::Idle;
-        self.running -= 1;
-        self.running_periodic -= usize::from(lane == Lane::Periodic);
-        if !slow {
-            self.fast -= 1;
-        }
-        let failed = matches!(next, Next::Retry | Next::RetryAfter(_));
-        match (entry.failures > 0, failed) {
-            (false, true) => self.failing += 1,
-            (true, false) => self.failing -= 1,
-            _ => {}
-        }
-        entry.failures = if failed { entry.failures.saturating_add(1) } else { 0 };
-        let (again, failures, group) = (entry.again.take(), entry.failures, entry.group.clone());
-        let later = entry.later.take();
-        let gone = entry.gone && again.is_none();
-        self.leave_group(&group);
-        if gone {
-            self.failing -= usize::from(failed);
-            self.entries.remove(key);
+        self.last_finish = Some(now);
+        if self.run(key).is_none() {
             return;
         }
-        match (again, next) {
-            (Some(lane), _) => {
-                self.wake(key, &group, lane, now);
-            }
-            (None, Next::Idle) => {}
-            (None, Next::At { earliest, due }) => self.set_timer(key, *earliest, *due),
-            (None, Next::Retry) => {
-                let due = now + backoff(failures);
-                self.set_timer(key, due, due);
-            }
-            (None, Next::RetryAfter(pause)) => {
-                let due = now + *pause;
-                self.set_timer(key, due, due);
-            }
+        let Some(Phase::Running(run)) = self.shift(key, Phase::Idle) else { return };
+        self.books.groups.note_progress(&run.group, now);
+        if run.gone {
+            self.forget(key);
+            return;
         }
-        if let Some((earliest, due)) = later {
-            self.schedule(key, &group, earliest, due);
+        let failed = matches!(next, Next::Retry | Next::RetryAfter(_));
+        let failures = if failed { self.failures(key).saturating_add(1) } else { 0 };
+        self.set_failures(key, failures);
+        let window = match next {
+            Next::Idle => None,
+            Next::At { earliest, due } => Some(Window { earliest: *earliest.min(due), due: *due }),
+            Next::Retry => Some(Window::at(now + backoff(failures))),
+            Next::RetryAfter(pause) => Some(Window::at(now + *pause)),
+        };
+        if let Some(lane) = run.again {
+            self.line_up(key, lane, now);
+        }
+        for window in window.into_iter().chain(run.later) {
+            self.plan(key, window);
         }
     }
 
-    fn place_in_group(&mut self, key: &K, group: &G) {
-        match self.entries.get_mut(key) {
-            None => {
-                let entry = Entry {
-                    group: group.clone(),
-                    phase: Phase::Idle,
-                    again: None,
-                    later: None,
-                    timer: None,
-                    since: None,
-                    failures: 0,
-                    gone: false,
-                };
-                self.entries.insert(key.clone(), entry);
-            }
-            // The group of an object under way changes when it is done: its bound counts where it started.
-            Some(entry)
-                if entry.group != *group && !matches!(entry.phase, Phase::Running { .. }) =>
-            {
-                let timer = entry.timer;
-                self.clear_timer(key);
-                if let Some(entry) = self.entries.get_mut(key) {
-                    entry.group = group.clone();
+    /// The only way from one phase to another. Returns the old one.
+    fn shift(&mut self, key: &K, phase: Phase<G>) -> Option<Phase<G>> {
+        let entry = self.entries.get_mut(key)?;
+        self.books.leave(key, &entry.group, &entry.phase);
+        self.books.enter(key, &entry.group, &phase);
+        Some(std::mem::replace(&mut entry.phase, phase))
+    }
+
+    /// Makes `key` known and a member of `group`. True if it is ready and changed its group.
+    fn assign(&mut self, key: &K, group: &G) -> bool {
+        let Some(entry) = self.entries.get_mut(key) else {
+            let entry = Entry { group: group.clone(), phase: Phase::Idle, failures: 0 };
+            self.entries.insert(key.clone(), entry);
+            return false;
+        };
+        if entry.group == *group {
+            return false;
+        }
+        let old = std::mem::replace(&mut entry.group, group.clone());
+        // A run stays where it started: its bound counts there.
+        if !matches!(entry.phase, Phase::Running(_)) {
+            self.books.leave(key, &old, &entry.phase);
+            self.books.enter(key, group, &entry.phase);
+        }
+        matches!(entry.phase, Phase::Ready { .. })
+    }
+
+    fn line_up(&mut self, key: &K, lane: Lane, since: Instant) {
+        self.joined += 1;
+        let position = Position { since, number: self.joined };
+        self.shift(key, Phase::Ready { position, lane });
+    }
+
+    fn plan(&mut self, key: &K, window: Window) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        match &mut entry.phase {
+            Phase::Running(run) => {
+                run.gone = false;
+                if run.later.is_none_or(|planned| window.due < planned.due) {
+                    run.later = Some(window);
                 }
-                if let Some((earliest, due)) = timer {
-                    self.set_timer(key, earliest, due);
-                }
             }
-            Some(_) => {}
+            Phase::Waiting(planned) if planned.due <= window.due => {}
+            Phase::Idle | Phase::Waiting(_) => {
+                self.shift(key, Phase::Waiting(window));
+            }
+            Phase::Ready { .. } => {}
         }
     }
 
-    fn leave_group(&mut self, group: &G) {
-        if let Some(running) = self.running_in.get_mut(group) {
-            *running -= 1;
-            if *running == 0 {
-                self.running_in.remove(group);
-            }
-        }
-        if let Some(parked) = self.parked.get_mut(group) {
-            if let Some(key) = parked.pop_front() {
-                // It has waited longest of its group, so it goes to the front.
-                self.urgent.push_front(key);
-            }
-            if parked.is_empty() {
-                self.parked.remove(group);
-            }
-        }
-    }
-
-    /// Moves everything whose time has come into line, and what may join it.
+    /// Makes everything ready whose time has come, and what may join it.
     fn ring(&mut self, now: Instant) {
         let mut groups = BTreeSet::new();
-        while let Some((due, key)) = self.timers.first().cloned() {
-            if due > now {
-                break;
-            }
-            self.clear_timer(&key);
-            if let Some(entry) = self.entries.get_mut(&key) {
+        while self.books.timers.first().is_some_and(|(due, _)| *due <= now)
+            && let Some((due, key)) = self.books.timers.pop_first()
+        {
+            if let Some(entry) = self.entries.get(&key) {
                 groups.insert(entry.group.clone());
-                entry.phase = Phase::Ready { since: due, lane: Lane::Periodic };
-                self.ready += 1;
-                self.periodic.push_back(key);
-            } else {
-                self.timers.remove(&(due, key));
+                self.line_up(&key, Lane::Periodic, due);
             }
         }
         for group in groups {
-            self.join(&group, now);
-        }
-    }
-
-    fn join(&mut self, group: &G, now: Instant) {
-        while let Some((earliest, key)) =
-            self.windows.get(group).and_then(|window| window.first()).cloned()
-        {
-            if earliest > now {
-                break;
-            }
-            self.clear_timer(&key);
-            if let Some(entry) = self.entries.get_mut(&key) {
-                entry.phase = Phase::Ready { since: now, lane: Lane::Periodic };
-                self.ready += 1;
-                self.periodic.push_back(key);
+            while let Some(key) = self.books.groups.pop_window(&group, now) {
+                self.line_up(&key, Lane::Periodic, now);
             }
         }
     }
 
-    /// The next in line; a periodic one only if there is `room` for it.
-    fn pop(&mut self, room: bool) -> Option<K> {
-        if room
-            && self.in_a_row >= URGENT_IN_A_ROW
-            && let Some(key) = self.periodic.pop_front()
-        {
-            self.in_a_row = 0;
-            return Some(key);
-        }
-        if let Some(key) = self.urgent.pop_front() {
-            self.in_a_row += 1;
-            return Some(key);
-        }
-        self.in_a_row = 0;
-        if room { self.periodic.pop_front() } else { None }
-    }
-
-    fn line(&mut self, lane: Lane) -> &mut VecDeque<K> {
-        match lane {
-            Lane::Urgent => &mut self.urgent,
-            Lane::Periodic => &mut self.periodic,
+    /// The lane that has the next turn, if anything can be handed out.
+    fn next_lane(&mut self) -> Option<Lane> {
+        let can_start = |lane| self.books.has_room(lane) && self.books.groups.has_next(lane);
+        match (can_start(Lane::Urgent), can_start(Lane::Periodic)) {
+            (true, true) if self.passed < URGENT_IN_A_ROW => {
+                self.passed += 1;
+                Some(Lane::Urgent)
+            }
+            (true, false) => Some(Lane::Urgent),
+            (_, true) => {
+                self.passed = 0;
+                Some(Lane::Periodic)
+            }
+            (false, false) => None,
         }
     }
 
-    fn set_timer(&mut self, key: &K, earliest: Instant, due: Instant) {
-        self.clear_timer(key);
-        let Some(entry) = self.entries.get_mut(key) else { return };
-        let earliest = earliest.min(due);
-        entry.timer = Some((earliest, due));
-        self.timers.insert((due, key.clone()));
-        self.windows.entry(entry.group.clone()).or_default().insert((earliest, key.clone()));
-    }
-
-    fn clear_timer(&mut self, key: &K) {
-        let Some(entry) = self.entries.get_mut(key) else { return };
-        let Some((earliest, due)) = entry.timer.take() else { return };
+    fn start(&mut self, key: &K, now: Instant) -> bool {
+        let Some(entry) = self.entries.get(key) else { return false };
+        let Phase::Ready { position, lane } = entry.phase else { return false };
         let group = entry.group.clone();
-        self.timers.remove(&(due, key.clone()));
-        if let Some(window) = self.windows.get_mut(&group) {
-            window.remove(&(earliest, key.clone()));
-            if window.is_empty() {
-                self.windows.remove(&group);
-            }
+        let run = Run {
+            group: group.clone(),
+            lane,
+            slow: false,
+            since: position.since,
+            again: None,
+            later: None,
+            gone: false,
+        };
+        self.shift(key, Phase::Running(Box::new(run)));
+        self.books.groups.note_progress(&group, now);
+        true
+    }
+
+    fn run(&mut self, key: &K) -> Option<&mut Run<G>> {
+        match &mut self.entries.get_mut(key)?.phase {
+            Phase::Running(run) => Some(run),
+            Phase::Idle | Phase::Waiting(_) | Phase::Ready { .. } => None,
         }
+    }
+
+    fn set_failures(&mut self, key: &K, failures: u32) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        self.failing -= usize::from(entry.failures > 0);
+        entry.failures = failures;
+        self.failing += usize::from(failures > 0);
+    }
+}
+
+impl Window {
+    fn at(due: Instant) -> Self {
+        Self { earliest: due, due }
     }
 }

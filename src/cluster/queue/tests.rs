@@ -8,11 +8,21 @@ use std::{
 
 use super::*;
 
+mod fenced_writes;
+mod health;
+mod lost;
+mod model;
+mod naive;
+mod random;
+
 const BOUNDS: Bounds = Bounds { max_concurrent: 4, per_group: 2, in_all: 100, periodic: 100 };
 
 fn state() -> (State<&'static str, &'static str>, Instant) {
-    let now = Instant::now();
-    (State::new(now), now)
+    state_within(BOUNDS)
+}
+
+fn state_within(bounds: Bounds) -> (State<&'static str, &'static str>, Instant) {
+    (State::new(bounds), Instant::now())
 }
 
 fn keys(started: &[Running<&'static str>]) -> Vec<&'static str> {
@@ -28,96 +38,94 @@ fn urgent_work_passes_periodic_work() {
     let (mut state, now) = state();
     state.wake(&"old", &"a", Lane::Periodic, now);
     state.wake(&"new", &"b", Lane::Urgent, now);
-    assert_eq!(keys(&state.start_due(now, BOUNDS).0), ["new", "old"]);
+    assert_eq!(keys(&state.start_due(now).0), ["new", "old"]);
 }
 
 #[test]
 fn periodic_work_is_not_starved_by_urgent_work() {
-    let (mut state, now) = state();
-    let names: Vec<String> = (0..40).map(|n| format!("u{n:02}")).collect();
-    let mut state2: State<String, String> = State::new(now);
-    state2.wake(&"periodic".to_owned(), &"p".to_owned(), Lane::Periodic, now);
-    for name in &names {
-        state2.wake(name, name, Lane::Urgent, now);
+    let now = Instant::now();
+    let mut state =
+        State::new(Bounds { max_concurrent: 20, per_group: 1, in_all: 100, periodic: 100 });
+    state.wake(&"periodic".to_owned(), &"p".to_owned(), Lane::Periodic, now);
+    for name in (0..40).map(|n| format!("u{n:02}")) {
+        state.wake(&name, &name, Lane::Urgent, now);
     }
-    let (started, _) = state2
-        .start_due(now, Bounds { max_concurrent: 20, per_group: 1, in_all: 100, periodic: 100 });
-    assert!(started.iter().any(|running| running.key == "periodic"));
-    state.wake(&"x", &"g", Lane::Urgent, now);
-    assert_eq!(state.stats(now).waiting, 1);
+    let (started, _) = state.start_due(now);
+    let turn = started.iter().position(|running| running.key == "periodic");
+    assert_eq!(turn, Some(16), "after sixteen urgent ones");
 }
 
 #[test]
-fn an_object_under_way_runs_once_more_when_woken_meanwhile() {
+fn a_running_object_runs_once_more_when_woken_meanwhile() {
     let (mut state, now) = state();
     state.wake(&"a", &"g", Lane::Urgent, now);
-    assert_eq!(keys(&state.start_due(now, BOUNDS).0), ["a"]);
+    assert_eq!(keys(&state.start_due(now).0), ["a"]);
     state.wake(&"a", &"g", Lane::Urgent, now);
     state.wake(&"a", &"g", Lane::Urgent, now);
-    assert!(state.start_due(now, BOUNDS).0.is_empty(), "never twice at the same time");
+    assert!(state.start_due(now).0.is_empty(), "never twice at the same time");
     state.finish(&"a", &Next::Idle, now, no_backoff);
-    assert_eq!(keys(&state.start_due(now, BOUNDS).0), ["a"]);
+    assert_eq!(keys(&state.start_due(now).0), ["a"]);
     state.finish(&"a", &Next::Idle, now, no_backoff);
-    assert!(state.start_due(now, BOUNDS).0.is_empty(), "once more, not twice more");
+    assert!(state.start_due(now).0.is_empty(), "once more, not twice more");
 }
 
 #[test]
-fn an_object_under_way_is_looked_at_again_when_scheduled_meanwhile() {
+fn a_running_object_runs_again_when_scheduled_meanwhile() {
     let (mut state, now) = state();
     let later = |seconds| now + Duration::from_secs(seconds);
     state.wake(&"a", &"g", Lane::Urgent, now);
-    assert_eq!(keys(&state.start_due(now, BOUNDS).0), ["a"]);
+    assert_eq!(keys(&state.start_due(now).0), ["a"]);
     state.schedule(&"a", &"g", later(5), later(5));
     state.schedule(&"a", &"g", later(7), later(7));
     state.finish(&"a", &Next::Idle, later(1), no_backoff);
 
-    assert_eq!(state.start_due(later(1), BOUNDS).1, Some(later(5)));
-    assert_eq!(keys(&state.start_due(later(5), BOUNDS).0), ["a"]);
+    assert_eq!(state.start_due(later(1)).1, Some(later(5)));
+    assert_eq!(keys(&state.start_due(later(5)).0), ["a"]);
     state.schedule(&"a", &"g", later(9), later(9));
     let sooner = Next::At { earliest: later(6), due: later(6) };
     state.finish(&"a", &sooner, later(5), no_backoff);
-    assert_eq!(keys(&state.start_due(later(6), BOUNDS).0), ["a"]);
+    assert_eq!(keys(&state.start_due(later(6)).0), ["a"]);
     state.schedule(&"a", &"g", later(9), later(9));
     state.forget(&"a");
     state.finish(&"a", &Next::Idle, later(6), no_backoff);
-    assert_eq!(state.start_due(later(9), BOUNDS).1, None);
+    assert_eq!(state.start_due(later(9)).1, None);
 }
 
 #[test]
-fn what_a_look_has_caught_up_with_makes_it_run_no_second_time() {
+fn what_a_reconcile_has_caught_up_with_makes_it_run_no_second_time() {
     let (mut state, now) = state();
     state.wake(&"a", &"g", Lane::Urgent, now);
     assert_eq!((state.stats(now).waiting, state.since(&"a")), (1, None));
-    assert_eq!(keys(&state.start_due(now, BOUNDS).0), ["a"]);
+    assert_eq!(keys(&state.start_due(now).0), ["a"]);
     assert_eq!((state.stats(now).waiting, state.since(&"a")), (0, Some(now)));
     assert!(!state.caught_up(&"a"));
     state.wake(&"a", &"g", Lane::Urgent, now);
     assert!(state.caught_up(&"a"));
     state.finish(&"a", &Next::Idle, now, no_backoff);
-    assert!(state.start_due(now, BOUNDS).0.is_empty());
+    assert!(state.start_due(now).0.is_empty());
     state.wake(&"a", &"g", Lane::Urgent, now);
-    state.start_due(now, BOUNDS);
+    state.start_due(now);
     assert!(!state.caught_up(&"a"));
     state.wake(&"a", &"g", Lane::Urgent, now);
     state.finish(&"a", &Next::Idle, now, no_backoff);
-    assert_eq!(keys(&state.start_due(now, BOUNDS).0), ["a"], "woken after it had caught up");
+    assert_eq!(keys(&state.start_due(now).0), ["a"], "woken after it had caught up");
 }
 
 #[test]
 fn periodic_work_leaves_room_for_urgent_work_even_when_it_is_slow() {
-    let (mut state, now) = state();
     let bounds = Bounds { max_concurrent: 3, per_group: 9, in_all: 3, periodic: 2 };
+    let (mut state, now) = state_within(bounds);
     for key in ["a", "b", "c"] {
         state.wake(&key, &key, Lane::Periodic, now);
     }
-    assert_eq!(keys(&state.start_due(now, bounds).0), ["a", "b"]);
+    assert_eq!(keys(&state.start_due(now).0), ["a", "b"]);
     state.slow(&"a");
     state.slow(&"b");
-    assert!(state.start_due(now, bounds).0.is_empty());
+    assert!(state.start_due(now).0.is_empty());
     state.wake(&"d", &"d", Lane::Urgent, now);
-    assert_eq!(keys(&state.start_due(now, bounds).0), ["d"]);
+    assert_eq!(keys(&state.start_due(now).0), ["d"]);
     state.finish(&"a", &Next::Idle, now, no_backoff);
-    assert_eq!(keys(&state.start_due(now, bounds).0), ["c"]);
+    assert_eq!(keys(&state.start_due(now).0), ["c"]);
 }
 
 #[test]
@@ -128,14 +136,14 @@ fn what_waits_is_counted_wherever_it_stands() {
         state.wake(&key, &"a", Lane::Periodic, now);
     }
     state.schedule(&"b1", &"b", later, later);
-    state.start_due(now, BOUNDS);
+    state.start_due(now);
     state.wake(&"a3", &"a", Lane::Urgent, later);
     state.wake(&"c1", &"c", Lane::Periodic, later);
     state.wake(&"d1", &"d", Lane::Periodic, later);
     state.forget(&"c1");
     let stats = state.stats(later);
     assert_eq!((stats.waiting, stats.oldest_wait), (2, Duration::from_secs(3)));
-    assert_eq!(keys(&state.start_due(later, BOUNDS).0), ["d1", "b1"]);
+    assert_eq!(keys(&state.start_due(later).0), ["d1", "b1"]);
     assert_eq!(state.stats(later).waiting, 1, "one is parked");
     state.forget(&"a3");
     assert_eq!((state.stats(later).waiting, state.stats(later).oldest_wait), (0, Duration::ZERO));
@@ -148,21 +156,21 @@ fn a_group_has_bounded_work_and_others_go_on() {
         state.wake(&key, &"a", Lane::Urgent, now);
     }
     state.wake(&"b1", &"b", Lane::Periodic, now);
-    assert_eq!(keys(&state.start_due(now, BOUNDS).0), ["a1", "a2", "b1"]);
+    assert_eq!(keys(&state.start_due(now).0), ["a1", "a2", "b1"]);
     assert_eq!(state.stats(now).waiting, 2);
     state.finish(&"a1", &Next::Idle, now, no_backoff);
-    assert_eq!(keys(&state.start_due(now, BOUNDS).0), ["a3"]);
+    assert_eq!(keys(&state.start_due(now).0), ["a3"]);
 }
 
 #[test]
-fn slow_work_gives_its_place_back() {
+fn slow_work_makes_room_for_others() {
     let (mut state, now) = state();
     for (key, group) in [("a", "1"), ("b", "2"), ("c", "3"), ("d", "4"), ("e", "5")] {
         state.wake(&key, &group, Lane::Urgent, now);
     }
-    assert_eq!(state.start_due(now, BOUNDS).0.len(), 4);
+    assert_eq!(state.start_due(now).0.len(), 4);
     state.slow(&"a");
-    assert_eq!(keys(&state.start_due(now, BOUNDS).0), ["e"]);
+    assert_eq!(keys(&state.start_due(now).0), ["e"]);
     state.finish(&"a", &Next::Idle, now, no_backoff);
     state.finish(&"b", &Next::Idle, now, no_backoff);
     assert_eq!(state.stats(now).running, 3);
@@ -170,19 +178,19 @@ fn slow_work_gives_its_place_back() {
 
 #[test]
 fn slow_work_is_bounded_too() {
-    let (mut state, now) = state();
     let bounds = Bounds { max_concurrent: 2, per_group: 9, in_all: 3, periodic: 3 };
+    let (mut state, now) = state_within(bounds);
     for key in ["a", "b", "c", "d"] {
         state.wake(&key, &key, Lane::Urgent, now);
     }
-    assert_eq!(keys(&state.start_due(now, bounds).0), ["a", "b"]);
+    assert_eq!(keys(&state.start_due(now).0), ["a", "b"]);
     state.slow(&"a");
     state.slow(&"b");
-    assert_eq!(keys(&state.start_due(now, bounds).0), ["c"]);
+    assert_eq!(keys(&state.start_due(now).0), ["c"]);
     state.slow(&"c");
-    assert!(state.start_due(now, bounds).0.is_empty());
+    assert!(state.start_due(now).0.is_empty());
     state.finish(&"a", &Next::Idle, now, no_backoff);
-    assert_eq!(keys(&state.start_due(now, bounds).0), ["d"]);
+    assert_eq!(keys(&state.start_due(now).0), ["d"]);
 }
 
 #[test]
@@ -193,11 +201,8 @@ fn a_refresh_that_is_due_takes_others_of_its_group_along() {
     state.schedule(&"joins", &"g", later(9), later(12));
     state.schedule(&"too-early", &"g", later(11), later(15));
     state.schedule(&"other", &"h", later(9), later(12));
-    assert!(
-        state.start_due(later(9), BOUNDS).0.is_empty(),
-        "nobody starts before something is due"
-    );
-    let (started, next) = state.start_due(later(10), BOUNDS);
+    assert!(state.start_due(later(9)).0.is_empty(), "nobody starts before something is due");
+    let (started, next) = state.start_due(later(10));
     assert_eq!(keys(&started), ["first", "joins"]);
     assert_eq!(next, Some(later(12)));
 }
@@ -206,11 +211,11 @@ fn a_refresh_that_is_due_takes_others_of_its_group_along() {
 fn failures_back_off_and_are_forgotten_after_a_success() {
     let (mut state, now) = state();
     state.wake(&"a", &"g", Lane::Urgent, now);
-    state.start_due(now, BOUNDS);
+    state.start_due(now);
     state.finish(&"a", &Next::Retry, now, |n| Duration::from_secs(u64::from(n) * 10));
     assert_eq!((state.failures(&"a"), state.stats(now).failing), (1, 1));
-    assert!(state.start_due(now + Duration::from_secs(9), BOUNDS).0.is_empty());
-    assert_eq!(keys(&state.start_due(now + Duration::from_secs(10), BOUNDS).0), ["a"]);
+    assert!(state.start_due(now + Duration::from_secs(9)).0.is_empty());
+    assert_eq!(keys(&state.start_due(now + Duration::from_secs(10)).0), ["a"]);
     state.finish(&"a", &Next::Idle, now, no_backoff);
     assert_eq!((state.failures(&"a"), state.stats(now).failing), (0, 0));
 }
@@ -220,28 +225,12 @@ fn a_forgotten_object_leaves_nothing_behind() {
     let (mut state, now) = state();
     state.schedule(&"a", &"g", now, now);
     state.forget(&"a");
-    assert!(state.start_due(now, BOUNDS).0.is_empty());
+    assert!(state.start_due(now).0.is_empty());
     state.wake(&"a", &"g", Lane::Urgent, now);
-    state.start_due(now, BOUNDS);
+    state.start_due(now);
     state.forget(&"a");
     state.finish(&"a", &Next::Retry, now, no_backoff);
     assert_eq!(state.stats(now), QueueStats::default());
-}
-
-#[test]
-fn a_queue_is_wedged_when_work_waits_and_nothing_finishes() {
-    let (mut state, now) = state();
-    let limit = Duration::from_mins(2);
-    let later = now + Duration::from_mins(3);
-    assert_eq!(state.wedged(later, limit), None, "nothing to do is not stuck");
-    for key in ["a1", "a2", "a3"] {
-        state.wake(&key, &"a", Lane::Urgent, now);
-    }
-    state.start_due(now, BOUNDS);
-    let (stats, idle) = state.wedged(later, limit).expect("two hang and one waits");
-    assert_eq!((stats.waiting, stats.running, idle), (1, 2, Duration::from_mins(3)));
-    state.finish(&"a1", &Next::Idle, later, no_backoff);
-    assert_eq!(state.wedged(later, limit), None, "something finished");
 }
 
 #[test]

@@ -30,7 +30,7 @@ const PAGE_SIZE: u32 = 250;
 
 /// Why the API server did not do what was asked. `Display` is safe to show to users.
 #[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum ApiError {
+pub enum ApiError {
     /// This process may not write (any more).
     #[error("this process does not hold the lease, so it does not write")]
     Fenced,
@@ -90,7 +90,7 @@ pub(crate) enum ApiError {
 
 /// One field the API server complained about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FieldCause {
+pub struct FieldCause {
     /// Path of the field.
     pub(crate) field: String,
     /// The API server's code for the unhealthy_reason.
@@ -109,7 +109,7 @@ fn fields(causes: &[FieldCause]) -> String {
 
 /// What a patch is applied to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
+pub enum Part {
     /// The object itself.
     Object,
     /// Its `/status`.
@@ -118,7 +118,7 @@ pub(crate) enum Part {
 
 /// How a patch body is to be understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PatchKind {
+pub enum PatchKind {
     /// RFC 7386.
     Merge,
     /// RFC 6902.
@@ -132,7 +132,7 @@ pub(crate) enum PatchKind {
 
 /// The writing side of the API server.
 #[derive(Clone)]
-pub(crate) struct Writer {
+pub struct Writer {
     client: Client,
     fence: Fence,
     max_concurrent: Arc<Semaphore>,
@@ -168,12 +168,7 @@ fn outcome_label<T>(outcome: &Result<T, ApiError>) -> &'static str {
 
 impl Writer {
     /// A writer that has at most `concurrency` requests under way.
-    pub(crate) fn new(
-        client: Client,
-        fence: Fence,
-        concurrency: usize,
-        requests: RequestCounts,
-    ) -> Self {
+    pub fn new(client: Client, fence: Fence, concurrency: usize, requests: RequestCounts) -> Self {
         Self { client, fence, max_concurrent: Arc::new(Semaphore::new(concurrency)), requests }
     }
 
@@ -183,7 +178,7 @@ impl Writer {
     }
 
     /// Creates an object. Fails with [`ApiError::AlreadyExists`] rather than touching an existing one.
-    pub(crate) async fn create<K>(
+    pub async fn create<K>(
         &self,
         key: &ObjectKey,
         body: &impl Serialize,
@@ -198,7 +193,7 @@ impl Writer {
     }
 
     /// Patches an object or its status and returns its new metadata.
-    pub(crate) async fn patch<K>(
+    pub async fn patch<K>(
         &self,
         key: &ObjectKey,
         part: Part,
@@ -246,7 +241,7 @@ impl Writer {
     }
 
     /// Deletes exactly the object that was read. An object that is already gone is success.
-    pub(crate) async fn delete<K>(
+    pub async fn delete<K>(
         &self,
         key: &ObjectKey,
         uid: &str,
@@ -268,7 +263,7 @@ impl Writer {
     }
 
     /// Reads an object whole, or `None` where there is none.
-    pub(crate) async fn read<K, T>(&self, key: &ObjectKey) -> Result<Option<T>, ApiError>
+    pub async fn read<K, T>(&self, key: &ObjectKey) -> Result<Option<T>, ApiError>
     where
         K: Resource<DynamicType = ()>,
         T: DeserializeOwned,
@@ -317,7 +312,7 @@ impl Writer {
     }
 
     /// Sends a request to a subresource that answers with an object (`serviceaccounts/token`).
-    pub(crate) async fn post_subresource<K, T>(
+    pub async fn post_subresource<K, T>(
         &self,
         key: &ObjectKey,
         subresource: &'static str,

@@ -46,7 +46,7 @@ struct Entry {
     /// Sorted by name. Mostly one, for which a tree would take the room of eleven.
     accounts: Vec<ObservedServiceAccount>,
     /// Users' own network policies that open a direction to everyone.
-    widening: BTreeMap<String, BTreeSet<Direction>>,
+    permissive: BTreeMap<String, BTreeSet<Direction>>,
     effective: Option<Effective>,
     /// What we last said, or are just saying, in `effective`.
     said: Option<Arc<StatusDigest>>,
@@ -342,7 +342,7 @@ impl Index {
         let entry = state.namespaces.get(name).filter(|entry| !entry.observed.uid.is_empty())?;
         let mut observed = entry.observed.clone();
         observed.service_accounts.clone_from(&entry.accounts);
-        observed.widening = entry.widening.clone().into_iter().collect();
+        observed.permissive = entry.permissive.clone().into_iter().collect();
         let mut material = Material {
             observed,
             in_force: Vec::new(),

@@ -13,7 +13,7 @@ use crate::hardening::plan::objects::{ObjectKey, ObjectKind, ObservedObject};
 
 impl Index {
     /// Takes in which directions a user's own network policy opens to everyone. True if that changed.
-    pub(crate) fn widening_seen(
+    pub(crate) fn permissive_policy_seen(
         &self,
         namespace: &str,
         name: &str,
@@ -22,9 +22,9 @@ impl Index {
         let mut state = self.lock();
         let entry = state.namespaces.entry(namespace.into()).or_default();
         if opened.is_empty() {
-            return entry.widening.remove(name).is_some();
+            return entry.permissive.remove(name).is_some();
         }
-        entry.widening.insert(name.to_owned(), opened.clone()) != Some(opened)
+        entry.permissive.insert(name.to_owned(), opened.clone()) != Some(opened)
     }
 
     /// Takes in an object of a generated kind. True if it is not what we knew.
@@ -69,7 +69,7 @@ impl Index {
         for (namespace, entry) in &mut state.namespaces {
             if kind == ObjectKind::NetworkPolicy {
                 entry
-                    .widening
+                    .permissive
                     .retain(|name, _| present.contains(&cluster::ObjectKey::new(namespace, name)));
             }
             let before = entry.observed.objects.len();

@@ -34,11 +34,11 @@ use crate::policy::version::PssVersion;
 use crate::quantity::Quantity;
 
 /// Amounts by resource name.
-pub(crate) type Amounts = BTreeMap<String, Quantity>;
+pub type Amounts = BTreeMap<String, Quantity>;
 
 /// A baseline that can be merged.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Compiled {
+pub struct Compiled {
     /// Name of the baseline.
     pub(crate) name: String,
     /// Uid of the baseline, its owner mark on generated objects.
@@ -48,7 +48,7 @@ pub(crate) struct Compiled {
     /// Dependency where only one baseline can win; ties go to the first name.
     pub(crate) priority: i32,
     /// How far it goes.
-    pub(crate) stage: Stage,
+    pub stage: Stage,
     /// The namespaces that it wants.
     pub(crate) selection: Selection,
     /// Pod Security labels, when managed.
@@ -68,7 +68,7 @@ pub(crate) struct Compiled {
     /// Whether `ServiceAccounts` must not hand out their token.
     pub(crate) automount_disabled: bool,
     /// What happens to objects that somebody else made.
-    pub(crate) conflict_policy: ConflictPolicy,
+    pub conflict_policy: ConflictPolicy,
     /// What happens on deletion.
     pub(crate) deletion_policy: DeletionPolicy,
 }
@@ -105,7 +105,7 @@ pub(crate) struct NetworkAsk {
 
 /// Checks a stored baseline and fills in its defaults. `server_minor` is the minor version of the API server,
 /// which a baseline without a version is pinned to.
-pub(crate) fn compile(baseline: &HardeningBaseline, server_minor: u16) -> Result<Compiled, Error> {
+pub fn compile(baseline: &HardeningBaseline, server_minor: u16) -> Result<Compiled, Error> {
     let spec = &baseline.spec;
     let pinned = baseline.status.as_ref().and_then(|s| s.pinned_version.as_deref());
     let resources = spec.resources.clone().unwrap_or_default();

@@ -25,16 +25,16 @@ const DNS_PORT: i32 = 53;
 
 /// What the cluster says about DNS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct DnsFacts {
+pub struct DnsFacts {
     /// The Services that were found.
-    pub(crate) services: Vec<DnsService>,
+    pub services: Vec<DnsService>,
     /// Addresses of the cache on each node; `None` when its `DaemonSet` is absent or could not be read.
-    pub(crate) node_local: Option<Vec<IpNet>>,
+    pub node_local: Option<Vec<IpNet>>,
 }
 
 /// One DNS.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct DnsService {
+pub struct DnsService {
     /// Namespace of the Service.
     pub(crate) namespace: String,
     /// Name of the Service.
@@ -49,7 +49,7 @@ pub(crate) struct DnsService {
 
 impl DnsService {
     /// Reads a Service; `None` when it does not serve port 53.
-    pub(crate) fn of(service: &Service) -> Option<Self> {
+    pub fn of(service: &Service) -> Option<Self> {
         let spec = service.spec.as_ref()?;
         let mut targets: Vec<IntOrString> = Vec::new();
         for port in spec.ports.iter().flatten().filter(|p| p.port == DNS_PORT) {

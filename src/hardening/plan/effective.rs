@@ -21,7 +21,7 @@ const MAX_CONFLICTS: usize = 32;
 /// What is kept of a status: enough to tell whether the next one says anything else. The status itself would be
 /// most of the memory of a cluster with many namespaces.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct StatusDigest {
+pub struct StatusDigest {
     digest: Option<Digest>,
     /// Type and status of each condition, and since when it has that status.
     transitions: Vec<(String, String, Time)>,
@@ -31,7 +31,7 @@ pub(crate) struct StatusDigest {
 
 impl StatusDigest {
     /// Boils a status down.
-    pub(crate) fn of(status: &NamespaceHardeningStatus) -> Self {
+    pub fn of(status: &NamespaceHardeningStatus) -> Self {
         let since =
             |c: &Condition| (c.type_.clone(), c.status.clone(), c.last_transition_time.clone());
         Self {
@@ -62,7 +62,7 @@ impl StatusDigest {
 
 /// The next status, or `None` when it says nothing new. `failure` is what stopped the writes of the plan, if
 /// anything did. There is no generation of the `NamespaceHardening` to observe: nobody asks it for anything.
-pub(crate) fn next_status(
+pub fn next_status(
     old: &StatusDigest,
     baselines: &[Compiled],
     plan: &Plan,

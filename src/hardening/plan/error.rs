@@ -5,7 +5,7 @@ use crate::retry::Retry;
 
 /// A failure of the hardening subsystem. The text names objects and fields, never contents.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// The stored spec breaks a rule of today.
     #[error(
         "spec.{field}: {problem}; the previous generation stays in force until the spec is corrected"

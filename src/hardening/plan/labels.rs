@@ -14,9 +14,9 @@ use crate::api::gabion::hardening_baseline::DeletionPolicy;
 use crate::api::gabion::namespace_hardening::PreviousValue;
 
 /// Prefix of the Pod Security labels.
-pub(crate) const PREFIX: &str = "pod-security.kubernetes.io/";
+pub const PREFIX: &str = "pod-security.kubernetes.io/";
 /// Annotation of a namespace with what we set and what was there before.
-pub(crate) const RECORD: &str = "gabion.dev/pod-security";
+pub const RECORD: &str = "gabion.dev/pod-security";
 
 type Labels = BTreeMap<String, String>;
 
@@ -35,13 +35,13 @@ pub(crate) type Record = BTreeMap<String, Recorded>;
 /// One write to a namespace: a server-side apply of `apply` and the record, or, where something gets an
 /// earlier value back or only the record goes, a merge patch of everything with the resource version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct LabelPatch {
+pub struct LabelPatch {
     /// All labels that we keep; a server-side apply names every one of them, or it would drop the others.
-    pub(crate) apply: Labels,
+    pub apply: Labels,
     /// Labels that get back an earlier value; `None` removes the label.
-    pub(crate) restore: BTreeMap<String, Option<String>>,
+    pub restore: BTreeMap<String, Option<String>>,
     /// New text of the annotation [`RECORD`]; `None` removes it.
-    pub(crate) record: Option<String>,
+    pub record: Option<String>,
     /// Keys whose present value is not what we keep: drift when they were ours before.
     pub(crate) changed: Vec<String>,
     /// Keys that we set before and that somebody changed since.

@@ -5,21 +5,21 @@
 //! [`effective`] and [`baseline_status`] say it in status. Nothing here knows a client, a clock or chance.
 
 pub(crate) mod admission;
-pub(crate) mod baseline;
+pub mod baseline;
 pub(crate) mod baseline_status;
 pub(crate) mod conditions;
-pub(crate) mod dns;
-pub(crate) mod effective;
-pub(crate) mod error;
+pub mod dns;
+pub mod effective;
+pub mod error;
 pub(crate) mod fight;
-pub(crate) mod labels;
+pub mod labels;
 pub(crate) mod merge;
-pub(crate) mod namespace;
+pub mod namespace;
 pub(crate) mod network;
-pub(crate) mod objects;
+pub mod objects;
 pub(crate) mod permissive_policies;
 pub(crate) mod resources;
-pub(crate) mod service_accounts;
-pub(crate) mod steps;
-pub(crate) mod teardown;
+pub mod service_accounts;
+pub mod steps;
+pub mod teardown;
 pub(crate) mod unimplemented;

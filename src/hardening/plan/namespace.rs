@@ -26,27 +26,27 @@ use crate::hardening::plan::permissive_policies;
 
 /// What is seen of a namespace.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct NamespaceObserved {
+pub struct NamespaceObserved {
     /// Its name.
-    pub(crate) name: String,
+    pub name: String,
     /// Its uid.
-    pub(crate) uid: String,
+    pub uid: String,
     /// Its resource version.
-    pub(crate) resource_version: String,
+    pub resource_version: String,
     /// Its labels.
-    pub(crate) labels: BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
     /// Its annotations.
-    pub(crate) annotations: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
     /// Whether it is being deleted.
-    pub(crate) terminating: bool,
+    pub terminating: bool,
     /// Objects of ours in it, and objects of others under names of ours.
-    pub(crate) objects: BTreeMap<ObjectKey, Arc<ObservedObject>>,
+    pub objects: BTreeMap<ObjectKey, Arc<ObservedObject>>,
     /// Its `ServiceAccounts`.
-    pub(crate) service_accounts: Vec<ObservedServiceAccount>,
-    /// Users' own policies that open a direction to everyone; see [`widening::opens`].
-    pub(crate) widening: Vec<(String, BTreeSet<Direction>)>,
+    pub service_accounts: Vec<ObservedServiceAccount>,
+    /// Users' own policies that open a direction to everyone; see [`permissive_policies::opens`].
+    pub permissive: Vec<(String, BTreeSet<Direction>)>,
     /// What is in use there, when it was looked up; see [`needs_usage`].
-    pub(crate) usage: Option<Amounts>,
+    pub usage: Option<Amounts>,
 }
 
 impl NamespaceObserved {
@@ -71,30 +71,30 @@ impl NamespaceObserved {
 
 /// All that a plan is made from.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Input<'a> {
+pub struct Input<'a> {
     /// Baselines that select the namespace and stay.
-    pub(crate) baselines: &'a [Compiled],
+    pub baselines: &'a [Compiled],
     /// Baselines that are being deleted.
-    pub(crate) leaving: &'a [Leaving],
+    pub leaving: &'a [Leaving],
     /// What is seen of the namespace.
-    pub(crate) observed: &'a NamespaceObserved,
+    pub observed: &'a NamespaceObserved,
     /// What the cluster says about DNS.
-    pub(crate) dns: &'a DnsFacts,
+    pub dns: &'a DnsFacts,
     /// Label keys, and objects as `Kind/name`, that somebody else keeps writing, each with that manager.
-    pub(crate) contested: &'a BTreeMap<String, String>,
+    pub contested: &'a BTreeMap<String, String>,
 }
 
 /// What to do in a namespace, and how to explain it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Plan {
+pub struct Plan {
     /// Writes; chains do not wait for each other.
     pub(crate) chains: Vec<Chain>,
     /// What is left alone or held, and why.
-    pub(crate) problems: Vec<Error>,
+    pub problems: Vec<Error>,
     /// What is out of our hands and worth knowing; it keeps nothing from being Ready.
     pub(crate) warnings: Vec<Error>,
     /// What the baselines come to.
-    pub(crate) merged: Merged,
+    pub merged: Merged,
     /// What they would come to if each were at Enforce.
     pub(crate) preview: Merged,
     /// How DNS was found.
@@ -105,18 +105,18 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// All writes in an order that is safe for one worker.
-    pub(crate) fn steps(&self) -> impl Iterator<Item = &Step> {
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
         self.chains.iter().flat_map(|chain| &chain.steps)
     }
 
     /// Whether the namespace is as it should be, as far as it can be.
-    pub(crate) fn is_settled(&self) -> bool {
+    pub fn is_settled(&self) -> bool {
         self.steps().next().is_none()
     }
 }
 
 /// Whether a plan needs to know what is in use: only when a quota is about to be written.
-pub(crate) fn needs_usage(baselines: &[Compiled], observed: &NamespaceObserved) -> bool {
+pub fn needs_usage(baselines: &[Compiled], observed: &NamespaceObserved) -> bool {
     let merged = merge::merge(baselines);
     let key = ObjectKey::new(ObjectKind::ResourceQuota, QUOTA);
     resources::quota(&merged, &observed.name).is_some_and(|quota| {
@@ -126,7 +126,7 @@ pub(crate) fn needs_usage(baselines: &[Compiled], observed: &NamespaceObserved) 
 }
 
 /// Plans a namespace. The same input always gives the same plan, and doing it leaves nothing to do.
-pub(crate) fn plan(input: Input<'_>) -> Plan {
+pub fn plan(input: Input<'_>) -> Plan {
     let observed = input.observed;
     let merged = merge::merge(input.baselines);
     let enforced = input.baselines.iter().all(|baseline| baseline.stage == Stage::Enforce);
@@ -177,7 +177,7 @@ fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     chains.retain(|chain| !chain.steps.is_empty());
     plan.chains = chains;
     plan.dns = set.dns;
-    plan.warnings = permissive_policies::reported(merged, &observed.widening);
+    plan.warnings = permissive_policies::reported(merged, &observed.permissive);
 }
 
 /// A ServiceAccount that somebody else keeps switching on is left alone.

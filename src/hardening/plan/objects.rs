@@ -29,7 +29,7 @@ pub(crate) const LIMITS: &str = "gabion-limits";
 
 /// The kinds that are generated in a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum ObjectKind {
+pub enum ObjectKind {
     /// networking.k8s.io/v1 `NetworkPolicy`
     NetworkPolicy,
     /// v1 `LimitRange`
@@ -51,16 +51,16 @@ impl ObjectKind {
 
 /// Kind and name of a generated object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct ObjectKey {
+pub struct ObjectKey {
     /// Its kind.
     pub(crate) kind: ObjectKind,
     /// Its name.
-    pub(crate) name: String,
+    pub name: String,
 }
 
 impl ObjectKey {
     /// Key of an object.
-    pub(crate) fn new(kind: ObjectKind, name: impl Into<String>) -> Self {
+    pub fn new(kind: ObjectKind, name: impl Into<String>) -> Self {
         Self { kind, name: name.into() }
     }
 }
@@ -73,7 +73,7 @@ impl std::fmt::Display for ObjectKey {
 
 /// A generated object, or a live one of the same kind.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Generated {
+pub enum Generated {
     /// A network policy.
     NetworkPolicy(NetworkPolicy),
     /// A `LimitRange`.
@@ -84,7 +84,7 @@ pub(crate) enum Generated {
 
 impl Generated {
     /// Kind and name.
-    pub(crate) fn key(&self) -> ObjectKey {
+    pub fn key(&self) -> ObjectKey {
         ObjectKey::new(self.kind(), self.meta().name.clone().unwrap_or_default())
     }
 
@@ -97,7 +97,7 @@ impl Generated {
     }
 
     /// Metadata.
-    pub(crate) fn meta(&self) -> &ObjectMeta {
+    pub fn meta(&self) -> &ObjectMeta {
         match self {
             Self::NetworkPolicy(object) => &object.metadata,
             Self::LimitRange(object) => &object.metadata,
@@ -106,7 +106,7 @@ impl Generated {
     }
 
     /// Metadata, to change.
-    pub(crate) fn meta_mut(&mut self) -> &mut ObjectMeta {
+    pub fn meta_mut(&mut self) -> &mut ObjectMeta {
         match self {
             Self::NetworkPolicy(object) => &mut object.metadata,
             Self::LimitRange(object) => &mut object.metadata,
@@ -115,7 +115,7 @@ impl Generated {
     }
 
     /// The spec as JSON; null when there is none.
-    pub(crate) fn spec(&self) -> Value {
+    pub fn spec(&self) -> Value {
         let spec = match self {
             Self::NetworkPolicy(object) => serde_json::to_value(&object.spec),
             Self::LimitRange(object) => serde_json::to_value(&object.spec),
@@ -125,12 +125,12 @@ impl Generated {
     }
 
     /// Digest of the spec: the same for specs that mean the same to the API server.
-    pub(crate) fn spec_digest(&self) -> Digest {
+    pub fn spec_digest(&self) -> Digest {
         digest(&normal(self.kind(), self.spec()))
     }
 
     /// Digest of all that we answer for: the spec and our marks, not what users add.
-    pub(crate) fn digest(&self) -> Digest {
+    pub fn digest(&self) -> Digest {
         let meta = self.meta();
         let label = meta.labels.as_ref().and_then(|l| l.get(MANAGED_BY));
         let annotation = meta.annotations.as_ref().and_then(|a| a.get(OWNER));
@@ -160,9 +160,9 @@ pub(crate) fn marked(namespace: &str, name: &str, owners: &[Owner]) -> ObjectMet
 
 /// What is kept of a live object: enough to decide, and no more.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ObservedObject {
+pub struct ObservedObject {
     /// Its uid.
-    pub(crate) uid: String,
+    pub uid: String,
     /// Its resource version.
     pub(crate) resource_version: String,
     /// [`Generated::digest`] of it.
@@ -170,7 +170,7 @@ pub(crate) struct ObservedObject {
     /// [`Generated::spec_digest`] of it, when it is not ours.
     pub(crate) spec_digest: Option<Digest>,
     /// Whether it carries our mark.
-    pub(crate) ours: bool,
+    pub ours: bool,
     /// Uids of the baselines behind it.
     pub(crate) owners: Vec<String>,
     /// Whether a user hands it over to us.
@@ -186,7 +186,7 @@ pub(crate) struct ObservedObject {
 impl ObservedObject {
     /// Boils a live object down. Give it the object with its `managedFields` where there is a choice: without
     /// them the manager in a conflict reads "unknown".
-    pub(crate) fn of(live: &Generated) -> Self {
+    pub fn of(live: &Generated) -> Self {
         let meta = live.meta();
         let annotation = |key| meta.annotations.as_ref().and_then(|a| a.get(key)).cloned();
         let labelled = meta
@@ -219,7 +219,7 @@ impl ObservedObject {
 /// What an object becomes when we write it over a live one: our spec and marks, the user's own labels and
 /// annotations kept.
 #[must_use]
-pub(crate) fn over(live: &Generated, desired: &Generated) -> Generated {
+pub fn over(live: &Generated, desired: &Generated) -> Generated {
     let mut written = desired.clone();
     let kept = live.meta();
     let meta = written.meta_mut();
@@ -235,7 +235,7 @@ pub(crate) fn over(live: &Generated, desired: &Generated) -> Generated {
 
 /// What an object becomes when we let go of it: our marks off, and its former spec back if it was adopted.
 #[must_use]
-pub(crate) fn released(live: &Generated, previous_spec: Option<&str>) -> Generated {
+pub fn released(live: &Generated, previous_spec: Option<&str>) -> Generated {
     let mut freed = live.clone();
     let meta = freed.meta_mut();
     if let Some(labels) = &mut meta.labels

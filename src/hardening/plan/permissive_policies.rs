@@ -49,9 +49,12 @@ fn is_everyone(peer: &NetworkPolicyPeer) -> bool {
 }
 
 /// What to say about policies that open what is denied.
-pub(super) fn reported(merged: &Merged, widening: &[(String, BTreeSet<Direction>)]) -> Vec<Error> {
+pub(super) fn reported(
+    merged: &Merged,
+    permissive: &[(String, BTreeSet<Direction>)],
+) -> Vec<Error> {
     let concerned =
-        widening.iter().filter(|_| merged.reports_users).filter_map(|(name, opened)| {
+        permissive.iter().filter(|_| merged.reports_users).filter_map(|(name, opened)| {
             let opened: Vec<&str> = opened.intersection(&merged.deny).map(|d| d.as_str()).collect();
             (!opened.is_empty()).then(|| Error::NetworkWidened {
                 object: format!("NetworkPolicy/{name}"),

@@ -11,34 +11,34 @@ pub(crate) const PREVIOUS_AUTOMOUNT: &str = "gabion.dev/previous-automount";
 
 /// What is kept of a live `ServiceAccount`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ObservedServiceAccount {
+pub struct ObservedServiceAccount {
     /// Its name.
-    pub(crate) name: String,
+    pub name: String,
     /// Its uid.
-    pub(crate) uid: String,
+    pub uid: String,
     /// Its resource version.
-    pub(crate) resource_version: String,
+    pub resource_version: String,
     /// The field `automountServiceAccountToken`.
-    pub(crate) automount: Option<bool>,
+    pub automount: Option<bool>,
     /// The annotation [`PREVIOUS_AUTOMOUNT`].
-    pub(crate) previous: Option<String>,
+    pub previous: Option<String>,
     /// Whoever wrote it last, apart from us.
-    pub(crate) manager: String,
+    pub manager: String,
 }
 
 /// One write to a `ServiceAccount`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ServiceAccountPatch {
+pub struct ServiceAccountPatch {
     /// Name of the `ServiceAccount`.
-    pub(crate) name: String,
+    pub name: String,
     /// Its uid.
     pub(crate) uid: String,
     /// Its resource version that was read.
     pub(crate) resource_version: String,
     /// New value of `automountServiceAccountToken`; `None` removes the field.
-    pub(crate) automount: Option<bool>,
+    pub automount: Option<bool>,
     /// New text of the annotation [`PREVIOUS_AUTOMOUNT`]; `None` removes it.
-    pub(crate) previous: Option<String>,
+    pub previous: Option<String>,
     /// Whether it was as we want it before, and somebody changed it since.
     pub(crate) drifted: bool,
     /// Whoever wrote it last, apart from us.

@@ -18,7 +18,7 @@ use crate::api::gabion::hardening_baseline::ConflictPolicy;
 
 /// One write, with what must still hold when it is done.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Step {
+pub enum Step {
     /// The object must not exist yet.
     Create(Box<Generated>),
     /// Replace the live object, seen as `uid` and `resource_version`, by `objects::over(live, object)`.
@@ -66,7 +66,7 @@ impl Step {
     }
 
     /// The object concerned, for messages.
-    pub(crate) fn object(&self) -> String {
+    pub fn object(&self) -> String {
         match self {
             Self::Create(object) | Self::Update { object, .. } => object.key().to_string(),
             Self::Delete { key, .. } | Self::Release { key, .. } => key.to_string(),

@@ -30,11 +30,11 @@ pub(crate) const MASS_WINDOW: Duration = Duration::from_mins(1);
 
 /// A baseline that is being deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Leaving {
+pub struct Leaving {
     /// Its uid.
-    pub(crate) uid: String,
+    pub uid: String,
     /// What it leaves behind.
-    pub(crate) policy: DeletionPolicy,
+    pub policy: DeletionPolicy,
 }
 
 /// All baselines that leave a namespace.
@@ -65,7 +65,7 @@ impl Departure {
 
 /// What a namespace still holds of a baseline that leaves: names of objects, for status. Empty means that the
 /// finalizer does not wait for this namespace any more. A namespace that is being deleted never holds anything.
-pub(crate) fn remaining(uid: &str, observed: &NamespaceObserved, plan: &Plan) -> Vec<String> {
+pub fn remaining(uid: &str, observed: &NamespaceObserved, plan: &Plan) -> Vec<String> {
     if observed.terminating {
         return Vec::new();
     }

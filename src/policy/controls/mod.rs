@@ -12,7 +12,7 @@ use crate::api::gabion::hardening_baseline::Level;
 
 /// How bad it is to break a control; later ones are worse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Severity {
+pub enum Severity {
     /// Good practice.
     Low,
     /// Makes an attack easier or an outage likelier.
@@ -46,7 +46,7 @@ impl fmt::Display for Severity {
 
 /// Who can target a control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Target {
+pub enum Target {
     /// Admission and the offline checker, by the same rule over the pod.
     Pod,
     /// The offline checker, over files that the API server never sees.
@@ -59,11 +59,11 @@ pub(crate) enum Target {
 
 /// One control.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Control {
+pub struct Control {
     /// Its id, which exceptions, reports and suppressions name: `PSS-<check>` or `HB-...`.
-    pub(crate) id: &'static str,
+    pub id: &'static str,
     /// Id of the Pod Security check that it is.
-    pub(crate) check: Option<&'static str>,
+    pub check: Option<&'static str>,
     /// Level of the Pod Security Standards that it belongs to.
     pub(crate) level: Option<Level>,
     /// What holds where it is kept, in a few words.
@@ -79,7 +79,7 @@ pub(crate) struct Control {
     /// Topics of the NSA and CISA Kubernetes Hardening Guidance.
     pub(crate) nsa: &'static [&'static str],
     /// Who can target it.
-    pub(crate) target: Target,
+    pub target: Target,
 }
 
 /// Every control: Pod Security checks, the guide's, and those that are not about pods.
@@ -87,12 +87,12 @@ pub(crate) static CONTROLS: [&[Control]; 3] =
     [&standards::CONTROLS, &guide::CONTROLS, &elsewhere::CONTROLS];
 
 /// Every control in the order of the table.
-pub(crate) fn all() -> impl Iterator<Item = &'static Control> {
+pub fn all() -> impl Iterator<Item = &'static Control> {
     CONTROLS.into_iter().flatten()
 }
 
 /// The control with an id.
-pub(crate) fn control(id: &str) -> Option<&'static Control> {
+pub fn control(id: &str) -> Option<&'static Control> {
     all().find(|control| control.id == id)
 }
 

@@ -15,9 +15,9 @@ use pod::Hits;
 pub(crate) use pod::Pod;
 
 /// One control, both ways.
-pub(crate) struct Rule {
+pub struct Rule {
     /// Id of the control.
-    pub(crate) id: &'static str,
+    pub id: &'static str,
     /// Whether the settings ask for it, and what happens to pods that break it.
     pub(crate) when: fn(&Settings) -> Verdict,
     /// Finds what breaks it.
@@ -30,7 +30,7 @@ pub(crate) struct Rule {
 
 impl Rule {
     /// The row of the table.
-    pub(crate) fn control(&self) -> Option<&'static Control> {
+    pub fn control(&self) -> Option<&'static Control> {
         super::controls::control(self.id)
     }
 }
@@ -88,7 +88,7 @@ impl Cel {
 }
 
 /// Every rule, in the order of the table of controls.
-pub(crate) fn all() -> impl Iterator<Item = &'static Rule> {
+pub fn all() -> impl Iterator<Item = &'static Rule> {
     [baseline::RULES.as_slice(), &restricted::RULES, &guide::RULES, &images::RULES]
         .into_iter()
         .chain([environment::RULES.as_slice()])
@@ -96,7 +96,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Rule> {
 }
 
 /// The rules that the settings ask for, and the verdict of each.
-pub(crate) fn asked(settings: &Settings) -> impl Iterator<Item = (&'static Rule, Verdict)> {
+pub fn asked(settings: &Settings) -> impl Iterator<Item = (&'static Rule, Verdict)> {
     all()
         .map(|rule| (rule, (rule.when)(settings)))
         .filter(|(_, verdict)| matches!(verdict, Verdict::Warn | Verdict::Deny))

@@ -28,19 +28,19 @@ use credentials::{Credentials, Link};
 pub(super) use read::SecretsManager;
 use throttling::Throttling;
 
-pub(crate) use source::{AssumedRole, AwsSettings, AwsSource, BaseCredentials, RetrySettings};
+pub use source::{AssumedRole, AwsSettings, AwsSource, BaseCredentials, RetrySettings};
 
 /// Where AWS is, if not at its own addresses. All of them are URLs such as `http://127.0.0.1:4566`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Endpoints {
+pub struct Endpoints {
     /// Secrets Manager.
-    pub(crate) secrets_manager: Option<String>,
+    pub secrets_manager: Option<String>,
     /// Security Token Service.
-    pub(crate) sts: Option<String>,
+    pub sts: Option<String>,
     /// Validated cryptography; not together with an address of one's own.
-    pub(crate) fips: bool,
+    pub fips: bool,
     /// IPv4 and IPv6; not together with an address of one's own.
-    pub(crate) dual_stack: bool,
+    pub dual_stack: bool,
 }
 
 impl Endpoints {
@@ -77,7 +77,7 @@ const IDLE_CONNECTIONS: usize = 32;
 
 /// What all clients of AWS share: one connection pool, one set of endpoints, and Gabion's own credentials.
 #[derive(Clone)]
-pub(crate) struct Platform(Arc<Shared>);
+pub struct Platform(Arc<Shared>);
 
 struct Shared {
     endpoints: Endpoints,
@@ -88,7 +88,7 @@ struct Shared {
 
 impl Platform {
     /// Sends nothing yet.
-    pub(crate) fn new(endpoints: Endpoints) -> Self {
+    pub fn new(endpoints: Endpoints) -> Self {
         let http = aws_smithy_http_client::Builder::new().build_with_connector_fn(connector);
         Self(Arc::new(Shared { endpoints, http, own: Mutex::default() }))
     }

@@ -11,24 +11,24 @@ pub(super) const SESSION_NAME: &str = "external-secrets-provider-aws";
 
 /// `spec.provider.aws` of a store, with its references resolved.
 #[derive(Clone)]
-pub(crate) struct AwsSettings {
+pub struct AwsSettings {
     /// For example `eu-west-1`.
     pub(crate) region: String,
     /// Put in front of every key, as it is.
-    pub(crate) prefix: String,
+    pub prefix: String,
     /// Where the first credentials come from.
-    pub(crate) credentials: BaseCredentials,
+    pub credentials: BaseCredentials,
     /// Roles to assume one after the other before `role`.
-    pub(crate) additional_roles: Vec<String>,
+    pub additional_roles: Vec<String>,
     /// The last role to assume.
-    pub(crate) role: Option<AssumedRole>,
+    pub role: Option<AssumedRole>,
     /// `spec.retrySettings` of the store.
-    pub(crate) retry: Option<RetrySettings>,
+    pub retry: Option<RetrySettings>,
 }
 
 impl AwsSettings {
     /// A store in `region` that uses Gabion's own credentials.
-    pub(crate) fn new(region: impl Into<String>) -> Self {
+    pub fn new(region: impl Into<String>) -> Self {
         Self {
             region: region.into(),
             prefix: String::new(),
@@ -42,7 +42,7 @@ impl AwsSettings {
 
 /// The first link of the credential chain.
 #[derive(Clone)]
-pub(crate) enum BaseCredentials {
+pub enum BaseCredentials {
     /// The SDK's chain: environment, shared config, web identity file, Pod Identity, instance metadata.
     Default,
     /// `auth.secretRef`. White space around each of them is dropped.
@@ -65,29 +65,29 @@ pub(crate) enum BaseCredentials {
 
 /// `spec.provider.aws.role` with the three settings that apply to it alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct AssumedRole {
+pub struct AssumedRole {
     /// ARN of the role.
-    pub(crate) arn: String,
+    pub arn: String,
     /// `externalID`
-    pub(crate) external_id: Option<String>,
+    pub external_id: Option<String>,
     /// `sessionTags`, or what `sessionTagsPolicy` makes of them: key and value.
-    pub(crate) session_tags: Vec<(String, String)>,
+    pub session_tags: Vec<(String, String)>,
     /// `transitiveTagKeys`
-    pub(crate) transitive_tag_keys: Vec<String>,
+    pub transitive_tag_keys: Vec<String>,
 }
 
 /// `spec.retrySettings`: replaces the default of one retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RetrySettings {
+pub struct RetrySettings {
     /// Number of retries after the first attempt.
-    pub(crate) max_retries: u32,
+    pub max_retries: u32,
     /// Pause between attempts.
-    pub(crate) interval: Duration,
+    pub interval: Duration,
 }
 
 /// Checked settings. Cheap to clone; prints no credential.
 #[derive(Clone)]
-pub(crate) struct AwsSource {
+pub struct AwsSource {
     settings: Arc<AwsSettings>,
     fingerprint: [u8; 32],
 }
@@ -97,7 +97,7 @@ impl AwsSource {
     ///
     /// # Errors
     /// [`ProviderError::Settings`] names the field that cannot work; nothing has been sent.
-    pub(crate) fn new(mut settings: AwsSettings) -> Result<Self, ProviderError> {
+    pub fn new(mut settings: AwsSettings) -> Result<Self, ProviderError> {
         settings.region = checked_region(&settings.region)?;
         settings.credentials = checked_credentials(settings.credentials)?;
         for role in &mut settings.additional_roles {

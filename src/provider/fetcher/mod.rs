@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use batcher::{Batcher, PendingRead, unavailable};
 use source::Backend;
-pub(crate) use source::{Detection, Identity, Source};
+pub use source::{Detection, Identity, Source};
 
 use super::Ask;
 use super::Fetched;
@@ -34,19 +34,19 @@ use crate::provider::rate_limit::Meter;
 
 /// How the fetcher gathers, paces and gives up.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct FetcherSettings {
+pub struct FetcherSettings {
     /// How long an urgent ask waits for company.
-    pub(crate) urgent_window: Duration,
+    pub urgent_window: Duration,
     /// How long a periodic ask waits for company.
-    pub(crate) periodic_window: Duration,
+    pub periodic_window: Duration,
     /// Calls under way at once, per identity and lane.
-    pub(crate) concurrency: usize,
+    pub concurrency: usize,
     /// An ask without an answer after this long fails.
-    pub(crate) deadline: Duration,
+    pub deadline: Duration,
     /// A refused batch operation is not tried again for this long.
-    pub(crate) batch_pause: Duration,
+    pub batch_pause: Duration,
     /// Calls per second, per account and region.
-    pub(crate) limits: Limits,
+    pub limits: Limits,
 }
 
 impl Default for FetcherSettings {
@@ -64,7 +64,7 @@ impl Default for FetcherSettings {
 
 /// The fetcher. Cheap to clone; all clones are one fetcher.
 #[derive(Clone)]
-pub(crate) struct Fetcher(Arc<Inner>);
+pub struct Fetcher(Arc<Inner>);
 
 struct Inner {
     settings: FetcherSettings,
@@ -78,7 +78,7 @@ struct Inner {
 
 impl Fetcher {
     /// Sends nothing yet.
-    pub(crate) fn new(settings: FetcherSettings, platform: Platform) -> Self {
+    pub fn new(settings: FetcherSettings, platform: Platform) -> Self {
         Self(Arc::new(Inner {
             settings,
             platform,
@@ -92,7 +92,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// The provider's answer, or `Unavailable` after the deadline. Shared with equal asks, never cached.
-    pub(crate) async fn fetch(
+    pub async fn fetch(
         &self,
         source: &Source,
         ask: Ask,
@@ -104,7 +104,7 @@ impl Fetcher {
     }
 
     /// Reads several things at once: one result per ask, in the order of the asks.
-    pub(crate) async fn fetch_all(
+    pub async fn fetch_all(
         &self,
         source: &Source,
         asks: Vec<Ask>,
@@ -125,30 +125,30 @@ impl Fetcher {
     ///
     /// # Errors
     /// Why they cannot.
-    pub(crate) async fn validate(&self, source: &Source) -> Result<Validation, ProviderError> {
+    pub async fn validate(&self, source: &Source) -> Result<Validation, ProviderError> {
         let batcher = self.batcher(source);
         self.within(batcher.provider().validate()).await
     }
 
     /// What the store's owner should know, for example that batch reads are refused.
-    pub(crate) fn notes(&self, identity: &Identity) -> Vec<Note> {
+    pub fn notes(&self, identity: &Identity) -> Vec<Note> {
         let batcher = held(&self.0.batchers).get(identity).cloned();
         batcher.map(|batcher| batcher.provider().notes()).unwrap_or_default()
     }
 
     /// Drops clients and credentials of identities that are gone. Calls under way end normally.
-    pub(crate) fn retain(&self, keep: &dyn Fn(&Identity) -> bool) {
+    pub fn retain(&self, keep: &dyn Fn(&Identity) -> bool) {
         held(&self.0.batchers).retain(|identity, _| keep(identity));
         held(&self.0.accounts).retain(|_, account| account.strong_count() > 0);
     }
 
     /// Drops the client and credentials of one identity.
-    pub(crate) fn forget(&self, identity: &Identity) {
+    pub fn forget(&self, identity: &Identity) {
         held(&self.0.batchers).remove(identity);
     }
 
     /// The counters.
-    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+    pub fn metrics(&self) -> &Arc<Metrics> {
         &self.0.metrics
     }
 

@@ -9,7 +9,7 @@ use crate::provider::{Provider, aws::AwsSource, fake::FakeSource};
 /// The caller gives what it knows of the store; [`Source`] adds a digest of region, prefix, credentials and
 /// role chain. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Identity(Arc<Parts>);
+pub struct Identity(Arc<Parts>);
 
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Parts {
@@ -22,11 +22,7 @@ struct Parts {
 impl Identity {
     /// `auth` tells apart what the generation does not show: uid and resourceVersion of the auth Secrets, uid
     /// of the service account, and the namespace where a cluster store's reference is looked up in it.
-    pub(crate) fn new(
-        store_uid: impl Into<String>,
-        generation: i64,
-        auth: impl Into<String>,
-    ) -> Self {
+    pub fn new(store_uid: impl Into<String>, generation: i64, auth: impl Into<String>) -> Self {
         Self(Arc::new(Parts {
             store_uid: store_uid.into(),
             generation,
@@ -36,7 +32,7 @@ impl Identity {
     }
 
     /// As given.
-    pub(crate) fn store_uid(&self) -> &str {
+    pub fn store_uid(&self) -> &str {
         &self.0.store_uid
     }
 
@@ -64,7 +60,7 @@ impl fmt::Debug for Identity {
 /// How a change at the provider is noticed. The seam for cheaper ways than reading the value: a listing of
 /// version stages per sweep, or an event queue. Both lag, so a store has to choose them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Detection {
+pub enum Detection {
     /// Every ask reads the value.
     #[default]
     Read,
@@ -72,7 +68,7 @@ pub(crate) enum Detection {
 
 /// An identity and the provider it reaches. Cheap to clone; build it once per state of a store.
 #[derive(Clone)]
-pub(crate) struct Source {
+pub struct Source {
     pub(super) identity: Identity,
     pub(super) backend: Backend,
     pub(super) detection: Detection,
@@ -86,7 +82,7 @@ pub(super) enum Backend {
 
 impl Source {
     /// Secrets Manager. The client is made by the fetcher, on first use.
-    pub(crate) fn aws(identity: &Identity, source: AwsSource) -> Self {
+    pub fn aws(identity: &Identity, source: AwsSource) -> Self {
         Self {
             identity: identity.with_backend(source.fingerprint()),
             backend: Backend::Aws(source),
@@ -95,12 +91,12 @@ impl Source {
     }
 
     /// The fake provider.
-    pub(crate) fn fake(identity: &Identity, source: FakeSource) -> Self {
+    pub fn fake(identity: &Identity, source: FakeSource) -> Self {
         Self::connected(identity, Arc::new(source))
     }
 
     /// Any other provider. The identity alone must tell it apart from every other one.
-    pub(crate) fn connected(identity: &Identity, provider: Arc<dyn Provider>) -> Self {
+    pub fn connected(identity: &Identity, provider: Arc<dyn Provider>) -> Self {
         Self {
             identity: identity.clone(),
             backend: Backend::Connected(provider),
@@ -110,7 +106,7 @@ impl Source {
 
     /// The full identity, to compare in [`Fetcher::retain`](super::Fetcher::retain) and to ask for
     /// [`Fetcher::notes`](super::Fetcher::notes).
-    pub(crate) fn identity(&self) -> &Identity {
+    pub fn identity(&self) -> &Identity {
         &self.identity
     }
 }

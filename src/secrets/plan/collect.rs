@@ -41,7 +41,7 @@ impl StoreId {
 
 /// One question of an `ExternalSecret`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Lookup {
+pub struct Lookup {
     /// Where it is in the object: `dataFrom[0].extract` or `data[3].remoteRef`.
     pub(crate) field: String,
     /// Whom to ask.
@@ -79,7 +79,7 @@ pub(crate) struct Collected {
 /// Every question of an object, in the order in which the answers count.
 ///
 /// Equal questions are listed each time they are asked: sharing them is the fetcher's business.
-pub(crate) fn lookups(spec: &ExternalSecretSpec) -> Result<Vec<Lookup>, PlanError> {
+pub fn lookups(spec: &ExternalSecretSpec) -> Result<Vec<Lookup>, PlanError> {
     check_supported(spec)?;
     if spec.data.is_empty() && spec.data_from.is_empty() {
         return Err(PlanError::Nothing);

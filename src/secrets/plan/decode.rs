@@ -21,7 +21,7 @@ const MAX_KEY: usize = 253;
 /// Makes keys valid: every character that a Secret key cannot have is replaced.
 ///
 /// Keys that are empty are dropped. Two keys that become one are an error, as is a key that stays invalid.
-pub(crate) fn convert_keys(
+pub fn convert_keys(
     field: &str,
     strategy: &ConversionStrategy,
     data: BTreeMap<String, SecretBytes>,
@@ -86,7 +86,7 @@ fn is_key_char(c: char) -> bool {
 ///
 /// `Auto` tries both alphabets and keeps what is neither. It also decodes plain words that happen to be
 /// valid, such as an eight-letter password: existing manifests rely on the rule as it is.
-pub(crate) fn decode(
+pub fn decode(
     field: &str,
     key: &str,
     strategy: &DecodingStrategy,

@@ -165,7 +165,7 @@ fn periodic(
 }
 
 /// The refresh interval; zero or less means that there is none.
-pub(crate) fn interval(object: &ExternalSecret) -> Result<SignedDuration, PlanError> {
+pub fn interval(object: &ExternalSecret) -> Result<SignedDuration, PlanError> {
     let Some(text) = object.spec.refresh_interval.as_deref() else { return Ok(DEFAULT_INTERVAL) };
     let wrong =
         || PlanError::Duration { field: "refreshInterval".to_owned(), text: text.to_owned() };

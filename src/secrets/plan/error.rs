@@ -5,7 +5,7 @@ use crate::retry::Retry;
 
 /// Everything that `plan` refuses. `Display` names the field and what to do, and holds no value.
 #[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum PlanError {
+pub enum PlanError {
     /// A field that this release cannot honour. Ignoring it would give a wrong Secret.
     #[error("spec.{field} is not supported by this release of Gabion: remove it")]
     NotImplemented {

@@ -5,19 +5,19 @@
 //! should hold, [`status`] what to say about it.
 
 pub(crate) mod access;
-pub(crate) mod collect;
-pub(crate) mod decode;
+pub mod collect;
+pub mod decode;
 pub(crate) mod desired;
-pub(crate) mod due;
+pub mod due;
 pub(crate) mod error;
 pub(crate) mod existing;
 pub(crate) mod hash;
 pub(crate) mod metadata;
 pub(crate) mod policy;
-pub(crate) mod rewrite;
+pub mod rewrite;
 pub(crate) mod status;
 pub(crate) mod store_status;
-pub(crate) mod template;
+pub mod template;
 pub(crate) mod window;
 
 pub(crate) use access::BadCondition;

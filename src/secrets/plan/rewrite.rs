@@ -27,7 +27,7 @@ const REGEXP_BYTES: usize = 1 << 20;
 type Data = BTreeMap<String, SecretBytes>;
 
 /// Applies the operations in their order, each to what the one before made.
-pub(crate) fn rewrite(
+pub fn rewrite(
     field: &str,
     operations: &[Rewrite],
     data: Data,

@@ -34,7 +34,7 @@ use gotemplate::MissingKey;
 use gotemplate::Template;
 
 /// What renders all templates of one object, within bounds that they share.
-pub(crate) struct Engine<'a> {
+pub struct Engine<'a> {
     cache: &'a Cache,
     delimiters: &'a Delimiters,
     context: Context<'a>,
@@ -53,7 +53,7 @@ fn silent(error: gotemplate::Error) -> gotemplate::Error {
 
 impl<'a> Engine<'a> {
     /// One that takes time and randomness from `environment`.
-    pub(crate) fn new(
+    pub fn new(
         cache: &'a Cache,
         delimiters: &'a Delimiters,
         environment: &'a mut dyn Environment,

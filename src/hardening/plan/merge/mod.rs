@@ -19,7 +19,7 @@ use crate::policy::version::PssVersion;
 
 /// What all baselines of a namespace come to.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Merged {
+pub struct Merged {
     /// Level and version of each Pod Security label that is wanted.
     pub(crate) pod_security: BTreeMap<Mode, (Level, PssVersion)>,
     /// Whether somebody else writes those labels.
@@ -49,7 +49,7 @@ pub(crate) struct Merged {
     /// Baselines behind the `LimitRange`.
     pub(crate) limits_owners: Vec<Owner>,
     /// Where each value came from.
-    pub(crate) rows: Vec<EffectiveValue>,
+    pub rows: Vec<EffectiveValue>,
 }
 
 /// One of the three Pod Security labels.

@@ -1,0 +1,15 @@
+//! `gabion check` as a user meets it: the binary, its output, its exit codes.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // what is not as expected fails the test
+
+mod bad_input;
+mod controls;
+mod examples;
+mod fixes;
+mod formats;
+mod guide;
+mod parity;
+mod places;
+mod program;
+mod rules;
+mod suppressions;

@@ -1,0 +1,224 @@
+//! No value of a secret leaves the Secrets, and the operator has the rights that it uses and no others. The shared
+//! environment is looked at whenever a test in it ends; one of its own has every right used.
+
+use std::{collections::BTreeSet, path::Path};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use serde_json::{Value, json};
+use support::{
+    Cluster, Options, Result, SOON, Subsystem, TestEnv, audit, eventually, fetch, repository,
+};
+
+use crate::scene::{MARK, Scene, value};
+
+#[tokio::test]
+async fn with_every_right_used_none_is_missing_or_too_much_and_no_value_leaks() -> Result<()> {
+    let env = Subsystem::Secrets.start_with(&Options::default(), &["--per-object-metrics"])?;
+    exercise(&env).await?;
+    let places = places(&env, "afterwards").await?;
+    assert!(env.operator.log().contains("\"level\":\"DEBUG\""), "the log is not at debug level");
+    let metrics = fetch(&env.metrics, "/metrics").await?.1;
+    assert!(metrics.contains("externalsecret_"), "no series per object");
+    for (place, text) in &places {
+        assert!(text.len() > 2, "{place} is empty");
+    }
+    assert_eq!(leaks(&places), Vec::<String>::new());
+    rights_are_exactly_those_used(&env)
+}
+
+/// Every place that is looked at shows a mark that is put there.
+#[test]
+fn a_value_is_found_plain_and_as_base64_whatever_is_around_it() {
+    for padding in ["", "x", "xx", "xxx"] {
+        let plain = format!("{padding}{}", value("old"));
+        for text in [plain.clone(), BASE64.encode(&plain)] {
+            assert_eq!(leaks(&[("the log".to_owned(), text)]).len(), 1, "{padding:?}");
+        }
+    }
+    assert!(leaks(&[("the log".to_owned(), "a line without values".to_owned())]).is_empty());
+}
+
+/// Uses every right.
+async fn exercise(env: &TestEnv) -> Result<()> {
+    let scene = Scene::within(env, "afterwards").await?;
+    let role = json!({"eks.amazonaws.com/role-arn": "arn:aws:iam::000000000000:role/after"});
+    let account = json!({"name": "app", "annotations": role});
+    scene.create(json!({"kind": "ServiceAccount", "metadata": account})).await?;
+    let auth = json!({"jwt": {"serviceAccountRef": {"name": "app"}}});
+    let aws = json!({"service": "SecretsManager", "region": "eu-west-1", "auth": auth});
+    let store = json!({"kind": "SecretStore", "metadata": {"name": "by-account"},
+        "spec": {"provider": {"aws": aws}}});
+    scene.create(store).await?;
+    let fake = json!({"fake": {"data": []}});
+    let store = json!({"kind": "ClusterSecretStore", "metadata": {"name": "afterwards"},
+        "spec": {"provider": fake}});
+    scene.create(store).await?;
+    scene.store_says("ClusterSecretStore", "afterwards", "True", "").await?;
+    // The other one goes before its status is looked at.
+    scene.put("stays", &value("x"));
+    let layout = json!({"kind": "ConfigMap", "metadata": {"name": "layout"},
+        "data": {"app.ini": "password={{ .value }}"}});
+    scene.create(layout).await?;
+    let from = json!([{"configMap": {"name": "layout", "items": [{"key": "app.ini"}]}}]);
+    scene.synced("stays", json!({"target": {"template": {"templateFrom": from}}})).await?;
+    scene.put("db", &value("old"));
+    let spec = json!({"secretStoreRef": {"name": "by-account"},
+        "target": {"deletionPolicy": "Delete"}});
+    let mut object = scene.external("db", spec);
+    let finalizer = "externalsecrets.external-secrets.io/externalsecret-cleanup";
+    object["metadata"]["finalizers"] = json!([finalizer]);
+    scene.create(object).await?;
+    scene.ready("db").await?;
+    scene.put("db", &value("new"));
+    scene.force("db", "1").await?;
+    scene.event("db", "Updated").await?;
+    // The same again within six minutes makes the event a series.
+    scene.put("db", &value("newer"));
+    scene.force("db", "2").await?;
+    scene.holds("db", &value("newer")).await?;
+    scene.delete("ExternalSecret", "db").await?;
+    scene.gone("ExternalSecret", "db").await?;
+    scene.gone("Secret", "db").await?;
+    elections(env).await
+}
+
+/// A process of its own that leads for a moment and gives the lease back. Nothing is written beside the lease.
+async fn elections(env: &TestEnv) -> Result<()> {
+    let flags = [
+        "--enable-leader-election",
+        "--enable-secrets=false",
+        "--leader-election-retry-period=200ms",
+    ];
+    let (mut operator, _) = env.another(&flags)?;
+    eventually(SOON, "the lease is taken", || async {
+        if operator.log().contains("leading") { Ok(()) } else { Err(operator.log()) }
+    })
+    .await?;
+    // It renews the lease every 200 ms, which is a right of its own.
+    eventually(SOON, "the lease is renewed", || async {
+        let used = audit::used_on(env.plane());
+        let renews = |(group, _, verb): &(String, String, String)| {
+            group == "coordination.k8s.io" && verb == "update"
+        };
+        if used.iter().any(renews) { Ok(()) } else { Err("not yet") }
+    })
+    .await?;
+    assert_eq!(operator.stop(SOON)?.code, Some(0));
+    Ok(())
+}
+
+/// The mark of the tests' values, plain and as base64 may show it.
+fn marks() -> Vec<String> {
+    let shifted = (0..3).map(|shift| {
+        let text = BASE64.encode(format!("{}{MARK}", "x".repeat(shift)));
+        // What depends on the neighbours is cut off.
+        text[4..text.len() - 4].to_owned()
+    });
+    shifted.chain([MARK.to_owned(), "hunter2".to_owned()]).collect()
+}
+
+/// Everything that the operator says, to anybody: its log, its metrics, and events and statuses in a namespace.
+async fn places(env: &TestEnv, namespace: &str) -> Result<Vec<(String, String)>> {
+    let cluster = Cluster::new(env.plane()).await?;
+    let mut places = vec![
+        ("the log".to_owned(), env.operator.log()),
+        ("/metrics".to_owned(), fetch(&env.metrics, "/metrics").await?.1),
+        ("/readyz".to_owned(), fetch(&env.health, "/readyz").await?.1),
+    ];
+    for kind in ["Event", "ExternalSecret", "SecretStore", "ClusterSecretStore"] {
+        let mut list = cluster.list(kind, namespace).await?;
+        for object in &mut list {
+            // A fake store has its values in its spec, in clear text.
+            object["spec"].take();
+            object["metadata"]["annotations"].take();
+        }
+        places.push((kind.to_owned(), json!(list).to_string()));
+    }
+    Ok(places)
+}
+
+/// The places that show a value, and what is around it.
+fn leaks(places: &[(String, String)]) -> Vec<String> {
+    let marks = marks();
+    let mut found = Vec::new();
+    for (place, text) in places {
+        if let Some(at) = marks.iter().find_map(|mark| text.find(mark)) {
+            let start = text[..at].rfind('\n').map_or(0, |start| start + 1);
+            let line: String = text[start..].chars().take(600).collect();
+            found.push(format!("a value is in {place}: {line}"));
+        }
+    }
+    found
+}
+
+/// Fails if a value has left the Secrets, or if the operator was denied something in this namespace.
+pub fn assert_kept(env: &TestEnv, namespace: &str) {
+    let look = || -> Result<Vec<(String, String)>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(places(env, namespace))
+    };
+    // A thread of its own: the test that ends has a runtime, which must not block.
+    let places = std::thread::scope(|scope| scope.spawn(look).join());
+    let places = places.expect("no panic").expect("what the operator says");
+    assert_eq!(leaks(&places), Vec::<String>::new());
+    let denied: Vec<_> =
+        denied(env).into_iter().filter(|request| request.namespace == namespace).collect();
+    assert!(denied.is_empty(), "needed and not granted: {denied:#?}");
+}
+
+/// Requests that the operator had no right to.
+fn denied(env: &TestEnv) -> Vec<audit::Request> {
+    let requests = audit::requests_with_code(env.plane(), 403);
+    requests.into_iter().filter(|request| !is_going(request)).collect()
+}
+
+/// Rights of the other subsystem, which the operators here have switched off.
+const HARDENING: [&str; 3] = ["dns.yaml", "hardening.yaml", "policies.yaml"];
+
+fn rights_are_exactly_those_used(env: &TestEnv) -> Result<()> {
+    let used = audit::used_on(env.plane());
+    let mut granted = BTreeSet::new();
+    let mut allowed = BTreeSet::new();
+    for entry in std::fs::read_dir(repository().join("config/rbac"))? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if path.extension().is_none_or(|extension| extension != "yaml") {
+            continue;
+        }
+        allowed.extend(rights_in(&path)?);
+        if !HARDENING.contains(&name) {
+            granted.extend(rights_in(&path)?);
+        }
+    }
+    let unused: Vec<_> = granted.difference(&used).collect();
+    assert!(unused.is_empty(), "granted and never used: {unused:#?}");
+    let strange: Vec<_> = used.difference(&allowed).collect();
+    assert!(strange.is_empty(), "used without config/rbac granting it: {strange:#?}");
+    let denied = denied(env);
+    assert!(denied.is_empty(), "needed and not granted: {denied:#?}");
+    Ok(())
+}
+
+/// In a namespace that is being deleted nothing can be created, whatever rights there are.
+fn is_going(request: &audit::Request) -> bool {
+    request.verb == "create" && request.namespace.starts_with("in-")
+}
+
+fn rights_in(path: &Path) -> Result<BTreeSet<(String, String, String)>> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&std::fs::read_to_string(path)?)?;
+    let mut rights = BTreeSet::new();
+    let texts = |value: &Value| -> Vec<String> {
+        let items = value.as_array().into_iter().flatten();
+        items.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    for rule in documents.iter().filter_map(|document| document["rules"].as_array()).flatten() {
+        for group in texts(&rule["apiGroups"]) {
+            for resource in texts(&rule["resources"]) {
+                for verb in texts(&rule["verbs"]) {
+                    rights.insert((group.clone(), resource.clone(), verb));
+                }
+            }
+        }
+    }
+    Ok(rights)
+}

@@ -1,0 +1,29 @@
+//! External secrets on a real API server: our binary as a process of its own, under the rights of
+//! `config/rbac` and no others, against a Secrets Manager that counts.
+//!
+//! All tests share one control plane, one operator and one Secrets Manager; each has a namespace and
+//! credentials of its own. Those that hurt a server or need other flags start their own.
+#![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unused_self, clippy::needless_pass_by_value)]
+
+mod access;
+mod cluster_stores;
+mod confidentiality;
+mod creation;
+mod deletion;
+mod drift;
+mod faults;
+mod guide;
+mod input;
+mod ownership;
+mod proxy;
+mod references;
+mod refresh;
+mod restart;
+mod rights;
+mod rules;
+mod scene;
+mod status;
+mod stores;
+mod takeover;
+mod templates;

@@ -1,0 +1,181 @@
+//! Between the operator and the real API server: passes everything on, and lets the n-th write in a namespace fail.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
+use hyper::{
+    body::{Bytes, Incoming},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use kube::Client;
+use serde_json::json;
+use support::{ControlPlane, Result};
+
+/// How a write fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failing {
+    /// This status, and nothing was done.
+    Refused(u16),
+    /// No answer, and nothing was done.
+    Hang,
+    /// It was done, and the connection is closed without an answer.
+    LostReply,
+}
+
+/// Why a connection ends.
+#[derive(Debug)]
+struct Error(String);
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Error {}
+
+fn broken(error: impl std::fmt::Display) -> Error {
+    Error(error.to_string())
+}
+
+type Body = UnsyncBoxBody<Bytes, Error>;
+
+/// What is to fail, and what has been written.
+#[derive(Default)]
+pub struct Plan {
+    namespaces: Mutex<HashMap<String, Namespace>>,
+}
+
+#[derive(Default)]
+struct Namespace {
+    fault: Option<(usize, Failing)>,
+    /// Method and last parts of the path of each write.
+    writes: Vec<String>,
+}
+
+impl Plan {
+    /// The n-th write (from 1) in a namespace is to fail.
+    pub fn fail(&self, namespace: &str, nth: usize, how: Failing) {
+        let mut namespaces = self.namespaces.lock().unwrap();
+        namespaces.entry(namespace.to_owned()).or_default().fault = Some((nth, how));
+    }
+
+    /// The writes in a namespace so far.
+    pub fn writes(&self, namespace: &str) -> Vec<String> {
+        let namespaces = self.namespaces.lock().unwrap();
+        namespaces.get(namespace).map(|of| of.writes.clone()).unwrap_or_default()
+    }
+
+    fn meets(&self, method: &str, path: &str) -> Option<Failing> {
+        let (_, rest) = path.split_once("/namespaces/")?;
+        let (namespace, rest) = rest.split_once('/')?;
+        let counts = !matches!(method, "GET" | "HEAD")
+            && !rest.starts_with("events")
+            && !rest.ends_with("/token");
+        if !counts {
+            return None;
+        }
+        let mut namespaces = self.namespaces.lock().unwrap();
+        let of = namespaces.entry(namespace.to_owned()).or_default();
+        of.writes.push(format!("{method} {rest}"));
+        of.fault.filter(|(nth, _)| *nth == of.writes.len()).map(|(_, how)| how)
+    }
+}
+
+/// Starts it on a thread of its own, which ends with the process. Makes a kubeconfig that leads there.
+pub fn start(direct: &Path, plan: Arc<Plan>) -> Result<PathBuf> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let kubeconfig = direct.to_owned();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let config = ControlPlane::config_of(&kubeconfig).await.expect("a kubeconfig");
+            let mut config = config;
+            config.read_timeout = None;
+            let client = Client::try_from(config).expect("a client");
+            let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+            loop {
+                let Ok((stream, _)) = listener.accept().await else { continue };
+                let _ = stream.set_nodelay(true);
+                tokio::spawn(serve(stream, client.clone(), plan.clone()));
+            }
+        });
+    });
+    let mut config: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(direct)?)?;
+    config["clusters"][0]["cluster"] = json!({"server": format!("http://{address}")});
+    let path = direct.with_extension("through-proxy");
+    std::fs::write(&path, config.to_string())?;
+    Ok(path)
+}
+
+async fn serve(stream: tokio::net::TcpStream, client: Client, plan: Arc<Plan>) {
+    let service = service_fn(move |request| pass(request, client.clone(), plan.clone()));
+    let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+    // An error is a client that went away, or a reply that was lost on purpose.
+    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+}
+
+type Answer<'a> =
+    Pin<Box<dyn Future<Output = std::result::Result<Response<Body>, Error>> + Send + 'a>>;
+
+fn pass(request: Request<Incoming>, client: Client, plan: Arc<Plan>) -> Answer<'static> {
+    Box::pin(async move {
+        let fault = plan.meets(request.method().as_str(), request.uri().path());
+        match fault {
+            Some(Failing::Refused(code)) => {
+                let _ = request.into_body().collect().await;
+                return Ok(refusal(code));
+            }
+            Some(Failing::Hang) => {
+                tokio::time::sleep(Duration::from_hours(1)).await;
+                return Err(broken("hanging is over"));
+            }
+            _ => {}
+        }
+        let (mut head, body) = request.into_parts();
+        // The client has an address and a token of its own.
+        for header in ["host", "authorization", "connection", "transfer-encoding"] {
+            head.headers.remove(header);
+        }
+        head.version = http::Version::HTTP_11;
+        let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+        head.uri = path.parse().map_err(broken)?;
+        let bytes = body.collect().await.map_err(broken)?.to_bytes();
+        let request = Request::from_parts(head, kube::client::Body::from(bytes.to_vec()));
+        let response = client.send(request).await.map_err(broken)?;
+        if fault == Some(Failing::LostReply) {
+            return Err(broken("lost on purpose"));
+        }
+        let (mut head, body) = response.into_parts();
+        for header in ["connection", "transfer-encoding", "content-length"] {
+            head.headers.remove(header);
+        }
+        head.version = http::Version::HTTP_11;
+        Ok(Response::from_parts(head, body.map_err(broken).boxed_unsync()))
+    })
+}
+
+fn refusal(code: u16) -> Response<Body> {
+    let reason = match code {
+        403 => "Forbidden",
+        409 => "Conflict",
+        429 => "TooManyRequests",
+        _ => "InternalError",
+    };
+    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "reason": reason, "code": code, "message": "failed on purpose",
+        "details": {"retryAfterSeconds": 1}});
+    let body = Full::new(Bytes::from(status.to_string()));
+    let response = Response::builder().status(code).header("content-type", "application/json");
+    response.body(body.map_err(|never| match never {}).boxed_unsync()).expect("an answer")
+}
