@@ -69,7 +69,8 @@ pub(crate) fn type_at(bytes: &[u8], at: usize) -> Option<JsonType> {
     })
 }
 
-/// Where a value of this type ends that starts at `start`. None for a string that is not closed.
+/// Where a value of this type ends that starts at `start`. None for a string that is not closed. A container that ends
+/// inside of such a string ends one byte behind the text: as in gjson, nothing closes the array around it.
 pub(crate) fn end_at(bytes: &[u8], start: usize, json_type: JsonType) -> Option<usize> {
     let run = |ends: fn(u8) -> bool| {
         let length = bytes.iter().skip(start + 1).position(|byte| ends(*byte));
@@ -77,7 +78,7 @@ pub(crate) fn end_at(bytes: &[u8], start: usize, json_type: JsonType) -> Option<
     };
     Some(match json_type {
         JsonType::String => return closing_quote(bytes, start).map(|quote| quote + 1),
-        JsonType::Object | JsonType::Array => open_end(bytes, start + 1),
+        JsonType::Object | JsonType::Array => open_end(bytes, start + 1).unwrap_or(bytes.len() + 1),
         JsonType::Number => run(|byte| byte <= b' ' || matches!(byte, b',' | b']' | b'}')),
         JsonType::Null | JsonType::True | JsonType::False => run(|byte| !byte.is_ascii_lowercase()),
     })
@@ -89,7 +90,7 @@ pub(crate) fn next(text: &str, start: usize) -> Option<(Raw<'_>, usize)> {
     let at = (start..bytes.len()).find(|at| type_at(bytes, *at).is_some())?;
     let json_type = type_at(bytes, at)?;
     let end = end_at(bytes, at, json_type)?;
-    Some((Raw { json_type, text: text.get(at..end)? }, end))
+    Some((Raw { json_type, text: text.get(at..end.min(text.len()))? }, end))
 }
 
 /// Keys (quoted) and values of an object.
@@ -126,16 +127,17 @@ pub(crate) fn squashed_end(bytes: &[u8], start: usize) -> usize {
     if bytes.get(start) == Some(&b'"') {
         return string_end(bytes, start);
     }
-    open_end(bytes, start + 1)
+    open_end(bytes, start + 1).unwrap_or(bytes.len())
 }
 
-/// Where the bracket closes that was open before the first byte.
-pub(crate) fn open_end(bytes: &[u8], start: usize) -> usize {
+/// Where the bracket closes that was open before the first byte: at the end of the text, if nothing closes it, and
+/// nowhere, if the text ends inside of a string.
+pub(crate) fn open_end(bytes: &[u8], start: usize) -> Option<usize> {
     let mut at = start;
     let mut open = 1_usize;
     while let Some(byte) = bytes.get(at) {
         match byte {
-            b'"' => at = string_end(bytes, at) - 1,
+            b'"' => at = closing_quote(bytes, at)?,
             b'{' | b'[' | b'(' => open += 1,
             b'}' | b']' | b')' => open -= 1,
             _ => {}
@@ -145,7 +147,7 @@ pub(crate) fn open_end(bytes: &[u8], start: usize) -> usize {
             break;
         }
     }
-    at.min(bytes.len())
+    Some(at.min(bytes.len()))
 }
 
 fn string_end(bytes: &[u8], start: usize) -> usize {
@@ -172,9 +174,20 @@ pub(crate) fn unquote(raw: &str) -> Zeroizing<String> {
     if inner.contains('\\') { unescape(inner) } else { Zeroizing::new(inner.to_owned()) }
 }
 
+/// A quoted string of valid JSON, decoded as Go's `encoding/json` does.
+pub(crate) fn decode(raw: &str) -> Zeroizing<String> {
+    let inner = raw.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(raw);
+    unescaped(inner, false)
+}
+
 /// A string without its escapes. As in gjson, one with escapes ends at a control character and at an escape that JSON
 /// does not know.
 pub(crate) fn unescape(text: &str) -> Zeroizing<String> {
+    unescaped(text, true)
+}
+
+/// `lazy` is gjson's way: the second half of a surrogate pair goes, whatever it is.
+fn unescaped(text: &str, lazy: bool) -> Zeroizing<String> {
     // No escape is shorter than what it stands for, so this never grows and leaves no copy behind.
     let mut out = Zeroizing::new(String::with_capacity(text.len()));
     let mut rest = text;
@@ -187,7 +200,7 @@ pub(crate) fn unescape(text: &str) -> Zeroizing<String> {
             return out;
         }
         let (c, used) = match chars.next() {
-            Some('u') => match unescape_unicode(rest) {
+            Some('u') => match unescape_unicode(rest, lazy) {
                 Some(read) => read,
                 None => return out,
             },
@@ -206,7 +219,7 @@ pub(crate) fn unescape(text: &str) -> Zeroizing<String> {
 
 /// The character of a `\u` escape, with its second half if it has one, and how many bytes it took. None if the text ends
 /// before the escape does. Digits that are none count as 0, and half a surrogate pair becomes U+FFFD, as in gjson.
-fn unescape_unicode(text: &str) -> Option<(char, usize)> {
+fn unescape_unicode(text: &str, lazy: bool) -> Option<(char, usize)> {
     let unit = |at: usize| {
         let digits = text.get(at..at + 4).filter(|digits| !digits.starts_with('+'));
         digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or(0)
@@ -223,7 +236,7 @@ fn unescape_unicode(text: &str) -> Option<(char, usize)> {
             let second = unit(8);
             let pair = first < 0xdc00 && (0xdc00..0xe000).contains(&second);
             code = pair.then(|| 0x10000 + ((first - 0xd800) << 10) + second.wrapping_sub(0xdc00));
-            used = 12;
+            used = if pair || lazy { 12 } else { 6 };
         }
     }
     // A character that the digits cut in two goes as a whole.
@@ -244,11 +257,22 @@ pub(crate) fn print_number(raw: &str) -> String {
     if is_integer(raw) {
         return raw.to_owned();
     }
-    match raw.parse::<f64>() {
-        Ok(number) if number == f64::INFINITY => "+Inf".to_owned(),
-        Ok(number) if number == f64::NEG_INFINITY => "-Inf".to_owned(),
-        Ok(number) => number.to_string(),
-        // A literal in a path, or what is no number after all.
-        Err(_) => "0".to_owned(),
+    match number(raw) {
+        f64::INFINITY => "+Inf".to_owned(),
+        f64::NEG_INFINITY => "-Inf".to_owned(),
+        number => number.to_string(),
     }
+}
+
+/// A number as Go's `ParseFloat` reads it, with underscores between digits; 0 if it is none.
+pub(crate) fn number(raw: &str) -> f64 {
+    if !raw.contains('_') {
+        return raw.parse().unwrap_or(0.0);
+    }
+    let between = raw
+        .as_bytes()
+        .windows(3)
+        .filter(|three| three[1] == b'_' && three[0].is_ascii_digit() && three[2].is_ascii_digit());
+    let all = raw.bytes().filter(|byte| *byte == b'_').count();
+    if between.count() == all { raw.replace('_', "").parse().unwrap_or(0.0) } else { 0.0 }
 }

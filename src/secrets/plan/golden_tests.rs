@@ -145,6 +145,46 @@ fn path_cases() -> Vec<Case> {
     cases
 }
 
+/// Documents that are no JSON, and what each path finds in them.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Broken {
+    Paths { paths: Vec<String> },
+    Document { json: String, outcomes: Vec<String> },
+}
+
+fn broken_cases() -> Vec<Case> {
+    let bytes = |text: &str| match text.strip_prefix("base64:") {
+        Some(encoded) => STANDARD.decode(encoded).unwrap(),
+        None => text.as_bytes().to_vec(),
+    };
+    let (mut cases, mut paths) = (Vec::new(), Vec::new());
+    for line in read::<Vec<Broken>>("broken.json") {
+        let (json, outcomes) = match line {
+            Broken::Paths { paths: listed } => {
+                paths = listed;
+                continue;
+            }
+            Broken::Document { json, outcomes } => (json, outcomes),
+        };
+        assert_eq!(paths.len(), outcomes.len(), "{json}");
+        for (path, outcome) in paths.iter().zip(&outcomes) {
+            let got = match gjson::find(&bytes(&json), path) {
+                Ok(Some(found)) => Shaped::Bytes(found.expose().to_vec()),
+                Ok(None) => Shaped::Absent,
+                Err(_) => Shaped::Failed,
+            };
+            let want = match outcome.strip_prefix('=') {
+                Some(text) => Shaped::Bytes(text.into()),
+                None if outcome == "-" => Shaped::Absent,
+                None => Shaped::Bytes(bytes(outcome)),
+            };
+            cases.push(Case { name: json.clone(), input: path.clone(), want, got });
+        }
+    }
+    cases
+}
+
 fn shaping_cases() -> Vec<Case> {
     let vectors: Vec<Value> = read("shaping.json");
     vectors
@@ -238,6 +278,13 @@ fn paths_find_what_gjson_finds() {
     let cases = path_cases();
     assert!(cases.len() >= 120);
     compare("gjson.json", &cases);
+}
+
+#[test]
+fn paths_find_in_broken_documents_what_gjson_finds() {
+    let cases = broken_cases();
+    assert!(cases.len() >= 10_000);
+    compare("broken.json", &cases);
 }
 
 #[test]

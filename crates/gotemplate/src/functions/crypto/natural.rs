@@ -1,7 +1,7 @@
 //! Whole numbers without sign, as large as RSA keys are: they complete and check a key that comes without its derived
 //! numbers. Not constant in time, so nothing here runs on what a stranger can measure often.
 
-use crypto_bigint::{BoxedUint, Odd};
+use crypto_bigint::{BoxedUint, ConcatenatingMul, Odd};
 use zeroize::Zeroizing;
 
 use super::Bytes;
@@ -47,7 +47,7 @@ impl Natural {
     }
 
     pub(super) fn times(&self, other: &Self) -> Self {
-        Self::new(self.0.mul(&*other.0))
+        Self::new(self.0.concatenating_mul(&*other.0))
     }
 
     /// What is left over after division by `modulus`, which must not be zero.
