@@ -47,7 +47,7 @@ bench: prepare ## run benchmarks, compared with the API server's own limits (WOR
 race: prerequisites ## benchmark templates against Go's engine, and measure hostile ones
 	@echo "Building gotemplate optimised (about two minutes the first time)"
 	@cargo bench --quiet --profile bench-fast -p gotemplate --bench race
-	@cargo test --quiet --profile bench-fast -p gotemplate --test bounds -- --ignored --nocapture
+	@cargo test --quiet --profile bench-fast -p gotemplate --lib --test bounds -- --ignored --nocapture
 
 # Stable Rust ships the sanitizer's runtime, but accepts its flag only with this variable.
 FUZZ := RUSTC_BOOTSTRAP=1 cargo fuzz run -s $${SANITIZER:-address}
