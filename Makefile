@@ -15,8 +15,8 @@ help: ## print this list
 
 demo: prepare ## sync and rotate a secret and harden a namespace on a real API server (KEEP=1 leaves it up)
 	@echo "Building gabion and its demo (about three minutes the first time, then seconds)"
-	@cargo build --workspace --bin gabion --bin gabion-demo
-	@cargo run --quiet --workspace --bin gabion-demo
+	@cargo build --package gabion --package gabion-demo --bins
+	@cargo run --quiet --package gabion-demo
 
 test: prepare ## run all tests
 	@echo "Compiling gabion and its tests (about three minutes the first time)"
