@@ -37,6 +37,17 @@ pub struct Config {
     pub(crate) ignored_flags: Vec<&'static str>,
 }
 
+/// Which stores without `auth` may use the operator's own credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum AmbientCredentials {
+    /// No store
+    None,
+    /// ClusterSecretStores, which only administrators create
+    ClusterStores,
+    /// Every store, as with External Secrets Operator
+    All,
+}
+
 /// Settings of the secrets subsystem.
 #[derive(Clone, Debug)]
 #[allow(clippy::struct_excessive_bools)] // each is a flag of its own
@@ -59,6 +70,8 @@ pub(crate) struct SecretsConfig {
     pub(crate) delimiters: Delimiters,
     /// Existing Secrets that nobody's ExternalSecret made may be taken over.
     pub(crate) adopt_unmanaged: bool,
+    /// Which stores may use the operator's own credentials.
+    pub(crate) ambient_credentials: AmbientCredentials,
     /// Where AWS is, if not at its own addresses.
     pub(crate) aws: Endpoints,
 }

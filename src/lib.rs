@@ -18,6 +18,7 @@ pub mod gjson;
 pub mod hardening;
 pub mod lane;
 pub(crate) mod marks;
+pub(crate) mod network_peers;
 pub mod operator;
 pub mod policy;
 pub mod provider;

@@ -16,9 +16,7 @@ use super::{
     plan::{
         error::Error,
         labels::{FieldOwner, LabelPatch, RECORD},
-        objects::{
-            self, Generated, ObjectKey as Named, ObjectKind, ObservedObject, RELEASE_MANAGER,
-        },
+        objects::{self, Generated, GeneratedKey, ObjectKind, ObservedObject, RELEASE_MANAGER},
         service_accounts::{PREVIOUS_AUTOMOUNT, ServiceAccountPatch},
         steps::{Chain, Step},
     },
@@ -130,7 +128,12 @@ impl Applier<'_> {
     }
 
     /// The live object, if it still is the one that the step was planned for.
-    async fn live(&self, name: &Named, uid: &str, version: &str) -> Result<Generated, Error> {
+    async fn live(
+        &self,
+        name: &GeneratedKey,
+        uid: &str,
+        version: &str,
+    ) -> Result<Generated, Error> {
         let (key, writer) = (self.key(&name.name), &self.context.writer);
         let read = match name.kind {
             ObjectKind::NetworkPolicy => writer
@@ -158,7 +161,7 @@ impl Applier<'_> {
         .ok_or_else(|| Error::Stale { object: name.to_string() })
     }
 
-    async fn delete(&self, name: &Named, uid: &str, version: &str) -> Result<(), ApiError> {
+    async fn delete(&self, name: &GeneratedKey, uid: &str, version: &str) -> Result<(), ApiError> {
         let (key, writer) = (self.key(&name.name), &self.context.writer);
         match name.kind {
             ObjectKind::NetworkPolicy => writer.delete::<NetworkPolicy>(&key, uid, version).await,

@@ -19,7 +19,7 @@ use super::plan::dns::DnsService;
 use super::plan::dns::NODE_LOCAL;
 use super::plan::dns::node_local_addresses;
 use super::plan::objects::Generated;
-use super::plan::objects::ObjectKey as Named;
+use super::plan::objects::GeneratedKey;
 use super::plan::objects::ObjectKind;
 use super::plan::objects::ObservedObject;
 use super::slim::Slim;
@@ -155,7 +155,7 @@ fn object<K: Resource<DynamicType = ()>>(
         }
         Change::Deleted(object) => {
             let namespace = object.meta().namespace.clone().unwrap_or_default();
-            let key = Named::new(kind, object.name_any());
+            let key = GeneratedKey::new(kind, object.name_any());
             let gone = context.index.permissive_policy_seen(&namespace, &key.name, BTreeSet::new());
             let uid = object.meta().uid.as_deref().unwrap_or_default();
             if context.index.object_gone(&namespace, &key, uid) || gone {

@@ -24,7 +24,7 @@ use super::plan::error::Error;
 use super::plan::fight::Fight;
 use super::plan::fight::Verdict;
 use super::plan::namespace::NamespaceObserved;
-use super::plan::objects::ObjectKey;
+use super::plan::objects::GeneratedKey;
 use super::plan::service_accounts::ObservedServiceAccount;
 use super::plan::service_accounts::PREVIOUS_AUTOMOUNT;
 use super::plan::teardown::Leaving;
@@ -55,7 +55,7 @@ struct Entry {
     holds: BTreeSet<String>,
     fights: BTreeMap<String, Fight>,
     /// Digest of each object as we last wrote it. A handful, for which a tree would take the room of eleven.
-    written: Vec<(ObjectKey, Digest)>,
+    written: Vec<(GeneratedKey, Digest)>,
 }
 
 /// `NamespaceHardening/effective` as it is stored.

@@ -9,7 +9,7 @@ use super::{Index, State};
 use crate::api::gabion::hardening_baseline::Direction;
 use crate::cluster::{self, is_older};
 use crate::digest::Digest;
-use crate::hardening::plan::objects::{ObjectKey, ObjectKind, ObservedObject};
+use crate::hardening::plan::objects::{GeneratedKey, ObjectKind, ObservedObject};
 
 impl Index {
     /// Takes in which directions a user's own network policy opens to everyone. True if that changed.
@@ -31,7 +31,7 @@ impl Index {
     pub(crate) fn object_seen(
         &self,
         namespace: &str,
-        key: &ObjectKey,
+        key: &GeneratedKey,
         seen: ObservedObject,
     ) -> bool {
         let mut state = self.lock();
@@ -49,7 +49,7 @@ impl Index {
     }
 
     /// Takes in that an object of a generated kind is gone. True if we knew it.
-    pub(crate) fn object_gone(&self, namespace: &str, key: &ObjectKey, uid: &str) -> bool {
+    pub(crate) fn object_gone(&self, namespace: &str, key: &GeneratedKey, uid: &str) -> bool {
         let mut state = self.lock();
         state.tombstones.note(uid);
         let Some(entry) = state.namespaces.get_mut(namespace) else { return false };
@@ -84,7 +84,7 @@ impl Index {
     }
 
     /// Records an object as our own write left it.
-    pub(crate) fn object_written(&self, namespace: &str, key: &ObjectKey, seen: ObservedObject) {
+    pub(crate) fn object_written(&self, namespace: &str, key: &GeneratedKey, seen: ObservedObject) {
         let mut state = self.lock();
         let State { namespaces, tombstones, .. } = &mut *state;
         let Some(entry) = namespaces.get_mut(namespace) else { return };
@@ -101,7 +101,7 @@ impl Index {
     }
 
     /// Records that we deleted or let go of an object.
-    pub(crate) fn object_removed(&self, namespace: &str, key: &ObjectKey) {
+    pub(crate) fn object_removed(&self, namespace: &str, key: &GeneratedKey) {
         if let Some(entry) = self.lock().namespaces.get_mut(namespace) {
             entry.written.retain(|(known, _)| known != key);
             entry.observed.objects.remove(key);
@@ -109,7 +109,7 @@ impl Index {
     }
 
     /// True if we wrote the object in just this form before: then somebody else changed or deleted it.
-    pub(crate) fn wrote_before(&self, namespace: &str, key: &ObjectKey, digest: Digest) -> bool {
+    pub(crate) fn wrote_before(&self, namespace: &str, key: &GeneratedKey, digest: Digest) -> bool {
         let state = self.lock();
         let written = state.namespaces.get(namespace).into_iter().flat_map(|entry| &entry.written);
         written.into_iter().any(|(known, written)| known == key && *written == digest)

@@ -20,9 +20,9 @@ use super::{
         baseline::Compiled,
         baseline_status::Standing,
         error::Error,
-        namespace::{Input, Plan, needs_usage, plan},
+        namespace::{Input, Plan, needs_usage, plan, remaining},
         steps::Step,
-        teardown::{self, Leaving},
+        teardown::Leaving,
     },
 };
 use crate::api::gabion::hardening_baseline::ConflictPolicy;
@@ -302,8 +302,7 @@ impl Reconciler<'_> {
     /// Leaving baselines that have nothing left here.
     fn done(&self, after: &Plan) -> Vec<String> {
         let uids = uids(&self.material).into_iter();
-        uids.filter(|uid| teardown::remaining(uid, &self.material.observed, after).is_empty())
-            .collect()
+        uids.filter(|uid| remaining(uid, &self.material.observed, after).is_empty()).collect()
     }
 
     fn record(&self, problem: Option<&Error>) {

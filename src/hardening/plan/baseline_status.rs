@@ -56,12 +56,12 @@ pub(crate) fn next_status(
         if compiled.is_ok() {
             next.policy_revision.clone_from(&admission.revision);
         }
-        for saying in admission.sayings() {
-            set(&mut next.conditions, saying, baseline.metadata.generation, now);
+        for update in admission.condition_updates() {
+            set(&mut next.conditions, update, baseline.metadata.generation, now);
         }
     }
-    for saying in sayings(baseline, compiled, namespaces, admission) {
-        set(&mut next.conditions, saying, baseline.metadata.generation, now);
+    for update in condition_updates(baseline, compiled, namespaces, admission) {
+        set(&mut next.conditions, update, baseline.metadata.generation, now);
     }
     (next != old).then_some(next)
 }
@@ -86,7 +86,7 @@ pub(crate) fn next_teardown(
         }),
         ..old.clone()
     };
-    let saying = match paused {
+    let update = match paused {
         Some(error) => ConditionUpdate::because("Ready", false, error),
         None => ConditionUpdate::new(
             "Ready",
@@ -95,7 +95,7 @@ pub(crate) fn next_teardown(
             format!("{} namespaces still hold something of this baseline.", namespaces.len()),
         ),
     };
-    set(&mut next.conditions, saying, baseline.metadata.generation, now);
+    set(&mut next.conditions, update, baseline.metadata.generation, now);
     (next != old).then_some(next)
 }
 
@@ -139,7 +139,7 @@ fn describe(next: &mut HardeningBaselineStatus, compiled: &Compiled, namespaces:
     next.conflicts = conflicts;
 }
 
-fn sayings(
+fn condition_updates(
     baseline: &HardeningBaseline,
     compiled: Result<&Compiled, &Error>,
     namespaces: &[Standing],
@@ -186,7 +186,7 @@ fn sayings(
         working,
         stalled(compiled.err()),
         conflict(conflicting),
-        degraded_saying(degraded.as_ref()),
+        degraded_update(degraded.as_ref()),
         implemented(&missing),
     ]
 }
@@ -232,7 +232,7 @@ fn conflict(conflicting: Option<&Standing>) -> ConditionUpdate {
     }
 }
 
-fn degraded_saying(degraded: Option<&Error>) -> ConditionUpdate {
+fn degraded_update(degraded: Option<&Error>) -> ConditionUpdate {
     match degraded {
         Some(error) => ConditionUpdate::because("Degraded", true, error),
         None => ConditionUpdate::new("Degraded", false, "AllNamespaces", "No namespace failed."),

@@ -93,11 +93,11 @@ pub fn next_status(
         conditions: Vec::new(),
     };
     let mut conditions = old.conditions();
-    let sayings = sayings(plan, &names, failure);
+    let condition_updates = condition_updates(plan, &names, failure);
     // Those that an earlier version had, and nobody keeps up to date any more.
-    conditions.retain(|old| sayings.iter().any(|saying| saying.kind == old.type_));
-    for saying in sayings {
-        set(&mut conditions, saying, None, now);
+    conditions.retain(|old| condition_updates.iter().any(|update| update.kind == old.type_));
+    for update in condition_updates {
+        set(&mut conditions, update, None, now);
     }
     next.conditions = conditions;
     (Some(digest(&next)) != old.digest).then_some(next)
@@ -152,7 +152,7 @@ fn conflict(problem: &Error) -> Option<NamespaceConflict> {
     Some(NamespaceConflict { object, manager, message: problem.to_string() })
 }
 
-fn sayings(plan: &Plan, names: &[&str], failure: Option<&Error>) -> Vec<ConditionUpdate> {
+fn condition_updates(plan: &Plan, names: &[&str], failure: Option<&Error>) -> Vec<ConditionUpdate> {
     let conflicting = plan.problems.iter().find(|p| conflict(p).is_some());
     let holding = plan.problems.iter().find(|p| held(p).is_some());
     let ready = if let Some(error) = failure.or(plan.problems.first()) {

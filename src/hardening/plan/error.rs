@@ -79,14 +79,14 @@ pub enum Error {
         "teardown is paused: {0}; what it made stays in force until the baseline is annotated gabion.dev/confirm-teardown: <its name>"
     )]
     MassDeletion(String),
-    /// The API server's type check complains of a compiled policy.
+    /// The API server's type check warns about a compiled policy.
     #[error(
         "the API server's type check of {policy} says: {warning}; this revision is not used, please report it"
     )]
     TypeCheckWarning {
         /// The policy.
         policy: String,
-        /// The first unhealthy_reason.
+        /// Its first warning.
         warning: String,
     },
     /// A compiled policy costs more than the API server spends.
@@ -148,12 +148,6 @@ pub enum Error {
         /// Kind and name.
         object: String,
     },
-    /// Something took too long.
-    #[error("{object} took longer than its deadline; trying again")]
-    Timeout {
-        /// Kind and name.
-        object: String,
-    },
 }
 
 impl Error {
@@ -179,7 +173,6 @@ impl Error {
             Self::Rejected { .. } => ("Rejected", Retry::OnChange),
             Self::Stale { .. } => ("Stale", Retry::Backoff),
             Self::ApiUnavailable { .. } => ("ApiUnavailable", Retry::Backoff),
-            Self::Timeout { .. } => ("Timeout", Retry::Backoff),
         }
     }
 
@@ -200,6 +193,7 @@ impl From<PolicyError> for Error {
 }
 
 /// One error of every kind, for tests that walk the table and the page of reasons.
+#[cfg(test)]
 pub(crate) fn samples() -> Vec<Error> {
     let object = || "NetworkPolicy/gabion-default-deny".to_owned();
     vec![
@@ -226,7 +220,6 @@ pub(crate) fn samples() -> Vec<Error> {
         Error::Rejected { object: object() },
         Error::Stale { object: object() },
         Error::ApiUnavailable { object: object() },
-        Error::Timeout { object: object() },
     ]
 }
 

@@ -73,11 +73,6 @@ impl Fight {
         }
     }
 
-    /// Fights so far.
-    pub(crate) fn fights(&self) -> u32 {
-        self.fights
-    }
-
     /// Whether nothing is worth remembering at `now`: no hold, and no change for as long as the longest one.
     pub(crate) fn is_forgotten(&self, now: Timestamp) -> bool {
         let last =

@@ -17,6 +17,7 @@ pub(crate) mod merge;
 pub mod namespace;
 pub(crate) mod network;
 pub mod objects;
+pub mod owned;
 pub(crate) mod permissive_policies;
 pub(crate) mod resources;
 pub mod service_accounts;

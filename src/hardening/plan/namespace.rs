@@ -10,8 +10,8 @@ use super::dns::DnsFacts;
 use super::error::Error;
 use super::labels::{self, LabelPatch};
 use super::merge::{self, Merged};
-use super::network::{self, Place};
-use super::objects::{Generated, ObjectKey, ObjectKind, ObservedObject, QUOTA};
+use super::network::{self, TargetNamespace};
+use super::objects::{Generated, GeneratedKey, ObjectKind, ObservedObject, QUOTA};
 use super::resources;
 use super::service_accounts::{self, ObservedServiceAccount};
 use super::steps::{self, Chain, Step, Terms};
@@ -40,7 +40,7 @@ pub struct NamespaceObserved {
     /// Whether it is being deleted.
     pub terminating: bool,
     /// Objects of ours in it, and objects of others under names of ours.
-    pub objects: BTreeMap<ObjectKey, Arc<ObservedObject>>,
+    pub objects: BTreeMap<GeneratedKey, Arc<ObservedObject>>,
     /// Its `ServiceAccounts`.
     pub service_accounts: Vec<ObservedServiceAccount>,
     /// Users' own policies that open a direction to everyone; see [`permissive_policies::opens`].
@@ -64,8 +64,8 @@ impl NamespaceObserved {
         }
     }
 
-    fn place(&self) -> Place<'_> {
-        Place { name: &self.name, labels: &self.labels }
+    fn as_target(&self) -> TargetNamespace<'_> {
+        TargetNamespace { name: &self.name, labels: &self.labels }
     }
 }
 
@@ -118,7 +118,7 @@ impl Plan {
 /// Whether a plan needs to know what is in use: only when a quota is about to be written.
 pub fn needs_usage(baselines: &[Compiled], observed: &NamespaceObserved) -> bool {
     let merged = merge::merge(baselines);
-    let key = ObjectKey::new(ObjectKind::ResourceQuota, QUOTA);
+    let key = GeneratedKey::new(ObjectKind::ResourceQuota, QUOTA);
     resources::quota(&merged, &observed.name).is_some_and(|quota| {
         let live = observed.objects.get(&key);
         live.is_none_or(|live| live.digest != Generated::ResourceQuota(quota).digest())
@@ -156,7 +156,7 @@ fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     let label_chain =
         Chain { name: "labels", steps: label_patch.map(Step::Labels).into_iter().collect() };
 
-    let set = network::policies(merged, observed.place(), input.dns);
+    let set = network::policies(merged, observed.as_target(), input.dns);
     let allows = set.allows.into_iter().map(Generated::NetworkPolicy).collect();
     let deny = set.deny.map(Generated::NetworkPolicy);
     let network = steps::network(allows, deny, &observed.objects, terms, problems);
@@ -227,4 +227,20 @@ fn label_patch(
         resource_version: observed.resource_version.clone(),
         ..patch
     })
+}
+
+/// What a namespace still holds of a baseline that leaves: names of objects, for status. Empty means that the
+/// finalizer does not wait for this namespace any more. A namespace that is being deleted never holds anything.
+pub fn remaining(uid: &str, observed: &NamespaceObserved, plan: &Plan) -> Vec<String> {
+    if observed.terminating {
+        return Vec::new();
+    }
+    let owned =
+        observed.objects.iter().filter(|(_, live)| live.owners.iter().any(|owner| owner == uid));
+    let mut left: Vec<String> = owned.map(|(key, _)| format!("{}: {key}", observed.name)).collect();
+    let steps = plan.steps().map(|step| format!("{}: {}", observed.name, step.object()));
+    left.extend(steps);
+    left.sort();
+    left.dedup();
+    left
 }

@@ -37,7 +37,7 @@ pub(crate) struct NetworkSet {
 
 /// The namespace that the policies are for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place<'a> {
+pub(crate) struct TargetNamespace<'a> {
     /// Its name.
     pub(crate) name: &'a str,
     /// Its labels.
@@ -46,7 +46,11 @@ pub(crate) struct Place<'a> {
 
 /// Compiles the policies of a namespace. A direction that nobody denies gets no policy at all: in Kubernetes
 /// the first policy on a pod closes everything else, so an allow rule alone would deny.
-pub(crate) fn policies(merged: &Merged, place: Place<'_>, facts: &DnsFacts) -> NetworkSet {
+pub(crate) fn policies(
+    merged: &Merged,
+    target: TargetNamespace<'_>,
+    facts: &DnsFacts,
+) -> NetworkSet {
     let mut set = NetworkSet::default();
     if merged.deny.is_empty() {
         return set;
@@ -57,11 +61,11 @@ pub(crate) fn policies(merged: &Merged, place: Place<'_>, facts: &DnsFacts) -> N
             egress: Some(egress),
             ..selecting(LabelSelector::default(), Direction::Egress)
         };
-        set.allows.push(policy(place.name, ALLOW_DNS, &merged.network_owners, spec));
+        set.allows.push(policy(target.name, ALLOW_DNS, &merged.network_owners, spec));
         set.dns = Some(found);
     }
     let opened: Vec<(Direction, NetworkPolicy)> =
-        merged.rules.iter().flat_map(|rule| opened(rule, place)).collect();
+        merged.rules.iter().flat_map(|rule| opened(rule, target)).collect();
     for direction in [Direction::Egress, Direction::Ingress] {
         if merged.deny.contains(&direction) {
             set.allows
@@ -70,12 +74,12 @@ pub(crate) fn policies(merged: &Merged, place: Place<'_>, facts: &DnsFacts) -> N
     }
     let types = merged.deny.iter().map(ToString::to_string).collect();
     let spec = NetworkPolicySpec { policy_types: Some(types), ..all_pods() };
-    set.deny = Some(policy(place.name, DEFAULT_DENY, &merged.network_owners, spec));
+    set.deny = Some(policy(target.name, DEFAULT_DENY, &merged.network_owners, spec));
     set
 }
 
 /// The policies that open one rule, with the direction that each is for.
-fn opened(merged: &MergedRule, place: Place<'_>) -> Vec<(Direction, NetworkPolicy)> {
+fn opened(merged: &MergedRule, target: TargetNamespace<'_>) -> Vec<(Direction, NetworkPolicy)> {
     let rule = &merged.rule;
     let owners = std::slice::from_ref(&merged.owner);
     let (near, local, peers) = if rule.to_peers.is_empty() {
@@ -90,8 +94,8 @@ fn opened(merged: &MergedRule, place: Place<'_>) -> Vec<(Direction, NetworkPolic
     let local = local.map(label_selector).unwrap_or_default();
     let near_spec = opening(near, local.clone(), peers.iter().map(peer).collect(), &rule.ports);
     let name = format!("gabion-allow-{}", merged.suffix);
-    let mut made = vec![(near, policy(place.name, &name, owners, near_spec))];
-    let mirrored: Vec<_> = peers.iter().filter(|p| lives_here(p, place)).collect();
+    let mut made = vec![(near, policy(target.name, &name, owners, near_spec))];
+    let mirrored: Vec<_> = peers.iter().filter(|p| lives_here(p, target)).collect();
     for (index, mirrored) in mirrored.into_iter().enumerate() {
         let pods = mirrored.pod_selector.as_ref().map(label_selector).unwrap_or_default();
         let mut ends = vec![NetworkPolicyPeer {
@@ -108,15 +112,15 @@ fn opened(merged: &MergedRule, place: Place<'_>) -> Vec<(Direction, NetworkPolic
         // A dot cannot be in a rule's name, so the number cannot meet the name of another rule.
         let number = if index == 0 { String::new() } else { format!(".{}", index + 1) };
         let name = format!("{prefix}{}{number}", merged.suffix);
-        made.push((far, policy(place.name, &name, owners, opening(far, pods, ends, &rule.ports))));
+        made.push((far, policy(target.name, &name, owners, opening(far, pods, ends, &rule.ports))));
     }
     made
 }
 
 /// Whether the peer may be pods of this namespace.
-fn lives_here(peer: &Peer, place: Place<'_>) -> bool {
+fn lives_here(peer: &Peer, target: TargetNamespace<'_>) -> bool {
     match &peer.namespace_selector {
-        Some(selector) => matches(selector, place.labels, place.name),
+        Some(selector) => matches(selector, target.labels, target.name),
         None => peer.pod_selector.is_some(),
     }
 }

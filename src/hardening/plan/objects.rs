@@ -51,21 +51,21 @@ impl ObjectKind {
 
 /// Kind and name of a generated object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ObjectKey {
+pub struct GeneratedKey {
     /// Its kind.
     pub(crate) kind: ObjectKind,
     /// Its name.
     pub name: String,
 }
 
-impl ObjectKey {
+impl GeneratedKey {
     /// Key of an object.
     pub fn new(kind: ObjectKind, name: impl Into<String>) -> Self {
         Self { kind, name: name.into() }
     }
 }
 
-impl std::fmt::Display for ObjectKey {
+impl std::fmt::Display for GeneratedKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.kind.as_str(), self.name)
     }
@@ -84,8 +84,8 @@ pub enum Generated {
 
 impl Generated {
     /// Kind and name.
-    pub fn key(&self) -> ObjectKey {
-        ObjectKey::new(self.kind(), self.meta().name.clone().unwrap_or_default())
+    pub fn key(&self) -> GeneratedKey {
+        GeneratedKey::new(self.kind(), self.meta().name.clone().unwrap_or_default())
     }
 
     fn kind(&self) -> ObjectKind {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::error::Error;
 use super::labels::LabelPatch;
 use super::objects::{
-    ALLOW_DNS, DEFAULT_DENY, Generated, ObjectKey, ObjectKind, ObservedObject, PREVIOUS_SPEC,
+    ALLOW_DNS, DEFAULT_DENY, Generated, GeneratedKey, ObjectKind, ObservedObject, PREVIOUS_SPEC,
 };
 use super::service_accounts::ServiceAccountPatch;
 use super::teardown::Departure;
@@ -35,7 +35,7 @@ pub enum Step {
     /// Delete the object with both preconditions.
     Delete {
         /// Which object.
-        key: ObjectKey,
+        key: GeneratedKey,
         /// Uid that it must have.
         uid: String,
         /// Resource version that it must have.
@@ -44,7 +44,7 @@ pub enum Step {
     /// Replace the live object by `objects::released(live, previous_spec)`.
     Release {
         /// Which object.
-        key: ObjectKey,
+        key: GeneratedKey,
         /// Uid that it must have.
         uid: String,
         /// Resource version that it must have.
@@ -93,7 +93,7 @@ pub(super) struct Terms<'a> {
     pub(crate) contested: &'a BTreeMap<String, String>,
 }
 
-pub(super) type Observed = BTreeMap<ObjectKey, Arc<ObservedObject>>;
+pub(super) type Observed = BTreeMap<GeneratedKey, Arc<ObservedObject>>;
 
 /// The step that brings one object to what it should be, if any, or why it is left alone.
 fn compare(
@@ -133,7 +133,7 @@ fn compare(
 }
 
 /// The step that takes away an object that nothing asks for any more.
-fn undo(key: &ObjectKey, live: &ObservedObject, departure: &Departure) -> Step {
+fn undo(key: &GeneratedKey, live: &ObservedObject, departure: &Departure) -> Step {
     let (uid, resource_version) = (live.uid.clone(), live.resource_version.clone());
     let retained = departure.retains(&live.owners);
     if !retained && live.previous_spec.is_none() {
@@ -147,9 +147,9 @@ fn undo(key: &ObjectKey, live: &ObservedObject, departure: &Departure) -> Step {
 /// user may copy a manifest, label and all.
 fn leftovers<'a>(
     kind: ObjectKind,
-    desired: &[ObjectKey],
+    desired: &[GeneratedKey],
     observed: &'a Observed,
-) -> Vec<(&'a ObjectKey, &'a ObservedObject)> {
+) -> Vec<(&'a GeneratedKey, &'a ObservedObject)> {
     observed
         .iter()
         .map(|(key, live)| (key, &**live))
@@ -170,7 +170,7 @@ pub(super) fn network(
     terms: Terms<'_>,
     problems: &mut Vec<Error>,
 ) -> Chain {
-    let wanted: Vec<ObjectKey> = allows.iter().chain(&deny).map(Generated::key).collect();
+    let wanted: Vec<GeneratedKey> = allows.iter().chain(&deny).map(Generated::key).collect();
     let mut steps = Vec::new();
     let mut missing = Vec::new();
     for allow in allows {
@@ -211,7 +211,7 @@ pub(super) fn resources(
     terms: Terms<'_>,
     problems: &mut Vec<Error>,
 ) -> Chain {
-    let wanted: Vec<ObjectKey> = limits.iter().chain(&quota).map(Generated::key).collect();
+    let wanted: Vec<GeneratedKey> = limits.iter().chain(&quota).map(Generated::key).collect();
     let mut steps = Vec::new();
     for desired in limits.into_iter().chain(quota) {
         let is_quota = desired.key().kind == ObjectKind::ResourceQuota;

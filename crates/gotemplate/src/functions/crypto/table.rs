@@ -22,7 +22,7 @@ const FOUR: &[Type] = &[Type::String, Type::String, Type::String, Type::String];
 const DERIVATION: &[Type] =
     &[Type::Uint(UintType::Uint32), Type::String, Type::String, Type::String, Type::String];
 
-/// Of external-secrets, then of sprig.
+/// Those that the External Secrets Operator adds, then sprig's.
 pub(crate) const FUNCTIONS: &[Function] = &[
     Function::new("pkcs12key", ONE, |cx, args| key(cx, b"", args.text(0)?)),
     Function::new("pkcs12keyPass", TWO, |cx, args| key(cx, args.text(0)?, args.text(1)?)),

@@ -1,4 +1,4 @@
-//! sprig's functions as external-secrets ships them, oddities included.
+//! sprig's functions, oddities included.
 //!
 //! A family is a file with its table. `docs/templates.md` lists where we differ from Go on purpose.
 

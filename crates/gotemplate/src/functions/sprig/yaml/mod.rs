@@ -12,7 +12,7 @@ pub(super) use encode::encode;
 
 use crate::{Args, Context, Entries, Failure, Function, Text, Type, Value};
 
-/// This family: external-secrets' own two.
+/// This family. It is not sprig's: the External Secrets Operator adds it.
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("toYaml", &[Type::Any], to_yaml),
     Function::new("fromYaml", &[Type::String], from_yaml),
