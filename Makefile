@@ -15,8 +15,8 @@ help: ## print this list
 
 demo: prepare ## sync and rotate a secret and harden a namespace on a real API server (KEEP=1 leaves it up)
 	@echo "Building gabion and its demo (about three minutes the first time, then seconds)"
-	@cargo build --package gabion --package gabion-demo --bins
-	@cargo run --quiet --package gabion-demo
+	@cargo build --workspace --bin gabion --bin gabion-demo
+	@cargo run --quiet --workspace --bin gabion-demo
 
 test: prepare ## run all tests
 	@echo "Compiling gabion and its tests (about three minutes the first time)"
@@ -29,8 +29,7 @@ judges: prepare ## compare evaluator, policies and the PodSecurity plugin on 20,
 check: prerequisites ## check formatting and lints, run the tests that need no server
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo test --package gabion --package gabion-test-support --lib $(addprefix --test ,$(CHECK_TESTS))
-	cargo test -p gotemplate
+	cargo test --workspace --lib $(addprefix --test ,$(CHECK_TESTS))
 	cargo package --quiet --offline --allow-dirty --no-verify -p gotemplate
 
 deny: prerequisites ## check licences, sources, bans and advisories of the dependencies (deny.toml)

@@ -206,8 +206,7 @@ mod tests {
 
     #[test]
     fn selectors_are_judged_by_what_they_hold_for() {
-        let name =
-            json!({"matchExpressions": [{"key": NAME_LABEL, "operator": "Exists"}]});
+        let name = json!({"matchExpressions": [{"key": NAME_LABEL, "operator": "Exists"}]});
         let web = json!({"matchLabels": {"app": "web"}});
         for (peers, wanted) in [
             (json!([]), Some(Everyone::Unrestricted)),

@@ -19,6 +19,7 @@ pub(crate) mod network;
 pub mod objects;
 pub mod owned;
 pub(crate) mod permissive_policies;
+pub(crate) mod reach;
 pub(crate) mod resources;
 pub mod service_accounts;
 pub mod steps;

@@ -224,7 +224,11 @@ mod tests {
             assert_eq!(seen.previous, wanted, "{manager:?}");
             assert_eq!(seen.stray, wanted.is_none());
             if wanted.is_none() {
-                assert_eq!(patch(&seen, false, DeletionPolicy::Revert), None, "nothing is restored");
+                assert_eq!(
+                    patch(&seen, false, DeletionPolicy::Revert),
+                    None,
+                    "nothing is restored"
+                );
             }
         }
     }

@@ -120,7 +120,8 @@ impl Maker<'_> {
     fn wanted(kind: AdmissionKind, body: Value) -> Result<Wanted, Error> {
         let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let key = AdmissionKey { kind, name };
-        let refused = |_| Error::Rejected { object: key.to_string() };
+        let refused =
+            |error: serde_json::Error| Error::rejected(&key.to_string(), &error.to_string());
         let mut body = match kind {
             AdmissionKind::Policy => serde_json::from_value::<ValidatingAdmissionPolicy>(body)
                 .and_then(|policy| serde_json::to_value(&policy)),
