@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test judges check crds golden bench race fuzz prepare prerequisites
+.PHONY: help demo test judges check deny crds golden bench race fuzz prepare prerequisites
 
 # Suites in tests/ that need no server and take seconds in total.
 CHECK_TESTS := contract layers manifests hardening_plan scripted
@@ -20,7 +20,7 @@ demo: prepare ## sync and rotate a secret and harden a namespace on a real API s
 
 test: prepare ## run all tests
 	@echo "Compiling gabion and its tests (about three minutes the first time)"
-	cargo test --workspace --no-fail-fast
+	dev/test.sh
 	dev/image-check.sh
 
 judges: prepare ## compare evaluator, policies and the PodSecurity plugin on 20,000 pods (GABION_JUDGES_SEED=...)
@@ -29,9 +29,11 @@ judges: prepare ## compare evaluator, policies and the PodSecurity plugin on 20,
 check: prerequisites ## check formatting and lints, run the tests that need no server
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo test --package gabion --package gabion-test-support --lib $(addprefix --test ,$(CHECK_TESTS))
-	cargo test -p gotemplate
+	cargo test --workspace --lib $(addprefix --test ,$(CHECK_TESTS))
 	cargo package --quiet --offline --allow-dirty --no-verify -p gotemplate
+
+deny: prerequisites ## check licences, sources, bans and advisories of the dependencies (deny.toml)
+	dev/deny.sh
 
 crds: prerequisites ## regenerate crds/ and docs/flags.md from the types
 	UPDATE=1 cargo test --quiet --test contract --test manifests

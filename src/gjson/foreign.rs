@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use crate::provider::SecretBytes;
+use crate::secret_bytes::SecretBytes;
 
 /// Noncharacters and private use at the very end of Unicode stand for the bytes from 0x80.
 const FIRST: u32 = 0x10_ff80;

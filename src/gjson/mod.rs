@@ -23,7 +23,7 @@ use scan::{JsonType, Raw};
 use work::Work;
 use zeroize::Zeroizing;
 
-use crate::provider::SecretBytes;
+use crate::secret_bytes::SecretBytes;
 
 /// Longest path.
 const MAX_PATH: usize = 1024;

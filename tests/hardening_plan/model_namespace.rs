@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use gabion::hardening::plan::labels::RECORD;
 use gabion::hardening::plan::namespace::{NamespaceObserved, Plan};
-use gabion::hardening::plan::objects::{Generated, ObjectKey, ObservedObject, over, released};
+use gabion::hardening::plan::objects::{Generated, GeneratedKey, ObservedObject, over, released};
 use gabion::hardening::plan::service_accounts::ObservedServiceAccount;
 use gabion::hardening::plan::steps::Step;
 use serde_json::Value;
@@ -15,7 +15,7 @@ use serde_json::Value;
 pub struct Model {
     pub labels: BTreeMap<String, String>,
     pub annotations: BTreeMap<String, String>,
-    pub objects: BTreeMap<ObjectKey, Generated>,
+    pub objects: BTreeMap<GeneratedKey, Generated>,
     pub accounts: BTreeMap<String, (Option<bool>, Option<String>)>,
     pub usage: Option<gabion::hardening::plan::baseline::Amounts>,
     pub events: Vec<String>,
@@ -140,7 +140,7 @@ impl Model {
         }
     }
 
-    fn checked(&self, key: &ObjectKey, uid: &str, version: &str) -> Generated {
+    fn checked(&self, key: &GeneratedKey, uid: &str, version: &str) -> Generated {
         let live = self.objects.get(key).unwrap_or_else(|| panic!("{key} is gone"));
         assert_eq!(live.meta().uid.as_deref(), Some(uid), "{key}");
         assert_eq!(live.meta().resource_version.as_deref(), Some(version), "{key}");

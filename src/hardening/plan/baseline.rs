@@ -27,6 +27,7 @@ use crate::api::gabion::hardening_baseline::Selector;
 use crate::api::gabion::hardening_baseline::SelectorOperator;
 use crate::api::gabion::hardening_baseline::Stage;
 use crate::api::gabion::hardening_baseline::UserPolicies;
+use crate::network_peers::most_addresses;
 use crate::policy::Settings;
 use crate::policy::image::canonical_prefix;
 use crate::policy::selection::Selection;
@@ -274,7 +275,14 @@ fn check_rule(rule: &AllowRule, any_address: bool) -> Result<(), Error> {
         check_selector(&field, selector)?;
     }
     for peer in rule.from.iter().chain(&rule.to_peers) {
-        check_peer(&field, peer, any_address)?;
+        check_peer(&field, peer)?;
+    }
+    let peers: Vec<_> = rule.from.iter().chain(&rule.to_peers).map(super::network::peer).collect();
+    if most_addresses(&peers) && !any_address {
+        return Err(Error::invalid(
+            field,
+            "opens to every address without acknowledgeAnyCIDR: true",
+        ));
     }
     for port in &rule.ports {
         let known_port = match &port.port {
@@ -291,7 +299,7 @@ fn check_rule(rule: &AllowRule, any_address: bool) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_peer(field: &str, peer: &Peer, any_address: bool) -> Result<(), Error> {
+fn check_peer(field: &str, peer: &Peer) -> Result<(), Error> {
     let selectors = [&peer.pod_selector, &peer.namespace_selector];
     for selector in selectors.into_iter().flatten() {
         check_selector(field, selector)?;
@@ -312,12 +320,6 @@ fn check_peer(field: &str, peer: &Peer, any_address: bool) -> Result<(), Error> 
         return Err(Error::invalid(
             field,
             "has an ipBlock beside a selector, or an except outside its cidr",
-        ));
-    }
-    if net.prefix_len() == 0 && !any_address {
-        return Err(Error::invalid(
-            field,
-            "opens to every address without acknowledgeAnyCIDR: true",
         ));
     }
     Ok(())
@@ -415,6 +417,14 @@ mod tests {
             ),
             (
                 with("network", peer(json!({ "ipBlock": { "cidr": "0.0.0.0/0" } }))),
+                "spec.network.allow[r]",
+            ),
+            (
+                with(
+                    "network",
+                    json!({ "allow": [{ "name": "r", "from": [
+                        { "ipBlock": { "cidr": "0.0.0.0/1" } }, { "ipBlock": { "cidr": "128.0.0.0/1" } }] }] }),
+                ),
                 "spec.network.allow[r]",
             ),
             (

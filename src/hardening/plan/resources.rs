@@ -75,15 +75,8 @@ pub(crate) fn below_usage(hard: &Amounts, used: &Amounts) -> Option<Error> {
     (!over.is_empty()).then(|| Error::QuotaBelowUsage(over.join(", ")))
 }
 
-/// What the pods of a namespace use, by the names that a quota has for it. Pods that have ended count for
-/// nothing, as in the API server's own quota.
-pub(crate) fn usage_of_pods<'a>(pods: impl IntoIterator<Item = &'a Pod>) -> Amounts {
-    let mut used = Amounts::new();
-    pods.into_iter().for_each(|pod| add_pod(&mut used, pod));
-    used
-}
-
-/// Adds what one pod uses; see [`usage_of_pods`].
+/// Adds what one pod uses, by the names that a quota has for it. A pod that has ended counts for nothing, as in
+/// the API server's own quota.
 pub(crate) fn add_pod(used: &mut Amounts, pod: &Pod) {
     let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref()).unwrap_or_default();
     if phase == "Succeeded" || phase == "Failed" {
@@ -207,7 +200,8 @@ mod tests {
                 "Succeeded",
             ),
         ];
-        let used = usage_of_pods(&pods);
+        let mut used = Amounts::new();
+        pods.iter().for_each(|pod| add_pod(&mut used, pod));
         assert_eq!(used["pods"], Quantity::whole(2));
         assert_eq!(
             used["limits.memory"].to_string(),

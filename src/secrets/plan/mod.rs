@@ -6,6 +6,7 @@
 
 pub(crate) mod access;
 pub mod collect;
+pub(crate) mod condition;
 pub mod decode;
 pub(crate) mod desired;
 pub mod due;

@@ -82,14 +82,14 @@ impl<'a> Engine<'a> {
     fn render_read(
         &mut self,
         field: &str,
-        (kind, name): (Kind, &str),
+        (kind, name): (InputKind, &str),
         text: &SecretBytes,
         dot: &Data,
     ) -> Result<SecretBytes, PlanError> {
         let parsed = Template::parse(name, text.expose(), self.delimiters);
         let output = self.output(field, parsed.map(Arc::new), dot);
         output.map_err(|error| match error {
-            PlanError::Template { field, source } if kind == Kind::Secret => {
+            PlanError::Template { field, source } if kind == InputKind::Secret => {
                 PlanError::Template { field, source: silent(source) }
             }
             error => error,
@@ -142,14 +142,14 @@ impl<'a> Engine<'a> {
 
 /// A kind of object that holds templates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub(crate) enum InputKind {
     /// A ConfigMap.
     ConfigMap,
     /// A Secret.
     Secret,
 }
 
-impl Kind {
+impl InputKind {
     /// Its name.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -160,19 +160,19 @@ impl Kind {
 }
 
 /// What objects that hold templates contain; `None` for one that does not exist.
-pub(crate) type Contents = BTreeMap<(Kind, String), Option<BTreeMap<String, SecretBytes>>>;
+pub(crate) type Contents = BTreeMap<(InputKind, String), Option<BTreeMap<String, SecretBytes>>>;
 
 /// The objects, in the namespace of the `ExternalSecret`, that its template is read from.
-pub(crate) fn sources(object: &ExternalSecret) -> BTreeSet<(Kind, String)> {
+pub(crate) fn inputs(object: &ExternalSecret) -> BTreeSet<(InputKind, String)> {
     let template = object.spec.target.template.iter();
     let from = template.flat_map(|template| &template.template_from);
     from.flat_map(references).map(|(kind, reference)| (kind, reference.name.clone())).collect()
 }
 
 /// What one `templateFrom` refers to, in the order in which it counts.
-fn references(from: &TemplateFrom) -> impl Iterator<Item = (Kind, &TemplateRef)> {
-    let config_map = from.config_map.iter().map(|reference| (Kind::ConfigMap, reference));
-    config_map.chain(from.secret.iter().map(|reference| (Kind::Secret, reference)))
+fn references(from: &TemplateFrom) -> impl Iterator<Item = (InputKind, &TemplateRef)> {
+    let config_map = from.config_map.iter().map(|reference| (InputKind::ConfigMap, reference));
+    config_map.chain(from.secret.iter().map(|reference| (InputKind::Secret, reference)))
 }
 
 /// What the `ExternalSecret` contributes to its Secret, given what was read for it.
@@ -275,7 +275,7 @@ impl Rendering<'_, '_> {
         };
         let strategy = from.values_decoding_strategy.clone().unwrap_or_default();
         for (kind, reference) in references(from) {
-            let part = if kind == Kind::Secret { "secret" } else { "configMap" };
+            let part = if kind == InputKind::Secret { "secret" } else { "configMap" };
             let place = format!("{field}.{part}");
             let found = contents.get(&(kind, reference.name.clone())).and_then(Option::as_ref);
             let absent = |key: &str| PlanError::TemplateAbsent {

@@ -106,8 +106,8 @@ fn inside_one_source_the_literal_wins_over_the_secret_over_the_config_map() {
     let from = json!([{"literal": "b: literal", "configMap": reference,
         "secret": {"name": "o", "items": [{"key": "a"}]}}]);
     let contents = Contents::from([
-        ((Kind::ConfigMap, "o".to_owned()), Some(texts(&[("a", "map"), ("b", "map")]))),
-        ((Kind::Secret, "o".to_owned()), Some(texts(&[("a", "{{ .user }}")]))),
+        ((InputKind::ConfigMap, "o".to_owned()), Some(texts(&[("a", "map"), ("b", "map")]))),
+        ((InputKind::Secret, "o".to_owned()), Some(texts(&[("a", "{{ .user }}")]))),
     ]);
     let rendered = rendered_with(&json!({"templateFrom": from}), &contents).unwrap();
     assert_eq!(rendered.data, texts(&[("a", "app"), ("b", "literal")]));
@@ -162,7 +162,7 @@ fn of_a_template_in_a_secret_no_word_is_repeated() {
         ["x\n{{ hunter2 }}", "x\n{{ .hunter2 }}", "x\n{{ len .user.hunter2 }}", "x\n{{ hunter2"]
     {
         let held = Some(texts(&[("a", text)]));
-        let contents = Contents::from([((Kind::Secret, "o".to_owned()), held)]);
+        let contents = Contents::from([((InputKind::Secret, "o".to_owned()), held)]);
         let error =
             rendered_with(&json!({"templateFrom": from}), &contents).unwrap_err().to_string();
         assert!(
