@@ -1,7 +1,9 @@
 //! NetworkPolicies that open pods to everyone.
 
+use k8s_openapi::api::networking::v1::{NetworkPolicyPeer, NetworkPolicyPort};
 use serde_json::Value;
 
+use crate::network_peers::{Everyone, everyone, few_ports};
 use crate::policy::ControlId;
 use crate::policy::FieldPath;
 use crate::policy::Finding;
@@ -18,7 +20,9 @@ pub(crate) fn evaluate(policy: &Value) -> Vec<Finding> {
         let in_force = types.is_empty() || types.iter().any(|stated| stated == kind);
         let rules = spec[field].as_array().map(Vec::as_slice).unwrap_or_default();
         for (number, rule) in rules.iter().enumerate().filter(|_| in_force) {
-            let bounded = kind == "Egress" && has_items(&rule["ports"]);
+            let ports: Vec<NetworkPolicyPort> =
+                serde_json::from_value(rule["ports"].clone()).unwrap_or_default();
+            let bounded = kind == "Egress" && few_ports(&ports);
             if !bounded {
                 let at = FieldPath::default().keys(&["spec", field]).index(number);
                 findings.extend(open(rule, kind, peers, &at));
@@ -26,10 +30,6 @@ pub(crate) fn evaluate(policy: &Value) -> Vec<Finding> {
         }
     }
     findings
-}
-
-fn has_items(value: &Value) -> bool {
-    value.as_array().is_some_and(|items| !items.is_empty())
 }
 
 fn open(open: &Value, kind: &str, peers: &'static str, at: &FieldPath) -> Vec<Finding> {
@@ -40,41 +40,25 @@ fn open(open: &Value, kind: &str, peers: &'static str, at: &FieldPath) -> Vec<Fi
         let message = format!("a rule without {peers:?} {direction}");
         return vec![Finding::new(control, at.clone(), message)];
     };
-    let everyone = listed.iter().enumerate().filter_map(|(number, peer)| {
-        let why = everyone(peer)?;
-        Some(Finding::new(
-            control,
-            at.key(peers).index(number),
-            format!("a peer of {kind} means {why}"),
-        ))
-    });
-    everyone.collect()
-}
-
-/// What a peer means, if it means everyone.
-fn everyone(peer: &Value) -> Option<&'static str> {
-    let empty = |selector: &Value| {
-        selector.as_object().is_some_and(|selector| {
-            ["matchLabels", "matchExpressions"].iter().all(|key| match selector.get(*key) {
-                None | Some(Value::Null) => true,
-                Some(Value::Object(labels)) => labels.is_empty(),
-                Some(Value::Array(expressions)) => expressions.is_empty(),
-                Some(_) => false,
-            })
-        })
+    // What is no peer at all is refused by the schema.
+    let read: Vec<Option<NetworkPolicyPeer>> =
+        listed.iter().map(|peer| serde_json::from_value(peer.clone()).ok()).collect();
+    let found = |path, why: Everyone, who| {
+        Finding::new(control, path, format!("{who} of {kind} means {}", why.as_str()))
     };
-    let (pods, namespaces, block) =
-        (&peer["podSelector"], &peer["namespaceSelector"], &peer["ipBlock"]);
-    if !block.is_null() {
-        return block["cidr"]
-            .as_str()
-            .is_some_and(|cidr| cidr.ends_with("/0"))
-            .then_some("every address");
+    let each = read.iter().enumerate().filter_map(|(number, peer)| {
+        let why = everyone(std::slice::from_ref(peer.as_ref()?))?;
+        Some(found(at.key(peers).index(number), why, "a peer"))
+    });
+    let mut findings: Vec<_> = each.collect();
+    let known: Vec<_> = read.into_iter().flatten().collect();
+    if findings.is_empty()
+        && !known.is_empty()
+        && let Some(why) = everyone(&known)
+    {
+        findings.push(found(at.key(peers), why, "a list of peers"));
     }
-    if pods.is_null() && namespaces.is_null() {
-        return Some("everyone, as it is empty");
-    }
-    (empty(namespaces) && (pods.is_null() || empty(pods))).then_some("every pod of every namespace")
+    findings
 }
 
 #[cfg(test)]
@@ -105,6 +89,20 @@ mod tests {
             ),
             (json!({"egress": [{}]}), vec!["spec.egress[0]"]),
             (json!({"egress": [{"ports": [{"port": 53}]}]}), nothing.to_vec()),
+            (
+                json!({"egress": [{"ports": [{"port": 1, "endPort": 65_535}]}]}),
+                vec!["spec.egress[0]"],
+            ),
+            (
+                json!({"ingress": [{"from": [{"ipBlock": {"cidr": "0.0.0.0/1"}},
+                    {"ipBlock": {"cidr": "128.0.0.0/1"}}]}]}),
+                vec!["spec.ingress[0].from[0]", "spec.ingress[0].from[1]"],
+            ),
+            (
+                json!({"ingress": [{"from": [{"ipBlock": {"cidr": "0.0.0.0/2"}},
+                    {"ipBlock": {"cidr": "64.0.0.0/2"}}]}]}),
+                vec!["spec.ingress[0].from"],
+            ),
             (json!({"policyTypes": ["Egress"], "ingress": [{}]}), nothing.to_vec()),
             (json!({"policyTypes": ["Ingress"], "podSelector": {}}), nothing.to_vec()),
             (json!({"ingress": [{"from": [{"podSelector": {}}]}]}), nothing.to_vec()),

@@ -10,6 +10,7 @@ mod index;
 mod namespace;
 pub mod plan;
 mod slim;
+mod slim_metadata;
 mod stored;
 mod usage;
 mod watches;
@@ -35,7 +36,7 @@ use crate::runtime::Runtime;
 
 use crate::policy::selection::Protected;
 use crate::telemetry::Metrics;
-use admission::{Admissions, Place};
+use admission::{Admissions, ProbeSite};
 use index::Index;
 use usage::Usage;
 
@@ -75,7 +76,7 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
         events: runtime.events.clone(),
         metrics: Arc::clone(runtime.metrics),
         index: Index::default(),
-        admissions: Admissions::new(Place { namespace: probe, protected: protected.clone() }),
+        admissions: Admissions::new(ProbeSite { namespace: probe, protected: protected.clone() }),
         usage: Usage::default(),
         protected,
         namespaces: Queue::new("namespace", bounds),
