@@ -15,8 +15,8 @@ help: ## print this list
 
 demo: prepare ## sync and rotate a secret and harden a namespace on a real API server (KEEP=1 leaves it up)
 	@echo "Building gabion and its demo (about three minutes the first time, then seconds)"
-	@cargo build --workspace --bin gabion --bin gabion-demo
-	@cargo run --quiet --workspace --bin gabion-demo
+	@cargo build --package gabion --package gabion-demo --bins
+	@cargo run --quiet --package gabion-demo
 
 test: prepare ## run all tests
 	@echo "Compiling gabion and its tests (about three minutes the first time)"
@@ -49,7 +49,7 @@ bench: prepare ## run benchmarks, compared with the API server's own limits (WOR
 race: prerequisites ## benchmark templates against Go's engine, and measure hostile ones
 	@echo "Building gotemplate optimised (about two minutes the first time)"
 	@cargo bench --quiet --profile bench-fast -p gotemplate --bench race
-	@cargo test --quiet --profile bench-fast -p gotemplate --test bounds -- --ignored --nocapture
+	@cargo test --quiet --profile bench-fast -p gotemplate --lib --test bounds -- --ignored --nocapture
 
 # Stable Rust ships the sanitizer's runtime, but accepts its flag only with this variable.
 FUZZ := RUSTC_BOOTSTRAP=1 cargo fuzz run -s $${SANITIZER:-address}

@@ -53,7 +53,7 @@ impl Applier<'_> {
         let dns = format!("NetworkPolicy/{}", objects::ALLOW_DNS);
         let mut without_dns = false;
         for step in &chain.steps {
-            if without_dns && step.object() == deny {
+            if without_dns && matches!(step, Step::Create(_)) && step.object() == deny {
                 continue;
             }
             match self.step(step).await {

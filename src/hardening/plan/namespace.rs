@@ -99,6 +99,8 @@ pub struct Plan {
     pub merged: Merged,
     /// What they would come to if each were at Enforce.
     pub(crate) preview: Merged,
+    /// Resources that a pod must state because of the quota, and that nothing fills in.
+    pub(crate) unstated: Vec<String>,
     /// How DNS was found.
     pub(crate) dns: Option<DnsFound>,
     /// Values from before we took over.
@@ -182,6 +184,7 @@ fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     chains.retain(|chain| !chain.steps.is_empty());
     plan.chains = chains;
     plan.dns = set.dns;
+    plan.unstated = resources::unstated(merged);
     let right = planned.into_iter().filter(|(key, digest)| {
         observed.objects.get(key).is_some_and(|live| live.ours && live.digest == *digest)
     });

@@ -19,6 +19,8 @@ pub(crate) struct Reach {
     pub(crate) conditions: usize,
     /// Its rules.
     pub(crate) rules: usize,
+    /// The directions in which it isolates.
+    pub(crate) ways: u8,
     /// Digests of what it opens, one for each peer of each rule.
     pub(crate) edges: Vec<u64>,
 }
@@ -29,7 +31,12 @@ impl Reach {
         let Generated::NetworkPolicy(_) = object else { return Self::default() };
         let spec = object.spec();
         let selector = conditions(&spec["podSelector"]);
-        let mut reach = Self { conditions: selector.len(), ..Self::default() };
+        let ways = [("Ingress", 1), ("Egress", 2)].iter().filter(|(way, _)| {
+            let stated = items(&spec["policyTypes"]);
+            stated.iter().any(|stated| stated == way) || (stated.is_empty() && *way == "Ingress")
+        });
+        let ways = ways.map(|(_, bit)| bit).sum();
+        let mut reach = Self { conditions: selector.len(), ways, ..Self::default() };
         for (section, peers) in [("ingress", "from"), ("egress", "to")] {
             for rule in items(&spec[section]) {
                 reach.rules += 1;

@@ -188,7 +188,15 @@ pub(super) fn network(
             }
         }
     }
+    // One that isolates in another direction from now on is two: it comes with the others, and goes with them.
+    let live = |step: &Step| written(step).and_then(|object| observed.get(&object.key()));
+    let turns = |step: &Step| {
+        let ways = written(step).map(|object| Reach::of(object).ways);
+        live(step).is_some_and(|live| live.ours && Some(live.reach.ways) != ways)
+    };
+    let (turned, updated): (Vec<_>, Vec<_>) = updated.into_iter().partition(turns);
     let mut steps = created;
+    steps.extend(turned.iter().filter_map(|step| beside(step, observed)));
     steps.extend(in_safe_order(updated, observed));
     match deny.map(|deny| compare(deny, observed, terms)) {
         Some(Ok(Some(_))) if !missing.is_empty() => {
@@ -240,13 +248,9 @@ fn in_safe_order(mut updates: Vec<Step>, observed: &Observed) -> Vec<Step> {
         let nth = safe.unwrap_or_default();
         if safe.is_none() {
             for step in &updates[1..] {
-                let Some(mut copy) = written(step).cloned() else { continue };
-                let name = format!("{}{BESIDE}", copy.key().name);
-                copy.meta_mut().name = Some(name);
-                now.insert(copy.key(), Reach::of(&copy).edges);
-                if !observed.contains_key(&copy.key()) {
-                    ordered.push(Step::Create(Box::new(copy)));
-                }
+                let Some(object) = written(step) else { continue };
+                now.insert(key_beside(object), opened(step));
+                ordered.extend(beside(step, observed));
             }
         }
         let step = updates.remove(nth);
@@ -260,6 +264,20 @@ fn in_safe_order(mut updates: Vec<Step>, observed: &Observed) -> Vec<Step> {
 
 /// What a policy is called while its own name still holds what it opened before. No rule has a dot in its name.
 const BESIDE: &str = ".new";
+
+fn key_beside(object: &Generated) -> GeneratedKey {
+    let key = object.key();
+    GeneratedKey::new(key.kind, format!("{}{BESIDE}", key.name))
+}
+
+/// Writes what a step writes under that second name, if it is not there yet.
+fn beside(step: &Step, observed: &Observed) -> Option<Step> {
+    let object = written(step)?;
+    let key = key_beside(object);
+    let mut copy = object.clone();
+    copy.meta_mut().name = Some(key.name.clone());
+    (!observed.contains_key(&key)).then(|| Step::Create(Box::new(copy)))
+}
 
 fn written(step: &Step) -> Option<&Generated> {
     match step {

@@ -195,6 +195,7 @@ fn shaping_cases() -> Vec<Case> {
                 "decode" => decoding(vector),
                 "convert" => conversion(vector),
                 "rewrite" => rewriting(vector),
+                "mapping" => mapping(vector),
                 other => panic!("what is {other}?"),
             };
             Case { name: text(vector, "name"), input, want, got }
@@ -247,6 +248,29 @@ fn conversion(vector: &Value) -> (String, Shaped, Shaped) {
         keys => listed(&keys.unwrap_or_default()),
     };
     (format!("{strategy:?} {}", vector["keys"]), want, got)
+}
+
+fn mapping(vector: &Value) -> (String, Shaped, Shaped) {
+    let mapped = |map: &BTreeMap<String, String>| Shaped::Bytes(serde_json::to_vec(map).unwrap());
+    let (cache, delimiters, limits) =
+        (Cache::new(1 << 20), Delimiters::default(), Limits::default());
+    let mut environment = Nothing;
+    let mut engine = Engine::new(&cache, &delimiters, &mut environment, &limits);
+    let yaml = text(vector, "yaml");
+    let got = match engine.pairs("f", "literal", &SecretBytes::from(yaml.clone())) {
+        Ok(pairs) => mapped(
+            &pairs
+                .into_iter()
+                .map(|(key, value)| (key, String::from_utf8(value.expose().to_vec()).unwrap()))
+                .collect(),
+        ),
+        Err(_) => refused(),
+    };
+    let want = match Option::<BTreeMap<String, String>>::deserialize(&vector["wantData"]).unwrap() {
+        _ if vector["error"].is_string() => refused(),
+        pairs => mapped(&pairs.unwrap_or_default()),
+    };
+    (yaml, want, got)
 }
 
 fn rewriting(vector: &Value) -> (String, Shaped, Shaped) {

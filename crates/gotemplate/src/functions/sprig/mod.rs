@@ -32,6 +32,8 @@ mod yaml;
 
 use crate::Function;
 
+pub(crate) use yaml::yaml_strings;
+
 /// All families.
 pub(crate) const TABLES: &[&[Function]] = &[
     arithmetic::FUNCTIONS,
