@@ -94,6 +94,11 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
     });
     runtime.health.live_unless(move || namespaces.unhealthy_reason());
     runtime.health.live_unless(move || baselines.unhealthy_reason());
+    let waiting = Arc::downgrade(&context);
+    runtime.health.ready_unless(move || {
+        let asked = waiting.upgrade()?.server_minor.get().is_none();
+        asked.then(|| "hardening waits for the lists above and the API server's version".to_owned())
+    });
 
     let caches = watches::start(&context, runtime);
     let stop = runtime.stop.clone();
@@ -116,7 +121,7 @@ async fn harden(context: Arc<Context>, client: Client, caches: CacheSync, stop: 
     tracing::info!(
         baselines = context.index.baseline_names().len(),
         namespaces = context.index.namespace_names().len(),
-        "all lists are in: hardening"
+        "caches are synced: starting to reconcile"
     );
     context.index.begin_first_round();
     context.wake_all();
