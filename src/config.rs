@@ -17,6 +17,8 @@ pub struct Config {
     pub(crate) metrics_addr: SocketAddr,
     /// Address of `/healthz` and `/readyz`.
     pub(crate) health_addr: SocketAddr,
+    /// This process's name; unique among replicas.
+    pub(crate) replica: String,
     /// Log level or filter.
     pub log_level: String,
     /// Log format.
@@ -94,8 +96,6 @@ pub(crate) struct HardeningConfig {
 pub(crate) struct ElectionConfig {
     /// Name of the Lease.
     pub(crate) id: String,
-    /// This replica's name.
-    pub(crate) identity: String,
     /// How long others wait after the last renewal they saw.
     pub(crate) lease_duration: Duration,
     /// How long the leader writes without a renewal.

@@ -1,79 +1,64 @@
 //! NetworkPolicies that open pods to everyone.
 
+use k8s_openapi::api::networking::v1::{NetworkPolicyPeer, NetworkPolicyPort};
 use serde_json::Value;
 
-use super::{manifest::Draft, table::rule};
+use crate::network_peers::{Everyone, everyone, few_ports};
+use crate::policy::ControlId;
 use crate::policy::FieldPath;
+use crate::policy::Finding;
 
 /// What is wrong with a policy.
 ///
 /// A rule for incoming traffic must name its peers. One for outgoing traffic may leave them out where it names
 /// ports: DNS and the internet are meant to be reachable so.
-pub(crate) fn evaluate(policy: &Value) -> Vec<Draft> {
+pub(crate) fn evaluate(policy: &Value) -> Vec<Finding> {
     let spec = &policy["spec"];
     let types = spec["policyTypes"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let mut drafts = Vec::new();
+    let mut findings = Vec::new();
     for (kind, field, peers) in [("Ingress", "ingress", "from"), ("Egress", "egress", "to")] {
         let in_force = types.is_empty() || types.iter().any(|stated| stated == kind);
         let rules = spec[field].as_array().map(Vec::as_slice).unwrap_or_default();
         for (number, rule) in rules.iter().enumerate().filter(|_| in_force) {
-            let bounded = kind == "Egress" && has_items(&rule["ports"]);
+            let ports: Vec<NetworkPolicyPort> =
+                serde_json::from_value(rule["ports"].clone()).unwrap_or_default();
+            let bounded = kind == "Egress" && few_ports(&ports);
             if !bounded {
                 let at = FieldPath::default().keys(&["spec", field]).index(number);
-                drafts.extend(open(rule, kind, peers, &at));
+                findings.extend(open(rule, kind, peers, &at));
             }
         }
     }
-    drafts
+    findings
 }
 
-fn has_items(value: &Value) -> bool {
-    value.as_array().is_some_and(|items| !items.is_empty())
-}
-
-fn open(open: &Value, kind: &str, peers: &'static str, at: &FieldPath) -> Vec<Draft> {
-    let control = rule("HB-NP-OPEN");
+fn open(open: &Value, kind: &str, peers: &'static str, at: &FieldPath) -> Vec<Finding> {
+    let control = ControlId::HbNpOpen;
     let Some(listed) = open[peers].as_array().filter(|listed| !listed.is_empty()) else {
         let direction =
             if kind == "Ingress" { "lets everyone in" } else { "lets pods reach everything" };
         let message = format!("a rule without {peers:?} {direction}");
-        return vec![Draft::new(control, at.clone(), message)];
+        return vec![Finding::new(control, at.clone(), message)];
     };
-    let everyone = listed.iter().enumerate().filter_map(|(number, peer)| {
-        let why = everyone(peer)?;
-        Some(Draft::new(
-            control,
-            at.key(peers).index(number),
-            format!("a peer of {kind} means {why}"),
-        ))
+    // What is no peer at all is refused by the schema.
+    let read: Vec<Option<NetworkPolicyPeer>> =
+        listed.iter().map(|peer| serde_json::from_value(peer.clone()).ok()).collect();
+    let found = |path, why: Everyone, who| {
+        Finding::new(control, path, format!("{who} of {kind} means {}", why.as_str()))
+    };
+    let each = read.iter().enumerate().filter_map(|(number, peer)| {
+        let why = everyone(std::slice::from_ref(peer.as_ref()?))?;
+        Some(found(at.key(peers).index(number), why, "a peer"))
     });
-    everyone.collect()
-}
-
-/// What a peer means, if it means everyone.
-fn everyone(peer: &Value) -> Option<&'static str> {
-    let empty = |selector: &Value| {
-        selector.as_object().is_some_and(|selector| {
-            ["matchLabels", "matchExpressions"].iter().all(|key| match selector.get(*key) {
-                None | Some(Value::Null) => true,
-                Some(Value::Object(labels)) => labels.is_empty(),
-                Some(Value::Array(expressions)) => expressions.is_empty(),
-                Some(_) => false,
-            })
-        })
-    };
-    let (pods, namespaces, block) =
-        (&peer["podSelector"], &peer["namespaceSelector"], &peer["ipBlock"]);
-    if !block.is_null() {
-        return block["cidr"]
-            .as_str()
-            .is_some_and(|cidr| cidr.ends_with("/0"))
-            .then_some("every address");
+    let mut findings: Vec<_> = each.collect();
+    let known: Vec<_> = read.into_iter().flatten().collect();
+    if findings.is_empty()
+        && !known.is_empty()
+        && let Some(why) = everyone(&known)
+    {
+        findings.push(found(at.key(peers), why, "a list of peers"));
     }
-    if pods.is_null() && namespaces.is_null() {
-        return Some("everyone, as it is empty");
-    }
-    (empty(namespaces) && (pods.is_null() || empty(pods))).then_some("every pod of every namespace")
+    findings
 }
 
 #[cfg(test)]
@@ -83,7 +68,7 @@ mod tests {
     use super::*;
 
     fn paths(spec: &Value) -> Vec<String> {
-        evaluate(&json!({ "spec": spec })).iter().map(|draft| draft.path.to_string()).collect()
+        evaluate(&json!({ "spec": spec })).iter().map(|finding| finding.path.to_string()).collect()
     }
 
     #[test]
@@ -104,6 +89,20 @@ mod tests {
             ),
             (json!({"egress": [{}]}), vec!["spec.egress[0]"]),
             (json!({"egress": [{"ports": [{"port": 53}]}]}), nothing.to_vec()),
+            (
+                json!({"egress": [{"ports": [{"port": 1, "endPort": 65_535}]}]}),
+                vec!["spec.egress[0]"],
+            ),
+            (
+                json!({"ingress": [{"from": [{"ipBlock": {"cidr": "0.0.0.0/1"}},
+                    {"ipBlock": {"cidr": "128.0.0.0/1"}}]}]}),
+                vec!["spec.ingress[0].from[0]", "spec.ingress[0].from[1]"],
+            ),
+            (
+                json!({"ingress": [{"from": [{"ipBlock": {"cidr": "0.0.0.0/2"}},
+                    {"ipBlock": {"cidr": "64.0.0.0/2"}}]}]}),
+                vec!["spec.ingress[0].from"],
+            ),
             (json!({"policyTypes": ["Egress"], "ingress": [{}]}), nothing.to_vec()),
             (json!({"policyTypes": ["Ingress"], "podSelector": {}}), nothing.to_vec()),
             (json!({"ingress": [{"from": [{"podSelector": {}}]}]}), nothing.to_vec()),

@@ -150,6 +150,7 @@ impl RunFlags {
             namespace: Some(self.namespace).filter(|namespace| !namespace.is_empty()),
             metrics_addr: self.metrics_addr,
             health_addr: self.health_addr,
+            replica: replica_name(),
             log_level: self.log_level,
             log_format: self.log_format,
             secrets: SecretsConfig {
@@ -200,7 +201,6 @@ impl RunFlags {
         }
         Ok(Some(ElectionConfig {
             id: self.leader_election_id.clone(),
-            identity: replica_name(),
             lease_duration: lease,
             renew_deadline: deadline,
             retry_period: retry,

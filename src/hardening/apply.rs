@@ -5,9 +5,12 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use k8s_openapi::api::{
-    core::v1::{LimitRange, Namespace, ResourceQuota, ServiceAccount},
-    networking::v1::NetworkPolicy,
+use k8s_openapi::{
+    api::{
+        core::v1::{LimitRange, Namespace, ResourceQuota, ServiceAccount},
+        networking::v1::NetworkPolicy,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use serde_json::{Map, Value, json};
 
@@ -16,17 +19,16 @@ use super::{
     plan::{
         error::Error,
         labels::{FieldOwner, LabelPatch, RECORD},
-        objects::{
-            self, Generated, ObjectKey as Named, ObjectKind, ObservedObject, RELEASE_MANAGER,
-        },
-        service_accounts::{PREVIOUS_AUTOMOUNT, ServiceAccountPatch},
+        objects::{self, Generated, GeneratedKey, ObjectKind, ObservedObject, RELEASE_MANAGER},
+        owned::claim,
+        service_accounts::{PREVIOUS_AUTOMOUNT, Previous, ServiceAccountPatch},
         steps::{Chain, Step},
     },
 };
 use crate::api::gabion::hardening_baseline::ConflictPolicy;
 use crate::cluster::{
     ObjectKey,
-    write::{ApiError, Part, PatchKind},
+    write::{ApiError, FieldCause, Part, PatchKind},
 };
 use crate::marks::FIELD_MANAGER;
 
@@ -43,35 +45,50 @@ pub(crate) struct Applier<'a> {
 }
 
 impl Applier<'_> {
-    /// Does a chain in order and stops at its first failure.
+    /// Does a chain in order and stops at its first failure. An object that is refused for what it is costs only
+    /// itself: the deny does not wait for a rule that can never be. It waits for DNS, without which nothing in
+    /// the namespace would work.
     pub(crate) async fn chain(&self, chain: &Chain) -> Result<(), Error> {
+        let (mut refused, deny) = (None, format!("NetworkPolicy/{}", objects::DEFAULT_DENY));
+        let dns = format!("NetworkPolicy/{}", objects::ALLOW_DNS);
+        let mut without_dns = false;
         for step in &chain.steps {
-            self.step(step).await?;
+            if without_dns && matches!(step, Step::Create(_)) && step.object() == deny {
+                continue;
+            }
+            match self.step(step).await {
+                Ok(()) => {}
+                Err(error @ Error::Rejected { .. }) => {
+                    tracing::debug!(namespace = self.namespace, %error, "refused");
+                    without_dns |= step.object() == dns;
+                    refused = refused.or(Some(error));
+                }
+                Err(error) => return Err(error),
+            }
         }
-        Ok(())
+        refused.map_or(Ok(()), Err)
     }
 
     async fn step(&self, step: &Step) -> Result<(), Error> {
         tracing::debug!(namespace = self.namespace, object = step.object(), "writing");
         match step {
             Step::Create(object) => self.create(object).await,
-            Step::Update { object, uid, resource_version, .. } => {
+            Step::Update { object, uid, resource_version, adopting } => {
                 let live = self.live(&object.key(), uid, resource_version).await?;
-                let written = objects::over(&live, object);
-                self.replace(&written, FIELD_MANAGER).await?;
+                if *adopting && !objects::can_be_adopted(&live) {
+                    let (object, manager) = (object.key().to_string(), "a spec that is too long");
+                    return Err(Error::NameTaken { object, manager: manager.to_owned() });
+                }
+                let written = objects::over(&live, object, *adopting);
+                let meta = self.replace(&written, FIELD_MANAGER).await?;
+                self.remember(written, meta);
                 Ok(())
             }
-            Step::Release { key, uid, resource_version, previous_spec } => {
-                let live = self.live(key, uid, resource_version).await?;
-                let freed = objects::released(&live, previous_spec.as_deref());
-                self.replace(&freed, RELEASE_MANAGER).await?;
-                Ok(())
+            Step::Release { key, uid, resource_version, restores } => {
+                self.release(key, uid, resource_version, *restores).await
             }
             Step::Delete { key, uid, resource_version } => {
-                let deleted = self.delete(key, uid, resource_version).await;
-                deleted.map_err(|error| explain("delete", &key.to_string(), &error))?;
-                self.context.index.object_removed(self.namespace, key);
-                Ok(())
+                self.delete(key, uid, resource_version).await
             }
             Step::Labels(patch) => self.labels(patch).await,
             Step::ServiceAccount(patch) => self.service_account(patch).await,
@@ -97,14 +114,29 @@ impl Applier<'_> {
             }
         };
         let meta = created.map_err(|error| explain("create", &name.to_string(), &error))?;
-        let mut written = object.clone();
-        written.meta_mut().uid = meta.uid;
-        written.meta_mut().resource_version = meta.resource_version;
-        self.remember(&written);
+        self.remember(object.clone(), meta);
         Ok(())
     }
 
-    async fn replace(&self, object: &Generated, manager: &str) -> Result<(), Error> {
+    /// Lets go of an object. An earlier spec that the API server does not take any more is gone with it.
+    async fn release(
+        &self,
+        key: &GeneratedKey,
+        uid: &str,
+        version: &str,
+        restores: bool,
+    ) -> Result<(), Error> {
+        let live = self.live(key, uid, version).await?;
+        let freed = objects::released(&live, restores);
+        match self.replace(&freed, RELEASE_MANAGER).await {
+            Err(Error::Rejected { .. }) if restores => return self.delete(key, uid, version).await,
+            other => other?,
+        };
+        self.context.index.object_removed(self.namespace, key);
+        Ok(())
+    }
+
+    async fn replace(&self, object: &Generated, manager: &str) -> Result<ObjectMeta, Error> {
         let (name, writer) = (object.key(), &self.context.writer);
         let key = self.key(&name.name);
         let replaced = match object {
@@ -116,21 +148,26 @@ impl Applier<'_> {
                 writer.replace::<ResourceQuota>(&key, body, manager).await
             }
         };
-        let meta = replaced.map_err(|error| explain("update", &name.to_string(), &error))?;
-        let mut written = object.clone();
-        written.meta_mut().resource_version = meta.resource_version;
-        written.meta_mut().managed_fields = meta.managed_fields;
-        self.remember(&written);
-        Ok(())
+        replaced.map_err(|error| explain("update", &name.to_string(), &error))
     }
 
-    fn remember(&self, written: &Generated) {
-        let seen = ObservedObject::of(written);
+    fn remember(&self, mut written: Generated, answer: ObjectMeta) {
+        let meta = written.meta_mut();
+        meta.uid = answer.uid;
+        meta.resource_version = answer.resource_version;
+        meta.deletion_timestamp = answer.deletion_timestamp;
+        claim(meta);
+        let seen = ObservedObject::of(&written);
         self.context.index.object_written(self.namespace, &written.key(), seen);
     }
 
     /// The live object, if it still is the one that the step was planned for.
-    async fn live(&self, name: &Named, uid: &str, version: &str) -> Result<Generated, Error> {
+    async fn live(
+        &self,
+        name: &GeneratedKey,
+        uid: &str,
+        version: &str,
+    ) -> Result<Generated, Error> {
         let (key, writer) = (self.key(&name.name), &self.context.writer);
         let read = match name.kind {
             ObjectKind::NetworkPolicy => writer
@@ -158,13 +195,16 @@ impl Applier<'_> {
         .ok_or_else(|| Error::Stale { object: name.to_string() })
     }
 
-    async fn delete(&self, name: &Named, uid: &str, version: &str) -> Result<(), ApiError> {
+    async fn delete(&self, name: &GeneratedKey, uid: &str, version: &str) -> Result<(), Error> {
         let (key, writer) = (self.key(&name.name), &self.context.writer);
-        match name.kind {
+        let deleted = match name.kind {
             ObjectKind::NetworkPolicy => writer.delete::<NetworkPolicy>(&key, uid, version).await,
             ObjectKind::LimitRange => writer.delete::<LimitRange>(&key, uid, version).await,
             ObjectKind::ResourceQuota => writer.delete::<ResourceQuota>(&key, uid, version).await,
-        }
+        };
+        deleted.map_err(|error| explain("delete", &name.to_string(), &error))?;
+        self.context.index.object_deleted(self.namespace, name);
+        Ok(())
     }
 
     /// Earlier values come back in one write together with the record; labels that we keep are applied by
@@ -177,7 +217,7 @@ impl Applier<'_> {
                 "labels": patch.restore,
                 "annotations": {RECORD: patch.record},
             }});
-            version = self.patch_namespace(PatchKind::Merge, &body).await?;
+            version = self.patch_namespace(patch, &body).await?;
         }
         if patch.apply.is_empty() || (patch.changed.is_empty() && !patch.restore.is_empty()) {
             return Ok(());
@@ -185,7 +225,7 @@ impl Applier<'_> {
         let causes = match self.apply_labels(patch, &version, false).await {
             Ok(()) => return Ok(()),
             Err(ApiError::Conflict { causes, .. }) if !causes.is_empty() => causes,
-            Err(error) => return Err(explain("patch", "Namespace labels", &error)),
+            Err(error) => return Err(explain("patch", LABELS, &error)),
         };
         let mut rest = patch.clone();
         for cause in &causes {
@@ -196,11 +236,11 @@ impl Applier<'_> {
                 self.refused().insert(key.to_owned(), owner.manager().to_owned());
             }
         }
-        if rest.changed.is_empty() {
+        if rest.changed.is_empty() && !rest.drifted.iter().any(|key| key == RECORD) {
             return Ok(());
         }
         let applied = self.apply_labels(&rest, &version, true).await;
-        applied.map_err(|error| explain("patch", "Namespace labels", &error))
+        applied.map_err(|error| explain("patch", LABELS, &error))
     }
 
     fn refused(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
@@ -228,53 +268,80 @@ impl Applier<'_> {
         let writer = &self.context.writer;
         let meta =
             writer.patch::<Namespace>(&key, Part::Object, kind, &body, FIELD_MANAGER).await?;
-        self.context.index.namespace_written(self.namespace, &meta);
+        self.context.index.namespace_written(self.namespace, &meta, patch);
         Ok(())
     }
 
-    async fn patch_namespace(&self, kind: PatchKind, body: &Value) -> Result<String, Error> {
-        let key = ObjectKey::new("", self.namespace);
+    async fn patch_namespace(&self, patch: &LabelPatch, body: &Value) -> Result<String, Error> {
+        let (key, kind) = (ObjectKey::new("", self.namespace), PatchKind::Merge);
         let writer = &self.context.writer;
         let patched =
             writer.patch::<Namespace>(&key, Part::Object, kind, body, FIELD_MANAGER).await;
-        let meta = patched.map_err(|error| explain("patch", "Namespace labels", &error))?;
-        self.context.index.namespace_written(self.namespace, &meta);
+        let meta = patched.map_err(|error| explain("patch", LABELS, &error))?;
+        self.context.index.namespace_written(self.namespace, &meta, patch);
         Ok(meta.resource_version.unwrap_or_default())
     }
 
-    /// `imagePullSecrets` is never part of this write.
+    /// `imagePullSecrets` is never part of this write. What we set is applied, because the API server notes whose
+    /// field that is only then: of an account that a controller made it keeps no record otherwise.
     async fn service_account(&self, patch: &ServiceAccountPatch) -> Result<(), Error> {
-        let body = json!({
+        let note = patch.previous.map(Previous::as_str);
+        let mut body = json!({
             "metadata": {
+                "uid": patch.uid,
                 "resourceVersion": patch.resource_version,
-                "annotations": {PREVIOUS_AUTOMOUNT: patch.previous},
+                "annotations": {PREVIOUS_AUTOMOUNT: note},
             },
             "automountServiceAccountToken": patch.automount,
         });
         let (key, writer) = (self.key(&patch.name), &self.context.writer);
-        let kind = PatchKind::Merge;
+        let kind = if note.is_some() {
+            body["apiVersion"] = "v1".into();
+            body["kind"] = "ServiceAccount".into();
+            body["metadata"]["name"] = patch.name.as_str().into();
+            PatchKind::Apply { force: true }
+        } else {
+            PatchKind::Merge
+        };
         let patched =
             writer.patch::<ServiceAccount>(&key, Part::Object, kind, &body, FIELD_MANAGER).await;
         let meta = patched
             .map_err(|error| explain("patch", &format!("ServiceAccount/{}", patch.name), &error))?;
-        self.context.index.account_applied(&ServiceAccount {
-            metadata: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
-                namespace: Some(self.namespace.to_owned()),
-                ..meta
-            },
-            automount_service_account_token: patch.automount,
-            ..ServiceAccount::default()
-        });
+        self.context.index.account_written(self.namespace, &meta, patch);
         Ok(())
     }
 }
 
+/// The labels of a namespace, as the object of a failure.
+const LABELS: &str = "Namespace labels";
+
+/// Whether these are the words of RBAC. An admission policy, a webhook or a quota forbids in other words.
+fn is_missing_right(words: &str) -> bool {
+    words.contains(" cannot ") && words.contains("resource")
+}
+
+/// What the API server said of an object that it does not take.
+fn words(causes: &[FieldCause]) -> String {
+    let said = causes.iter().take(3).map(|cause| {
+        if cause.field.is_empty() {
+            cause.message.clone()
+        } else {
+            format!("{}: {}", cause.field, cause.message)
+        }
+    });
+    let said = said.collect::<Vec<_>>().join("; ");
+    if said.is_empty() { "it gives no reason".to_owned() } else { said }
+}
+
 /// A refusal of the API server in the words of this subsystem.
 pub(crate) fn explain(verb: &'static str, object: &str, error: &ApiError) -> Error {
+    let rejected = |words: &str| Error::rejected(object, words);
     let object = object.to_owned();
     match error {
+        ApiError::Forbidden { message } if !is_missing_right(message) => rejected(message),
         ApiError::Forbidden { .. } => Error::Forbidden { verb, object },
-        ApiError::Invalid { .. } | ApiError::TooLarge { .. } => Error::Rejected { object },
+        ApiError::Invalid { causes, .. } => rejected(&words(causes)),
+        ApiError::TooLarge { .. } => rejected("it is too large"),
         ApiError::Conflict { .. }
         | ApiError::AlreadyExists { .. }
         | ApiError::NotFound { .. }

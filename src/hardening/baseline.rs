@@ -50,7 +50,7 @@ pub(crate) fn take_in(context: &Context, name: &str) -> Option<Baseline> {
     // Its policies go first; until they are gone the rest stays as it is.
     let uid = known.object.metadata.uid.as_deref().unwrap_or_default();
     if has_begun(&known.object) && !context.admissions.owns_any(uid) {
-        context.index.set_phase(name, leaving(context, &known.object), None);
+        context.index.set_phase(name, leaving(context, &known.object), None, &context.protected);
         context.wake_all();
         return context.index.baseline(name);
     }
@@ -73,7 +73,7 @@ pub(crate) fn take_in(context: &Context, name: &str) -> Option<Baseline> {
         (Phase::Broken(now), Some(Phase::Broken(before))) => now != before,
         _ => true,
     };
-    context.index.set_phase(name, phase, refused);
+    context.index.set_phase(name, phase, refused, &context.protected);
     if changed {
         context.wake_all();
     }
@@ -227,7 +227,7 @@ async fn begin(context: &Context, name: &str, known: &Baseline) -> Result<Next, 
 
 /// From here on every namespace is planned without it.
 fn leave(context: &Context, name: &str, object: &HardeningBaseline) -> Next {
-    context.index.set_phase(name, leaving(context, object), None);
+    context.index.set_phase(name, leaving(context, object), None, &context.protected);
     context.wake_all();
     in_a_while(Duration::from_millis(100))
 }

@@ -10,6 +10,7 @@ mod index;
 mod namespace;
 pub mod plan;
 mod slim;
+mod slim_metadata;
 mod stored;
 mod usage;
 mod watches;
@@ -35,7 +36,7 @@ use crate::runtime::Runtime;
 
 use crate::policy::selection::Protected;
 use crate::telemetry::Metrics;
-use admission::{Admissions, Place};
+use admission::{Admissions, ProbeSite};
 use index::Index;
 use usage::Usage;
 
@@ -75,7 +76,7 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
         events: runtime.events.clone(),
         metrics: Arc::clone(runtime.metrics),
         index: Index::default(),
-        admissions: Admissions::new(Place { namespace: probe, protected: protected.clone() }),
+        admissions: Admissions::new(ProbeSite { namespace: probe, protected: protected.clone() }),
         usage: Usage::default(),
         protected,
         namespaces: Queue::new("namespace", bounds),
@@ -93,6 +94,11 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
     });
     runtime.health.live_unless(move || namespaces.unhealthy_reason());
     runtime.health.live_unless(move || baselines.unhealthy_reason());
+    let waiting = Arc::downgrade(&context);
+    runtime.health.ready_unless(move || {
+        let asked = waiting.upgrade()?.server_minor.get().is_none();
+        asked.then(|| "hardening waits for the lists above and the API server's version".to_owned())
+    });
 
     let caches = watches::start(&context, runtime);
     let stop = runtime.stop.clone();
@@ -115,7 +121,7 @@ async fn harden(context: Arc<Context>, client: Client, caches: CacheSync, stop: 
     tracing::info!(
         baselines = context.index.baseline_names().len(),
         namespaces = context.index.namespace_names().len(),
-        "all lists are in: hardening"
+        "caches are synced: starting to reconcile"
     );
     context.index.begin_first_round();
     context.wake_all();

@@ -22,7 +22,7 @@ use crate::api::gabion::namespace_hardening::NamespaceHardening;
 use crate::api::gabion::namespace_hardening::NamespaceHardeningSpec;
 use crate::api::gabion::namespace_hardening::NamespaceHardeningStatus;
 
-use crate::cluster::metadata::slim;
+use super::slim_metadata::metadata;
 
 /// An object of which only some parts were read.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub(crate) struct Slim<K>(pub(crate) K);
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", bound = "Spec: DeserializeOwned, Status: DeserializeOwned")]
 pub(crate) struct Parts<Spec, Status> {
-    #[serde(deserialize_with = "slim", default)]
+    #[serde(deserialize_with = "metadata", default)]
     metadata: ObjectMeta,
     spec: Option<Spec>,
     status: Option<Status>,

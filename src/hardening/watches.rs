@@ -1,9 +1,6 @@
 //! Which watches the hardening subsystem has, and what each of their events wakes.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 use k8s_openapi::api::{
     apps::v1::DaemonSet,
@@ -19,7 +16,7 @@ use super::plan::dns::DnsService;
 use super::plan::dns::NODE_LOCAL;
 use super::plan::dns::node_local_addresses;
 use super::plan::objects::Generated;
-use super::plan::objects::ObjectKey as Named;
+use super::plan::objects::GeneratedKey;
 use super::plan::objects::ObjectKind;
 use super::plan::objects::ObservedObject;
 use super::slim::Slim;
@@ -27,7 +24,7 @@ use super::stored::Stored;
 use crate::api::gabion::namespace_hardening::EFFECTIVE;
 use crate::api::gabion::namespace_hardening::NamespaceHardening;
 use crate::cluster::{CacheSync, Change, ObjectKey, queue::Lane};
-use crate::hardening::plan::permissive_policies::opens;
+use crate::hardening::plan::permissive_policies::Opened;
 use crate::runtime::Dependency;
 use crate::runtime::Runtime;
 use crate::runtime::Watches;
@@ -124,7 +121,8 @@ fn namespace_gone(context: &Context, name: &Arc<str>) {
     context.wake_baselines();
 }
 
-/// Objects of a generated kind: ours, and others under names of ours. Of all others nothing is kept.
+/// Objects of a generated kind under names that we could have given. Of all others nothing is kept but what they
+/// open.
 fn object<K: Resource<DynamicType = ()>>(
     context: &Context,
     kind: ObjectKind,
@@ -138,12 +136,12 @@ fn object<K: Resource<DynamicType = ()>>(
             let key = wrapped.key();
             let namespace = wrapped.meta().namespace.clone().unwrap_or_default();
             if let Generated::NetworkPolicy(policy) = &wrapped {
-                let opened = if seen.ours { BTreeSet::new() } else { opens(policy) };
+                let opened = Opened::by(policy);
                 if context.index.permissive_policy_seen(&namespace, &key.name, opened) {
                     context.namespaces.wake(&namespace.as_str().into(), &(), Lane::Urgent);
                 }
             }
-            if !seen.ours && !key.name.starts_with("gabion-") {
+            if !key.could_be_ours() {
                 return;
             }
             if seen.ours {
@@ -155,8 +153,9 @@ fn object<K: Resource<DynamicType = ()>>(
         }
         Change::Deleted(object) => {
             let namespace = object.meta().namespace.clone().unwrap_or_default();
-            let key = Named::new(kind, object.name_any());
-            let gone = context.index.permissive_policy_seen(&namespace, &key.name, BTreeSet::new());
+            let key = GeneratedKey::new(kind, object.name_any());
+            let gone =
+                context.index.permissive_policy_seen(&namespace, &key.name, Opened::default());
             let uid = object.meta().uid.as_deref().unwrap_or_default();
             if context.index.object_gone(&namespace, &key, uid) || gone {
                 context.namespaces.wake(&namespace.into(), &(), Lane::Urgent);

@@ -23,15 +23,13 @@ pub mod selection;
 pub mod settings;
 pub(crate) mod subject;
 pub mod version;
-mod waivers;
 
 pub use compile::{PolicySet, compile};
-pub use controls::{Control, Severity, Target, control};
+pub use controls::{Control, ControlId, Severity, Target};
 pub(crate) use error::PolicyError;
 pub use evaluate::evaluate;
 pub use finding::{FieldPath, Finding, Segment};
-pub(crate) use probe::{PROBE, PROBE_NAME, Probe};
-pub use scope::{Scope, WaivedContainer, Waiver};
+pub use scope::Scope;
 pub use settings::Settings;
 pub use subject::{Subject, WorkloadKind};
 

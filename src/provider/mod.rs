@@ -9,7 +9,6 @@ pub mod fake;
 pub mod fetcher;
 pub mod metrics;
 pub mod rate_limit;
-mod secret_bytes;
 
 use std::{fmt, sync::Arc};
 
@@ -17,7 +16,7 @@ use futures::future::BoxFuture;
 
 use crate::lane::Lane;
 
-pub use secret_bytes::SecretBytes;
+pub use crate::secret_bytes::SecretBytes;
 
 /// Which revision of a remote secret is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]

@@ -8,10 +8,10 @@ use gabion::api::gabion::hardening_baseline::DeletionPolicy;
 use gabion::hardening::plan::effective;
 use gabion::hardening::plan::error::Error;
 use gabion::hardening::plan::labels;
-use gabion::hardening::plan::namespace::{Input, needs_usage, plan};
-use gabion::hardening::plan::objects::{Generated, ObjectKey, ObjectKind};
+use gabion::hardening::plan::namespace::{Input, needs_usage, plan, remaining};
+use gabion::hardening::plan::objects::{Generated, GeneratedKey, ObjectKind};
 use gabion::hardening::plan::steps::Step;
-use gabion::hardening::plan::teardown::{Leaving, remaining};
+use gabion::hardening::plan::teardown::Leaving;
 use gabion::quantity::Quantity;
 use k8s_openapi::api::networking::v1::NetworkPolicyIngressRule;
 use k8s_openapi::jiff::Timestamp;
@@ -29,9 +29,9 @@ fn the_full_set_appears_in_order_and_goes_in_the_reverse_order() {
         model.events,
         [
             "LABELS",
-            "ADDED NetworkPolicy/gabion-allow-dns",
-            "ADDED NetworkPolicy/gabion-egress-frontend-to-backend",
             "ADDED NetworkPolicy/gabion-allow-frontend-to-backend",
+            "ADDED NetworkPolicy/gabion-egress-frontend-to-backend",
+            "ADDED NetworkPolicy/gabion-allow-dns",
             "ADDED NetworkPolicy/gabion-default-deny",
             "ADDED LimitRange/gabion-limits",
             "ADDED ResourceQuota/gabion-quota",
@@ -147,7 +147,7 @@ fn deleting_one_of_two_baselines_never_leaves_the_namespace_open() {
     swapped.apply_all(&planned(&swapped, &[pci, org.clone()]));
     assert_eq!(both.content(), swapped.content());
     let has = |model: &Model, name: &str| {
-        model.objects.contains_key(&ObjectKey::new(ObjectKind::NetworkPolicy, name))
+        model.objects.contains_key(&GeneratedKey::new(ObjectKind::NetworkPolicy, name))
     };
     assert!(has(&both, "gabion-allow-y") && !has(&both, "gabion-allow-x"));
 
@@ -157,7 +157,8 @@ fn deleting_one_of_two_baselines_never_leaves_the_namespace_open() {
         both.apply(step);
         assert!(has(&both, "gabion-default-deny"), "{}", step.object());
         assert!(
-            both.objects.contains_key(&ObjectKey::new(ObjectKind::ResourceQuota, "gabion-quota"))
+            both.objects
+                .contains_key(&GeneratedKey::new(ObjectKind::ResourceQuota, "gabion-quota"))
         );
         assert!(both.labels.contains_key("pod-security.kubernetes.io/enforce"));
         assert_name_service(&both, &step.object());
@@ -178,7 +179,7 @@ fn foreign(name: &str, annotations: Value) -> Generated {
 fn a_name_taken_by_somebody_else_is_left_alone_and_the_rest_is_applied() {
     let mut model = Model::new(&[("env", "prod")]);
     model.put(foreign("gabion-default-deny", json!({})));
-    let key = ObjectKey::new(ObjectKind::NetworkPolicy, "gabion-default-deny");
+    let key = GeneratedKey::new(ObjectKind::NetworkPolicy, "gabion-default-deny");
     let theirs = model.objects[&key].clone();
     let plan = planned(&model, &[prod()]);
     assert_eq!(
@@ -188,7 +189,9 @@ fn a_name_taken_by_somebody_else_is_left_alone_and_the_rest_is_applied() {
     model.apply_all(&plan);
     assert_eq!(model.objects[&key], theirs);
     assert!(
-        model.objects.contains_key(&ObjectKey::new(ObjectKind::NetworkPolicy, "gabion-allow-dns"))
+        model
+            .objects
+            .contains_key(&GeneratedKey::new(ObjectKind::NetworkPolicy, "gabion-allow-dns"))
     );
     assert_eq!(
         model.objects.keys().filter(|k| k.name.contains("deny")).count(),
@@ -235,9 +238,11 @@ fn a_quota_below_usage_is_held_and_comes_after_the_limits_when_usage_falls() {
     let condition = status.conditions.iter().find(|c| c.type_ == "Held").expect("Held");
     assert!(condition.message.contains("Held: QuotaBelowUsage limits.memory used=80Gi hard=64Gi"));
     model.apply_all(&plan);
-    let quota = ObjectKey::new(ObjectKind::ResourceQuota, "gabion-quota");
+    let quota = GeneratedKey::new(ObjectKind::ResourceQuota, "gabion-quota");
     assert!(!model.objects.contains_key(&quota));
-    assert!(model.objects.contains_key(&ObjectKey::new(ObjectKind::LimitRange, "gabion-limits")));
+    assert!(
+        model.objects.contains_key(&GeneratedKey::new(ObjectKind::LimitRange, "gabion-limits"))
+    );
     model.usage = used("50Gi");
     model.apply_all(&planned(&model, &[prod()]));
     assert!(model.objects.contains_key(&quota));
@@ -369,7 +374,7 @@ fn status_says_where_each_value_comes_from_and_is_written_once() {
 #[test]
 fn an_object_that_says_the_same_is_adopted_only_where_that_is_asked() {
     let mut model = Model::new(&[("env", "prod")]);
-    let key = ObjectKey::new(ObjectKind::NetworkPolicy, "gabion-default-deny");
+    let key = GeneratedKey::new(ObjectKind::NetworkPolicy, "gabion-default-deny");
     let theirs = |types: &[&str]| {
         let Generated::NetworkPolicy(mut policy) = foreign("gabion-default-deny", json!({})) else {
             panic!("a policy")

@@ -3,6 +3,7 @@
 //! Scalars are resolved as `kubectl` does it (YAML 1.1: `yes` is a boolean, `0777` is octal), keys that occur
 //! twice are refused, aliases are expanded within a bound.
 
+mod json;
 mod node;
 mod reader;
 mod scalar;

@@ -5,6 +5,7 @@ use std::{collections::HashMap, ops::Range};
 use granit_parser::{Event, Options, Parser, ScanError, Span, StructureStyle, options};
 
 use super::{
+    json,
     node::{Content, Entry, Node},
     scalar,
 };
@@ -17,7 +18,7 @@ pub(super) const MOST_VALUES: usize = 1_000_000;
 pub(super) const MOST_REPEATED: usize = 64 * 1024 * 1024;
 
 /// Collections within collections; Kubernetes itself goes no deeper than a few dozen.
-const DEEPEST: usize = 100;
+pub(super) const DEEPEST: usize = 100;
 
 /// One document of a file.
 #[derive(Debug)]
@@ -54,8 +55,18 @@ impl Fault {
     }
 }
 
-/// The documents of a text, each by itself: one that cannot be read does not hide the next.
+/// The documents of a text, each by itself: one that cannot be read does not hide the next. JSON is read as JSON
+/// where YAML does not know it.
 pub(crate) fn read(text: &str) -> Vec<Result<Document, Fault>> {
+    let documents = documents(text);
+    let unread = documents.iter().any(Result::is_err) && text.trim_start().starts_with(['{', '[']);
+    match unread.then(|| json::read(text)).flatten() {
+        Some(root) => vec![Ok(Document { root: Some(root), comments: Vec::new() })],
+        None => documents,
+    }
+}
+
+fn documents(text: &str) -> Vec<Result<Document, Fault>> {
     let mut reader = Reader::new(text);
     let mut documents = Vec::new();
     loop {
@@ -77,7 +88,7 @@ fn parser_options() -> Options {
     options! { max_buffered_comment_events: usize::MAX }
 }
 
-type Source<'t> = Parser<'t, granit_parser::StrInput<'t>>;
+type Events<'t> = Parser<'t, granit_parser::StrInput<'t>>;
 
 /// How much was read, or is in a node.
 #[derive(Clone, Copy, Debug, Default)]
@@ -101,7 +112,7 @@ impl Amount {
 }
 
 struct Reader<'t> {
-    source: Source<'t>,
+    source: Events<'t>,
     /// What the documents hold, aliases expanded.
     held: Amount,
     /// What aliases stand for, and what is kept of anchored values for them.

@@ -18,7 +18,7 @@ use super::{
     Context,
     index::Baseline,
     plan::{
-        admission::{Admission, Key, Kind},
+        admission::{Admission, AdmissionKey, AdmissionKind},
         error::Error,
     },
 };
@@ -26,7 +26,7 @@ use crate::cluster::{Change, queue::Lane};
 use crate::runtime::Dependency;
 use crate::runtime::Watches;
 
-pub(crate) use state::{Admissions, Place};
+pub(crate) use state::{Admissions, ProbeSite};
 use work::Work;
 
 /// A revision that is not in force is reconciled again after this time.
@@ -77,7 +77,7 @@ pub(crate) fn follow(watches: &mut Watches<'_, '_, Context>) {
         Dependency::Optional,
         policies,
         |context, change| {
-            seen(context, Kind::Policy, change);
+            seen(context, AdmissionKind::Policy, change);
         },
     );
     let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(client);
@@ -86,21 +86,21 @@ pub(crate) fn follow(watches: &mut Watches<'_, '_, Context>) {
         Dependency::Optional,
         bindings,
         |context, change| {
-            seen(context, Kind::Binding, change);
+            seen(context, AdmissionKind::Binding, change);
         },
     );
 }
 
-fn seen<K: Resource + Serialize>(context: &Context, kind: Kind, change: Change<K>) {
+fn seen<K: Resource + Serialize>(context: &Context, kind: AdmissionKind, change: Change<K>) {
     let owners = match change {
         Change::Applied(object) => {
-            let key = Key { kind, name: object.name_any() };
+            let key = AdmissionKey { kind, name: object.name_any() };
             let object = serde_json::to_value(&object).unwrap_or_default();
             context.admissions.applied(key, &object)
         }
         Change::Deleted(object) => {
             let uid = object.uid().unwrap_or_default();
-            context.admissions.gone(&Key { kind, name: object.name_any() }, &uid)
+            context.admissions.gone(&AdmissionKey { kind, name: object.name_any() }, &uid)
         }
         Change::Listed(present) => context.admissions.listed(kind, &present),
     };

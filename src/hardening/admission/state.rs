@@ -15,14 +15,14 @@ use crate::cluster::{self, Tombstones, is_older};
 use crate::hardening::index::Baseline;
 use crate::hardening::index::Phase;
 use crate::hardening::plan::admission::Admission;
+use crate::hardening::plan::admission::AdmissionKey;
+use crate::hardening::plan::admission::AdmissionKind;
 use crate::hardening::plan::admission::Desired;
-use crate::hardening::plan::admission::Key;
-use crate::hardening::plan::admission::Kind;
 use crate::hardening::plan::admission::Live;
 use crate::hardening::plan::admission::Mark;
+use crate::hardening::plan::admission::Progress;
 use crate::hardening::plan::admission::Proof;
 use crate::hardening::plan::admission::Seen;
-use crate::hardening::plan::admission::Standing;
 use crate::hardening::plan::admission::Types;
 use crate::hardening::plan::admission::desired;
 use crate::hardening::plan::baseline::Compiled;
@@ -32,7 +32,7 @@ use crate::policy::selection::Protected;
 
 /// Where pods are tried, and which namespaces no policy reaches.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct ProbeSite {
     /// The probe namespace.
     pub(crate) namespace: String,
     /// Protected namespaces, the probe namespace among them.
@@ -42,7 +42,7 @@ pub(crate) struct Place {
 /// The state. Every method locks for a moment only.
 pub(crate) struct Admissions {
     /// Where pods are tried.
-    pub(crate) place: Place,
+    pub(crate) site: ProbeSite,
     state: Mutex<State>,
     sweep: Notify,
 }
@@ -61,7 +61,7 @@ struct Entry {
     desired: Option<(Arc<Compiled>, Arc<Desired>)>,
     proof: Proof,
     /// Digest of each object as we last wrote it.
-    written: BTreeMap<Key, String>,
+    written: BTreeMap<AdmissionKey, String>,
 }
 
 /// Whether two forms of a baseline have the same policies.
@@ -73,13 +73,13 @@ fn same_policies(a: &Compiled, b: &Compiled) -> bool {
 pub(crate) fn failed(known: &Baseline, error: Error) -> Admission {
     let rollout = known.object.spec.rollout.as_ref();
     let stage = rollout.and_then(|rollout| rollout.target).unwrap_or(Stage::Audit);
-    Admission { revision: None, standing: Standing::Failed(error), stage }
+    Admission { revision: None, progress: Progress::Failed(error), stage }
 }
 
 impl Admissions {
     /// Nothing is known yet.
-    pub(crate) fn new(place: Place) -> Self {
-        Self { place, state: Mutex::default(), sweep: Notify::new() }
+    pub(crate) fn new(site: ProbeSite) -> Self {
+        Self { site, state: Mutex::default(), sweep: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -115,7 +115,7 @@ impl Admissions {
         {
             return Ok(Some(desired));
         }
-        let made = Arc::new(desired(compiled, &self.place.namespace, &self.place.protected)?);
+        let made = Arc::new(desired(compiled, &self.site.namespace, &self.site.protected)?);
         if let Some(entry) = self.lock().baselines.get_mut(name) {
             entry.desired = Some((Arc::clone(compiled), Arc::clone(&made)));
         }
@@ -123,7 +123,7 @@ impl Admissions {
     }
 
     /// Takes in an object; the owners that it is news to.
-    pub(crate) fn applied(&self, key: Key, object: &Value) -> Vec<String> {
+    pub(crate) fn applied(&self, key: AdmissionKey, object: &Value) -> Vec<String> {
         let seen = observed(key.kind, object);
         if !seen.ours && !key.name.starts_with("gabion-") {
             return Vec::new();
@@ -143,7 +143,7 @@ impl Admissions {
     }
 
     /// Takes in that an object is gone; the owners that it is news to.
-    pub(crate) fn gone(&self, key: &Key, uid: &str) -> Vec<String> {
+    pub(crate) fn gone(&self, key: &AdmissionKey, uid: &str) -> Vec<String> {
         let mut state = self.lock();
         state.tombstones.note(uid);
         // A namesake may have taken its place already.
@@ -155,10 +155,14 @@ impl Admissions {
     }
 
     /// Takes in a complete list; the owners that it is news to.
-    pub(crate) fn listed(&self, kind: Kind, present: &HashSet<cluster::ObjectKey>) -> Vec<String> {
+    pub(crate) fn listed(
+        &self,
+        kind: AdmissionKind,
+        present: &HashSet<cluster::ObjectKey>,
+    ) -> Vec<String> {
         let mut state = self.lock();
         state.listed.insert(kind.as_str());
-        let is_gone = |key: &Key| {
+        let is_gone = |key: &AdmissionKey| {
             key.kind == kind && !present.contains(&cluster::ObjectKey::new("", &key.name))
         };
         let mut told: Vec<String> = state
@@ -203,14 +207,14 @@ impl Admissions {
     }
 
     /// True if we wrote the object in just this form before: then somebody else changed or deleted it.
-    pub(crate) fn wrote_before(&self, name: &str, key: &Key, digest: &str) -> bool {
+    pub(crate) fn wrote_before(&self, name: &str, key: &AdmissionKey, digest: &str) -> bool {
         let state = self.lock();
         let entry = state.baselines.get(name);
         entry.and_then(|entry| entry.written.get(key)).is_some_and(|written| written == digest)
     }
 
     /// Records an object as our own write left it.
-    pub(crate) fn wrote(&self, name: &str, key: &Key, seen: Seen) {
+    pub(crate) fn wrote(&self, name: &str, key: &AdmissionKey, seen: Seen) {
         let mut state = self.lock();
         let State { live, tombstones, baselines, .. } = &mut *state;
         if let Some(entry) = baselines.get_mut(name) {
@@ -231,7 +235,7 @@ impl Admissions {
     }
 
     /// Records that we deleted or let go of an object.
-    pub(crate) fn removed(&self, name: &str, key: &Key) {
+    pub(crate) fn removed(&self, name: &str, key: &AdmissionKey) {
         let mut state = self.lock();
         state.live.remove(key);
         if let Some(entry) = state.baselines.get_mut(name) {
@@ -270,7 +274,7 @@ fn is_overtaken(seen: &Seen, known: &Seen) -> bool {
 }
 
 /// Boils an object down.
-pub(crate) fn observed(kind: Kind, object: &Value) -> Seen {
+pub(crate) fn observed(kind: AdmissionKind, object: &Value) -> Seen {
     let meta = &object["metadata"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mark = Mark(object);
@@ -282,7 +286,7 @@ pub(crate) fn observed(kind: Kind, object: &Value) -> Seen {
         owner: mark.owner().to_owned(),
         ours: mark.is_ours(),
         manager: last_manager(&meta["managedFields"]),
-        types: if kind == Kind::Policy { types(object) } else { Types::Clean },
+        types: if kind == AdmissionKind::Policy { types(object) } else { Types::Clean },
     }
 }
 

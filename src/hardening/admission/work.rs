@@ -25,15 +25,15 @@ use crate::hardening::Context;
 use crate::hardening::apply::explain;
 use crate::hardening::index::Baseline;
 use crate::hardening::plan::admission::Admission;
+use crate::hardening::plan::admission::AdmissionKey;
+use crate::hardening::plan::admission::AdmissionKind;
 use crate::hardening::plan::admission::Desired;
-use crate::hardening::plan::admission::Key;
-use crate::hardening::plan::admission::Kind;
 use crate::hardening::plan::admission::Move;
-use crate::hardening::plan::admission::Outcome;
 use crate::hardening::plan::admission::PROBE_LABEL;
+use crate::hardening::plan::admission::ProbeOutcome;
+use crate::hardening::plan::admission::Progress;
 use crate::hardening::plan::admission::Proof;
 use crate::hardening::plan::admission::Seen;
-use crate::hardening::plan::admission::Standing;
 use crate::hardening::plan::admission::Trial;
 use crate::hardening::plan::admission::Tried;
 use crate::hardening::plan::admission::Wanted;
@@ -73,22 +73,22 @@ impl Work<'_> {
     pub(crate) async fn keep(&self) -> Kept {
         let Some(desired) = &self.desired else { return Kept { said: None, again: None } };
         let has_policies = !desired.policies.is_empty();
-        let say = |standing| {
+        let say = |progress| {
             let revision = has_policies.then(|| desired.revision.clone());
-            Some(Admission { revision, standing, stage: desired.stage })
+            Some(Admission { revision, progress, stage: desired.stage })
         };
         match self.moves(desired).await {
-            Ok(None) if has_policies => Kept { said: say(Standing::InForce), again: None },
-            Ok(None) => Kept { said: say(Standing::Nothing), again: None },
-            Ok(Some(standing)) => Kept { said: say(standing), again: Some(AGAIN) },
+            Ok(None) if has_policies => Kept { said: say(Progress::InForce), again: None },
+            Ok(None) => Kept { said: say(Progress::Nothing), again: None },
+            Ok(Some(progress)) => Kept { said: say(progress), again: Some(AGAIN) },
             // Somebody moved first: nothing is said of it.
             Err(Error::Stale { .. }) => Kept { said: None, again: Some(AGAIN) },
-            Err(error) => Kept { said: say(Standing::Failed(error)), again: Some(FAILED) },
+            Err(error) => Kept { said: say(Progress::Failed(error)), again: Some(FAILED) },
         }
     }
 
     /// `None` when all is done.
-    async fn moves(&self, desired: &Desired) -> Result<Option<Standing>, Error> {
+    async fn moves(&self, desired: &Desired) -> Result<Option<Progress>, Error> {
         let begun = Instant::now();
         let (mut pause, mut tampered) = (FIRST_PAUSE, false);
         for _ in 0..MOST_MOVES {
@@ -99,9 +99,9 @@ impl Work<'_> {
                 Move::AwaitTypes(_) | Move::TryCompiled(_) | Move::TryEnforced(_) if tampered => {
                     // Told before it is proved again; and whoever goes on changing it sets no faster pace.
                     tokio::time::sleep(LONGEST_PAUSE).await;
-                    return Ok(Some(Standing::NotDenied));
+                    return Ok(Some(Progress::NotDenied));
                 }
-                Move::AwaitTypes(policy) => Standing::Compiling(format!(
+                Move::AwaitTypes(policy) => Progress::Compiling(format!(
                     "the type check of {policy} (kube-controller-manager)"
                 )),
                 Move::TryCompiled(label) => {
@@ -112,7 +112,7 @@ impl Work<'_> {
                             .proved(self.name, |proof| proof.compiled = Some(stamp));
                         continue;
                     }
-                    Standing::Compiling("its probe binding".to_owned())
+                    Progress::Compiling("its probe binding".to_owned())
                 }
                 Move::TryEnforced(stamp) => {
                     if self.try_denied(desired, &stamp).await? {
@@ -121,7 +121,7 @@ impl Work<'_> {
                             .proved(self.name, |proof| proof.enforced = Some(stamp));
                         continue;
                     }
-                    Standing::NotDenied
+                    Progress::NotDenied
                 }
                 step => {
                     tampered |= self.is_tampered(&step);
@@ -135,7 +135,7 @@ impl Work<'_> {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        Ok(Some(Standing::NotDenied))
+        Ok(Some(Progress::NotDenied))
     }
 
     /// Removes all, bindings first; true when nothing is left.
@@ -170,12 +170,16 @@ impl Work<'_> {
             self.context.admissions.wrote_before(self.name, &wanted.key, &wanted.digest)
         };
         let (key, uid, what, manager) = match step {
-            Move::Create(wanted) if wrote(wanted) => (&wanted.key, None, "deleted", "somebody"),
+            Move::Create(wanted) if wrote(wanted) => {
+                (&wanted.key, None, "deleted", "somebody".to_owned())
+            }
             Move::Replace(wanted, seen) if wrote(wanted) || seen.manager != FIELD_MANAGER => {
-                // Of what is only taken away the API server keeps no record.
-                let manager =
-                    Some(seen.manager.as_str()).filter(|manager| *manager != FIELD_MANAGER);
-                (&wanted.key, Some(seen.uid.clone()), "changed", manager.unwrap_or("somebody"))
+                // Of what is only taken away the API server keeps no record: whoever wrote last is a guess.
+                let manager = match seen.manager.as_str() {
+                    FIELD_MANAGER | "" | "unknown" => "somebody".to_owned(),
+                    other => format!("probably {other}"),
+                };
+                (&wanted.key, Some(seen.uid.clone()), "changed", manager)
             }
             _ => return false,
         };
@@ -191,7 +195,7 @@ impl Work<'_> {
             ..ObjectReference::default()
         };
         for about in [object, self.known.object.object_ref(&())] {
-            self.context.record(about, "Tampered", text.clone(), EventType::Done);
+            self.context.record(about, "Tampered", text.clone(), EventType::Warning);
         }
         true
     }
@@ -201,10 +205,10 @@ impl Work<'_> {
         tracing::debug!(baseline = self.name, object = %wanted.key, "creating");
         let (writer, body) = (&self.context.writer, &wanted.body);
         let created = match wanted.key.kind {
-            Kind::Policy => {
+            AdmissionKind::Policy => {
                 writer.create::<ValidatingAdmissionPolicy>(&key, body, FIELD_MANAGER).await
             }
-            Kind::Binding => {
+            AdmissionKind::Binding => {
                 writer.create::<ValidatingAdmissionPolicyBinding>(&key, body, FIELD_MANAGER).await
             }
         };
@@ -224,18 +228,25 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn release(&self, key: &Key, seen: &Seen) -> Result<(), Error> {
+    async fn release(&self, key: &AdmissionKey, seen: &Seen) -> Result<(), Error> {
         let live = self.live(key, seen).await?;
         self.put(key, &released(&live), RELEASE_MANAGER).await?;
         self.context.admissions.removed(self.name, key);
         Ok(())
     }
 
-    async fn put(&self, key: &Key, body: &Value, manager: &str) -> Result<ObjectMeta, Error> {
+    async fn put(
+        &self,
+        key: &AdmissionKey,
+        body: &Value,
+        manager: &str,
+    ) -> Result<ObjectMeta, Error> {
         let (name, writer) = (ObjectKey::new("", &key.name), &self.context.writer);
         let replaced = match key.kind {
-            Kind::Policy => writer.replace::<ValidatingAdmissionPolicy>(&name, body, manager).await,
-            Kind::Binding => {
+            AdmissionKind::Policy => {
+                writer.replace::<ValidatingAdmissionPolicy>(&name, body, manager).await
+            }
+            AdmissionKind::Binding => {
                 writer.replace::<ValidatingAdmissionPolicyBinding>(&name, body, manager).await
             }
         };
@@ -243,11 +254,13 @@ impl Work<'_> {
     }
 
     /// The live object, if it still is the one that the move was planned for. A policy's status moves its version.
-    async fn live(&self, key: &Key, seen: &Seen) -> Result<Value, Error> {
+    async fn live(&self, key: &AdmissionKey, seen: &Seen) -> Result<Value, Error> {
         let (name, writer) = (ObjectKey::new("", &key.name), &self.context.writer);
         let read = match key.kind {
-            Kind::Policy => writer.read::<ValidatingAdmissionPolicy, Value>(&name).await,
-            Kind::Binding => writer.read::<ValidatingAdmissionPolicyBinding, Value>(&name).await,
+            AdmissionKind::Policy => writer.read::<ValidatingAdmissionPolicy, Value>(&name).await,
+            AdmissionKind::Binding => {
+                writer.read::<ValidatingAdmissionPolicyBinding, Value>(&name).await
+            }
         };
         let live = read.map_err(|error| explain("get", &key.to_string(), &error))?;
         let live = live.filter(|live| live["metadata"]["uid"] == seen.uid.as_str());
@@ -289,8 +302,8 @@ impl Work<'_> {
         for (nth, trial) in desired.trials.iter().enumerate() {
             let tried = self.try_object(trial, &trial.denied, &label(stamp, nth)).await?;
             match outcome(&tried, &trial.sentinel) {
-                Outcome::Denied => {}
-                Outcome::NotYet => return Ok(false),
+                ProbeOutcome::Denied => {}
+                ProbeOutcome::NotYet => return Ok(false),
                 _ => return Err(refused(desired, trial, &tried)),
             }
         }
@@ -298,7 +311,7 @@ impl Work<'_> {
     }
 
     async fn try_object(&self, trial: &Trial, object: &Value, label: &str) -> Result<Tried, Error> {
-        let namespace = &self.context.admissions.place.namespace;
+        let namespace = &self.context.admissions.site.namespace;
         let mut object = object.clone();
         object["metadata"]["namespace"] = namespace.as_str().into();
         object["metadata"]["labels"][PROBE_LABEL] = label.into();
@@ -329,7 +342,7 @@ impl Work<'_> {
 fn refused(desired: &Desired, trial: &Trial, tried: &Tried) -> Error {
     let revision = desired.revision.clone();
     let words = match outcome(tried, &trial.sentinel) {
-        Outcome::TooExpensive => {
+        ProbeOutcome::TooExpensive => {
             return Error::BudgetExceeded {
                 revision,
                 problem: "costs more than the API server spends on one request".to_owned(),
@@ -337,8 +350,10 @@ fn refused(desired: &Desired, trial: &Trial, tried: &Tried) -> Error {
                     .to_owned(),
             };
         }
-        Outcome::Failed(words) => words.chars().take(400).collect(),
-        Outcome::Denied | Outcome::NotYet => "its sentinel answered the wrong object".to_owned(),
+        ProbeOutcome::Failed(words) => words.chars().take(400).collect(),
+        ProbeOutcome::Denied | ProbeOutcome::NotYet => {
+            "its sentinel answered the wrong object".to_owned()
+        }
     };
     Error::ProbeFailed { revision, words }
 }
@@ -347,13 +362,20 @@ fn is_quota(words: &str) -> bool {
     words.contains("exceeded quota: ") || words.contains("status unknown for quota: ")
 }
 
-async fn delete(context: &Context, name: &str, key: &Key, seen: &Seen) -> Result<(), Error> {
+async fn delete(
+    context: &Context,
+    name: &str,
+    key: &AdmissionKey,
+    seen: &Seen,
+) -> Result<(), Error> {
     let (object, writer) = (ObjectKey::new("", &key.name), &context.writer);
     tracing::debug!(baseline = name, object = %key, "deleting");
     let (uid, version) = (&seen.uid, &seen.resource_version);
     let deleted = match key.kind {
-        Kind::Policy => writer.delete::<ValidatingAdmissionPolicy>(&object, uid, version).await,
-        Kind::Binding => {
+        AdmissionKind::Policy => {
+            writer.delete::<ValidatingAdmissionPolicy>(&object, uid, version).await
+        }
+        AdmissionKind::Binding => {
             writer.delete::<ValidatingAdmissionPolicyBinding>(&object, uid, version).await
         }
     };

@@ -8,9 +8,10 @@ use super::{Baseline, Index, Phase};
 use crate::api::gabion::hardening_baseline::HardeningBaseline;
 use crate::cluster::is_older;
 use crate::hardening::{
-    plan::{error::Error, teardown::is_paused},
+    plan::{error::Error, objects::ObservedObject, teardown::is_paused},
     stored::Stored,
 };
+use crate::policy::selection::Protected;
 
 impl Index {
     /// Takes in a baseline. True if its spec, deletion or annotations changed.
@@ -76,17 +77,32 @@ impl Index {
         self.lock().baselines.values().map(|baseline| Arc::clone(&baseline.object)).collect()
     }
 
-    /// Records how a baseline stands. A baseline that starts to leave is searched for in every namespace.
-    pub(crate) fn set_phase(&self, name: &str, phase: Phase, refused: Option<Error>) {
+    /// Records how a baseline stands. A baseline that starts to leave waits for the namespaces that it selects or
+    /// left something in, and for no others.
+    pub(crate) fn set_phase(
+        &self,
+        name: &str,
+        phase: Phase,
+        refused: Option<Error>,
+        protected: &Protected,
+    ) {
         let mut state = self.lock();
-        if let Phase::Leaving(leaving, _) = &phase {
+        if let Phase::Leaving(leaving, selection) = &phase {
             let was_leaving = matches!(
                 state.baselines.get(name).and_then(|baseline| baseline.phase.as_ref()),
                 Some(Phase::Leaving(..))
             );
             if !was_leaving {
                 for entry in state.namespaces.values_mut() {
-                    entry.holds.insert(leaving.uid.clone());
+                    let observed = &entry.observed;
+                    let selected = selection.as_ref().is_none_or(|selection| {
+                        selection.reaches(&observed.name, &observed.labels, protected)
+                    });
+                    let owns = |live: &Arc<ObservedObject>| live.owners.contains(&leaving.uid);
+                    let said = entry.effective.as_ref().is_some_and(|e| e.said.names(name));
+                    if selected || said || observed.objects.values().any(owns) {
+                        entry.holds.insert(leaving.uid.clone());
+                    }
                 }
             }
         }

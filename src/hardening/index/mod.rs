@@ -23,12 +23,12 @@ use super::plan::effective::StatusDigest;
 use super::plan::error::Error;
 use super::plan::fight::Fight;
 use super::plan::fight::Verdict;
+use super::plan::labels::{LabelPatch, Memory, RECORD, Record};
 use super::plan::namespace::NamespaceObserved;
-use super::plan::objects::ObjectKey;
-use super::plan::service_accounts::ObservedServiceAccount;
-use super::plan::service_accounts::PREVIOUS_AUTOMOUNT;
+use super::plan::objects::{GeneratedKey, ObservedObject, shortened};
+use super::plan::permissive_policies::Opened;
+use super::plan::service_accounts::{ObservedServiceAccount, ServiceAccountPatch};
 use super::plan::teardown::Leaving;
-use crate::api::gabion::hardening_baseline::Direction;
 use crate::api::gabion::hardening_baseline::HardeningBaseline;
 use crate::api::gabion::namespace_hardening::EFFECTIVE;
 use crate::api::gabion::namespace_hardening::NamespaceHardening;
@@ -36,6 +36,9 @@ use crate::cluster::{Tombstones, is_older};
 use crate::digest::Digest;
 use crate::marks::FIELD_MANAGER;
 use crate::policy::selection::Selection;
+
+/// The report, as a thing that somebody else may keep changing.
+pub(crate) const REPORT: &str = "NamespaceHardening/effective";
 
 /// What is known of one namespace.
 #[derive(Default)]
@@ -45,17 +48,29 @@ struct Entry {
     last_writer: String,
     /// Sorted by name. Mostly one, for which a tree would take the room of eleven.
     accounts: Vec<ObservedServiceAccount>,
-    /// Users' own network policies that open a direction to everyone.
-    permissive: BTreeMap<String, BTreeSet<Direction>>,
+    /// Network policies that open a direction to everyone, whoever made them.
+    permissive: BTreeMap<String, Opened>,
     effective: Option<Effective>,
     /// What we last said, or are just saying, in `effective`.
     said: Option<Arc<StatusDigest>>,
     standing: Standing,
+    /// What we noted of the labels, as we last wrote or read it.
+    record: Option<Record>,
+    /// Whether a baseline selects it, or did since the start.
+    reached: bool,
     /// Uids of leaving baselines that may still have something here.
     holds: BTreeSet<String>,
     fights: BTreeMap<String, Fight>,
-    /// Digest of each object as we last wrote it. A handful, for which a tree would take the room of eleven.
-    written: Vec<(ObjectKey, Digest)>,
+    /// Fields that somebody else changed, and that were not right again since: each change counts once.
+    drifted: BTreeSet<String>,
+    /// Each object as it was when it was last right. A handful, for which a tree would take the room of eleven.
+    right: Vec<(GeneratedKey, Right)>,
+}
+
+/// An object that was as it should be: we wrote it so, or found it so.
+struct Right {
+    uid: String,
+    digest: Digest,
 }
 
 /// `NamespaceHardening/effective` as it is stored.
@@ -137,6 +152,22 @@ struct State {
     node_local: Option<Vec<IpNet>>,
 }
 
+impl State {
+    fn forget_namespace(&mut self, name: &str) {
+        if let Some(entry) = self.namespaces.get_mut(name) {
+            *entry = Entry::of_new(entry);
+        }
+        self.prune(name);
+    }
+
+    /// Drops what is kept of a namespace that is gone, and has nothing left in it.
+    fn prune(&mut self, name: &str) {
+        if self.namespaces.get(name).is_some_and(Entry::is_empty) {
+            self.namespaces.remove(name);
+        }
+    }
+}
+
 impl Index {
     /// Takes in a namespace. True if something that matters changed.
     pub(crate) fn namespace_applied(&self, namespace: &Namespace) -> bool {
@@ -148,33 +179,53 @@ impl Index {
         {
             return false;
         }
+        let same = seen.uid == entry.observed.uid;
+        if !same {
+            // What is known of a predecessor of the same name says nothing about this one.
+            *entry = Entry::of_new(entry);
+        }
+        let memory = Memory::of(&namespace.metadata, entry.record.as_ref());
         let known = &entry.observed;
-        let changed = known.uid != seen.uid
+        let changed = !same
             || known.labels != seen.labels
-            || known.annotations != seen.annotations
+            || known.memory != memory
             || known.terminating != seen.terminating;
+        if entry.record.is_none() && !memory.record.is_empty() {
+            entry.record = Some(memory.record.clone());
+        }
         entry.last_writer = last_writer(namespace.metadata.managed_fields.as_deref());
         let objects = std::mem::take(&mut entry.observed.objects);
-        entry.observed = NamespaceObserved { objects, ..seen };
+        entry.observed = NamespaceObserved { objects, memory, ..seen };
         changed
     }
 
     /// Records a namespace as our own write left it.
-    pub(crate) fn namespace_written(&self, name: &str, meta: &ObjectMeta) {
+    pub(crate) fn namespace_written(&self, name: &str, meta: &ObjectMeta, patch: &LabelPatch) {
         let version = meta.resource_version.as_deref().unwrap_or_default();
-        if let Some(entry) = self.lock().namespaces.get_mut(name)
-            && meta.uid.as_deref() == Some(&entry.observed.uid)
-            && !is_older(version, &entry.observed.resource_version)
-        {
+        let mut state = self.lock();
+        let Some(entry) = state.namespaces.get_mut(name) else { return };
+        if meta.uid.as_deref() != Some(&entry.observed.uid) {
+            return;
+        }
+        for key in patch.apply.keys().chain(patch.restore.keys()) {
+            entry.drifted.remove(key);
+        }
+        entry.drifted.remove(RECORD);
+        entry.record = Some(patch.noted());
+        if !is_older(version, &entry.observed.resource_version) {
             version.clone_into(&mut entry.observed.resource_version);
             entry.observed.labels = meta.labels.clone().unwrap_or_default();
-            entry.observed.annotations = meta.annotations.clone().unwrap_or_default();
+            let present = entry.observed.labels.keys();
+            let owned = present.filter(|key| patch.apply.contains_key(*key)).cloned();
+            entry.observed.memory =
+                Memory { record: patch.noted(), stray: false, owned: owned.collect() };
         }
     }
 
-    /// Forgets a namespace.
+    /// Forgets a namespace. What is in it is forgotten when its own watch says so: one of the same name may be there
+    /// already, and its objects may have been told of first.
     pub(crate) fn namespace_deleted(&self, name: &str) {
-        self.lock().namespaces.remove(name);
+        self.lock().forget_namespace(name);
     }
 
     /// Forgets every namespace that is not in `present`; their names.
@@ -183,41 +234,38 @@ impl Index {
         let gone: Vec<_> =
             state.namespaces.keys().filter(|name| !present.contains(*name)).cloned().collect();
         for name in &gone {
-            state.namespaces.remove(name);
+            state.forget_namespace(name);
         }
         gone
     }
 
     /// All namespaces.
     pub(crate) fn namespace_names(&self) -> Vec<Arc<str>> {
-        self.lock().namespaces.keys().cloned().collect()
+        let state = self.lock();
+        let there = state.namespaces.iter().filter(|(_, entry)| !entry.observed.uid.is_empty());
+        there.map(|(name, _)| Arc::clone(name)).collect()
     }
 
     /// Takes in a ServiceAccount. True if its automount or our mark on it changed.
     pub(crate) fn account_applied(&self, account: &ServiceAccount) -> bool {
         let meta = &account.metadata;
-        let notes = meta.annotations.as_ref();
-        let seen = ObservedServiceAccount {
-            name: meta.name.clone().unwrap_or_default(),
-            uid: meta.uid.clone().unwrap_or_default(),
-            resource_version: meta.resource_version.clone().unwrap_or_default(),
-            automount: account.automount_service_account_token,
-            previous: notes.and_then(|notes| notes.get(PREVIOUS_AUTOMOUNT)).cloned(),
-            manager: last_writer(meta.managed_fields.as_deref()),
-        };
+        let (name, uid) = (meta.name.as_deref().unwrap_or_default(), meta.uid.as_deref());
         let mut state = self.lock();
         let namespace = meta.namespace.as_deref().unwrap_or_default();
         let entry = state.namespaces.entry(namespace.into()).or_default();
-        let place = entry.accounts.binary_search_by(|known| known.name.cmp(&seen.name));
+        let place = entry.accounts.binary_search_by(|known| known.name.as_str().cmp(name));
         let known = place.ok().and_then(|at| entry.accounts.get(at));
-        if known.is_some_and(|known| {
-            known.uid == seen.uid && is_older(&seen.resource_version, &known.resource_version)
-        }) {
+        let same = known.filter(|known| uid == Some(&known.uid));
+        let version = meta.resource_version.as_deref().unwrap_or_default();
+        if same.is_some_and(|known| is_older(version, &known.resource_version)) {
             return false;
         }
+        let manager = last_writer(meta.managed_fields.as_deref());
+        let noted = same.and_then(|known| known.previous);
+        let seen = ObservedServiceAccount::of(account, manager, noted);
         let news = known.is_none_or(|known| {
-            (&known.uid, known.automount, &known.previous)
-                != (&seen.uid, seen.automount, &seen.previous)
+            (&known.uid, known.automount, known.previous, known.stray)
+                != (&seen.uid, seen.automount, seen.previous, seen.stray)
         });
         match place {
             Ok(at) => entry.accounts[at] = seen,
@@ -226,11 +274,38 @@ impl Index {
         news
     }
 
+    /// Records a ServiceAccount as our own write left it.
+    pub(crate) fn account_written(
+        &self,
+        namespace: &str,
+        meta: &ObjectMeta,
+        patch: &ServiceAccountPatch,
+    ) {
+        let mut state = self.lock();
+        let Some(entry) = state.namespaces.get_mut(namespace) else { return };
+        entry.drifted.remove(&format!("ServiceAccount/{}", patch.name));
+        let version = meta.resource_version.as_deref().unwrap_or_default();
+        let mut accounts = entry.accounts.iter_mut();
+        if let Some(known) = accounts.find(|known| known.name == patch.name)
+            && meta.uid.as_deref() == Some(&known.uid)
+        {
+            // The watch may have told of a later change; what we noted stays noted all the same.
+            known.previous = patch.previous;
+            if !is_older(version, &known.resource_version) {
+                version.clone_into(&mut known.resource_version);
+                known.automount = patch.automount;
+                known.stray = false;
+            }
+        }
+    }
+
     /// Forgets a ServiceAccount.
     pub(crate) fn account_deleted(&self, namespace: &str, name: &str) {
-        if let Some(entry) = self.lock().namespaces.get_mut(namespace) {
+        let mut state = self.lock();
+        if let Some(entry) = state.namespaces.get_mut(namespace) {
             entry.accounts.retain(|account| account.name != name);
         }
+        state.prune(namespace);
     }
 
     /// Forgets every ServiceAccount that is not in `present`.
@@ -268,6 +343,7 @@ impl Index {
             if let Some(gone) = &gone {
                 state.tombstones.note(&gone.uid);
             }
+            state.prune(namespace);
             return gone.is_some();
         };
         let mut seen = Effective {
@@ -305,6 +381,7 @@ impl Index {
         let State { namespaces, tombstones, .. } = &mut *state;
         let Some(entry) = namespaces.get_mut(namespace) else { return };
         entry.said = effective.as_ref().map(|effective| Arc::clone(&effective.said));
+        entry.drifted.remove(REPORT);
         let overtaken = match (&effective, &entry.effective) {
             (Some(new), _) if tombstones.contains(&new.uid) => true,
             // Of the same version, what the watch showed is what is stored: an older definition drops the status.
@@ -342,7 +419,13 @@ impl Index {
         let entry = state.namespaces.get(name).filter(|entry| !entry.observed.uid.is_empty())?;
         let mut observed = entry.observed.clone();
         observed.service_accounts.clone_from(&entry.accounts);
-        observed.permissive = entry.permissive.clone().into_iter().collect();
+        let all = || {
+            let there = state.namespaces.values().filter(|entry| !entry.observed.uid.is_empty());
+            there.map(|entry| (entry.observed.name.as_str(), &entry.observed.labels))
+        };
+        let permissive = entry.permissive.iter().map(|(name, by)| (name.clone(), by.among(all)));
+        observed.permissive = permissive.filter(|(_, opened)| !opened.is_empty()).collect();
+        observed.reached = is_reached(&state, entry);
         let mut material = Material {
             observed,
             in_force: Vec::new(),
@@ -383,6 +466,17 @@ impl Index {
         Some(material)
     }
 
+    /// Takes in which fields somebody else changed since they were last right. Those that are news: a change
+    /// whose repair fails is no further change, however often that is tried.
+    pub(crate) fn drifted(&self, namespace: &str, fields: &[String]) -> Vec<bool> {
+        let mut state = self.lock();
+        let Some(entry) = state.namespaces.get_mut(namespace) else {
+            return vec![false; fields.len()];
+        };
+        entry.drifted.retain(|field| fields.contains(field));
+        fields.iter().map(|field| entry.drifted.insert(field.clone())).collect()
+    }
+
     /// Somebody else changed a field of ours. True if that makes a fight, as of now.
     pub(crate) fn flipped(
         &self,
@@ -394,8 +488,15 @@ impl Index {
         let mut state = self.lock();
         let Some(entry) = state.namespaces.get_mut(namespace) else { return false };
         entry.fights.retain(|_, fight| !fight.is_forgotten(now));
-        let fight = entry.fights.entry(field.to_owned()).or_default();
+        let fight = entry.fights.entry(field.to_owned()).or_insert_with(|| Fight::over(field));
         matches!(fight.flipped(manager, now), Verdict::Leave { .. })
+    }
+
+    /// Records whether a baseline reaches the namespace, or did and something of it is left.
+    pub(crate) fn reached(&self, namespace: &str, reached: bool) {
+        if let Some(entry) = self.lock().namespaces.get_mut(namespace) {
+            entry.reached = reached;
+        }
     }
 
     /// Records how a namespace came out of a reconcile: its standing, and which leaving baselines are done here.
@@ -438,7 +539,8 @@ impl Index {
                 && !entry.observed.uid.is_empty()
                 && !entry.observed.terminating
         });
-        holding.map(|(name, _)| format!("{name}: waiting for its turn")).collect()
+        let why = |entry: &Entry| entry.standing.why().unwrap_or("waiting for its turn".to_owned());
+        holding.map(|(name, entry)| format!("{name}: {}", why(entry))).collect()
     }
 
     /// How the namespaces stand that `selects` picks.
@@ -462,6 +564,44 @@ impl Index {
     }
 }
 
+impl Entry {
+    fn is_empty(&self) -> bool {
+        self.observed.uid.is_empty()
+            && self.observed.objects.is_empty()
+            && self.accounts.is_empty()
+            && self.permissive.is_empty()
+            && self.effective.is_none()
+    }
+
+    /// What stays known when a namespace was deleted and made anew: what was seen since of what is in it.
+    fn of_new(old: &mut Self) -> Self {
+        Self {
+            accounts: std::mem::take(&mut old.accounts),
+            permissive: std::mem::take(&mut old.permissive),
+            observed: NamespaceObserved {
+                objects: std::mem::take(&mut old.observed.objects),
+                ..NamespaceObserved::default()
+            },
+            effective: old.effective.take(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Whether a baseline reached the namespace at any time. In any other namespace an object that looks like one of
+/// ours was made by somebody else.
+fn is_reached(state: &State, entry: &Entry) -> bool {
+    let known = |uid: &String| {
+        let mut all = state.baselines.values();
+        all.any(|baseline| baseline.object.metadata.uid.as_ref() == Some(uid))
+    };
+    let ours = |live: &Arc<ObservedObject>| live.written_by_us && live.owners.iter().any(known);
+    entry.reached
+        || entry.effective.is_some()
+        || !entry.right.is_empty()
+        || entry.observed.objects.values().any(ours)
+}
+
 /// The field manager that wrote last, apart from us.
 pub(crate) fn last_writer(entries: Option<&[ManagedFieldsEntry]>) -> String {
     let others = entries
@@ -469,5 +609,5 @@ pub(crate) fn last_writer(entries: Option<&[ManagedFieldsEntry]>) -> String {
         .flatten()
         .filter(|entry| entry.manager.as_deref() != Some(FIELD_MANAGER));
     let last = others.max_by_key(|entry| entry.time.as_ref().map(|time| time.0));
-    last.and_then(|entry| entry.manager.clone()).unwrap_or_else(|| "unknown".to_owned())
+    shortened(last.and_then(|entry| entry.manager.as_deref()).unwrap_or("unknown"))
 }

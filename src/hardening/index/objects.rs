@@ -1,28 +1,29 @@
 //! What is known of generated objects.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
-use super::{Index, State};
-use crate::api::gabion::hardening_baseline::Direction;
+use super::{Entry, Index, Right, State};
 use crate::cluster::{self, is_older};
 use crate::digest::Digest;
-use crate::hardening::plan::objects::{ObjectKey, ObjectKind, ObservedObject};
+use crate::hardening::plan::{
+    objects::{GeneratedKey, ObjectKind, ObservedObject},
+    permissive_policies::Opened,
+};
 
 impl Index {
-    /// Takes in which directions a user's own network policy opens to everyone. True if that changed.
+    /// Takes in what a network policy opens to everyone, whoever made it. True if that changed.
     pub(crate) fn permissive_policy_seen(
         &self,
         namespace: &str,
         name: &str,
-        opened: BTreeSet<Direction>,
+        opened: Opened,
     ) -> bool {
         let mut state = self.lock();
         let entry = state.namespaces.entry(namespace.into()).or_default();
-        if opened.is_empty() {
-            return entry.permissive.remove(name).is_some();
+        if opened.is_nothing() {
+            let gone = entry.permissive.remove(name).is_some();
+            state.prune(namespace);
+            return gone;
         }
         entry.permissive.insert(name.to_owned(), opened.clone()) != Some(opened)
     }
@@ -31,31 +32,36 @@ impl Index {
     pub(crate) fn object_seen(
         &self,
         namespace: &str,
-        key: &ObjectKey,
-        seen: ObservedObject,
+        key: &GeneratedKey,
+        mut seen: ObservedObject,
     ) -> bool {
         let mut state = self.lock();
         let entry = state.namespaces.entry(namespace.into()).or_default();
+        // What we wrote stays ours, even if somebody takes every mark off.
+        seen.ours |= entry.right.iter().any(|(known, right)| known == key && right.uid == seen.uid);
         let known = entry.observed.objects.get(key);
         if known.is_some_and(|known| is_overtaken(&seen, known)) {
             return false;
         }
         let news = known.is_none_or(|known| {
-            (&known.uid, &known.digest, known.ours, known.adopt)
-                != (&seen.uid, &seen.digest, seen.ours, seen.adopt)
+            let marks = |o: &ObservedObject| (o.ours, o.adopt, o.stray_previous, o.deleted);
+            (&known.uid, &known.digest, marks(known), &known.finalizers)
+                != (&seen.uid, &seen.digest, marks(&seen), &seen.finalizers)
         });
         entry.observed.objects.insert(key.clone(), Arc::new(seen));
         news
     }
 
     /// Takes in that an object of a generated kind is gone. True if we knew it.
-    pub(crate) fn object_gone(&self, namespace: &str, key: &ObjectKey, uid: &str) -> bool {
+    pub(crate) fn object_gone(&self, namespace: &str, key: &GeneratedKey, uid: &str) -> bool {
         let mut state = self.lock();
         state.tombstones.note(uid);
         let Some(entry) = state.namespaces.get_mut(namespace) else { return false };
         // A namesake may have taken its place already.
         let known = entry.observed.objects.get(key).is_some_and(|known| known.uid == uid);
-        known && entry.observed.objects.remove(key).is_some()
+        let gone = known && entry.observed.objects.remove(key).is_some();
+        state.prune(namespace);
+        gone
     }
 
     /// Forgets every object of `kind` that is not in `present`; the namespaces concerned.
@@ -84,14 +90,12 @@ impl Index {
     }
 
     /// Records an object as our own write left it.
-    pub(crate) fn object_written(&self, namespace: &str, key: &ObjectKey, seen: ObservedObject) {
+    pub(crate) fn object_written(&self, namespace: &str, key: &GeneratedKey, seen: ObservedObject) {
         let mut state = self.lock();
         let State { namespaces, tombstones, .. } = &mut *state;
         let Some(entry) = namespaces.get_mut(namespace) else { return };
-        match entry.written.iter_mut().find(|(known, _)| known == key) {
-            Some((_, digest)) => *digest = seen.digest,
-            None => entry.written.push((key.clone(), seen.digest)),
-        }
+        entry.drifted.remove(&key.to_string());
+        entry.set_right(key, Right { uid: seen.uid.clone(), digest: seen.digest });
         let known = entry.observed.objects.get(key);
         // The watch may have told of a later change, or of its end, before the answer to our write arrived.
         if !tombstones.contains(&seen.uid) && known.is_none_or(|known| !is_overtaken(&seen, known))
@@ -100,19 +104,60 @@ impl Index {
         }
     }
 
-    /// Records that we deleted or let go of an object.
-    pub(crate) fn object_removed(&self, namespace: &str, key: &ObjectKey) {
+    /// Records that objects were found as they should be, whoever wrote them.
+    pub(crate) fn found_right(&self, namespace: &str, keys: &[GeneratedKey]) {
+        let mut state = self.lock();
+        let Some(entry) = state.namespaces.get_mut(namespace) else { return };
+        for key in keys {
+            let Some(live) = entry.observed.objects.get(key) else { continue };
+            let right = Right { uid: live.uid.clone(), digest: live.digest };
+            let known = entry.right.iter().find(|(known, _)| known == key);
+            if known
+                .is_none_or(|(_, known)| (&known.uid, known.digest) != (&right.uid, right.digest))
+            {
+                entry.set_right(key, right);
+            }
+        }
+    }
+
+    /// Records that we deleted an object. With a finalizer it is still there, and in force.
+    pub(crate) fn object_deleted(&self, namespace: &str, key: &GeneratedKey) {
+        {
+            let mut state = self.lock();
+            let Some(entry) = state.namespaces.get_mut(namespace) else { return };
+            if let Some(live) = entry.observed.objects.get_mut(key)
+                && !live.finalizers.is_empty()
+            {
+                *live = Arc::new(ObservedObject { deleted: true, ..(**live).clone() });
+                return;
+            }
+            entry.permissive.remove(&key.name);
+        }
+        self.object_removed(namespace, key);
+    }
+
+    /// Records that an object is gone, or no longer ours.
+    pub(crate) fn object_removed(&self, namespace: &str, key: &GeneratedKey) {
         if let Some(entry) = self.lock().namespaces.get_mut(namespace) {
-            entry.written.retain(|(known, _)| known != key);
+            entry.right.retain(|(known, _)| known != key);
             entry.observed.objects.remove(key);
         }
     }
 
-    /// True if we wrote the object in just this form before: then somebody else changed or deleted it.
-    pub(crate) fn wrote_before(&self, namespace: &str, key: &ObjectKey, digest: Digest) -> bool {
+    /// True if the object was right in just this form before: then somebody else changed or deleted it.
+    pub(crate) fn was_right(&self, namespace: &str, key: &GeneratedKey, digest: Digest) -> bool {
         let state = self.lock();
-        let written = state.namespaces.get(namespace).into_iter().flat_map(|entry| &entry.written);
-        written.into_iter().any(|(known, written)| known == key && *written == digest)
+        let known = state.namespaces.get(namespace).into_iter().flat_map(|entry| &entry.right);
+        known.into_iter().any(|(known, right)| known == key && right.digest == digest)
+    }
+}
+
+impl Entry {
+    fn set_right(&mut self, key: &GeneratedKey, right: Right) {
+        match self.right.iter_mut().find(|(known, _)| known == key) {
+            Some((_, known)) => *known = right,
+            None => self.right.push((key.clone(), right)),
+        }
     }
 }
 

@@ -15,17 +15,16 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use super::{
     Context,
     apply::{Applier, explain},
-    index::Material,
+    index::{Material, REPORT},
     plan::{
         baseline::Compiled,
         baseline_status::Standing,
         error::Error,
-        namespace::{Input, Plan, needs_usage, plan},
+        namespace::{Input, Plan, needs_usage, plan, remaining},
         steps::Step,
-        teardown::{self, Leaving},
+        teardown::Leaving,
     },
 };
-use crate::api::gabion::hardening_baseline::ConflictPolicy;
 use crate::api::gabion::namespace_hardening::EFFECTIVE;
 use crate::cluster::{
     events::EventType,
@@ -40,9 +39,6 @@ const COMPARE_EVERY: Duration = Duration::from_mins(10);
 const RECHECK: Duration = Duration::from_hours(1);
 /// As many namespaces in line as make it worth to do something for all of them together.
 const CROWD: usize = 32;
-/// The report, as a thing that somebody else may keep changing.
-const REPORT: &str = "NamespaceHardening/effective";
-
 /// Reconciles one namespace.
 pub(crate) async fn reconcile(context: Arc<Context>, name: Arc<str>) -> Next {
     let started = Instant::now();
@@ -86,9 +82,15 @@ impl Reconciler<'_> {
         if let Some(error) = self.untouchable() {
             return self.leave_alone(&error);
         }
+        if !selecting.is_empty() {
+            self.context.index.reached(self.name, true);
+        }
         if self.has_nothing(&selecting) {
             self.context.index.reconciled(self.name, Standing::default(), &uids(&self.material));
             let removed = self.remove_effective().await;
+            if removed.is_ok() {
+                self.context.index.reached(self.name, false);
+            }
             return Outcome {
                 reason: "NotSelected",
                 next: if removed.is_ok() { Next::Idle } else { Next::Retry },
@@ -117,6 +119,7 @@ impl Reconciler<'_> {
             }
             after
         };
+        self.note_right(&after);
         let all_well = !failed && after.is_settled() && after.problems.is_empty();
         let reported = if wrote && all_well && !selecting.is_empty() && self.is_in_a_crowd() {
             // The others are hardened before anybody is told that this one is.
@@ -125,14 +128,20 @@ impl Reconciler<'_> {
         } else {
             self.report(&selecting, &after, failure.as_ref()).await
         };
-        let standing = standing(&selecting, &after, failed);
+        // A report that cannot be written keeps what is wrong from those who look there: a failure of its own.
+        let failure = failure.or(reported.err());
+        let standing = if selecting.is_empty() && failure.is_none() && after.problems.is_empty() {
+            Standing::default()
+        } else {
+            Standing::of(after.is_settled(), failure.as_ref(), &after.problems)
+        };
         let done = self.done(&after);
         if self.context.index.reconciled(self.name, standing, &done) {
             self.context.wake_baselines();
         }
         self.record(failure.as_ref().or(after.problems.first()));
-        let next = self.next(&selecting, &after, failure.as_ref(), reported.is_err());
-        let reason = failure.or(reported.err()).map_or("Applied", |error| error.class().0);
+        let next = self.next(&selecting, &after, failure.as_ref());
+        let reason = failure.map_or("Applied", |error| error.class().0);
         Outcome { reason, next }
     }
 
@@ -165,7 +174,7 @@ impl Reconciler<'_> {
         // Labels and accounts name no baseline; what was said of the namespace does.
         let listed = |name: &String| match &self.material.effective {
             Some(effective) => effective.said.names(name),
-            None => observed.annotations.contains_key(super::plan::labels::RECORD),
+            None => !observed.memory.record.is_empty(),
         };
         let mut broken = self.material.broken.iter();
         let broken = broken.find(|(name, uid, _)| made(uid) || listed(name));
@@ -174,11 +183,8 @@ impl Reconciler<'_> {
 
     fn leave_alone(&self, error: &Error) -> Outcome {
         let reason = error.class().0;
-        if self.context.index.reconciled(
-            self.name,
-            Standing { failed: true, ..Standing::default() },
-            &[],
-        ) {
+        let standing = Standing::of(false, Some(error), &[]);
+        if self.context.index.reconciled(self.name, standing, &[]) {
             self.context.wake_baselines();
         }
         self.record(Some(error));
@@ -187,7 +193,7 @@ impl Reconciler<'_> {
 
     /// True if no baseline selects the namespace and nothing of ours is left in it.
     fn has_nothing(&self, selecting: &[Compiled]) -> bool {
-        selecting.is_empty() && self.plan(selecting).is_settled()
+        selecting.is_empty() && is_nothing_left(&self.plan(selecting))
     }
 
     /// The baselines that leave this namespace: how others end decides nothing here.
@@ -231,47 +237,60 @@ impl Reconciler<'_> {
         self.context.namespaces.stats().waiting >= CROWD
     }
 
-    /// Counts what somebody else changed, and finds out whether that is a fight.
+    /// Counts what somebody else changed since it was last right, and finds out whether that is a fight. A repair
+    /// that failed and is tried again is no further change.
     fn note_drift(&mut self, made: &Plan) {
-        let mut fields = Vec::new();
+        let changes = self.changes(made);
+        let fields: Vec<_> = changes.iter().map(|change| change.field.clone()).collect();
+        let news = self.context.index.drifted(self.name, &fields);
+        for (change, _) in changes.into_iter().zip(news).filter(|(_, news)| *news) {
+            self.context.metrics.reconciles.drift_repaired(change.kind);
+            if change.field == REPORT {
+                tracing::warn!(
+                    namespace = self.name,
+                    "the report is not what was written: somebody else changed it, or its definition is older than this version (apply crds/)"
+                );
+            }
+            if self.context.index.flipped(self.name, &change.field, &change.manager, self.now) {
+                self.context.metrics.reconciles.fight(KIND);
+                self.material.contested.insert(change.field, change.manager);
+            }
+        }
+    }
+
+    /// What was right before and is not now.
+    fn changes(&self, made: &Plan) -> Vec<Drift> {
+        let mut changes = Vec::new();
         for step in made.steps() {
             match step {
                 Step::Create(object) | Step::Update { object, adopting: false, .. } => {
                     let key = object.key();
-                    if self.context.index.wrote_before(self.name, &key, object.digest()) {
-                        self.context.metrics.reconciles.drift_repaired(key.kind.as_str());
+                    if self.context.index.was_right(self.name, &key, object.digest()) {
                         let live = self.material.observed.objects.get(&key);
                         let manager = live.map_or("unknown", |live| live.manager.as_str());
-                        fields.push((key.to_string(), manager.to_owned()));
+                        changes.push(Drift::new(key.kind.as_str(), key.to_string(), manager));
                     }
                 }
                 Step::Labels(patch) => {
-                    for key in &patch.drifted {
-                        self.context.metrics.reconciles.drift_repaired(KIND);
-                        fields.push((key.clone(), self.material.last_writer.clone()));
-                    }
+                    let manager = &self.material.last_writer;
+                    changes.extend(patch.drifted.iter().map(|key| Drift::new(KIND, key, manager)));
                 }
                 Step::ServiceAccount(patch) if patch.drifted => {
-                    self.context.metrics.reconciles.drift_repaired("ServiceAccount");
-                    fields.push((step.object(), patch.manager.clone()));
+                    changes.push(Drift::new("ServiceAccount", step.object(), &patch.manager));
                 }
                 _ => {}
             }
         }
         if self.material.effective_drifted {
-            self.context.metrics.reconciles.drift_repaired("NamespaceHardening");
-            fields.push((REPORT.to_owned(), "unknown".to_owned()));
-            tracing::warn!(
-                namespace = self.name,
-                "the report is not what was written: somebody else changed it, or its definition is older than this version (apply crds/)"
-            );
+            changes.push(Drift::new("NamespaceHardening", REPORT, "unknown"));
         }
-        for (field, manager) in fields {
-            if self.context.index.flipped(self.name, &field, &manager, self.now) {
-                self.context.metrics.reconciles.fight(KIND);
-                self.material.contested.insert(field, manager);
-            }
-        }
+        changes
+    }
+
+    /// Objects that are as they should be now: what is changed from here on was changed by somebody else, also if
+    /// another process wrote them.
+    fn note_right(&self, after: &Plan) {
+        self.context.index.found_right(self.name, &after.right);
     }
 
     fn replan(&self, selecting: &[Compiled]) -> Option<Plan> {
@@ -285,7 +304,7 @@ impl Reconciler<'_> {
         made: &Plan,
         usage_known: bool,
     ) -> (Option<Error>, BTreeMap<String, String>) {
-        let policy = made.merged.conflict_policy.unwrap_or(ConflictPolicy::Report);
+        let policy = made.merged.conflict_policies.labels;
         let (context, namespace) = (self.context, self.name);
         let applier = Applier { context, namespace, policy, refused: Mutex::default() };
         let mut first = None;
@@ -302,8 +321,7 @@ impl Reconciler<'_> {
     /// Leaving baselines that have nothing left here.
     fn done(&self, after: &Plan) -> Vec<String> {
         let uids = uids(&self.material).into_iter();
-        uids.filter(|uid| teardown::remaining(uid, &self.material.observed, after).is_empty())
-            .collect()
+        uids.filter(|uid| remaining(uid, &self.material.observed, after).is_empty()).collect()
     }
 
     fn record(&self, problem: Option<&Error>) {
@@ -333,23 +351,14 @@ impl Reconciler<'_> {
         self.context.record(about, reason, text, EventType::Warning);
     }
 
-    fn next(
-        &self,
-        selecting: &[Compiled],
-        after: &Plan,
-        failure: Option<&Error>,
-        report_failed: bool,
-    ) -> Next {
-        if report_failed {
-            return Next::Retry;
-        }
+    fn next(&self, selecting: &[Compiled], after: &Plan, failure: Option<&Error>) -> Next {
         let worst = failure.map(|error| error.class().1);
         match worst {
             Some(Retry::Backoff) => return Next::Retry,
             Some(Retry::OnChange) => return Next::RetryAfter(RECHECK),
             None => {}
         }
-        if selecting.is_empty() && after.is_settled() {
+        if selecting.is_empty() && is_nothing_left(after) {
             return Next::Idle;
         }
         let mut pause = COMPARE_EVERY;
@@ -366,28 +375,20 @@ impl Reconciler<'_> {
     }
 }
 
-fn standing(selecting: &[Compiled], after: &Plan, failed: bool) -> Standing {
-    if selecting.is_empty() {
-        return Standing::default();
-    }
-    let conflicts: BTreeMap<_, _> = after
-        .problems
-        .iter()
-        .filter_map(|problem| match problem {
-            Error::NameTaken { object, manager } => Some((object.clone(), manager.clone())),
-            Error::FieldOwnedBy { field, manager } => Some((field.clone(), manager.clone())),
-            _ => None,
-        })
-        .collect();
-    let held = after
-        .problems
-        .iter()
-        .any(|problem| matches!(problem, Error::QuotaBelowUsage(_) | Error::AllowMissing(_)));
-    Standing {
-        namespace: String::new(),
-        settled: after.is_settled(),
-        held,
-        conflicts: conflicts.into_iter().collect(),
-        failed,
+/// Nothing is to be done, and nothing that cannot be done is left.
+fn is_nothing_left(plan: &Plan) -> bool {
+    plan.is_settled() && plan.problems.is_empty()
+}
+
+/// A field that was right and was changed by somebody else.
+struct Drift {
+    kind: &'static str,
+    field: String,
+    manager: String,
+}
+
+impl Drift {
+    fn new(kind: &'static str, field: impl Into<String>, manager: &str) -> Self {
+        Self { kind, field: field.into(), manager: manager.to_owned() }
     }
 }

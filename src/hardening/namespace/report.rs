@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{REPORT, Reconciler};
+use super::{Reconciler, is_nothing_left};
 use crate::api::gabion::namespace_hardening::EFFECTIVE;
 use crate::api::gabion::namespace_hardening::NamespaceHardening;
 use crate::api::gabion::namespace_hardening::NamespaceHardeningStatus;
@@ -14,7 +14,7 @@ use crate::cluster::{
 };
 use crate::hardening::{
     apply::explain,
-    index::Effective,
+    index::{Effective, REPORT},
     plan::{
         baseline::Compiled,
         effective::{self, StatusDigest},
@@ -32,7 +32,7 @@ impl Reconciler<'_> {
         after: &Plan,
         failure: Option<&Error>,
     ) -> Result<(), Error> {
-        if selecting.is_empty() && after.is_settled() {
+        if selecting.is_empty() && is_nothing_left(after) {
             return self.remove_effective().await;
         }
         if let Some(manager) = self.material.contested.get(REPORT) {
@@ -40,15 +40,29 @@ impl Reconciler<'_> {
             self.record(Some(&Error::FieldOwnedBy { field, manager }));
             return Ok(());
         }
-        let index = &self.context.index;
         let known = self.material.effective.as_ref();
         let nothing = Arc::<StatusDigest>::default();
         let old = known.map_or(&nothing, |known| &known.said);
         let next = effective::next_status(old, selecting, after, failure, self.now);
         let Some(status) = next else { return Ok(()) };
-        let said = Arc::new(StatusDigest::of(&status));
+        let Err(error) = self.write_report(known, &status).await else { return Ok(()) };
+        if !matches!(error, Error::Rejected { .. } | Error::ApiUnavailable { .. }) {
+            return Err(error);
+        }
+        // Whatever is wrong with one part of it, the conditions must be told.
+        let _ = self.write_report(known, &effective::conditions_only(&status)).await;
+        Err(error)
+    }
+
+    async fn write_report(
+        &self,
+        known: Option<&Effective>,
+        status: &NamespaceHardeningStatus,
+    ) -> Result<(), Error> {
+        let index = &self.context.index;
+        let said = Arc::new(StatusDigest::of(status));
         index.effective_saying(self.name, Some(Arc::clone(&said)));
-        match self.say(known, &status).await {
+        match self.say(known, status).await {
             Ok((uid, resource_version)) => {
                 let written = Effective { uid, resource_version, said };
                 index.effective_written(self.name, Some(written));

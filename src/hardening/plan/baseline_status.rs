@@ -1,24 +1,31 @@
 //! The status of a `HardeningBaseline`: how far it has come.
 
+use std::collections::BTreeMap;
+
 use crate::retry::Retry;
 use k8s_openapi::jiff::Timestamp;
 
 use super::admission::Admission;
 use super::baseline::Compiled;
 use super::conditions::{ConditionUpdate, set};
-use super::error::Error;
+use super::error::{Error, shortened};
 use super::teardown::TEARING_DOWN;
 use super::unimplemented::unimplemented_fields;
 use crate::api::gabion::hardening_baseline::Conflict;
 use crate::api::gabion::hardening_baseline::HardeningBaseline;
 use crate::api::gabion::hardening_baseline::HardeningBaselineStatus;
 use crate::api::gabion::hardening_baseline::NamespaceCounts;
+use crate::api::gabion::hardening_baseline::Selector;
 use crate::api::gabion::hardening_baseline::Stage;
 use crate::api::gabion::hardening_baseline::StageCounts;
 use crate::api::gabion::hardening_baseline::Teardown;
+use crate::policy::selection::{ALWAYS_PROTECTED, matches};
 
 /// Conflicts and stuck objects that are listed.
 const MAX_LISTED: usize = 10;
+
+/// Problems of one namespace that are kept.
+const MAX_PROBLEMS: usize = 8;
 
 /// How one selected namespace stands with a baseline.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,12 +34,47 @@ pub(crate) struct Standing {
     pub(crate) namespace: String,
     /// Whether its plan was done and left nothing over.
     pub(crate) settled: bool,
-    /// Whether something is held back there.
-    pub(crate) held: bool,
-    /// Objects and fields there that somebody else owns: object and manager.
-    pub(crate) conflicts: Vec<(String, String)>,
-    /// Whether its last attempt failed.
-    pub(crate) failed: bool,
+    /// Why its last attempt failed, if it did.
+    pub(crate) failure: Option<Error>,
+    /// What is not as it should be there.
+    pub(crate) problems: Vec<Error>,
+}
+
+impl Standing {
+    /// Boils the outcome of a reconcile down.
+    pub(crate) fn of(settled: bool, failure: Option<&Error>, problems: &[Error]) -> Self {
+        Self {
+            namespace: String::new(),
+            settled,
+            failure: failure.cloned(),
+            problems: problems.iter().take(MAX_PROBLEMS).cloned().collect(),
+        }
+    }
+
+    /// Whether everything was applied.
+    fn is_applied(&self) -> bool {
+        self.settled && self.failure.is_none() && self.problems.is_empty()
+    }
+
+    /// The worst that is wrong, for a person.
+    pub(crate) fn why(&self) -> Option<String> {
+        let worst = self.failure.as_ref().or(self.problems.first())?;
+        Some(format!("{}: {}", worst.class().0, shortened(&worst.to_string(), 300)))
+    }
+
+    fn conflict(&self) -> Option<&Error> {
+        self.problems.iter().find(|problem| problem.is_conflict())
+    }
+}
+
+/// What an error says about an owner: the object, and whose it is.
+pub(crate) fn owner_of(problem: &Error) -> Option<(&str, &str)> {
+    match problem {
+        Error::NameTaken { object, manager } => Some((object, manager)),
+        Error::FieldOwnedBy { field, manager } => Some((field, manager)),
+        Error::EmptyIntersection(baselines) => Some(("images.allowedRegistries", baselines)),
+        _ => None,
+    }
 }
 
 /// The next status, or `None` when nothing changes. `compiled` is the outcome of compiling the present spec.
@@ -56,12 +98,12 @@ pub(crate) fn next_status(
         if compiled.is_ok() {
             next.policy_revision.clone_from(&admission.revision);
         }
-        for saying in admission.sayings() {
-            set(&mut next.conditions, saying, baseline.metadata.generation, now);
+        for update in admission.condition_updates() {
+            set(&mut next.conditions, update, baseline.metadata.generation, now);
         }
     }
-    for saying in sayings(baseline, compiled, namespaces, admission) {
-        set(&mut next.conditions, saying, baseline.metadata.generation, now);
+    for update in condition_updates(baseline, compiled, namespaces, admission) {
+        set(&mut next.conditions, update, baseline.metadata.generation, now);
     }
     (next != old).then_some(next)
 }
@@ -86,7 +128,7 @@ pub(crate) fn next_teardown(
         }),
         ..old.clone()
     };
-    let saying = match paused {
+    let update = match paused {
         Some(error) => ConditionUpdate::because("Ready", false, error),
         None => ConditionUpdate::new(
             "Ready",
@@ -95,7 +137,7 @@ pub(crate) fn next_teardown(
             format!("{} namespaces still hold something of this baseline.", namespaces.len()),
         ),
     };
-    set(&mut next.conditions, saying, baseline.metadata.generation, now);
+    set(&mut next.conditions, update, baseline.metadata.generation, now);
     (next != old).then_some(next)
 }
 
@@ -114,9 +156,10 @@ fn describe(next: &mut HardeningBaselineStatus, compiled: &Compiled, namespaces:
     }
     next.namespaces = Some(NamespaceCounts {
         selected,
-        compliant: count(|n| n.settled && !n.held && !n.failed && n.conflicts.is_empty()),
-        violating: 0,
-        held: count(|n| n.held),
+        applied: count(Standing::is_applied),
+        compliant: None,
+        violating: None,
+        held: count(|n| n.problems.iter().any(Error::is_hold)),
         by_stage: StageCounts {
             observe: at(Stage::Observe),
             audit: at(Stage::Audit),
@@ -127,10 +170,10 @@ fn describe(next: &mut HardeningBaselineStatus, compiled: &Compiled, namespaces:
     let mut conflicts: Vec<Conflict> = namespaces
         .iter()
         .flat_map(|n| {
-            n.conflicts.iter().map(|(object, manager)| Conflict {
+            n.problems.iter().filter_map(owner_of).map(|(object, manager)| Conflict {
                 namespace: n.namespace.clone(),
-                object: object.clone(),
-                manager: manager.clone(),
+                object: object.to_owned(),
+                manager: manager.to_owned(),
             })
         })
         .collect();
@@ -139,40 +182,34 @@ fn describe(next: &mut HardeningBaselineStatus, compiled: &Compiled, namespaces:
     next.conflicts = conflicts;
 }
 
-fn sayings(
+fn condition_updates(
     baseline: &HardeningBaseline,
     compiled: Result<&Compiled, &Error>,
     namespaces: &[Standing],
     admission: Option<&Admission>,
 ) -> Vec<ConditionUpdate> {
-    let failed = namespaces.iter().filter(|n| n.failed).count();
-    let pending = namespaces.iter().filter(|n| !n.settled && !n.failed).count();
+    let pending = namespaces.iter().filter(|n| !n.settled && n.failure.is_none()).count();
     let selected = namespaces.len();
-    let degraded = (failed > 0).then_some(Error::NamespaceErrors { failed, selected });
-    let conflicting = namespaces.iter().find(|n| !n.conflicts.is_empty());
-    let held = namespaces.iter().filter(|n| n.held).count();
+    let degraded = namespace_errors(namespaces);
+    let conflicting = namespaces.iter().find(|n| n.conflict().is_some());
     let missing = unimplemented_fields(&baseline.spec);
 
     let unready = admission.and_then(Admission::unready);
     let broken = compiled.is_err() || degraded.is_some();
-    let ready = match (compiled, &degraded, conflicting) {
-        (Err(error), _, _) | (_, Some(error), _) => ConditionUpdate::because("Ready", false, error),
+    let ready = match (compiled, &degraded) {
+        (Err(error), _) | (_, Some(error)) => ConditionUpdate::because("Ready", false, error),
         _ if pending > 0 => {
             let message = format!("{pending} of {selected} namespaces are still to be done.");
             ConditionUpdate::new("Ready", false, "Progressing", message)
         }
-        (_, _, Some(first)) => {
-            let message = format!(
-                "Somebody else owns objects or fields in {}; see NamespaceHardening effective there.",
-                first.namespace
-            );
-            ConditionUpdate::new("Ready", false, "Conflict", message)
-        }
-        _ if held > 0 => {
-            let message = format!("Something is held back in {held} of {selected} namespaces.");
-            ConditionUpdate::new("Ready", false, "Held", message)
-        }
-        _ => ConditionUpdate::new("Ready", true, "Applied", applied(selected, missing.len())),
+        _ => problem(namespaces).unwrap_or_else(|| {
+            ConditionUpdate::new(
+                "Ready",
+                true,
+                "Applied",
+                applied(baseline, selected, missing.len()),
+            )
+        }),
     };
     let ready = unready.filter(|_| !broken).unwrap_or(ready);
     let working = ConditionUpdate::new(
@@ -186,7 +223,7 @@ fn sayings(
         working,
         stalled(compiled.err()),
         conflict(conflicting),
-        degraded_saying(degraded.as_ref()),
+        degraded_update(degraded.as_ref()),
         implemented(&missing),
     ]
 }
@@ -203,25 +240,71 @@ fn stalled(error: Option<&Error>) -> ConditionUpdate {
     }
 }
 
-fn applied(selected: usize, missing: usize) -> String {
-    let mut message = format!("Applied in {selected} namespaces.");
+/// Why the baseline is not ready although nothing failed: the first problem of a namespace, by name.
+fn problem(namespaces: &[Standing]) -> Option<ConditionUpdate> {
+    let concerned = |of: fn(&Error) -> bool| {
+        namespaces.iter().filter(move |n| n.problems.iter().any(of)).collect::<Vec<_>>()
+    };
+    let (reason, concerned) = [
+        ("Conflict", concerned(Error::is_conflict)),
+        ("Held", concerned(Error::is_hold)),
+        ("NamespaceProblems", concerned(|_| true)),
+    ]
+    .into_iter()
+    .find(|(_, concerned)| !concerned.is_empty())?;
+    let first = concerned.first()?;
+    let message = format!(
+        "{} of {} namespaces are not as they should be; the first is {} ({}); see NamespaceHardening effective there.",
+        concerned.len(),
+        namespaces.len(),
+        first.namespace,
+        first.why().unwrap_or_default(),
+    );
+    Some(ConditionUpdate::new("Ready", false, reason, message))
+}
+
+fn namespace_errors(namespaces: &[Standing]) -> Option<Error> {
+    let failed: Vec<_> = namespaces.iter().filter(|n| n.failure.is_some()).collect();
+    let first = failed.first()?;
+    Some(Error::NamespaceErrors {
+        failed: failed.len(),
+        selected: namespaces.len(),
+        first: format!("{} ({})", first.namespace, first.why().unwrap_or_default()),
+    })
+}
+
+fn applied(baseline: &HardeningBaseline, selected: usize, missing: usize) -> String {
+    let mut message = if selected == 0 { nothing_selected(baseline) } else { String::new() };
+    message.push_str(&format!("Applied in {selected} namespaces."));
     if missing > 0 {
         message.push_str(" Some fields are not acted on yet, see FullyImplemented.");
     }
     message
 }
 
+/// Why no namespace is selected, as far as that can be told.
+fn nothing_selected(baseline: &HardeningBaseline) -> String {
+    let selector = baseline.spec.namespace_selector.clone().unwrap_or_default();
+    let protected = ALWAYS_PROTECTED
+        .iter()
+        .find(|name| selector != Selector::default() && matches(&selector, &BTreeMap::new(), name));
+    match protected {
+        Some(name) => format!("No namespace is selected: {name} is protected. "),
+        None => "No namespace is selected. ".to_owned(),
+    }
+}
+
 fn conflict(conflicting: Option<&Standing>) -> ConditionUpdate {
-    match conflicting.and_then(|n| n.conflicts.first().map(|c| (n, c))) {
-        Some((standing, (object, manager))) => {
-            let reason = if object.contains('/') && !object.contains(' ') {
-                "NameTaken"
-            } else {
-                "FieldOwnedBy"
+    let first = conflicting.and_then(|n| n.conflict().map(|problem| (n, problem)));
+    match first.and_then(|(n, problem)| owner_of(problem).map(|owner| (n, problem, owner))) {
+        Some((standing, problem, (object, manager))) => {
+            let owned = match problem {
+                Error::EmptyIntersection(_) => "have nothing in common in",
+                _ => "is owned by",
             };
             let message =
-                format!("{object} in namespace {} is owned by {manager}.", standing.namespace);
-            ConditionUpdate::new("Conflict", true, reason, message)
+                format!("{object} in namespace {} {owned} {manager}.", standing.namespace);
+            ConditionUpdate::new("Conflict", true, problem.class().0, message)
         }
         None => ConditionUpdate::new(
             "Conflict",
@@ -232,7 +315,7 @@ fn conflict(conflicting: Option<&Standing>) -> ConditionUpdate {
     }
 }
 
-fn degraded_saying(degraded: Option<&Error>) -> ConditionUpdate {
+fn degraded_update(degraded: Option<&Error>) -> ConditionUpdate {
     match degraded {
         Some(error) => ConditionUpdate::because("Degraded", true, error),
         None => ConditionUpdate::new("Degraded", false, "AllNamespaces", "No namespace failed."),
@@ -245,7 +328,8 @@ fn implemented(missing: &[&'static str]) -> ConditionUpdate {
             "FullyImplemented",
             true,
             "AllFields",
-            "Every field that is set is acted on.",
+            "Every field that is set is acted on. Planned as defaults, and not there yet: deletionProtection, and \
+             the gates of rollout (promotion, soak, waves).",
         );
     }
     let message =
@@ -301,7 +385,7 @@ mod tests {
         );
         assert_eq!(first.pinned_version.as_deref(), Some("v1.36"));
         let counts = first.namespaces.clone().expect("counts");
-        assert_eq!((counts.selected, counts.compliant, counts.by_stage.enforce), (2, 2, 2));
+        assert_eq!((counts.selected, counts.applied, counts.by_stage.enforce), (2, 2, 2));
         let again = HardeningBaseline { status: Some(first), ..baseline() };
         let compiled = compile(&again, 37).expect("valid");
         assert_eq!(
@@ -327,18 +411,38 @@ mod tests {
     fn what_is_wrong_is_said_by_the_condition_that_is_about_it() {
         let pending = Standing { settled: false, ..settled("b") };
         assert_eq!(says(&status(&[settled("a"), pending]), "Ready"), pair("False", "Progressing"));
-        let failed = status(&[settled("a"), Standing { failed: true, ..settled("b") }]);
+        let failure = Some(Error::rejected("NetworkPolicy/gabion-allow-x", "spec.ports: no"));
+        let failed = status(&[settled("a"), Standing { failure, ..settled("b") }]);
         assert_eq!(says(&failed, "Degraded"), pair("True", "NamespaceErrors"));
         assert_eq!(says(&failed, "Ready"), pair("False", "NamespaceErrors"));
-        let taken = ("NetworkPolicy/gabion-default-deny".to_owned(), "kubectl-create".to_owned());
-        let taken = status(&[Standing { conflicts: vec![taken], ..settled("web") }]);
-        assert_eq!(says(&taken, "Conflict"), pair("True", "NameTaken"));
-        assert_eq!(taken.conflicts[0].namespace, "web");
-        let fought = ("label pod-security.kubernetes.io/enforce".to_owned(), "argocd".to_owned());
-        let fought = status(&[Standing { conflicts: vec![fought], ..settled("web") }]);
-        assert_eq!(says(&fought, "Conflict"), pair("True", "FieldOwnedBy"));
-        let held = status(&[Standing { held: true, ..settled("a") }]);
-        assert_eq!(says(&held, "Ready"), pair("False", "Held"));
+        let ready = failed.conditions.iter().find(|c| c.type_ == "Ready").expect("Ready");
+        for word in ["b (Rejected", "spec.network.allow[x]", "spec.ports: no"] {
+            assert!(ready.message.contains(word), "{word}: {}", ready.message);
+        }
+    }
+
+    /// Whatever is wrong in a namespace must be seen at its baselines, whoever looks only there.
+    #[test]
+    fn hardening_4_every_problem_of_a_namespace_moves_its_baseline() {
+        for problem in crate::hardening::plan::error::samples() {
+            let concerned = Standing { problems: vec![problem.clone()], ..settled("web") };
+            let status = status(&[settled("a"), concerned]);
+            let reason = problem.class().0;
+            let ready = status.conditions.iter().find(|c| c.type_ == "Ready").expect("Ready");
+            assert_eq!(ready.status, "False", "{reason}");
+            assert!(ready.message.contains("web") && ready.message.contains(reason), "{reason}");
+            let counts = status.namespaces.clone().expect("counts");
+            assert_eq!(counts.applied, 1, "{reason}");
+            assert_eq!(counts.held == 1, problem.is_hold(), "{reason}");
+            let conflict = if problem.is_conflict() { reason } else { "NoConflict" };
+            assert_eq!(says(&status, "Conflict").1, conflict);
+            assert_eq!(status.conflicts.len(), usize::from(problem.is_conflict()), "{reason}");
+        }
+        let empty = status(&[Standing {
+            problems: vec![Error::EmptyIntersection("one, two".into())],
+            ..settled("web")
+        }]);
+        assert_eq!(says(&empty, "Conflict"), pair("True", "EmptyIntersection"));
     }
 
     #[test]

@@ -44,12 +44,12 @@ impl ConditionUpdate {
 /// Sets a condition. Its transition time moves only when its status flips.
 pub(crate) fn set(
     conditions: &mut Vec<Condition>,
-    saying: ConditionUpdate,
+    update: ConditionUpdate,
     generation: Option<i64>,
     now: Timestamp,
 ) {
-    let status = if saying.holds { "True" } else { "False" };
-    let before = conditions.iter_mut().find(|c| c.type_ == saying.kind);
+    let status = if update.holds { "True" } else { "False" };
+    let before = conditions.iter_mut().find(|c| c.type_ == update.kind);
     let since = match &before {
         Some(before) if before.status == status => before.last_transition_time.clone(),
         // The API server keeps whole seconds: what is written must equal what is read back.
@@ -57,11 +57,11 @@ pub(crate) fn set(
     };
     let condition = Condition {
         last_transition_time: since,
-        message: saying.message,
+        message: update.message,
         observed_generation: generation,
-        reason: saying.reason,
+        reason: update.reason,
         status: status.to_owned(),
-        type_: saying.kind.to_owned(),
+        type_: update.kind.to_owned(),
     };
     match before {
         Some(before) => *before = condition,

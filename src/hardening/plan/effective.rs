@@ -4,8 +4,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
 use super::baseline::Compiled;
+use super::baseline_status::owner_of;
 use super::conditions::{ConditionUpdate, set};
-use super::error::Error;
+use super::error::{Error, shortened};
 use super::merge::{Mode, ranked};
 use super::namespace::Plan;
 use crate::api::gabion::namespace_hardening::BaselineRef;
@@ -71,7 +72,9 @@ pub fn next_status(
 ) -> Option<NamespaceHardeningStatus> {
     let ranked = ranked(baselines);
     let names: Vec<_> = ranked.iter().map(|b| b.name.as_str()).collect();
-    let held: Vec<String> = plan.problems.iter().filter_map(held).collect();
+    let mut held: Vec<String> = plan.problems.iter().filter_map(held).collect();
+    let held_count = held.len();
+    held.truncate(MAX_CONFLICTS);
     let mut conflicts: Vec<NamespaceConflict> = plan.problems.iter().filter_map(conflict).collect();
     let conflict_count = conflicts.len();
     conflicts.sort();
@@ -84,7 +87,7 @@ pub fn next_status(
         baselines: ranked.iter().map(|b| reference(b)).collect(),
         values: bounded(plan.merged.rows.clone()),
         preview: bounded(changed.collect()),
-        held_count: count(held.len()),
+        held_count: count(held_count),
         held,
         conflict_count: count(conflict_count),
         conflicts,
@@ -93,14 +96,68 @@ pub fn next_status(
         conditions: Vec::new(),
     };
     let mut conditions = old.conditions();
-    let sayings = sayings(plan, &names, failure);
+    let condition_updates = condition_updates(plan, &names, failure);
     // Those that an earlier version had, and nobody keeps up to date any more.
-    conditions.retain(|old| sayings.iter().any(|saying| saying.kind == old.type_));
-    for saying in sayings {
-        set(&mut conditions, saying, None, now);
+    conditions.retain(|old| condition_updates.iter().any(|update| update.kind == old.type_));
+    for update in condition_updates {
+        set(&mut conditions, update, None, now);
     }
     next.conditions = conditions;
+    bound_texts(&mut next);
     (Some(digest(&next)) != old.digest).then_some(next)
+}
+
+/// The same without its lists: what can be written if something in one of them is refused.
+pub(crate) fn conditions_only(status: &NamespaceHardeningStatus) -> NamespaceHardeningStatus {
+    NamespaceHardeningStatus {
+        level: status.level.clone(),
+        stage: status.stage.clone(),
+        baseline_names: status.baseline_names.clone(),
+        baselines: status.baselines.clone(),
+        held_count: status.held_count,
+        conflict_count: status.conflict_count,
+        conditions: status.conditions.clone(),
+        ..NamespaceHardeningStatus::default()
+    }
+}
+
+/// Longest text of a list, and of a message.
+const LONGEST_TEXT: usize = 512;
+const LONGEST_MESSAGE: usize = 2048;
+
+/// Bounds every text: lists have a number of entries, and names in them are made by users.
+fn bound_texts(status: &mut NamespaceHardeningStatus) {
+    let bound = |text: &mut String| {
+        if text.len() > LONGEST_TEXT {
+            *text = shortened(text, LONGEST_TEXT);
+        }
+    };
+    for row in status.values.iter_mut().chain(&mut status.preview) {
+        [&mut row.item, &mut row.value, &mut row.baseline, &mut row.reason]
+            .into_iter()
+            .for_each(bound);
+    }
+    for conflict in &mut status.conflicts {
+        [&mut conflict.object, &mut conflict.manager, &mut conflict.message]
+            .into_iter()
+            .for_each(bound);
+    }
+    for value in &mut status.previous {
+        bound(&mut value.item);
+        value.value.iter_mut().for_each(bound);
+    }
+    status.held.iter_mut().for_each(bound);
+    status.baseline_names.iter_mut().for_each(bound);
+    status.baselines.truncate(MAX_VALUES);
+    if let Some(dns) = &mut status.dns {
+        dns.addresses.truncate(MAX_VALUES);
+        dns.ports.truncate(MAX_VALUES);
+        bound(&mut dns.source);
+        dns.addresses.iter_mut().chain(&mut dns.ports).for_each(bound);
+    }
+    for condition in &mut status.conditions {
+        condition.message = shortened(&condition.message, LONGEST_MESSAGE);
+    }
 }
 
 fn count(number: usize) -> Option<i64> {
@@ -142,17 +199,12 @@ fn held(problem: &Error) -> Option<String> {
 }
 
 fn conflict(problem: &Error) -> Option<NamespaceConflict> {
-    let (object, manager) = match problem {
-        Error::NameTaken { object, manager } => (object, manager),
-        Error::FieldOwnedBy { field, manager } => (field, manager),
-        Error::EmptyIntersection(baselines) => (&"images.allowedRegistries".to_owned(), baselines),
-        _ => return None,
-    };
-    let (object, manager) = (object.clone(), manager.clone());
+    let (object, manager) = owner_of(problem)?;
+    let (object, manager) = (object.to_owned(), manager.to_owned());
     Some(NamespaceConflict { object, manager, message: problem.to_string() })
 }
 
-fn sayings(plan: &Plan, names: &[&str], failure: Option<&Error>) -> Vec<ConditionUpdate> {
+fn condition_updates(plan: &Plan, names: &[&str], failure: Option<&Error>) -> Vec<ConditionUpdate> {
     let conflicting = plan.problems.iter().find(|p| conflict(p).is_some());
     let holding = plan.problems.iter().find(|p| held(p).is_some());
     let ready = if let Some(error) = failure.or(plan.problems.first()) {
@@ -187,5 +239,20 @@ fn sayings(plan: &Plan, names: &[&str], failure: Option<&Error>) -> Vec<Conditio
             "No policy of a user opens what is denied.",
         ),
     };
-    vec![ready, conflict, held, widened]
+    let stated = if plan.unstated.is_empty() {
+        ConditionUpdate::new(
+            "QuotaFilledIn",
+            true,
+            "NothingMissing",
+            "No pod is refused by the quota because it leaves an amount out.",
+        )
+    } else {
+        let message = format!(
+            "The quota refuses every pod whose containers do not state {}, and nothing fills that in; \
+             add it to resources.containerDefaults.",
+            plan.unstated.join(", ")
+        );
+        ConditionUpdate::new("QuotaFilledIn", false, "AmountsMissing", message)
+    };
+    vec![ready, conflict, held, widened, stated]
 }

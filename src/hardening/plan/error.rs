@@ -28,7 +28,7 @@ pub enum Error {
     },
     /// Somebody else writes a field of ours.
     #[error(
-        "{field} is owned by {manager} and is left alone for now; stop that writer, or set podSecurity.labelOwnership: External"
+        "{field} is owned by {manager} and is left alone for now; stop that writer{}", if field.starts_with("label ") { ", or set podSecurity.labelOwnership: External" } else { "" }
     )]
     FieldOwnedBy {
         /// The field.
@@ -64,29 +64,41 @@ pub enum Error {
         "namespace labels differ from the baselines: {0}; correct them where they are written (labelOwnership is External)"
     )]
     LabelsDiffer(String),
+    /// An object was deleted and is still there.
+    #[error(
+        "{object} was deleted and is still in force, as its finalizers ({finalizers}) keep it; remove them, or whoever waits there"
+    )]
+    Leftover {
+        /// Kind and name.
+        object: String,
+        /// Its finalizers.
+        finalizers: String,
+    },
     /// Some namespaces failed.
     #[error(
-        "{failed} of {selected} namespaces are not as they should be; see NamespaceHardening effective there"
+        "{failed} of {selected} namespaces are not as they should be; the first is {first}; see NamespaceHardening effective there"
     )]
     NamespaceErrors {
         /// Namespaces that failed.
         failed: usize,
         /// Namespaces selected.
         selected: usize,
+        /// The first of them, and why.
+        first: String,
     },
     /// The CRD is going away, or many baselines at once.
     #[error(
         "teardown is paused: {0}; what it made stays in force until the baseline is annotated gabion.dev/confirm-teardown: <its name>"
     )]
     MassDeletion(String),
-    /// The API server's type check complains of a compiled policy.
+    /// The API server's type check warns about a compiled policy.
     #[error(
         "the API server's type check of {policy} says: {warning}; this revision is not used, please report it"
     )]
     TypeCheckWarning {
         /// The policy.
         policy: String,
-        /// The first unhealthy_reason.
+        /// Its first warning.
         warning: String,
     },
     /// A compiled policy costs more than the API server spends.
@@ -130,11 +142,17 @@ pub enum Error {
         /// Kind and name.
         object: String,
     },
-    /// The API server refuses a generated object.
-    #[error("the API server refuses {object}; the spec that produced it must be corrected")]
+    /// The API server refuses a generated object, by itself or because of an admission policy or webhook.
+    #[error(
+        "the API server refuses {object}, made from {field}: {words}; correct that, or the policy that refuses it"
+    )]
     Rejected {
         /// Kind and name.
         object: String,
+        /// The field of the baseline that it is made from.
+        field: String,
+        /// What the API server said.
+        words: String,
     },
     /// Somebody changed the object first.
     #[error("{object} changed while it was written; trying again")]
@@ -145,12 +163,6 @@ pub enum Error {
     /// The API server does not answer.
     #[error("the API server does not answer for {object}; trying again")]
     ApiUnavailable {
-        /// Kind and name.
-        object: String,
-    },
-    /// Something took too long.
-    #[error("{object} took longer than its deadline; trying again")]
-    Timeout {
         /// Kind and name.
         object: String,
     },
@@ -168,6 +180,7 @@ impl Error {
             Self::EmptyIntersection(_) => ("EmptyIntersection", Retry::OnChange),
             Self::NetworkWidened { .. } => ("NetworkWidened", Retry::OnChange),
             Self::LabelsDiffer(_) => ("LabelsDiffer", Retry::OnChange),
+            Self::Leftover { .. } => ("Leftover", Retry::OnChange),
             Self::NamespaceErrors { .. } => ("NamespaceErrors", Retry::Backoff),
             Self::MassDeletion(_) => ("MassDeletion", Retry::OnChange),
             Self::TypeCheckWarning { .. } => ("TypeCheckWarning", Retry::OnChange),
@@ -176,15 +189,65 @@ impl Error {
             Self::NoProbeNamespace { .. } => ("NoProbeNamespace", Retry::Backoff),
             Self::NeedsClusterInstall => ("NeedsClusterInstall", Retry::Backoff),
             Self::Forbidden { .. } => ("Forbidden", Retry::Backoff),
-            Self::Rejected { .. } => ("Rejected", Retry::OnChange),
+            Self::Rejected { .. } => ("Rejected", Retry::Backoff),
             Self::Stale { .. } => ("Stale", Retry::Backoff),
             Self::ApiUnavailable { .. } => ("ApiUnavailable", Retry::Backoff),
-            Self::Timeout { .. } => ("Timeout", Retry::Backoff),
         }
+    }
+
+    /// The API server refuses this object, in these words.
+    pub(crate) fn rejected(object: &str, words: &str) -> Self {
+        let words = shortened(words, LONGEST_WORDS);
+        Self::Rejected { object: object.to_owned(), field: origin(object), words }
+    }
+
+    /// Whether somebody else has what is ours.
+    pub(crate) fn is_conflict(&self) -> bool {
+        matches!(
+            self,
+            Self::NameTaken { .. } | Self::FieldOwnedBy { .. } | Self::EmptyIntersection(_)
+        )
+    }
+
+    /// Whether something is held back on purpose.
+    pub(crate) fn is_hold(&self) -> bool {
+        matches!(self, Self::QuotaBelowUsage(_) | Self::AllowMissing(_))
     }
 
     pub(crate) fn invalid(field: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::InvalidSpec { field: field.into(), problem: problem.into() }
+    }
+}
+
+/// Most that is kept of the words of the API server.
+const LONGEST_WORDS: usize = 400;
+
+/// The start of a text, in so many bytes at most.
+pub(crate) fn shortened(text: &str, longest: usize) -> String {
+    if text.len() <= longest {
+        return text.to_owned();
+    }
+    format!("{}...", &text[..text.floor_char_boundary(longest.saturating_sub(3))])
+}
+
+/// The field of a baseline that a generated object is made from.
+fn origin(object: &str) -> String {
+    let (kind, name) = object.split_once('/').unwrap_or((object, ""));
+    match (kind, name) {
+        ("NetworkPolicy", "gabion-default-deny") => "spec.network.defaultDeny".to_owned(),
+        ("NetworkPolicy", "gabion-allow-dns") => "spec.network.dns".to_owned(),
+        ("NetworkPolicy", name) => {
+            let rule = ["gabion-allow-", "gabion-egress-", "gabion-ingress-"]
+                .iter()
+                .find_map(|prefix| name.strip_prefix(prefix))
+                .map_or(name, |rule| rule.split('.').next().unwrap_or(rule));
+            format!("spec.network.allow[{rule}]")
+        }
+        ("ResourceQuota", _) => "spec.resources.quota.hard".to_owned(),
+        ("LimitRange", _) => "spec.resources.containerDefaults or containerMax".to_owned(),
+        ("ServiceAccount", _) => "spec.serviceAccounts.automountToken".to_owned(),
+        ("Namespace labels", _) => "spec.podSecurity".to_owned(),
+        _ => "the baseline".to_owned(),
     }
 }
 
@@ -200,6 +263,7 @@ impl From<PolicyError> for Error {
 }
 
 /// One error of every kind, for tests that walk the table and the page of reasons.
+#[cfg(test)]
 pub(crate) fn samples() -> Vec<Error> {
     let object = || "NetworkPolicy/gabion-default-deny".to_owned();
     vec![
@@ -211,7 +275,8 @@ pub(crate) fn samples() -> Vec<Error> {
         Error::EmptyIntersection("org, pci".into()),
         Error::NetworkWidened { object: "NetworkPolicy/mine".into(), directions: "Ingress".into() },
         Error::LabelsDiffer("enforce is baseline, should be restricted".into()),
-        Error::NamespaceErrors { failed: 1, selected: 2 },
+        Error::Leftover { object: object(), finalizers: "example.com/hold".into() },
+        Error::NamespaceErrors { failed: 1, selected: 2, first: "shop (Stale)".into() },
         Error::MassDeletion("the CustomResourceDefinition is being deleted".into()),
         Error::TypeCheckWarning { policy: "gabion-prod".into(), warning: "undefined field".into() },
         Error::BudgetExceeded {
@@ -223,10 +288,9 @@ pub(crate) fn samples() -> Vec<Error> {
         Error::NoProbeNamespace { namespace: "gabion-probe".into() },
         Error::NeedsClusterInstall,
         Error::Forbidden { verb: "patch", object: object() },
-        Error::Rejected { object: object() },
+        Error::rejected(&object(), "ports: Invalid value"),
         Error::Stale { object: object() },
         Error::ApiUnavailable { object: object() },
-        Error::Timeout { object: object() },
     ]
 }
 

@@ -14,12 +14,19 @@ pub(crate) const FIRST_HOLD: Duration = Duration::from_hours(1);
 /// Longest time that a field is left alone.
 pub(crate) const LONGEST_HOLD: Duration = Duration::from_hours(24);
 
+/// The same for the default deny, without which a namespace is open.
+pub(crate) const FIRST_VITAL: Duration = Duration::from_secs(5);
+const LONGEST_VITAL: Duration = Duration::from_mins(1);
+const DENY: &str = "NetworkPolicy/gabion-default-deny";
+
 /// The history of one field of one object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Fight {
     flips: VecDeque<Timestamp>,
     hold: Option<Hold>,
     fights: u32,
+    /// Without this field a namespace is open: it is never left alone for long.
+    vital: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +50,11 @@ pub(crate) enum Verdict {
 }
 
 impl Fight {
+    /// The history of this field.
+    pub(crate) fn over(field: &str) -> Self {
+        Self { vital: field == DENY, ..Self::default() }
+    }
+
     /// Somebody else changed the field at `now`.
     pub(crate) fn flipped(&mut self, manager: &str, now: Timestamp) -> Verdict {
         if let verdict @ Verdict::Leave { .. } = self.verdict(now) {
@@ -55,7 +67,9 @@ impl Fight {
             return Verdict::Write;
         }
         self.flips.clear();
-        let hold = FIRST_HOLD.saturating_mul(1 << self.fights.min(8)).min(LONGEST_HOLD);
+        let (first, longest) =
+            if self.vital { (FIRST_VITAL, LONGEST_VITAL) } else { (FIRST_HOLD, LONGEST_HOLD) };
+        let hold = first.saturating_mul(1 << self.fights.min(8)).min(longest);
         self.fights = self.fights.saturating_add(1);
         let until =
             Timestamp::from_nanosecond(now.as_nanosecond() + nanos(hold)).unwrap_or(Timestamp::MAX);
@@ -71,11 +85,6 @@ impl Fight {
             }
             _ => Verdict::Write,
         }
-    }
-
-    /// Fights so far.
-    pub(crate) fn fights(&self) -> u32 {
-        self.fights
     }
 
     /// Whether nothing is worth remembering at `now`: no hold, and no change for as long as the longest one.
@@ -126,6 +135,17 @@ mod tests {
             })
             .collect();
         assert_eq!(holds, [3600, 7200, 14400, 28800, 57600, 86400, 86400]);
+    }
+
+    #[test]
+    fn q2_the_default_deny_is_never_left_alone_for_long() {
+        let mut fight = Fight::over(DENY);
+        for round in 0..20_i64 {
+            let start = round * 100;
+            let last = (0..5).map(|i| fight.flipped("x", at(start + i))).last();
+            let Some(Verdict::Leave { until, .. }) = last else { panic!("{last:?}") };
+            assert!(until.as_second() - start - 4 <= 60, "{until}");
+        }
     }
 
     #[test]

@@ -8,15 +8,14 @@ use k8s_openapi::api::core::v1::Namespace;
 use super::baseline::{Amounts, Compiled};
 use super::dns::DnsFacts;
 use super::error::Error;
-use super::labels::{self, LabelPatch};
+use super::labels::{self, LabelPatch, Memory};
 use super::merge::{self, Merged};
-use super::network::{self, Place};
-use super::objects::{Generated, ObjectKey, ObjectKind, ObservedObject, QUOTA};
+use super::network::{self, TargetNamespace};
+use super::objects::{Generated, GeneratedKey, ObjectKind, ObservedObject, QUOTA};
 use super::resources;
 use super::service_accounts::{self, ObservedServiceAccount};
 use super::steps::{self, Chain, Step, Terms};
 use super::teardown::{Departure, Leaving};
-use crate::api::gabion::hardening_baseline::ConflictPolicy;
 use crate::api::gabion::hardening_baseline::DeletionPolicy;
 use crate::api::gabion::hardening_baseline::Direction;
 use crate::api::gabion::hardening_baseline::Stage;
@@ -35,22 +34,24 @@ pub struct NamespaceObserved {
     pub resource_version: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Its annotations.
-    pub annotations: BTreeMap<String, String>,
+    /// What it says of its labels before we set them.
+    pub memory: Memory,
+    /// Whether a baseline reached it at any time: in any other namespace nothing is undone.
+    pub reached: bool,
     /// Whether it is being deleted.
     pub terminating: bool,
     /// Objects of ours in it, and objects of others under names of ours.
-    pub objects: BTreeMap<ObjectKey, Arc<ObservedObject>>,
+    pub objects: BTreeMap<GeneratedKey, Arc<ObservedObject>>,
     /// Its `ServiceAccounts`.
     pub service_accounts: Vec<ObservedServiceAccount>,
-    /// Users' own policies that open a direction to everyone; see [`permissive_policies::opens`].
+    /// Policies that open a direction to everyone, whoever made them.
     pub permissive: Vec<(String, BTreeSet<Direction>)>,
     /// What is in use there, when it was looked up; see [`needs_usage`].
     pub usage: Option<Amounts>,
 }
 
 impl NamespaceObserved {
-    /// Reads a namespace; objects, `ServiceAccounts` and usage are added by the caller.
+    /// Reads a namespace; all that is not in its own metadata is added by the caller.
     pub(crate) fn of(namespace: &Namespace) -> Self {
         let meta = &namespace.metadata;
         Self {
@@ -58,14 +59,13 @@ impl NamespaceObserved {
             uid: meta.uid.clone().unwrap_or_default(),
             resource_version: meta.resource_version.clone().unwrap_or_default(),
             labels: meta.labels.clone().unwrap_or_default(),
-            annotations: meta.annotations.clone().unwrap_or_default(),
             terminating: meta.deletion_timestamp.is_some(),
             ..Self::default()
         }
     }
 
-    fn place(&self) -> Place<'_> {
-        Place { name: &self.name, labels: &self.labels }
+    fn as_target(&self) -> TargetNamespace<'_> {
+        TargetNamespace { name: &self.name, labels: &self.labels }
     }
 }
 
@@ -89,6 +89,8 @@ pub struct Input<'a> {
 pub struct Plan {
     /// Writes; chains do not wait for each other.
     pub(crate) chains: Vec<Chain>,
+    /// Objects that are just as they should be.
+    pub(crate) right: Vec<GeneratedKey>,
     /// What is left alone or held, and why.
     pub problems: Vec<Error>,
     /// What is out of our hands and worth knowing; it keeps nothing from being Ready.
@@ -97,6 +99,8 @@ pub struct Plan {
     pub merged: Merged,
     /// What they would come to if each were at Enforce.
     pub(crate) preview: Merged,
+    /// Resources that a pod must state because of the quota, and that nothing fills in.
+    pub(crate) unstated: Vec<String>,
     /// How DNS was found.
     pub(crate) dns: Option<DnsFound>,
     /// Values from before we took over.
@@ -118,7 +122,7 @@ impl Plan {
 /// Whether a plan needs to know what is in use: only when a quota is about to be written.
 pub fn needs_usage(baselines: &[Compiled], observed: &NamespaceObserved) -> bool {
     let merged = merge::merge(baselines);
-    let key = ObjectKey::new(ObjectKind::ResourceQuota, QUOTA);
+    let key = GeneratedKey::new(ObjectKind::ResourceQuota, QUOTA);
     resources::quota(&merged, &observed.name).is_some_and(|quota| {
         let live = observed.objects.get(&key);
         live.is_none_or(|live| live.digest != Generated::ResourceQuota(quota).digest())
@@ -132,11 +136,11 @@ pub fn plan(input: Input<'_>) -> Plan {
     let enforced = input.baselines.iter().all(|baseline| baseline.stage == Stage::Enforce);
     let mut plan = Plan {
         preview: if enforced { merged.clone() } else { merge::preview(input.baselines) },
-        previous: labels::previous(&labels::record(&observed.annotations)),
+        previous: labels::previous(&observed.memory.record),
         ..Plan::default()
     };
     plan.previous.extend(service_accounts::previous(&observed.service_accounts));
-    if !observed.terminating {
+    if !observed.terminating && (observed.reached || !input.baselines.is_empty()) {
         fill(&mut plan, &merged, input);
     }
     plan.merged = merged;
@@ -146,8 +150,8 @@ pub fn plan(input: Input<'_>) -> Plan {
 fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     let observed = input.observed;
     let departure = Departure::of(input.leaving);
-    let policy = merged.conflict_policy.unwrap_or(ConflictPolicy::Report);
-    let terms = Terms { policy, departure: &departure, contested: input.contested };
+    let policies = merged.conflict_policies;
+    let terms = Terms { policies, departure: &departure, contested: input.contested };
     let problems = &mut plan.problems;
     problems.extend(merged.registry_conflict.clone().map(Error::EmptyIntersection));
 
@@ -156,13 +160,16 @@ fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     let label_chain =
         Chain { name: "labels", steps: label_patch.map(Step::Labels).into_iter().collect() };
 
-    let set = network::policies(merged, observed.place(), input.dns);
-    let allows = set.allows.into_iter().map(Generated::NetworkPolicy).collect();
+    let set = network::policies(merged, observed.as_target(), input.dns);
+    let allows: Vec<_> = set.allows.into_iter().map(Generated::NetworkPolicy).collect();
     let deny = set.deny.map(Generated::NetworkPolicy);
+    let planned: Vec<_> = allows.iter().chain(&deny).map(|o| (o.key(), o.digest())).collect();
     let network = steps::network(allows, deny, &observed.objects, terms, problems);
 
     let limits = resources::limit_range(merged, &observed.name).map(Generated::LimitRange);
     let quota = resources::quota(merged, &observed.name).map(Generated::ResourceQuota);
+    let amounts = limits.iter().chain(&quota).map(|object| (object.key(), object.digest()));
+    let planned: Vec<_> = planned.into_iter().chain(amounts).collect();
     let used = observed.usage.clone().unwrap_or_default();
     let held = resources::below_usage(&merged.quota, &used);
     let resources =
@@ -177,7 +184,16 @@ fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     chains.retain(|chain| !chain.steps.is_empty());
     plan.chains = chains;
     plan.dns = set.dns;
-    plan.warnings = permissive_policies::reported(merged, &observed.permissive);
+    plan.unstated = resources::unstated(merged);
+    let right = planned.into_iter().filter(|(key, digest)| {
+        observed.objects.get(key).is_some_and(|live| live.ours && live.digest == *digest)
+    });
+    plan.right = right.map(|(key, _)| key).collect();
+    let right = &plan.right;
+    let is_as_planned = |name: &str| {
+        right.iter().any(|key| key.kind == ObjectKind::NetworkPolicy && key.name == name)
+    };
+    plan.warnings = permissive_policies::reported(merged, &observed.permissive, is_as_planned);
 }
 
 /// A ServiceAccount that somebody else keeps switching on is left alone.
@@ -214,17 +230,37 @@ fn label_patch(
         problems.extend(labels::differences(&wanted, &observed.labels));
         return None;
     }
-    let contested = input.contested.iter().filter(|(key, _)| key.starts_with(labels::PREFIX));
+    let is_label = |key: &str| key.starts_with(labels::PREFIX) || key == labels::RECORD;
+    let contested = input.contested.iter().filter(|(key, _)| is_label(key));
     for (key, manager) in contested.clone().filter(|(key, _)| wanted.contains_key(*key)) {
         problems
             .push(Error::FieldOwnedBy { field: format!("label {key}"), manager: manager.clone() });
     }
     let contested: BTreeSet<String> = contested.map(|(key, _)| key.clone()).collect();
-    let record = labels::record(&observed.annotations);
-    let patch = labels::patch(&wanted, &observed.labels, &record, &contested, leaving)?;
+    let patch = labels::patch(&wanted, &observed.labels, &observed.memory, &contested, leaving)?;
     Some(LabelPatch {
         uid: observed.uid.clone(),
         resource_version: observed.resource_version.clone(),
         ..patch
     })
+}
+
+/// What a namespace still holds of a baseline that leaves: names of objects, for status. Empty means that the
+/// finalizer does not wait for this namespace any more. A namespace that is being deleted never holds anything.
+/// Writes that are about other baselines alone hold nothing either: these may wait for a correction for ever.
+pub fn remaining(uid: &str, observed: &NamespaceObserved, plan: &Plan) -> Vec<String> {
+    if observed.terminating || !observed.reached {
+        return Vec::new();
+    }
+    let owned = observed
+        .objects
+        .iter()
+        .filter(|(key, live)| key.could_be_ours() && live.owners.iter().any(|owner| owner == uid));
+    let mut left: Vec<String> = owned.map(|(key, _)| format!("{}: {key}", observed.name)).collect();
+    // Labels and accounts name no baseline.
+    let shared = plan.steps().filter(|s| matches!(s, Step::Labels(_) | Step::ServiceAccount(_)));
+    left.extend(shared.map(|step| format!("{}: {}", observed.name, step.object())));
+    left.sort();
+    left.dedup();
+    left
 }

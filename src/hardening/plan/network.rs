@@ -8,11 +8,12 @@ use k8s_openapi::api::networking::v1::{
     NetworkPolicyPort, NetworkPolicySpec,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::dns::{self, DnsFacts};
 use super::merge::{Merged, MergedRule, Owner};
 use super::objects::{ALLOW_DNS, DEFAULT_DENY, marked};
+use super::reach::conditions;
 use crate::api::gabion::hardening_baseline::AllowPort;
 use crate::api::gabion::hardening_baseline::Direction;
 use crate::api::gabion::hardening_baseline::Dns;
@@ -27,7 +28,7 @@ use crate::policy::selection::matches;
 /// The policies of a namespace: those that open, in the order in which they are made, and the one that denies.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct NetworkSet {
-    /// Made before the deny, and removed after it; DNS first.
+    /// Made before the deny, and removed after it; in the order in which they are made.
     pub(crate) allows: Vec<NetworkPolicy>,
     /// Denies everything that nothing allows.
     pub(crate) deny: Option<NetworkPolicy>,
@@ -37,7 +38,7 @@ pub(crate) struct NetworkSet {
 
 /// The namespace that the policies are for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place<'a> {
+pub(crate) struct TargetNamespace<'a> {
     /// Its name.
     pub(crate) name: &'a str,
     /// Its labels.
@@ -46,7 +47,11 @@ pub(crate) struct Place<'a> {
 
 /// Compiles the policies of a namespace. A direction that nobody denies gets no policy at all: in Kubernetes
 /// the first policy on a pod closes everything else, so an allow rule alone would deny.
-pub(crate) fn policies(merged: &Merged, place: Place<'_>, facts: &DnsFacts) -> NetworkSet {
+pub(crate) fn policies(
+    merged: &Merged,
+    target: TargetNamespace<'_>,
+    facts: &DnsFacts,
+) -> NetworkSet {
     let mut set = NetworkSet::default();
     if merged.deny.is_empty() {
         return set;
@@ -57,25 +62,63 @@ pub(crate) fn policies(merged: &Merged, place: Place<'_>, facts: &DnsFacts) -> N
             egress: Some(egress),
             ..selecting(LabelSelector::default(), Direction::Egress)
         };
-        set.allows.push(policy(place.name, ALLOW_DNS, &merged.network_owners, spec));
+        set.allows.push(policy(target.name, ALLOW_DNS, &merged.network_owners, spec));
         set.dns = Some(found);
     }
-    let opened: Vec<(Direction, NetworkPolicy)> =
-        merged.rules.iter().flat_map(|rule| opened(rule, place)).collect();
-    for direction in [Direction::Egress, Direction::Ingress] {
-        if merged.deny.contains(&direction) {
-            set.allows
-                .extend(opened.iter().filter(|(d, _)| *d == direction).map(|(_, p)| p.clone()));
-        }
-    }
+    let opened = merged.rules.iter().flat_map(|rule| opened(rule, target));
+    let denied = opened.filter(|(direction, _)| merged.deny.contains(direction));
+    set.allows.extend(denied.map(|(_, policy)| policy));
+    set.allows = in_order(set.allows);
     let types = merged.deny.iter().map(ToString::to_string).collect();
     let spec = NetworkPolicySpec { policy_types: Some(types), ..all_pods() };
-    set.deny = Some(policy(place.name, DEFAULT_DENY, &merged.network_owners, spec));
+    set.deny = Some(policy(target.name, DEFAULT_DENY, &merged.network_owners, spec));
     set
 }
 
+/// The policies in the order in which they are made: those that select few pods first.
+///
+/// The first policy on a pod closes for it what all others open. So each policy that is the first of its
+/// selector brings along what policies open for a selector that holds for all its pods: then nothing is closed
+/// in between that all together open. They open no more together than each on its own.
+fn in_order(policies: Vec<NetworkPolicy>) -> Vec<NetworkPolicy> {
+    let mut keyed: Vec<(BTreeSet<String>, NetworkPolicy)> = policies
+        .into_iter()
+        .map(|policy| {
+            let selector = policy.spec.as_ref().and_then(|spec| spec.pod_selector.as_ref());
+            (conditions(&serde_json::to_value(selector).unwrap_or_default()), policy)
+        })
+        .collect();
+    keyed.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+    let alone = keyed.clone();
+    for (nth, (selector, policy)) in keyed.iter_mut().enumerate() {
+        let Some(spec) = &mut policy.spec else { continue };
+        let types = spec.policy_types.clone();
+        let same_way = |other: &NetworkPolicy| {
+            other.spec.as_ref().is_some_and(|other| other.policy_types == types)
+        };
+        let is_first = !alone[..nth].iter().any(|(s, p)| s == selector && same_way(p));
+        let wider = alone.iter().enumerate().filter(|(other, (wider, policy))| {
+            is_first && *other != nth && wider.is_subset(selector) && same_way(policy)
+        });
+        for (_, (_, other)) in wider {
+            let Some(other) = &other.spec else { continue };
+            if let (Some(rules), Some(more)) = (&mut spec.ingress, &other.ingress) {
+                rules.extend(
+                    more.iter().filter(|rule| !rules.contains(rule)).cloned().collect::<Vec<_>>(),
+                );
+            }
+            if let (Some(rules), Some(more)) = (&mut spec.egress, &other.egress) {
+                rules.extend(
+                    more.iter().filter(|rule| !rules.contains(rule)).cloned().collect::<Vec<_>>(),
+                );
+            }
+        }
+    }
+    keyed.into_iter().map(|(_, policy)| policy).collect()
+}
+
 /// The policies that open one rule, with the direction that each is for.
-fn opened(merged: &MergedRule, place: Place<'_>) -> Vec<(Direction, NetworkPolicy)> {
+fn opened(merged: &MergedRule, target: TargetNamespace<'_>) -> Vec<(Direction, NetworkPolicy)> {
     let rule = &merged.rule;
     let owners = std::slice::from_ref(&merged.owner);
     let (near, local, peers) = if rule.to_peers.is_empty() {
@@ -90,8 +133,8 @@ fn opened(merged: &MergedRule, place: Place<'_>) -> Vec<(Direction, NetworkPolic
     let local = local.map(label_selector).unwrap_or_default();
     let near_spec = opening(near, local.clone(), peers.iter().map(peer).collect(), &rule.ports);
     let name = format!("gabion-allow-{}", merged.suffix);
-    let mut made = vec![(near, policy(place.name, &name, owners, near_spec))];
-    let mirrored: Vec<_> = peers.iter().filter(|p| lives_here(p, place)).collect();
+    let mut made = vec![(near, policy(target.name, &name, owners, near_spec))];
+    let mirrored: Vec<_> = peers.iter().filter(|p| lives_here(p, target)).collect();
     for (index, mirrored) in mirrored.into_iter().enumerate() {
         let pods = mirrored.pod_selector.as_ref().map(label_selector).unwrap_or_default();
         let mut ends = vec![NetworkPolicyPeer {
@@ -108,15 +151,15 @@ fn opened(merged: &MergedRule, place: Place<'_>) -> Vec<(Direction, NetworkPolic
         // A dot cannot be in a rule's name, so the number cannot meet the name of another rule.
         let number = if index == 0 { String::new() } else { format!(".{}", index + 1) };
         let name = format!("{prefix}{}{number}", merged.suffix);
-        made.push((far, policy(place.name, &name, owners, opening(far, pods, ends, &rule.ports))));
+        made.push((far, policy(target.name, &name, owners, opening(far, pods, ends, &rule.ports))));
     }
     made
 }
 
 /// Whether the peer may be pods of this namespace.
-fn lives_here(peer: &Peer, place: Place<'_>) -> bool {
+fn lives_here(peer: &Peer, target: TargetNamespace<'_>) -> bool {
     match &peer.namespace_selector {
-        Some(selector) => matches(selector, place.labels, place.name),
+        Some(selector) => matches(selector, target.labels, target.name),
         None => peer.pod_selector.is_some(),
     }
 }
@@ -156,7 +199,7 @@ fn opening(
     spec
 }
 
-fn peer(peer: &Peer) -> NetworkPolicyPeer {
+pub(super) fn peer(peer: &Peer) -> NetworkPolicyPeer {
     let block = peer.ip_block.as_ref().map(|block| IPBlock {
         cidr: block.cidr.clone(),
         except: (!block.except.is_empty()).then(|| block.except.clone()),

@@ -8,6 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectM
 use serde_json::{Map, Value, json};
 
 use super::merge::Owner;
+use super::owned::owns_annotation;
+use super::reach::Reach;
 use crate::digest::{Digest, digest};
 use crate::marks::{FIELD_MANAGER, MANAGED_BY, OWNER};
 use crate::quantity::Quantity;
@@ -26,6 +28,12 @@ pub(crate) const ALLOW_DNS: &str = "gabion-allow-dns";
 pub(crate) const QUOTA: &str = "gabion-quota";
 /// Name of the `LimitRange`.
 pub(crate) const LIMITS: &str = "gabion-limits";
+
+/// Longest spec that is noted when an object is adopted. A longer one is not adopted.
+pub(crate) const LONGEST_SPEC: usize = 32 * 1024;
+/// Most owners and finalizers of an object that are kept, and the longest text of one.
+const MOST_NAMES: usize = 64;
+const LONGEST_NAME: usize = 253;
 
 /// The kinds that are generated in a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,21 +59,37 @@ impl ObjectKind {
 
 /// Kind and name of a generated object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ObjectKey {
+pub struct GeneratedKey {
     /// Its kind.
     pub(crate) kind: ObjectKind,
     /// Its name.
     pub name: String,
 }
 
-impl ObjectKey {
+impl GeneratedKey {
     /// Key of an object.
     pub fn new(kind: ObjectKind, name: impl Into<String>) -> Self {
         Self { kind, name: name.into() }
     }
 }
 
-impl std::fmt::Display for ObjectKey {
+impl GeneratedKey {
+    /// Whether this is a name that we could have given. An object of any other name is a user's, whatever marks
+    /// it carries: marks can be copied.
+    pub(crate) fn could_be_ours(&self) -> bool {
+        let prefixes = ["gabion-allow-", "gabion-egress-", "gabion-ingress-"];
+        match self.kind {
+            ObjectKind::NetworkPolicy => {
+                self.name == DEFAULT_DENY
+                    || prefixes.iter().any(|prefix| self.name.starts_with(prefix))
+            }
+            ObjectKind::LimitRange => self.name == LIMITS,
+            ObjectKind::ResourceQuota => self.name == QUOTA,
+        }
+    }
+}
+
+impl std::fmt::Display for GeneratedKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.kind.as_str(), self.name)
     }
@@ -84,8 +108,8 @@ pub enum Generated {
 
 impl Generated {
     /// Kind and name.
-    pub fn key(&self) -> ObjectKey {
-        ObjectKey::new(self.kind(), self.meta().name.clone().unwrap_or_default())
+    pub fn key(&self) -> GeneratedKey {
+        GeneratedKey::new(self.kind(), self.meta().name.clone().unwrap_or_default())
     }
 
     fn kind(&self) -> ObjectKind {
@@ -175,11 +199,19 @@ pub struct ObservedObject {
     pub(crate) owners: Vec<String>,
     /// Whether a user hands it over to us.
     pub(crate) adopt: bool,
-    /// The spec that it had before we adopted it, as JSON text.
-    pub(crate) previous_spec: Option<String>,
-    /// Its present spec as JSON text, when it is not ours.
-    pub(crate) foreign_spec: Option<String>,
-    /// The field manager that made it, when it is not ours.
+    /// Whether it is ours and carries the spec from before we adopted it, noted by us.
+    pub(crate) has_previous: bool,
+    /// Whether it carries such a note that is not from us.
+    pub(crate) stray_previous: bool,
+    /// Whether the API server says that we wrote it.
+    pub(crate) written_by_us: bool,
+    /// Its finalizers.
+    pub(crate) finalizers: Vec<String>,
+    /// Whether it was deleted, and is still there.
+    pub(crate) deleted: bool,
+    /// What it opens, and for how many pods.
+    pub(crate) reach: Reach,
+    /// The field manager that made it, when it is not ours; else the one that wrote last, apart from us.
     pub(crate) manager: String,
 }
 
@@ -188,43 +220,82 @@ impl ObservedObject {
     /// them the manager in a conflict reads "unknown".
     pub fn of(live: &Generated) -> Self {
         let meta = live.meta();
-        let annotation = |key| meta.annotations.as_ref().and_then(|a| a.get(key)).cloned();
+        let annotation = |key| meta.annotations.as_ref().and_then(|a| a.get(key));
         let labelled = meta
             .labels
             .as_ref()
             .and_then(|l| l.get(MANAGED_BY))
             .is_some_and(|v| v == FIELD_MANAGER);
-        let owner = annotation(OWNER).unwrap_or_default();
+        let owner = annotation(OWNER).map(String::as_str).unwrap_or_default();
         let managers = || meta.managed_fields.iter().flatten();
-        let wrote = managers().any(|m| m.manager.as_deref() == Some(FIELD_MANAGER));
+        let written_by_us = managers().any(|m| m.manager.as_deref() == Some(FIELD_MANAGER));
         // A user may strip a mark by hand; the object stays ours while any of the marks is left.
-        let ours = labelled || !owner.is_empty() || wrote;
-        let manager =
-            managers().find_map(|m| m.manager.clone()).unwrap_or_else(|| "unknown".into());
+        let ours = labelled || !owner.is_empty() || written_by_us;
+        let manager = managers().find_map(|m| m.manager.as_deref()).unwrap_or("unknown");
+        let has_previous = previous_spec(live).is_some();
+        let owners = owner.split(',').filter(|uid| !uid.is_empty());
         Self {
             uid: meta.uid.clone().unwrap_or_default(),
             resource_version: meta.resource_version.clone().unwrap_or_default(),
             digest: live.digest(),
             spec_digest: (!ours).then(|| live.spec_digest()),
             ours,
-            owners: owner.split(',').filter(|uid| !uid.is_empty()).map(str::to_owned).collect(),
+            owners: bounded(owners),
             adopt: annotation(ADOPT).is_some_and(|v| v == "true"),
-            previous_spec: annotation(PREVIOUS_SPEC),
-            foreign_spec: (!ours).then(|| live.spec().to_string()),
-            manager,
+            has_previous,
+            stray_previous: !has_previous && annotation(PREVIOUS_SPEC).is_some(),
+            written_by_us,
+            finalizers: bounded(meta.finalizers.iter().flatten().map(String::as_str)),
+            deleted: meta.deletion_timestamp.is_some(),
+            reach: Reach::of(live),
+            manager: shortened(manager),
         }
     }
 }
 
+fn bounded<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    names.take(MOST_NAMES).map(shortened).collect()
+}
+
+/// No more of a name than any real one has.
+pub(crate) fn shortened(name: &str) -> String {
+    name[..name.floor_char_boundary(LONGEST_NAME)].to_owned()
+}
+
+/// The spec that an object of ours had before we adopted it, if we noted it and it can be one.
+fn previous_spec(live: &Generated) -> Option<Generated> {
+    let meta = live.meta();
+    let text = meta.annotations.as_ref()?.get(PREVIOUS_SPEC)?;
+    if text.len() > LONGEST_SPEC || !owns_annotation(meta, PREVIOUS_SPEC) {
+        return None;
+    }
+    let mut before = live.clone();
+    match &mut before {
+        Generated::NetworkPolicy(object) => object.spec = Some(serde_json::from_str(text).ok()?),
+        Generated::LimitRange(object) => object.spec = Some(serde_json::from_str(text).ok()?),
+        Generated::ResourceQuota(object) => object.spec = Some(serde_json::from_str(text).ok()?),
+    }
+    Some(before)
+}
+
 /// What an object becomes when we write it over a live one: our spec and marks, the user's own labels and
-/// annotations kept.
+/// annotations kept. One that we adopt notes the spec that it had.
 #[must_use]
-pub fn over(live: &Generated, desired: &Generated) -> Generated {
+pub fn over(live: &Generated, desired: &Generated, adopting: bool) -> Generated {
     let mut written = desired.clone();
     let kept = live.meta();
     let meta = written.meta_mut();
     meta.labels = joined(kept.labels.as_ref(), meta.labels.as_ref());
     meta.annotations = joined(kept.annotations.as_ref(), meta.annotations.as_ref());
+    if previous_spec(live).is_none()
+        && let Some(annotations) = &mut meta.annotations
+    {
+        annotations.remove(PREVIOUS_SPEC);
+    }
+    if adopting {
+        let spec = live.spec().to_string();
+        meta.annotations.get_or_insert_default().insert(PREVIOUS_SPEC.to_owned(), spec);
+    }
     let foreign = kept.owner_references.iter().flatten().filter(|o| o.kind != "HardeningBaseline");
     meta.owner_references = Some(foreign.cloned().collect());
     meta.finalizers.clone_from(&kept.finalizers);
@@ -233,10 +304,16 @@ pub fn over(live: &Generated, desired: &Generated) -> Generated {
     written
 }
 
+/// Whether the spec of a live object is short enough to be noted.
+pub(crate) fn can_be_adopted(live: &Generated) -> bool {
+    live.spec().to_string().len() <= LONGEST_SPEC
+}
+
 /// What an object becomes when we let go of it: our marks off, and its former spec back if it was adopted.
 #[must_use]
-pub fn released(live: &Generated, previous_spec: Option<&str>) -> Generated {
-    let mut freed = live.clone();
+pub fn released(live: &Generated, restores: bool) -> Generated {
+    let before = if restores { previous_spec(live) } else { None };
+    let mut freed = before.unwrap_or_else(|| live.clone());
     let meta = freed.meta_mut();
     if let Some(labels) = &mut meta.labels
         && labels.get(MANAGED_BY).is_some_and(|v| v == FIELD_MANAGER)
@@ -251,13 +328,6 @@ pub fn released(live: &Generated, previous_spec: Option<&str>) -> Generated {
     }
     // One empty entry resets them: an object that names us as a writer would still count as ours.
     meta.managed_fields = Some(vec![ManagedFieldsEntry::default()]);
-    if let Some(text) = previous_spec {
-        match &mut freed {
-            Generated::NetworkPolicy(object) => object.spec = serde_json::from_str(text).ok(),
-            Generated::LimitRange(object) => object.spec = serde_json::from_str(text).ok(),
-            Generated::ResourceQuota(object) => object.spec = serde_json::from_str(text).ok(),
-        }
-    }
     freed
 }
 
@@ -329,6 +399,7 @@ fn without_empties(value: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hardening::plan::owned::claim;
 
     fn policy(spec: Value) -> Generated {
         let metadata =
@@ -378,6 +449,39 @@ mod tests {
         assert_eq!(quota("1024Mi").digest(), quota("1Gi").digest());
         assert_eq!(quota("1Gi").digest(), quota("1073741824").digest());
         assert_ne!(quota("1Gi").digest(), quota("1G").digest());
+    }
+
+    #[test]
+    fn a8_an_earlier_spec_is_believed_only_if_we_noted_it_and_it_can_be_one() {
+        let open = r#"{"podSelector":{},"ingress":[{}],"policyTypes":["Ingress"]}"#;
+        for (text, manager, believed) in [
+            (open, "gabion", true),
+            (open, "kubectl-annotate", false),
+            ("no JSON", "gabion", false),
+            (r#"{"podSelector":7}"#, "gabion", false),
+        ] {
+            let mut live = policy(json!({ "podSelector": {}, "policyTypes": ["Ingress"] }));
+            let annotations = live.meta_mut().annotations.get_or_insert_default();
+            annotations.insert(PREVIOUS_SPEC.to_owned(), text.to_owned());
+            claim(live.meta_mut());
+            live.meta_mut().managed_fields.as_mut().unwrap()[0].manager = Some(manager.to_owned());
+            let seen = ObservedObject::of(&live);
+            assert_eq!((seen.has_previous, seen.stray_previous), (believed, !believed), "{text}");
+            let freed = released(&live, true);
+            assert_eq!(freed.spec() == live.spec(), !believed, "{text} by {manager}");
+            let again = over(&live, &live, false);
+            let kept = again.meta().annotations.as_ref().unwrap().contains_key(PREVIOUS_SPEC);
+            assert_eq!(kept, believed);
+        }
+    }
+
+    #[test]
+    fn a5_a9_only_names_that_we_could_have_given_can_be_ours() {
+        let policy =
+            |name: &str| GeneratedKey::new(ObjectKind::NetworkPolicy, name).could_be_ours();
+        assert!(policy(DEFAULT_DENY) && policy(ALLOW_DNS) && policy("gabion-egress-x.2"));
+        assert!(!policy("mine") && !policy("gabion-x") && !policy(QUOTA));
+        assert!(GeneratedKey::new(ObjectKind::ResourceQuota, QUOTA).could_be_ours());
     }
 
     #[test]

@@ -10,51 +10,117 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::error::Error;
 use super::merge::Merged;
-use crate::api::gabion::hardening_baseline::Direction;
+use crate::api::gabion::hardening_baseline::{Direction, Requirement, Selector, SelectorOperator};
+use crate::network_peers::{everyone, few_ports, namespace_selectors};
+use crate::policy::selection::matches;
 
-/// The directions that a policy opens to everyone: by a rule without peers, by every namespace, or by every
-/// address.
-pub(crate) fn opens(policy: &NetworkPolicy) -> BTreeSet<Direction> {
-    let Some(spec) = &policy.spec else { return BTreeSet::new() };
-    let stated = |kind: &str| spec.policy_types.iter().flatten().any(|t| t == kind);
-    let unstated = spec.policy_types.as_ref().is_none_or(Vec::is_empty);
-    let ingress = spec.ingress.iter().flatten().any(|rule| everyone(rule.from.as_deref()));
-    let egress = spec.egress.iter().flatten().any(|rule| everyone(rule.to.as_deref()));
-    let mut opened = BTreeSet::new();
-    if ingress && (unstated || stated("Ingress")) {
-        opened.insert(Direction::Ingress);
-    }
-    if egress && (unstated || stated("Egress")) {
-        opened.insert(Direction::Egress);
-    }
-    opened
+/// Selectors of namespaces that are kept of one policy, and their conditions. A policy with more counts as open:
+/// what is not known is not taken for closed.
+const MOST_SELECTORS: usize = 16;
+const MOST_CONDITIONS: usize = 32;
+
+/// What a policy opens to everyone, or would if its selectors hold for every namespace that there is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Opened {
+    to_everyone: BTreeSet<Direction>,
+    to_namespaces: BTreeMap<Direction, Vec<Selector>>,
 }
 
-fn everyone(peers: Option<&[NetworkPolicyPeer]>) -> bool {
-    let peers = peers.unwrap_or_default();
-    peers.is_empty() || peers.iter().any(is_everyone)
-}
-
-fn is_everyone(peer: &NetworkPolicyPeer) -> bool {
-    if let Some(block) = &peer.ip_block {
-        return block.cidr.ends_with("/0");
+impl Opened {
+    /// Reads a policy. Of its rules for one direction all peers count together: two halves are a whole.
+    pub(crate) fn by(policy: &NetworkPolicy) -> Self {
+        let mut opened = Self::default();
+        let Some(spec) = &policy.spec else { return opened };
+        let stated = |kind: &str| spec.policy_types.iter().flatten().any(|t| t == kind);
+        let unstated = spec.policy_types.as_ref().is_none_or(Vec::is_empty);
+        if unstated || stated("Ingress") {
+            let rules = spec.ingress.iter().flatten();
+            opened.read(Direction::Ingress, rules.map(|rule| rule.from.as_deref()));
+        }
+        if unstated || stated("Egress") {
+            let rules = spec.egress.iter().flatten();
+            let rules = rules.filter(|rule| !few_ports(rule.ports.as_deref().unwrap_or_default()));
+            opened.read(Direction::Egress, rules.map(|rule| rule.to.as_deref()));
+        }
+        opened
     }
-    let all = |selector: &Option<LabelSelector>| {
-        selector.as_ref().is_some_and(|s| {
-            s.match_labels.as_ref().is_none_or(BTreeMap::is_empty)
-                && s.match_expressions.as_ref().is_none_or(Vec::is_empty)
-        })
-    };
-    all(&peer.namespace_selector) && (peer.pod_selector.is_none() || all(&peer.pod_selector))
+
+    fn read<'a>(
+        &mut self,
+        direction: Direction,
+        rules: impl Iterator<Item = Option<&'a [NetworkPolicyPeer]>>,
+    ) {
+        let rules: Vec<_> = rules.map(Option::unwrap_or_default).collect();
+        if rules.is_empty() {
+            return;
+        }
+        let peers = rules.concat();
+        if rules.iter().any(|peers| peers.is_empty()) || everyone(&peers).is_some() {
+            self.to_everyone.insert(direction);
+            return;
+        }
+        let selectors: Vec<_> = namespace_selectors(&peers).map(read_selector).collect();
+        let conditions = |s: &Selector| {
+            let values = s.match_expressions.iter().map(|e| 1 + e.values.len());
+            s.match_labels.len() + values.sum::<usize>()
+        };
+        let too_many = selectors.len() > MOST_SELECTORS
+            || selectors.iter().map(conditions).sum::<usize>() > MOST_CONDITIONS;
+        if too_many {
+            self.to_everyone.insert(direction);
+        } else if !selectors.is_empty() {
+            self.to_namespaces.insert(direction, selectors);
+        }
+    }
+
+    /// Whether there is nothing to remember.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.to_everyone.is_empty() && self.to_namespaces.is_empty()
+    }
+
+    /// The directions that are open to everyone, among the namespaces that there are: name and labels.
+    pub(crate) fn among<'a, N>(&self, namespaces: impl Fn() -> N) -> BTreeSet<Direction>
+    where
+        N: Iterator<Item = (&'a str, &'a BTreeMap<String, String>)>,
+    {
+        let holds_for_all = |selectors: &[Selector]| {
+            let one_of = |(name, labels)| selectors.iter().any(|s| matches(s, labels, name));
+            namespaces().all(one_of)
+        };
+        let wide = self.to_namespaces.iter().filter(|(_, selectors)| holds_for_all(selectors));
+        wide.map(|(direction, _)| *direction).chain(self.to_everyone.iter().copied()).collect()
+    }
 }
 
-/// What to say about policies that open what is denied.
+fn read_selector(selector: &LabelSelector) -> Selector {
+    let expressions = selector.match_expressions.iter().flatten().map(|e| Requirement {
+        key: e.key.clone(),
+        operator: match e.operator.as_str() {
+            "In" => SelectorOperator::In,
+            "NotIn" => SelectorOperator::NotIn,
+            "Exists" => SelectorOperator::Exists,
+            "DoesNotExist" => SelectorOperator::DoesNotExist,
+            _ => SelectorOperator::Unknown,
+        },
+        values: e.values.clone().unwrap_or_default(),
+    });
+    Selector {
+        match_labels: selector.match_labels.clone().unwrap_or_default(),
+        match_expressions: expressions.collect(),
+    }
+}
+
+/// What to say about policies that open what is denied. Those that are just as the plan wants them are no
+/// users' policies; all others are, whatever marks they carry.
 pub(super) fn reported(
     merged: &Merged,
     permissive: &[(String, BTreeSet<Direction>)],
+    is_as_planned: impl Fn(&str) -> bool,
 ) -> Vec<Error> {
-    let concerned =
-        permissive.iter().filter(|_| merged.reports_users).filter_map(|(name, opened)| {
+    let concerned = permissive
+        .iter()
+        .filter(|(name, _)| merged.reports_users && !is_as_planned(name))
+        .filter_map(|(name, opened)| {
             let opened: Vec<&str> = opened.intersection(&merged.deny).map(|d| d.as_str()).collect();
             (!opened.is_empty()).then(|| Error::NetworkWidened {
                 object: format!("NetworkPolicy/{name}"),
@@ -73,7 +139,35 @@ mod tests {
     fn opened(spec: &Value) -> Vec<&'static str> {
         let policy =
             serde_json::from_value(json!({ "metadata": { "name": "mine" }, "spec": spec }));
-        opens(&policy.expect("a policy")).into_iter().map(Direction::as_str).collect()
+        let opened = Opened::by(&policy.expect("a policy"));
+        let (shop, labels) = ("shop", BTreeMap::from([("env".to_owned(), "prod".to_owned())]));
+        let none = BTreeMap::new();
+        let namespaces = || [(shop, &labels), ("lab", &none)].into_iter();
+        opened.among(namespaces).into_iter().map(Direction::as_str).collect()
+    }
+
+    #[test]
+    fn a6_open_to_everyone_in_other_words() {
+        let ingress = |from: Value| json!({ "podSelector": {}, "ingress": [{ "from": from }] });
+        let expression = |key: &str, operator: &str| json!([{ "namespaceSelector": { "matchExpressions": [{ "key": key, "operator": operator }] } }]);
+        let halves = json!([{ "ipBlock": { "cidr": "0.0.0.0/1" } }, { "ipBlock": { "cidr": "128.0.0.0/1" } }]);
+        let mut two_rules = ingress(json!([{ "ipBlock": { "cidr": "0.0.0.0/2" } }]));
+        two_rules["ingress"][1] = json!({ "from": [{ "ipBlock": { "cidr": "64.0.0.0/2" } }] });
+        let split = json!([
+            { "namespaceSelector": { "matchLabels": { "env": "prod" } } },
+            { "namespaceSelector": { "matchExpressions": [{ "key": "env", "operator": "DoesNotExist" }] } },
+        ]);
+        for (spec, open) in [
+            (ingress(halves), true),
+            (two_rules, true),
+            (ingress(expression("kubernetes.io/metadata.name", "Exists")), true),
+            (ingress(expression("nope", "DoesNotExist")), true),
+            (ingress(split), true),
+            (ingress(expression("env", "DoesNotExist")), false),
+            (ingress(expression("env", "Exists")), false),
+        ] {
+            assert_eq!(opened(&spec) == ["Ingress"], open, "{spec}");
+        }
     }
 
     #[test]
@@ -116,8 +210,9 @@ mod tests {
             object: "NetworkPolicy/mine".into(),
             directions: "Ingress".into(),
         };
-        assert_eq!(reported(&merged, &mine), [said]);
+        assert_eq!(reported(&merged, &mine, |_| false), [said]);
+        assert_eq!(reported(&merged, &mine, |name| name == "mine"), []);
         merged.reports_users = false;
-        assert_eq!(reported(&merged, &mine), []);
+        assert_eq!(reported(&merged, &mine, |_| false), []);
     }
 }

@@ -75,15 +75,8 @@ pub(crate) fn below_usage(hard: &Amounts, used: &Amounts) -> Option<Error> {
     (!over.is_empty()).then(|| Error::QuotaBelowUsage(over.join(", ")))
 }
 
-/// What the pods of a namespace use, by the names that a quota has for it. Pods that have ended count for
-/// nothing, as in the API server's own quota.
-pub(crate) fn usage_of_pods<'a>(pods: impl IntoIterator<Item = &'a Pod>) -> Amounts {
-    let mut used = Amounts::new();
-    pods.into_iter().for_each(|pod| add_pod(&mut used, pod));
-    used
-}
-
-/// Adds what one pod uses; see [`usage_of_pods`].
+/// Adds what one pod uses, by the names that a quota has for it. A pod that has ended counts for nothing, as in
+/// the API server's own quota.
 pub(crate) fn add_pod(used: &mut Amounts, pod: &Pod) {
     let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref()).unwrap_or_default();
     if phase == "Succeeded" || phase == "Failed" {
@@ -133,6 +126,11 @@ fn pod_total(spec: &PodSpec, limits: bool) -> Amounts {
         add_all(&mut running, &stated(container, limits));
     }
     raise(&mut running, &starting);
+    // What the pod states as a whole stands for what its containers state.
+    if let Some(whole) = &spec.resources {
+        let stated = if limits { whole.limits.as_ref() } else { whole.requests.as_ref() };
+        running.extend(read(stated));
+    }
     for (name, amount) in spec.overhead.iter().flatten() {
         if let Some(amount) = Quantity::parse(&amount.0)
             && (!limits || running.contains_key(name))
@@ -154,9 +152,32 @@ fn stated(container: &Container, limits: bool) -> Amounts {
     let resources = container.resources.as_ref();
     let stated =
         resources.and_then(|r| if limits { r.limits.as_ref() } else { r.requests.as_ref() });
+    read(stated)
+}
+
+fn read(stated: Option<&BTreeMap<String, Written>>) -> Amounts {
     let read =
         |(name, amount): (&String, &Written)| Quantity::parse(&amount.0).map(|q| (name.clone(), q));
     stated.into_iter().flatten().filter_map(read).collect()
+}
+
+/// Resources that a quota counts and a pod may leave out: those for which the quota refuses every pod that does.
+/// The `LimitRange` fills them in, unless it has no default either.
+pub(crate) fn unstated(merged: &Merged) -> Vec<String> {
+    let nothing = Limits::default();
+    let limits = merged.limits.as_ref().unwrap_or(&nothing);
+    let (given_limits, given_requests) = (defaulted_limits(limits), defaulted_requests(limits));
+    let is_missing = |name: &&String| {
+        let (of_limits, resource) = match name.split_once('.') {
+            Some(("limits", resource)) => (true, resource),
+            Some(("requests", resource)) => (false, resource),
+            _ => (false, name.as_str()),
+        };
+        let computed = ["cpu", "memory", "ephemeral-storage"].contains(&resource);
+        let given = if of_limits { &given_limits } else { &given_requests };
+        computed && !given.contains_key(resource)
+    };
+    merged.quota.keys().filter(is_missing).cloned().collect()
 }
 
 #[cfg(test)]
@@ -207,7 +228,8 @@ mod tests {
                 "Succeeded",
             ),
         ];
-        let used = usage_of_pods(&pods);
+        let mut used = Amounts::new();
+        pods.iter().for_each(|pod| add_pod(&mut used, pod));
         assert_eq!(used["pods"], Quantity::whole(2));
         assert_eq!(
             used["limits.memory"].to_string(),
@@ -215,6 +237,30 @@ mod tests {
             "the init container beside the sidecar is more"
         );
         assert_eq!(used["memory"], used["requests.memory"]);
+    }
+
+    #[test]
+    fn i_amounts_of_the_pod_stand_for_those_of_its_containers() {
+        let whole = pod(
+            &json!({ "resources": { "requests": { "memory": "1Gi" } },
+                "containers": [{ "name": "a", "resources": { "requests": { "memory": "100Mi", "cpu": "1" } } }] }),
+            "Running",
+        );
+        let mut used = Amounts::new();
+        add_pod(&mut used, &whole);
+        assert_eq!(used["requests.memory"].to_string(), "1Gi");
+        assert_eq!(used["requests.cpu"].to_string(), "1");
+        let held = below_usage(&amounts(&[("requests.memory", "512Mi")]), &used).expect("held");
+        assert!(held.to_string().contains("used=1Gi hard=512Mi"), "{held}");
+    }
+
+    #[test]
+    fn f_a_quota_names_what_pods_must_state_and_nothing_fills_in() {
+        let limits = Limits { default_limits: amounts(&[("memory", "1Gi")]), ..Limits::default() };
+        let quota =
+            amounts(&[("cpu", "4"), ("limits.memory", "8Gi"), ("memory", "8Gi"), ("pods", "5")]);
+        let merged = Merged { quota, limits: Some(limits), ..Merged::default() };
+        assert_eq!(unstated(&merged), ["cpu"]);
     }
 
     #[test]

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use super::error::Error;
 use super::labels::LabelPatch;
-use super::objects::{
-    ALLOW_DNS, DEFAULT_DENY, Generated, ObjectKey, ObjectKind, ObservedObject, PREVIOUS_SPEC,
-};
+use super::merge::ConflictPolicies;
+use super::objects::{DEFAULT_DENY, Generated, GeneratedKey, ObjectKind, ObservedObject};
+use super::reach::Reach;
 use super::service_accounts::ServiceAccountPatch;
 use super::teardown::Departure;
 use crate::api::gabion::hardening_baseline::ConflictPolicy;
@@ -21,7 +21,7 @@ use crate::api::gabion::hardening_baseline::ConflictPolicy;
 pub enum Step {
     /// The object must not exist yet.
     Create(Box<Generated>),
-    /// Replace the live object, seen as `uid` and `resource_version`, by `objects::over(live, object)`.
+    /// Replace the live object, seen as `uid` and `resource_version`, by `objects::over(live, object, adopting)`.
     Update {
         /// What it must become.
         object: Box<Generated>,
@@ -35,22 +35,22 @@ pub enum Step {
     /// Delete the object with both preconditions.
     Delete {
         /// Which object.
-        key: ObjectKey,
+        key: GeneratedKey,
         /// Uid that it must have.
         uid: String,
         /// Resource version that it must have.
         resource_version: String,
     },
-    /// Replace the live object by `objects::released(live, previous_spec)`.
+    /// Replace the live object by `objects::released(live, restores)`.
     Release {
         /// Which object.
-        key: ObjectKey,
+        key: GeneratedKey,
         /// Uid that it must have.
         uid: String,
         /// Resource version that it must have.
         resource_version: String,
-        /// The spec that it had before we adopted it.
-        previous_spec: Option<String>,
+        /// Whether it gets back the spec that it had before we adopted it.
+        restores: bool,
     },
     /// Write the labels of the namespace.
     Labels(LabelPatch),
@@ -88,16 +88,26 @@ pub(crate) struct Chain {
 /// How two sides are compared.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms<'a> {
-    pub(crate) policy: ConflictPolicy,
+    pub(crate) policies: ConflictPolicies,
     pub(crate) departure: &'a Departure,
     pub(crate) contested: &'a BTreeMap<String, String>,
 }
 
-pub(super) type Observed = BTreeMap<ObjectKey, Arc<ObservedObject>>;
+impl Terms<'_> {
+    fn policy_of(&self, kind: ObjectKind) -> ConflictPolicy {
+        match kind {
+            ObjectKind::NetworkPolicy => self.policies.network,
+            ObjectKind::LimitRange => self.policies.limits,
+            ObjectKind::ResourceQuota => self.policies.quota,
+        }
+    }
+}
+
+pub(super) type Observed = BTreeMap<GeneratedKey, Arc<ObservedObject>>;
 
 /// The step that brings one object to what it should be, if any, or why it is left alone.
 fn compare(
-    mut desired: Generated,
+    desired: Generated,
     observed: &Observed,
     terms: Terms<'_>,
 ) -> Result<Option<Step>, Error> {
@@ -106,63 +116,57 @@ fn compare(
         return Err(Error::FieldOwnedBy { field: key.to_string(), manager: manager.clone() });
     }
     let Some(live) = observed.get(&key) else { return Ok(Some(Step::Create(Box::new(desired)))) };
-    let adopting = !live.ours;
     if live.ours {
-        if live.digest == desired.digest() {
+        if live.digest == desired.digest() && !live.stray_previous {
             return Ok(None);
         }
     } else {
         let same = live.spec_digest == Some(desired.spec_digest());
-        if !live.adopt && (terms.policy == ConflictPolicy::Report || !same) {
-            return Err(Error::NameTaken {
-                object: key.to_string(),
-                manager: live.manager.clone(),
-            });
+        if !live.adopt && (terms.policy_of(key.kind) == ConflictPolicy::Report || !same) {
+            let (object, manager) = (key.to_string(), live.manager.clone());
+            return Err(Error::NameTaken { object, manager });
         }
-    }
-    if let Some(spec) = if adopting { &live.foreign_spec } else { &live.previous_spec } {
-        let annotations = desired.meta_mut().annotations.get_or_insert_default();
-        annotations.insert(PREVIOUS_SPEC.to_owned(), spec.clone());
     }
     Ok(Some(Step::Update {
         object: Box::new(desired),
         uid: live.uid.clone(),
         resource_version: live.resource_version.clone(),
-        adopting,
+        adopting: !live.ours,
     }))
 }
 
-/// The step that takes away an object that nothing asks for any more.
-fn undo(key: &ObjectKey, live: &ObservedObject, departure: &Departure) -> Step {
+/// The step that takes away an object that nothing asks for any more. One that was deleted already and is
+/// still there is a problem: it is in force, and we cannot end that.
+fn undo(key: &GeneratedKey, live: &ObservedObject, departure: &Departure) -> Result<Step, Error> {
     let (uid, resource_version) = (live.uid.clone(), live.resource_version.clone());
-    let retained = departure.retains(&live.owners);
-    if !retained && live.previous_spec.is_none() {
-        return Step::Delete { key: key.clone(), uid, resource_version };
+    if live.deleted {
+        let finalizers = live.finalizers.join(", ");
+        return Err(Error::Leftover { object: key.to_string(), finalizers });
     }
-    let previous_spec = if retained { None } else { live.previous_spec.clone() };
-    Step::Release { key: key.clone(), uid, resource_version, previous_spec }
+    let retained = departure.retains(&live.owners);
+    if !retained && !live.has_previous {
+        return Ok(Step::Delete { key: key.clone(), uid, resource_version });
+    }
+    Ok(Step::Release { key: key.clone(), uid, resource_version, restores: !retained })
 }
 
 /// Objects of ours, of one kind, that nothing asks for any more. Only names that we could have given count: a
 /// user may copy a manifest, label and all.
 fn leftovers<'a>(
     kind: ObjectKind,
-    desired: &[ObjectKey],
+    desired: &[GeneratedKey],
     observed: &'a Observed,
-) -> Vec<(&'a ObjectKey, &'a ObservedObject)> {
+) -> Vec<(&'a GeneratedKey, &'a ObservedObject)> {
     observed
         .iter()
         .map(|(key, live)| (key, &**live))
         .filter(|(key, live)| {
-            key.kind == kind
-                && live.ours
-                && key.name.starts_with("gabion-")
-                && !desired.contains(key)
+            key.kind == kind && live.ours && key.could_be_ours() && !desired.contains(key)
         })
         .collect()
 }
 
-/// Network policies: allow rules, then the deny; then the deny that goes, then the allow rules that go.
+/// Network policies: what opens, then the deny; then the deny that goes, then what opened and goes.
 pub(super) fn network(
     allows: Vec<Generated>,
     deny: Option<Generated>,
@@ -170,19 +174,30 @@ pub(super) fn network(
     terms: Terms<'_>,
     problems: &mut Vec<Error>,
 ) -> Chain {
-    let wanted: Vec<ObjectKey> = allows.iter().chain(&deny).map(Generated::key).collect();
-    let mut steps = Vec::new();
+    let wanted: Vec<GeneratedKey> = allows.iter().chain(&deny).map(Generated::key).collect();
+    let (mut created, mut updated) = (Vec::new(), Vec::new());
     let mut missing = Vec::new();
     for allow in allows {
         let key = allow.key();
         match compare(allow, observed, terms) {
-            Ok(step) => steps.extend(step),
+            Ok(Some(step @ Step::Update { .. })) => updated.push(step),
+            Ok(step) => created.extend(step),
             Err(problem) => {
                 missing.push(key.to_string());
                 problems.push(problem);
             }
         }
     }
+    // One that isolates in another direction from now on is two: it comes with the others, and goes with them.
+    let live = |step: &Step| written(step).and_then(|object| observed.get(&object.key()));
+    let turns = |step: &Step| {
+        let ways = written(step).map(|object| Reach::of(object).ways);
+        live(step).is_some_and(|live| live.ours && Some(live.reach.ways) != ways)
+    };
+    let (turned, updated): (Vec<_>, Vec<_>) = updated.into_iter().partition(turns);
+    let mut steps = created;
+    steps.extend(turned.iter().filter_map(|step| beside(step, observed)));
+    steps.extend(in_safe_order(updated, observed));
     match deny.map(|deny| compare(deny, observed, terms)) {
         Some(Ok(Some(_))) if !missing.is_empty() => {
             problems.push(Error::AllowMissing(missing.join(", ")));
@@ -192,14 +207,87 @@ pub(super) fn network(
         None => {}
     }
     let mut gone = leftovers(ObjectKind::NetworkPolicy, &wanted, observed);
-    // An egress rule closes everything else for its pods, so DNS goes last, as it came first.
-    gone.sort_by_key(|(key, _)| match key.name.as_str() {
-        DEFAULT_DENY => 0,
-        ALLOW_DNS => 2,
-        _ => 1,
+    // The reverse of how they came: those that isolate most pods go first, and one that carries the rules of
+    // others for the same pods goes after them.
+    gone.sort_by_key(|(key, live)| {
+        (key.name != DEFAULT_DENY, live.reach.conditions, live.reach.rules)
     });
-    steps.extend(gone.into_iter().map(|(key, live)| undo(key, live, terms.departure)));
+    for (key, live) in gone {
+        match undo(key, live, terms.departure) {
+            Ok(step) => steps.push(step),
+            Err(problem) => problems.push(problem),
+        }
+    }
     Chain { name: "network", steps }
+}
+
+/// Updates in an order in which nothing is closed in between that is open before and after: whoever takes a peer
+/// over is written before whoever gives it away. Where two swap, one is written under a second name first;
+/// the next plan finds nothing that asks for that name, and takes it away.
+fn in_safe_order(mut updates: Vec<Step>, observed: &Observed) -> Vec<Step> {
+    let mut now: BTreeMap<GeneratedKey, Vec<u64>> = observed
+        .iter()
+        .filter(|(_, live)| live.ours)
+        .map(|(key, live)| (key.clone(), live.reach.edges.clone()))
+        .collect();
+    let mut ordered = Vec::new();
+    while !updates.is_empty() {
+        let later = |of: usize| -> Vec<u64> {
+            let others = updates.iter().enumerate().filter(|(nth, _)| *nth != of);
+            others.flat_map(|(_, step)| opened(step)).collect()
+        };
+        let is_safe = |nth: usize, step: &Step| {
+            let Some(key) = written(step).map(Generated::key) else { return true };
+            let (kept, later) = (opened(step), later(nth));
+            let elsewhere =
+                |edge: &u64| now.iter().any(|(k, edges)| *k != key && edges.contains(edge));
+            let lost = now.get(&key).into_iter().flatten().filter(|edge| !kept.contains(edge));
+            lost.into_iter().all(|edge| !later.contains(edge) || elsewhere(edge))
+        };
+        let safe = updates.iter().enumerate().position(|(nth, step)| is_safe(nth, step));
+        let nth = safe.unwrap_or_default();
+        if safe.is_none() {
+            for step in &updates[1..] {
+                let Some(object) = written(step) else { continue };
+                now.insert(key_beside(object), opened(step));
+                ordered.extend(beside(step, observed));
+            }
+        }
+        let step = updates.remove(nth);
+        if let Some(object) = written(&step) {
+            now.insert(object.key(), opened(&step));
+        }
+        ordered.push(step);
+    }
+    ordered
+}
+
+/// What a policy is called while its own name still holds what it opened before. No rule has a dot in its name.
+const BESIDE: &str = ".new";
+
+fn key_beside(object: &Generated) -> GeneratedKey {
+    let key = object.key();
+    GeneratedKey::new(key.kind, format!("{}{BESIDE}", key.name))
+}
+
+/// Writes what a step writes under that second name, if it is not there yet.
+fn beside(step: &Step, observed: &Observed) -> Option<Step> {
+    let object = written(step)?;
+    let key = key_beside(object);
+    let mut copy = object.clone();
+    copy.meta_mut().name = Some(key.name.clone());
+    (!observed.contains_key(&key)).then(|| Step::Create(Box::new(copy)))
+}
+
+fn written(step: &Step) -> Option<&Generated> {
+    match step {
+        Step::Create(object) | Step::Update { object, .. } => Some(object),
+        _ => None,
+    }
+}
+
+fn opened(step: &Step) -> Vec<u64> {
+    written(step).map(|object| Reach::of(object).edges).unwrap_or_default()
 }
 
 /// `LimitRange` before quota; the reverse on the way out. A quota that is held stays as it is.
@@ -211,7 +299,7 @@ pub(super) fn resources(
     terms: Terms<'_>,
     problems: &mut Vec<Error>,
 ) -> Chain {
-    let wanted: Vec<ObjectKey> = limits.iter().chain(&quota).map(Generated::key).collect();
+    let wanted: Vec<GeneratedKey> = limits.iter().chain(&quota).map(Generated::key).collect();
     let mut steps = Vec::new();
     for desired in limits.into_iter().chain(quota) {
         let is_quota = desired.key().kind == ObjectKind::ResourceQuota;
@@ -222,8 +310,12 @@ pub(super) fn resources(
         }
     }
     for kind in [ObjectKind::ResourceQuota, ObjectKind::LimitRange] {
-        let gone = leftovers(kind, &wanted, observed);
-        steps.extend(gone.into_iter().map(|(key, live)| undo(key, live, terms.departure)));
+        for (key, live) in leftovers(kind, &wanted, observed) {
+            match undo(key, live, terms.departure) {
+                Ok(step) => steps.push(step),
+                Err(problem) => problems.push(problem),
+            }
+        }
     }
     Chain { name: "resources", steps }
 }

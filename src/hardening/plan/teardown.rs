@@ -10,7 +10,6 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 
 use super::error::Error;
-use super::namespace::{NamespaceObserved, Plan};
 use crate::api::gabion::hardening_baseline::DeletionPolicy;
 use crate::api::gabion::hardening_baseline::HardeningBaseline;
 
@@ -61,22 +60,6 @@ impl Departure {
     pub(crate) fn policy(&self) -> DeletionPolicy {
         if self.all_retain { DeletionPolicy::Retain } else { DeletionPolicy::Revert }
     }
-}
-
-/// What a namespace still holds of a baseline that leaves: names of objects, for status. Empty means that the
-/// finalizer does not wait for this namespace any more. A namespace that is being deleted never holds anything.
-pub fn remaining(uid: &str, observed: &NamespaceObserved, plan: &Plan) -> Vec<String> {
-    if observed.terminating {
-        return Vec::new();
-    }
-    let owned =
-        observed.objects.iter().filter(|(_, live)| live.owners.iter().any(|owner| owner == uid));
-    let mut left: Vec<String> = owned.map(|(key, _)| format!("{}: {key}", observed.name)).collect();
-    let steps = plan.steps().map(|step| format!("{}: {}", observed.name, step.object()));
-    left.extend(steps);
-    left.sort();
-    left.dedup();
-    left
 }
 
 /// One baseline, as the breaker sees it.

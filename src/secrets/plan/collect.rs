@@ -231,6 +231,10 @@ fn value(
     let json = fetched.binary.as_ref().or(fetched.text.as_ref()).ok_or_else(no_value)?;
     match gjson::find(json.expose(), path).map_err(|error| property_error(error, field(), key()))? {
         Some(value) => Ok(Some(value)),
+        // A broken text proves nothing about what it should contain.
+        None if !gjson::is_json(json.expose()) => {
+            Err(PlanError::NotJson { field: field(), key: key() })
+        }
         None if answer.absent_property_is_missing && excused => Ok(None),
         None => {
             Err(PlanError::PropertyAbsent { field: field(), key: key(), property: path.to_owned() })

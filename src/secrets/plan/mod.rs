@@ -24,3 +24,6 @@ pub(crate) mod window;
 
 pub(crate) use access::BadCondition;
 pub(crate) use error::PlanError;
+
+#[cfg(test)]
+mod golden_tests;

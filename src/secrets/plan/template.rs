@@ -30,9 +30,11 @@ use gotemplate::Data;
 use gotemplate::Delimiters;
 use gotemplate::Environment;
 use gotemplate::ErrorKind;
+use gotemplate::Failure;
 use gotemplate::Limits;
 use gotemplate::MissingKey;
 use gotemplate::Template;
+use gotemplate::yaml;
 
 /// What renders all templates of one object, within bounds that they share.
 pub struct Engine<'a> {
@@ -119,6 +121,23 @@ impl<'a> Engine<'a> {
             .and_then(|template| template.render_within(dot, &mut self.context))
             .map(SecretBytes::from)
             .map_err(|error| PlanError::Template { field: field.to_owned(), source: error })
+    }
+
+    /// Reads an output as Go's YAML library reads a map of strings.
+    pub(crate) fn pairs(
+        &mut self,
+        field: &str,
+        name: &str,
+        output: &SecretBytes,
+    ) -> Result<BTreeMap<String, SecretBytes>, PlanError> {
+        let pairs = yaml::string_map(&mut self.context, output.expose()).map_err(|failure| {
+            let (template, line, column) = (name.to_owned(), 1, 1);
+            let Failure { kind, message, .. } = failure;
+            let source = gotemplate::Error { kind, template, line, column, message };
+            PlanError::Template { field: field.to_owned(), source }
+        })?;
+        let pairs = pairs.ok_or_else(|| PlanError::NotAMap { field: field.to_owned() })?;
+        Ok(pairs.into_iter().map(|(key, value)| (key, SecretBytes::from(value))).collect())
     }
 }
 
@@ -280,7 +299,9 @@ impl Rendering<'_, '_> {
                         self.take(&place, target, &strategy, key, output)?;
                         continue;
                     }
-                    TemplateScope::KeysAndValues => pairs(&place, &output)?,
+                    TemplateScope::KeysAndValues => {
+                        self.engine.pairs(&place, &item.key, &output)?
+                    }
                     TemplateScope::Other(value) => {
                         let field = format!("{place}.items[{}].templateAs", item.key);
                         return Err(PlanError::UnknownValue { field, value: value.clone() });
@@ -292,7 +313,7 @@ impl Rendering<'_, '_> {
         if let Some(literal) = &from.literal {
             let place = format!("{field}.literal");
             let output = self.render(&place, "literal", literal)?;
-            let outputs = pairs(&place, &output)?;
+            let outputs = self.engine.pairs(&place, "literal", &output)?;
             self.take_all(&place, target, &strategy, outputs)?;
         }
         Ok(())
@@ -360,13 +381,6 @@ impl Rendering<'_, '_> {
     }
 }
 
-/// An output that is a YAML map from keys to strings.
-fn pairs(field: &str, output: &SecretBytes) -> Result<BTreeMap<String, SecretBytes>, PlanError> {
-    let pairs = strings(output.expose());
-    let pairs = pairs.ok_or_else(|| PlanError::NotAMap { field: field.to_owned() })?;
-    Ok(pairs.into_iter().map(|(key, value)| (key, SecretBytes::from(value))).collect())
-}
-
 fn text(field: &str, key: Key<'_>, value: &SecretBytes) -> Result<String, PlanError> {
     let text = std::str::from_utf8(value.expose()).map_err(|_| PlanError::BadMetadata {
         field: field.to_owned(),
@@ -374,21 +388,6 @@ fn text(field: &str, key: Key<'_>, value: &SecretBytes) -> Result<String, PlanEr
         reason: "its value is not UTF-8",
     })?;
     Ok(text.to_owned())
-}
-
-/// Reads it as Go's YAML library reads a map of strings: plain scalars of other types become their text.
-fn strings(text: &[u8]) -> Option<BTreeMap<String, String>> {
-    let text = std::str::from_utf8(text).ok()?;
-    let map: BTreeMap<String, serde_json::Value> = serde_saphyr::from_str(text).ok()?;
-    map.into_iter()
-        .map(|(key, value)| match value {
-            serde_json::Value::String(text) => Some((key, text)),
-            serde_json::Value::Null => Some((key, String::new())),
-            serde_json::Value::Bool(value) => Some((key, value.to_string())),
-            serde_json::Value::Number(value) => Some((key, value.to_string())),
-            serde_json::Value::Array(_) | serde_json::Value::Object(_) => None,
-        })
-        .collect()
 }
 
 #[cfg(test)]

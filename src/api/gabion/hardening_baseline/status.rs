@@ -59,10 +59,15 @@ pub struct HardeningBaselineStatus {
 pub struct NamespaceCounts {
     /// Selected by the baseline.
     pub selected: i64,
-    /// As they should be.
-    pub compliant: i64,
-    /// With violations.
-    pub violating: i64,
+    /// In which everything is applied. It says nothing about the pods there.
+    #[serde(default)]
+    pub applied: i64,
+    /// Without violations. Absent: nobody counts them yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compliant: Option<i64>,
+    /// With violations. Absent: nobody counts them yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub violating: Option<i64>,
     /// With something that is held back.
     pub held: i64,
     /// By stage.

@@ -7,7 +7,7 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 
-use super::{Desired, Key, Kind, Mark, Trial, Wanted};
+use super::{AdmissionKey, AdmissionKind, Desired, Mark, Trial, Wanted};
 use crate::hardening::plan::baseline::Compiled;
 use crate::hardening::plan::error::Error;
 use crate::marks::FIELD_MANAGER;
@@ -31,7 +31,7 @@ pub(crate) fn desired(
         protected: protected.clone(),
         behind: std::collections::BTreeSet::new(),
     };
-    let set = compile(&compiled.checks, &scope, compiled.stage, &[])?;
+    let set = compile(&compiled.checks, &scope, compiled.stage)?;
     let maker = Maker { compiled, revision: &set.revision, probe, protected };
     let policies =
         set.policies.iter().map(|policy| maker.policy(policy)).collect::<Result<_, _>>()?;
@@ -68,7 +68,7 @@ impl Maker<'_> {
         body["metadata"] = self.metadata(&self.name(policy));
         let names: Vec<_> = self.protected.names().filter(|name| *name != self.probe).collect();
         body["spec"]["matchConstraints"]["namespaceSelector"] = not_in(&names);
-        Self::wanted(Kind::Policy, body)
+        Self::wanted(AdmissionKind::Policy, body)
     }
 
     /// A binding of the stage, which reaches no protected namespace.
@@ -77,14 +77,14 @@ impl Maker<'_> {
         body["metadata"] = self.metadata(&self.name(binding));
         let policy = binding["spec"]["policyName"].as_str().unwrap_or_default();
         body["spec"]["policyName"] = self.revised(policy).into();
-        Self::wanted(Kind::Binding, body)
+        Self::wanted(AdmissionKind::Binding, body)
     }
 
     fn probe(&self, policy: &str) -> Value {
         let name = self.revised(policy);
         json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": Kind::Binding.as_str(),
+            "kind": AdmissionKind::Binding.as_str(),
             "metadata": self.metadata(&format!("{name}-probe")),
             "spec": {
                 "policyName": name,
@@ -117,15 +117,18 @@ impl Maker<'_> {
     }
 
     /// In the form in which the API server gives it back.
-    fn wanted(kind: Kind, body: Value) -> Result<Wanted, Error> {
+    fn wanted(kind: AdmissionKind, body: Value) -> Result<Wanted, Error> {
         let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        let key = Key { kind, name };
-        let refused = |_| Error::Rejected { object: key.to_string() };
+        let key = AdmissionKey { kind, name };
+        let refused =
+            |error: serde_json::Error| Error::rejected(&key.to_string(), &error.to_string());
         let mut body = match kind {
-            Kind::Policy => serde_json::from_value::<ValidatingAdmissionPolicy>(body)
+            AdmissionKind::Policy => serde_json::from_value::<ValidatingAdmissionPolicy>(body)
                 .and_then(|policy| serde_json::to_value(&policy)),
-            Kind::Binding => serde_json::from_value::<ValidatingAdmissionPolicyBinding>(body)
-                .and_then(|binding| serde_json::to_value(&binding)),
+            AdmissionKind::Binding => {
+                serde_json::from_value::<ValidatingAdmissionPolicyBinding>(body)
+                    .and_then(|binding| serde_json::to_value(&binding))
+            }
         }
         .map_err(refused)?;
         if let Some(fields) = body.as_object_mut() {

@@ -8,7 +8,7 @@
 mod desired;
 mod digest;
 mod probe;
-mod said;
+mod progress;
 #[cfg(test)]
 mod tests;
 
@@ -21,20 +21,20 @@ use crate::api::gabion::hardening_baseline::Stage;
 use crate::policy::WorkloadKind;
 
 pub(crate) use desired::desired;
-pub(crate) use digest::{Mark, canonical, released, written};
-pub(crate) use probe::{Outcome, PROBE_LABEL, Tried, label, outcome};
-pub(crate) use said::{Admission, Standing};
+pub(crate) use digest::{Mark, released, written};
+pub(crate) use probe::{PROBE_LABEL, ProbeOutcome, Tried, label, outcome};
+pub(crate) use progress::{Admission, Progress};
 
 /// The two kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Kind {
+pub(crate) enum AdmissionKind {
     /// `ValidatingAdmissionPolicy`
     Policy,
     /// `ValidatingAdmissionPolicyBinding`
     Binding,
 }
 
-impl Kind {
+impl AdmissionKind {
     /// The kind as it is written in a manifest.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -46,14 +46,14 @@ impl Kind {
 
 /// Kind and name of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Key {
+pub(crate) struct AdmissionKey {
     /// Its kind.
-    pub(crate) kind: Kind,
+    pub(crate) kind: AdmissionKind,
     /// Its name.
     pub(crate) name: String,
 }
 
-impl std::fmt::Display for Key {
+impl std::fmt::Display for AdmissionKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.kind.as_str(), self.name)
     }
@@ -63,7 +63,7 @@ impl std::fmt::Display for Key {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Wanted {
     /// Kind and name.
-    pub(crate) key: Key,
+    pub(crate) key: AdmissionKey,
     /// The whole object.
     pub(crate) body: Value,
     /// [`Mark::digest`] of it.
@@ -76,9 +76,9 @@ pub(crate) enum Types {
     /// Not the present generation.
     #[default]
     Pending,
-    /// Nothing to complain of.
+    /// No warning.
     Clean,
-    /// The first unhealthy_reason.
+    /// Its first warning.
     Warned(String),
 }
 
@@ -104,7 +104,7 @@ pub(crate) struct Seen {
 }
 
 /// What is, by kind and name.
-pub(crate) type Live = BTreeMap<Key, Seen>;
+pub(crate) type Live = BTreeMap<AdmissionKey, Seen>;
 
 /// What proves one policy.
 #[derive(Clone, Debug, PartialEq)]
@@ -153,7 +153,7 @@ pub(crate) enum Move {
     /// Write an object over a live one.
     Replace(Wanted, Seen),
     /// Delete an object.
-    Delete(Key, Seen),
+    Delete(AdmissionKey, Seen),
     /// Wait until the types of this policy are checked.
     AwaitTypes(String),
     /// Try both objects of each trial, labelled for the stamp.
@@ -211,7 +211,8 @@ pub(crate) fn next(
     if desired.stage == Stage::Enforce && proof.enforced.as_ref() != Some(&enforced) {
         return Ok(Move::TryEnforced(enforced));
     }
-    let wanted = |key: &Key| in_place.iter().chain(&probes).any(|wanted| wanted.key == *key);
+    let wanted =
+        |key: &AdmissionKey| in_place.iter().chain(&probes).any(|wanted| wanted.key == *key);
     Ok(leftover(uid, live, wanted).unwrap_or(Move::Rest))
 }
 
@@ -242,9 +243,9 @@ fn compare(wanted: &Wanted, live: &Live) -> Result<Option<Move>, Error> {
 }
 
 /// Something of ours that nothing wants: bindings before policies, so that no binding is left without its policy.
-fn leftover(uid: &str, live: &Live, wanted: impl Fn(&Key) -> bool) -> Option<Move> {
+fn leftover(uid: &str, live: &Live, wanted: impl Fn(&AdmissionKey) -> bool) -> Option<Move> {
     let mut ours: Vec<_> =
         live.iter().filter(|(key, seen)| seen.owner == uid && !wanted(key)).collect();
-    ours.sort_by_key(|(key, _)| key.kind == Kind::Policy);
+    ours.sort_by_key(|(key, _)| key.kind == AdmissionKind::Policy);
     ours.first().map(|(key, seen)| Move::Delete((*key).clone(), (*seen).clone()))
 }

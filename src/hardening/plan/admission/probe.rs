@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::digest::{Mark, hash};
-use super::{Key, Kind, Live, Trial, Wanted};
+use super::{AdmissionKey, AdmissionKind, Live, Trial, Wanted};
 
 /// Label of probe pods: a probe binding reaches those with its own value. Bindings reach the API server in the
 /// order in which they were written, so one that is seen to be in force says so of all that were written before.
@@ -20,7 +20,7 @@ pub(crate) enum Tried {
 
 /// What a probe proved.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum ProbeOutcome {
     /// Denied as it must be.
     Denied,
     /// Taken: the binding is not in force yet.
@@ -32,17 +32,17 @@ pub(crate) enum Outcome {
 }
 
 /// Reads what was said to a pod that must be denied with `sentinel`.
-pub(crate) fn outcome(tried: &Tried, sentinel: &str) -> Outcome {
+pub(crate) fn outcome(tried: &Tried, sentinel: &str) -> ProbeOutcome {
     match tried {
-        Tried::Taken => Outcome::NotYet,
-        Tried::Refused(words) if words.contains(sentinel) => Outcome::Denied,
+        Tried::Taken => ProbeOutcome::NotYet,
+        Tried::Refused(words) if words.contains(sentinel) => ProbeOutcome::Denied,
         // One expression, or all of a policy, by the limits of the API server.
         Tried::Refused(words)
             if words.contains("cost limit exceeded") || words.contains("out of cost budget") =>
         {
-            Outcome::TooExpensive
+            ProbeOutcome::TooExpensive
         }
-        Tried::Refused(words) => Outcome::Failed(words.clone()),
+        Tried::Refused(words) => ProbeOutcome::Failed(words.clone()),
     }
 }
 
@@ -76,7 +76,7 @@ pub(super) fn bindings(trials: &[Trial], stamp: &str) -> Vec<Wanted> {
             json!({"matchLabels": {PROBE_LABEL: label(stamp, nth)}});
         let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let digest = Mark(&body).digest();
-        Wanted { key: Key { kind: Kind::Binding, name }, body, digest }
+        Wanted { key: AdmissionKey { kind: AdmissionKind::Binding, name }, body, digest }
     });
     bindings.collect()
 }

@@ -2,19 +2,24 @@
 
 use serde_json::json;
 
+use super::digest::canonical;
 use super::*;
 
-fn wanted(kind: Kind, name: &str, spec: Value) -> Wanted {
+fn wanted(kind: AdmissionKind, name: &str, spec: Value) -> Wanted {
     let body = json!({"metadata": {"name": name, "labels": {"app.kubernetes.io/managed-by": "gabion"},
         "annotations": {"gabion.dev/owner": "u"}}, "spec": spec});
     let digest = Mark(&body).digest();
-    Wanted { key: Key { kind, name: name.to_owned() }, body, digest }
+    Wanted { key: AdmissionKey { kind, name: name.to_owned() }, body, digest }
 }
 
 fn trial(policy: &str) -> Trial {
     Trial {
-        binding: wanted(Kind::Binding, &format!("{policy}-probe"), json!({"policyName": policy}))
-            .body,
+        binding: wanted(
+            AdmissionKind::Binding,
+            &format!("{policy}-probe"),
+            json!({"policyName": policy}),
+        )
+        .body,
         kind: WorkloadKind::Pod,
         passes: json!({"metadata": {"name": "p"}}),
         denied: json!({"metadata": {"name": "p"}}),
@@ -29,8 +34,8 @@ fn desired(revision: &str, stage: Stage) -> Desired {
     Desired {
         revision: revision.to_owned(),
         stage,
-        policies: vec![wanted(Kind::Policy, &policy, json!({"validations": [revision]}))],
-        bindings: vec![wanted(Kind::Binding, &policy, binding)],
+        policies: vec![wanted(AdmissionKind::Policy, &policy, json!({"validations": [revision]}))],
+        bindings: vec![wanted(AdmissionKind::Binding, &policy, binding)],
         trials: vec![trial(&policy)],
     }
 }
@@ -82,7 +87,7 @@ impl World {
                     self.live.remove(&key);
                 }
                 Move::AwaitTypes(name) => {
-                    let key = Key { kind: Kind::Policy, name };
+                    let key = AdmissionKey { kind: AdmissionKind::Policy, name };
                     self.live.get_mut(&key).unwrap().types = Types::Clean;
                 }
                 Move::TryCompiled(_) => {
@@ -150,16 +155,16 @@ fn a_restart_writes_nothing_and_tries_again() {
 #[test]
 fn whatever_is_changed_or_deleted_is_put_back_and_proved_again() {
     for (what, kind, name) in [
-        ("binding", Kind::Binding, "gabion-prod-one"),
-        ("policy", Kind::Policy, "gabion-prod-one"),
-        ("probe", Kind::Binding, "gabion-prod-one-probe"),
+        ("binding", AdmissionKind::Binding, "gabion-prod-one"),
+        ("policy", AdmissionKind::Policy, "gabion-prod-one"),
+        ("probe", AdmissionKind::Binding, "gabion-prod-one-probe"),
     ] {
         for delete in [true, false] {
             let desired = desired("one", Stage::Enforce);
             let mut world = World::default();
             world.settle(Some(&desired)).unwrap();
             world.moves.clear();
-            let key = Key { kind, name: name.to_owned() };
+            let key = AdmissionKey { kind, name: name.to_owned() };
             if delete {
                 world.live.remove(&key);
             } else {
@@ -264,8 +269,11 @@ fn what_the_api_server_fills_in_means_nothing() {
 #[test]
 fn answers_to_a_probe_are_told_apart() {
     let refused = |words: &str| outcome(&Tried::Refused(words.to_owned()), "policy-probe x");
-    assert_eq!(outcome(&Tried::Taken, "policy-probe x"), Outcome::NotYet);
-    assert_eq!(refused("denied request: policy-probe x"), Outcome::Denied);
-    assert_eq!(refused("... evaluation error: actual cost limit exceeded"), Outcome::TooExpensive);
-    assert!(matches!(refused("denied by a webhook"), Outcome::Failed(_)));
+    assert_eq!(outcome(&Tried::Taken, "policy-probe x"), ProbeOutcome::NotYet);
+    assert_eq!(refused("denied request: policy-probe x"), ProbeOutcome::Denied);
+    assert_eq!(
+        refused("... evaluation error: actual cost limit exceeded"),
+        ProbeOutcome::TooExpensive
+    );
+    assert!(matches!(refused("denied by a webhook"), ProbeOutcome::Failed(_)));
 }

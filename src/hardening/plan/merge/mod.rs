@@ -40,8 +40,8 @@ pub struct Merged {
     pub(crate) automount_disabled: bool,
     /// Baselines whose registries exclude each other, at whatever stage they are.
     pub(crate) registry_conflict: Option<String>,
-    /// What happens to objects that somebody else made.
-    pub(crate) conflict_policy: Option<ConflictPolicy>,
+    /// What happens to labels and objects that somebody else made.
+    pub(crate) conflict_policies: ConflictPolicies,
     /// Baselines behind the network policies.
     pub(crate) network_owners: Vec<Owner>,
     /// Baselines behind the quota.
@@ -50,6 +50,22 @@ pub struct Merged {
     pub(crate) limits_owners: Vec<Owner>,
     /// Where each value came from.
     pub rows: Vec<EffectiveValue>,
+}
+
+/// What happens to what somebody else made, by what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ConflictPolicies {
+    pub(crate) labels: ConflictPolicy,
+    pub(crate) network: ConflictPolicy,
+    pub(crate) limits: ConflictPolicy,
+    pub(crate) quota: ConflictPolicy,
+}
+
+impl Default for ConflictPolicies {
+    fn default() -> Self {
+        let report = ConflictPolicy::Report;
+        Self { labels: report, network: report, limits: report, quota: report }
+    }
 }
 
 /// One of the three Pod Security labels.
@@ -144,11 +160,7 @@ pub(crate) fn ranked<'a>(baselines: impl IntoIterator<Item = &'a Compiled>) -> V
 /// Merges the baselines that select a namespace, each at its own stage.
 pub(crate) fn merge(baselines: &[Compiled]) -> Merged {
     let all = ranked(baselines);
-    let mut merged = Merged {
-        registry_conflict: registry_conflict(&all),
-        conflict_policy: all.first().map(|first| first.conflict_policy),
-        ..Merged::default()
-    };
+    let mut merged = Merged { registry_conflict: registry_conflict(&all), ..Merged::default() };
     pod_security(&all, &mut merged);
     let at = |stage| {
         all.iter()
@@ -161,7 +173,50 @@ pub(crate) fn merge(baselines: &[Compiled]) -> Merged {
     limits(&at(Stage::Warn), &mut merged);
     automount(&at(Stage::Enforce), &mut merged);
     checks(&at(Stage::Audit), &mut merged);
+    conflict_policies(&at(Stage::Audit), &mut merged);
     merged
+}
+
+/// Of the baselines that bring an item, the most careful one says what happens to what somebody else made of it.
+fn conflict_policies(active: &[&Compiled], merged: &mut Merged) {
+    let warned = |b: &&&Compiled| b.stage >= Stage::Warn;
+    let enforced = |b: &&&Compiled| b.stage >= Stage::Enforce;
+    let labels = least(active.iter().filter(|b| b.pod_security.is_some()));
+    let network = least(active.iter().filter(enforced).filter(|b| b.network.is_some()));
+    let limits = active.iter().filter(warned);
+    let limits = least(limits.filter(|b| b.defaults.is_some() || !b.max.is_empty()));
+    let quota = least(active.iter().filter(enforced).filter(|b| !b.quota.is_empty()));
+    for (section, decided) in [
+        ("podSecurity", &labels),
+        ("network", &network),
+        ("resources.containerDefaults", &limits),
+        ("resources.quota", &quota),
+    ] {
+        if let Some((policy, by, count)) = decided
+            && *policy != ConflictPolicy::Report
+        {
+            let (item, reason) =
+                (format!("conflictPolicy of {section}"), why("most careful", *count));
+            row(merged, item, policy.to_string(), by, reason);
+        }
+    }
+    let policy = |decided: Option<(ConflictPolicy, String, usize)>| {
+        decided.map_or(ConflictPolicy::Report, |(policy, _, _)| policy)
+    };
+    merged.conflict_policies = ConflictPolicies {
+        labels: policy(labels),
+        network: policy(network),
+        limits: policy(limits),
+        quota: policy(quota),
+    };
+}
+
+fn least<'a>(
+    asking: impl Iterator<Item = &'a &'a Compiled>,
+) -> Option<(ConflictPolicy, String, usize)> {
+    let all: Vec<_> = asking.collect();
+    let by = all.iter().min_by_key(|b| b.conflict_policy)?;
+    Some((by.conflict_policy, by.name.clone(), all.len()))
 }
 
 /// Merges the baselines as if each were at Enforce: what a namespace would come to.

@@ -5,7 +5,7 @@ use crate::hardening::plan::{conditions::ConditionUpdate, error::Error};
 
 /// How far the policies of a baseline have come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum Progress {
     /// The baseline checks nothing that a policy is needed for, or only observes.
     Nothing,
     /// On the way: what is waited for.
@@ -24,25 +24,25 @@ pub(crate) struct Admission {
     /// The revision that the spec compiles to.
     pub(crate) revision: Option<String>,
     /// How far it has come.
-    pub(crate) standing: Standing,
+    pub(crate) progress: Progress,
     /// How far the baseline goes.
     pub(crate) stage: Stage,
 }
 
 impl Admission {
     /// The conditions `Compiled` and `Enforced`.
-    pub(crate) fn sayings(&self) -> [ConditionUpdate; 2] {
+    pub(crate) fn condition_updates(&self) -> [ConditionUpdate; 2] {
         [self.compiled(), self.enforced()]
     }
 
     /// Why the baseline is not ready, if the policies are why.
     pub(crate) fn unready(&self) -> Option<ConditionUpdate> {
-        let saying = match &self.standing {
-            Standing::Nothing | Standing::InForce => return None,
-            Standing::NotDenied => self.enforced(),
-            Standing::Compiling(_) | Standing::Failed(_) => self.compiled(),
+        let update = match &self.progress {
+            Progress::Nothing | Progress::InForce => return None,
+            Progress::NotDenied => self.enforced(),
+            Progress::Compiling(_) | Progress::Failed(_) => self.compiled(),
         };
-        Some(ConditionUpdate { kind: "Ready", ..saying })
+        Some(ConditionUpdate { kind: "Ready", ..update })
     }
 
     fn revision(&self) -> &str {
@@ -50,14 +50,14 @@ impl Admission {
     }
 
     fn compiled(&self) -> ConditionUpdate {
-        match &self.standing {
-            Standing::Nothing => ConditionUpdate::new(
+        match &self.progress {
+            Progress::Nothing => ConditionUpdate::new(
                 "Compiled",
                 true,
                 "NothingToCompile",
                 "Nothing in the spec needs an admission policy at this stage.",
             ),
-            Standing::Compiling(what) => {
+            Progress::Compiling(what) => {
                 let message = format!(
                     "Revision {} waits for {what}; the revision before it stays in force.",
                     self.revision()
@@ -65,11 +65,11 @@ impl Admission {
                 ConditionUpdate::new("Compiled", false, "Compiling", message)
             }
             // About the probes, not about the policies.
-            Standing::Failed(error @ Error::NoProbeNamespace { .. }) => {
+            Progress::Failed(error @ Error::NoProbeNamespace { .. }) => {
                 ConditionUpdate::because("Compiled", false, error)
             }
-            Standing::Failed(error) => ConditionUpdate::because("Compiled", false, error),
-            Standing::InForce | Standing::NotDenied => {
+            Progress::Failed(error) => ConditionUpdate::because("Compiled", false, error),
+            Progress::InForce | Progress::NotDenied => {
                 let message = format!(
                     "Revision {} passed its type check, and its probes were answered as they must be.",
                     self.revision()
@@ -83,11 +83,11 @@ impl Admission {
         let says = |holds, reason: &str, message: String| {
             ConditionUpdate::new("Enforced", holds, reason, message)
         };
-        match &self.standing {
-            Standing::Failed(error @ Error::NoProbeNamespace { .. }) => {
+        match &self.progress {
+            Progress::Failed(error @ Error::NoProbeNamespace { .. }) => {
                 ConditionUpdate::because("Enforced", false, error)
             }
-            Standing::Nothing => says(
+            Progress::Nothing => says(
                 false,
                 "NothingToEnforce",
                 "There is no admission policy at this stage.".into(),
@@ -97,14 +97,14 @@ impl Admission {
                     format!("The baseline goes as far as {}: nothing is refused.", self.stage);
                 says(false, "BelowEnforce", message)
             }
-            Standing::InForce => {
+            Progress::InForce => {
                 let message = format!(
                     "A probe pod was denied by revision {} with all its bindings.",
                     self.revision()
                 );
                 says(true, "ProbeDenied", message)
             }
-            Standing::Failed(_) if self.revision.is_none() => says(
+            Progress::Failed(_) if self.revision.is_none() => says(
                 false,
                 "ProbeNotDenied",
                 "The spec could not be compiled; the revision before it stays in force.".into(),
