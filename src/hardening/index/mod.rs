@@ -496,6 +496,9 @@ impl Index {
     pub(crate) fn reached(&self, namespace: &str, reached: bool) {
         if let Some(entry) = self.lock().namespaces.get_mut(namespace) {
             entry.reached = reached;
+            if !reached {
+                entry.right.clear();
+            }
         }
     }
 
