@@ -15,6 +15,7 @@ ENV RUSTFLAGS="-C target-feature=+crt-static"
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY src src
+COPY crates crates
 # Members of the workspace: cargo reads their manifests, and compiles nothing of them.
 COPY dev/demo dev/demo
 COPY tests/support tests/support
@@ -24,7 +25,7 @@ RUN cargo build --locked --release --bin gabion --target "${TARGET}" \
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="gabion" \
-      org.opencontainers.image.description="External secrets, kept in step, and namespaces, kept hard" \
+      org.opencontainers.image.description="Kubernetes operator for external secrets and namespace hardening" \
       org.opencontainers.image.source="https://github.com/gabion-dev/gabion" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /image/ /

@@ -2,10 +2,10 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test judges check crds golden bench race fuzz prepare prerequisites
+.PHONY: help demo test judges check deny crds golden bench race fuzz prepare prerequisites
 
 # Suites in tests/ that need no server and take seconds in total.
-CHECK_TESTS := contract golden layers manifests hardening_plan scripted
+CHECK_TESTS := contract layers manifests hardening_plan scripted
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -20,7 +20,7 @@ demo: prepare ## sync and rotate a secret and harden a namespace on a real API s
 
 test: prepare ## run all tests
 	@echo "Compiling gabion and its tests (about three minutes the first time)"
-	cargo test --workspace --no-fail-fast
+	dev/test.sh
 	dev/image-check.sh
 
 judges: prepare ## compare evaluator, policies and the PodSecurity plugin on 20,000 pods (GABION_JUDGES_SEED=...)
@@ -29,9 +29,11 @@ judges: prepare ## compare evaluator, policies and the PodSecurity plugin on 20,
 check: prerequisites ## check formatting and lints, run the tests that need no server
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo test --package gabion --package gabion-test-support --lib $(addprefix --test ,$(CHECK_TESTS))
-	cargo test -p gotemplate
+	cargo test --workspace --lib $(addprefix --test ,$(CHECK_TESTS))
 	cargo package --quiet --offline --allow-dirty --no-verify -p gotemplate
+
+deny: prerequisites ## check licences, sources, bans and advisories of the dependencies (deny.toml)
+	dev/deny.sh
 
 crds: prerequisites ## regenerate crds/ and docs/flags.md from the types
 	UPDATE=1 cargo test --quiet --test contract --test manifests
@@ -47,7 +49,7 @@ bench: prepare ## run benchmarks, compared with the API server's own limits (WOR
 race: prerequisites ## benchmark templates against Go's engine, and measure hostile ones
 	@echo "Building gotemplate optimised (about two minutes the first time)"
 	@cargo bench --quiet --profile bench-fast -p gotemplate --bench race
-	@cargo test --quiet --profile bench-fast -p gotemplate --test bounds -- --ignored --nocapture
+	@cargo test --quiet --profile bench-fast -p gotemplate --lib --test bounds -- --ignored --nocapture
 
 # Stable Rust ships the sanitizer's runtime, but accepts its flag only with this variable.
 FUZZ := RUSTC_BOOTSTRAP=1 cargo fuzz run -s $${SANITIZER:-address}

@@ -2,9 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::telemetry::LogFormat;
-
 use gotemplate::Delimiters;
+
+use crate::{provider::aws::Endpoints, telemetry::LogFormat};
 
 /// Everything `gabion run` needs to know.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct Config {
     pub(crate) metrics_addr: SocketAddr,
     /// Address of `/healthz` and `/readyz`.
     pub(crate) health_addr: SocketAddr,
+    /// This process's name; unique among replicas.
+    pub(crate) replica: String,
     /// Log level or filter.
     pub log_level: String,
     /// Log format.
@@ -35,6 +37,17 @@ pub struct Config {
     pub(crate) per_object_metrics: bool,
     /// ESO flags that were given and mean nothing here.
     pub(crate) ignored_flags: Vec<&'static str>,
+}
+
+/// Which stores without `auth` may use the operator's own credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum AmbientCredentials {
+    /// No store
+    None,
+    /// ClusterSecretStores, which only administrators create
+    ClusterStores,
+    /// Every store, as with External Secrets Operator
+    All,
 }
 
 /// Settings of the secrets subsystem.
@@ -59,6 +72,10 @@ pub(crate) struct SecretsConfig {
     pub(crate) delimiters: Delimiters,
     /// Existing Secrets that nobody's ExternalSecret made may be taken over.
     pub(crate) adopt_unmanaged: bool,
+    /// Which stores may use the operator's own credentials.
+    pub(crate) ambient_credentials: AmbientCredentials,
+    /// Where AWS is, if not at its own addresses.
+    pub(crate) aws: Endpoints,
 }
 
 /// Settings of the hardening subsystem.
@@ -79,8 +96,6 @@ pub(crate) struct HardeningConfig {
 pub(crate) struct ElectionConfig {
     /// Name of the Lease.
     pub(crate) id: String,
-    /// This replica's name.
-    pub(crate) identity: String,
     /// How long others wait after the last renewal they saw.
     pub(crate) lease_duration: Duration,
     /// How long the leader writes without a renewal.

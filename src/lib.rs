@@ -3,7 +3,8 @@
 //! Data flows one way: watch -> queue -> observe -> decide -> act -> report. [`api`] holds the kinds and
 //! nothing else; `plan` modules decide, values in and values out; [`cluster`] is the only code that talks to
 //! the API server and [`provider`] the only code that talks to a secret manager; [`secrets`] and
-//! [`hardening`] are the controllers; [`check`] is the rules over files; `operator` wires them and is the only module that sees all others.
+//! [`hardening`] are the controllers; [`check`] applies the rules to files; [`operator`] wires them and is the
+//! only module that sees all others. Which module may import which is a table in `tests/layers`.
 
 #![warn(unreachable_pub)]
 
@@ -25,5 +26,6 @@ pub mod provider;
 pub mod quantity;
 pub(crate) mod retry;
 pub(crate) mod runtime;
+pub(crate) mod secret_bytes;
 pub mod secrets;
 pub mod telemetry;

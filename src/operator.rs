@@ -1,31 +1,28 @@
 //! The composition root: the only module that sees all others.
 //!
 //! Order of start: the ports (so that one in use is an error at once), the connection, the lease (if there is
-//! one), the controllers. Order of stop: the controllers finish what is under way, within ten seconds.
+//! one), the controllers. Order of stop: the controllers finish what is under way, within ten seconds; then the last
+//! events go out, within one; then the lease is given back.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::{signal::unix, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 
-use crate::api;
-
-use crate::cluster::{
-    Clients, ConnectError, Fence,
-    events::events,
-    lease::{Election, LeaseLost, LeaseSettings},
-    write::Writer,
+use crate::{
+    api,
+    cluster::{
+        Clients, ConnectError, Fence,
+        events::events,
+        lease::{Election, LeaseLost, LeaseSettings},
+        write::Writer,
+    },
+    config::Config,
+    hardening,
+    runtime::Runtime,
+    secrets,
+    telemetry::{Health, Metrics, ServeError, bind, serve_health, serve_metrics},
 };
-
-use crate::config::Config;
-
-use crate::hardening;
-
-use crate::secrets;
-
-use crate::runtime::Runtime;
-
-use crate::telemetry::{Health, Metrics, ServeError, bind, serve_health, serve_metrics};
 
 /// After SIGTERM, work under way has this long to finish.
 const GRACE: Duration = Duration::from_secs(10);
@@ -84,8 +81,32 @@ pub async fn run(config: Config) -> Result<(), OperatorError> {
     let signalled = tokio::spawn(wait_for_signal(stop.clone()));
     let mut election = lead(&config, &clients, &stop).await;
     let fence = election.as_ref().map_or_else(Fence::open, |(_, fence)| fence.clone());
+    let last_event = CancellationToken::new();
+    let (events, publish) = events(
+        clients.work.clone(),
+        fence.clone(),
+        "external-secrets",
+        config.replica.clone(),
+        last_event.clone(),
+    );
+    let publisher = tokio::spawn(publish);
     if !stop.is_cancelled() {
-        start(&config, &clients, fence, &health, &metrics, &stop, &mut tasks);
+        let writer = Writer::new(
+            clients.work.clone(),
+            fence,
+            config.write_concurrency,
+            metrics.requests.clone(),
+        );
+        start(&mut Runtime {
+            config: &config,
+            watch: clients.watch.clone(),
+            writer,
+            events,
+            health: &health,
+            metrics: &metrics,
+            stop: &stop,
+            tasks: &mut tasks,
+        });
     }
     let outcome = if let Some((election, _)) = election.as_mut() {
         election.keep(&stop).await.map_err(OperatorError::from)
@@ -95,6 +116,8 @@ pub async fn run(config: Config) -> Result<(), OperatorError> {
     };
     stop.cancel();
     finish(tasks).await;
+    last_event.cancel();
+    let _ = publisher.await;
     if let (Ok(()), Some((election, _))) = (&outcome, election.as_mut()) {
         election.release().await;
     }
@@ -115,7 +138,7 @@ async fn lead(
     let settings = LeaseSettings {
         namespace: config.hardening.operator_namespace.clone(),
         name: wanted.id.clone(),
-        identity: wanted.identity.clone(),
+        identity: config.replica.clone(),
         lease_duration: wanted.lease_duration,
         renew_deadline: wanted.renew_deadline,
         retry_period: wanted.retry_period,
@@ -125,39 +148,14 @@ async fn lead(
     Some((election, fence))
 }
 
-fn start(
-    config: &Config,
-    clients: &Clients,
-    fence: Fence,
-    health: &Health,
-    metrics: &Arc<Metrics>,
-    stop: &CancellationToken,
-    tasks: &mut JoinSet<()>,
-) {
-    let writer = Writer::new(
-        clients.work.clone(),
-        fence.clone(),
-        config.write_concurrency,
-        metrics.requests.clone(),
-    );
-    let (events, publish) = events(clients.work.clone(), fence, "external-secrets", stop.clone());
-    tasks.spawn(publish);
-    let mut runtime = Runtime {
-        config,
-        watch: clients.watch.clone(),
-        writer,
-        events,
-        health,
-        metrics,
-        stop,
-        tasks,
-    };
+fn start(runtime: &mut Runtime<'_>) {
+    let config = runtime.config;
     if config.secrets.enabled {
-        secrets::start(&mut runtime);
+        secrets::start(runtime);
     }
     // Cluster-scoped objects cannot be hardened with rights in one namespace.
     if config.hardening.enabled && config.namespace.is_none() {
-        hardening::start(&mut runtime);
+        hardening::start(runtime);
     }
 }
 

@@ -1,33 +1,32 @@
-//! What A subsystem of the operator runs in: handed to it once, at the start.
+//! What a subsystem of the operator runs in: handed to it once, at the start.
 
-use std::{fmt::Debug, sync::Arc};
+use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{
-    CacheSync, Change, events::Events, follow, follow_if_allowed, until, write::Writer,
+use crate::{
+    cluster::{
+        CacheSync, Change, Refusal, Undecodable, WatchHealth,
+        events::{Event, EventType, Events},
+        follow, until,
+        write::Writer,
+    },
+    config::Config,
+    telemetry::{Health, Metrics},
 };
-
-use crate::config::Config;
-
-use crate::telemetry::{Health, Metrics};
 
 /// Everything a subsystem needs from outside.
 pub(crate) struct Runtime<'a> {
-    /// The configuration.
     pub(crate) config: &'a Config,
     /// The connection for watches.
     pub(crate) watch: Client,
-    /// The writing side.
     pub(crate) writer: Writer,
-    /// Where notices go.
     pub(crate) events: Events,
-    /// Where watches and queues report.
     pub(crate) health: &'a Health,
-    /// What is counted.
     pub(crate) metrics: &'a Arc<Metrics>,
     /// Ends everything.
     pub(crate) stop: &'a CancellationToken,
@@ -70,16 +69,14 @@ impl<'a, 'b, C: Send + Sync + 'static> Watches<'a, 'b, C> {
         api: Api<K>,
         sink: impl Fn(&C, Change<K>) + Send + 'static,
     ) where
-        K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+        K: Resource<DynamicType = ()> + DeserializeOwned + 'static,
     {
         let health = self.runtime.health.watch(kind);
         match dependency {
             Dependency::Required => self.caches.require(Arc::clone(&health)),
             Dependency::Optional => self.caches.prefer(Arc::clone(&health)),
         }
-        let context = Arc::clone(&self.context);
-        let events = follow(api, None, health, move |change| sink(&context, change));
-        self.runtime.tasks.spawn(until(self.runtime.stop.clone(), events));
+        self.start(api, health, Refusal::Fails, sink);
     }
 
     /// One more for what only some clusters have, and only some installations may see.
@@ -89,15 +86,51 @@ impl<'a, 'b, C: Send + Sync + 'static> Watches<'a, 'b, C> {
         api: Api<K>,
         sink: impl Fn(&C, Change<K>) + Send + 'static,
     ) where
-        K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+        K: Resource<DynamicType = ()> + DeserializeOwned + 'static,
+    {
+        self.start(api, WatchHealth::new(kind), Refusal::IsNormal, sink);
+    }
+
+    fn start<K>(
+        &mut self,
+        api: Api<K>,
+        health: Arc<WatchHealth>,
+        refusal: Refusal,
+        sink: impl Fn(&C, Change<K>) + Send + 'static,
+    ) where
+        K: Resource<DynamicType = ()> + DeserializeOwned + 'static,
     {
         let context = Arc::clone(&self.context);
-        let events = follow_if_allowed(api, kind, move |change| sink(&context, change));
-        self.runtime.tasks.spawn(until(self.runtime.stop.clone(), events));
+        let events = self.runtime.events.clone();
+        let report = move |undecodable| events.record(warning::<K>(undecodable));
+        let work = follow(api, health, refusal, report, move |change| sink(&context, change));
+        self.runtime.tasks.spawn(until(self.runtime.stop.clone(), work));
     }
 
     /// What to wait for before anything is decided.
     pub(crate) fn caches(self) -> CacheSync {
         self.caches
+    }
+}
+
+/// Tells the owner of an object that it cannot be decoded.
+fn warning<K: Resource<DynamicType = ()>>(undecodable: Undecodable) -> Event {
+    let Undecodable { identity, problem } = undecodable;
+    let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    Event {
+        regarding: ObjectReference {
+            api_version: Some(K::api_version(&()).into_owned()),
+            kind: Some(K::kind(&()).into_owned()),
+            name: text(&identity.key.name),
+            namespace: text(&identity.key.namespace),
+            uid: text(&identity.uid),
+            resource_version: text(&identity.resource_version),
+            ..ObjectReference::default()
+        },
+        reason: "Undecodable",
+        message: format!(
+            "Gabion cannot decode this object and leaves it out: {problem}; correct what is named"
+        ),
+        event_type: EventType::Warning,
     }
 }

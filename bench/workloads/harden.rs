@@ -61,7 +61,7 @@ pub async fn run(namespaces: usize) -> Result<()> {
     let hardened = start.elapsed();
     until_counted(&operator, &[(REPORTED, 1)], namespaces).await?;
     let wall = start.elapsed();
-    until(Duration::from_mins(1), async || compliant(&baselines, namespaces).await).await?;
+    until(Duration::from_mins(1), async || applied(&baselines, namespaces).await).await?;
     let requests = mark.since(OPERATOR)?;
     let spent = spent()?.since(&before_spent);
     let above = operator.peak_mib()? - idle;
@@ -264,10 +264,10 @@ fn baseline() -> Value {
     })
 }
 
-async fn compliant(baselines: &Api<HardeningBaseline>, wanted: usize) -> Result<bool> {
+async fn applied(baselines: &Api<HardeningBaseline>, wanted: usize) -> Result<bool> {
     let list = baselines.list(&ListParams::default()).await?;
     let counted = list.items.into_iter().filter_map(|one| one.status?.namespaces);
-    Ok(counted.map(|counts| counts.compliant).sum::<i64>() >= i64::try_from(wanted)?)
+    Ok(counted.map(|counts| counts.applied).sum::<i64>() >= i64::try_from(wanted)?)
 }
 
 async fn until(limit: Duration, mut done: impl AsyncFnMut() -> Result<bool>) -> Result<()> {

@@ -125,6 +125,7 @@ var files = []struct {
 	{templateFolder, "tables.json", tables},
 	{templateFolder, "documents.json", templates("documents.txt")},
 	{operatorFolder, "gjson.json", paths},
+	{operatorFolder, "broken.json", broken},
 	{operatorFolder, "shaping.json", shaping},
 }
 

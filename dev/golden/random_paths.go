@@ -26,6 +26,10 @@ func randomPaths(folder string, count int, seed int64) error {
 	}
 	for at := range count {
 		in := documents[chance.Intn(len(documents))]
+		if at%2 == 1 {
+			in = document{fmt.Sprintf("broken %d", at), chance.broken(in.JSON)}
+			entries = append(entries, in)
+		}
 		text := chance.path(3)
 		found := follow(in.JSON, text)
 		found.Name, found.Group, found.Document, found.Path = fmt.Sprintf("random %d", at), "random", in.Document, text
@@ -39,6 +43,28 @@ func randomPaths(folder string, count int, seed int64) error {
 }
 
 type walker struct{ *rand.Rand }
+
+// broken changes a few bytes of a document.
+func (w *walker) broken(json string) string {
+	for range 1 + w.Intn(3) {
+		if json == "" {
+			break
+		}
+		at := w.Intn(len(json))
+		switch w.Intn(4) {
+		case 0:
+			json = json[:at]
+		case 1:
+			json = json[:at] + json[at+1:]
+		case 2:
+			json = json[:at] + w.pick("{", "}", "[", "]", "\"", ":", ",", "\\", "(", ")", "x", "1", " ", "n", "t", "-") + json[at:]
+		default:
+			other := w.Intn(len(json))
+			json = json[:at] + json[other:]
+		}
+	}
+	return strings.ToValidUTF8(json, "?")
+}
 
 func (w *walker) pick(all ...string) string { return all[w.Intn(len(all))] }
 

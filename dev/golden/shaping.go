@@ -13,6 +13,8 @@ import (
 	"strings"
 	"text/template"
 	"unicode"
+
+	"sigs.k8s.io/yaml"
 )
 
 // A value that is decoded.
@@ -44,8 +46,24 @@ type rewriting struct {
 	Error      string            `json:"error,omitempty"`
 }
 
+// A mapping that a template with keys and values renders.
+type mapping struct {
+	Name     string            `json:"name"`
+	Group    string            `json:"group"`
+	YAML     string            `json:"yaml"`
+	WantData map[string]string `json:"wantData,omitempty"`
+	Error    string            `json:"error,omitempty"`
+}
+
 func shaping(map[string]string) ([]any, error) {
 	var all []any
+	for nth, text := range mappings {
+		given := mapping{Name: fmt.Sprintf("mapping %d", nth+1), Group: "mapping", YAML: text, WantData: map[string]string{}}
+		if err := yaml.Unmarshal([]byte(text), &given.WantData); err != nil {
+			given.WantData, given.Error = nil, "refused"
+		}
+		all = append(all, given)
+	}
 	for nth, given := range decodings {
 		given.Name, given.Group = fmt.Sprintf("decode %d", nth+1), "decode"
 		out, err := decode(given.Strategy, given.Value)

@@ -2,6 +2,25 @@ package main
 
 import "strings"
 
+// What templates with keys and values render.
+var mappings = append(withScalars(), []string{
+	"pin: 0123\nversion: 1.0\nbig: 1000000.0\noff: x", "a: b", "", "# nothing", "---", "null", "~", "a:", "a: ''", `a: "0123"`, "a: '1.0'", "a: |\n  01\n  02\n", "a: >\n  01\n  02\n",
+	"- a", "a", "1", "true", "a: [1]", "a: {b: c}", "a: []", "a: {}", "a: b\na: c", "a: 1\n---\nb: 2", "a: 1\n...\nb", "a: b: c", "a: 'b", "\ta: b", "a: \tb", "? a\n: b", "? [a]\n: b", "{a: 1, b: 2}", `{"a": 1.0, "b": "x"}`, `{"a":1e3}`,
+	"1: a", "1.0: a", "1.5: a", "0123: a", "true: a", "on: a", "null: a", "~: a", ".inf: a", ".nan: a", "16777217.0: a", "9223372036854775808: a", "2001-01-01: a", "'1': a\n1: b", "a: &x 0123\nb: *x", "a: &x 1.50\nb: *x", "a: &x y\n*x : 1",
+	"base: &b {x: 0123, y: 1.0}", "<<: {x: 0123, y: 1.0}\nz: off", "<<: [{x: 1.0}, {x: 2.0, y: no}]", "<<: 1", "<<: {x: 1}\nx: 2", "x: 2\n<<: {x: 1}", "a: !!str 0123", "a: !!int 12", "a: !!int '12'", "a: !!int x", "a: !!float 1", "a: !!float 1.50", "a: !!bool yes", "a: !!bool 'yes'",
+	"a: !!null ''", "a: !!null x", "a: !!binary aGk=", "a: !!binary /w==", "a: !!timestamp 2001-01-01", "a: !x 0123", "!!str 0123: a", "a: 1 # comment", "a: 1#2", "a: x\n  y", "a: 1\n  2", "a: \"\\u0041\"", "a: \"\\ud83d\\ude00\"", "a: \"\\/\"", "ключ: значение", "a b: c d", "a: *x", "a: %x", "a: `x`",
+	"a: -\nb: 1", "a: b\r\nc: 0123\r\n", "a: \u00a0x", "a: \"x\\ny\"", "a: - 1", "-: a", "a: {", "a: }", "a: ]", "a: ,", "a: ?", "a: =", "=: a", "a: <<", "\ufeffa: 0123",
+}...)
+
+// withScalars is a mapping for each plain scalar that could be more than text.
+func withScalars() []string {
+	var all []string
+	for _, scalar := range strings.Fields(`0123 123 -0123 +123 0o17 0x1F 0X1f 0b101 08 09.5 1_000 1_ _1 0 -0 +0 00 9223372036854775807 9223372036854775808 18446744073709551615 18446744073709551616 -9223372036854775809 1.0 1.50 1000000.0 100000.0 123456.0 1234567.5 0.0001 0.00001 1e3 1E3 1e-7 1e+06 1e21 1e400 -1e400 1. .5 -.5 +.5 1.2.3 1e 0x1p-2 .inf -.Inf +.INF .nan .NaN inf nan true True TRUE tRue false yes Yes YES no NO on Off off y Y n N ~ null Null NULL nil None 2001-01-01 2001-01-01T00:00:00Z 12:30:45 190:20:30 1:2 685_230.15 0777 0778 1,000 1.000,5 12e03 0.1 0.30000000000000004 3.4028235e+38 16777217 12345678901234567890 1e16 123456789012345680000 4.9e-324 +1 -1 - -- --- + a @a !a`) {
+		all = append(all, "a: "+scalar)
+	}
+	return all
+}
+
 var decodings = []decoding{
 	{Strategy: "None", Value: "aGVsbG8="},
 	{Strategy: "None", Value: ""},

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, builder::BoolishValueParser};
 
-use super::eso::EsoFlags;
-use crate::config::{Config, ElectionConfig, HardeningConfig, SecretsConfig};
+use super::{aws, eso::EsoFlags};
+use crate::config::{AmbientCredentials, Config, ElectionConfig, HardeningConfig, SecretsConfig};
 use crate::duration;
 use crate::telemetry::LogFormat;
 use gotemplate::Delimiters;
@@ -71,6 +71,15 @@ pub(crate) struct RunFlags {
     /// Take over existing Secrets that no ExternalSecret made, as ESO does in silence
     #[arg(long, env = "GABION_ADOPT_UNMANAGED", help_heading = "Secrets", default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     adopt_unmanaged: bool,
+    /// Which stores without `auth` may use Gabion's own AWS credentials; `all` is what ESO does
+    #[arg(
+        long,
+        env = "GABION_AMBIENT_CREDENTIALS",
+        help_heading = "Secrets",
+        default_value = "cluster-stores",
+        value_enum
+    )]
+    ambient_credentials: AmbientCredentials,
     /// What opens an action of a template
     #[arg(long, env = "GABION_TEMPLATE_LEFT_DELIMITER", help_heading = "Secrets", default_value = "{{", value_parser = delimiter)]
     template_left_delimiter: String,
@@ -141,6 +150,7 @@ impl RunFlags {
             namespace: Some(self.namespace).filter(|namespace| !namespace.is_empty()),
             metrics_addr: self.metrics_addr,
             health_addr: self.health_addr,
+            replica: replica_name(),
             log_level: self.log_level,
             log_format: self.log_format,
             secrets: SecretsConfig {
@@ -152,6 +162,8 @@ impl RunFlags {
                 store_interval: self.store_requeue_interval,
                 heartbeat: self.refresh_heartbeat,
                 adopt_unmanaged: self.adopt_unmanaged,
+                ambient_credentials: self.ambient_credentials,
+                aws: aws::endpoints(|name| std::env::var(name).ok()),
                 delimiters: Delimiters {
                     left: self.template_left_delimiter,
                     right: self.template_right_delimiter,
@@ -189,7 +201,6 @@ impl RunFlags {
         }
         Ok(Some(ElectionConfig {
             id: self.leader_election_id.clone(),
-            identity: replica_name(),
             lease_duration: lease,
             renew_deadline: deadline,
             retry_period: retry,

@@ -1,5 +1,6 @@
 //! The command line. Every flag has an environment variable; `docs/flags.md` is generated from here.
 
+mod aws;
 mod check;
 mod eso;
 mod flags;

@@ -1,6 +1,7 @@
 //! Everything that talks to the API server.
 
 mod client;
+mod decode;
 pub mod events;
 mod fence;
 mod key;
@@ -17,4 +18,4 @@ pub use fence::{Fence, Fenced};
 pub use key::ObjectKey;
 pub use requests::RequestCounts;
 pub(crate) use tombstones::{Tombstones, is_older};
-pub(crate) use watch::{CacheSync, Change, WatchHealth, follow, follow_if_allowed, until};
+pub(crate) use watch::{CacheSync, Change, Refusal, Undecodable, WatchHealth, follow, until};

@@ -9,27 +9,28 @@ use zeroize::Zeroizing;
 
 use super::{
     PropertyError, modifier,
-    scan::{self, JsonType},
+    scan::{self, JsonType, Raw},
 };
 
 /// How deep a value may be nested.
 const MAX_NESTING: usize = 256;
 
 /// A value as Go's `json.Marshal` writes what `json.Unmarshal` read, with or without the escapes for HTML.
-pub(crate) fn canonical(raw: &str, html: bool) -> Result<Zeroizing<String>, PropertyError> {
-    let mut out = Zeroizing::new(String::with_capacity(raw.len() + raw.len() / 2));
-    write(&mut out, raw, html, 0)?;
+pub(crate) fn canonical(value: Raw<'_>, html: bool) -> Result<Zeroizing<String>, PropertyError> {
+    let mut out = Zeroizing::new(String::with_capacity(value.text.len() + value.text.len() / 2));
+    write(&mut out, value, html, 0)?;
     Ok(out)
 }
 
-fn write(out: &mut String, raw: &str, html: bool, depth: usize) -> Result<(), PropertyError> {
+fn write(out: &mut String, value: Raw<'_>, html: bool, depth: usize) -> Result<(), PropertyError> {
     if depth > MAX_NESTING {
         return Err(PropertyError::TooDeep);
     }
-    match scan::kind(raw) {
+    let raw = value.text;
+    match value.json_type {
         JsonType::Object => {
             let members: BTreeMap<_, _> = scan::entries(raw)
-                .map(|(key, value)| (scan::unquote(key).to_string(), value))
+                .map(|(key, value)| (scan::decode(key).to_string(), value))
                 .collect();
             out.push('{');
             for (nth, (key, value)) in members.iter().enumerate() {
@@ -38,7 +39,7 @@ fn write(out: &mut String, raw: &str, html: bool, depth: usize) -> Result<(), Pr
                 }
                 out.push_str(&modifier::quoted(key, html));
                 out.push(':');
-                write(out, value, html, depth + 1)?;
+                write(out, *value, html, depth + 1)?;
             }
             out.push('}');
         }
@@ -52,7 +53,7 @@ fn write(out: &mut String, raw: &str, html: bool, depth: usize) -> Result<(), Pr
             }
             out.push(']');
         }
-        JsonType::String => out.push_str(&modifier::quoted(&scan::unquote(raw), html)),
+        JsonType::String => out.push_str(&modifier::quoted(&scan::decode(raw), html)),
         JsonType::Number => out.push_str(&number(raw)?),
         JsonType::True | JsonType::False | JsonType::Null => out.push_str(raw),
     }

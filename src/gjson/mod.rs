@@ -6,6 +6,7 @@
 //! Everything is bounded: the length of a path, its nesting, the text that modifiers build, the work in all.
 
 mod canonical;
+mod foreign;
 mod modifier;
 mod multipath;
 mod part;
@@ -18,11 +19,11 @@ mod work;
 
 use std::collections::BTreeMap;
 
-use scan::JsonType;
+use scan::{JsonType, Raw};
 use work::Work;
 use zeroize::Zeroizing;
 
-use crate::provider::SecretBytes;
+use crate::secret_bytes::SecretBytes;
 
 /// Longest path.
 const MAX_PATH: usize = 1024;
@@ -44,21 +45,33 @@ pub enum PropertyError {
 /// The value at a path, or `None` if there is none.
 ///
 /// A path with dots is first taken as one key. Strings come out unquoted, numbers as gjson prints them,
-/// `null` as nothing, objects and arrays as they were written.
+/// `null` as nothing, objects and arrays as they were written. As in gjson, nothing validates the JSON: a mistake
+/// outside of the value does no harm.
 pub fn find(json: &[u8], path: &str) -> Result<Option<SecretBytes>, PropertyError> {
-    checked(json)?;
-    let json = std::str::from_utf8(json).map_err(|_| PropertyError::NotJson)?;
     if path.len() > MAX_PATH {
         return Err(PropertyError::TooDeep);
     }
+    if let Ok(json) = std::str::from_utf8(json) {
+        return Ok(find_in(json, path)?.map(text));
+    }
+    let found = find_in(&foreign::encode(json).ok_or(PropertyError::NotJson)?, path)?;
+    Ok(found.map(|found| foreign::decode(&found)))
+}
+
+fn find_in(json: &str, path: &str) -> Result<Option<Zeroizing<String>>, PropertyError> {
     let work = Work::new(json.len());
     if path.contains('.')
         && let Some(found) = path::get(json, &path.replace('.', "\\."), &work, 0)?
     {
-        return Ok(Some(printed(scan::value(found.as_str()))));
+        return Ok(Some(modifier::printed(found.raw())));
     }
     let found = path::get(json, path, &work, 0)?;
-    Ok(found.map(|found| printed(scan::value(found.as_str()))))
+    Ok(found.map(|found| modifier::printed(found.raw())))
+}
+
+/// Whether a secret is one JSON value.
+pub(crate) fn is_json(json: &[u8]) -> bool {
+    std::str::from_utf8(json).is_ok_and(scan::is_json)
 }
 
 /// Every key of a JSON object with its value: strings unquoted, everything else as it was written.
@@ -68,24 +81,28 @@ pub fn entries(json: &[u8]) -> Result<BTreeMap<String, SecretBytes>, PropertyErr
 
 /// A value in a JSON object, as it was written.
 #[derive(Clone, Copy)]
-pub(crate) struct Member<'a>(&'a str);
+pub(crate) struct Member<'a>(Raw<'a>);
 
 impl Member<'_> {
     /// A string unquoted, `null` as nothing, everything else as it was written.
     pub(crate) fn printed(&self) -> SecretBytes {
-        match scan::kind(self.0) {
-            JsonType::Number => SecretBytes::new(self.0.as_bytes().to_vec()),
-            _ => printed(self.0),
+        match self.0.json_type {
+            JsonType::Null => SecretBytes::default(),
+            JsonType::String => text(scan::decode(self.0.text)),
+            _ => SecretBytes::new(self.0.text.as_bytes().to_vec()),
         }
     }
 
     /// As `rewrite.merge` prints it: a string unquoted, `null` as nothing, a number without exponent, everything
     /// else as Go writes it.
     pub(crate) fn merged(&self) -> Result<SecretBytes, PropertyError> {
-        match scan::kind(self.0) {
-            JsonType::Number => canonical::finite(self.0).map(|_| printed(self.0)),
+        match self.0.json_type {
+            JsonType::Number => {
+                canonical::finite(self.0.text)?;
+                Ok(SecretBytes::from(scan::print_number(self.0.text)))
+            }
             JsonType::Object | JsonType::Array => canonical::canonical(self.0, true).map(text),
-            _ => Ok(printed(self.0)),
+            _ => Ok(self.printed()),
         }
     }
 }
@@ -93,11 +110,11 @@ impl Member<'_> {
 /// Keys and values of a JSON object, in the order in which they were written.
 pub(crate) fn members(json: &[u8]) -> Result<Vec<(String, Member<'_>)>, PropertyError> {
     let json = checked(json)?;
-    if scan::kind(json) != JsonType::Object {
+    if json.json_type != JsonType::Object {
         return Err(PropertyError::NotAnObject);
     }
-    Ok(scan::entries(json)
-        .map(|(key, value)| (scan::unquote(key).to_string(), Member(value)))
+    Ok(scan::entries(json.text)
+        .map(|(key, value)| (scan::decode(key).to_string(), Member(value)))
         .collect())
 }
 
@@ -112,21 +129,9 @@ pub(crate) fn object(members: &BTreeMap<String, Member<'_>>) -> Result<SecretByt
     Ok(text(modifier::mapped(entries)))
 }
 
-fn checked(json: &[u8]) -> Result<&str, PropertyError> {
+fn checked(json: &[u8]) -> Result<Raw<'_>, PropertyError> {
     let text = std::str::from_utf8(json).map_err(|_| PropertyError::NotJson)?;
-    if scan::is_json(text) { Ok(scan::value(text)) } else { Err(PropertyError::NotJson) }
-}
-
-/// A JSON value as text, as gjson prints it.
-fn printed(raw: &str) -> SecretBytes {
-    match scan::kind(raw) {
-        JsonType::Null => SecretBytes::default(),
-        JsonType::String => text(scan::unquote(raw)),
-        JsonType::Number => SecretBytes::from(scan::print_number(raw)),
-        JsonType::True | JsonType::False | JsonType::Object | JsonType::Array => {
-            SecretBytes::new(raw.as_bytes().to_vec())
-        }
-    }
+    scan::parse(text).filter(|_| scan::is_json(text)).ok_or(PropertyError::NotJson)
 }
 
 fn text(mut text: Zeroizing<String>) -> SecretBytes {

@@ -3,8 +3,8 @@
 use zeroize::Zeroizing;
 
 use super::{
-    PropertyError, path, pretty,
-    scan::{self, JsonType},
+    PropertyError, foreign, path, pretty,
+    scan::{self, JsonType, Raw},
     work::{MAX_DEPTH, MAX_TEXT, Work},
 };
 
@@ -26,7 +26,7 @@ fn split(path: &str) -> Option<(&'static str, &str, &str)> {
     let name = NAMES.iter().find(|known| **known == name)?;
     let Some(rest) = rest.strip_prefix(':') else { return Some((name, "", rest)) };
     let end = match rest.as_bytes().first() {
-        Some(b'{' | b'[' | b'"') => scan::value_end(rest.as_bytes(), 0),
+        Some(b'{' | b'[' | b'"') => scan::squashed_end(rest.as_bytes(), 0),
         _ => plain_argument_end(rest),
     };
     let (argument, rest) = rest.split_at(end);
@@ -57,32 +57,28 @@ pub(crate) fn apply<'p>(
 ) -> Result<Option<(Zeroizing<String>, &'p str)>, PropertyError> {
     let Some((name, argument, rest)) = split(path) else { return Ok(None) };
     work.spend(json.len())?;
-    let json_or_not = json;
-    let json = scan::value(json);
-    let kind = if json.is_empty() { None } else { Some(scan::kind(json)) };
-    let array = kind == Some(JsonType::Array);
-    let same = || Zeroizing::new(json_or_not.to_owned());
-    let made = match name {
-        "keys" | "values" if kind.is_none() => Zeroizing::new("[]".to_owned()),
-        "keys" => keys(json),
-        "values" if !array => listed(values(json)),
-        "reverse" => reverse(json),
-        "flatten" if array => flatten(json, is_set(argument, "deep"))?,
-        "join" if array => join(json, is_set(argument, "preserve")),
-        "ugly" => ugly(json),
-        "pretty" => pretty::pretty(json, argument)?,
-        "tostr" => quote(json_or_not),
-        "fromstr" => match kind {
-            Some(JsonType::String) => Some(scan::unquote(json)),
-            Some(JsonType::Number) => Some(Zeroizing::new(scan::print_number(json))),
-            None | Some(JsonType::Null) => None,
-            Some(_) => Some(same()),
+    let same = || Zeroizing::new(json.to_owned());
+    let made = match (name, scan::parse(json)) {
+        ("keys" | "values", None) => Zeroizing::new("[]".to_owned()),
+        ("keys", Some(value)) => keys(value),
+        ("values", Some(value)) if value.json_type != JsonType::Array => {
+            listed(values(value).map(|value| value.text))
         }
-        .filter(|text| scan::is_json(text))
-        .unwrap_or_default(),
-        "group" if kind == Some(JsonType::Object) => group(json),
-        "group" => Zeroizing::default(),
-        "dig" => dig(json, argument, work, depth)?,
+        ("reverse", Some(value)) if value.is_container() => reverse(value),
+        ("flatten", Some(value)) if value.json_type == JsonType::Array => {
+            flatten(value, is_set(argument, "deep"))?
+        }
+        ("join", Some(value)) if value.json_type == JsonType::Array => {
+            join(value.text, is_set(argument, "preserve"))
+        }
+        ("ugly", _) => ugly(json),
+        ("pretty", Some(value)) => pretty::pretty(value, argument)?,
+        ("tostr", _) => quote(json),
+        ("fromstr" | "valid", _) if !scan::is_json(json) => Zeroizing::default(),
+        ("fromstr", Some(value)) => printed(value),
+        ("group", Some(value)) if value.json_type == JsonType::Object => group(value.text),
+        ("group", _) => Zeroizing::default(),
+        ("dig", _) => dig(json, argument, work, depth)?,
         _ => same(),
     };
     if made.len() > MAX_TEXT {
@@ -92,25 +88,38 @@ pub(crate) fn apply<'p>(
     Ok(Some((made, rest)))
 }
 
-fn is_set(argument: &str, name: &str) -> bool {
-    scan::is_json(argument)
-        && scan::kind(argument) == JsonType::Object
-        && scan::entries(argument)
-            .any(|(key, value)| *scan::unquote(key) == name && value == "true")
-}
-
-fn values(json: &str) -> Vec<&str> {
-    match scan::kind(json) {
-        JsonType::Object => scan::entries(json).map(|(_, value)| value).collect(),
-        JsonType::Array => scan::elements(json).collect(),
-        _ => vec![json],
+/// A value as text, as gjson prints it.
+pub(crate) fn printed(value: Raw<'_>) -> Zeroizing<String> {
+    match value.json_type {
+        JsonType::Null => Zeroizing::default(),
+        JsonType::False => Zeroizing::new("false".to_owned()),
+        JsonType::True => Zeroizing::new("true".to_owned()),
+        JsonType::Number => Zeroizing::new(scan::print_number(value.text)),
+        JsonType::String => scan::unquote(value.text),
+        JsonType::Array | JsonType::Object => Zeroizing::new(value.text.to_owned()),
     }
 }
 
-fn keys(json: &str) -> Zeroizing<String> {
-    match scan::kind(json) {
-        JsonType::Object => listed(scan::entries(json).map(|(key, _)| key)),
-        _ => listed(values(json).into_iter().map(|_| "null")),
+fn is_set(argument: &str, name: &str) -> bool {
+    scan::is_json(argument)
+        && scan::parse(argument).is_some_and(|value| value.json_type == JsonType::Object)
+        && scan::entries(argument)
+            .any(|(key, value)| *scan::unquote(key) == name && value.json_type == JsonType::True)
+}
+
+/// The values in a container; a scalar by itself.
+fn values(value: Raw<'_>) -> Box<dyn Iterator<Item = Raw<'_>> + '_> {
+    match value.json_type {
+        JsonType::Object => Box::new(scan::entries(value.text).map(|(_, value)| value)),
+        JsonType::Array => Box::new(scan::elements(value.text)),
+        _ => Box::new(std::iter::once(value)),
+    }
+}
+
+fn keys(value: Raw<'_>) -> Zeroizing<String> {
+    match value.json_type {
+        JsonType::Object => listed(scan::entries(value.text).map(|(key, _)| key)),
+        _ => listed(values(value).map(|_| "null")),
     }
 }
 
@@ -144,41 +153,36 @@ fn enclosed<'a>(
     out
 }
 
-fn reverse(json: &str) -> Zeroizing<String> {
-    match scan::kind(json) {
-        JsonType::Array => {
-            let items: Vec<_> = scan::elements(json).collect();
-            listed(items.into_iter().rev())
-        }
-        JsonType::Object => {
-            let items: Vec<_> = scan::entries(json).collect();
-            mapped(items.into_iter().rev())
-        }
-        _ => Zeroizing::new(json.to_owned()),
+fn reverse(value: Raw<'_>) -> Zeroizing<String> {
+    if value.json_type == JsonType::Array {
+        let items: Vec<_> = scan::elements(value.text).map(|item| item.text).collect();
+        return listed(items.into_iter().rev());
     }
+    let items: Vec<_> = scan::entries(value.text).map(|(key, item)| (key, item.text)).collect();
+    mapped(items.into_iter().rev())
 }
 
 /// Puts the elements of inner arrays in their place: those of the next level, as they are written, or of all
 /// levels.
-fn flatten(json: &str, deep: bool) -> Result<Zeroizing<String>, PropertyError> {
+fn flatten(array: Raw<'_>, deep: bool) -> Result<Zeroizing<String>, PropertyError> {
     if !deep {
-        let inner = scan::elements(json).map(|value| match scan::kind(value) {
-            JsonType::Array => unwrapped(value).trim(),
-            _ => value,
+        let inner = scan::elements(array.text).map(|value| match value.json_type {
+            JsonType::Array => unwrapped(value.text).trim(),
+            _ => value.text,
         });
         return Ok(listed(inner.filter(|text| !text.is_empty())));
     }
+    let reversed = |value| values(value).collect::<Vec<_>>().into_iter().rev();
     let mut out = Vec::new();
-    let mut open: Vec<(&str, usize)> =
-        values(json).into_iter().rev().map(|value| (value, 1)).collect();
+    let mut open: Vec<(Raw<'_>, usize)> = reversed(array).map(|value| (value, 1)).collect();
     while let Some((value, level)) = open.pop() {
         if level > MAX_DEPTH {
             return Err(PropertyError::TooDeep);
         }
-        if scan::kind(value) == JsonType::Array {
-            open.extend(values(value).into_iter().rev().map(|value| (value, level + 1)));
+        if value.json_type == JsonType::Array {
+            open.extend(reversed(value).map(|value| (value, level + 1)));
         } else {
-            out.push(value);
+            out.push(value.text);
         }
     }
     Ok(listed(out))
@@ -186,22 +190,22 @@ fn flatten(json: &str, deep: bool) -> Result<Zeroizing<String>, PropertyError> {
 
 /// What is between the brackets of an array or object.
 fn unwrapped(json: &str) -> &str {
-    json.get(1..json.len() - 1).unwrap_or("")
+    json.get(1..json.len().saturating_sub(1)).unwrap_or("")
 }
 
 /// Merges the objects of an array; the later wins, in the order in which keys first appear.
 fn join(json: &str, preserve: bool) -> Zeroizing<String> {
-    let objects = scan::elements(json).filter(|value| scan::kind(value) == JsonType::Object);
+    let objects = scan::elements(json).filter(|value| value.json_type == JsonType::Object);
     if preserve {
-        return enclosed('{', objects.map(|object| [unwrapped(object), "", ""]), '}');
+        return enclosed('{', objects.map(|object| [unwrapped(object.text), "", ""]), '}');
     }
     let mut merged: Vec<(&str, &str)> = Vec::new();
     let mut places = std::collections::HashMap::new();
-    for (key, value) in objects.flat_map(scan::entries) {
+    for (key, value) in objects.flat_map(|object| scan::entries(object.text)) {
         let place = *places.entry(scan::unquote(key).to_string()).or_insert(merged.len());
         match merged.get_mut(place) {
-            Some(known) => known.1 = value,
-            None => merged.push((key, value)),
+            Some(known) => known.1 = value.text,
+            None => merged.push((key, value.text)),
         }
     }
     mapped(merged)
@@ -210,14 +214,13 @@ fn join(json: &str, preserve: bool) -> Zeroizing<String> {
 /// One object for each place in the arrays of an object: with what the arrays have there.
 fn group(json: &str) -> Zeroizing<String> {
     let mut places: Vec<Vec<(&str, &str)>> = Vec::new();
-    for (key, value) in
-        scan::entries(json).filter(|(_, value)| scan::kind(value) == JsonType::Array)
+    for (key, value) in scan::entries(json).filter(|(_, value)| value.json_type == JsonType::Array)
     {
-        for (place, item) in scan::elements(value).enumerate() {
+        for (place, item) in scan::elements(value.text).enumerate() {
             if place == places.len() {
                 places.push(Vec::new());
             }
-            places[place].push((key, item));
+            places[place].push((key, item.text));
         }
     }
     let objects: Vec<_> = places.into_iter().map(mapped).collect();
@@ -232,16 +235,15 @@ fn dig(
     depth: usize,
 ) -> Result<Zeroizing<String>, PropertyError> {
     let mut found: Vec<Zeroizing<String>> = Vec::new();
-    let mut open = vec![json];
+    let mut open: Vec<_> = scan::parse(json).into_iter().collect();
     while let Some(value) = open.pop() {
-        work.spend(value.len())?;
-        if let Some(hit) = path::get(value, path, work, depth)? {
-            let hit = scan::value(hit.as_str());
-            work.spend(hit.len())?;
-            found.push(Zeroizing::new(hit.to_owned()));
+        work.spend(value.text.len())?;
+        if let Some(hit) = path::get(value.text, path, work, depth)? {
+            work.spend(hit.raw().text.len())?;
+            found.push(Zeroizing::new(hit.raw().text.to_owned()));
         }
-        if matches!(scan::kind(value), JsonType::Object | JsonType::Array) {
-            open.extend(values(value).into_iter().rev());
+        if value.is_container() {
+            open.extend(values(value).collect::<Vec<_>>().into_iter().rev());
         }
     }
     Ok(listed(found.iter().map(|hit| hit.as_str())))
@@ -252,7 +254,7 @@ fn ugly(json: &str) -> Zeroizing<String> {
     let mut out = Zeroizing::new(String::with_capacity(json.len()));
     let (mut quoted, mut escaped) = (false, false);
     for c in json.chars() {
-        let space = matches!(c, ' ' | '\t' | '\n' | '\r');
+        let space = c <= ' ';
         if quoted || !space {
             out.push(c);
         }
@@ -284,6 +286,7 @@ pub(crate) fn quoted(text: &str, html: bool) -> Zeroizing<String> {
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
             '<' | '>' | '&' if !html => out.push(c),
+            c if foreign::is_foreign(c) => out.push_str("\\ufffd"),
             '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
                 // Writing to a String cannot fail.
                 let _ = write!(out, "\\u{:04x}", u32::from(c));

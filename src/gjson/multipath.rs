@@ -34,7 +34,7 @@ pub(crate) fn apply<'p>(
             out.push_str(&key(name, path));
             out.push(':');
         }
-        let value = scan::value(found.as_str());
+        let value = found.raw().text;
         work.spend(value.len())?;
         out.push_str(value);
         if out.len() > MAX_TEXT {
@@ -126,7 +126,7 @@ pub(crate) fn literal(path: &str) -> Option<(&str, &str)> {
     let bytes = text.as_bytes();
     match bytes.first()? {
         b'{' | b'[' | b'"' | b'+' | b'-' | b'0'..=b'9' => {
-            text.split_at_checked(scan::open_end(bytes, 1))
+            text.split_at_checked(scan::open_end(bytes, 1).unwrap_or(bytes.len()))
         }
         _ => {
             let (word, rest) = text.split_at(text.find(['|', '.']).unwrap_or(text.len()));

@@ -1,6 +1,10 @@
 //! One part of a path, and what separates it from the next.
 
-use super::{modifier, query};
+use super::{
+    modifier,
+    query::{self, Query},
+    scan,
+};
 
 /// One part of a path and what follows it.
 pub(crate) struct Part<'p> {
@@ -13,9 +17,10 @@ pub(crate) struct Part<'p> {
 }
 
 /// What follows a part.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) enum Rest<'p> {
     /// Nothing.
+    #[default]
     End,
     /// A path in the values that the part selects.
     More(&'p str),
@@ -24,6 +29,14 @@ pub(crate) enum Rest<'p> {
 }
 
 impl<'p> Rest<'p> {
+    /// The path that goes on inside.
+    pub(crate) fn more(self) -> Option<&'p str> {
+        match self {
+            Self::More(path) => Some(path),
+            Self::End | Self::Pipe(_) => None,
+        }
+    }
+
     /// The path after a pipe.
     pub(crate) fn pipe(self) -> Option<&'p str> {
         match self {
@@ -66,25 +79,61 @@ impl<'p> Part<'p> {
         }
         part
     }
+}
 
-    /// The first part of a path in an array. Escapes mean nothing there: neither an index nor a count has any.
-    pub(crate) fn of_array(path: &'p str) -> Self {
+/// The first part of a path in an array, and what follows it.
+pub(crate) enum ArrayPart<'p> {
+    /// The element with this index. None selects nothing.
+    Index(Option<usize>, Rest<'p>),
+    /// `#`: the number of elements, or what a path finds in each of them.
+    Each(Option<&'p str>, Rest<'p>),
+    /// `#(...)`
+    Query(Query<'p>),
+}
+
+impl<'p> ArrayPart<'p> {
+    /// The first part of a path. Escapes mean nothing here: neither an index nor a count has any.
+    pub(crate) fn parse(path: &'p str) -> Self {
+        if path.starts_with("#(") || path.starts_with("#[") {
+            return Self::Query(Query::parse(path).unwrap_or_default());
+        }
+        if let Some(path) = path.strip_prefix("#.") {
+            return Self::Each(Some(path), Rest::End);
+        }
         let end = path.find(['.', '|']).unwrap_or(path.len());
-        let name = path[..end].to_owned();
-        let rest = path.get(end + 1..).unwrap_or("");
+        let (name, rest) = (&path[..end], path.get(end + 1..).unwrap_or(""));
         let rest = match path.as_bytes().get(end) {
             None => Rest::End,
             Some(b'.') if name.contains('#') => Rest::More(rest),
             Some(b'.') => Rest::after_dot(rest),
             Some(_) => Rest::Pipe(rest),
         };
-        Part { name, wild: false, rest }
+        if name == "#" {
+            return Self::Each(None, rest);
+        }
+        let digits = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+        Self::Index(if digits { name.parse().ok() } else { None }, rest)
+    }
+
+    /// What follows the part.
+    pub(crate) fn rest(&self) -> Rest<'p> {
+        match self {
+            Self::Index(_, rest) | Self::Each(_, rest) => *rest,
+            Self::Query(query) => query.rest,
+        }
     }
 }
 
 /// Splits at the first `|` that is not inside a query. As in gjson, one right after `.#` is none.
 pub(crate) fn split_pipe(path: &str) -> (&str, Option<&str>) {
     let bytes = path.as_bytes();
+    if path.starts_with('{') {
+        let end = if bytes.len() > 1 { scan::squashed_end(bytes, 1) } else { 1 };
+        return match path.split_at_checked(end) {
+            Some((multipath, rest)) if rest.starts_with('|') => (multipath, rest.get(1..)),
+            _ => (path, None),
+        };
+    }
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
         match (byte, bytes.get(at + 1)) {

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::{
     PropertyError,
-    scan::{self, JsonType},
+    scan::{self, JsonType, Raw},
     work::MAX_TEXT,
 };
 
@@ -20,12 +20,12 @@ struct Style {
 }
 
 /// A value with line breaks, in the style that the argument asks for.
-pub(crate) fn pretty(json: &str, argument: &str) -> Result<Zeroizing<String>, PropertyError> {
+pub(crate) fn pretty(value: Raw<'_>, argument: &str) -> Result<Zeroizing<String>, PropertyError> {
     let style = Style::parse(argument);
-    let mut out = Zeroizing::new(String::with_capacity(json.len() * 2));
+    let mut out = Zeroizing::new(String::with_capacity(value.text.len() * 2));
     out.push_str(&style.prefix);
     let mut printer = Printer { style: &style, out: &mut out, line: 0 };
-    printer.value(json, 0)?;
+    printer.value(value, 0)?;
     if !out.is_empty() {
         out.push('\n');
     }
@@ -36,18 +36,19 @@ impl Style {
     fn parse(argument: &str) -> Self {
         let mut style =
             Style { width: 80, prefix: String::new(), indent: "  ".to_owned(), sorted: false };
-        if !scan::is_json(argument) || scan::kind(argument) != JsonType::Object {
+        let object = scan::parse(argument).is_some_and(|value| value.json_type == JsonType::Object);
+        if !object || !scan::is_json(argument) {
             return style;
         }
         for (key, value) in scan::entries(argument) {
             let blank = || -> String {
-                scan::unquote(value).chars().filter(|c| " \t\n\r".contains(*c)).collect()
+                scan::unquote(value.text).chars().filter(|c| " \t\n\r".contains(*c)).collect()
             };
             match scan::unquote(key).as_str() {
-                "sortKeys" => style.sorted = value == "true",
+                "sortKeys" => style.sorted = value.json_type == JsonType::True,
                 "indent" => style.indent = blank(),
                 "prefix" => style.prefix = blank(),
-                "width" => style.width = value.parse().unwrap_or(0),
+                "width" => style.width = value.text.parse().unwrap_or(0),
                 _ => {}
             }
         }
@@ -63,15 +64,15 @@ struct Printer<'o> {
 }
 
 impl Printer<'_> {
-    fn value(&mut self, json: &str, depth: usize) -> Result<(), PropertyError> {
+    fn value(&mut self, value: Raw<'_>, depth: usize) -> Result<(), PropertyError> {
         if depth > MAX_NESTING || self.out.len() > MAX_TEXT {
             return Err(PropertyError::TooDeep);
         }
-        match scan::kind(json) {
-            JsonType::Object => self.object(json, depth),
-            JsonType::Array => self.array(json, depth),
+        match value.json_type {
+            JsonType::Object => self.object(value.text, depth),
+            JsonType::Array => self.array(value.text, depth),
             _ => {
-                self.out.push_str(json);
+                self.out.push_str(value.text);
                 Ok(())
             }
         }
@@ -91,7 +92,7 @@ impl Printer<'_> {
             self.start_line(depth + 1);
             self.out.push_str(key);
             self.out.push_str(": ");
-            self.value(value, depth + 1)?;
+            self.value(*value, depth + 1)?;
         }
         self.close(entries.is_empty(), '}', depth);
         Ok(())
@@ -150,7 +151,9 @@ fn one_line(json: &str, room: usize) -> Option<Zeroizing<String>> {
                 continue;
             }
             b'[' | b']' | b',' => at + 1,
-            _ => scan::value_end(bytes, at),
+            _ => scan::type_at(bytes, at)
+                .and_then(|json_type| scan::end_at(bytes, at, json_type))
+                .unwrap_or(at + 1),
         };
         out.push_str(json.get(at..end)?);
         if *byte == b',' {

@@ -7,11 +7,12 @@ use super::{
     part::Rest,
     path,
     pattern::matches,
-    scan::{self, JsonType},
+    scan::{self, JsonType, Raw},
     work::Work,
 };
 
-/// One query.
+/// One query. One that cannot be read takes the first element.
+#[derive(Default)]
 pub(crate) struct Query<'p> {
     path: &'p str,
     test: Option<(Op, String)>,
@@ -47,7 +48,7 @@ impl Op {
     }
 }
 
-const OPS: [(&str, Op); 9] = [
+static OPS: [(&str, Op); 9] = [
     ("==", Op::Equal),
     ("!=", Op::NotEqual),
     ("<=", Op::LessOrEqual),
@@ -72,28 +73,35 @@ impl<'p> Query<'p> {
             Some((at, rest)) if after.as_bytes().get(at) == Some(&b'.') => Rest::More(rest),
             Some((_, rest)) => Rest::Pipe(rest),
         };
-        let Some((at, width, op)) = operator(inner) else {
+        let Some((at, operator)) = operator(inner) else {
             return Some(Query { path: trim(inner), test: None, all, rest });
         };
-        let value = trim(inner.get(at + width..)?);
+        let path = trim(inner.get(..at)?);
+        let Some((sign, op)) = operator else {
+            return Some(Query { path, test: None, all, rest });
+        };
+        let value = trim(inner.get(at + sign.len()..)?);
         let quoted = value.len() >= 2 && value.starts_with('"') && value.ends_with('"');
         let value = if quoted { scan::unquote(value).to_string() } else { value.to_owned() };
-        Some(Query { path: trim(inner.get(..at)?), test: Some((op, value)), all, rest })
+        Some(Query { path, test: Some((*op, value)), all, rest })
     }
 
     /// Whether an element passes.
     pub(crate) fn accepts(
         &self,
-        element: &str,
+        element: Raw<'_>,
         work: &Work,
         depth: usize,
     ) -> Result<bool, PropertyError> {
-        let found = match scan::kind(element) {
-            JsonType::Object | JsonType::Array => path::get(element, self.path, work, depth)?,
-            _ if self.path.is_empty() => Some(path::Found::Part(element)),
-            _ => return Ok(false),
+        let found;
+        let value = if element.is_container() {
+            found = path::get(element.text, self.path, work, depth)?;
+            found.as_ref().map(path::Found::raw)
+        } else if self.path.is_empty() {
+            Some(element)
+        } else {
+            return Ok(false);
         };
-        let value = found.as_ref().map(path::Found::as_str);
         match (&self.test, value) {
             (Some((op, wanted)), value) if wanted.starts_with('~') => Ok(tilde(*op, wanted, value)),
             (_, None) => Ok(false),
@@ -128,8 +136,8 @@ pub(crate) fn end(text: &str, start: usize) -> Option<usize> {
     }
 }
 
-/// The first operator that is neither quoted nor inside a nested query.
-fn operator(text: &str) -> Option<(usize, usize, Op)> {
+/// The first operator that is neither quoted nor inside a nested query. A lone `!` is one that asks for nothing.
+fn operator(text: &str) -> Option<(usize, Option<&'static (&'static str, Op)>)> {
     let bytes = text.as_bytes();
     let (mut at, mut open, mut quoted) = (0, 0_usize, false);
     while let Some(byte) = bytes.get(at) {
@@ -140,8 +148,7 @@ fn operator(text: &str) -> Option<(usize, usize, Op)> {
             b')' | b']' | b'}' if !quoted => open = open.saturating_sub(1),
             b'=' | b'!' | b'<' | b'>' | b'%' if !quoted && open == 0 => {
                 let rest = text.get(at..)?;
-                let (sign, op) = OPS.iter().find(|(sign, _)| rest.starts_with(sign))?;
-                return Some((at, sign.len(), *op));
+                return Some((at, OPS.iter().find(|(sign, _)| rest.starts_with(sign))));
             }
             _ => {}
         }
@@ -150,10 +157,10 @@ fn operator(text: &str) -> Option<(usize, usize, Op)> {
     None
 }
 
-fn compare(op: Op, value: &str, wanted: &str, work: &Work) -> Result<bool, PropertyError> {
-    Ok(match scan::kind(value) {
+fn compare(op: Op, value: Raw<'_>, wanted: &str, work: &Work) -> Result<bool, PropertyError> {
+    Ok(match value.json_type {
         JsonType::String => {
-            let text = scan::unquote(value);
+            let text = scan::unquote(value.text);
             match op {
                 Op::Like => matches(&text, wanted, work)?,
                 Op::NotLike => !matches(&text, wanted, work)?,
@@ -161,8 +168,8 @@ fn compare(op: Op, value: &str, wanted: &str, work: &Work) -> Result<bool, Prope
             }
         }
         JsonType::Number => {
-            let number = value.parse::<f64>().unwrap_or(0.0);
-            let wanted = wanted.parse::<f64>().unwrap_or(0.0);
+            let number = scan::number(value.text);
+            let wanted = scan::number(wanted);
             number.partial_cmp(&wanted).is_some_and(|ordering| op.holds(ordering))
         }
         JsonType::True => truth(op, true, wanted),
@@ -187,21 +194,22 @@ fn truth(op: Op, value: bool, wanted: &str) -> bool {
 }
 
 /// `~true`, `~false`, `~null` and `~*`: whether a value is as good as that.
-fn tilde(op: Op, wanted: &str, value: Option<&str>) -> bool {
-    let kind = value.map(scan::kind);
-    let number = || value.and_then(|value| value.parse::<f64>().ok()).unwrap_or(0.0);
-    let text = || value.map(scan::unquote).unwrap_or_default().to_ascii_lowercase();
+fn tilde(op: Op, wanted: &str, value: Option<Raw<'_>>) -> bool {
+    let json_type = value.map(|value| value.json_type);
+    let number = || value.map_or(0.0, |value| scan::number(value.text));
+    let text =
+        || value.map(|value| scan::unquote(value.text)).unwrap_or_default().to_ascii_lowercase();
     let truthy = |words: &[&str]| words.contains(&text().as_str());
     let is = match wanted {
         "~*" => value.is_some(),
-        "~null" => matches!(kind, None | Some(JsonType::Null)),
-        "~true" => match kind {
+        "~null" => matches!(json_type, None | Some(JsonType::Null)),
+        "~true" => match json_type {
             Some(JsonType::True) => true,
             Some(JsonType::String) => truthy(&["1", "t", "true"]),
             Some(JsonType::Number) => number() != 0.0,
             _ => false,
         },
-        "~false" => match kind {
+        "~false" => match json_type {
             None | Some(JsonType::False | JsonType::Null) => true,
             Some(JsonType::String) => truthy(&["0", "f", "false"]),
             Some(JsonType::Number) => number() == 0.0,

@@ -133,12 +133,34 @@ fn nothing_is_found_in_what_is_no_container() {
     }
 }
 
+/// Finding A of the public reports: a slip outside of the value hides nothing.
 #[test]
-fn what_is_not_json_is_refused() {
-    for json in ["", "plain", "{", "{\"a\":1}}", "{'a':1}", "[1,]", "\u{feff}{}"] {
-        assert_eq!(find(json.as_bytes(), "a"), Err(PropertyError::NotJson), "{json}");
+fn a_slip_outside_of_the_value_does_no_harm() {
+    for (json, path, value) in [
+        (r#"{"user":"svc","password":"p-1",}"#, "password", Some("p-1")),
+        (r#"{"user":"svc"} trailing"#, "user", Some("svc")),
+        (r#"{"user":"svc""#, "user", Some("svc")),
+        (r#"garbage {"user":"svc"}"#, "user", Some("svc")),
+        (r#"{'x':1,"user":"svc"}"#, "user", Some("svc")),
+        ("\u{feff}{\"user\":\"svc\"}", "user", Some("svc")),
+        (r#"{"user":"svc","a":tru}"#, "a", Some("true")),
+        (r#"{"user":"svc"#, "user", None),
+        ("", "user", None),
+        ("plain", "user", None),
+    ] {
+        assert_eq!(found(json, path).as_deref(), value, "{json}");
     }
-    assert_eq!(find(&[b'"', 0xff, b'"'], "a"), Err(PropertyError::NotJson));
+    let found = |json: &[u8]| find(json, "user").unwrap().map(|found| found.expose().to_vec());
+    assert_eq!(found(b"{\"user\":\"svc\"}\xff").unwrap(), b"svc");
+    assert_eq!(found(b"{\"\xfe\":1,\"user\":\"s\xffc\"}").unwrap(), b"s\xffc");
+}
+
+#[test]
+fn extract_refuses_what_is_not_json() {
+    for json in ["", "plain", "{", "{\"a\":1}}", "{'a':1}", "{\"a\":1,}", "[1,]", "\u{feff}{}"] {
+        assert_eq!(super::entries(json.as_bytes()), Err(PropertyError::NotJson), "{json}");
+    }
+    assert_eq!(super::entries(&[b'"', 0xff, b'"']), Err(PropertyError::NotJson));
 }
 
 #[test]

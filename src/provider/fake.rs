@@ -2,7 +2,7 @@
 
 use futures::future::BoxFuture;
 
-use super::{Ask, Content, Fetched, Provider, ProviderError, Validation, Version};
+use super::{Content, Fetched, Provider, ProviderError, ReadRequest, Validation, Version};
 use crate::lane::Lane;
 
 /// One entry of `spec.provider.fake.data`.
@@ -55,13 +55,13 @@ pub struct FakeSource {
 
 impl FakeSource {
     /// The value of a key. Without a version: the entry that has none, else the last one listed.
-    fn find(&self, ask: &Ask) -> Result<&str, ProviderError> {
-        let mut of_key = self.data.iter().filter(|entry| entry.key == ask.key).peekable();
+    fn find(&self, request: &ReadRequest) -> Result<&str, ProviderError> {
+        let mut of_key = self.data.iter().filter(|entry| entry.key == request.key).peekable();
         if of_key.peek().is_none() {
-            return Err(ProviderError::NotFound { key: ask.key.clone() });
+            return Err(ProviderError::NotFound { key: request.key.clone() });
         }
         let all: Vec<&FakeEntry> = of_key.collect();
-        let found = match &ask.version {
+        let found = match &request.version {
             Version::Current => {
                 all.iter().rfind(|entry| entry.version.is_empty()).or_else(|| all.last())
             }
@@ -71,8 +71,8 @@ impl FakeSource {
             }),
         };
         found.map(|entry| entry.value.as_str()).ok_or_else(|| ProviderError::NoSuchVersion {
-            key: ask.key.clone(),
-            version: match &ask.version {
+            key: request.key.clone(),
+            version: match &request.version {
                 Version::Id(version) | Version::Stage(version) => version.clone(),
                 Version::Current => String::new(),
             },
@@ -88,17 +88,17 @@ fn described(version: &str) -> String {
 impl Provider for FakeSource {
     fn read<'a>(
         &'a self,
-        ask: &'a Ask,
+        request: &'a ReadRequest,
         _lane: Lane,
     ) -> BoxFuture<'a, Result<Fetched, ProviderError>> {
         Box::pin(async move {
-            match ask.content {
+            match request.content {
                 Content::Value => {
-                    let text = self.find(ask)?.to_owned();
+                    let text = self.find(request)?.to_owned();
                     Ok(Fetched { text: Some(text.into()), binary: None })
                 }
                 Content::Tags => Err(ProviderError::Invalid {
-                    key: ask.key.clone(),
+                    key: request.key.clone(),
                     reason: "the fake provider has no tags".to_owned(),
                 }),
             }
@@ -143,8 +143,8 @@ mod tests {
     }
 
     fn value(key: &str, version: Version) -> Result<String, String> {
-        let ask = Ask { key: key.to_owned(), version, content: Content::Value };
-        source().find(&ask).map(str::to_owned).map_err(|error| error.to_string())
+        let request = ReadRequest { key: key.to_owned(), version, content: Content::Value };
+        source().find(&request).map(str::to_owned).map_err(|error| error.to_string())
     }
 
     #[test]

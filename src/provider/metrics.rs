@@ -58,7 +58,7 @@ impl Operation {
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum CallOutcome {
     /// An answer.
     Success,
     /// No such secret or version.
@@ -73,7 +73,7 @@ pub enum Outcome {
     Invalid,
 }
 
-impl Outcome {
+impl CallOutcome {
     /// All of them.
     pub(crate) const ALL: [Self; 6] = [
         Self::Success,
@@ -102,7 +102,7 @@ impl Outcome {
     }
 }
 
-impl From<&ProviderError> for Outcome {
+impl From<&ProviderError> for CallOutcome {
     fn from(error: &ProviderError) -> Self {
         match error {
             ProviderError::NotFound { .. } | ProviderError::NoSuchVersion { .. } => Self::NotFound,
@@ -117,8 +117,8 @@ impl From<&ProviderError> for Outcome {
 /// Counters since the start of the process.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    calls: [[AtomicU64; Outcome::ALL.len()]; Operation::ALL.len()],
-    asks: AtomicU64,
+    calls: [[AtomicU64; CallOutcome::ALL.len()]; Operation::ALL.len()],
+    requests: AtomicU64,
     joined: AtomicU64,
     packed: AtomicU64,
     slowdowns: AtomicU64,
@@ -126,16 +126,16 @@ pub struct Metrics {
 
 impl Metrics {
     /// Calls of one operation with one outcome. The SDK's own retries are part of the call.
-    pub fn calls(&self, operation: Operation, outcome: Outcome) -> u64 {
+    pub fn calls(&self, operation: Operation, outcome: CallOutcome) -> u64 {
         self.calls[operation as usize][outcome as usize].load(Ordering::Relaxed)
     }
 
     /// Questions put to the fetcher.
-    pub fn asks(&self) -> u64 {
-        self.asks.load(Ordering::Relaxed)
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 
-    /// Calls that were not made, because an equal ask was under way or because several asks shared a batch.
+    /// Calls that were not made, because an equal request was under way or because several requests shared a batch.
     pub fn calls_saved(&self) -> u64 {
         self.joined.load(Ordering::Relaxed) + self.packed.load(Ordering::Relaxed)
     }
@@ -145,12 +145,12 @@ impl Metrics {
         self.slowdowns.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn count_call(&self, operation: Operation, outcome: Outcome) {
+    pub(crate) fn count_call(&self, operation: Operation, outcome: CallOutcome) {
         self.calls[operation as usize][outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn count_asks(&self, asks: usize) {
-        self.asks.fetch_add(asks as u64, Ordering::Relaxed);
+    pub(crate) fn count_asks(&self, requests: usize) {
+        self.requests.fetch_add(requests as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn count_joined(&self) {
@@ -161,8 +161,8 @@ impl Metrics {
         self.slowdowns.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// `asks` were answered by `calls` calls.
-    pub(crate) fn count_packed(&self, asks: usize, calls: usize) {
-        self.packed.fetch_add(asks.saturating_sub(calls) as u64, Ordering::Relaxed);
+    /// `requests` were answered by `calls` calls.
+    pub(crate) fn count_packed(&self, requests: usize, calls: usize) {
+        self.packed.fetch_add(requests.saturating_sub(calls) as u64, Ordering::Relaxed);
     }
 }

@@ -8,7 +8,6 @@ pub mod fake;
 pub mod fetcher;
 pub mod metrics;
 pub mod rate_limit;
-mod secret_bytes;
 
 use std::{fmt, sync::Arc};
 
@@ -16,7 +15,7 @@ use futures::future::BoxFuture;
 
 use crate::lane::Lane;
 
-pub use secret_bytes::SecretBytes;
+pub use crate::secret_bytes::SecretBytes;
 
 /// Which revision of a remote secret is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -42,7 +41,7 @@ pub enum Content {
 
 /// One question to a provider. Equal questions of one identity share one answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Ask {
+pub struct ReadRequest {
     /// Name or ARN of the remote secret as the user wrote it, without the store's prefix.
     pub key: String,
     /// Which revision.
@@ -177,28 +176,28 @@ pub trait TokenSource: Send + Sync {
 ///
 /// Only [`fetcher`] calls it. It is asked each thing once, however many callers want it.
 pub trait Provider: Send + Sync {
-    /// How many asks like this one fit into one call of [`Provider::read_many`]; 1 = it is read alone.
-    fn batch(&self, _ask: &Ask) -> usize {
+    /// How many requests like this one fit into one call of [`Provider::read_many`]; 1 = it is read alone.
+    fn batch(&self, _ask: &ReadRequest) -> usize {
         1
     }
 
     /// Reads one thing.
     fn read<'a>(
         &'a self,
-        ask: &'a Ask,
+        request: &'a ReadRequest,
         lane: Lane,
     ) -> BoxFuture<'a, Result<Fetched, ProviderError>>;
 
-    /// Reads several things. The answer has exactly one entry per ask, in the order of the asks.
+    /// Reads several things. The answer has exactly one entry per request, in the order of the requests.
     fn read_many<'a>(
         &'a self,
-        asks: &'a [&'a Ask],
+        requests: &'a [&'a ReadRequest],
         lane: Lane,
     ) -> BoxFuture<'a, Vec<Result<Fetched, ProviderError>>> {
         Box::pin(async move {
-            let mut answers = Vec::with_capacity(asks.len());
-            for ask in asks {
-                answers.push(self.read(ask, lane).await);
+            let mut answers = Vec::with_capacity(requests.len());
+            for request in requests {
+                answers.push(self.read(request, lane).await);
             }
             answers
         })

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::{
     ProviderError,
-    metrics::{Metrics, Operation, Outcome},
+    metrics::{CallOutcome, Metrics, Operation},
 };
 use crate::lane::Lane;
 
@@ -77,7 +77,7 @@ pub(crate) struct Meter {
     pub(crate) metrics: Arc<Metrics>,
     /// Whose quota its reads use.
     pub(crate) account: Arc<Account>,
-    /// Whose quota its role changes use: AWS charges the account that asks.
+    /// Whose quota its role changes use: AWS charges the account that requests.
     pub(crate) payer_of_sts: Arc<Account>,
 }
 
@@ -100,7 +100,7 @@ impl Meter {
     ) -> Result<T, ProviderError> {
         self.bucket(operation).take(lane).await;
         let result = call.await;
-        let outcome = result.as_ref().err().map_or(Outcome::Success, Outcome::from);
+        let outcome = result.as_ref().err().map_or(CallOutcome::Success, CallOutcome::from);
         self.metrics.count_call(operation, outcome);
         result
     }

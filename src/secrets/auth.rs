@@ -14,7 +14,7 @@ use k8s_openapi::{
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::Error;
+use super::error::Error;
 use super::stores::Input;
 use super::stores::Store;
 use crate::api::external_secrets::aws::AwsProvider;
@@ -27,6 +27,7 @@ use crate::cluster::{
     ObjectKey,
     write::{ApiError, Writer},
 };
+use crate::config::AmbientCredentials;
 use crate::duration;
 use crate::provider::ProviderError;
 use crate::provider::SecretBytes;
@@ -39,9 +40,12 @@ use crate::provider::aws::RetrySettings;
 use crate::provider::fake::FakeEntry;
 use crate::provider::fake::FakeSource;
 use crate::provider::fake::FakeValidation;
+use crate::provider::fetcher::Connection;
 use crate::provider::fetcher::Identity;
-use crate::provider::fetcher::Source;
 
+const NAMESPACE_TAG: &str = "esoNamespace";
+const STORE_NAME_TAG: &str = "esoStoreName";
+const STORE_KIND_TAG: &str = "esoStoreKind";
 const ROLE_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
 const AUDIENCE_ANNOTATION: &str = "eks.amazonaws.com/audience";
 const DEFAULT_AUDIENCE: &str = "sts.amazonaws.com";
@@ -58,41 +62,84 @@ pub(crate) fn is_referent(store: &Store) -> bool {
     }
     let jwt = auth.jwt.as_ref().and_then(|jwt| jwt.service_account_ref.as_ref());
     if let Some(account) = jwt {
-        return account.namespace.is_none();
+        return is_unset(account.namespace.as_deref());
     }
     let keys = auth
         .secret_ref
         .iter()
         .flat_map(|refs| [&refs.access_key_id, &refs.secret_access_key, &refs.session_token]);
-    keys.flatten().any(|selector| selector.namespace.is_none())
+    keys.flatten().any(|selector| is_unset(selector.namespace.as_deref()))
 }
 
-/// Makes the source of `store` for a user in `namespace` (the store's own, unless it is referent). Also says
-/// what it is made of, whether that worked or not: a change of any of it makes the answer stale.
+/// An empty text is what a template of a chart leaves where nothing was meant.
+fn is_unset(text: Option<&str>) -> bool {
+    text.is_none_or(str::is_empty)
+}
+
+/// True if the sessions of the store's role bear the namespace of whoever uses it.
+pub(crate) fn is_tagged_by_caller(store: &Store) -> bool {
+    let aws = store.spec.provider.aws.as_ref();
+    store.key.is_cluster()
+        && aws.is_some_and(|aws| {
+            aws.session_tags_policy != SessionTagsPolicy::None && !is_unset(aws.role.as_deref())
+        })
+}
+
+/// For whom a connection is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Caller<'a> {
+    /// The store itself, which is being validated.
+    Store,
+    /// ExternalSecrets of a namespace.
+    Namespace(&'a str),
+}
+
+/// What came of resolving a store.
+pub(crate) struct Resolved {
+    /// What the connection is made of, whether that worked or not: a change of any of it makes it stale.
+    pub(crate) inputs: Vec<(Input, String)>,
+    /// The connection depends on the caller, so it must not be shared with another namespace.
+    pub(crate) of_caller: bool,
+    /// The connection.
+    pub(crate) connection: Result<Connection, Error>,
+}
+
+/// Makes the connection of `store` for a caller.
 pub(crate) async fn resolve(
     writer: &Writer,
+    ambient: AmbientCredentials,
     store: &Store,
-    namespace: &str,
-) -> (Vec<(Input, String)>, Result<Source, Error>) {
+    caller: Caller<'_>,
+) -> Resolved {
     let provider = &store.spec.provider;
+    let plain = |connection| Resolved { inputs: Vec::new(), of_caller: false, connection };
     if let Some(fake) = &provider.fake {
-        return (Vec::new(), fake_source(store, fake));
+        return plain(fake_connection(store, fake));
     }
     let Some(aws) = &provider.aws else {
         let provider = provider.name().to_owned();
-        return (Vec::new(), Err(Error::ProviderNotSupported { provider }));
+        return plain(Err(Error::ProviderNotSupported { provider }));
     };
     if aws.service != AwsService::SecretsManager {
         let provider = format!("aws/{}", aws.service);
-        return (Vec::new(), Err(Error::ProviderNotSupported { provider }));
+        return plain(Err(Error::ProviderNotSupported { provider }));
     }
-    let (secrets, inputs, digest) = (BTreeMap::new(), Vec::new(), String::new());
-    let mut resolver = Resolver { writer, store, namespace, secrets, inputs, digest };
-    let source = resolver.aws(aws).await;
-    (resolver.inputs, source)
+    let mut resolver = Resolver {
+        writer,
+        ambient,
+        store,
+        caller,
+        of_caller: false,
+        tenant: store.key.0.namespace.to_string(),
+        secrets: BTreeMap::new(),
+        inputs: Vec::new(),
+        digest: String::new(),
+    };
+    let connection = resolver.aws(aws).await;
+    Resolved { inputs: resolver.inputs, of_caller: resolver.of_caller, connection }
 }
 
-fn fake_source(store: &Store, fake: &FakeProvider) -> Result<Source, Error> {
+fn fake_connection(store: &Store, fake: &FakeProvider) -> Result<Connection, Error> {
     let entries = fake.data.iter().map(|entry| FakeEntry {
         key: entry.key.clone(),
         value: entry.value.clone(),
@@ -100,13 +147,18 @@ fn fake_source(store: &Store, fake: &FakeProvider) -> Result<Source, Error> {
     });
     let validation = FakeValidation::try_from(i64::from(fake.validation_result.unwrap_or(0)))?;
     let source = FakeSource { data: entries.collect(), validation };
-    Ok(Source::fake(&Identity::new(&store.uid, store.generation, ""), source))
+    Ok(Connection::fake(&Identity::new(&store.uid, store.generation, ""), source))
 }
 
 struct Resolver<'a> {
     writer: &'a Writer,
+    ambient: AmbientCredentials,
     store: &'a Store,
-    namespace: &'a str,
+    caller: Caller<'a>,
+    /// Something was made of the caller's namespace ([`Resolver::namespace`] is the only way to it).
+    of_caller: bool,
+    /// Whose share of a provider's quotas the connection uses, where its credentials do not say so.
+    tenant: String,
     /// The Secrets that were read; `None` does not exist.
     secrets: BTreeMap<ObjectKey, Option<SecretData>>,
     /// What was read, and in which state it was.
@@ -116,21 +168,65 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    async fn aws(&mut self, aws: &AwsProvider) -> Result<Source, Error> {
+    async fn aws(&mut self, aws: &AwsProvider) -> Result<Connection, Error> {
         let mut settings = AwsSettings::new(aws.region.clone());
         settings.prefix = aws.prefix.clone().unwrap_or_default();
         settings.credentials = self.credentials(aws).await?;
         settings.additional_roles.clone_from(&aws.additional_roles);
-        settings.role = aws.role.as_ref().filter(|arn| !arn.is_empty()).map(|arn| AssumedRole {
-            arn: arn.clone(),
-            external_id: aws.external_id.clone().filter(|id| !id.is_empty()),
-            session_tags: session_tags(self.store, self.namespace, aws),
-            transitive_tag_keys: aws.transitive_tag_keys.clone(),
-        });
+        settings.role = self.role(aws)?;
         settings.retry = self.retry()?;
         let digest = std::mem::take(&mut self.digest);
+        settings.tenant.clone_from(&self.tenant);
         let identity = Identity::new(&self.store.uid, self.store.generation, digest);
-        Ok(Source::aws(&identity, AwsSource::new(settings)?))
+        Ok(Connection::aws(&identity, AwsSource::new(settings)?))
+    }
+
+    /// The namespace of the caller; `None` while a ClusterSecretStore is being validated. Whoever asks makes the
+    /// connection one of the caller.
+    fn namespace(&mut self) -> Option<&str> {
+        if !self.store.key.is_cluster() {
+            return Some(&*self.store.key.0.namespace);
+        }
+        self.of_caller = true;
+        match self.caller {
+            Caller::Store => None,
+            Caller::Namespace(namespace) => Some(namespace),
+        }
+    }
+
+    fn role(&mut self, aws: &AwsProvider) -> Result<Option<AssumedRole>, Error> {
+        check_session_tags(aws)?;
+        let Some(arn) = aws.role.as_ref().filter(|arn| !arn.is_empty()) else { return Ok(None) };
+        let session_tags = self.session_tags(aws);
+        let is_sent = |key: &&String| session_tags.iter().any(|(sent, _)| sent == *key);
+        let transitive_tag_keys = match self.caller {
+            // AWS refuses a session that passes on a tag which it does not have.
+            Caller::Store => aws.transitive_tag_keys.iter().filter(is_sent).cloned().collect(),
+            Caller::Namespace(_) => aws.transitive_tag_keys.clone(),
+        };
+        Ok(Some(AssumedRole {
+            arn: arn.clone(),
+            external_id: aws.external_id.clone().filter(|id| !id.is_empty()),
+            session_tags,
+            transitive_tag_keys,
+        }))
+    }
+
+    /// `sessionTagsPolicy` decides which tags the session of `role` gets. That of a validation has no namespace,
+    /// so it is no session that an ExternalSecret gets.
+    fn session_tags(&mut self, aws: &AwsProvider) -> Vec<(String, String)> {
+        if aws.session_tags_policy == SessionTagsPolicy::None {
+            return aws.session_tags.iter().map(|t| (t.key.clone(), t.value.clone())).collect();
+        }
+        let namespace = self.namespace().map(str::to_owned);
+        let mut tags: Vec<_> =
+            namespace.into_iter().map(|name| (NAMESPACE_TAG.to_owned(), name)).collect();
+        tags.push((STORE_NAME_TAG.to_owned(), self.store.key.0.name.to_string()));
+        tags.push((STORE_KIND_TAG.to_owned(), self.store.key.kind().to_owned()));
+        if aws.session_tags_policy == SessionTagsPolicy::Custom {
+            tags.extend(aws.custom_session_tags.iter().map(|(k, v)| (k.clone(), v.clone())));
+        }
+        tags
     }
 
     fn retry(&self) -> Result<Option<RetrySettings>, Error> {
@@ -149,11 +245,20 @@ impl Resolver<'_> {
     }
 
     async fn credentials(&mut self, aws: &AwsProvider) -> Result<BaseCredentials, Error> {
-        let Some(auth) = &aws.auth else { return Ok(BaseCredentials::Default) };
-        if let Some(account) = auth.jwt.as_ref().and_then(|jwt| jwt.service_account_ref.as_ref()) {
+        let Some(auth) = &aws.auth else { return self.own_credentials() };
+        if let Some(jwt) = &auth.jwt {
+            let account =
+                jwt.service_account_ref.as_ref().filter(|account| !account.name.is_empty());
+            let Some(account) = account else {
+                // Never the operator's own identity: somebody meant another one.
+                let field = "spec.provider.aws.auth.jwt.serviceAccountRef".to_owned();
+                let what = "is not set: name the ServiceAccount whose role is assumed, or remove \
+                            auth.jwt";
+                return Err(Error::StoreField { field, reason: what.to_owned() });
+            };
             return self.web_identity(account).await;
         }
-        let Some(refs) = &auth.secret_ref else { return Ok(BaseCredentials::Default) };
+        let Some(refs) = &auth.secret_ref else { return self.own_credentials() };
         let access_key_id = self.required("accessKeyIDSecretRef", refs.access_key_id.as_ref());
         let access_key_id = access_key_id.await?;
         let secret_access_key =
@@ -165,6 +270,26 @@ impl Resolver<'_> {
         Ok(BaseCredentials::Static { access_key_id, secret_access_key, session_token })
     }
 
+    /// The operator's own, if the store is one that may use them.
+    fn own_credentials(&self) -> Result<BaseCredentials, Error> {
+        let (is_allowed, who) = match self.ambient {
+            AmbientCredentials::None => (false, "no store"),
+            AmbientCredentials::ClusterStores => {
+                (self.store.key.is_cluster(), "ClusterSecretStores only")
+            }
+            AmbientCredentials::All => (true, "every store"),
+        };
+        if is_allowed {
+            return Ok(BaseCredentials::Default);
+        }
+        let field = "spec.provider.aws.auth".to_owned();
+        let reason = format!(
+            "is not set, and the operator lends its own credentials to {who} \
+             (--ambient-credentials): set auth.jwt or auth.secretRef"
+        );
+        Err(Error::StoreField { field, reason })
+    }
+
     async fn required(
         &mut self,
         which: &str,
@@ -172,12 +297,13 @@ impl Resolver<'_> {
     ) -> Result<SecretBytes, Error> {
         let field = format!("spec.provider.aws.auth.secretRef.{which}");
         let Some(selector) = selector else {
-            let what = "is not set: name the Secret and the key that hold it".to_owned();
-            return Err(Error::AuthMissing { field, what });
+            let reason = "is not set: name the Secret and the key that hold it".to_owned();
+            return Err(Error::StoreField { field, reason });
         };
-        let (Some(name), Some(key)) = (&selector.name, &selector.key) else {
-            let what = "needs both name and key".to_owned();
-            return Err(Error::AuthMissing { field, what });
+        let set = |part: &Option<String>| part.clone().filter(|text| !text.is_empty());
+        let (Some(name), Some(key)) = (&set(&selector.name), &set(&selector.key)) else {
+            let reason = "needs both name and key".to_owned();
+            return Err(Error::StoreField { field, reason });
         };
         let namespace = self.namespace_of(&field, selector.namespace.as_deref())?;
         let secret = ObjectKey::new(&namespace, name);
@@ -216,6 +342,7 @@ impl Resolver<'_> {
         let field = "spec.provider.aws.auth.jwt.serviceAccountRef".to_owned();
         let namespace = self.namespace_of(&field, selector.namespace.as_deref())?;
         let key = ObjectKey::new(&namespace, &selector.name);
+        self.tenant.clone_from(&namespace);
         let account: Option<ServiceAccount> = self.writer.read::<ServiceAccount, _>(&key).await?;
         let version = account.as_ref().map(|a| account_version(&a.metadata)).unwrap_or_default();
         self.digest.push_str(&version);
@@ -240,9 +367,13 @@ impl Resolver<'_> {
         Ok(BaseCredentials::WebIdentity { role_arn, token })
     }
 
-    fn namespace_of(&self, field: &str, named: Option<&str>) -> Result<String, Error> {
+    fn namespace_of(&mut self, field: &str, named: Option<&str>) -> Result<String, Error> {
+        let named = named.filter(|name| !is_unset(Some(name)));
         if self.store.key.is_cluster() {
-            return Ok(named.unwrap_or(self.namespace).to_owned());
+            return match named {
+                Some(named) => Ok(named.to_owned()),
+                None => Ok(self.namespace().unwrap_or_default().to_owned()),
+            };
         }
         let own = &*self.store.key.0.namespace;
         match named {
@@ -268,20 +399,28 @@ pub(crate) fn account_version(meta: &ObjectMeta) -> String {
     format!("{}@{role:?}@{audience:?}", meta.uid.as_deref().unwrap_or_default())
 }
 
-/// `sessionTagsPolicy` decides which tags the session of `role` gets.
-fn session_tags(store: &Store, namespace: &str, aws: &AwsProvider) -> Vec<(String, String)> {
-    if aws.session_tags_policy == SessionTagsPolicy::None {
-        return aws.session_tags.iter().map(|t| (t.key.clone(), t.value.clone())).collect();
+/// Tags that say who asks, and on which IAM decides: only the operator sets them. IAM compares keys without regard
+/// to case.
+fn check_session_tags(aws: &AwsProvider) -> Result<(), Error> {
+    let is_reserved = |key: &str| {
+        let reserved = [NAMESPACE_TAG, STORE_NAME_TAG, STORE_KIND_TAG];
+        reserved.iter().any(|reserved| key.trim().eq_ignore_ascii_case(reserved))
+    };
+    let refused = |field: String, key: &str| {
+        let reason = format!(
+            "{key:?} is a tag that only sessionTagsPolicy sets (Simple or Custom): remove it"
+        );
+        Err(Error::StoreField { field, reason })
+    };
+    if let Some((nth, tag)) =
+        aws.session_tags.iter().enumerate().find(|(_, tag)| is_reserved(&tag.key))
+    {
+        return refused(format!("spec.provider.aws.sessionTags[{nth}].key"), &tag.key);
     }
-    let mut tags = vec![
-        ("esoNamespace".to_owned(), namespace.to_owned()),
-        ("esoStoreName".to_owned(), store.key.0.name.to_string()),
-        ("esoStoreKind".to_owned(), store.key.kind().to_owned()),
-    ];
-    if aws.session_tags_policy == SessionTagsPolicy::Custom {
-        tags.extend(aws.custom_session_tags.iter().map(|(k, v)| (k.clone(), v.clone())));
+    match aws.custom_session_tags.keys().find(|key| is_reserved(key)) {
+        Some(key) => refused("spec.provider.aws.customSessionTags".to_owned(), key),
+        None => Ok(()),
     }
-    tags
 }
 
 /// The part of a Secret that credentials are read from. Values are wiped when dropped.

@@ -1,6 +1,6 @@
 //! What is taken away again: Secrets under a former name, and finalizers that another operator left.
 
-use super::Error;
+use super::error::Error;
 use super::plan::existing::Existing;
 use super::plan::hash;
 use super::plan::policy;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::Error;
+use super::error::Error;
 use super::index::Verified;
 use super::observe::Target;
 use super::plan::collect;
@@ -151,7 +151,7 @@ impl Reconciler<'_> {
         let stored = stored.and_then(|gabion| gabion.template.as_ref());
         // Of an object that another operator rendered this is unknown: the next refresh will tell.
         let rendered = self.tracked.memory.template.as_ref().or(stored);
-        let now = self.context.sources.mark(self.key, &self.target());
+        let now = self.context.template_inputs.mark(self.key, &self.target());
         rendered.is_some_and(|rendered| now.as_ref() != Some(rendered))
     }
 

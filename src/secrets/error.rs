@@ -4,7 +4,7 @@ use crate::retry::Retry;
 use std::time::Duration;
 
 use super::{
-    StoreKey,
+    index::StoreKey,
     plan::{BadCondition, PlanError},
 };
 use crate::cluster::write::ApiError;
@@ -35,6 +35,17 @@ pub(crate) enum Error {
         /// Name of the store.
         store: String,
         /// The namespace that asked.
+        namespace: String,
+    },
+    /// Nobody has said yet which labels the namespace has, and the store's conditions are about labels.
+    #[error(
+        "the labels of namespace {namespace:?} are not known, and spec.conditions of cluster store {store:?} are \
+         about labels: the operator needs the right to list and watch namespaces (see /readyz)"
+    )]
+    NamespaceUnknown {
+        /// Name of the store.
+        store: String,
+        /// The namespace.
         namespace: String,
     },
     /// A field of a store cannot work.
@@ -107,6 +118,7 @@ impl Error {
             Self::StoreMissing(_) => ("StoreMissing", Retry::Backoff),
             Self::StoreNotReady { .. } => ("StoreNotReady", Retry::OnChange),
             Self::StoreDenied { .. } => ("StoreDenied", Retry::OnChange),
+            Self::NamespaceUnknown { .. } => ("NamespaceUnknown", Retry::Backoff),
             Self::StoreField { .. } | Self::BadCondition { .. } => {
                 ("InvalidStore", Retry::OnChange)
             }
@@ -130,6 +142,16 @@ impl Error {
             Self::Provider(ProviderError::Unavailable { .. })
                 | Self::Plan(PlanError::Provider { source: ProviderError::Unavailable { .. }, .. })
         )
+    }
+
+    /// It passes by itself: the provider does not answer, or says "later".
+    pub(crate) fn is_passing(&self) -> bool {
+        self.is_outage() || matches!(self, Self::Provider(ProviderError::Throttled))
+    }
+
+    /// The provider does not take the keys.
+    pub(crate) fn is_refused_key(&self) -> bool {
+        matches!(self, Self::Provider(ProviderError::Credentials { .. }))
     }
 
     /// The first half of the condition's message, in words that dashboards know.

@@ -7,9 +7,9 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Context;
-use super::Error;
+use super::context::Context;
 use super::converge::Converged;
+use super::error::Error;
 use super::error::RECHECK;
 use super::index::Tracked;
 use super::plan::due;
@@ -58,6 +58,10 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
         // Store and ExternalSecret come on watches of their own: those that are applied together may arrive in
         // any order. The store that arrives wakes the object before this retry.
         Err(Error::StoreMissing(_)) if context.externals.failures(&key) == 0 => return Next::Retry,
+        // The first list of namespaces may fail once or twice. The namespace that arrives wakes the object.
+        Err(Error::NamespaceUnknown { .. }) if context.externals.failures(&key) < 3 => {
+            return Next::Retry;
+        }
         Err(_) => Outcome::Failed { headline: "", cause: "", retry: Retry::Backoff },
     };
     let reported = match &converged {

@@ -4,18 +4,21 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use futures::future::join_all;
 
-use super::Error;
-use super::StoreKey;
+use super::auth::Caller;
+use super::error::Error;
+use super::index::StoreKey;
 use super::index::stores_of;
 use super::plan::access;
+use super::plan::access::Access;
 use super::plan::collect;
 use super::plan::due::Why;
 use super::stores::Readiness;
+use super::stores::Store;
 use crate::cluster::ObjectKey;
 use crate::lane::Lane;
 use crate::provider::Fetched;
 use crate::provider::ProviderError;
-use crate::provider::fetcher::Source;
+use crate::provider::fetcher::Connection;
 use crate::secrets::reconciler::Reconciler;
 
 impl Reconciler<'_> {
@@ -56,24 +59,33 @@ impl Reconciler<'_> {
             by_store.entry(&lookup.store).or_default().push(nth);
         }
         let mut asked = Vec::with_capacity(by_store.len());
-        for (store, max_concurrent) in by_store {
+        for (store, indices) in by_store {
             let key = self.store_key(store);
-            let Some((source, fake)) = self.source(&key).await? else { return Ok(None) };
+            let Some((connection, fake)) = self.connection(&key).await? else { return Ok(None) };
             asked.push(async move {
-                let asks = max_concurrent.iter().map(|nth| lookups[*nth].ask.clone()).collect();
-                let results = self.context.fetcher.fetch_all(&source, asks, lane).await;
-                self.context.mention_notes(&key, &source);
+                let requests = indices.iter().map(|nth| lookups[*nth].request.clone()).collect();
+                let results = self.context.fetcher.fetch_all(&connection, requests, lane).await;
+                self.context.mention_notes(&key, &connection);
                 self.note_silence(&key, &results);
-                (max_concurrent, results, fake)
+                self.note_refused_keys(&key, &results);
+                (indices, results, fake)
             });
         }
         let mut answers: Vec<Option<collect::Answer>> = vec![None; lookups.len()];
-        for (max_concurrent, results, fake) in join_all(asked).await {
-            for (nth, result) in max_concurrent.into_iter().zip(results) {
+        for (indices, results, fake) in join_all(asked).await {
+            for (nth, result) in indices.into_iter().zip(results) {
                 answers[nth] = Some(collect::Answer { result, absent_property_is_missing: fake });
             }
         }
         Ok(Some(answers.into_iter().flatten().collect()))
+    }
+
+    /// Keys that are refused may have been replaced without our knowing.
+    fn note_refused_keys(&self, store: &StoreKey, results: &[Result<Arc<Fetched>, ProviderError>]) {
+        let is_refused = |result| matches!(result, &Err(ProviderError::Credentials { .. }));
+        if results.iter().any(is_refused) && self.context.stores.doubt(store, Instant::now()) {
+            self.context.validations.wake(store, store, Lane::Urgent);
+        }
     }
 
     /// An answer after a long silence is for every object of the store.
@@ -89,31 +101,40 @@ impl Reconciler<'_> {
         }
     }
 
-    /// The source of a store, if the store may be used here and is ready; and whether it is a fake one.
-    async fn source(&self, key: &StoreKey) -> Result<Option<(Source, bool)>, Error> {
+    /// Whether the store's conditions let this namespace in.
+    fn check_access(&self, key: &StoreKey, store: &Store) -> Result<(), Error> {
+        let namespace = self.key.namespace.to_string();
+        let facts = self.context.index.namespace(&namespace);
+        let labels = facts.as_ref().map(|facts| &facts.labels);
+        let access = access::access(&store.spec.conditions, &namespace, labels)
+            .map_err(|source| Error::BadCondition { store: key.clone(), source })?;
+        let store = key.0.name.to_string();
+        match access {
+            Access::Allowed => Ok(()),
+            Access::Denied => Err(Error::StoreDenied { store, namespace }),
+            Access::Unknown => Err(Error::NamespaceUnknown { store, namespace }),
+        }
+    }
+
+    /// The connection of a store, if the store may be used here and is ready; and whether it is a fake one.
+    async fn connection(&self, key: &StoreKey) -> Result<Option<(Connection, bool)>, Error> {
         let context = self.context;
         let Some((store, readiness, epoch)) = context.stores.find(key) else {
             return Err(Error::StoreMissing(key.clone()));
         };
         if key.is_cluster() {
-            let labels = context.index.namespace(&self.key.namespace).unwrap_or_default().labels;
-            let allowed = access::is_allowed(&store.spec.conditions, &self.key.namespace, &labels)
-                .map_err(|source| Error::BadCondition { store: key.clone(), source })?;
-            if !allowed {
-                return Err(Error::StoreDenied {
-                    store: key.0.name.to_string(),
-                    namespace: self.key.namespace.to_string(),
-                });
-            }
+            self.check_access(key, &store)?;
         }
         match readiness {
             Readiness::Unknown => return Ok(None),
-            Readiness::NotReady(cause) if context.config.store_gate => {
+            Readiness::NotReady { outcome, .. } if context.config.store_gate => {
+                let cause = outcome.condition().2;
                 return Err(Error::StoreNotReady { store: key.clone(), cause });
             }
-            Readiness::NotReady(_) | Readiness::Ready => {}
+            Readiness::NotReady { .. } | Readiness::Ready => {}
         }
-        let source = context.source(&store, epoch, &self.key.namespace).await?;
-        Ok(Some((source, store.spec.provider.fake.is_some())))
+        let caller = Caller::Namespace(&self.key.namespace);
+        let connection = context.connection(&store, epoch, caller).await?;
+        Ok(Some((connection, store.spec.provider.fake.is_some())))
     }
 }

@@ -395,6 +395,12 @@ impl Index {
         self.lock().namespaces.remove(name);
     }
 
+    /// Forgets every namespace that is not in `present`.
+    pub(crate) fn namespaces_listed(&self, present: &HashSet<ObjectKey>) {
+        let present: HashSet<&str> = present.iter().map(|key| &*key.name).collect();
+        self.lock().namespaces.retain(|name, _| present.contains(&**name));
+    }
+
     /// What is known of a namespace.
     pub(crate) fn namespace(&self, name: &str) -> Option<NamespaceFacts> {
         self.lock().namespaces.get(name).cloned()

@@ -2,6 +2,7 @@
 
 mod auth;
 mod cleanup;
+mod context;
 mod converge;
 pub(crate) mod environment;
 mod error;
@@ -21,34 +22,27 @@ mod watches;
 
 use std::{sync::Arc, time::Duration};
 
-use k8s_openapi::api::core::v1::ObjectReference;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
+use context::Context;
+use index::Index;
 use outage::Outages;
-use template_inputs::Sources;
-
-pub(crate) use error::Error;
-pub(crate) use index::{Index, StoreKey};
-pub(crate) use stores::Stores;
+use stores::Stores;
+use template_inputs::TemplateInputs;
 
 use crate::cluster::{
-    CacheSync, ObjectKey,
-    events::{Event, EventType, Events},
-    queue::{Bounds, Lane, Queue},
-    write::Writer,
+    CacheSync,
+    queue::{Bounds, Queue},
 };
 
-use crate::config::SecretsConfig;
-
-use crate::provider::aws::Endpoints;
 use crate::provider::aws::Platform;
 use crate::provider::fetcher::Fetcher;
 use crate::provider::fetcher::FetcherSettings;
 
 use crate::runtime::Runtime;
 
-use crate::telemetry::{Metrics, ProviderCalls};
+use crate::telemetry::ProviderCalls;
 
 use gotemplate::Cache;
 
@@ -61,22 +55,6 @@ const TEMPLATES: usize = 4 << 20;
 /// How often clients of stores that are gone are dropped.
 const TIDY_EVERY: Duration = Duration::from_mins(1);
 
-/// What the controllers share.
-pub(crate) struct Context {
-    config: SecretsConfig,
-    writer: Writer,
-    fetcher: Fetcher,
-    events: Events,
-    metrics: Arc<Metrics>,
-    index: Index,
-    stores: Stores,
-    sources: Sources,
-    templates: Cache,
-    outages: Outages,
-    externals: Queue<ObjectKey, StoreKey>,
-    validations: Queue<StoreKey, StoreKey>,
-}
-
 /// Starts the watches and controllers.
 pub(crate) fn start(runtime: &mut Runtime<'_>) {
     let max_concurrent = runtime.config.concurrency;
@@ -85,14 +63,14 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
     // Cluster-scoped objects cannot be watched with rights in one namespace.
     config.cluster_stores &= runtime.config.namespace.is_none();
     let context = Arc::new(Context {
+        fetcher: Fetcher::new(FetcherSettings::default(), Platform::new(config.aws.clone())),
         config,
         writer: runtime.writer.clone(),
-        fetcher: Fetcher::new(FetcherSettings::default(), Platform::new(Endpoints::from_env())),
         events: runtime.events.clone(),
         metrics: Arc::clone(runtime.metrics),
         index: Index::default(),
         stores: Stores::default(),
-        sources: Sources::default(),
+        template_inputs: TemplateInputs::default(),
         templates: Cache::new(TEMPLATES),
         outages: Outages::default(),
         externals: Queue::new("externalsecret", bounds),
@@ -134,7 +112,7 @@ async fn synchronise(context: Arc<Context>, caches: CacheSync, stop: Cancellatio
         () = stop.cancelled() => return,
         () = caches.synced() => {}
     }
-    context.sources.settle();
+    context.template_inputs.settle();
     tracing::info!(
         externalsecrets = context.index.externals(),
         stores = context.stores.len(),
@@ -153,29 +131,5 @@ async fn tidy(context: Arc<Context>, stop: CancellationToken) {
         }
         let used = context.stores.identities();
         context.fetcher.retain(&|identity| used.contains(identity));
-    }
-}
-
-impl Context {
-    /// Looks at an ExternalSecret again, in the group of its first store.
-    fn wake(&self, key: &ObjectKey, lane: Lane) {
-        self.externals.wake(key, &self.group(key), lane);
-    }
-
-    fn group(&self, key: &ObjectKey) -> StoreKey {
-        let first = self.index.external(key).and_then(|tracked| {
-            index::stores_of(&tracked.object.spec, &key.namespace).into_iter().next()
-        });
-        first.unwrap_or_else(StoreKey::none)
-    }
-
-    fn record(
-        &self,
-        regarding: ObjectReference,
-        reason: &'static str,
-        message: String,
-        event_type: EventType,
-    ) {
-        self.events.record(Event { regarding, reason, message, event_type });
     }
 }

@@ -6,7 +6,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use super::Error;
+use super::error::Error;
 use super::index::Digest;
 use super::index::Verified;
 use super::plan::desired::Rendered;
@@ -17,7 +17,7 @@ use crate::api::external_secrets::external_secret::CreationPolicy;
 use crate::secrets::reconciler::Reconciler;
 
 /// What is known of the target before anything is read.
-pub enum Target {
+pub(crate) enum Target {
     /// There is none.
     Absent,
     /// It is as it was written.

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::StoreKey;
+use super::index::StoreKey;
 use crate::cluster::ObjectKey;
 
 /// A store that answered nobody for this long is away.

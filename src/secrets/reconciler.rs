@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
 
 use super::{
-    Context,
+    context::Context,
     index::{Tracked, target_key},
     plan::hash,
 };

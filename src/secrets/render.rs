@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 
-use super::Error;
+use super::error::Error;
 use super::plan::desired::Rendered;
 use super::plan::template;
 use super::plan::template::Contents;
 use super::plan::template::Engine;
-use super::plan::template::Kind;
+use super::plan::template::InputKind;
 use crate::api::external_secrets::external_secret::DeletionPolicy;
 use crate::cluster::ObjectKey;
 use crate::provider::SecretBytes;
@@ -56,14 +56,14 @@ impl Reconciler<'_> {
     async fn template_contents(&self) -> Result<(Contents, Option<String>), Error> {
         let mut contents = Contents::new();
         let mut mark = Mark::default();
-        for (kind, name) in template::sources(self.object()) {
+        for (kind, name) in template::inputs(self.object()) {
             let key = ObjectKey::new(&self.key.namespace, &name);
             let read = match kind {
-                Kind::ConfigMap => self.config_map(&key).await?,
-                Kind::Secret => self.secret(&key).await?,
+                InputKind::ConfigMap => self.config_map(&key).await?,
+                InputKind::Secret => self.secret(&key).await?,
             };
             let (content, version) = read.unzip();
-            if kind != Kind::Secret || key != self.target() {
+            if kind != InputKind::Secret || key != self.target() {
                 mark.add(kind, &key, version.as_ref());
             }
             contents.insert((kind, name), content);
@@ -75,7 +75,7 @@ impl Reconciler<'_> {
     async fn config_map(&self, key: &ObjectKey) -> Result<Option<(Texts, Version)>, Error> {
         let read: Option<ConfigMap> = self.context.writer.read::<ConfigMap, _>(key).await?;
         let Some(read) = read else { return Ok(None) };
-        self.context.sources.seen(Kind::ConfigMap, key, &read.metadata);
+        self.context.template_inputs.seen(InputKind::ConfigMap, key, &read.metadata);
         let texts = read.data.into_iter().flatten();
         let texts = texts.map(|(key, text)| (key, SecretBytes::from(text))).collect();
         Ok(Some((texts, Version::of(&read.metadata))))
@@ -84,7 +84,7 @@ impl Reconciler<'_> {
     async fn secret(&self, key: &ObjectKey) -> Result<Option<(Texts, Version)>, Error> {
         let read: Option<Secret> = self.context.writer.read::<Secret, _>(key).await?;
         let Some(read) = read else { return Ok(None) };
-        self.context.sources.seen(Kind::Secret, key, &read.metadata);
+        self.context.template_inputs.seen(InputKind::Secret, key, &read.metadata);
         let values = read.data.into_iter().flatten();
         let texts = values.map(|(key, value)| (key, SecretBytes::new(value.0))).collect();
         Ok(Some((texts, Version::of(&read.metadata))))

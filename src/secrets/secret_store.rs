@@ -8,16 +8,19 @@ use std::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::Context;
-use super::Error;
-use super::StoreKey;
 use super::auth;
+use super::auth::Caller;
 use super::auth::is_referent;
+use super::auth::is_tagged_by_caller;
+use super::context::Context;
+use super::error::Error;
 use super::error::RECHECK;
+use super::index::StoreKey;
 use super::plan::store_status::StoreOutcome;
 use super::plan::store_status::next_status;
 use super::stores::Readiness;
 use super::stores::Store;
+use super::stores::User;
 use crate::api::external_secrets::secret_store::ClusterSecretStore;
 use crate::api::external_secrets::secret_store::SecretStore;
 use crate::api::external_secrets::secret_store::SecretStoreStatus;
@@ -27,8 +30,9 @@ use crate::cluster::{
     write::{ApiError, Part, PatchKind},
 };
 use crate::duration;
+use crate::provider::ProviderError;
 use crate::provider::Validation;
-use crate::provider::fetcher::Source;
+use crate::provider::fetcher::Connection;
 use crate::retry::Retry;
 
 /// While a provider does not answer, its stores are validated this often.
@@ -38,15 +42,19 @@ const MANAGER: &str = "external-secrets";
 /// Validates one store, says so in its status, and wakes whoever waits for it.
 pub(crate) async fn reconcile(context: Arc<Context>, key: StoreKey) -> Next {
     let started = Instant::now();
-    let Some((store, _, epoch)) = context.stores.find(&key) else { return Next::Idle };
+    let Some((store, before, epoch)) = context.stores.find(&key) else { return Next::Idle };
     // One that is being deleted serves until it is gone: what holds it may take long.
     if !context.is_ours(&store) {
         return Next::Idle;
     }
-    let (outcome, failure) = validate(&context, &store, epoch).await;
+    let (found, failure) = validate(&context, &store, epoch).await;
+    let (outcome, readiness) = judged(found, failure.as_ref(), &before);
     let (ready, reason, message) = outcome.condition();
-    let readiness = if ready { Readiness::Ready } else { Readiness::NotReady(message.clone()) };
     let changed = context.stores.validated(&key, epoch, &readiness);
+    if failure.as_ref().is_some_and(Error::is_refused_key) {
+        // The next try reads the keys again.
+        context.stores.doubt(&key, Instant::now());
+    }
     if changed {
         for user in context.index.users_of_store(&key) {
             context.wake(&user, Lane::Urgent);
@@ -75,26 +83,49 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: StoreKey) -> Next {
     }
 }
 
+/// What to say of a store, and whether it can be used. A provider that is away fails in ways that alternate: the
+/// first one stands, so that nobody is woken and nothing is written each time.
+fn judged(
+    found: StoreOutcome,
+    failure: Option<&Error>,
+    before: &Readiness,
+) -> (StoreOutcome, Readiness) {
+    if found.condition().0 {
+        return (found, Readiness::Ready);
+    }
+    let passing = failure.is_some_and(Error::is_passing);
+    let outcome = match before {
+        Readiness::NotReady { outcome, passing: true } if passing => outcome.clone(),
+        _ => found,
+    };
+    (outcome.clone(), Readiness::NotReady { outcome, passing })
+}
+
 async fn validate(context: &Context, store: &Store, epoch: u64) -> (StoreOutcome, Option<Error>) {
     if is_referent(store) {
         // Its credentials are those of whoever uses it: there is nothing to try before.
         return (StoreOutcome::Valid { note: None }, None);
     }
-    let namespace = &*store.key.0.namespace;
-    let source = match context.source(store, epoch, namespace).await {
-        Ok(source) => source,
+    let connection = match context.connection(store, epoch, Caller::Store).await {
+        Ok(connection) => connection,
         Err(error @ Error::ProviderNotSupported { .. }) => {
             return (StoreOutcome::NotSupported { cause: error.to_string() }, Some(error));
         }
         Err(error) => return (StoreOutcome::NoClient { cause: error.to_string() }, Some(error)),
     };
-    match context.fetcher.validate(&source).await {
+    match context.fetcher.validate(&connection).await {
         Ok(Validation::Ready) => {
-            let notes = context.fetcher.notes(source.identity());
-            let note = notes.first().map(ToString::to_string);
+            let identities = context.stores.identities_of(&store.key);
+            let mut notes = identities.iter().flat_map(|of| context.fetcher.notes(of));
+            let note = notes.next().map(|note| note.to_string());
             (StoreOutcome::Valid { note }, None)
         }
         Ok(Validation::Unknown { reason }) => (StoreOutcome::Unknown { cause: reason }, None),
+        // The role's trust may ask for the tag that only a caller has.
+        Err(error @ ProviderError::Denied { .. }) if is_tagged_by_caller(store) => {
+            let cause = format!("{error}; without a namespace, which its session tags name");
+            (StoreOutcome::Unknown { cause }, None)
+        }
         Err(error) => {
             let error = Error::from(error);
             (StoreOutcome::NotValid { cause: error.to_string() }, Some(error))
@@ -154,28 +185,33 @@ fn store_reference(store: &Store) -> k8s_openapi::api::core::v1::ObjectReference
 }
 
 impl Context {
-    /// The source of a store for a user in `namespace`, made once per state of the store and its inputs.
-    pub(crate) async fn source(
+    /// The connection of a store for a caller, made once per state of the store and its inputs.
+    pub(crate) async fn connection(
         &self,
         store: &Store,
         epoch: u64,
-        namespace: &str,
-    ) -> Result<Source, Error> {
-        let asker = if is_referent(store) { namespace } else { "" };
-        if let Some(source) = self.stores.source(&store.key, asker) {
-            return Ok(source);
+        caller: Caller<'_>,
+    ) -> Result<Connection, Error> {
+        if let Some(connection) = self.stores.connection(&store.key, caller) {
+            return Ok(connection);
         }
-        let (inputs, resolved) = auth::resolve(&self.writer, store, namespace).await;
+        let ambient = self.config.ambient_credentials;
+        let resolved = auth::resolve(&self.writer, ambient, store, caller).await;
+        let user = if resolved.of_caller { User::only(caller) } else { User::Anybody };
         // Also after a failure: a Secret that appears later must wake the store.
-        self.stores.depends_on(&store.key, inputs);
-        let source = resolved?;
-        self.stores.keep_source(&store.key, epoch, asker, &source);
-        Ok(source)
+        for stale in self.stores.depends_on(&store.key, &user, resolved.inputs) {
+            self.validations.wake(&stale, &stale, Lane::Urgent);
+        }
+        let connection = resolved.connection?;
+        self.stores.keep_connection(&store.key, epoch, user, &connection);
+        Ok(connection)
     }
 
     /// Has a store say what its owner should know, as soon as that is known.
-    pub(crate) fn mention_notes(&self, key: &StoreKey, source: &Source) {
-        let Some(note) = self.fetcher.notes(source.identity()).into_iter().next() else { return };
+    pub(crate) fn mention_notes(&self, key: &StoreKey, connection: &Connection) {
+        let Some(note) = self.fetcher.notes(connection.identity()).into_iter().next() else {
+            return;
+        };
         let Some((store, _, _)) = self.stores.find(key) else { return };
         let text = note.to_string();
         let conditions = store.status.iter().flat_map(|status| &status.conditions);

@@ -1,18 +1,21 @@
-//! The stores as they are known: their spec, whether they are ready, and the sources made of them.
+//! The stores as they are known: their spec, whether they are ready, and the connections made of them.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
-use super::StoreKey;
+use super::auth::Caller;
+use super::index::StoreKey;
+use super::plan::store_status::StoreOutcome;
 use crate::api::external_secrets::secret_store::ClusterSecretStore;
 use crate::api::external_secrets::secret_store::SecretStore;
 use crate::api::external_secrets::secret_store::SecretStoreStatus;
 use crate::api::external_secrets::secret_store::StoreSpec;
 use crate::cluster::{ObjectKey, is_older};
+use crate::provider::fetcher::Connection;
 use crate::provider::fetcher::Identity;
-use crate::provider::fetcher::Source;
 
 /// One store as the API server has it.
 #[derive(Clone, Debug)]
@@ -74,9 +77,38 @@ pub(crate) enum Readiness {
     Unknown,
     /// It can be used.
     Ready,
-    /// It cannot, and why.
-    NotReady(String),
+    /// It cannot.
+    NotReady {
+        /// Why.
+        outcome: StoreOutcome,
+        /// It passes by itself: the provider does not answer, or says "later".
+        passing: bool,
+    },
 }
+
+/// Who may use a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum User {
+    /// Whoever may use the store.
+    Anybody,
+    /// The validation of the store.
+    Validation,
+    /// ExternalSecrets of this namespace: it was made of its name.
+    Namespace(Arc<str>),
+}
+
+impl User {
+    /// The only one who may use what was made for this caller.
+    pub(crate) fn only(caller: Caller<'_>) -> Self {
+        match caller {
+            Caller::Store => Self::Validation,
+            Caller::Namespace(name) => Self::Namespace(name.into()),
+        }
+    }
+}
+
+/// Keys that a provider refused are not read again for this long.
+const DOUBT_EVERY: Duration = Duration::from_secs(10);
 
 /// An object whose content goes into a store's credentials.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -96,14 +128,8 @@ pub(crate) struct Stores {
 #[derive(Default)]
 struct State {
     entries: HashMap<StoreKey, Entry>,
-    by_input: HashMap<Input, Uses>,
-}
-
-/// Who is made of an input, and of which state of it.
-#[derive(Default)]
-struct Uses {
-    version: String,
-    stores: BTreeSet<StoreKey>,
+    /// Which connections are made of an input, and of which state of it ("" = it did not exist).
+    by_input: HashMap<Input, BTreeMap<(StoreKey, User), String>>,
 }
 
 struct Entry {
@@ -111,8 +137,9 @@ struct Entry {
     readiness: Readiness,
     /// Grows with each change of spec or inputs: a result of an older epoch is thrown away.
     epoch: u64,
-    /// By namespace of the asker where the credentials depend on it, else "".
-    sources: HashMap<Arc<str>, Source>,
+    connections: HashMap<User, Connection>,
+    /// When its keys were last read again because the provider refused them.
+    doubted: Option<Instant>,
 }
 
 impl Stores {
@@ -139,7 +166,8 @@ impl Stores {
                     store: Arc::new(store),
                     readiness: Readiness::Unknown,
                     epoch: 0,
-                    sources: HashMap::new(),
+                    connections: HashMap::new(),
+                    doubted: None,
                 };
                 state.entries.insert(key, entry);
                 true
@@ -152,8 +180,8 @@ impl Stores {
         let mut state = self.lock();
         state.entries.remove(key);
         state.by_input.retain(|_, uses| {
-            uses.stores.remove(key);
-            !uses.stores.is_empty()
+            uses.retain(|(store, _), _| store != key);
+            !uses.is_empty()
         });
     }
 
@@ -177,34 +205,58 @@ impl Stores {
         Some((Arc::clone(&entry.store), entry.readiness.clone(), entry.epoch))
     }
 
-    /// The source that was made for a store and namespace, if it still holds.
-    pub(crate) fn source(&self, key: &StoreKey, namespace: &str) -> Option<Source> {
+    /// The connection of a store that this caller may use, if one was made and still holds.
+    pub(crate) fn connection(&self, key: &StoreKey, caller: Caller<'_>) -> Option<Connection> {
         let state = self.lock();
-        state.entries.get(key)?.sources.get(namespace).cloned()
+        let connections = &state.entries.get(key)?.connections;
+        connections.get(&User::Anybody).or_else(|| connections.get(&User::only(caller))).cloned()
     }
 
-    /// Keeps a source that was made from inputs as they were at `epoch`.
-    pub(crate) fn keep_source(&self, key: &StoreKey, epoch: u64, namespace: &str, source: &Source) {
+    /// Keeps a connection that was made from inputs as they were at `epoch`.
+    pub(crate) fn keep_connection(
+        &self,
+        key: &StoreKey,
+        epoch: u64,
+        user: User,
+        connection: &Connection,
+    ) {
         let mut state = self.lock();
         if let Some(entry) = state.entries.get_mut(key)
             && entry.epoch == epoch
         {
-            entry.sources.insert(namespace.into(), source.clone());
+            entry.connections.insert(user, connection.clone());
         }
     }
 
-    /// Notes what a store's credentials are made of, and in which state each of it was read.
+    /// Notes what a connection is made of, and in which state each of it was read. The stores that were made of an
+    /// older state of it are made anew: the watch may tell of the change later than a read shows it.
     pub(crate) fn depends_on(
         &self,
         key: &StoreKey,
+        user: &User,
         inputs: impl IntoIterator<Item = (Input, String)>,
-    ) {
+    ) -> Vec<StoreKey> {
         let mut state = self.lock();
+        let mut stale = Vec::new();
         for (input, version) in inputs {
-            let uses = state.by_input.entry(input).or_default();
-            uses.version = version;
-            uses.stores.insert(key.clone());
+            stale.extend(state.drop_stale(&input, &version));
+            state.by_input.entry(input).or_default().insert((key.clone(), user.clone()), version);
         }
+        stale
+    }
+
+    /// The provider refused the keys of a store: they are read again, but not with every refusal. True if so.
+    pub(crate) fn doubt(&self, key: &StoreKey, now: Instant) -> bool {
+        let mut state = self.lock();
+        let Some(entry) = state.entries.get_mut(key) else { return false };
+        let lately = |at: Instant| now.saturating_duration_since(at) < DOUBT_EVERY;
+        if entry.readiness == Readiness::Unknown || entry.doubted.is_some_and(lately) {
+            return false;
+        }
+        entry.doubted = Some(now);
+        entry.epoch += 1;
+        entry.connections.clear();
+        true
     }
 
     /// Records the outcome of a validation. True if readiness changed.
@@ -239,28 +291,17 @@ impl Stores {
         }
     }
 
-    /// Takes in the present state of an input ("" = it is gone). If a store was made of another state, drops
-    /// what was made of it; the stores concerned.
+    /// Takes in the present state of an input ("" = it is gone). Drops what was made of another state; the stores
+    /// concerned.
     pub(crate) fn input_seen(&self, input: &Input, version: &str) -> Vec<StoreKey> {
-        let mut state = self.lock();
-        let Some(uses) = state.by_input.get_mut(input) else { return Vec::new() };
-        if uses.version == version {
-            return Vec::new();
-        }
-        version.clone_into(&mut uses.version);
-        let concerned: Vec<_> = uses.stores.iter().cloned().collect();
-        for key in &concerned {
-            if let Some(entry) = state.entries.get_mut(key) {
-                entry.reset();
-            }
-        }
-        concerned
+        self.lock().drop_stale(input, version)
     }
 
     /// Every input of one kind that is known to exist but is not in `present`.
     pub(crate) fn inputs_gone(&self, present: &HashSet<ObjectKey>, secrets: bool) -> Vec<Input> {
         let state = self.lock();
-        let known = state.by_input.iter().filter(|(_, uses)| !uses.version.is_empty());
+        let existed = |uses: &BTreeMap<_, String>| uses.values().any(|version| !version.is_empty());
+        let known = state.by_input.iter().filter(|(_, uses)| existed(uses));
         let gone = known.filter(|(input, _)| match input {
             Input::Secret(key) => secrets && !present.contains(key),
             Input::ServiceAccount(key) => !secrets && !present.contains(key),
@@ -268,11 +309,18 @@ impl Stores {
         gone.map(|(input, _)| input.clone()).collect()
     }
 
-    /// The identities of all sources in use.
+    /// The identities of a store's connections.
+    pub(crate) fn identities_of(&self, key: &StoreKey) -> Vec<Identity> {
+        let state = self.lock();
+        let connections = state.entries.get(key).into_iter().flat_map(|e| e.connections.values());
+        connections.map(|connection| connection.identity().clone()).collect()
+    }
+
+    /// The identities of all connections in use.
     pub(crate) fn identities(&self) -> HashSet<Identity> {
         let state = self.lock();
-        let sources = state.entries.values().flat_map(|entry| entry.sources.values());
-        sources.map(|source| source.identity().clone()).collect()
+        let connections = state.entries.values().flat_map(|entry| entry.connections.values());
+        connections.map(|connection| connection.identity().clone()).collect()
     }
 
     /// Number of stores.
@@ -280,13 +328,41 @@ impl Stores {
         self.lock().entries.len()
     }
 
-    /// True if there is none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Drops what was made of another state of `input` than this. A state that is known to be older than the one
+    /// that something was made of is no news.
+    fn drop_stale(&mut self, input: &Input, version: &str) -> Vec<StoreKey> {
+        let Some(uses) = self.by_input.get_mut(input) else { return Vec::new() };
+        let is_stale = |made_of: &String| made_of != version && !is_older_state(version, made_of);
+        let mut stale: Vec<StoreKey> = Vec::new();
+        for (store, _) in uses.extract_if(.., |_, made_of| is_stale(made_of)).map(|(user, _)| user)
+        {
+            if stale.last() != Some(&store) {
+                stale.push(store);
+            }
+        }
+        for key in &stale {
+            if let Some(entry) = self.entries.get_mut(key) {
+                entry.reset();
+            }
+        }
+        stale
+    }
+}
+
+/// Whether one state of an object is earlier than another; both are uid and resourceVersion, as far as that can be
+/// told ([`super::auth::secret_version`]).
+fn is_older_state(new: &str, known: &str) -> bool {
+    match (new.split_once('@'), known.split_once('@')) {
+        (Some((new_uid, new)), Some((known_uid, known))) => {
+            new_uid == known_uid && is_older(new, known)
+        }
+        _ => false,
     }
 }
 
@@ -294,7 +370,7 @@ impl Entry {
     /// Unknown makes its ExternalSecrets wait for the new validation; they do not fail meanwhile.
     fn reset(&mut self) {
         self.epoch += 1;
-        self.sources.clear();
+        self.connections.clear();
         self.readiness = Readiness::Unknown;
     }
 }

@@ -9,22 +9,22 @@ use std::{
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::plan::{hash, template::Kind};
+use super::plan::{hash, template::InputKind};
 use crate::cluster::{ObjectKey, is_older};
 
-type Source = (Kind, ObjectKey);
+type Input = (InputKind, ObjectKey);
 
 /// The index. Every method locks for a moment only.
 #[derive(Default)]
-pub(crate) struct Sources {
+pub(crate) struct TemplateInputs {
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    used_by: HashMap<Source, HashSet<ObjectKey>>,
-    uses: HashMap<ObjectKey, BTreeSet<Source>>,
-    versions: HashMap<Source, Version>,
+    used_by: HashMap<Input, HashSet<ObjectKey>>,
+    uses: HashMap<ObjectKey, BTreeSet<Input>>,
+    versions: HashMap<Input, Version>,
     /// After the first lists only what is used is of interest: who uses more later reads it anyway.
     settled: bool,
 }
@@ -52,7 +52,7 @@ pub(crate) struct Mark(BTreeMap<String, String>);
 
 impl Mark {
     /// One more object; without a version it does not exist.
-    pub(crate) fn add(&mut self, kind: Kind, key: &ObjectKey, version: Option<&Version>) {
+    pub(crate) fn add(&mut self, kind: InputKind, key: &ObjectKey, version: Option<&Version>) {
         let text = version.map(|version| format!("{}@{}", version.uid, version.resource_version));
         self.0.insert(format!("{}/{}", kind.as_str(), key.name), text.unwrap_or_default());
     }
@@ -63,22 +63,22 @@ impl Mark {
     }
 }
 
-impl Sources {
+impl TemplateInputs {
     /// Takes in what the template of an `ExternalSecret` is read from.
-    pub(crate) fn used(&self, user: &ObjectKey, sources: BTreeSet<(Kind, String)>) {
+    pub(crate) fn used(&self, user: &ObjectKey, inputs: BTreeSet<(InputKind, String)>) {
         let mut state = self.lock();
         state.unlink(user);
-        if sources.is_empty() {
+        if inputs.is_empty() {
             return;
         }
-        let sources: BTreeSet<Source> = sources
+        let inputs: BTreeSet<Input> = inputs
             .into_iter()
             .map(|(kind, name)| (kind, ObjectKey::new(&user.namespace, &name)))
             .collect();
-        for source in &sources {
-            state.used_by.entry(source.clone()).or_default().insert(user.clone());
+        for input in &inputs {
+            state.used_by.entry(input.clone()).or_default().insert(user.clone());
         }
-        state.uses.insert(user.clone(), sources);
+        state.uses.insert(user.clone(), inputs);
     }
 
     /// Forgets an `ExternalSecret`.
@@ -87,13 +87,18 @@ impl Sources {
     }
 
     /// Takes in an object in its present state; who has to be rendered again.
-    pub(crate) fn seen(&self, kind: Kind, key: &ObjectKey, meta: &ObjectMeta) -> Vec<ObjectKey> {
-        let (source, seen) = ((kind, key.clone()), Version::of(meta));
+    pub(crate) fn seen(
+        &self,
+        kind: InputKind,
+        key: &ObjectKey,
+        meta: &ObjectMeta,
+    ) -> Vec<ObjectKey> {
+        let (input, seen) = ((kind, key.clone()), Version::of(meta));
         let mut state = self.lock();
-        if state.settled && !state.used_by.contains_key(&source) {
+        if state.settled && !state.used_by.contains_key(&input) {
             return Vec::new();
         }
-        let known = state.versions.get(&source);
+        let known = state.versions.get(&input);
         let is_old = known.is_some_and(|known| {
             *known == seen
                 || known.uid == seen.uid
@@ -102,30 +107,30 @@ impl Sources {
         if is_old {
             return Vec::new();
         }
-        state.versions.insert(source.clone(), seen);
-        state.users(&source)
+        state.versions.insert(input.clone(), seen);
+        state.users(&input)
     }
 
     /// Takes in that an object is gone; who has to be rendered again.
-    pub(crate) fn gone(&self, kind: Kind, key: &ObjectKey) -> Vec<ObjectKey> {
-        let source = (kind, key.clone());
+    pub(crate) fn gone(&self, kind: InputKind, key: &ObjectKey) -> Vec<ObjectKey> {
+        let input = (kind, key.clone());
         let mut state = self.lock();
-        state.versions.remove(&source).map_or_else(Vec::new, |_| state.users(&source))
+        state.versions.remove(&input).map_or_else(Vec::new, |_| state.users(&input))
     }
 
     /// Forgets every object of the kind that is not in `present`; who has to be rendered again.
-    pub(crate) fn listed(&self, kind: Kind, present: &HashSet<ObjectKey>) -> Vec<ObjectKey> {
+    pub(crate) fn listed(&self, kind: InputKind, present: &HashSet<ObjectKey>) -> Vec<ObjectKey> {
         let mut state = self.lock();
-        let gone: Vec<Source> = state
+        let gone: Vec<Input> = state
             .versions
             .keys()
             .filter(|(of, key)| *of == kind && !present.contains(key))
             .cloned()
             .collect();
-        for source in &gone {
-            state.versions.remove(source);
+        for input in &gone {
+            state.versions.remove(input);
         }
-        gone.iter().flat_map(|source| state.users(source)).collect()
+        gone.iter().flat_map(|input| state.users(input)).collect()
     }
 
     /// The first lists are in: forgets what no template is read from.
@@ -133,21 +138,21 @@ impl Sources {
         let mut state = self.lock();
         let State { used_by, versions, settled, .. } = &mut *state;
         *settled = true;
-        versions.retain(|source, _| used_by.contains_key(source));
+        versions.retain(|input, _| used_by.contains_key(input));
         versions.shrink_to_fit();
     }
 
-    /// A mark of the state that all sources of an `ExternalSecret` are in; `None` if it has none.
+    /// A mark of the state that all inputs of an `ExternalSecret` are in; `None` if it has none.
     ///
-    /// Its own Secret as a source is no reason to render again: that would never end.
+    /// Its own Secret as a input is no reason to render again: that would never end.
     pub(crate) fn mark(&self, user: &ObjectKey, target: &ObjectKey) -> Option<String> {
         let state = self.lock();
-        let sources = state.uses.get(user)?;
+        let inputs = state.uses.get(user)?;
         let mut mark = Mark::default();
-        for source in sources {
-            let (kind, key) = source;
-            if *kind != Kind::Secret || key != target {
-                mark.add(*kind, key, state.versions.get(source));
+        for input in inputs {
+            let (kind, key) = input;
+            if *kind != InputKind::Secret || key != target {
+                mark.add(*kind, key, state.versions.get(input));
             }
         }
         Some(mark.finish())
@@ -160,19 +165,19 @@ impl Sources {
 
 impl State {
     fn unlink(&mut self, user: &ObjectKey) {
-        for source in self.uses.remove(user).into_iter().flatten() {
-            if let Some(users) = self.used_by.get_mut(&source) {
+        for input in self.uses.remove(user).into_iter().flatten() {
+            if let Some(users) = self.used_by.get_mut(&input) {
                 users.remove(user);
                 if users.is_empty() {
-                    self.used_by.remove(&source);
-                    self.versions.remove(&source);
+                    self.used_by.remove(&input);
+                    self.versions.remove(&input);
                 }
             }
         }
     }
 
-    fn users(&self, source: &Source) -> Vec<ObjectKey> {
-        self.used_by.get(source).into_iter().flatten().cloned().collect()
+    fn users(&self, input: &Input) -> Vec<ObjectKey> {
+        self.used_by.get(input).into_iter().flatten().cloned().collect()
     }
 }
 
@@ -192,55 +197,58 @@ mod tests {
         ObjectKey::new("ns", name)
     }
 
-    fn one_user() -> Sources {
-        let sources = Sources::default();
-        sources.used(&key("es"), BTreeSet::from([(Kind::ConfigMap, "map".to_owned())]));
-        sources
+    fn one_user() -> TemplateInputs {
+        let inputs = TemplateInputs::default();
+        inputs.used(&key("es"), BTreeSet::from([(InputKind::ConfigMap, "map".to_owned())]));
+        inputs
     }
 
     #[test]
     fn a_change_wakes_those_that_use_it_and_nobody_else() {
-        let sources = one_user();
-        sources.used(&key("other"), BTreeSet::from([(Kind::Secret, "map".to_owned())]));
-        assert_eq!(sources.seen(Kind::ConfigMap, &key("map"), &meta("a", "1")), [key("es")]);
-        assert!(sources.seen(Kind::ConfigMap, &key("map"), &meta("a", "1")).is_empty());
-        assert_eq!(sources.seen(Kind::ConfigMap, &key("map"), &meta("a", "2")), [key("es")]);
-        assert!(sources.seen(Kind::ConfigMap, &key("map"), &meta("a", "1")).is_empty(), "older");
-        assert_eq!(sources.seen(Kind::ConfigMap, &key("map"), &meta("b", "1")), [key("es")]);
-        assert_eq!(sources.gone(Kind::ConfigMap, &key("map")), [key("es")]);
-        assert!(sources.gone(Kind::ConfigMap, &key("map")).is_empty());
-        sources.unused(&key("es"));
-        assert!(sources.seen(Kind::ConfigMap, &key("map"), &meta("c", "9")).is_empty());
+        let inputs = one_user();
+        inputs.used(&key("other"), BTreeSet::from([(InputKind::Secret, "map".to_owned())]));
+        assert_eq!(inputs.seen(InputKind::ConfigMap, &key("map"), &meta("a", "1")), [key("es")]);
+        assert!(inputs.seen(InputKind::ConfigMap, &key("map"), &meta("a", "1")).is_empty());
+        assert_eq!(inputs.seen(InputKind::ConfigMap, &key("map"), &meta("a", "2")), [key("es")]);
+        assert!(
+            inputs.seen(InputKind::ConfigMap, &key("map"), &meta("a", "1")).is_empty(),
+            "older"
+        );
+        assert_eq!(inputs.seen(InputKind::ConfigMap, &key("map"), &meta("b", "1")), [key("es")]);
+        assert_eq!(inputs.gone(InputKind::ConfigMap, &key("map")), [key("es")]);
+        assert!(inputs.gone(InputKind::ConfigMap, &key("map")).is_empty());
+        inputs.unused(&key("es"));
+        assert!(inputs.seen(InputKind::ConfigMap, &key("map"), &meta("c", "9")).is_empty());
     }
 
     #[test]
     fn what_was_listed_before_its_user_was_is_known() {
-        let sources = Sources::default();
-        sources.seen(Kind::ConfigMap, &key("map"), &meta("a", "1"));
-        sources.seen(Kind::ConfigMap, &key("unused"), &meta("a", "1"));
-        sources.used(&key("es"), BTreeSet::from([(Kind::ConfigMap, "map".to_owned())]));
-        sources.settle();
-        let before = sources.mark(&key("es"), &key("es"));
-        sources.seen(Kind::ConfigMap, &key("map"), &meta("a", "2"));
-        assert_ne!(sources.mark(&key("es"), &key("es")), before);
-        assert_eq!(sources.lock().versions.len(), 1);
+        let inputs = TemplateInputs::default();
+        inputs.seen(InputKind::ConfigMap, &key("map"), &meta("a", "1"));
+        inputs.seen(InputKind::ConfigMap, &key("unused"), &meta("a", "1"));
+        inputs.used(&key("es"), BTreeSet::from([(InputKind::ConfigMap, "map".to_owned())]));
+        inputs.settle();
+        let before = inputs.mark(&key("es"), &key("es"));
+        inputs.seen(InputKind::ConfigMap, &key("map"), &meta("a", "2"));
+        assert_ne!(inputs.mark(&key("es"), &key("es")), before);
+        assert_eq!(inputs.lock().versions.len(), 1);
     }
 
     #[test]
     fn a_list_without_it_says_that_it_is_gone() {
-        let sources = one_user();
-        sources.seen(Kind::ConfigMap, &key("map"), &meta("a", "1"));
-        assert!(sources.listed(Kind::Secret, &HashSet::new()).is_empty());
-        assert_eq!(sources.listed(Kind::ConfigMap, &HashSet::new()), [key("es")]);
+        let inputs = one_user();
+        inputs.seen(InputKind::ConfigMap, &key("map"), &meta("a", "1"));
+        assert!(inputs.listed(InputKind::Secret, &HashSet::new()).is_empty());
+        assert_eq!(inputs.listed(InputKind::ConfigMap, &HashSet::new()), [key("es")]);
     }
 
     #[test]
     fn its_own_secret_as_a_source_does_not_change_the_mark() {
-        let sources = Sources::default();
-        sources.used(&key("es"), BTreeSet::from([(Kind::Secret, "es".to_owned())]));
-        let before = sources.mark(&key("es"), &key("es"));
-        sources.seen(Kind::Secret, &key("es"), &meta("a", "1"));
-        assert_eq!(sources.mark(&key("es"), &key("es")), before);
-        assert_eq!(sources.mark(&key("nobody"), &key("nobody")), None);
+        let inputs = TemplateInputs::default();
+        inputs.used(&key("es"), BTreeSet::from([(InputKind::Secret, "es".to_owned())]));
+        let before = inputs.mark(&key("es"), &key("es"));
+        inputs.seen(InputKind::Secret, &key("es"), &meta("a", "1"));
+        assert_eq!(inputs.mark(&key("es"), &key("es")), before);
+        assert_eq!(inputs.mark(&key("nobody"), &key("nobody")), None);
     }
 }

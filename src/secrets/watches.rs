@@ -6,9 +6,10 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
 use kube::{Api, Client, Resource, core::NamespaceResourceScope, core::PartialObjectMeta};
 
 use super::{
-    Context, StoreKey, auth,
-    index::News,
-    plan::template::{self, Kind},
+    auth,
+    context::Context,
+    index::{News, StoreKey},
+    plan::template::{self, InputKind},
     stores::{Input, Store},
 };
 use crate::api::external_secrets::external_secret::ExternalSecret;
@@ -60,11 +61,11 @@ fn external_secret(context: &Context, change: Change<ExternalSecret>) {
     match change {
         Change::Applied(object) => {
             let key = ObjectKey::of(&object);
-            let sources = template::sources(&object);
+            let inputs = template::inputs(&object);
             let synced = object.status.as_ref().is_some_and(|status| status.refresh_time.is_some());
             let news = context.index.external_applied(object);
             if news != News::Nothing {
-                context.sources.used(&key, sources);
+                context.template_inputs.used(&key, inputs);
             }
             match news {
                 News::New if synced => context.wake(&key, Lane::Periodic),
@@ -83,7 +84,7 @@ fn external_secret(context: &Context, change: Change<ExternalSecret>) {
 
 fn external_gone(context: &Context, key: &ObjectKey) {
     context.index.external_deleted(key);
-    context.sources.unused(key);
+    context.template_inputs.unused(key);
     context.externals.forget(key);
     context.outages.forget(key);
     if let Some(objects) = &context.metrics.objects {
@@ -97,14 +98,14 @@ fn secret(context: &Context, change: Change<PartialObjectMeta<Secret>>) {
             let key = ObjectKey::of(&object);
             let version = auth::secret_version(&object.metadata);
             input(context, &Input::Secret(key.clone()), &version);
-            let mut woken = context.sources.seen(Kind::Secret, &key, &object.metadata);
+            let mut woken = context.template_inputs.seen(InputKind::Secret, &key, &object.metadata);
             woken.extend(context.index.secret_applied(&key, &object.metadata));
             woken
         }
         Change::Deleted(object) => {
             let key = ObjectKey::of(&object);
             input(context, &Input::Secret(key.clone()), "");
-            let mut woken = context.sources.gone(Kind::Secret, &key);
+            let mut woken = context.template_inputs.gone(InputKind::Secret, &key);
             woken.extend(context.index.secret_deleted(&key, object.metadata.uid.as_deref()));
             woken
         }
@@ -112,7 +113,7 @@ fn secret(context: &Context, change: Change<PartialObjectMeta<Secret>>) {
             for gone in context.stores.inputs_gone(&present, true) {
                 input(context, &gone, "");
             }
-            let mut woken = context.sources.listed(Kind::Secret, &present);
+            let mut woken = context.template_inputs.listed(InputKind::Secret, &present);
             woken.extend(context.index.secrets_listed(&present));
             woken
         }
@@ -124,11 +125,15 @@ fn secret(context: &Context, change: Change<PartialObjectMeta<Secret>>) {
 
 fn config_map(context: &Context, change: Change<PartialObjectMeta<ConfigMap>>) {
     let woken = match change {
-        Change::Applied(object) => {
-            context.sources.seen(Kind::ConfigMap, &ObjectKey::of(&object), &object.metadata)
+        Change::Applied(object) => context.template_inputs.seen(
+            InputKind::ConfigMap,
+            &ObjectKey::of(&object),
+            &object.metadata,
+        ),
+        Change::Deleted(object) => {
+            context.template_inputs.gone(InputKind::ConfigMap, &ObjectKey::of(&object))
         }
-        Change::Deleted(object) => context.sources.gone(Kind::ConfigMap, &ObjectKey::of(&object)),
-        Change::Listed(present) => context.sources.listed(Kind::ConfigMap, &present),
+        Change::Listed(present) => context.template_inputs.listed(InputKind::ConfigMap, &present),
     };
     for key in woken {
         context.wake(&key, Lane::Urgent);
@@ -212,6 +217,6 @@ fn namespaces(context: &Context, change: Change<PartialObjectMeta<Namespace>>) {
             let name = object.metadata.name.as_deref().unwrap_or_default();
             context.index.namespace_deleted(name);
         }
-        Change::Listed(_) => {}
+        Change::Listed(present) => context.index.namespaces_listed(&present),
     }
 }

@@ -249,9 +249,21 @@ impl Collector for Watches {
             None,
             failures.metric_type(),
         )?;
-        for watch in watches {
+        for watch in &watches {
             let counter = ConstCounter::new(watch.failures());
             counter.encode(series.encode_family(&[("kind", watch.kind)])?)?;
+        }
+        let none = ConstGauge::new(0i64);
+        let help = "Objects that exist and cannot be decoded, by kind; each is named in the log";
+        let mut series = encoder.encode_descriptor(
+            "gabion_undecodable_objects",
+            help,
+            None,
+            none.metric_type(),
+        )?;
+        for watch in &watches {
+            let gauge = ConstGauge::new(i64::try_from(watch.undecodable()).unwrap_or(i64::MAX));
+            gauge.encode(series.encode_family(&[("kind", watch.kind)])?)?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use prometheus_client::{
     metrics::{counter::ConstCounter, gauge::ConstGauge},
 };
 
-use crate::provider::metrics::{Metrics, Operation, Outcome};
+use crate::provider::metrics::{CallOutcome, Metrics, Operation};
 
 /// Reads the counters at each scrape.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl Collector for ProviderCalls {
         let mut series =
             encoder.encode_descriptor("gabion_provider_calls", help, None, none.metric_type())?;
         for operation in Operation::ALL {
-            for outcome in Outcome::ALL {
+            for outcome in CallOutcome::ALL {
                 let labels = [
                     ("provider", operation.provider()),
                     ("call", operation.name()),
@@ -33,7 +33,7 @@ impl Collector for ProviderCalls {
             }
         }
         let counters = [
-            ("gabion_provider_asks", "Questions put to the fetcher", metrics.asks()),
+            ("gabion_provider_asks", "Questions put to the fetcher", metrics.requests()),
             (
                 "gabion_provider_calls_saved",
                 "Calls that sharing and batching made unnecessary",
@@ -62,7 +62,7 @@ impl ProviderCalls {
         let mut series = encoder.encode_descriptor(name, help, None, none.metric_type())?;
         for operation in Operation::ALL {
             for status in ["success", "error"] {
-                let of_status = Outcome::ALL.into_iter().filter(|o| o.status() == status);
+                let of_status = CallOutcome::ALL.into_iter().filter(|o| o.status() == status);
                 let calls: u64 = of_status.map(|o| self.0.calls(operation, o)).sum();
                 let labels = [
                     ("provider", operation.provider()),

@@ -115,12 +115,11 @@ async fn a_baseline_that_is_deleted_while_it_is_proved_leaves_nothing() -> Resul
     // From before the first write to when the bindings are there.
     for pause in [Some(0), Some(50), Some(150), Some(300), Some(600), Some(1_000), None] {
         scene.baseline("hasty", images()).await?;
-        match pause {
-            Some(pause) => tokio::time::sleep(Duration::from_millis(pause)).await,
-            None => {
-                let there = || denying(&scene.cluster, "hasty");
-                drop(eventually(SOON, "the binding is there", there).await?);
-            }
+        if let Some(pause) = pause {
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        } else {
+            let there = || denying(&scene.cluster, "hasty");
+            eventually(SOON, "the binding is there", there).await?;
         }
         scene.take_back("hasty").await?;
         eventually(SOON, "nothing is left", || async {

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use gabion::provider::{
     SecretBytes, TokenSource,
     aws::AssumedRole,
-    metrics::{Operation, Outcome},
+    metrics::{CallOutcome, Operation},
 };
 
 use super::*;
@@ -35,15 +35,15 @@ fn filled(count: usize) -> (SecretsManager, Vec<String>) {
 #[tokio::test]
 async fn a_hundred_reads_with_a_role_are_one_call_to_sts() {
     let (server, names) = filled(100);
-    let (plane, store) = (plane(&server), source_of("a", with_role(ROLE)));
-    let reads = names.iter().map(|name| read(&plane, &store, name));
+    let (fetcher, store) = (fetcher(&server), source_of("a", with_role(ROLE)));
+    let reads = names.iter().map(|name| read(&fetcher, &store, name));
     assert!(futures::future::join_all(reads).await.iter().all(Result::is_ok));
     for name in &names[..3] {
-        assert!(read(&plane, &store, name).await.is_ok());
+        assert!(read(&fetcher, &store, name).await.is_ok());
     }
     assert_eq!(server.calls("AssumeRole"), 1);
     assert_eq!(server.calls_of("AssumeRole", "AKIAbase"), 1);
-    assert_eq!(plane.metrics().calls(Operation::AssumeRole, Outcome::Success), 1);
+    assert_eq!(fetcher.metrics().calls(Operation::AssumeRole, CallOutcome::Success), 1);
     let reads = server.received();
     let reads = reads.iter().filter(|call| call.operation.ends_with("GetSecretValue"));
     assert!(reads.clone().count() >= 8);
@@ -63,7 +63,7 @@ async fn roles_are_assumed_in_order_and_only_the_last_gets_tags_and_external_id(
         transitive_tag_keys: vec!["team".to_owned()],
     });
     let store = source_of("chain", settings);
-    assert!(read(&plane(&server), &store, "secret-0").await.is_ok());
+    assert!(read(&fetcher(&server), &store, "secret-0").await.is_ok());
     let received = server.received();
     assert_eq!(received.len(), 4, "{received:?}");
     let special = ["ExternalId", "Tags.member.1.Key", "TransitiveTagKeys.member.1"];
@@ -100,8 +100,8 @@ async fn a_service_account_token_is_exchanged_once_and_unsigned() {
     let mut settings = AwsSettings::new("eu-west-1");
     let role_arn = ROLE.to_owned();
     settings.credentials = BaseCredentials::WebIdentity { role_arn, token: tokens.clone() };
-    let (plane, store) = (plane(&server), source_of("irsa", settings));
-    let reads = names.iter().map(|name| read(&plane, &store, name));
+    let (fetcher, store) = (fetcher(&server), source_of("irsa", settings));
+    let reads = names.iter().map(|name| read(&fetcher, &store, name));
     assert!(futures::future::join_all(reads).await.iter().all(Result::is_ok));
     assert_eq!(tokens.0.load(Ordering::Relaxed), 1);
     assert_eq!(server.calls("AssumeRoleWithWebIdentity"), 1);
@@ -116,7 +116,7 @@ async fn a_service_account_token_is_exchanged_once_and_unsigned() {
 async fn white_space_around_credentials_is_not_sent() {
     let (server, _) = filled(1);
     let store = source_of("a", settings(" AKIAspace\r\n"));
-    assert!(read(&plane(&server), &store, "secret-0").await.is_ok());
+    assert!(read(&fetcher(&server), &store, "secret-0").await.is_ok());
     assert_eq!(server.calls_of("GetSecretValue", "AKIAspace"), 1);
 }
 
@@ -124,13 +124,13 @@ async fn white_space_around_credentials_is_not_sent() {
 async fn sessions_are_renewed_before_they_expire() {
     let (server, _) = filled(1);
     server.session_life(Duration::from_secs(4));
-    let (plane, store) = (plane(&server), source_of("a", with_role(ROLE)));
-    assert!(read(&plane, &store, "secret-0").await.is_ok());
-    assert!(read(&plane, &store, "secret-0").await.is_ok());
+    let (fetcher, store) = (fetcher(&server), source_of("a", with_role(ROLE)));
+    assert!(read(&fetcher, &store, "secret-0").await.is_ok());
+    assert!(read(&fetcher, &store, "secret-0").await.is_ok());
     assert_eq!(server.calls("AssumeRole"), 1);
     let begun = Instant::now();
     while server.calls("AssumeRole") < 2 {
-        assert!(read(&plane, &store, "secret-0").await.is_ok());
+        assert!(read(&fetcher, &store, "secret-0").await.is_ok());
         assert!(begun.elapsed() < Duration::from_secs(4), "the session has expired");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -144,9 +144,9 @@ async fn a_role_that_may_not_be_assumed_is_one_call_however_many_wait() {
         access_key: None,
         secret: Some(ROLE.to_owned()),
     });
-    let (plane, store) = (plane(&server), source_of("a", with_role(ROLE)));
+    let (fetcher, store) = (fetcher(&server), source_of("a", with_role(ROLE)));
     let keys: Vec<&str> = names.iter().map(String::as_str).collect();
-    for answer in read_all(&plane, &store, &keys).await {
+    for answer in read_all(&fetcher, &store, &keys).await {
         assert_eq!(
             answer,
             Err(format!(
@@ -157,41 +157,41 @@ async fn a_role_that_may_not_be_assumed_is_one_call_however_many_wait() {
     }
     assert_eq!(server.calls("AssumeRole"), 1);
     assert_eq!(server.calls("BatchGetSecretValue"), 0);
-    let invalid = plane.validate(&store).await.expect_err("no credentials");
+    let invalid = fetcher.validate(&store).await.expect_err("no credentials");
     assert!(matches!(invalid, ProviderError::Denied { action: "sts:AssumeRole", .. }));
     server.allow_everything();
-    assert!(plane.validate(&store).await.is_ok());
-    assert!(read(&plane, &store, "secret-0").await.is_ok());
+    assert!(fetcher.validate(&store).await.is_ok());
+    assert!(read(&fetcher, &store, "secret-0").await.is_ok());
 }
 
 #[tokio::test]
 async fn a_session_that_aws_refuses_is_replaced_for_the_next_ask() {
     let (server, _) = filled(1);
-    let (plane, store) = (plane(&server), source_of("a", with_role(ROLE)));
-    assert!(read(&plane, &store, "secret-0").await.is_ok());
+    let (fetcher, store) = (fetcher(&server), source_of("a", with_role(ROLE)));
+    assert!(read(&fetcher, &store, "secret-0").await.is_ok());
     let session = server.received().pop().expect("a read").access_key;
     server.reject_key(&session, "ExpiredTokenException");
-    let error = read(&plane, &store, "secret-0").await.expect_err("refused");
+    let error = read(&fetcher, &store, "secret-0").await.expect_err("refused");
     assert!(error.contains("ExpiredTokenException"), "{error}");
-    assert_eq!(read(&plane, &store, "secret-0").await, Ok("v".to_owned()));
+    assert_eq!(read(&fetcher, &store, "secret-0").await, Ok("v".to_owned()));
     assert_eq!(server.calls("AssumeRole"), 2);
 }
 
 #[tokio::test]
 async fn a_store_that_is_gone_or_changed_loses_its_session() {
     let (server, _) = filled(1);
-    let plane = plane(&server);
+    let fetcher = fetcher(&server);
     let (gone, kept) = (source_of("gone", with_role(ROLE)), source_of("kept", with_role(ROLE)));
     let both = async || {
-        assert!(read(&plane, &gone, "secret-0").await.is_ok());
-        assert!(read(&plane, &kept, "secret-0").await.is_ok());
+        assert!(read(&fetcher, &gone, "secret-0").await.is_ok());
+        assert!(read(&fetcher, &kept, "secret-0").await.is_ok());
     };
     both().await;
     assert_eq!(server.calls("AssumeRole"), 2);
-    plane.retain(&|identity| identity.store_uid() == "kept");
+    fetcher.retain(&|identity| identity.store_uid() == "kept");
     both().await;
     assert_eq!(server.calls("AssumeRole"), 3);
-    plane.forget(kept.identity());
+    fetcher.forget(kept.identity());
     both().await;
     assert_eq!(server.calls("AssumeRole"), 4);
 }
@@ -202,10 +202,10 @@ fn a_store_without_credentials_uses_those_of_the_process() {
     const URL: &str = "GABION_TEST_SECRETS_MANAGER";
     if let Ok(url) = std::env::var(URL) {
         let endpoints = Endpoints { secrets_manager: Some(url), ..Endpoints::default() };
-        let plane = Fetcher::new(FetcherSettings::default(), Platform::new(endpoints));
+        let fetcher = Fetcher::new(FetcherSettings::default(), Platform::new(endpoints));
         let store = source_of("a", AwsSettings::new("eu-west-1"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let answer = runtime.expect("a runtime").block_on(read(&plane, &store, "secret-0"));
+        let answer = runtime.expect("a runtime").block_on(read(&fetcher, &store, "secret-0"));
         assert_eq!(answer, Ok("v".to_owned()));
         return;
     }

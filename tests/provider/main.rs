@@ -1,28 +1,28 @@
-//! The fetch plane and Secrets Manager, request by request, against a server that counts.
+//! The fetch fetcher and Secrets Manager, request by request, against a server that counts.
 #![allow(missing_docs, clippy::expect_used, clippy::unwrap_in_result)]
 
 mod credentials;
-mod plane;
+mod fetcher;
 mod races;
 mod reads;
 
 use std::{sync::Arc, time::Duration};
 
 use gabion::lane::Lane;
-use gabion::provider::Ask;
 use gabion::provider::Content;
 use gabion::provider::Fetched;
 use gabion::provider::ProviderError;
+use gabion::provider::ReadRequest;
 use gabion::provider::Version;
 use gabion::provider::aws::AwsSettings;
 use gabion::provider::aws::AwsSource;
 use gabion::provider::aws::BaseCredentials;
 use gabion::provider::aws::Endpoints;
 use gabion::provider::aws::Platform;
+use gabion::provider::fetcher::Connection;
 use gabion::provider::fetcher::Fetcher;
 use gabion::provider::fetcher::FetcherSettings;
 use gabion::provider::fetcher::Identity;
-use gabion::provider::fetcher::Source;
 use support::secrets_manager::SecretsManager;
 
 /// Long enough for anything that works.
@@ -40,7 +40,7 @@ fn plane_with(server: &SecretsManager, settings: FetcherSettings) -> Fetcher {
     Fetcher::new(settings, Platform::new(endpoints(server)))
 }
 
-fn plane(server: &SecretsManager) -> Fetcher {
+fn fetcher(server: &SecretsManager) -> Fetcher {
     plane_with(server, FetcherSettings::default())
 }
 
@@ -54,18 +54,18 @@ fn settings(access_key: &str) -> AwsSettings {
     settings
 }
 
-fn source_of(store: &str, settings: AwsSettings) -> Source {
+fn source_of(store: &str, settings: AwsSettings) -> Connection {
     let source = AwsSource::new(settings).expect("valid settings");
-    Source::aws(&Identity::new(store, 1, "auth"), source)
+    Connection::aws(&Identity::new(store, 1, "auth"), source)
 }
 
 /// A store with keys of its own: `AKIA` and its name.
-fn store(name: &str) -> Source {
+fn store(name: &str) -> Connection {
     source_of(name, settings(&format!("AKIA{name}")))
 }
 
-fn ask(key: &str) -> Ask {
-    Ask { key: key.to_owned(), version: Version::Current, content: Content::Value }
+fn request(key: &str) -> ReadRequest {
+    ReadRequest { key: key.to_owned(), version: Version::Current, content: Content::Value }
 }
 
 fn text(answer: &Result<Arc<Fetched>, ProviderError>) -> Result<String, String> {
@@ -78,14 +78,19 @@ fn text(answer: &Result<Arc<Fetched>, ProviderError>) -> Result<String, String> 
     }
 }
 
-async fn read(plane: &Fetcher, source: &Source, key: &str) -> Result<String, String> {
-    let answer = tokio::time::timeout(PATIENCE, plane.fetch(source, ask(key), Lane::Urgent)).await;
+async fn read(fetcher: &Fetcher, source: &Connection, key: &str) -> Result<String, String> {
+    let answer =
+        tokio::time::timeout(PATIENCE, fetcher.fetch(source, request(key), Lane::Urgent)).await;
     text(&answer.expect("an answer in time"))
 }
 
-async fn read_all(plane: &Fetcher, source: &Source, keys: &[&str]) -> Vec<Result<String, String>> {
-    let asks = keys.iter().map(|key| ask(key)).collect();
-    let answers = plane.fetch_all(source, asks, Lane::Urgent);
+async fn read_all(
+    fetcher: &Fetcher,
+    source: &Connection,
+    keys: &[&str],
+) -> Vec<Result<String, String>> {
+    let requests = keys.iter().map(|key| request(key)).collect();
+    let answers = fetcher.fetch_all(source, requests, Lane::Urgent);
     let answers = tokio::time::timeout(PATIENCE, answers).await.expect("answers in time");
     answers.iter().map(text).collect()
 }

@@ -13,7 +13,7 @@ use super::*;
 /// Answers with the identity's name and the key, after a pause that depends on the key; batches of three.
 struct Echo {
     name: &'static str,
-    under_way: Mutex<Vec<Ask>>,
+    under_way: Mutex<Vec<ReadRequest>>,
     overlaps: AtomicUsize,
 }
 
@@ -22,58 +22,58 @@ impl Echo {
         Arc::new(Self { name, under_way: Mutex::default(), overlaps: AtomicUsize::new(0) })
     }
 
-    fn enter(&self, ask: &Ask) {
+    fn enter(&self, request: &ReadRequest) {
         let mut under_way = self.under_way.lock().expect("not poisoned");
-        if under_way.contains(ask) {
+        if under_way.contains(request) {
             self.overlaps.fetch_add(1, Ordering::Relaxed);
         }
-        under_way.push(ask.clone());
+        under_way.push(request.clone());
     }
 
-    fn leave(&self, ask: &Ask) {
-        self.under_way.lock().expect("not poisoned").retain(|other| other != ask);
+    fn leave(&self, request: &ReadRequest) {
+        self.under_way.lock().expect("not poisoned").retain(|other| other != request);
     }
 
-    fn answer(&self, ask: &Ask) -> Result<Fetched, ProviderError> {
-        if ask.key.ends_with('7') {
-            return Err(ProviderError::NotFound { key: ask.key.clone() });
+    fn answer(&self, request: &ReadRequest) -> Result<Fetched, ProviderError> {
+        if request.key.ends_with('7') {
+            return Err(ProviderError::NotFound { key: request.key.clone() });
         }
-        let text = format!("{}/{}/{:?}", self.name, ask.key, ask.version);
+        let text = format!("{}/{}/{:?}", self.name, request.key, request.version);
         Ok(Fetched { text: Some(text.into()), binary: None })
     }
 }
 
 impl Provider for Echo {
-    fn batch(&self, ask: &Ask) -> usize {
-        if ask.version == Version::Current { 3 } else { 1 }
+    fn batch(&self, request: &ReadRequest) -> usize {
+        if request.version == Version::Current { 3 } else { 1 }
     }
 
     fn read<'a>(
         &'a self,
-        ask: &'a Ask,
+        request: &'a ReadRequest,
         lane: Lane,
     ) -> BoxFuture<'a, Result<Fetched, ProviderError>> {
         Box::pin(async move {
-            let mut answers = self.read_many(&[ask], lane).await;
+            let mut answers = self.read_many(&[request], lane).await;
             answers.pop().expect("one answer")
         })
     }
 
     fn read_many<'a>(
         &'a self,
-        asks: &'a [&'a Ask],
+        requests: &'a [&'a ReadRequest],
         _lane: Lane,
     ) -> BoxFuture<'a, Vec<Result<Fetched, ProviderError>>> {
         Box::pin(async move {
-            assert!(!asks.is_empty() && asks.len() <= 3);
-            for ask in asks {
-                self.enter(ask);
+            assert!(!requests.is_empty() && requests.len() <= 3);
+            for request in requests {
+                self.enter(request);
             }
-            tokio::time::sleep(Duration::from_millis(asks[0].key.len() as u64)).await;
-            for ask in asks {
-                self.leave(ask);
+            tokio::time::sleep(Duration::from_millis(requests[0].key.len() as u64)).await;
+            for request in requests {
+                self.leave(request);
             }
-            asks.iter().map(|ask| self.answer(ask)).collect()
+            requests.iter().map(|request| self.answer(request)).collect()
         })
     }
 
@@ -88,14 +88,14 @@ fn nowhere() -> Fetcher {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn every_asker_gets_the_answer_to_its_own_question_whoever_else_comes_and_goes() {
-    let plane = nowhere();
+    let fetcher = nowhere();
     let echoes = ["red", "green"].map(Echo::new);
     let sources = echoes.each_ref().map(|echo| {
-        Source::connected(&Identity::new(echo.name, 1, ""), echo.clone() as Arc<dyn Provider>)
+        Connection::connected(&Identity::new(echo.name, 1, ""), echo.clone() as Arc<dyn Provider>)
     });
     let mut askers = Vec::new();
     for number in 0..4_000_usize {
-        let (plane, source) = (plane.clone(), sources[number % 2].clone());
+        let (fetcher, source) = (fetcher.clone(), sources[number % 2].clone());
         let name = echoes[number % 2].name;
         askers.push(tokio::spawn(async move {
             let key = format!("key-{}", number * 31 % 97);
@@ -105,8 +105,9 @@ async fn every_asker_gets_the_answer_to_its_own_question_whoever_else_comes_and_
             };
             let lane = if number % 3 == 0 { Lane::Periodic } else { Lane::Urgent };
             tokio::time::sleep(Duration::from_millis((number % 40) as u64)).await;
-            let ask = Ask { key: key.clone(), version: version.clone(), content: Content::Value };
-            let answer = plane.fetch(&source, ask, lane);
+            let request =
+                ReadRequest { key: key.clone(), version: version.clone(), content: Content::Value };
+            let answer = fetcher.fetch(&source, request, lane);
             if number % 7 == 0 {
                 let _ = tokio::time::timeout(Duration::from_millis(2), answer).await;
                 return;
@@ -123,10 +124,10 @@ async fn every_asker_gets_the_answer_to_its_own_question_whoever_else_comes_and_
         tokio::time::timeout(PATIENCE, asker).await.expect("an answer").expect("the right one");
     }
     for echo in &echoes {
-        assert_eq!(echo.overlaps.load(Ordering::Relaxed), 0, "equal asks were under way twice");
+        assert_eq!(echo.overlaps.load(Ordering::Relaxed), 0, "equal requests were under way twice");
         assert!(echo.under_way.lock().expect("not poisoned").is_empty());
     }
-    assert!(plane.metrics().calls_saved() > 1_000);
+    assert!(fetcher.metrics().calls_saved() > 1_000);
 }
 
 /// Panics on one key and forgets to answer another.
@@ -135,11 +136,11 @@ struct Faulty;
 impl Provider for Faulty {
     fn read<'a>(
         &'a self,
-        ask: &'a Ask,
+        request: &'a ReadRequest,
         _lane: Lane,
     ) -> BoxFuture<'a, Result<Fetched, ProviderError>> {
         Box::pin(async move {
-            assert_ne!(ask.key, "panic", "on purpose");
+            assert_ne!(request.key, "panic", "on purpose");
             std::future::pending().await
         })
     }
@@ -153,26 +154,26 @@ impl Provider for Faulty {
 async fn a_provider_that_breaks_or_never_answers_leaves_nobody_waiting() {
     let settings =
         FetcherSettings { deadline: Duration::from_millis(200), ..FetcherSettings::default() };
-    let plane = Fetcher::new(settings, Platform::new(Endpoints::default()));
-    let source = Source::connected(&Identity::new("faulty", 1, ""), Arc::new(Faulty));
-    let broken = read(&plane, &source, "panic").await.expect_err("it panics");
+    let fetcher = Fetcher::new(settings, Platform::new(Endpoints::default()));
+    let source = Connection::connected(&Identity::new("faulty", 1, ""), Arc::new(Faulty));
+    let broken = read(&fetcher, &source, "panic").await.expect_err("it panics");
     assert!(broken.ends_with("the call was cut short"), "{broken}");
-    let silent = read(&plane, &source, "silence").await.expect_err("it never answers");
+    let silent = read(&fetcher, &source, "silence").await.expect_err("it never answers");
     assert!(silent.starts_with("the provider cannot be reached: "), "{silent}");
-    let invalid = plane.validate(&source).await.expect_err("it never answers");
+    let invalid = fetcher.validate(&source).await.expect_err("it never answers");
     assert!(matches!(invalid, ProviderError::Unavailable { .. }));
 }
 
 #[tokio::test]
 async fn a_value_is_dropped_with_its_last_asker() {
-    let plane = nowhere();
-    let source = Source::connected(&Identity::new("red", 1, ""), Echo::new("red"));
+    let fetcher = nowhere();
+    let source = Connection::connected(&Identity::new("red", 1, ""), Echo::new("red"));
     let (first, second) = tokio::join!(
-        plane.fetch(&source, ask("key"), Lane::Urgent),
-        plane.fetch(&source, ask("key"), Lane::Urgent),
+        fetcher.fetch(&source, request("key"), Lane::Urgent),
+        fetcher.fetch(&source, request("key"), Lane::Urgent),
     );
     let (first, second) = (first.expect("found"), second.expect("found"));
     assert!(Arc::ptr_eq(&first, &second), "one value for both");
     drop(second);
-    assert_eq!(Arc::strong_count(&first), 1, "the plane keeps none");
+    assert_eq!(Arc::strong_count(&first), 1, "the fetcher keeps none");
 }

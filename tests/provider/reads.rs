@@ -4,19 +4,19 @@ use gabion::provider::{
     Validation,
     aws::RetrySettings,
     fake::{FakeEntry, FakeSource, FakeValidation},
-    metrics::{Operation, Outcome},
+    metrics::{CallOutcome, Operation},
 };
 
 use super::*;
 use support::secrets_manager::{Denial, Fault};
 
 async fn read_version(
-    plane: &Fetcher,
-    source: &Source,
+    fetcher: &Fetcher,
+    source: &Connection,
     version: Version,
 ) -> Result<String, String> {
-    let ask = Ask { version, ..ask("db") };
-    text(&plane.fetch(source, ask, Lane::Urgent).await)
+    let request = ReadRequest { version, ..request("db") };
+    text(&fetcher.fetch(source, request, Lane::Urgent).await)
 }
 
 fn versioned() -> SecretsManager {
@@ -30,7 +30,7 @@ fn versioned() -> SecretsManager {
 #[tokio::test]
 async fn versions_are_read_by_stage_and_by_id() {
     let server = versioned();
-    let (plane, store) = (plane(&server), store("a"));
+    let (fetcher, store) = (fetcher(&server), store("a"));
     let stage = |name: &str| Version::Stage(name.to_owned());
     let id = |name: &str| Version::Id(name.to_owned());
     for (version, value) in [
@@ -39,7 +39,7 @@ async fn versions_are_read_by_stage_and_by_id() {
         (stage("stable"), "second"),
         (id("v3"), "third"),
     ] {
-        assert_eq!(read_version(&plane, &store, version).await, Ok(value.to_owned()));
+        assert_eq!(read_version(&fetcher, &store, version).await, Ok(value.to_owned()));
     }
     assert_eq!(server.calls("GetSecretValue"), 4);
 }
@@ -47,8 +47,8 @@ async fn versions_are_read_by_stage_and_by_id() {
 #[tokio::test]
 async fn a_version_that_does_not_exist_is_answered_with_those_that_do() {
     let server = versioned();
-    let (plane, store) = (plane(&server), store("a"));
-    let missing = read_version(&plane, &store, Version::Stage("AWSPENDING".to_owned())).await;
+    let (fetcher, store) = (fetcher(&server), store("a"));
+    let missing = read_version(&fetcher, &store, Version::Stage("AWSPENDING".to_owned())).await;
     assert_eq!(
         missing,
         Err(r#"secret "db" has no version AWSPENDING; it has AWSCURRENT stable (uuid/v2), AWSPREVIOUS (uuid/v1), uuid/v3"#
@@ -60,13 +60,13 @@ async fn a_version_that_does_not_exist_is_answered_with_those_that_do() {
 #[tokio::test]
 async fn whether_a_secret_or_a_version_is_missing_does_not_hang_on_the_wording() {
     let server = versioned();
-    let (plane, store) = (plane(&server), store("a"));
+    let (fetcher, store) = (fetcher(&server), store("a"));
     let wording = "Secrets Manager can't find the specified secret.";
     server.fault("GetSecretValue", &Fault::Refuse("ResourceNotFoundException", wording), 1);
-    let error = read_version(&plane, &store, Version::Stage("AWSPENDING".to_owned())).await;
+    let error = read_version(&fetcher, &store, Version::Stage("AWSPENDING".to_owned())).await;
     assert!(error.expect_err("there is none").contains("has no version AWSPENDING"));
     server.remove("db");
-    let error = read_version(&plane, &store, Version::Stage("AWSPENDING".to_owned())).await;
+    let error = read_version(&fetcher, &store, Version::Stage("AWSPENDING".to_owned())).await;
     assert_eq!(error, Err(r#"secret "db" does not exist"#.to_owned()));
 }
 
@@ -74,8 +74,8 @@ async fn whether_a_secret_or_a_version_is_missing_does_not_hang_on_the_wording()
 async fn versions_that_may_not_be_listed_are_no_reason_to_hide_the_cause() {
     let server = versioned();
     server.deny(Denial { operation: Some("DescribeSecret"), ..Denial::default() });
-    let (plane, store) = (plane(&server), store("a"));
-    let error = read_version(&plane, &store, Version::Id("v9".to_owned())).await;
+    let (fetcher, store) = (fetcher(&server), store("a"));
+    let error = read_version(&fetcher, &store, Version::Id("v9".to_owned())).await;
     let error = error.expect_err("there is no v9");
     assert!(error.starts_with(r#"secret "db" has no version v9"#), "{error}");
     assert!(error.contains("secretsmanager:DescribeSecret"), "{error}");
@@ -85,7 +85,7 @@ async fn versions_that_may_not_be_listed_are_no_reason_to_hide_the_cause() {
 async fn a_secret_without_a_current_version_is_told_apart_in_a_batch_too() {
     let server = versioned();
     server.put_version("bare", "b1", &["AWSPENDING"], "not yet");
-    let answers = read_all(&plane(&server), &store("a"), &["db", "bare"]).await;
+    let answers = read_all(&fetcher(&server), &store("a"), &["db", "bare"]).await;
     assert_eq!(answers[0], Ok("second".to_owned()));
     let error = answers[1].as_ref().expect_err("nothing is current");
     assert_eq!(error, r#"secret "bare" has no version AWSCURRENT; it has AWSPENDING (uuid/b1)"#);
@@ -98,7 +98,7 @@ async fn the_prefix_is_put_in_front_verbatim() {
     let mut settings = settings("AKIA");
     settings.prefix = "prod/".to_owned();
     let store = source_of("prefixed", settings);
-    assert_eq!(read(&plane(&server), &store, "db").await, Ok("v".to_owned()));
+    assert_eq!(read(&fetcher(&server), &store, "db").await, Ok("v".to_owned()));
     assert_eq!(server.received()[0].ids, ["prod/db"]);
 }
 
@@ -107,15 +107,15 @@ async fn binary_and_text_arrive_as_what_they_are() {
     let server = SecretsManager::start();
     server.put_binary("bytes", &[0, 159, 146, 150]);
     server.put("text", "späße \"quoted\"\n");
-    let (plane, store) = (plane(&server), store("a"));
+    let (fetcher, store) = (fetcher(&server), store("a"));
     for together in [false, true] {
-        let keys = vec![ask("bytes"), ask("text")];
+        let keys = vec![request("bytes"), request("text")];
         let answers = if together {
-            plane.fetch_all(&store, keys, Lane::Urgent).await
+            fetcher.fetch_all(&store, keys, Lane::Urgent).await
         } else {
             let mut answers = Vec::new();
             for key in keys {
-                answers.push(plane.fetch(&store, key, Lane::Urgent).await);
+                answers.push(fetcher.fetch(&store, key, Lane::Urgent).await);
             }
             answers
         };
@@ -132,8 +132,8 @@ async fn tags_are_a_json_object() {
     server.put("db", "v");
     server.tag("db", "team", "a \"b\"");
     server.tag("db", "env", "prod");
-    let ask = Ask { content: Content::Tags, ..ask("db") };
-    let answer = plane(&server).fetch(&store("a"), ask, Lane::Urgent).await;
+    let request = ReadRequest { content: Content::Tags, ..request("db") };
+    let answer = fetcher(&server).fetch(&store("a"), request, Lane::Urgent).await;
     assert_eq!(text(&answer), Ok(r#"{"env":"prod","team":"a \"b\""}"#.to_owned()));
     assert_eq!(server.calls("DescribeSecret"), 1);
     assert_eq!(server.calls("GetSecretValue"), 0);
@@ -144,33 +144,33 @@ async fn a_secret_marked_for_deletion_is_missing() {
     let server = SecretsManager::start();
     server.put("db", "v");
     server.schedule_deletion("db");
-    let (plane, store) = (plane(&server), store("a"));
+    let (fetcher, store) = (fetcher(&server), store("a"));
     let missing = Err(r#"secret "db" does not exist"#.to_owned());
-    assert_eq!(read(&plane, &store, "db").await, missing);
-    let tags = Ask { content: Content::Tags, ..ask("db") };
-    assert_eq!(text(&plane.fetch(&store, tags, Lane::Urgent).await), missing);
+    assert_eq!(read(&fetcher, &store, "db").await, missing);
+    let tags = ReadRequest { content: Content::Tags, ..request("db") };
+    assert_eq!(text(&fetcher.fetch(&store, tags, Lane::Urgent).await), missing);
     server.restore("db");
-    assert_eq!(read(&plane, &store, "db").await, Ok("v".to_owned()));
+    assert_eq!(read(&fetcher, &store, "db").await, Ok("v".to_owned()));
 }
 
 #[tokio::test]
 async fn a_fault_of_the_provider_is_retried_once_and_then_told() {
     let server = SecretsManager::start();
     server.put("db", "v");
-    let (plane, store) = (plane(&server), store("a"));
+    let (fetcher, store) = (fetcher(&server), store("a"));
     server.fault("GetSecretValue", &Fault::Broken, 1);
-    assert_eq!(read(&plane, &store, "db").await, Ok("v".to_owned()));
+    assert_eq!(read(&fetcher, &store, "db").await, Ok("v".to_owned()));
     assert_eq!(server.calls("GetSecretValue"), 2);
     server.reset_counts();
     server.fault("GetSecretValue", &Fault::Broken, 2);
-    let error = read(&plane, &store, "db").await.expect_err("broken twice");
+    let error = read(&fetcher, &store, "db").await.expect_err("broken twice");
     assert_eq!(
         error,
         "the provider cannot be reached: secretsmanager in eu-west-1: it answered 500 \
          (InternalServiceError)"
     );
     assert_eq!(server.calls("GetSecretValue"), 2);
-    assert_eq!(plane.metrics().calls(Operation::GetSecretValue, Outcome::Unavailable), 1);
+    assert_eq!(fetcher.metrics().calls(Operation::GetSecretValue, CallOutcome::Unavailable), 1);
 }
 
 #[tokio::test]
@@ -183,7 +183,7 @@ async fn retry_settings_replace_the_one_retry() {
         let interval = Duration::from_millis(10);
         settings.retry = Some(RetrySettings { max_retries, interval });
         let store = source_of("retrying", settings);
-        assert!(read(&plane(&server), &store, "db").await.is_err());
+        assert!(read(&fetcher(&server), &store, "db").await.is_err());
         assert_eq!(server.calls("GetSecretValue"), calls);
     }
 }
@@ -203,7 +203,7 @@ async fn no_error_tells_anything_of_a_value_or_a_request_id() {
         let server = SecretsManager::start();
         server.put("db", "hunter2");
         server.standing_fault("GetSecretValue", Some(fault.clone()));
-        let answer = plane(&server).fetch(&store("a"), ask("db"), Lane::Urgent).await;
+        let answer = fetcher(&server).fetch(&store("a"), request("db"), Lane::Urgent).await;
         let error = answer.expect_err("a fault");
         let everything = format!("{error} {error:?}");
         assert!(error.to_string().contains(told), "{fault:?}: {error}");
@@ -219,30 +219,30 @@ async fn an_address_where_nobody_listens_is_unavailable() {
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     drop(listener);
     let endpoints = Endpoints { secrets_manager: Some(url), ..Endpoints::default() };
-    let plane = Fetcher::new(FetcherSettings::default(), Platform::new(endpoints));
-    let error = read(&plane, &store("a"), "db").await.expect_err("nobody listens");
+    let fetcher = Fetcher::new(FetcherSettings::default(), Platform::new(endpoints));
+    let error = read(&fetcher, &store("a"), "db").await.expect_err("nobody listens");
     assert!(error.contains("secretsmanager in eu-west-1: the connection failed"), "{error}");
 }
 
 #[tokio::test]
 async fn a_store_is_valid_when_credentials_are_there_and_nothing_is_read_for_it() {
     let server = SecretsManager::start();
-    let plane = plane(&server);
-    assert_eq!(plane.validate(&store("a")).await.expect("valid"), Validation::Ready);
+    let fetcher = fetcher(&server);
+    assert_eq!(fetcher.validate(&store("a")).await.expect("valid"), Validation::Ready);
     assert!(server.received().is_empty());
 }
 
 #[tokio::test]
 async fn the_fake_provider_answers_through_the_plane() {
     let server = SecretsManager::start();
-    let plane = plane(&server);
+    let fetcher = fetcher(&server);
     let entry = FakeEntry { key: "db".to_owned(), value: "v".to_owned(), version: String::new() };
     let fake = |validation| {
         let source = FakeSource { data: vec![entry.clone()], validation };
-        Source::fake(&Identity::new(format!("{validation:?}"), 1, ""), source)
+        Connection::fake(&Identity::new(format!("{validation:?}"), 1, ""), source)
     };
-    assert_eq!(read(&plane, &fake(FakeValidation::Ready), "db").await, Ok("v".to_owned()));
-    let validate = async |validation| plane.validate(&fake(validation)).await;
+    assert_eq!(read(&fetcher, &fake(FakeValidation::Ready), "db").await, Ok("v".to_owned()));
+    let validate = async |validation| fetcher.validate(&fake(validation)).await;
     assert_eq!(validate(FakeValidation::Ready).await.expect("ready"), Validation::Ready);
     let unknown = validate(FakeValidation::Unknown).await.expect("not an error");
     assert!(matches!(unknown, Validation::Unknown { .. }));

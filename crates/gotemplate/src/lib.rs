@@ -30,6 +30,7 @@ mod text;
 mod time;
 mod tree;
 mod value;
+pub mod yaml;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 

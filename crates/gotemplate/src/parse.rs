@@ -22,7 +22,7 @@ const NODES: usize = 20_000;
 /// Variables that one template declares.
 const VARIABLES: usize = 500;
 
-/// Bytes of a text: more than a Kubernetes object holds.
+/// Bytes of a template.
 const TEXT: usize = 2 << 20;
 
 /// Parses a text and the templates that it defines.

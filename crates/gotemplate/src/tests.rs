@@ -209,7 +209,7 @@ fn a_text_too_large_or_too_deep_is_refused_before_it_costs_anything() {
     assert_eq!(render(&variables(400), &[]).unwrap(), "");
 }
 
-/// Threads of the operator have two megabytes; one must do, also in a build without optimisation.
+/// Threads of an async runtime have two megabytes; one must do, also in a build without optimisation.
 #[test]
 fn the_deepest_recursion_fits_a_small_stack() {
     let chain = format!("{}print 1{}", "print (".repeat(62), ")".repeat(62));

@@ -1,8 +1,8 @@
 //! The values of Go that templates see.
 //!
 //! Strings are bytes. Numbers keep their Go type, because `%T`, `typeOf` and comparisons show it. Cloning is
-//! cheap: containers are shared, and a map is shared *mutably*, as in Go. There is no `Debug`: a value is a
-//! secret until proven otherwise.
+//! cheap: containers are shared, and a map is shared *mutably*, as in Go. There is no `Debug`, because any value
+//! may be confidential.
 
 use std::{any::Any, rc::Rc};
 

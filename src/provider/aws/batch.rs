@@ -10,7 +10,7 @@ use super::{
     read::{BATCH_ACTION, SecretsManager},
 };
 use crate::lane::Lane;
-use crate::provider::{Ask, Fetched, ProviderError, metrics::Operation};
+use crate::provider::{Fetched, ProviderError, ReadRequest, metrics::Operation};
 
 /// Single reads under way at once for one batch.
 const SINGLES_AT_ONCE: usize = 4;
@@ -18,27 +18,27 @@ const SINGLES_AT_ONCE: usize = 4;
 type Answers = Vec<Option<Result<Fetched, ProviderError>>>;
 
 impl SecretsManager {
-    /// One answer per ask. What the batch does not answer is read on its own, so nothing is left out in
+    /// One answer per request. What the batch does not answer is read on its own, so nothing is left out in
     /// silence and a refused or malformed item harms no other.
     pub(super) async fn values(
         &self,
-        asks: &[&Ask],
+        requests: &[&ReadRequest],
         lane: Lane,
     ) -> Vec<Result<Fetched, ProviderError>> {
-        let mut answers: Answers = asks.iter().map(|_| None).collect();
+        let mut answers: Answers = requests.iter().map(|_| None).collect();
         let mut calls = 0;
-        // The note counts from the moment of the refusal; an ask may have been queued before it.
-        if self.may_batch(asks, lane) {
-            calls += self.pages(asks, lane, &mut answers).await;
-            calls += self.doubt_total_denial(asks, lane, &mut answers).await;
+        // The note counts from the moment of the refusal; a request may have been queued before it.
+        if self.may_batch(requests, lane) {
+            calls += self.pages(requests, lane, &mut answers).await;
+            calls += self.doubt_total_denial(requests, lane, &mut answers).await;
         }
-        calls += self.singles(asks, lane, &mut answers).await;
-        self.meter.metrics.count_packed(asks.len(), calls);
+        calls += self.singles(requests, lane, &mut answers).await;
+        self.meter.metrics.count_packed(requests.len(), calls);
         answers.into_iter().flatten().collect()
     }
 
     /// Batches have a small quota of their own. When it is used up, single reads are quicker.
-    fn may_batch(&self, asks: &[&Ask], lane: Lane) -> bool {
+    fn may_batch(&self, requests: &[&ReadRequest], lane: Lane) -> bool {
         use crate::provider::Provider as _;
         let patience = match lane {
             Lane::Urgent => Duration::from_millis(200),
@@ -47,22 +47,22 @@ impl SecretsManager {
         let waits = |operation| self.meter.bucket(operation).wait(lane) > patience;
         let quicker_alone =
             waits(Operation::BatchGetSecretValue) && !waits(Operation::GetSecretValue);
-        !quicker_alone && asks.iter().all(|ask| self.batch(ask) > 1)
+        !quicker_alone && requests.iter().all(|request| self.batch(request) > 1)
     }
 
     /// Follows the pages of one batch; the number of calls.
-    async fn pages(&self, asks: &[&Ask], lane: Lane, answers: &mut Answers) -> usize {
-        let ids: Vec<String> = asks.iter().map(|ask| self.id(ask)).collect();
+    async fn pages(&self, requests: &[&ReadRequest], lane: Lane, answers: &mut Answers) -> usize {
+        let ids: Vec<String> = requests.iter().map(|request| self.id(request)).collect();
         let mut token = None;
         // A page answers at least one secret, so there are no more pages than secrets.
         for page in 1..=ids.len() {
-            let request = self
+            let sdk_request = self
                 .client
                 .batch_get_secret_value()
                 .set_secret_id_list(Some(ids.clone()))
                 .set_next_token(token.take());
             let operation = Operation::BatchGetSecretValue;
-            let batch = match self.call(operation, lane, "*", Box::pin(request.send())).await {
+            let batch = match self.call(operation, lane, "*", Box::pin(sdk_request.send())).await {
                 Ok(batch) => batch,
                 Err(error) => {
                     self.batch_failed(error, answers);
@@ -112,7 +112,12 @@ impl SecretsManager {
     }
 
     /// When each item is denied, it may be the batch that is: one single read tells. The number of calls.
-    async fn doubt_total_denial(&self, asks: &[&Ask], lane: Lane, answers: &mut Answers) -> usize {
+    async fn doubt_total_denial(
+        &self,
+        requests: &[&ReadRequest],
+        lane: Lane,
+        answers: &mut Answers,
+    ) -> usize {
         let denied = |answer: &Option<Result<Fetched, ProviderError>>| match answer {
             Some(Err(ProviderError::Denied { action, .. })) => !action.starts_with("sts:"),
             _ => false,
@@ -120,7 +125,7 @@ impl SecretsManager {
         if answers.len() < 2 || !answers.iter().all(denied) {
             return 0;
         }
-        let probe = self.value(asks[0], lane).await;
+        let probe = self.value(requests[0], lane).await;
         if probe.is_ok() {
             if let Some(Err(ProviderError::Denied { identity, .. })) = &answers[0] {
                 self.remember_refusal(identity.clone(), BATCH_ACTION);
@@ -132,10 +137,11 @@ impl SecretsManager {
     }
 
     /// Reads on its own what has no answer yet; the number of calls.
-    async fn singles(&self, asks: &[&Ask], lane: Lane, answers: &mut Answers) -> usize {
-        let open: Vec<usize> = (0..asks.len()).filter(|index| answers[*index].is_none()).collect();
+    async fn singles(&self, requests: &[&ReadRequest], lane: Lane, answers: &mut Answers) -> usize {
+        let open: Vec<usize> =
+            (0..requests.len()).filter(|index| answers[*index].is_none()).collect();
         for few in open.chunks(SINGLES_AT_ONCE) {
-            let reads = few.iter().map(|index| Box::pin(self.value(asks[*index], lane)));
+            let reads = few.iter().map(|index| Box::pin(self.value(requests[*index], lane)));
             for (index, answer) in few.iter().zip(join_all(reads).await) {
                 answers[*index] = Some(answer);
             }
@@ -144,7 +150,7 @@ impl SecretsManager {
     }
 }
 
-/// Gives an entry to every ask that means it.
+/// Gives an entry to every request that means it.
 fn place(entry: SecretValueEntry, ids: &[String], answers: &mut Answers) {
     let SecretValueEntry { arn, name, secret_string, secret_binary, .. } = entry;
     let (arn, name) = (arn.unwrap_or_default(), name.unwrap_or_default());

@@ -315,8 +315,8 @@ mod tests {
     use super::*;
     use crate::provider::aws::AwsSettings;
     use crate::provider::aws::Endpoints;
+    use crate::provider::metrics::CallOutcome;
     use crate::provider::metrics::Metrics;
-    use crate::provider::metrics::Outcome;
     use crate::provider::rate_limit::Account;
     use crate::provider::rate_limit::Limits;
 
@@ -349,7 +349,7 @@ mod tests {
     }
 
     fn failures(credentials: &Credentials) -> u64 {
-        credentials.meter.metrics.calls(Operation::AssumeRole, Outcome::Unavailable)
+        credentials.meter.metrics.calls(Operation::AssumeRole, CallOutcome::Unavailable)
     }
 
     #[tokio::test]

@@ -43,35 +43,6 @@ pub struct Endpoints {
     pub dual_stack: bool,
 }
 
-impl Endpoints {
-    /// ESO's variables first, then the SDK's own: the one of the service before the one for all.
-    pub(crate) fn from_env() -> Self {
-        Self::from_lookup(|name| std::env::var(name).ok())
-    }
-
-    fn from_lookup(variable: impl Fn(&str) -> Option<String>) -> Self {
-        let first = |names: [&str; 3]| {
-            names
-                .iter()
-                .filter_map(|name| variable(name))
-                .map(|url| url.trim().to_owned())
-                .find(|url| !url.is_empty())
-        };
-        let is_true =
-            |name| variable(name).is_some_and(|text| text.trim().eq_ignore_ascii_case("true"));
-        Self {
-            secrets_manager: first([
-                "AWS_SECRETSMANAGER_ENDPOINT",
-                "AWS_ENDPOINT_URL_SECRETS_MANAGER",
-                "AWS_ENDPOINT_URL",
-            ]),
-            sts: first(["AWS_STS_ENDPOINT", "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"]),
-            fips: is_true("AWS_USE_FIPS_ENDPOINT"),
-            dual_stack: is_true("AWS_USE_DUALSTACK_ENDPOINT"),
-        }
-    }
-}
-
 /// Connections kept open per host between calls; a burst may open more.
 const IDLE_CONNECTIONS: usize = 32;
 
@@ -205,29 +176,5 @@ fn retries(settings: Option<RetrySettings>) -> RetryConfig {
             .with_max_attempts(max_retries.saturating_add(1))
             .with_initial_backoff(interval)
             .with_max_backoff(interval),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_endpoint_of_a_service_comes_before_the_one_for_all() {
-        let variables = HashMap::from([
-            ("AWS_ENDPOINT_URL", "http://all"),
-            ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://sdk"),
-            ("AWS_STS_ENDPOINT", " http://eso\n"),
-            ("AWS_SECRETSMANAGER_ENDPOINT", " "),
-        ]);
-        let endpoints =
-            Endpoints::from_lookup(|name| variables.get(name).map(|url| (*url).to_owned()));
-        assert_eq!(endpoints.secrets_manager.as_deref(), Some("http://sdk"));
-        assert_eq!(endpoints.sts.as_deref(), Some("http://eso"));
-    }
-
-    #[test]
-    fn without_variables_the_sdk_finds_aws_itself() {
-        assert_eq!(Endpoints::from_lookup(|_| None), Endpoints::default());
     }
 }

@@ -19,12 +19,12 @@ use super::{
     errors::{Subject, translate},
 };
 use crate::lane::Lane;
-use crate::provider::Ask;
 use crate::provider::Content;
 use crate::provider::Fetched;
 use crate::provider::Note;
 use crate::provider::Provider;
 use crate::provider::ProviderError;
+use crate::provider::ReadRequest;
 use crate::provider::Validation;
 use crate::provider::Version;
 use crate::provider::metrics::Operation;
@@ -67,8 +67,8 @@ impl SecretsManager {
     }
 
     /// The key as AWS knows it.
-    pub(super) fn id(&self, ask: &Ask) -> String {
-        format!("{}{}", self.source.settings().prefix, ask.key)
+    pub(super) fn id(&self, request: &ReadRequest) -> String {
+        format!("{}{}", self.source.settings().prefix, request.key)
     }
 
     /// Gets credentials, waits for the call's turn, makes it and translates its failure.
@@ -77,14 +77,14 @@ impl SecretsManager {
         operation: Operation,
         lane: Lane,
         key: &str,
-        request: impl Future<Output = Result<T, SdkError<E, Response>>>,
+        sdk_request: impl Future<Output = Result<T, SdkError<E, Response>>>,
     ) -> Result<T, ProviderError>
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let keys = self.credentials.current().await?;
         let subject = self.subject(operation, key);
-        let translated = async { request.await.map_err(|error| translate(&error, subject)) };
+        let translated = async { sdk_request.await.map_err(|error| translate(&error, subject)) };
         let result = self.meter.call(operation, lane, translated).await;
         if matches!(result, Err(ProviderError::Credentials { .. })) {
             self.credentials.discard(&keys);
@@ -102,26 +102,30 @@ impl SecretsManager {
     }
 
     /// One value.
-    pub(super) async fn value(&self, ask: &Ask, lane: Lane) -> Result<Fetched, ProviderError> {
-        let id = self.id(ask);
-        let mut request = self.client.get_secret_value().secret_id(&id);
-        match &ask.version {
+    pub(super) async fn value(
+        &self,
+        request: &ReadRequest,
+        lane: Lane,
+    ) -> Result<Fetched, ProviderError> {
+        let id = self.id(request);
+        let mut sdk_request = self.client.get_secret_value().secret_id(&id);
+        match &request.version {
             Version::Current => {}
-            Version::Id(version) => request = request.version_id(version),
-            Version::Stage(stage) => request = request.version_stage(stage),
+            Version::Id(version) => sdk_request = sdk_request.version_id(version),
+            Version::Stage(stage) => sdk_request = sdk_request.version_stage(stage),
         }
-        match self.call(Operation::GetSecretValue, lane, &id, Box::pin(request.send())).await {
+        match self.call(Operation::GetSecretValue, lane, &id, Box::pin(sdk_request.send())).await {
             Ok(answer) => Ok(Fetched {
                 text: answer.secret_string.map(Into::into),
                 binary: answer.secret_binary.map(|blob| blob.into_inner().into()),
             }),
             Err(error @ ProviderError::NoSuchVersion { .. }) => {
-                Err(self.which_versions(error, &id, ask, lane).await)
+                Err(self.which_versions(error, &id, request, lane).await)
             }
             // A missing secret may be deleted in the cluster as well, so whether it is the secret or the
             // version must not hang on AWS's wording.
-            Err(error @ ProviderError::NotFound { .. }) if ask.version != Version::Current => {
-                Err(self.which_versions(error, &id, ask, lane).await)
+            Err(error @ ProviderError::NotFound { .. }) if request.version != Version::Current => {
+                Err(self.which_versions(error, &id, request, lane).await)
             }
             Err(error) => Err(error),
         }
@@ -132,7 +136,7 @@ impl SecretsManager {
         &self,
         error: ProviderError,
         id: &str,
-        ask: &Ask,
+        request: &ReadRequest,
         lane: Lane,
     ) -> ProviderError {
         let available = match self.describe(id, lane).await {
@@ -144,7 +148,7 @@ impl SecretsManager {
                     .to_owned(),
             ],
         };
-        let version = match &ask.version {
+        let version = match &request.version {
             Version::Current => "AWSCURRENT".to_owned(),
             Version::Id(version) | Version::Stage(version) => version.clone(),
         };
@@ -152,8 +156,8 @@ impl SecretsManager {
     }
 
     /// The tags as a JSON object.
-    async fn tags(&self, ask: &Ask, lane: Lane) -> Result<Fetched, ProviderError> {
-        let id = self.id(ask);
+    async fn tags(&self, request: &ReadRequest, lane: Lane) -> Result<Fetched, ProviderError> {
+        let id = self.id(request);
         let secret = self.describe(&id, lane).await?;
         let pairs = secret.tags().iter().filter_map(|tag| {
             let value = tag.value().unwrap_or_default();
@@ -164,9 +168,9 @@ impl SecretsManager {
     }
 
     async fn describe(&self, id: &str, lane: Lane) -> Result<DescribeSecretOutput, ProviderError> {
-        let request = self.client.describe_secret().secret_id(id);
+        let sdk_request = self.client.describe_secret().secret_id(id);
         let secret =
-            self.call(Operation::DescribeSecret, lane, id, Box::pin(request.send())).await?;
+            self.call(Operation::DescribeSecret, lane, id, Box::pin(sdk_request.send())).await?;
         // Unlike the reads, a description is given of a secret that is marked for deletion, too.
         if secret.deleted_date().is_some() {
             return Err(ProviderError::NotFound { key: id.to_owned() });
@@ -189,28 +193,28 @@ impl SecretsManager {
 }
 
 impl Provider for SecretsManager {
-    fn batch(&self, ask: &Ask) -> usize {
-        let current = ask.version == Version::Current && ask.content == Content::Value;
+    fn batch(&self, request: &ReadRequest) -> usize {
+        let current = request.version == Version::Current && request.content == Content::Value;
         if current && self.refusal().is_none() { BATCH } else { 1 }
     }
 
     fn read<'a>(
         &'a self,
-        ask: &'a Ask,
+        request: &'a ReadRequest,
         lane: Lane,
     ) -> BoxFuture<'a, Result<Fetched, ProviderError>> {
-        match ask.content {
-            Content::Value => Box::pin(self.value(ask, lane)),
-            Content::Tags => Box::pin(self.tags(ask, lane)),
+        match request.content {
+            Content::Value => Box::pin(self.value(request, lane)),
+            Content::Tags => Box::pin(self.tags(request, lane)),
         }
     }
 
     fn read_many<'a>(
         &'a self,
-        asks: &'a [&'a Ask],
+        requests: &'a [&'a ReadRequest],
         lane: Lane,
     ) -> BoxFuture<'a, Vec<Result<Fetched, ProviderError>>> {
-        Box::pin(self.values(asks, lane))
+        Box::pin(self.values(requests, lane))
     }
 
     fn validate(&self) -> BoxFuture<'_, Result<Validation, ProviderError>> {

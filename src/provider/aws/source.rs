@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha3::{Digest, Sha3_256};
 
 use crate::provider::{ProviderError, SecretBytes, TokenSource};
@@ -12,6 +13,9 @@ pub(super) const SESSION_NAME: &str = "external-secrets-provider-aws";
 /// `spec.provider.aws` of a store, with its references resolved.
 #[derive(Clone)]
 pub struct AwsSettings {
+    /// Whose share of quotas this uses: the namespace whose word the role is, as nobody has to prove anything to
+    /// name one.
+    pub tenant: String,
     /// For example `eu-west-1`.
     pub(crate) region: String,
     /// Put in front of every key, as it is.
@@ -30,6 +34,7 @@ impl AwsSettings {
     /// A store in `region` that uses Gabion's own credentials.
     pub fn new(region: impl Into<String>) -> Self {
         Self {
+            tenant: String::new(),
             region: region.into(),
             prefix: String::new(),
             credentials: BaseCredentials::Default,
@@ -122,26 +127,41 @@ impl AwsSource {
 
     /// Whose quota reads count against: the account of the last role, else of the base credentials; with the
     /// region, because quotas are regional.
+    ///
+    /// Anybody can write the ARN of a role of somebody else, and use up what that account may call by being
+    /// refused. So only those share a budget that come with the same base credentials.
     pub(crate) fn account(&self) -> String {
         let settings = &*self.settings;
         let role = settings.role.as_ref().map(|role| role.arn.as_str());
+        let base = self.base_account();
         match role.or(settings.additional_roles.last().map(String::as_str)) {
-            Some(arn) => format!("{}/{}", account_of(arn), settings.region),
-            None => self.base_account(),
+            Some(arn) => format!("{base}/{}", account_of(arn)),
+            None => base,
         }
     }
 
-    /// Whose quota role changes count against.
+    /// Whose quota role changes count against. An access key id is no secret: only the whole key proves anything.
     pub(crate) fn base_account(&self) -> String {
         let settings = &*self.settings;
-        let owner = match &settings.credentials {
-            BaseCredentials::Default => "default".into(),
-            BaseCredentials::Static { access_key_id, .. } => {
-                String::from_utf8_lossy(access_key_id.expose())
+        let (tenant, region) = (&settings.tenant, &settings.region);
+        match &settings.credentials {
+            BaseCredentials::Default => format!("default@{tenant}/{region}"),
+            BaseCredentials::Static { access_key_id, secret_access_key, .. } => {
+                let mut hash = Sha3_256::new();
+                hash.update(access_key_id.len().to_le_bytes());
+                hash.update(access_key_id.expose());
+                hash.update(secret_access_key.expose());
+                format!("{}/{region}", STANDARD.encode(hash.finalize()))
             }
-            BaseCredentials::WebIdentity { role_arn, .. } => account_of(role_arn).into(),
-        };
-        format!("{owner}/{}", settings.region)
+            BaseCredentials::WebIdentity { role_arn, .. } => {
+                format!("{}@{tenant}/{region}", account_of(role_arn))
+            }
+        }
+    }
+
+    /// Where it calls: those who share an endpoint find out together that it does not answer.
+    pub(crate) fn region(&self) -> &str {
+        &self.settings.region
     }
 }
 

@@ -1,8 +1,8 @@
-//! One identity's asks: equal ones are joined, different ones gathered, and calls made.
+//! One identity's requests: equal ones are joined, different ones gathered, and calls made.
 //!
-//! An asker holds a [`PendingRead`] and sleeps on it. The read waits in a queue, one per lane; while a queue is not
-//! empty, one task per lane (the pump) forms calls out of it, and each call is a task of its own. So an asker
-//! that goes away takes nothing with it, and a hundred asks cost a handful of tasks.
+//! An caller holds a [`PendingRead`] and sleeps on it. The read waits in a queue, one per lane; while a queue is not
+//! empty, one task per lane (the pump) forms calls out of it, and each call is a task of its own. So an caller
+//! that goes away takes nothing with it, and a hundred requests cost a handful of tasks.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -19,13 +19,13 @@ use tokio::{
 
 use super::FetcherSettings;
 use crate::lane::Lane;
-use crate::provider::{Ask, Fetched, Provider, ProviderError, metrics::Metrics};
+use crate::provider::{Fetched, Provider, ProviderError, ReadRequest, metrics::Metrics};
 
 pub(super) type Answer = Result<Arc<Fetched>, ProviderError>;
 
-/// One question and, later, its answer. Dropped with the last asker; then the value is gone.
+/// One question and, later, its answer. Dropped with the last caller; then the value is gone.
 pub(super) struct PendingRead {
-    ask: Arc<Ask>,
+    request: Arc<ReadRequest>,
     /// Part of a call already. Changes under the board's lock only.
     sent: AtomicBool,
     /// Waits in the urgent queue. Changes under the board's lock only.
@@ -35,9 +35,9 @@ pub(super) struct PendingRead {
 }
 
 impl PendingRead {
-    fn new(ask: Ask, lane: Lane) -> Self {
+    fn new(request: ReadRequest, lane: Lane) -> Self {
         Self {
-            ask: Arc::new(ask),
+            request: Arc::new(request),
             sent: AtomicBool::new(false),
             urgent: AtomicBool::new(lane == Lane::Urgent),
             answer: OnceLock::new(),
@@ -60,7 +60,7 @@ impl PendingRead {
 #[derive(Default)]
 struct Board {
     /// Slots that may still be joined.
-    open: HashMap<Arc<Ask>, Arc<PendingRead>>,
+    open: HashMap<Arc<ReadRequest>, Arc<PendingRead>>,
     queues: [Queue; 2],
 }
 
@@ -114,10 +114,10 @@ impl Batcher {
         &self.provider
     }
 
-    /// Joins an equal ask that is under way, or queues a new one.
-    pub(super) fn post(self: &Arc<Self>, ask: Ask, lane: Lane) -> Arc<PendingRead> {
+    /// Joins an equal request that is under way, or queues a new one.
+    pub(super) fn post(self: &Arc<Self>, request: ReadRequest, lane: Lane) -> Arc<PendingRead> {
         let mut board = self.board();
-        let read = if let Some(read) = board.open.get(&ask) {
+        let read = if let Some(read) = board.open.get(&request) {
             self.metrics.count_joined();
             let passes = lane == Lane::Urgent
                 && !read.sent.load(Ordering::Relaxed)
@@ -127,11 +127,11 @@ impl Batcher {
             }
             read.clone()
         } else {
-            let read = Arc::new(PendingRead::new(ask, lane));
-            board.open.insert(read.ask.clone(), read.clone());
+            let read = Arc::new(PendingRead::new(request, lane));
+            board.open.insert(read.request.clone(), read.clone());
             read
         };
-        let batch = self.provider.batch(&read.ask);
+        let batch = self.provider.batch(&read.request);
         let queue = &mut board.queues[lane as usize];
         if batch > 1 {
             queue.full = batch;
@@ -160,7 +160,7 @@ impl Batcher {
                     }
                 }
                 Next::Now => {
-                    // While this waits, later asks join the call to come.
+                    // While this waits, later requests join the call to come.
                     let permits = self.permits[lane as usize].clone();
                     let Ok(permit) = permits.acquire_owned().await else { return };
                     let reads = self.take(lane);
@@ -190,7 +190,7 @@ impl Batcher {
         if due <= Instant::now() { Next::Now } else { Next::At(due) }
     }
 
-    /// What goes into the next call: one ask that is read alone, or as many as a batch holds.
+    /// What goes into the next call: one request that is read alone, or as many as a batch holds.
     fn take(&self, lane: Lane) -> Vec<Arc<PendingRead>> {
         let mut board = self.board();
         let Board { open, queues } = &mut *board;
@@ -218,13 +218,13 @@ impl Batcher {
 
 /// Marks a read as sent. False when another lane has sent it, or when nobody waits for it any more (only the
 /// caller and the map of open reads hold it).
-fn claim(open: &mut HashMap<Arc<Ask>, Arc<PendingRead>>, read: &Arc<PendingRead>) -> bool {
+fn claim(open: &mut HashMap<Arc<ReadRequest>, Arc<PendingRead>>, read: &Arc<PendingRead>) -> bool {
     if read.sent.swap(true, Ordering::Relaxed) {
         return false;
     }
     let wanted = Arc::strong_count(read) > 2;
     if !wanted {
-        open.remove(&read.ask);
+        open.remove(&read.request);
     }
     wanted
 }
@@ -239,28 +239,28 @@ struct Call {
 impl Call {
     async fn make(mut self, _permit: OwnedSemaphorePermit) {
         let deadline = self.batcher.settings.deadline;
-        let answers = timeout(deadline, self.ask()).await.unwrap_or_else(|_| {
+        let answers = timeout(deadline, self.send()).await.unwrap_or_else(|_| {
             let late = || Err(unavailable("the provider did not answer in time"));
             self.reads.iter().map(|_| late()).collect()
         });
         self.settle(answers);
     }
 
-    async fn ask(&self) -> Vec<Result<Fetched, ProviderError>> {
+    async fn send(&self) -> Vec<Result<Fetched, ProviderError>> {
         let provider = &self.batcher.provider;
         if let [read] = &self.reads[..] {
-            return vec![provider.read(&read.ask, self.lane).await];
+            return vec![provider.read(&read.request, self.lane).await];
         }
-        let asks: Vec<&Ask> = self.reads.iter().map(|read| &*read.ask).collect();
-        provider.read_many(&asks, self.lane).await
+        let requests: Vec<&ReadRequest> = self.reads.iter().map(|read| &*read.request).collect();
+        provider.read_many(&requests, self.lane).await
     }
 
-    /// Gives every read its answer. From here on an equal ask is a new call: nothing is cached.
+    /// Gives every read its answer. From here on an equal request is a new call: nothing is cached.
     fn settle(&mut self, answers: Vec<Result<Fetched, ProviderError>>) {
         let reads = std::mem::take(&mut self.reads);
         let mut board = self.batcher.board();
         for read in &reads {
-            board.open.remove(&read.ask);
+            board.open.remove(&read.request);
         }
         drop(board);
         let mut answers = answers.into_iter();

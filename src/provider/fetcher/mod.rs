@@ -1,10 +1,10 @@
 //! The fetcher: the only caller of providers.
 //!
-//! Equal asks of one identity are one call, different ones share a batch, calls keep to a budget per account,
-//! and urgent asks pass periodic ones. See `batcher` for how asks wait and [`super::budget`] for the pace.
+//! Equal requests of one identity are one call, different ones share a batch, calls keep to a budget per account,
+//! and urgent requests pass periodic ones. See `batcher` for how requests wait and [`super::budget`] for the pace.
 
 mod batcher;
-mod source;
+mod connection;
 
 use std::{
     collections::HashMap,
@@ -15,14 +15,14 @@ use std::{
 use tokio::time::{Instant, timeout, timeout_at};
 
 use batcher::{Batcher, PendingRead, unavailable};
-use source::Backend;
-pub use source::{Detection, Identity, Source};
+use connection::Backend;
+pub use connection::{Connection, Identity};
 
-use super::Ask;
 use super::Fetched;
 use super::Note;
 use super::Provider;
 use super::ProviderError;
+use super::ReadRequest;
 use super::Validation;
 use super::aws::Platform;
 use super::aws::SecretsManager;
@@ -35,13 +35,13 @@ use crate::provider::rate_limit::Meter;
 /// How the fetcher gathers, paces and gives up.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FetcherSettings {
-    /// How long an urgent ask waits for company.
+    /// How long an urgent request waits for company.
     pub urgent_window: Duration,
-    /// How long a periodic ask waits for company.
+    /// How long a periodic request waits for company.
     pub periodic_window: Duration,
     /// Calls under way at once, per identity and lane.
     pub concurrency: usize,
-    /// An ask without an answer after this long fails.
+    /// A request without an answer after this long fails.
     pub deadline: Duration,
     /// A refused batch operation is not tried again for this long.
     pub batch_pause: Duration,
@@ -88,31 +88,32 @@ impl Fetcher {
         }))
     }
 
-    /// Reads one thing. Equal asks of one identity that are under way at the same time are one call.
+    /// Reads one thing. Equal requests of one identity that are under way at the same time are one call.
     ///
     /// # Errors
-    /// The provider's answer, or `Unavailable` after the deadline. Shared with equal asks, never cached.
+    /// The provider's answer, or `Unavailable` after the deadline. Shared with equal requests, never cached.
     pub async fn fetch(
         &self,
-        source: &Source,
-        ask: Ask,
+        connection: &Connection,
+        request: ReadRequest,
         lane: Lane,
     ) -> Result<Arc<Fetched>, ProviderError> {
         self.0.metrics.count_asks(1);
-        let read = self.post(source, ask, lane);
+        let read = self.post(connection, request, lane);
         self.within(read.answer()).await
     }
 
-    /// Reads several things at once: one result per ask, in the order of the asks.
+    /// Reads several things at once: one result per request, in the order of the requests.
     pub async fn fetch_all(
         &self,
-        source: &Source,
-        asks: Vec<Ask>,
+        connection: &Connection,
+        requests: Vec<ReadRequest>,
         lane: Lane,
     ) -> Vec<Result<Arc<Fetched>, ProviderError>> {
-        self.0.metrics.count_asks(asks.len());
+        self.0.metrics.count_asks(requests.len());
         let until = Instant::now() + self.0.settings.deadline;
-        let reads: Vec<_> = asks.into_iter().map(|ask| self.post(source, ask, lane)).collect();
+        let reads: Vec<_> =
+            requests.into_iter().map(|request| self.post(connection, request, lane)).collect();
         let mut answers = Vec::with_capacity(reads.len());
         for read in reads {
             let answer = timeout_at(until, read.answer()).await;
@@ -125,8 +126,8 @@ impl Fetcher {
     ///
     /// # Errors
     /// Why they cannot.
-    pub async fn validate(&self, source: &Source) -> Result<Validation, ProviderError> {
-        let batcher = self.batcher(source);
+    pub async fn validate(&self, connection: &Connection) -> Result<Validation, ProviderError> {
+        let batcher = self.batcher(connection);
         self.within(batcher.provider().validate()).await
     }
 
@@ -152,20 +153,18 @@ impl Fetcher {
         &self.0.metrics
     }
 
-    fn post(&self, source: &Source, ask: Ask, lane: Lane) -> Arc<PendingRead> {
-        match source.detection {
-            Detection::Read => self.batcher(source).post(ask, lane),
-        }
+    fn post(&self, connection: &Connection, request: ReadRequest, lane: Lane) -> Arc<PendingRead> {
+        self.batcher(connection).post(request, lane)
     }
 
-    fn batcher(&self, source: &Source) -> Arc<Batcher> {
+    fn batcher(&self, connection: &Connection) -> Arc<Batcher> {
         let mut batchers = held(&self.0.batchers);
-        if let Some(batcher) = batchers.get(&source.identity) {
+        if let Some(batcher) = batchers.get(&connection.identity) {
             return batcher.clone();
         }
-        let provider = self.connect(&source.backend);
+        let provider = self.connect(&connection.backend);
         let batcher = Arc::new(Batcher::new(provider, self.0.settings, self.0.metrics.clone()));
-        batchers.insert(source.identity.clone(), batcher.clone());
+        batchers.insert(connection.identity.clone(), batcher.clone());
         batcher
     }
 

@@ -19,31 +19,58 @@ pub(crate) struct BadCondition {
     pub(crate) reason: String,
 }
 
-/// True if a namespace with this name and these labels meets any condition, or there is none.
+/// Whether a namespace may use a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// It may.
+    Allowed,
+    /// It may not.
+    Denied,
+    /// It depends on labels that are not known.
+    Unknown,
+}
+
+impl Access {
+    fn of(met: bool) -> Self {
+        if met { Self::Allowed } else { Self::Denied }
+    }
+
+    /// What both say together, one being enough. What is not known is no reason to let anybody in.
+    fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Allowed, _) | (_, Self::Allowed) => Self::Allowed,
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::Denied, Self::Denied) => Self::Denied,
+        }
+    }
+}
+
+/// Whether a namespace with this name and these labels meets any condition, or there is none. Labels that are not
+/// known (`None`) are not labels that are absent.
 ///
 /// A regular expression matches anywhere in the name, as in External Secrets Operator.
-pub(crate) fn is_allowed(
+pub(crate) fn access(
     conditions: &[StoreCondition],
     namespace: &str,
-    labels: &BTreeMap<String, String>,
-) -> Result<bool, BadCondition> {
+    labels: Option<&BTreeMap<String, String>>,
+) -> Result<Access, BadCondition> {
     if conditions.is_empty() {
-        return Ok(true);
+        return Ok(Access::Allowed);
     }
-    let mut allowed = false;
+    let mut access = Access::Denied;
     for (index, condition) in conditions.iter().enumerate() {
-        allowed |= meets(condition, index, namespace, labels)?;
+        access = access.or(meets(condition, index, namespace, labels)?);
     }
-    Ok(allowed)
+    Ok(access)
 }
 
 fn meets(
     condition: &StoreCondition,
     index: usize,
     namespace: &str,
-    labels: &BTreeMap<String, String>,
-) -> Result<bool, BadCondition> {
-    let mut met = condition.namespaces.iter().any(|name| name == namespace);
+    labels: Option<&BTreeMap<String, String>>,
+) -> Result<Access, BadCondition> {
+    let mut met = Access::of(condition.namespaces.iter().any(|name| name == namespace));
     if let Some(selector) = &condition.namespace_selector {
         let bad = |error: kube::core::ParseExpressionError| BadCondition {
             index,
@@ -51,7 +78,7 @@ fn meets(
             reason: error.to_string(),
         };
         let selector = Selector::try_from(selector.clone()).map_err(bad)?;
-        met |= selector.matches(labels);
+        met = met.or(labels.map_or(Access::Unknown, |labels| Access::of(selector.matches(labels))));
     }
     for pattern in &condition.namespace_regexes {
         let regex = Regex::new(pattern).map_err(|_| BadCondition {
@@ -59,14 +86,14 @@ fn meets(
             field: "namespaceRegexes",
             reason: format!("{pattern:?} is not a regular expression"),
         })?;
-        met |= regex.is_match(namespace);
+        met = met.or(Access::of(regex.is_match(namespace)));
     }
     Ok(met)
 }
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
     use super::*;
 
@@ -76,7 +103,7 @@ mod tests {
 
     #[test]
     fn no_condition_allows_everybody() {
-        assert_eq!(is_allowed(&[], "any", &BTreeMap::new()), Ok(true));
+        assert_eq!(access(&[], "any", None), Ok(Access::Allowed));
     }
 
     #[test]
@@ -93,17 +120,41 @@ mod tests {
         };
         let conditions = [by_name, by_pattern];
         let none = BTreeMap::new();
-        assert_eq!(is_allowed(&conditions, "shop", &none), Ok(true));
-        assert_eq!(is_allowed(&conditions, "prod-a", &none), Ok(true));
-        assert_eq!(is_allowed(&conditions, "other", &labels("core")), Ok(true));
-        assert_eq!(is_allowed(&conditions, "nonprod-a", &labels("edge")), Ok(false));
+        assert_eq!(access(&conditions, "shop", Some(&none)), Ok(Access::Allowed));
+        assert_eq!(access(&conditions, "prod-a", Some(&none)), Ok(Access::Allowed));
+        assert_eq!(access(&conditions, "other", Some(&labels("core"))), Ok(Access::Allowed));
+        assert_eq!(access(&conditions, "nonprod-a", Some(&labels("edge"))), Ok(Access::Denied));
+    }
+
+    #[test]
+    fn labels_that_are_not_known_let_nobody_in() {
+        for (operator, values) in [("DoesNotExist", None), ("NotIn", Some(vec!["1".to_owned()]))] {
+            let requirement = LabelSelectorRequirement {
+                key: "untrusted".to_owned(),
+                operator: operator.to_owned(),
+                values,
+            };
+            let selector = LabelSelector {
+                match_expressions: Some(vec![requirement]),
+                ..LabelSelector::default()
+            };
+            let by_label =
+                StoreCondition { namespace_selector: Some(selector), ..StoreCondition::default() };
+            let by_name =
+                StoreCondition { namespaces: vec!["shop".into()], ..StoreCondition::default() };
+            let none = BTreeMap::new();
+            let conditions = [by_label, by_name];
+            assert_eq!(access(&conditions, "n", None), Ok(Access::Unknown), "{operator}");
+            assert_eq!(access(&conditions, "n", Some(&none)), Ok(Access::Allowed), "{operator}");
+            assert_eq!(access(&conditions, "shop", None), Ok(Access::Allowed), "by its name");
+        }
     }
 
     #[test]
     fn a_broken_pattern_is_named_and_allows_nobody() {
         let broken =
             StoreCondition { namespace_regexes: vec!["(".into()], ..StoreCondition::default() };
-        let error = is_allowed(&[broken], "shop", &BTreeMap::new()).unwrap_err();
+        let error = access(&[broken], "shop", None).unwrap_err();
         assert_eq!(
             error.to_string(),
             "spec.conditions[0].namespaceRegexes: \"(\" is not a regular expression"

@@ -21,7 +21,7 @@ use crate::api::external_secrets::external_secret::SourceRef;
 use crate::api::external_secrets::references::StoreKind;
 use crate::gjson;
 use crate::gjson::PropertyError;
-use crate::provider::{Ask, Content, Fetched, ProviderError, SecretBytes, Version};
+use crate::provider::{Content, Fetched, ProviderError, ReadRequest, SecretBytes, Version};
 
 /// A store, as an object refers to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,13 +32,6 @@ pub(crate) struct StoreId {
     pub(crate) name: String,
 }
 
-impl StoreId {
-    /// Its kind.
-    pub(crate) fn kind(&self) -> &'static str {
-        if self.cluster { "ClusterSecretStore" } else { "SecretStore" }
-    }
-}
-
 /// One question of an `ExternalSecret`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lookup {
@@ -47,7 +40,7 @@ pub struct Lookup {
     /// Whom to ask.
     pub(crate) store: StoreId,
     /// What to ask.
-    pub(crate) ask: Ask,
+    pub(crate) request: ReadRequest,
 }
 
 /// One answer to a [`Lookup`].
@@ -58,13 +51,6 @@ pub(crate) struct Answer {
     /// Whether a property that the secret does not have counts as a missing secret. It does for the fake
     /// provider; for AWS it is an error, which no deletion policy excuses.
     pub(crate) absent_property_is_missing: bool,
-}
-
-impl Answer {
-    /// An answer of AWS, or of any provider with its rule on properties.
-    pub(crate) fn new(result: Result<Arc<Fetched>, ProviderError>) -> Self {
-        Self { result, absent_property_is_missing: false }
-    }
 }
 
 /// What the answers make.
@@ -133,7 +119,7 @@ fn lookup(
     Ok(Lookup {
         field,
         store: StoreId { cluster, name },
-        ask: Ask { key: remote.key.clone(), version, content },
+        request: ReadRequest { key: remote.key.clone(), version, content },
     })
 }
 
@@ -244,6 +230,10 @@ fn value(
     let json = fetched.binary.as_ref().or(fetched.text.as_ref()).ok_or_else(no_value)?;
     match gjson::find(json.expose(), path).map_err(|error| property_error(error, field(), key()))? {
         Some(value) => Ok(Some(value)),
+        // A broken text proves nothing about what it should contain.
+        None if !gjson::is_json(json.expose()) => {
+            Err(PlanError::NotJson { field: field(), key: key() })
+        }
         None if answer.absent_property_is_missing && excused => Ok(None),
         None => {
             Err(PlanError::PropertyAbsent { field: field(), key: key(), property: path.to_owned() })

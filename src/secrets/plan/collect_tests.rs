@@ -12,22 +12,25 @@ fn spec(value: serde_json::Value) -> ExternalSecretSpec {
     serde_json::from_value(value).unwrap()
 }
 
+/// An answer of a provider for which a property that is absent is an error, as for AWS.
+fn answer(result: Result<Arc<Fetched>, ProviderError>) -> Answer {
+    Answer { result, absent_property_is_missing: false }
+}
+
+fn kind(store: &StoreId) -> &'static str {
+    if store.cluster { "ClusterSecretStore" } else { "SecretStore" }
+}
+
 fn text(text: &str) -> Answer {
-    Answer::new(Ok(Arc::new(Fetched {
-        text: Some(SecretBytes::from(text.to_owned())),
-        binary: None,
-    })))
+    answer(Ok(Arc::new(Fetched { text: Some(SecretBytes::from(text.to_owned())), binary: None })))
 }
 
 fn binary(bytes: &[u8]) -> Answer {
-    Answer::new(Ok(Arc::new(Fetched {
-        text: None,
-        binary: Some(SecretBytes::new(bytes.to_vec())),
-    })))
+    answer(Ok(Arc::new(Fetched { text: None, binary: Some(SecretBytes::new(bytes.to_vec())) })))
 }
 
 fn missing() -> Answer {
-    Answer::new(Err(ProviderError::NotFound { key: "r".to_owned() }))
+    answer(Err(ProviderError::NotFound { key: "r".to_owned() }))
 }
 
 #[track_caller]
@@ -63,7 +66,16 @@ fn questions_are_in_the_order_in_which_answers_count() {
     let asked: Vec<_> = lookups(&spec)
         .unwrap()
         .into_iter()
-        .map(|l| (l.field, l.store.kind(), l.store.name, l.ask.key, l.ask.version, l.ask.content))
+        .map(|l| {
+            (
+                l.field,
+                kind(&l.store),
+                l.store.name,
+                l.request.key,
+                l.request.version,
+                l.request.content,
+            )
+        })
         .collect();
     let s = str::to_owned;
     assert_eq!(
@@ -224,7 +236,7 @@ fn a_whole_value_is_the_text_or_else_the_bytes() {
     let spec = spec(json!({"data": [{"secretKey": "a", "remoteRef": {"key": "r"}}]}));
     assert_eq!(data(&spec, &[text("")]), map(&[("a", "")]));
     assert_eq!(data(&spec, &[binary(b"bytes")]), map(&[("a", "bytes")]));
-    let neither = Answer::new(Ok(Arc::new(Fetched::default())));
+    let neither = answer(Ok(Arc::new(Fetched::default())));
     fails(
         &spec,
         &[neither],
@@ -292,10 +304,7 @@ fn any_other_failure_is_an_error_under_every_deletion_policy() {
             "target": {"deletionPolicy": "Delete"},
             "data": [{"secretKey": "a", "remoteRef": {"key": "r"}}],
         }));
-        assert!(matches!(
-            collect(&spec, &[Answer::new(Err(error))]),
-            Err(PlanError::Provider { .. })
-        ));
+        assert!(matches!(collect(&spec, &[answer(Err(error))]), Err(PlanError::Provider { .. })));
     }
 }
 

@@ -5,11 +5,7 @@ use std::{
     fmt,
 };
 
-use k8s_openapi::{
-    ByteString,
-    api::core::v1::Secret,
-    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
-};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 
 use super::{
@@ -260,33 +256,6 @@ impl Desired {
             || self.finalizers != existing.finalizers
             || !same_owners(&self.owners, &existing.owners)
             || existing.type_.as_ref().is_some_and(|type_| *type_ != self.type_)
-    }
-
-    /// The object to create.
-    pub(crate) fn into_new(self) -> Secret {
-        self.into_secret(Secret::default())
-    }
-
-    /// The object to put in place of `current`, which keeps whatever is not decided here.
-    pub(crate) fn into_secret(self, current: Secret) -> Secret {
-        let data =
-            self.data.iter().map(|(k, v)| (k.clone(), ByteString(v.expose().to_vec()))).collect();
-        Secret {
-            metadata: ObjectMeta {
-                name: Some(self.name),
-                namespace: Some(self.namespace),
-                labels: Some(self.labels),
-                annotations: Some(self.annotations),
-                owner_references: Some(self.owners).filter(|owners| !owners.is_empty()),
-                finalizers: Some(self.finalizers).filter(|finalizers| !finalizers.is_empty()),
-                managed_fields: None,
-                ..current.metadata
-            },
-            type_: Some(self.type_),
-            data: Some(data),
-            immutable: self.immutable.then_some(true).or(current.immutable),
-            ..current
-        }
     }
 }
 

@@ -1,3 +1,6 @@
+use k8s_openapi::{
+    ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -279,5 +282,34 @@ proptest! {
         after.ours.data = rendered.data.keys().cloned().collect();
         let second = desired(&object, rendered, Some(&after)).unwrap();
         prop_assert!(!second.differs(&after));
+    }
+}
+
+impl Desired {
+    /// The object to create.
+    fn into_new(self) -> Secret {
+        self.into_secret(Secret::default())
+    }
+
+    /// The object to put in place of `current`, which keeps whatever is not decided here.
+    fn into_secret(self, current: Secret) -> Secret {
+        let data =
+            self.data.iter().map(|(k, v)| (k.clone(), ByteString(v.expose().to_vec()))).collect();
+        Secret {
+            metadata: ObjectMeta {
+                name: Some(self.name),
+                namespace: Some(self.namespace),
+                labels: Some(self.labels),
+                annotations: Some(self.annotations),
+                owner_references: Some(self.owners).filter(|owners| !owners.is_empty()),
+                finalizers: Some(self.finalizers).filter(|finalizers| !finalizers.is_empty()),
+                managed_fields: None,
+                ..current.metadata
+            },
+            type_: Some(self.type_),
+            data: Some(data),
+            immutable: self.immutable.then_some(true).or(current.immutable),
+            ..current
+        }
     }
 }

@@ -3,9 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
+use super::condition::READY;
 use super::error::PlanError;
 use super::hash;
-use super::status::READY;
 use super::window;
 use super::window::Gate;
 use crate::api::external_secrets::external_secret::ExternalSecret;
@@ -48,19 +48,6 @@ pub(crate) enum Why {
 }
 
 impl Why {
-    /// For logs and metrics.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::NeverSynced => "NeverSynced",
-            Self::Edited => "Edited",
-            Self::Interval => "Interval",
-            Self::Drift => "Drift",
-            Self::Clock => "Clock",
-            Self::Failed => "Failed",
-            Self::Template => "Template",
-        }
-    }
-
     /// Whether a person is waiting.
     pub(crate) fn is_urgent(self) -> bool {
         matches!(self, Self::NeverSynced | Self::Edited | Self::Drift | Self::Template)

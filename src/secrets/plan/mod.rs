@@ -6,6 +6,7 @@
 
 pub(crate) mod access;
 pub mod collect;
+pub(crate) mod condition;
 pub mod decode;
 pub(crate) mod desired;
 pub mod due;
@@ -22,3 +23,6 @@ pub(crate) mod window;
 
 pub(crate) use access::BadCondition;
 pub(crate) use error::PlanError;
+
+#[cfg(test)]
+mod golden_tests;

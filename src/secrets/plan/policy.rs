@@ -3,10 +3,10 @@
 use kube::ResourceExt;
 
 use super::{
+    condition::{READY, SECRET_DELETED},
     error::PlanError,
     existing::{CREATED_BY, Existing},
     hash,
-    status::{READY, SECRET_DELETED},
 };
 use crate::api::external_secrets::external_secret::CreationPolicy;
 use crate::api::external_secrets::external_secret::DeletionPolicy;

@@ -4,16 +4,15 @@ use crate::retry::Retry;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{error::PlanError, policy::Leave};
+use super::{
+    condition::{READY, SECRET_DELETED},
+    policy::Leave,
+};
 use crate::api::external_secrets::external_secret::Binding;
 use crate::api::external_secrets::external_secret::ExternalSecretStatus;
 use crate::api::external_secrets::external_secret::GabionStatus;
 use crate::api::external_secrets::references::Condition;
 
-/// The condition type that says whether the Secret is in step.
-pub(crate) const READY: &str = "Ready";
-/// Its reason after the Secret was deleted because the provider has nothing for it any more.
-pub(crate) const SECRET_DELETED: &str = "SecretDeleted";
 /// Longest message. Longer ones come only from long names.
 const MAX_MESSAGE: usize = 2048;
 
@@ -77,11 +76,6 @@ impl Outcome<'_> {
             }
         }
     }
-}
-
-/// What a failure in `plan` says.
-pub(crate) fn failed<'a>(error: &PlanError, cause: &'a str) -> Outcome<'a> {
-    Outcome::Failed { headline: error.headline(), cause, retry: error.retry() }
 }
 
 /// When, and about which state of the object.

@@ -29,9 +29,11 @@ use gotemplate::Data;
 use gotemplate::Delimiters;
 use gotemplate::Environment;
 use gotemplate::ErrorKind;
+use gotemplate::Failure;
 use gotemplate::Limits;
 use gotemplate::MissingKey;
 use gotemplate::Template;
+use gotemplate::yaml;
 
 /// What renders all templates of one object, within bounds that they share.
 pub struct Engine<'a> {
@@ -80,14 +82,14 @@ impl<'a> Engine<'a> {
     fn render_read(
         &mut self,
         field: &str,
-        (kind, name): (Kind, &str),
+        (kind, name): (InputKind, &str),
         text: &SecretBytes,
         dot: &Data,
     ) -> Result<SecretBytes, PlanError> {
         let parsed = Template::parse(name, text.expose(), self.delimiters);
         let output = self.output(field, parsed.map(Arc::new), dot);
         output.map_err(|error| match error {
-            PlanError::Template { field, source } if kind == Kind::Secret => {
+            PlanError::Template { field, source } if kind == InputKind::Secret => {
                 PlanError::Template { field, source: silent(source) }
             }
             error => error,
@@ -119,18 +121,35 @@ impl<'a> Engine<'a> {
             .map(SecretBytes::from)
             .map_err(|error| PlanError::Template { field: field.to_owned(), source: error })
     }
+
+    /// Reads an output as Go's YAML library reads a map of strings.
+    pub(crate) fn pairs(
+        &mut self,
+        field: &str,
+        name: &str,
+        output: &SecretBytes,
+    ) -> Result<BTreeMap<String, SecretBytes>, PlanError> {
+        let pairs = yaml::string_map(&mut self.context, output.expose()).map_err(|failure| {
+            let (template, line, column) = (name.to_owned(), 1, 1);
+            let Failure { kind, message, .. } = failure;
+            let source = gotemplate::Error { kind, template, line, column, message };
+            PlanError::Template { field: field.to_owned(), source }
+        })?;
+        let pairs = pairs.ok_or_else(|| PlanError::NotAMap { field: field.to_owned() })?;
+        Ok(pairs.into_iter().map(|(key, value)| (key, SecretBytes::from(value))).collect())
+    }
 }
 
 /// A kind of object that holds templates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub(crate) enum InputKind {
     /// A ConfigMap.
     ConfigMap,
     /// A Secret.
     Secret,
 }
 
-impl Kind {
+impl InputKind {
     /// Its name.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -141,19 +160,19 @@ impl Kind {
 }
 
 /// What objects that hold templates contain; `None` for one that does not exist.
-pub(crate) type Contents = BTreeMap<(Kind, String), Option<BTreeMap<String, SecretBytes>>>;
+pub(crate) type Contents = BTreeMap<(InputKind, String), Option<BTreeMap<String, SecretBytes>>>;
 
 /// The objects, in the namespace of the `ExternalSecret`, that its template is read from.
-pub(crate) fn sources(object: &ExternalSecret) -> BTreeSet<(Kind, String)> {
+pub(crate) fn inputs(object: &ExternalSecret) -> BTreeSet<(InputKind, String)> {
     let template = object.spec.target.template.iter();
     let from = template.flat_map(|template| &template.template_from);
     from.flat_map(references).map(|(kind, reference)| (kind, reference.name.clone())).collect()
 }
 
 /// What one `templateFrom` refers to, in the order in which it counts.
-fn references(from: &TemplateFrom) -> impl Iterator<Item = (Kind, &TemplateRef)> {
-    let config_map = from.config_map.iter().map(|reference| (Kind::ConfigMap, reference));
-    config_map.chain(from.secret.iter().map(|reference| (Kind::Secret, reference)))
+fn references(from: &TemplateFrom) -> impl Iterator<Item = (InputKind, &TemplateRef)> {
+    let config_map = from.config_map.iter().map(|reference| (InputKind::ConfigMap, reference));
+    config_map.chain(from.secret.iter().map(|reference| (InputKind::Secret, reference)))
 }
 
 /// What the `ExternalSecret` contributes to its Secret, given what was read for it.
@@ -256,7 +275,7 @@ impl Rendering<'_, '_> {
         };
         let strategy = from.values_decoding_strategy.clone().unwrap_or_default();
         for (kind, reference) in references(from) {
-            let part = if kind == Kind::Secret { "secret" } else { "configMap" };
+            let part = if kind == InputKind::Secret { "secret" } else { "configMap" };
             let place = format!("{field}.{part}");
             let found = contents.get(&(kind, reference.name.clone())).and_then(Option::as_ref);
             let absent = |key: &str| PlanError::TemplateAbsent {
@@ -271,7 +290,9 @@ impl Rendering<'_, '_> {
                 let output = self.engine.render_read(&place, (kind, &item.key), text, &self.dot)?;
                 let outputs = match &item.template_as {
                     TemplateScope::Values => BTreeMap::from([(item.key.clone(), output)]),
-                    TemplateScope::KeysAndValues => pairs(&place, &output)?,
+                    TemplateScope::KeysAndValues => {
+                        self.engine.pairs(&place, &item.key, &output)?
+                    }
                     TemplateScope::Other(value) => {
                         let field = format!("{place}.items[{}].templateAs", item.key);
                         return Err(PlanError::UnknownValue { field, value: value.clone() });
@@ -283,7 +304,7 @@ impl Rendering<'_, '_> {
         if let Some(literal) = &from.literal {
             let place = format!("{field}.literal");
             let output = self.render(&place, "literal", literal)?;
-            let outputs = pairs(&place, &output)?;
+            let outputs = self.engine.pairs(&place, "literal", &output)?;
             self.take(&place, target, &strategy, outputs)?;
         }
         Ok(())
@@ -338,13 +359,6 @@ impl Rendering<'_, '_> {
     }
 }
 
-/// An output that is a YAML map from keys to strings.
-fn pairs(field: &str, output: &SecretBytes) -> Result<BTreeMap<String, SecretBytes>, PlanError> {
-    let pairs = strings(output.expose());
-    let pairs = pairs.ok_or_else(|| PlanError::NotAMap { field: field.to_owned() })?;
-    Ok(pairs.into_iter().map(|(key, value)| (key, SecretBytes::from(value))).collect())
-}
-
 fn text(field: &str, key: &str, value: &SecretBytes) -> Result<String, PlanError> {
     let text = std::str::from_utf8(value.expose()).map_err(|_| PlanError::BadMetadata {
         field: field.to_owned(),
@@ -352,21 +366,6 @@ fn text(field: &str, key: &str, value: &SecretBytes) -> Result<String, PlanError
         reason: "its value is not UTF-8",
     })?;
     Ok(text.to_owned())
-}
-
-/// Reads it as Go's YAML library reads a map of strings: plain scalars of other types become their text.
-fn strings(text: &[u8]) -> Option<BTreeMap<String, String>> {
-    let text = std::str::from_utf8(text).ok()?;
-    let map: BTreeMap<String, serde_json::Value> = serde_saphyr::from_str(text).ok()?;
-    map.into_iter()
-        .map(|(key, value)| match value {
-            serde_json::Value::String(text) => Some((key, text)),
-            serde_json::Value::Null => Some((key, String::new())),
-            serde_json::Value::Bool(value) => Some((key, value.to_string())),
-            serde_json::Value::Number(value) => Some((key, value.to_string())),
-            serde_json::Value::Array(_) | serde_json::Value::Object(_) => None,
-        })
-        .collect()
 }
 
 #[cfg(test)]

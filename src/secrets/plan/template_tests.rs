@@ -81,14 +81,33 @@ fn the_later_template_wins_and_the_objects_own_most() {
     assert_eq!(data(&template), [pair("a", "1"), pair("b", "2"), pair("c", "3")]);
 }
 
+/// Finding B of the public reports: one conversion of scalars, the one that `fromYaml` has.
+#[test]
+fn scalars_of_keys_and_values_become_the_text_that_go_makes() {
+    let literal = "pin: 0123\nversion: 1.0\nbig: 1000000.0\noff: x";
+    let expected =
+        [pair("big", "1e+06"), pair("false", "x"), pair("pin", "83"), pair("version", "1")];
+    let from = json!([{"literal": literal}]);
+    assert_eq!(data(&json!({"templateFrom": from})), expected);
+    // A label cannot hold a plus sign.
+    let (literal, expected) = ("pin: 0123\nversion: 1.0\noff: x", &expected[1..]);
+    for target in ["Labels", "Annotations"] {
+        let from = json!([{"target": target, "literal": literal}]);
+        let rendered = rendered(&json!({"templateFrom": from})).unwrap();
+        let made = if target == "Labels" { rendered.labels } else { rendered.annotations };
+        let made: Vec<_> = made.into_iter().filter(|(key, _)| !key.contains('/')).collect();
+        assert_eq!(made, expected, "{target}");
+    }
+}
+
 #[test]
 fn inside_one_source_the_literal_wins_over_the_secret_over_the_config_map() {
     let reference = json!({"name": "o", "items": [{"key": "a"}, {"key": "b"}]});
     let from = json!([{"literal": "b: literal", "configMap": reference,
         "secret": {"name": "o", "items": [{"key": "a"}]}}]);
     let contents = Contents::from([
-        ((Kind::ConfigMap, "o".to_owned()), Some(texts(&[("a", "map"), ("b", "map")]))),
-        ((Kind::Secret, "o".to_owned()), Some(texts(&[("a", "{{ .user }}")]))),
+        ((InputKind::ConfigMap, "o".to_owned()), Some(texts(&[("a", "map"), ("b", "map")]))),
+        ((InputKind::Secret, "o".to_owned()), Some(texts(&[("a", "{{ .user }}")]))),
     ]);
     let rendered = rendered_with(&json!({"templateFrom": from}), &contents).unwrap();
     assert_eq!(rendered.data, texts(&[("a", "app"), ("b", "literal")]));
@@ -143,7 +162,7 @@ fn of_a_template_in_a_secret_no_word_is_repeated() {
         ["x\n{{ hunter2 }}", "x\n{{ .hunter2 }}", "x\n{{ len .user.hunter2 }}", "x\n{{ hunter2"]
     {
         let held = Some(texts(&[("a", text)]));
-        let contents = Contents::from([((Kind::Secret, "o".to_owned()), held)]);
+        let contents = Contents::from([((InputKind::Secret, "o".to_owned()), held)]);
         let error =
             rendered_with(&json!({"templateFrom": from}), &contents).unwrap_err().to_string();
         assert!(

@@ -25,3 +25,6 @@ static BY_NAME: LazyLock<HashMap<&'static str, &'static Function>> = LazyLock::n
     let all = TABLES.iter().copied().flatten().copied().flatten();
     all.map(|function| (function.name, function)).collect()
 });
+
+#[cfg(test)]
+mod cost_tests;

@@ -69,12 +69,12 @@ fn equal(cx: &mut Context<'_>, one: &Value, two: &Value) -> Result<bool, Failure
         (Value::Nil, Value::Nil) => true,
         (Value::Nil, other) | (other, Value::Nil) => is_nil(other),
         _ if is_basic(one) || is_basic(two) => return Err(incompatible(one, two)),
-        _ => return identical(one, two),
+        _ => return identical(cx, one, two),
     })
 }
 
 /// Values of kinds that Go compares only with nil, or by identity.
-fn identical(one: &Value, two: &Value) -> Result<bool, Failure> {
+fn identical(cx: &mut Context<'_>, one: &Value, two: &Value) -> Result<bool, Failure> {
     let kinds = [one, two].map(|value| value.type_().map(|type_| type_.kind()));
     if kinds[0] != kinds[1] {
         let types = (one.type_name(), two.type_name());
@@ -85,23 +85,29 @@ fn identical(one: &Value, two: &Value) -> Result<bool, Failure> {
     }
     match (one, two) {
         (Value::Time(one), Value::Time(two)) => Ok(one.is_same(two)),
-        (Value::Object(one), Value::Object(two)) => Ok(objects(one, two)),
+        (Value::Object(one), Value::Object(two)) => objects(cx, one, two),
         (_, other) => Err(Failure::function(format!("non-comparable type {}", other.type_name()))),
     }
 }
 
 /// Pointers are equal when they are the same; structs, when their fields are.
-fn objects(one: &Rc<dyn Object>, two: &Rc<dyn Object>) -> bool {
+fn objects(
+    cx: &mut Context<'_>,
+    one: &Rc<dyn Object>,
+    two: &Rc<dyn Object>,
+) -> Result<bool, Failure> {
     match (one.type_(), two.type_()) {
         (Type::Struct(a), Type::Struct(b)) if a == b => {
-            let (one, two) = (one.fields(), two.fields());
-            let same = |(a, b): (&(&str, Value), &(&str, Value))| match (&a.1, &b.1) {
-                (Value::String(a), Value::String(b)) => a == b,
-                _ => false,
-            };
-            one.iter().zip(&two).all(same)
+            for ((_, one), (_, two)) in one.fields().iter().zip(&two.fields()) {
+                let (Value::String(one), Value::String(two)) = (one, two) else { return Ok(false) };
+                cx.step(1 + one.len().min(two.len()) / 32)?;
+                if one != two {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
         }
-        _ => std::ptr::addr_eq(Rc::as_ptr(one), Rc::as_ptr(two)),
+        _ => Ok(std::ptr::addr_eq(Rc::as_ptr(one), Rc::as_ptr(two))),
     }
 }
 

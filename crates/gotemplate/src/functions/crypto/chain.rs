@@ -5,6 +5,7 @@ use super::{
     certificate::Certificate,
     pem::{self, Block},
 };
+use crate::Context;
 
 /// More are refused: every one is compared with every other.
 const CERTIFICATES: usize = 1000;
@@ -21,10 +22,15 @@ pub(super) fn blocks(text: &[u8]) -> Vec<Block> {
 
 /// From leaf to root. Exactly one certificate may be nobody's parent; those that do not hang on its line of parents are
 /// left out.
-pub(super) fn ordered(certificates: Vec<Certificate<'_>>) -> Result<Vec<Certificate<'_>>, Error> {
+pub(super) fn ordered<'a>(
+    cx: &mut Context<'_>,
+    certificates: Vec<Certificate<'a>>,
+) -> Result<Vec<Certificate<'a>>, Error> {
     if certificates.len() > CERTIFICATES {
         return Err(Error::DisjunctChain);
     }
+    let identifiers: usize = certificates.iter().map(|certificate| certificate.own_key.len()).sum();
+    cx.step(certificates.len() * (certificates.len() / 32 + identifiers / 1024))?;
     let mut is_parent = vec![false; certificates.len()];
     let mut parents = vec![None; certificates.len()];
     for (child, certificate) in certificates.iter().enumerate() {
@@ -58,9 +64,9 @@ pub(super) fn certificates(blocks: &[Block]) -> Result<Vec<Certificate<'_>>, Err
 }
 
 /// `filterCertChain`: the part of a chain that is asked for, empty if it is not there.
-pub(super) fn filter(part: &[u8], text: &[u8]) -> Result<Bytes, Error> {
+pub(super) fn filter(cx: &mut Context<'_>, part: &[u8], text: &[u8]) -> Result<Bytes, Error> {
     let blocks = blocks(text);
-    let chain = ordered(certificates(&blocks)?)?;
+    let chain = ordered(cx, certificates(&blocks)?)?;
     let chosen = match part {
         b"leaf" => &chain[..usize::from(!chain[0].is_root())],
         b"intermediate" => {

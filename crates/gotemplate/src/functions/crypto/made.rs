@@ -129,6 +129,12 @@ pub(super) fn signed(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Fai
     let key = given_or_generated(cx, args, 5)?;
     let block = pem::decode(&authority).0.ok_or(Error::NoPem)?;
     let authority = Certificate::parse(&block.bytes)?;
+    // Checking the key and signing with it takes with the cube of its length.
+    match authority_key.len() {
+        ..2000 => cx.step(2 * KEY_STEPS)?,
+        2000..3500 => cx.step(10 * KEY_STEPS)?,
+        _ => cx.slow_operation()?,
+    }
     let authority_key = from_pem(&authority_key)?;
     let signer = Signer { key: &authority_key, certificate: Some(&authority) };
     let certificate = issue::issue(cx, &request, &key, &signer)?;

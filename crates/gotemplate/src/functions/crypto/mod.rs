@@ -1,4 +1,4 @@
-//! Keys, certificates, containers and hashes: external-secrets' own functions and sprig's group of cryptography.
+//! Keys, certificates, containers and hashes: functions that the External Secrets Operator adds, and sprig's group of cryptography.
 //!
 //! Pure: bytes in, bytes out. Time, randomness and new keys come from the [`Environment`](crate::Environment); work that
 //! takes milliseconds is accounted for before it is done. Secrets are wiped when they are dropped, and no error names one.

@@ -1,4 +1,4 @@
-//! `rsaDecrypt`: RSA-OAEP, as some secret stores wrap their values.
+//! `rsaDecrypt`: RSA-OAEP, with which some stores wrap values.
 
 use aws_lc_rs::rsa::{
     OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OAEP_SHA512_MGF1SHA512, OaepPrivateDecryptingKey,

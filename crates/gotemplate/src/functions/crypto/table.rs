@@ -22,7 +22,7 @@ const FOUR: &[Type] = &[Type::String, Type::String, Type::String, Type::String];
 const DERIVATION: &[Type] =
     &[Type::Uint(UintType::Uint32), Type::String, Type::String, Type::String, Type::String];
 
-/// Of external-secrets, then of sprig.
+/// Those that the External Secrets Operator adds, then sprig's.
 pub(crate) const FUNCTIONS: &[Function] = &[
     Function::new("pkcs12key", ONE, |cx, args| key(cx, b"", args.text(0)?)),
     Function::new("pkcs12keyPass", TWO, |cx, args| key(cx, args.text(0)?, args.text(1)?)),
@@ -39,7 +39,8 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function::new("filterPEM", TWO, filter_pem),
     Function::new("filterCertChain", TWO, |cx, args| {
         let text = read(cx, args, 1)?;
-        returned(cx, chain::filter(args.text(0)?, text))
+        let part = chain::filter(cx, args.text(0)?, text);
+        returned(cx, part)
     }),
     Function::new("certSANs", ONE, names),
     Function::new("jwkPublicKeyPem", ONE, |cx, args| {
@@ -130,7 +131,11 @@ fn certificates(cx: &mut Context<'_>, password: &[u8], file: &[u8]) -> Result<Va
     let Contents { certificates, .. } = pkcs12::read(cx, file, password)?;
     let parse = || certificates.iter().map(|bytes| Certificate::parse(bytes)).collect();
     let parsed: Result<Vec<_>, Error> = parse();
-    let ordered = chain::ordered(parsed?).or_else(|_| parse())?;
+    let ordered = match chain::ordered(cx, parsed?) {
+        Ok(ordered) => ordered,
+        Err(error @ Error::Rendering(_)) => return Err(error.into()),
+        Err(_) => parse()?,
+    };
     returned(cx, Ok(chain::joined(&ordered)))
 }
 

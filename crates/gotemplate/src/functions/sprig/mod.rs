@@ -1,4 +1,4 @@
-//! sprig's functions as external-secrets ships them, oddities included.
+//! sprig's functions, oddities included.
 //!
 //! A family is a file with its table. `docs/templates.md` lists where we differ from Go on purpose.
 
@@ -31,6 +31,8 @@ mod wrapping;
 mod yaml;
 
 use crate::Function;
+
+pub(crate) use yaml::yaml_strings;
 
 /// All families.
 pub(crate) const TABLES: &[&[Function]] = &[

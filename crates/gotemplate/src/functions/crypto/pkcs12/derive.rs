@@ -11,10 +11,10 @@ use crate::{
     functions::crypto::{Bytes, Error},
 };
 
-/// Up to so many repetitions count as ordinary steps; more are slow operations.
-const ORDINARY: u64 = 10_000;
-/// Repetitions in the time of one slow operation.
-const PER_SLOW_OPERATION: u64 = 500_000;
+/// Up to so many hashes count as ordinary steps; more are slow operations.
+const ORDINARY: u64 = 40_000;
+/// Hashes in the time of one slow operation.
+const PER_SLOW_OPERATION: u64 = 200_000;
 
 /// What is derived.
 #[derive(Clone, Copy)]
@@ -24,12 +24,12 @@ pub(super) enum Purpose {
     Mac = 3,
 }
 
-/// Accounts for the repetitions of one derivation.
-fn account(cx: &mut Context<'_>, iterations: u64) -> Result<(), Error> {
-    if iterations <= ORDINARY {
-        return Ok(cx.step(usize::try_from(iterations).unwrap_or(usize::MAX))?);
+/// Accounts for hashes of short texts.
+fn account(cx: &mut Context<'_>, hashes: u64) -> Result<(), Error> {
+    if hashes <= ORDINARY {
+        return Ok(cx.step(usize::try_from(hashes).unwrap_or(usize::MAX))?);
     }
-    Ok(cx.slow_operations(iterations.div_ceil(PER_SLOW_OPERATION))?)
+    Ok(cx.slow_operations(hashes.div_ceil(PER_SLOW_OPERATION))?)
 }
 
 /// PBKDF2; as in Go, less than one repetition is one.
@@ -41,7 +41,15 @@ pub(super) fn pbkdf2(
     iterations: u64,
     size: usize,
 ) -> Result<Bytes, Error> {
-    account(cx, iterations)?;
+    // Each repetition hashes twice, and each block of the key repeats anew.
+    let output = match () {
+        () if algorithm == pbkdf2::PBKDF2_HMAC_SHA1 => 20,
+        () if algorithm == pbkdf2::PBKDF2_HMAC_SHA256 => 32,
+        () => 64,
+    };
+    let blocks = size.div_ceil(output) as u64;
+    account(cx, iterations.max(1).saturating_mul(2 * blocks))?;
+    cx.step(password.len() / 32 + size.div_ceil(output) * salt.len() / 32)?;
     let iterations = u32::try_from(iterations).ok().and_then(NonZeroU32::new);
     let mut key = Zeroizing::new(vec![0; size]);
     pbkdf2::derive(algorithm, iterations.unwrap_or(NonZeroU32::MIN), salt, password, &mut key);
@@ -69,6 +77,7 @@ pub(super) fn rfc7292(
     let mut key = Zeroizing::new(Vec::with_capacity(size + u));
     loop {
         account(cx, iterations)?;
+        cx.step(i.len() / 16)?;
         let mut a = Zeroizing::new([0; digest::MAX_OUTPUT_LEN]);
         let mut first = digest::Context::new(hash);
         first.update(&d);

@@ -65,8 +65,21 @@ impl fmt::Display for Problem {
     }
 }
 
+/// What scalars that are no strings become.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scalars {
+    /// The types of JSON.
+    Json,
+    /// Strings, as when Go unmarshals into a `map[string]string`.
+    Strings,
+}
+
 /// Reads the first document. The outer error is a bound that was reached.
-pub(crate) fn decode(cx: &mut Context<'_>, text: &[u8]) -> Result<Result<Value, Problem>, Failure> {
+pub(crate) fn decode(
+    cx: &mut Context<'_>,
+    text: &[u8],
+    scalars: Scalars,
+) -> Result<Result<Value, Problem>, Failure> {
     cx.step(text.len() / 3)?;
     let refused = |c: char| {
         matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}'..='\u{84}')
@@ -83,7 +96,8 @@ pub(crate) fn decode(cx: &mut Context<'_>, text: &[u8]) -> Result<Result<Value, 
         block_scalar_eof_without_line_feed: true,
     };
     let parser = Parser::new_from_str_with_options(text, options);
-    let mut decoder = Decoder { cx, text, parser, anchors: HashMap::new(), line: 1, later: None };
+    let anchors = HashMap::new();
+    let mut decoder = Decoder { cx, text, parser, scalars, anchors, line: 1, later: None };
     match decoder.document() {
         Ok(value) => Ok(decoder.later.map_or_else(|| mapping(value), Err)),
         Err(Stop::Problem(problem)) => Ok(Err(problem)),
@@ -178,6 +192,7 @@ struct Decoder<'d, 'a, 't> {
     cx: &'d mut Context<'a>,
     text: &'t str,
     parser: Parser<'t, StrInput<'t>>,
+    scalars: Scalars,
     anchors: HashMap<usize, Value>,
     line: usize,
     /// What is wrong for JSON, not for YAML: the rest is read first.
@@ -330,6 +345,7 @@ impl<'t> Decoder<'_, '_, 't> {
         };
         #[expect(clippy::cast_precision_loss)] // all numbers are floats in JSON
         let value = match scalar {
+            _ if self.scalars == Scalars::Strings => self.string(text, scalar)?,
             Scalar::Null => Value::Nil,
             Scalar::Bool(truth) => Value::Bool(truth),
             Scalar::Int(number) => Value::float(number as f64),
@@ -352,6 +368,20 @@ impl<'t> Decoder<'_, '_, 't> {
             _ => key_of(&value),
         };
         Ok(Node::Scalar(value, key))
+    }
+
+    /// A scalar as a string; null stays what it is.
+    fn string(&mut self, text: &str, scalar: Scalar) -> Result<Value, Stop> {
+        let text = match scalar {
+            Scalar::Null => return Ok(Value::Nil),
+            Scalar::Bool(truth) => truth.to_string(),
+            Scalar::Int(number) => number.to_string(),
+            Scalar::Uint(number) => number.to_string(),
+            // Go's library rounds to a `float32`, as it does with keys.
+            Scalar::Float(number) => format::append_float(number, 'g', None, true),
+            Scalar::Timestamp | Scalar::Text => return Ok(self.cx.text(text)?),
+        };
+        Ok(self.cx.text(text)?)
     }
 
     fn binary(&mut self, text: &str) -> Result<Node, Stop> {

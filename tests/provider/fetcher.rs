@@ -1,8 +1,8 @@
 //! Single-flight, batches, lanes, budgets, isolation.
 
 use gabion::provider::Note;
+use gabion::provider::metrics::CallOutcome;
 use gabion::provider::metrics::Operation;
-use gabion::provider::metrics::Outcome;
 use gabion::provider::rate_limit::Limit;
 use gabion::provider::rate_limit::Limits;
 
@@ -24,27 +24,27 @@ fn filled(names: &[String]) -> SecretsManager {
 #[tokio::test]
 async fn equal_asks_are_one_call() {
     let server = filled(&names(1));
-    let (plane, store) = (plane(&server), store("a"));
-    let asks: Vec<_> = (0..100).map(|_| read(&plane, &store, "secret-0")).collect();
-    for answer in futures::future::join_all(asks).await {
+    let (fetcher, store) = (fetcher(&server), store("a"));
+    let requests: Vec<_> = (0..100).map(|_| read(&fetcher, &store, "secret-0")).collect();
+    for answer in futures::future::join_all(requests).await {
         assert_eq!(answer, Ok("value of secret-0".to_owned()));
     }
     assert_eq!(server.calls("GetSecretValue"), 1);
     assert_eq!(server.calls("BatchGetSecretValue"), 0);
-    assert_eq!(plane.metrics().asks(), 100);
-    assert_eq!(plane.metrics().calls_saved(), 99);
+    assert_eq!(fetcher.metrics().requests(), 100);
+    assert_eq!(fetcher.metrics().calls_saved(), 99);
 }
 
 #[tokio::test]
 async fn an_ask_that_arrives_while_its_equal_is_under_way_joins_it() {
     let server = filled(&names(1));
     server.fault("GetSecretValue", &Fault::Delay(Duration::from_millis(200)), 1);
-    let (plane, store) = (plane(&server), store("a"));
+    let (fetcher, store) = (fetcher(&server), store("a"));
     let late = async {
         eventually(|| server.calls("GetSecretValue") >= 1).await;
-        read(&plane, &store, "secret-0").await
+        read(&fetcher, &store, "secret-0").await
     };
-    let (first, second) = tokio::join!(read(&plane, &store, "secret-0"), late);
+    let (first, second) = tokio::join!(read(&fetcher, &store, "secret-0"), late);
     assert_eq!(first, second);
     assert_eq!(server.calls("GetSecretValue"), 1);
 }
@@ -52,22 +52,22 @@ async fn an_ask_that_arrives_while_its_equal_is_under_way_joins_it() {
 #[tokio::test]
 async fn nothing_is_remembered_once_everybody_has_an_answer() {
     let server = filled(&names(1));
-    let (plane, store) = (plane(&server), store("a"));
-    assert!(read(&plane, &store, "secret-0").await.is_ok());
+    let (fetcher, store) = (fetcher(&server), store("a"));
+    assert!(read(&fetcher, &store, "secret-0").await.is_ok());
     server.put("secret-0", "rotated");
-    assert_eq!(read(&plane, &store, "secret-0").await, Ok("rotated".to_owned()));
+    assert_eq!(read(&fetcher, &store, "secret-0").await, Ok("rotated".to_owned()));
     server.fault("GetSecretValue", &Fault::Refuse("AccessDeniedException", "no"), 1);
-    assert!(read(&plane, &store, "secret-0").await.is_err());
-    assert_eq!(read(&plane, &store, "secret-0").await, Ok("rotated".to_owned()));
+    assert!(read(&fetcher, &store, "secret-0").await.is_err());
+    assert_eq!(read(&fetcher, &store, "secret-0").await, Ok("rotated".to_owned()));
     assert_eq!(server.calls("GetSecretValue"), 4);
 }
 
 #[tokio::test]
 async fn a_failure_is_shared_by_equal_asks() {
     let server = SecretsManager::start();
-    let (plane, store) = (plane(&server), store("a"));
-    let asks: Vec<_> = (0..10).map(|_| read(&plane, &store, "absent")).collect();
-    for answer in futures::future::join_all(asks).await {
+    let (fetcher, store) = (fetcher(&server), store("a"));
+    let requests: Vec<_> = (0..10).map(|_| read(&fetcher, &store, "absent")).collect();
+    for answer in futures::future::join_all(requests).await {
         assert_eq!(answer, Err(r#"secret "absent" does not exist"#.to_owned()));
     }
     assert_eq!(server.calls("GetSecretValue"), 1);
@@ -78,10 +78,10 @@ async fn an_asker_that_goes_away_takes_nothing_from_the_others() {
     let server = filled(&names(2));
     let delay = Fault::Delay(Duration::from_millis(200));
     server.fault("BatchGetSecretValue", &delay, 1);
-    let (plane, store) = (plane(&server), store("a"));
+    let (fetcher, store) = (fetcher(&server), store("a"));
     let start = |key: &'static str| {
-        let (plane, store) = (plane.clone(), store.clone());
-        tokio::spawn(async move { read(&plane, &store, key).await })
+        let (fetcher, store) = (fetcher.clone(), store.clone());
+        tokio::spawn(async move { read(&fetcher, &store, key).await })
     };
     let first = start("secret-0");
     let others = [start("secret-0"), start("secret-1"), start("secret-1")];
@@ -101,10 +101,10 @@ async fn an_ask_that_nobody_waits_for_any_more_is_not_sent() {
         periodic_window: Duration::from_millis(300),
         ..FetcherSettings::default()
     };
-    let (plane, store) = (plane_with(&server, settings), store("a"));
-    let given_up = plane.fetch(&store, ask("secret-0"), Lane::Periodic);
+    let (fetcher, store) = (plane_with(&server, settings), store("a"));
+    let given_up = fetcher.fetch(&store, request("secret-0"), Lane::Periodic);
     assert!(tokio::time::timeout(Duration::from_millis(20), given_up).await.is_err());
-    assert!(plane.fetch(&store, ask("secret-1"), Lane::Periodic).await.is_ok());
+    assert!(fetcher.fetch(&store, request("secret-1"), Lane::Periodic).await.is_ok());
     let received = server.received();
     assert_eq!(received.len(), 1, "{received:?}");
     assert_eq!(received[0].ids, ["secret-1"]);
@@ -114,23 +114,23 @@ async fn an_ask_that_nobody_waits_for_any_more_is_not_sent() {
 async fn different_asks_share_batches_of_at_most_twenty() {
     let names = names(45);
     let server = filled(&names);
-    let (plane, store) = (plane(&server), store("a"));
+    let (fetcher, store) = (fetcher(&server), store("a"));
     let keys: Vec<&str> = names.iter().map(String::as_str).collect();
-    for (name, answer) in names.iter().zip(read_all(&plane, &store, &keys).await) {
+    for (name, answer) in names.iter().zip(read_all(&fetcher, &store, &keys).await) {
         assert_eq!(answer, Ok(format!("value of {name}")));
     }
     let mut sizes: Vec<usize> = server.received().iter().map(|call| call.ids.len()).collect();
     sizes.sort_unstable();
     assert_eq!(sizes, [5, 20, 20]);
     assert_eq!(server.calls("BatchGetSecretValue"), 3);
-    assert_eq!(plane.metrics().calls(Operation::BatchGetSecretValue, Outcome::Success), 3);
-    assert_eq!(plane.metrics().calls_saved(), 42);
+    assert_eq!(fetcher.metrics().calls(Operation::BatchGetSecretValue, CallOutcome::Success), 3);
+    assert_eq!(fetcher.metrics().calls_saved(), 42);
 }
 
 #[tokio::test]
 async fn one_ask_alone_is_a_single_read() {
     let server = filled(&names(1));
-    assert!(read(&plane(&server), &store("a"), "secret-0").await.is_ok());
+    assert!(read(&fetcher(&server), &store("a"), "secret-0").await.is_ok());
     assert_eq!(server.calls("GetSecretValue"), 1);
     assert_eq!(server.calls("BatchGetSecretValue"), 0);
 }
@@ -140,12 +140,12 @@ async fn periodic_asks_that_trickle_in_share_a_batch() {
     let server = filled(&names(3));
     let settings =
         FetcherSettings { periodic_window: Duration::from_secs(1), ..FetcherSettings::default() };
-    let (plane, store) = (plane_with(&server, settings), store("a"));
+    let (fetcher, store) = (plane_with(&server, settings), store("a"));
     let trickle = (0..3_u64).map(|index| {
-        let (plane, store) = (plane.clone(), store.clone());
+        let (fetcher, store) = (fetcher.clone(), store.clone());
         async move {
             tokio::time::sleep(Duration::from_millis(30 * index)).await;
-            plane.fetch(&store, ask(&format!("secret-{index}")), Lane::Periodic).await
+            fetcher.fetch(&store, request(&format!("secret-{index}")), Lane::Periodic).await
         }
     });
     for answer in futures::future::join_all(trickle).await {
@@ -160,9 +160,9 @@ async fn an_urgent_ask_takes_an_equal_periodic_one_along() {
     let server = filled(&names(1));
     let settings =
         FetcherSettings { periodic_window: Duration::from_hours(1), ..FetcherSettings::default() };
-    let (plane, store) = (plane_with(&server, settings), store("a"));
-    let periodic = plane.fetch(&store, ask("secret-0"), Lane::Periodic);
-    let both = async { tokio::join!(periodic, read(&plane, &store, "secret-0")) };
+    let (fetcher, store) = (plane_with(&server, settings), store("a"));
+    let periodic = fetcher.fetch(&store, request("secret-0"), Lane::Periodic);
+    let both = async { tokio::join!(periodic, read(&fetcher, &store, "secret-0")) };
     let (periodic, urgent) = tokio::time::timeout(PATIENCE, both).await.expect("both at once");
     assert_eq!(text(&periodic), urgent);
     assert_eq!(server.calls("GetSecretValue"), 1);
@@ -173,9 +173,9 @@ async fn an_error_of_one_item_reaches_its_asker_and_nobody_else() {
     let server = filled(&names(4));
     server.schedule_deletion("secret-1");
     server.deny(Denial { secret: Some("secret-2".to_owned()), ..Denial::default() });
-    let (plane, store) = (plane(&server), store("a"));
+    let (fetcher, store) = (fetcher(&server), store("a"));
     let keys = ["secret-0", "secret-1", "secret-2", "secret-3", "absent"];
-    let answers = read_all(&plane, &store, &keys).await;
+    let answers = read_all(&fetcher, &store, &keys).await;
     assert_eq!(answers[0], Ok("value of secret-0".to_owned()));
     assert_eq!(answers[1], Err(r#"secret "secret-1" does not exist"#.to_owned()));
     let denied = answers[2].as_ref().expect_err("denied");
@@ -194,7 +194,7 @@ async fn a_batch_answers_names_arns_and_partial_arns() {
     let other = server.put("prod/b", "b");
     let partial = &other[..other.len() - 7];
     let answers =
-        read_all(&plane(&server), &store("a"), &["prod/a", &arn, partial, "prod/b"]).await;
+        read_all(&fetcher(&server), &store("a"), &["prod/a", &arn, partial, "prod/b"]).await;
     let texts: Vec<_> = answers.into_iter().map(|answer| answer.expect("found")).collect();
     assert_eq!(texts, ["a", "a", "b", "b"]);
     assert_eq!(server.calls("BatchGetSecretValue"), 1);
@@ -206,7 +206,7 @@ async fn what_a_batch_leaves_out_is_read_on_its_own() {
     let server = filled(&names(3));
     server.omit_from_batches("secret-1");
     let answers =
-        read_all(&plane(&server), &store("a"), &["secret-0", "secret-1", "secret-2"]).await;
+        read_all(&fetcher(&server), &store("a"), &["secret-0", "secret-1", "secret-2"]).await;
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     assert_eq!(server.calls("BatchGetSecretValue"), 1);
     let singles: Vec<_> =
@@ -225,7 +225,7 @@ async fn all_pages_of_a_large_answer_are_followed() {
     }
     server.page_bytes(250_000);
     let keys: Vec<&str> = names.iter().map(String::as_str).collect();
-    let answers = read_all(&plane(&server), &store("a"), &keys).await;
+    let answers = read_all(&fetcher(&server), &store("a"), &keys).await;
     assert!(answers.iter().all(|answer| answer.as_deref() == Ok(large.as_str())));
     assert_eq!(server.calls("BatchGetSecretValue"), 5);
     assert_eq!(server.calls("GetSecretValue"), 0);
@@ -235,7 +235,7 @@ async fn all_pages_of_a_large_answer_are_followed() {
 async fn one_impossible_name_does_not_spoil_a_batch() {
     let server = filled(&names(2));
     let answers =
-        read_all(&plane(&server), &store("a"), &["secret-0", "not a name", "secret-1"]).await;
+        read_all(&fetcher(&server), &store("a"), &["secret-0", "not a name", "secret-1"]).await;
     assert!(answers[0].is_ok() && answers[2].is_ok(), "{answers:?}");
     assert!(answers[1].is_err());
     assert_eq!(server.calls("BatchGetSecretValue"), 1);
@@ -248,29 +248,29 @@ async fn a_refused_batch_operation_falls_back_to_single_reads_and_says_so() {
     let batch = Some("BatchGetSecretValue");
     let key = Some("AKIAa".to_owned());
     server.deny(Denial { operation: batch, access_key: key, secret: None });
-    let (plane, first, other) = (plane(&server), store("a"), store("b"));
+    let (fetcher, first, other) = (fetcher(&server), store("a"), store("b"));
     let keys = ["secret-0", "secret-1", "secret-2"];
-    assert!(plane.notes(first.identity()).is_empty());
+    assert!(fetcher.notes(first.identity()).is_empty());
     for round in 1..=2 {
-        let answers = read_all(&plane, &first, &keys).await;
+        let answers = read_all(&fetcher, &first, &keys).await;
         assert!(answers.iter().all(Result::is_ok), "{answers:?}");
         assert_eq!(server.calls("BatchGetSecretValue"), 1, "it is not tried again at once");
         assert_eq!(server.calls("GetSecretValue"), 3 * round);
     }
     assert_eq!(
-        plane.notes(first.identity()),
+        fetcher.notes(first.identity()),
         [Note::SingleReads {
             identity: "arn:aws:iam::000000000000:user/AKIAa".to_owned(),
             action: "secretsmanager:BatchGetSecretValue",
         }]
     );
-    assert!(read_all(&plane, &other, &keys).await.iter().all(Result::is_ok));
+    assert!(read_all(&fetcher, &other, &keys).await.iter().all(Result::is_ok));
     assert_eq!(
         server.calls_of("BatchGetSecretValue", "AKIAb"),
         1,
         "another identity still batches"
     );
-    assert!(plane.notes(other.identity()).is_empty());
+    assert!(fetcher.notes(other.identity()).is_empty());
 }
 
 #[tokio::test]
@@ -280,15 +280,15 @@ async fn a_refused_batch_operation_is_tried_again_after_a_while() {
     server.deny(Denial { operation: batch, ..Denial::default() });
     let settings =
         FetcherSettings { batch_pause: Duration::from_millis(100), ..FetcherSettings::default() };
-    let (plane, store) = (plane_with(&server, settings), store("a"));
+    let (fetcher, store) = (plane_with(&server, settings), store("a"));
     let keys = ["secret-0", "secret-1"];
-    assert!(read_all(&plane, &store, &keys).await.iter().all(Result::is_ok));
+    assert!(read_all(&fetcher, &store, &keys).await.iter().all(Result::is_ok));
     server.allow_everything();
     tokio::time::sleep(Duration::from_millis(150)).await;
-    assert!(read_all(&plane, &store, &keys).await.iter().all(Result::is_ok));
+    assert!(read_all(&fetcher, &store, &keys).await.iter().all(Result::is_ok));
     assert_eq!(server.calls("BatchGetSecretValue"), 2);
     assert_eq!(server.calls("GetSecretValue"), 2);
-    assert!(plane.notes(store.identity()).is_empty());
+    assert!(fetcher.notes(store.identity()).is_empty());
 }
 
 #[tokio::test]
@@ -299,11 +299,11 @@ async fn when_a_batch_denies_every_item_one_single_read_tells_whether_it_is_the_
         let operation = Some("BatchGetSecretValue");
         server.deny(Denial { operation, access_key: None, secret: Some(key.to_owned()) });
     }
-    let (plane, store) = (plane(&server), store("a"));
-    assert!(read_all(&plane, &store, &keys).await.iter().all(Result::is_ok));
+    let (fetcher, store) = (fetcher(&server), store("a"));
+    assert!(read_all(&fetcher, &store, &keys).await.iter().all(Result::is_ok));
     assert_eq!(server.calls("BatchGetSecretValue"), 1);
     assert_eq!(server.calls("GetSecretValue"), 3);
-    assert_eq!(plane.notes(store.identity()).len(), 1);
+    assert_eq!(fetcher.notes(store.identity()).len(), 1);
 }
 
 #[tokio::test]
@@ -313,14 +313,14 @@ async fn when_every_item_is_denied_in_truth_one_more_call_is_all_it_costs() {
     for key in keys {
         server.deny(Denial { secret: Some(key.to_owned()), ..Denial::default() });
     }
-    let (plane, store) = (plane(&server), store("a"));
-    for (key, answer) in keys.iter().zip(read_all(&plane, &store, &keys).await) {
+    let (fetcher, store) = (fetcher(&server), store("a"));
+    for (key, answer) in keys.iter().zip(read_all(&fetcher, &store, &keys).await) {
         let error = answer.expect_err("denied");
         assert!(error.starts_with("access denied") && error.contains(key), "{error}");
     }
     assert_eq!(server.calls("BatchGetSecretValue"), 1);
     assert_eq!(server.calls("GetSecretValue"), 1);
-    assert!(plane.notes(store.identity()).is_empty());
+    assert!(fetcher.notes(store.identity()).is_empty());
 }
 
 #[tokio::test]
@@ -328,12 +328,12 @@ async fn no_value_crosses_identities_although_keys_are_equal() {
     let server = filled(&names(1));
     let key = Some("AKIAb".to_owned());
     server.deny(Denial { access_key: key, ..Denial::default() });
-    let plane = plane(&server);
+    let fetcher = fetcher(&server);
     let (a, b, c) = (store("a"), store("b"), store("c"));
     let (of_a, of_b, of_c) = tokio::join!(
-        read(&plane, &a, "secret-0"),
-        read(&plane, &b, "secret-0"),
-        read(&plane, &c, "secret-0"),
+        read(&fetcher, &a, "secret-0"),
+        read(&fetcher, &b, "secret-0"),
+        read(&fetcher, &c, "secret-0"),
     );
     assert!(of_a.is_ok() && of_c.is_ok());
     let denied = of_b.expect_err("only b is denied");
@@ -346,10 +346,10 @@ async fn no_value_crosses_identities_although_keys_are_equal() {
 #[tokio::test]
 async fn credentials_tell_identities_apart_even_if_callers_name_them_alike() {
     let server = filled(&names(1));
-    let plane = plane(&server);
+    let fetcher = fetcher(&server);
     let (a, b) = (source_of("same", settings("AKIA1")), source_of("same", settings("AKIA2")));
     assert_ne!(a.identity(), b.identity());
-    let both = tokio::join!(read(&plane, &a, "secret-0"), read(&plane, &b, "secret-0"));
+    let both = tokio::join!(read(&fetcher, &a, "secret-0"), read(&fetcher, &b, "secret-0"));
     assert!(both.0.is_ok() && both.1.is_ok());
     assert_eq!(server.calls_of("GetSecretValue", "AKIA1"), 1);
     assert_eq!(server.calls_of("GetSecretValue", "AKIA2"), 1);
@@ -361,14 +361,14 @@ async fn a_hanging_identity_delays_no_other_and_ends_at_the_deadline() {
     server.fault("GetSecretValue", &Fault::Hang, 1);
     let settings =
         FetcherSettings { deadline: Duration::from_secs(5), ..FetcherSettings::default() };
-    let plane = plane_with(&server, settings);
+    let fetcher = plane_with(&server, settings);
     let (stuck, healthy) = (store("stuck"), store("healthy"));
     let hanging = {
-        let (plane, stuck) = (plane.clone(), stuck.clone());
-        tokio::spawn(async move { read(&plane, &stuck, "secret-0").await })
+        let (fetcher, stuck) = (fetcher.clone(), stuck.clone());
+        tokio::spawn(async move { read(&fetcher, &stuck, "secret-0").await })
     };
     eventually(|| server.calls("GetSecretValue") >= 1).await;
-    assert!(read(&plane, &healthy, "secret-0").await.is_ok());
+    assert!(read(&fetcher, &healthy, "secret-0").await.is_ok());
     assert!(!hanging.is_finished());
     let error = hanging.await.expect("no panic").expect_err("no answer ever comes");
     assert!(error.starts_with("the provider cannot be reached"), "{error}");
@@ -382,14 +382,14 @@ async fn urgent_asks_pass_periodic_ones_when_calls_are_scarce() {
     let scarce = Limit { per_second: 5.0, burst: 1.0 };
     let limits = Limits { get: scarce, batch: scarce, ..Limits::default() };
     let settings = FetcherSettings { limits, concurrency: 2, ..FetcherSettings::default() };
-    let (plane, store) = (plane_with(&server, settings), store("a"));
+    let (fetcher, store) = (plane_with(&server, settings), store("a"));
     let periodic = {
-        let (plane, store) = (plane.clone(), store.clone());
-        let asks = names.iter().map(|name| ask(name)).collect();
-        tokio::spawn(async move { plane.fetch_all(&store, asks, Lane::Periodic).await })
+        let (fetcher, store) = (fetcher.clone(), store.clone());
+        let requests = names.iter().map(|name| request(name)).collect();
+        tokio::spawn(async move { fetcher.fetch_all(&store, requests, Lane::Periodic).await })
     };
     eventually(|| server.calls("BatchGetSecretValue") >= 1).await;
-    assert_eq!(read(&plane, &store, "urgent").await, Ok("now".to_owned()));
+    assert_eq!(read(&fetcher, &store, "urgent").await, Ok("now".to_owned()));
     assert!(!periodic.is_finished());
     let answers = periodic.await.expect("no panic");
     assert!(answers.iter().all(Result::is_ok));
@@ -405,24 +405,24 @@ async fn throttling_is_told_and_slows_the_account_down() {
     let slow = Limit { per_second: 100.0, burst: 100.0 };
     let limits = Limits { get: slow, ..Limits::default() };
     let settings = FetcherSettings { limits, ..FetcherSettings::default() };
-    let (plane, store) = (plane_with(&server, settings), store("a"));
-    let error = read(&plane, &store, "secret-0").await.expect_err("throttled twice");
+    let (fetcher, store) = (plane_with(&server, settings), store("a"));
+    let error = read(&fetcher, &store, "secret-0").await.expect_err("throttled twice");
     assert_eq!(error, "the provider is throttling requests");
     assert_eq!(server.calls("GetSecretValue"), 2, "one retry, no more");
-    assert_eq!(plane.metrics().calls(Operation::GetSecretValue, Outcome::Throttled), 1);
-    assert!(plane.metrics().slowdowns() >= 1);
-    assert!(read(&plane, &store, "secret-0").await.is_ok());
+    assert_eq!(fetcher.metrics().calls(Operation::GetSecretValue, CallOutcome::Throttled), 1);
+    assert!(fetcher.metrics().slowdowns() >= 1);
+    assert!(read(&fetcher, &store, "secret-0").await.is_ok());
 }
 
 #[tokio::test]
 async fn throttling_that_a_retry_makes_good_slows_the_account_down_too() {
     let server = filled(&names(2));
     server.fault("BatchGetSecretValue", &Fault::Throttle, 1);
-    let (plane, store) = (plane(&server), store("a"));
-    let answers = read_all(&plane, &store, &["secret-0", "secret-1"]).await;
+    let (fetcher, store) = (fetcher(&server), store("a"));
+    let answers = read_all(&fetcher, &store, &["secret-0", "secret-1"]).await;
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     assert_eq!(server.calls("BatchGetSecretValue"), 2);
-    assert_eq!(plane.metrics().slowdowns(), 1);
+    assert_eq!(fetcher.metrics().slowdowns(), 1);
 }
 
 #[tokio::test]
@@ -432,9 +432,9 @@ async fn when_batches_are_used_up_single_reads_go_on() {
     let batch = Limit { per_second: 0.01, burst: 1.0 };
     let limits = Limits { batch, ..Limits::default() };
     let settings = FetcherSettings { limits, ..FetcherSettings::default() };
-    let (plane, store) = (plane_with(&server, settings), store("a"));
+    let (fetcher, store) = (plane_with(&server, settings), store("a"));
     let keys: Vec<&str> = names.iter().map(String::as_str).collect();
-    assert!(read_all(&plane, &store, &keys).await.iter().all(Result::is_ok));
+    assert!(read_all(&fetcher, &store, &keys).await.iter().all(Result::is_ok));
     assert_eq!(server.calls("BatchGetSecretValue"), 1);
     assert_eq!(server.calls("GetSecretValue"), 40);
 }
@@ -446,11 +446,15 @@ async fn ten_thousand_asks_at_once_are_five_hundred_calls() {
     let much = Limit { per_second: 100_000.0, burst: 100_000.0 };
     let limits = Limits { get: much, batch: much, ..Limits::default() };
     let settings = FetcherSettings { limits, ..FetcherSettings::default() };
-    let (plane, store) = (plane_with(&server, settings), store("a"));
-    let asks: Vec<_> =
-        names.iter().map(|name| plane.fetch(&store, ask(name), Lane::Urgent)).collect();
-    assert!(std::mem::size_of_val(&asks[0]) < 1024, "an ask is {} bytes", size_of_val(&asks[0]));
-    let answers = futures::future::join_all(asks).await;
+    let (fetcher, store) = (plane_with(&server, settings), store("a"));
+    let requests: Vec<_> =
+        names.iter().map(|name| fetcher.fetch(&store, request(name), Lane::Urgent)).collect();
+    assert!(
+        std::mem::size_of_val(&requests[0]) < 1024,
+        "a request is {} bytes",
+        size_of_val(&requests[0])
+    );
+    let answers = futures::future::join_all(requests).await;
     for (name, answer) in names.iter().zip(&answers) {
         assert_eq!(text(answer), Ok(format!("value of {name}")));
     }
@@ -461,9 +465,9 @@ async fn ten_thousand_asks_at_once_are_five_hundred_calls() {
 #[tokio::test]
 async fn all_stores_share_one_pool_of_connections() {
     let server = filled(&names(1));
-    let plane = plane(&server);
+    let fetcher = fetcher(&server);
     for index in 0..20 {
-        assert!(read(&plane, &store(&format!("s{index}")), "secret-0").await.is_ok());
+        assert!(read(&fetcher, &store(&format!("s{index}")), "secret-0").await.is_ok());
     }
     assert!(server.connections() <= 2, "{} connections", server.connections());
 }

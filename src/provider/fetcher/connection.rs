@@ -1,12 +1,12 @@
-//! Who asks, and of whom.
+//! Who requests, and of whom.
 
 use std::{fmt, sync::Arc};
 
 use crate::provider::{Provider, aws::AwsSource, fake::FakeSource};
 
-/// Who asks: part of every key, so that no value, batch, client or credential is ever shared between two.
+/// Who requests: part of every key, so that no value, batch, client or credential is ever shared between two.
 ///
-/// The caller gives what it knows of the store; [`Source`] adds a digest of region, prefix, credentials and
+/// The caller gives what it knows of the store; [`Connection`] adds a digest of region, prefix, credentials and
 /// role chain. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Identity(Arc<Parts>);
@@ -36,16 +36,6 @@ impl Identity {
         &self.0.store_uid
     }
 
-    /// As given.
-    pub(crate) fn generation(&self) -> i64 {
-        self.0.generation
-    }
-
-    /// As given.
-    pub(crate) fn auth(&self) -> &str {
-        &self.0.auth
-    }
-
     fn with_backend(&self, backend: [u8; 32]) -> Self {
         Self(Arc::new(Parts { backend, ..(*self.0).clone() }))
     }
@@ -57,21 +47,11 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// How a change at the provider is noticed. The seam for cheaper ways than reading the value: a listing of
-/// version stages per sweep, or an event queue. Both lag, so a store has to choose them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Detection {
-    /// Every ask reads the value.
-    #[default]
-    Read,
-}
-
 /// An identity and the provider it reaches. Cheap to clone; build it once per state of a store.
 #[derive(Clone)]
-pub struct Source {
+pub struct Connection {
     pub(super) identity: Identity,
     pub(super) backend: Backend,
-    pub(super) detection: Detection,
 }
 
 #[derive(Clone)]
@@ -80,13 +60,12 @@ pub(super) enum Backend {
     Connected(Arc<dyn Provider>),
 }
 
-impl Source {
+impl Connection {
     /// Secrets Manager. The client is made by the fetcher, on first use.
     pub fn aws(identity: &Identity, source: AwsSource) -> Self {
         Self {
             identity: identity.with_backend(source.fingerprint()),
             backend: Backend::Aws(source),
-            detection: Detection::Read,
         }
     }
 
@@ -97,11 +76,7 @@ impl Source {
 
     /// Any other provider. The identity alone must tell it apart from every other one.
     pub fn connected(identity: &Identity, provider: Arc<dyn Provider>) -> Self {
-        Self {
-            identity: identity.clone(),
-            backend: Backend::Connected(provider),
-            detection: Detection::Read,
-        }
+        Self { identity: identity.clone(), backend: Backend::Connected(provider) }
     }
 
     /// The full identity, to compare in [`Fetcher::retain`](super::Fetcher::retain) and to ask for
@@ -111,8 +86,8 @@ impl Source {
     }
 }
 
-impl fmt::Debug for Source {
+impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Source").field("identity", &self.identity).finish_non_exhaustive()
+        f.debug_struct("Connection").field("identity", &self.identity).finish_non_exhaustive()
     }
 }

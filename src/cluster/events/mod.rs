@@ -1,19 +1,19 @@
 //! Kubernetes Events. Publishing never delays or fails the work that an event is about.
 
+mod recorder;
+
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
 };
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::{
-    Client,
-    runtime::events::{self as published, Recorder, Reporter},
-};
-use tokio::sync::mpsc;
+use kube::Client;
+use tokio::{sync::mpsc, time};
 use tokio_util::sync::CancellationToken;
 
 use super::Fence;
+use recorder::Recorder;
 
 /// Waiting events beyond this number are dropped (and counted in the log): events are a courtesy.
 const CAPACITY: usize = 1024;
@@ -21,9 +21,10 @@ const CAPACITY: usize = 1024;
 const REPEAT_AFTER: Duration = Duration::from_hours(1);
 /// Different (object, reason, text) triples that are remembered.
 const REMEMBERED: usize = 4096;
-
-/// Longest note that the API server takes, in bytes.
-const MAX_NOTE: usize = 1024;
+/// How long one event may take.
+const PUBLISH: Duration = Duration::from_secs(10);
+/// How long the events that still wait at the end may take.
+const FLUSH: Duration = Duration::from_secs(1);
 
 /// What a controller records.
 #[derive(Clone, Debug)]
@@ -62,29 +63,53 @@ impl Events {
     }
 }
 
-/// The sending half, and the task that publishes until `stop`.
+/// The sending half, and the task that publishes. At `stop` it publishes what still waits, for a second at most.
 pub fn events(
     client: Client,
     fence: Fence,
-    controller: &str,
+    controller: &'static str,
+    replica: String,
     stop: CancellationToken,
 ) -> (Events, impl Future<Output = ()> + Send + 'static) {
-    let (sender, mut receiver) = mpsc::channel::<Event>(CAPACITY);
-    let recorder = Recorder::new(client, Reporter::from(controller));
+    let (sender, receiver) = mpsc::channel::<Event>(CAPACITY);
+    let recorder = Recorder::new(client, controller, replica);
+    let mut publisher = Publisher { recorder, fence, published_at: HashMap::new(), receiver };
     let publish = async move {
-        let mut published_at: HashMap<(String, &'static str, String), Instant> = HashMap::new();
-        loop {
-            let event = tokio::select! {
-                () = stop.cancelled() => return,
-                event = receiver.recv() => event,
-            };
-            let Some(event) = event else { return };
-            if fence.is_open() && is_news(&mut published_at, &event) {
-                post(&recorder, &event).await;
-            }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = publisher.run() => {}
+        }
+        publisher.receiver.close();
+        if time::timeout(FLUSH, publisher.run()).await.is_err() {
+            let left = publisher.receiver.len();
+            tracing::warn!(left, "the last events were not published within a second");
         }
     };
     (Events(sender), publish)
+}
+
+struct Publisher {
+    recorder: Recorder,
+    fence: Fence,
+    /// When a warning was last published.
+    published_at: HashMap<(String, &'static str, String), Instant>,
+    receiver: mpsc::Receiver<Event>,
+}
+
+impl Publisher {
+    /// Publishes until nobody can record any more and nothing waits.
+    async fn run(&mut self) {
+        while let Some(event) = self.receiver.recv().await {
+            if !self.fence.is_open() || !is_news(&mut self.published_at, &event) {
+                continue;
+            }
+            match time::timeout(PUBLISH, self.recorder.publish(&event)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "an event was not published"),
+                Err(_) => tracing::warn!("an event was not published: no answer within 10 s"),
+            }
+        }
+    }
 }
 
 /// Hints and warnings are published once per object, text and hour; what was done is always published.
@@ -108,30 +133,6 @@ fn is_news(
     }
     published_at.insert(key, Instant::now());
     true
-}
-
-/// As much as fits into what the API server takes.
-fn shortened(text: &str) -> &str {
-    &text[..text.floor_char_boundary(MAX_NOTE)]
-}
-
-async fn post(recorder: &Recorder, event: &Event) {
-    let published = published::Event {
-        type_: match event.event_type {
-            EventType::Warning => published::EventType::Warning,
-            EventType::Done | EventType::Hint => published::EventType::Normal,
-        },
-        reason: event.reason.to_owned(),
-        note: Some(shortened(&event.message).to_owned()),
-        action: event.reason.to_owned(),
-        secondary: None,
-    };
-    let publish = recorder.publish(&published, &event.regarding);
-    match tokio::time::timeout(Duration::from_secs(10), publish).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(error = %error, "an event was not published"),
-        Err(_) => tracing::warn!("an event was not published: no answer within 10 s"),
-    }
 }
 
 #[cfg(test)]

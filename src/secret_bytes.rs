@@ -26,11 +26,6 @@ impl SecretBytes {
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
-
-    /// True when there is no byte.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 impl From<String> for SecretBytes {
