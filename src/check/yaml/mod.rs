@@ -14,3 +14,10 @@ pub(crate) use scalar::is_plain;
 
 #[cfg(test)]
 mod tests;
+
+/// Values that one file may hold, aliases expanded: far above a file of 10 MB with honest content, far below
+/// what an alias bomb would grow to.
+const MOST_VALUES: usize = 1_000_000;
+
+/// Collections within collections; Kubernetes itself goes no deeper than a few dozen.
+const DEEPEST: usize = 100;

@@ -5,20 +5,13 @@ use std::{collections::HashMap, ops::Range};
 use granit_parser::{Event, Options, Parser, ScanError, Span, StructureStyle, options};
 
 use super::{
-    json,
+    DEEPEST, MOST_VALUES, json,
     node::{Content, Entry, Node},
     scalar,
 };
 
-/// Values that one file may hold, aliases expanded: far above a file of 10 MB with honest content, far below
-/// what an alias bomb would grow to.
-pub(super) const MOST_VALUES: usize = 1_000_000;
-
 /// Bytes of text that anchors and aliases may repeat: a few long texts under an alias make a bomb too.
 pub(super) const MOST_REPEATED: usize = 64 * 1024 * 1024;
-
-/// Collections within collections; Kubernetes itself goes no deeper than a few dozen.
-pub(super) const DEEPEST: usize = 100;
 
 /// One document of a file.
 #[derive(Debug)]
