@@ -40,6 +40,8 @@ pub enum Step {
         /// Resource version that it must have.
         resource_version: String,
     },
+    /// Delete the object that an earlier step of the chain made.
+    Drop(GeneratedKey),
     /// Replace the live object by `objects::released(live, restores)`.
     Release {
         /// Which object.
@@ -68,7 +70,9 @@ impl Step {
     pub fn object(&self) -> String {
         match self {
             Self::Create(object) | Self::Update { object, .. } => object.key().to_string(),
-            Self::Delete { key, .. } | Self::Release { key, .. } => key.to_string(),
+            Self::Delete { key, .. } | Self::Release { key, .. } | Self::Drop(key) => {
+                key.to_string()
+            }
             Self::Labels(_) => "Namespace labels".to_owned(),
             Self::ServiceAccount(patch) => format!("ServiceAccount/{}", patch.name),
         }
@@ -221,8 +225,8 @@ pub(super) fn network(
 }
 
 /// Updates in an order in which nothing is closed in between that is open before and after: whoever takes a peer
-/// over is written before whoever gives it away. Where two swap, one is written under a second name first;
-/// the next plan finds nothing that asks for that name, and takes it away.
+/// over is written before whoever gives it away. Where two swap, one is written under a second name as well, which
+/// goes at the end; if nobody comes that far, the next plan finds that nothing asks for it.
 fn in_safe_order(mut updates: Vec<Step>, observed: &Observed) -> Vec<Step> {
     let mut now: BTreeMap<GeneratedKey, Vec<u64>> = observed
         .iter()
