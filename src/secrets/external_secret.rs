@@ -203,6 +203,7 @@ fn warn(reconciler: &Reconciler<'_>, error: &Error, outcome: &Outcome<'_>) {
 fn count(context: &Context, key: &ObjectKey, reason: &'static str, ok: bool, took: Duration) {
     context.metrics.reconciles.done(KIND, reason, took);
     if let Some(objects) = &context.metrics.objects {
-        objects.reconciled(&key.namespace, &key.name, ok, took);
+        let name = (&*key.namespace, &*key.name);
+        objects.reconciled(name, ok, took, || context.index.external(key).is_some());
     }
 }

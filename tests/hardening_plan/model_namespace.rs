@@ -82,6 +82,7 @@ impl Model {
                 .collect(),
             permissive: Vec::new(),
             usage: self.usage.clone(),
+            ..NamespaceObserved::default()
         }
     }
 

@@ -27,6 +27,7 @@ use super::plan::labels::{LabelPatch, Memory, RECORD, Record};
 use super::plan::namespace::NamespaceObserved;
 use super::plan::objects::{GeneratedKey, ObservedObject, shortened};
 use super::plan::permissive_policies::Opened;
+use super::plan::resources::UserLimits;
 use super::plan::service_accounts::{ObservedServiceAccount, ServiceAccountPatch};
 use super::plan::teardown::Leaving;
 use crate::api::gabion::hardening_baseline::HardeningBaseline;
@@ -50,6 +51,8 @@ struct Entry {
     accounts: Vec<ObservedServiceAccount>,
     /// Network policies that open a direction to everyone, whoever made them.
     permissive: BTreeMap<String, Opened>,
+    /// Users' own `LimitRanges`.
+    limit_ranges: BTreeMap<String, UserLimits>,
     effective: Option<Effective>,
     /// What we last said, or are just saying, in `effective`.
     said: Option<Arc<StatusDigest>>,
@@ -425,6 +428,7 @@ impl Index {
         };
         let permissive = entry.permissive.iter().map(|(name, by)| (name.clone(), by.among(all)));
         observed.permissive = permissive.filter(|(_, opened)| !opened.is_empty()).collect();
+        observed.limit_ranges = entry.limit_ranges.clone().into_iter().collect();
         observed.reached = is_reached(&state, entry);
         let mut material = Material {
             observed,
@@ -496,6 +500,9 @@ impl Index {
     pub(crate) fn reached(&self, namespace: &str, reached: bool) {
         if let Some(entry) = self.lock().namespaces.get_mut(namespace) {
             entry.reached = reached;
+            if !reached {
+                entry.right.clear();
+            }
         }
     }
 
@@ -570,6 +577,7 @@ impl Entry {
             && self.observed.objects.is_empty()
             && self.accounts.is_empty()
             && self.permissive.is_empty()
+            && self.limit_ranges.is_empty()
             && self.effective.is_none()
     }
 
@@ -578,6 +586,7 @@ impl Entry {
         Self {
             accounts: std::mem::take(&mut old.accounts),
             permissive: std::mem::take(&mut old.permissive),
+            limit_ranges: std::mem::take(&mut old.limit_ranges),
             observed: NamespaceObserved {
                 objects: std::mem::take(&mut old.observed.objects),
                 ..NamespaceObserved::default()

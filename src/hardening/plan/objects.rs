@@ -158,10 +158,8 @@ impl Generated {
         let meta = self.meta();
         let label = meta.labels.as_ref().and_then(|l| l.get(MANAGED_BY));
         let annotation = meta.annotations.as_ref().and_then(|a| a.get(OWNER));
-        // None of ours; one that somebody adds would let the garbage collector in.
-        let references = meta.owner_references.iter().flatten();
-        let owners: Vec<_> =
-            references.filter(|o| o.kind == "HardeningBaseline").map(|o| &o.uid).collect();
+        // There is none of ours. With one that somebody adds, the garbage collector deletes the object.
+        let owners: Vec<_> = meta.owner_references.iter().flatten().map(|o| &o.uid).collect();
         digest(&(label, annotation, owners, normal(self.kind(), self.spec())))
     }
 }
@@ -296,8 +294,7 @@ pub fn over(live: &Generated, desired: &Generated, adopting: bool) -> Generated 
         let spec = live.spec().to_string();
         meta.annotations.get_or_insert_default().insert(PREVIOUS_SPEC.to_owned(), spec);
     }
-    let foreign = kept.owner_references.iter().flatten().filter(|o| o.kind != "HardeningBaseline");
-    meta.owner_references = Some(foreign.cloned().collect());
+    meta.owner_references = Some(Vec::new());
     meta.finalizers.clone_from(&kept.finalizers);
     meta.uid.clone_from(&kept.uid);
     meta.resource_version.clone_from(&kept.resource_version);
