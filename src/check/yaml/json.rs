@@ -6,8 +6,8 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::{
-    DEEPEST, MOST_VALUES,
     node::{Content, Entry, Node},
+    reader::{DEEPEST, MOST_VALUES},
 };
 
 /// The value of a text that is JSON; `None` if it is none, or is beyond the bounds of files, or has a key twice.

@@ -9,15 +9,19 @@ mod reader;
 mod scalar;
 
 pub(crate) use node::{Content, Entry, Node};
-pub(crate) use reader::{Comment, Document, Fault, read};
+pub(crate) use reader::{Comment, Document, Fault};
 pub(crate) use scalar::is_plain;
+
+/// The documents of a text, each by itself: one that cannot be read does not hide the next. JSON is read as JSON
+/// where YAML does not know it.
+pub(crate) fn read(text: &str) -> Vec<Result<Document, Fault>> {
+    let documents = reader::documents(text);
+    let unread = documents.iter().any(Result::is_err) && text.trim_start().starts_with(['{', '[']);
+    match unread.then(|| json::read(text)).flatten() {
+        Some(root) => vec![Ok(Document { root: Some(root), comments: Vec::new() })],
+        None => documents,
+    }
+}
 
 #[cfg(test)]
 mod tests;
-
-/// Values that one file may hold, aliases expanded: far above a file of 10 MB with honest content, far below
-/// what an alias bomb would grow to.
-const MOST_VALUES: usize = 1_000_000;
-
-/// Collections within collections; Kubernetes itself goes no deeper than a few dozen.
-const DEEPEST: usize = 100;

@@ -5,13 +5,19 @@ use std::{collections::HashMap, ops::Range};
 use granit_parser::{Event, Options, Parser, ScanError, Span, StructureStyle, options};
 
 use super::{
-    DEEPEST, MOST_VALUES, json,
     node::{Content, Entry, Node},
     scalar,
 };
 
+/// Values that one file may hold, aliases expanded: far above a file of 10 MB with honest content, far below
+/// what an alias bomb would grow to.
+pub(super) const MOST_VALUES: usize = 1_000_000;
+
 /// Bytes of text that anchors and aliases may repeat: a few long texts under an alias make a bomb too.
 pub(super) const MOST_REPEATED: usize = 64 * 1024 * 1024;
+
+/// Collections within collections; Kubernetes itself goes no deeper than a few dozen.
+pub(super) const DEEPEST: usize = 100;
 
 /// One document of a file.
 #[derive(Debug)]
@@ -48,18 +54,8 @@ impl Fault {
     }
 }
 
-/// The documents of a text, each by itself: one that cannot be read does not hide the next. JSON is read as JSON
-/// where YAML does not know it.
-pub(crate) fn read(text: &str) -> Vec<Result<Document, Fault>> {
-    let documents = documents(text);
-    let unread = documents.iter().any(Result::is_err) && text.trim_start().starts_with(['{', '[']);
-    match unread.then(|| json::read(text)).flatten() {
-        Some(root) => vec![Ok(Document { root: Some(root), comments: Vec::new() })],
-        None => documents,
-    }
-}
-
-fn documents(text: &str) -> Vec<Result<Document, Fault>> {
+/// The documents of a text, each by itself: one that cannot be read does not hide the next.
+pub(super) fn documents(text: &str) -> Vec<Result<Document, Fault>> {
     let mut reader = Reader::new(text);
     let mut documents = Vec::new();
     loop {
