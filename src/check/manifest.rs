@@ -168,10 +168,8 @@ impl Evaluation<'_> {
                 return across.unevaluated(&unevaluated(group, kind));
             }
         };
-        let title = match self.patch {
-            true => format!("patch of {}", object.title()),
-            false => object.title(),
-        };
+        let of = if self.patch { "patch of " } else { "" };
+        let title = format!("{of}{}", object.title());
         self.annotations(object, subject.as_ref());
         let located = self.located(findings, object, &title);
         for (wanted, finding) in cross_references::of(object) {

@@ -52,6 +52,7 @@ use rules::Rules;
 
 /// What a run is asked to do.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // each is a flag of its own
 pub struct Options {
     /// Files and folders; `-` is standard input.
     pub(crate) paths: Vec<PathBuf>,

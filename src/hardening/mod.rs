@@ -105,7 +105,7 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
     runtime.tasks.spawn(harden(context, runtime.watch.clone(), caches, stop));
 }
 
-/// Nothing is decided before all lists are in: an object that is not known yet would look deleted, and a
+/// Nothing is decided before the caches are synced: an object that is not known yet would look deleted, and a
 /// baseline that is not known yet would look taken back.
 async fn harden(context: Arc<Context>, client: Client, caches: CacheSync, stop: CancellationToken) {
     let ((), minor) = tokio::select! {

@@ -522,7 +522,7 @@ fn images_are_judged_in_every_place_that_names_one() {
 
 #[test]
 fn credentials_are_known_by_their_names_and_urls() {
-    use crate::policy::rules::is_literal_credential as is;
+    use crate::policy::rules::credentials::is_literal_credential as is;
     for name in [
         "DATABASE_PASSWORD",
         "PGPASSWORD",

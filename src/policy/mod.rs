@@ -15,7 +15,8 @@ pub(crate) mod finding;
 pub(crate) mod image;
 pub(crate) mod limits;
 pub(crate) mod literal;
-pub(crate) mod page;
+#[cfg(test)]
+mod page;
 pub(crate) mod probe;
 pub mod rules;
 pub(crate) mod scope;

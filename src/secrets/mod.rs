@@ -113,7 +113,7 @@ async fn validate(context: Arc<Context>, stop: CancellationToken) {
     queue.run(stop, work).await;
 }
 
-/// Nothing is decided before all lists are in: a Secret that is not known yet would look deleted.
+/// Nothing is decided before the caches are synced: a Secret that is not known yet would look deleted.
 async fn synchronise(context: Arc<Context>, caches: CacheSync, stop: CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => return,

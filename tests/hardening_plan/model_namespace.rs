@@ -82,6 +82,7 @@ impl Model {
                 .collect(),
             permissive: Vec::new(),
             usage: self.usage.clone(),
+            ..NamespaceObserved::default()
         }
     }
 
@@ -123,6 +124,11 @@ impl Model {
             }
             Step::Delete { key, uid, resource_version } => {
                 self.checked(key, uid, resource_version);
+                self.events.push(format!("DELETED {key}"));
+                self.objects.remove(key);
+            }
+            Step::Drop(key) => {
+                assert!(self.objects.contains_key(key), "{key} was made before");
                 self.events.push(format!("DELETED {key}"));
                 self.objects.remove(key);
             }

@@ -271,7 +271,7 @@ fn caches_are_cleaned_after_the_installation_or_switched_off() {
         "ARG PIP_NO_CACHE_DIR=1\nRUN pip install flask",
         "ENV PIP_NO_CACHE_DIR=off_is_not_this\nRUN pip install flask",
         "RUN PIP_NO_CACHE_DIR=1 pip install flask",
-        "RUN pip install flask && rm -rf /root/.cache",
+        "RUN pip install flask && rm -rf ~/.cache",
         "RUN apk add tar && rm -rf /var/cache/apk/*",
     ] {
         assert_eq!(stage(line), [""; 0], "{line}");

@@ -121,10 +121,9 @@ impl Variables {
         match (modifier.chars().next(), modifier.get(1..).unwrap_or_default()) {
             (None, _) => self.value(name).map(ToOwned::to_owned),
             (Some('-'), otherwise) => match self.value(name) {
-                Some("") => self.expand(otherwise),
-                Some(value) => Some(value.to_owned()),
-                // What is built without a value has the default.
-                None => self.expand(otherwise),
+                Some(value) if !value.is_empty() => Some(value.to_owned()),
+                // What is built without a value has the default, too.
+                _ => self.expand(otherwise),
             },
             (Some('+'), other) => match self.value(name)? {
                 "" => Some(String::new()),

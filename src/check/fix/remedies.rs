@@ -148,11 +148,7 @@ fn remedy(document: &mut Value, finding: &Finding, paths: &PodPaths, rules: &Rul
                 drop_all(document, &at.keys(&["securityContext", "capabilities"]));
             }
         }
-        Some(Remedy::RunAsNonRoot) => {
-            if !names_root(get(document, &paths.pod)) {
-                fill(document, &paths.pod.keys(&["securityContext", "runAsNonRoot"]), json!(true));
-            }
-        }
+        Some(Remedy::RunAsNonRoot) => run_as_non_root(document, &paths.pod),
         Some(Remedy::ReadOnlyRoot) => {
             if let Some(at) = container {
                 read_only_root(document, &paths.pod, at);
@@ -188,6 +184,12 @@ fn remedy(document: &mut Value, finding: &Finding, paths: &PodPaths, rules: &Rul
         Some(Remedy::User) => identity(document, &paths.pod, "runAsUser", settings.user_ids),
         Some(Remedy::Group) => identity(document, &paths.pod, "runAsGroup", settings.group_ids),
         Some(Remedy::VolumeGroup) => identity(document, &paths.pod, "fsGroup", settings.fs_groups),
+    }
+}
+
+fn run_as_non_root(document: &mut Value, pod: &FieldPath) {
+    if !names_root(get(document, pod)) {
+        fill(document, &pod.keys(&["securityContext", "runAsNonRoot"]), json!(true));
     }
 }
 

@@ -5,7 +5,6 @@ use std::{collections::HashMap, ops::Range};
 use granit_parser::{Event, Options, Parser, ScanError, Span, StructureStyle, options};
 
 use super::{
-    json,
     node::{Content, Entry, Node},
     scalar,
 };
@@ -55,18 +54,8 @@ impl Fault {
     }
 }
 
-/// The documents of a text, each by itself: one that cannot be read does not hide the next. JSON is read as JSON
-/// where YAML does not know it.
-pub(crate) fn read(text: &str) -> Vec<Result<Document, Fault>> {
-    let documents = documents(text);
-    let unread = documents.iter().any(Result::is_err) && text.trim_start().starts_with(['{', '[']);
-    match unread.then(|| json::read(text)).flatten() {
-        Some(root) => vec![Ok(Document { root: Some(root), comments: Vec::new() })],
-        None => documents,
-    }
-}
-
-fn documents(text: &str) -> Vec<Result<Document, Fault>> {
+/// The documents of a text, each by itself: one that cannot be read does not hide the next.
+pub(super) fn documents(text: &str) -> Vec<Result<Document, Fault>> {
     let mut reader = Reader::new(text);
     let mut documents = Vec::new();
     loop {

@@ -170,16 +170,12 @@ impl Work<'_> {
             self.context.admissions.wrote_before(self.name, &wanted.key, &wanted.digest)
         };
         let (key, uid, what, manager) = match step {
-            Move::Create(wanted) if wrote(wanted) => {
-                (&wanted.key, None, "deleted", "somebody".to_owned())
-            }
+            Move::Create(wanted) if wrote(wanted) => (&wanted.key, None, "deleted", "somebody"),
             Move::Replace(wanted, seen) if wrote(wanted) || seen.manager != FIELD_MANAGER => {
-                // Of what is only taken away the API server keeps no record: whoever wrote last is a guess.
-                let manager = match seen.manager.as_str() {
-                    FIELD_MANAGER | "" | "unknown" => "somebody".to_owned(),
-                    other => format!("probably {other}"),
-                };
-                (&wanted.key, Some(seen.uid.clone()), "changed", manager)
+                // Of what is only taken away the API server keeps no record.
+                let manager =
+                    Some(seen.manager.as_str()).filter(|manager| *manager != FIELD_MANAGER);
+                (&wanted.key, Some(seen.uid.clone()), "changed", manager.unwrap_or("somebody"))
             }
             _ => return false,
         };

@@ -12,7 +12,7 @@ use super::labels::{self, LabelPatch, Memory};
 use super::merge::{self, Merged};
 use super::network::{self, TargetNamespace};
 use super::objects::{Generated, GeneratedKey, ObjectKind, ObservedObject, QUOTA};
-use super::resources;
+use super::resources::{self, UserLimits};
 use super::service_accounts::{self, ObservedServiceAccount};
 use super::steps::{self, Chain, Step, Terms};
 use super::teardown::{Departure, Leaving};
@@ -46,6 +46,8 @@ pub struct NamespaceObserved {
     pub service_accounts: Vec<ObservedServiceAccount>,
     /// Policies that open a direction to everyone, whoever made them.
     pub permissive: Vec<(String, BTreeSet<Direction>)>,
+    /// Users' own `LimitRanges`.
+    pub limit_ranges: Vec<(String, UserLimits)>,
     /// What is in use there, when it was looked up; see [`needs_usage`].
     pub usage: Option<Amounts>,
 }
@@ -170,6 +172,7 @@ fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     let quota = resources::quota(merged, &observed.name).map(Generated::ResourceQuota);
     let amounts = limits.iter().chain(&quota).map(|object| (object.key(), object.digest()));
     let planned: Vec<_> = planned.into_iter().chain(amounts).collect();
+    problems.extend(resources::excluding(merged, &observed.limit_ranges));
     let used = observed.usage.clone().unwrap_or_default();
     let held = resources::below_usage(&merged.quota, &used);
     let resources =

@@ -12,6 +12,7 @@ use super::baseline::Amounts;
 use super::error::Error;
 use super::merge::{Limits, Merged};
 use super::objects::{LIMITS, QUOTA, marked};
+use crate::api::gabion::schema::STATED;
 use crate::quantity::Quantity;
 
 /// The `LimitRange` that the baselines come to.
@@ -104,6 +105,69 @@ fn add_all(used: &mut Amounts, more: &Amounts) {
     for (name, amount) in more {
         add(used, name, *amount);
     }
+}
+
+/// What is kept of a `LimitRange` of a user: what may keep pods out that have our defaults.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UserLimits(Vec<UserLimit>);
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct UserLimit {
+    max: Amounts,
+    min: Amounts,
+    default: Amounts,
+}
+
+/// Entries of one `LimitRange` that are kept.
+const MOST_LIMITS: usize = 8;
+
+impl UserLimits {
+    /// Boils a `LimitRange` down.
+    pub(crate) fn of(range: &LimitRange) -> Self {
+        let items = range.spec.iter().flat_map(|spec| &spec.limits);
+        let concerned = items.filter(|item| ["Container", "Pod"].contains(&item.type_.as_str()));
+        let amounts = |written: Option<&BTreeMap<String, Written>>| -> Amounts {
+            read(written).into_iter().filter(|(name, _)| STATED.contains(&name.as_str())).collect()
+        };
+        let limit = |item: &LimitRangeItem| UserLimit {
+            max: amounts(item.max.as_ref()),
+            min: amounts(item.min.as_ref()),
+            default: amounts(item.default.as_ref()),
+        };
+        Self(concerned.take(MOST_LIMITS).map(limit).collect())
+    }
+
+    /// Whether there is nothing to remember.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Which `LimitRange` of a user refuses what ours fills in, or the other way round.
+pub(crate) fn excluding(merged: &Merged, users: &[(String, UserLimits)]) -> Vec<Error> {
+    let Some(limits) = &merged.limits else { return Vec::new() };
+    let (given, requested) = (defaulted_limits(limits), defaulted_requests(limits));
+    let above = |ours: &Amounts, theirs: &Amounts, what: &str| {
+        let over = |(name, most): (&String, &Quantity)| {
+            let ours = ours.get(name).filter(|ours| *ours > most)?;
+            Some(format!("{name}: {what} ({ours} and {most})"))
+        };
+        theirs.iter().find_map(over)
+    };
+    let problem = |(name, theirs): &(String, UserLimits)| {
+        let why = theirs.0.iter().find_map(|item| {
+            above(&given, &item.max, "our default limit is above its maximum")
+                .or_else(|| {
+                    above(&item.default, &limits.max, "its default limit is above our maximum")
+                })
+                .or_else(|| above(&item.min, &limits.max, "its minimum is above our maximum"))
+                .or_else(|| {
+                    above(&item.min, &requested, "its minimum is above our default request")
+                })
+        });
+        why.map(|why| Error::LimitsExclude { object: format!("LimitRange/{name}"), why })
+    };
+    users.iter().filter_map(problem).collect()
 }
 
 /// What one pod counts for: its containers and sidecars together, or its largest init container with the
@@ -237,6 +301,33 @@ mod tests {
             "the init container beside the sidecar is more"
         );
         assert_eq!(used["memory"], used["requests.memory"]);
+    }
+
+    #[test]
+    fn g_a_limit_range_of_the_team_that_ours_cannot_live_with_is_named() {
+        let limits =
+            Limits { default_limits: amounts(&[("memory", "256Mi")]), ..Limits::default() };
+        let merged = Merged { limits: Some(limits), ..Merged::default() };
+        let theirs = |kind: &str, most: &str| {
+            let range = json!({ "metadata": {}, "spec": { "limits": [{ "type": kind, "max": { "memory": most } }] } });
+            let range = serde_json::from_value(range).expect("a LimitRange");
+            [("team".to_owned(), UserLimits::of(&range))]
+        };
+        for (kind, most, excluded) in [
+            ("Pod", "100Mi", true),
+            ("Container", "100Mi", true),
+            ("Pod", "256Mi", false),
+            ("PersistentVolumeClaim", "1Mi", false),
+        ] {
+            let said = excluding(&merged, &theirs(kind, most));
+            assert_eq!(said.len(), usize::from(excluded), "{kind} {most}");
+            for said in said {
+                let text = said.to_string();
+                for word in ["LimitRange/team", "memory", "256Mi", "100Mi"] {
+                    assert!(text.contains(word), "{word}: {text}");
+                }
+            }
+        }
     }
 
     #[test]

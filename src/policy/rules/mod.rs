@@ -11,7 +11,6 @@ mod restricted;
 use super::controls::{Control, ControlId};
 use super::settings::Settings;
 use crate::api::gabion::hardening_baseline::Verdict;
-pub(crate) use credentials::is_literal_credential;
 pub(crate) use pod::Pod;
 use pod::Violations;
 
