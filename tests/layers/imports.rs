@@ -93,6 +93,16 @@ const CIRCLES: &[(&[&str], &str)] = &[
         ],
         "a manifest collects findings, and the checks of its kinds add to them",
     ),
+    (
+        &[
+            "hardening::plan::baseline",
+            "hardening::plan::merge",
+            "hardening::plan::network",
+            "hardening::plan::objects",
+            "hardening::plan::reach",
+        ],
+        "a baseline's network plan becomes objects, and objects are compared by what they reach",
+    ),
     (&["secrets::auth", "secrets::stores"], "a store holds the credentials that are made of it"),
 ];
 

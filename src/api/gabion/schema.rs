@@ -195,6 +195,14 @@ pub(crate) fn env_names(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Audiences of tokens.
+pub(crate) fn token_audiences(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array", "maxItems": 16, "x-kubernetes-list-type": "set",
+        "items": { "type": "string", "minLength": 1, "maxLength": 253 },
+    })
+}
+
 /// Principals of a mesh.
 pub(crate) fn principals(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

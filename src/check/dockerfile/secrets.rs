@@ -5,8 +5,10 @@ use std::sync::LazyLock;
 use parse_dockerfile::Instruction;
 use regex::Regex;
 
-use super::{super::table::rule, Draft, Recipe, shell, variables::assignments};
-use crate::policy::rules::environment::is_literal_credential;
+use super::{Model, finding, shell, variables::assignments};
+use crate::policy::ControlId;
+use crate::policy::Finding;
+use crate::policy::rules::credentials::is_literal_credential;
 
 /// A user and a password in an address.
 static PASSWORD_IN_URL: LazyLock<Option<Regex>> =
@@ -14,10 +16,10 @@ static PASSWORD_IN_URL: LazyLock<Option<Regex>> =
 
 /// Which instructions hold a credential. All stages count: those that are not shipped stay in caches, and
 /// arguments stay in the history of the image.
-pub(crate) fn evaluate(recipe: &Recipe<'_, '_>) -> Vec<Draft> {
-    let control = rule("HB-DF-SECRET");
-    let mut drafts = Vec::new();
-    for (number, instruction) in recipe.instructions.iter().enumerate() {
+pub(crate) fn evaluate(model: &Model<'_, '_>) -> Vec<Finding> {
+    let control = ControlId::HbDfSecret;
+    let mut findings = Vec::new();
+    for (number, instruction) in model.instructions.iter().enumerate() {
         let word = if matches!(instruction, Instruction::Env(_)) { "ENV" } else { "ARG" };
         for (name, value) in assignments(instruction) {
             let message = match &value {
@@ -27,20 +29,20 @@ pub(crate) fn evaluate(recipe: &Recipe<'_, '_>) -> Vec<Draft> {
                     )
                 }
                 // A stand-in value: the name alone decides.
-                None if is_literal_credential(&name, "given") => {
+                None if is_literal_credential(&name, "g1ven") => {
                     format!(
                         "{word} {name} is given when building and stays in the history of the image"
                     )
                 }
                 _ => continue,
             };
-            drafts.push(Draft::new(control, number, message));
+            findings.push(finding(control, number, message));
         }
         if let Instruction::Run(run) = instruction {
             let text = shell::text(run);
             if PASSWORD_IN_URL.as_ref().is_some_and(|pattern| pattern.is_match(&text)) {
                 let message = "RUN names an address with a password in it";
-                drafts.push(Draft::new(control, number, message));
+                findings.push(finding(control, number, message));
             }
             let exported = shell::steps(&text).into_iter().filter(|step| step.program() != "echo");
             let names = exported.flat_map(|step| step.words).filter_map(|word| {
@@ -50,10 +52,12 @@ pub(crate) fn evaluate(recipe: &Recipe<'_, '_>) -> Vec<Draft> {
                 let literal = !value.starts_with(['$', '`']);
                 (plain && literal && is_literal_credential(name, value)).then(|| name.to_owned())
             });
-            drafts.extend(names.map(|name| {
-                Draft::new(control, number, format!("RUN sets {name} to a credential"))
-            }));
+            findings.extend(
+                names.map(|name| {
+                    finding(control, number, format!("RUN sets {name} to a credential"))
+                }),
+            );
         }
     }
-    drafts
+    findings
 }

@@ -11,7 +11,6 @@ use super::error::Error;
 use super::labels::LabelPatch;
 use super::merge::ConflictPolicies;
 use super::objects::{DEFAULT_DENY, Generated, GeneratedKey, ObjectKind, ObservedObject};
-use super::reach::Reach;
 use super::service_accounts::ServiceAccountPatch;
 use super::teardown::Departure;
 use crate::api::gabion::hardening_baseline::ConflictPolicy;
@@ -195,7 +194,7 @@ pub(super) fn network(
     // One that isolates in another direction from now on is two: it comes with the others, and goes with them.
     let live = |step: &Step| written(step).and_then(|object| observed.get(&object.key()));
     let turns = |step: &Step| {
-        let ways = written(step).map(|object| Reach::of(object).ways);
+        let ways = written(step).map(|object| object.reach().ways);
         live(step).is_some_and(|live| live.ours && Some(live.reach.ways) != ways)
     };
     let (turned, updated): (Vec<_>, Vec<_>) = updated.into_iter().partition(turns);
@@ -314,7 +313,7 @@ fn written(step: &Step) -> Option<&Generated> {
 }
 
 fn opened(step: &Step) -> Vec<u64> {
-    written(step).map(|object| Reach::of(object).edges).unwrap_or_default()
+    written(step).map(|object| object.reach().edges).unwrap_or_default()
 }
 
 /// `LimitRange` before quota; the reverse on the way out. A quota that is held stays as it is.

@@ -15,6 +15,7 @@ use crate::api::gabion::schema::quota_quantities;
 use crate::api::gabion::schema::registries;
 use crate::api::gabion::schema::rules;
 use crate::api::gabion::schema::span;
+use crate::api::gabion::schema::token_audiences;
 
 choice! {
     /// A resource that every container must state.
@@ -198,6 +199,11 @@ pub struct ServiceAccounts {
     /// Whether ServiceAccounts hand their token to pods. Default: Unmanaged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub automount_token: Option<Automount>,
+    /// Audiences for which pods may mount a token although automountToken is Disabled, such as sts.amazonaws.com or
+    /// vault. Never name the audience of the API server. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "token_audiences")]
+    pub allowed_token_audiences: Vec<String>,
     /// Registry credentials that are copied into the namespace. Not acted on yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["targetName"]))]
