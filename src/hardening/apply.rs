@@ -90,6 +90,10 @@ impl Applier<'_> {
             Step::Delete { key, uid, resource_version } => {
                 self.delete(key, uid, resource_version).await
             }
+            Step::Drop(key) => match self.context.index.object(self.namespace, key) {
+                Some((uid, version)) => self.delete(key, &uid, &version).await,
+                None => Ok(()),
+            },
             Step::Labels(patch) => self.labels(patch).await,
             Step::ServiceAccount(patch) => self.service_account(patch).await,
         }

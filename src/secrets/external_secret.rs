@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::context::Context;
 use super::converge::Converged;
@@ -112,8 +112,14 @@ fn log_success(key: &ObjectKey, reason: &str, is_news: bool, took: Duration) {
 fn next_refresh(context: &Context, key: &ObjectKey, now: Timestamp) -> Next {
     let Some(tracked) = context.index.external(key) else { return Next::Idle };
     let (last_read, clock) = (tracked.memory.refreshed, Instant::now());
-    let known =
-        due::Known { last_read, in_order: true, template_changed: false, joining: false, now };
+    let known = due::Known {
+        last_read,
+        in_order: true,
+        template_changed: false,
+        joining: false,
+        restart: context.restart(),
+        now,
+    };
     let when =
         |at: Timestamp| clock + Duration::try_from(at.duration_since(now)).unwrap_or_default();
     match due::due(&tracked.object, known) {
@@ -148,8 +154,7 @@ async fn report(
     started: Timestamp,
 ) -> Result<bool, ApiError> {
     let object = &tracked.object;
-    let heartbeat =
-        SignedDuration::try_from(context.config.heartbeat).unwrap_or(SignedDuration::MAX);
+    let heartbeat = context.restart().heartbeat;
     let stamp = Stamp {
         started: whole_seconds(started),
         now: whole_seconds(Timestamp::now()),

@@ -127,6 +127,11 @@ impl Model {
                 self.events.push(format!("DELETED {key}"));
                 self.objects.remove(key);
             }
+            Step::Drop(key) => {
+                assert!(self.objects.contains_key(key), "{key} was made before");
+                self.events.push(format!("DELETED {key}"));
+                self.objects.remove(key);
+            }
             Step::Release { key, uid, resource_version, restores } => {
                 let live = self.checked(key, uid, resource_version);
                 let freed = released(&live, *restores);

@@ -158,14 +158,15 @@ fn cut_in_between(from: &Model, baselines: &[Compiled]) -> Vec<String> {
     let mut model = from.clone();
     let before = open_edges(&model);
     let mut states = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..2 {
         let plan = planned(&model, baselines);
         for step in plan.steps() {
             model.apply(step);
             states.push((step.object(), open_edges(&model)));
         }
     }
-    assert!(planned(&model, baselines).is_settled());
+    let left: Vec<_> = planned(&model, baselines).steps().map(|s| format!("{s:?}")).collect();
+    assert_eq!(left, Vec::<String>::new());
     let after = open_edges(&model);
     let meant: Vec<_> = before.into_iter().filter(|edge| after.contains(edge)).collect();
     let cut = states.iter().flat_map(|(object, open)| {

@@ -65,6 +65,13 @@ impl Index {
         news
     }
 
+    /// Uid and resourceVersion of an object, as it is known now.
+    pub(crate) fn object(&self, namespace: &str, key: &GeneratedKey) -> Option<(String, String)> {
+        let state = self.lock();
+        let live = state.namespaces.get(namespace)?.observed.objects.get(key)?;
+        Some((live.uid.clone(), live.resource_version.clone()))
+    }
+
     /// Takes in that an object of a generated kind is gone. True if we knew it.
     pub(crate) fn object_gone(&self, namespace: &str, key: &GeneratedKey, uid: &str) -> bool {
         let mut state = self.lock();
@@ -104,6 +111,7 @@ impl Index {
                 concerned.push(Arc::clone(namespace));
             }
         }
+        state.namespaces.retain(|_, entry| !entry.is_empty());
         concerned
     }
 

@@ -333,7 +333,7 @@ fn check_rule(rule: &AllowRule, any_address: bool) -> Result<(), Error> {
     for peer in rule.from.iter().chain(&rule.to_peers) {
         check_peer(&field, peer)?;
     }
-    let peers: Vec<_> = rule.from.iter().chain(&rule.to_peers).map(super::network::peer).collect();
+    let peers: Vec<_> = rule.from.iter().chain(&rule.to_peers).map(super::peers::peer).collect();
     if most_addresses(&peers) && !any_address {
         return Err(Error::invalid(
             field,
@@ -444,6 +444,21 @@ fn defaults(resources: &Resources) -> Result<Option<(Amounts, Amounts)>, Error> 
             "must not be above the limit of the same resource",
         )),
         None => Ok(Some((requests, limits))),
+    }
+}
+
+/// The mark of a baseline on what it causes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Owner {
+    /// Name of the baseline.
+    pub(crate) name: String,
+    /// Its uid.
+    pub(crate) uid: String,
+}
+
+impl From<&Compiled> for Owner {
+    fn from(baseline: &Compiled) -> Self {
+        Self { name: baseline.name.clone(), uid: baseline.uid.clone() }
     }
 }
 

@@ -7,7 +7,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use serde_json::{Map, Value, json};
 
-use super::merge::Owner;
+use super::baseline::Owner;
 use super::owned::owns_annotation;
 use super::reach::Reach;
 use crate::digest::{Digest, digest};
@@ -138,6 +138,14 @@ impl Generated {
         }
     }
 
+    /// What it opens; nothing for anything but a network policy.
+    pub(crate) fn reach(&self) -> Reach {
+        match self {
+            Self::NetworkPolicy(_) => Reach::of(&self.spec()),
+            Self::LimitRange(_) | Self::ResourceQuota(_) => Reach::default(),
+        }
+    }
+
     /// The spec as JSON; null when there is none.
     pub fn spec(&self) -> Value {
         let spec = match self {
@@ -245,7 +253,7 @@ impl ObservedObject {
             written_by_us,
             finalizers: bounded(meta.finalizers.iter().flatten().map(String::as_str)),
             deleted: meta.deletion_timestamp.is_some(),
-            reach: Reach::of(live),
+            reach: live.reach(),
             manager: shortened(manager),
         }
     }

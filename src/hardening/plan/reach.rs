@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::objects::Generated;
 use crate::digest::digest;
 
 /// What is kept of a policy to put it in its place among others.
@@ -26,10 +25,8 @@ pub(crate) struct Reach {
 }
 
 impl Reach {
-    /// Reads a live or a desired object; for anything but a network policy it says nothing.
-    pub(crate) fn of(object: &Generated) -> Self {
-        let Generated::NetworkPolicy(_) = object else { return Self::default() };
-        let spec = object.spec();
+    /// Reads the spec of a network policy.
+    pub(crate) fn of(spec: &Value) -> Self {
         let selector = conditions(&spec["podSelector"]);
         let ways = [("Ingress", 1), ("Egress", 2)].iter().filter(|(way, _)| {
             let stated = items(&spec["policyTypes"]);

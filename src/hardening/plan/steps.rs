@@ -11,7 +11,6 @@ use super::error::Error;
 use super::labels::LabelPatch;
 use super::merge::ConflictPolicies;
 use super::objects::{DEFAULT_DENY, Generated, GeneratedKey, ObjectKind, ObservedObject};
-use super::reach::Reach;
 use super::service_accounts::ServiceAccountPatch;
 use super::teardown::Departure;
 use crate::api::gabion::hardening_baseline::ConflictPolicy;
@@ -41,6 +40,8 @@ pub enum Step {
         /// Resource version that it must have.
         resource_version: String,
     },
+    /// Delete the object that an earlier step of the chain made.
+    Drop(GeneratedKey),
     /// Replace the live object by `objects::released(live, restores)`.
     Release {
         /// Which object.
@@ -69,7 +70,9 @@ impl Step {
     pub fn object(&self) -> String {
         match self {
             Self::Create(object) | Self::Update { object, .. } => object.key().to_string(),
-            Self::Delete { key, .. } | Self::Release { key, .. } => key.to_string(),
+            Self::Delete { key, .. } | Self::Release { key, .. } | Self::Drop(key) => {
+                key.to_string()
+            }
             Self::Labels(_) => "Namespace labels".to_owned(),
             Self::ServiceAccount(patch) => format!("ServiceAccount/{}", patch.name),
         }
@@ -191,7 +194,7 @@ pub(super) fn network(
     // One that isolates in another direction from now on is two: it comes with the others, and goes with them.
     let live = |step: &Step| written(step).and_then(|object| observed.get(&object.key()));
     let turns = |step: &Step| {
-        let ways = written(step).map(|object| Reach::of(object).ways);
+        let ways = written(step).map(|object| object.reach().ways);
         live(step).is_some_and(|live| live.ours && Some(live.reach.ways) != ways)
     };
     let (turned, updated): (Vec<_>, Vec<_>) = updated.into_iter().partition(turns);
@@ -222,8 +225,8 @@ pub(super) fn network(
 }
 
 /// Updates in an order in which nothing is closed in between that is open before and after: whoever takes a peer
-/// over is written before whoever gives it away. Where two swap, one is written under a second name first;
-/// the next plan finds nothing that asks for that name, and takes it away.
+/// over is written before whoever gives it away. Where two swap, one is written under a second name as well, which
+/// goes at the end; if nobody comes that far, the next plan finds that nothing asks for it.
 fn in_safe_order(mut updates: Vec<Step>, observed: &Observed) -> Vec<Step> {
     let mut now: BTreeMap<GeneratedKey, Vec<u64>> = observed
         .iter()
@@ -287,7 +290,7 @@ fn written(step: &Step) -> Option<&Generated> {
 }
 
 fn opened(step: &Step) -> Vec<u64> {
-    written(step).map(|object| Reach::of(object).edges).unwrap_or_default()
+    written(step).map(|object| object.reach().edges).unwrap_or_default()
 }
 
 /// `LimitRange` before quota; the reverse on the way out. A quota that is held stays as it is.

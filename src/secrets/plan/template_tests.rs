@@ -132,7 +132,7 @@ fn what_is_wrong_is_said_without_a_value() {
         ),
         (
             json!({"templateFrom": [{"literal": "a/b: x"}]}),
-            "spec.target.template.templateFrom[0].literal: key \"a/b\" is no valid Secret key",
+            "spec.target.template.templateFrom[0].literal: the key at position 1 in alphabetical order (3 characters) is no valid Secret key",
         ),
         (
             json!({"templateFrom": [{"literal": "a: b", "target": "spec"}]}),
