@@ -275,7 +275,9 @@ fn namespace_errors(namespaces: &[Standing]) -> Option<Error> {
 
 fn applied(baseline: &HardeningBaseline, selected: usize, missing: usize) -> String {
     let mut message = if selected == 0 { nothing_selected(baseline) } else { String::new() };
-    message.push_str(&format!("Applied in {selected} namespaces."));
+    message += "Applied in ";
+    message += &selected.to_string();
+    message += " namespaces.";
     if missing > 0 {
         message.push_str(" Some fields are not acted on yet, see FullyImplemented.");
     }
