@@ -56,7 +56,7 @@ fn check(flags: CheckFlags) -> ExitCode {
         Ok(outcome) => ExitCode::from(outcome.code()),
         Err(problem) => {
             eprintln!("error: {problem}");
-            ExitCode::from(check::Outcome::Unevaluated.code())
+            ExitCode::from(check::ExitStatus::Unevaluated.code())
         }
     }
 }

@@ -56,6 +56,11 @@ impl Quantity {
         format!("{}n", self.nanos)
     }
 
+    /// Whether the amount has no fraction.
+    pub(crate) fn is_whole(self) -> bool {
+        self.nanos % NANO == 0
+    }
+
     /// Whether the amount is below zero.
     pub(crate) fn is_negative(self) -> bool {
         self.nanos < 0

@@ -127,7 +127,7 @@ fn warning<K: Resource<DynamicType = ()>>(undecodable: Undecodable) -> Event {
             resource_version: text(&identity.resource_version),
             ..ObjectReference::default()
         },
-        reason: "Undecodable",
+        reason: "NotDecodable",
         message: format!(
             "Gabion cannot decode this object and leaves it out: {problem}; correct what is named"
         ),

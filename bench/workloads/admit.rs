@@ -13,8 +13,6 @@ use gabion::api::gabion::hardening_baseline::Verdict;
 use gabion::policy::PolicySet;
 use gabion::policy::Scope;
 use gabion::policy::Settings;
-use gabion::policy::Waiver;
-use gabion::policy::WorkloadKind;
 use gabion::policy::compile;
 use gabion::policy::selection::Protected;
 use gabion::policy::selection::Selection;
@@ -120,33 +118,31 @@ async fn latency(world: &World, pods: usize, proved: Duration) -> Result<()> {
 /// The largest pod that fits into the budget of the API server, by binary search.
 async fn budget(client: &Client) -> Result<()> {
     let mut table = Table::new("What fits into the API server's budget");
-    for (what, waivers) in [("64 registries", 0), ("64 registries, 200 exceptions", 200)] {
-        let set = policies(&format!("budget-{waivers}"), waivers)?;
-        put_in_force(client, &set).await?;
-        let (mut fits, mut too_many) = (1, 4_000);
-        while too_many - fits > 10 {
-            let middle = usize::midpoint(fits, too_many);
-            let answer = try_pod(client, middle).await?;
-            match answer {
-                None => fits = middle,
-                Some(words) if words.contains("cost") => too_many = middle,
-                // The request itself is too large.
-                Some(words) if words.contains("large") => break,
-                Some(words) => return Err(Failure::new(words)),
-            }
+    let what = "64 registries";
+    let set = policies()?;
+    put_in_force(client, &set).await?;
+    let (mut fits, mut too_many) = (1, 4_000);
+    while too_many - fits > 10 {
+        let middle = usize::midpoint(fits, too_many);
+        let answer = try_pod(client, middle).await?;
+        match answer {
+            None => fits = middle,
+            Some(words) if words.contains("cost") => too_many = middle,
+            // The request itself is too large.
+            Some(words) if words.contains("large") => break,
+            Some(words) => return Err(Failure::new(words)),
         }
-        table.plain(&format!("{what}: containers of the largest pod"), fits.to_string());
-        let share = 100.0 * 100.0 / count(fits);
-        table.at_most(&format!("{what}: share of a pod of 100 containers"), share, 100.0, " %");
-        for (resource, objects) in [
-            ("validatingadmissionpolicybindings", &set.bindings),
-            ("validatingadmissionpolicies", &set.policies),
-        ] {
-            for object in objects {
-                let name = object["metadata"]["name"].as_str().unwrap_or_default();
-                exchange(client, "DELETE", &format!("{GROUP}/{resource}/{name}"), &Value::Null)
-                    .await?;
-            }
+    }
+    table.plain(&format!("{what}: containers of the largest pod"), fits.to_string());
+    let share = 100.0 * 100.0 / count(fits);
+    table.at_most(&format!("{what}: share of a pod of 100 containers"), share, 100.0, " %");
+    for (resource, objects) in [
+        ("validatingadmissionpolicybindings", &set.bindings),
+        ("validatingadmissionpolicies", &set.policies),
+    ] {
+        for object in objects {
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            exchange(client, "DELETE", &format!("{GROUP}/{resource}/{name}"), &Value::Null).await?;
         }
     }
     table.note("Compliant pods. The share assumes that the cost grows linearly with the number of containers.");
@@ -190,8 +186,8 @@ fn baseline() -> Value {
     })
 }
 
-/// The same with exceptions, which no baseline can have yet.
-fn policies(name: &str, waivers: usize) -> Result<PolicySet> {
+/// The policies alone.
+fn policies() -> Result<PolicySet> {
     let guide = Settings::built_in("guide").ok_or_else(|| Failure::new("there is no guide"))?;
     let settings = Settings {
         allowed_registries: registries(),
@@ -199,25 +195,16 @@ fn policies(name: &str, waivers: usize) -> Result<PolicySet> {
         templates: Verdict::Ignore,
         ..guide
     };
-    let waivers: Vec<_> = (0..waivers)
-        .map(|nth| Waiver {
-            controls: ["PSS-privileged".to_owned(), "HB-ROFS".to_owned()].into(),
-            namespace: format!("team-{nth}"),
-            target: Some((WorkloadKind::Deployment, format!("gpu-{nth}"))),
-            containers: Vec::new(),
-            until: Some("2030-01-01T00:00:00Z".to_owned()),
-        })
-        .collect();
     let labels: BTreeMap<_, _> = [("set".to_owned(), "budget".to_owned())].into();
     let selector = Selector { match_labels: labels, ..Selector::default() };
     let scope = Scope {
-        name: name.to_owned(),
+        name: "budget".to_owned(),
         uid: "bench".to_owned(),
         selection: Selection { selector, ..Selection::default() },
         protected: Protected::new("gabion-system", []),
         behind: BTreeSet::new(),
     };
-    Ok(compile(&settings, &scope, Stage::Enforce, &waivers)?)
+    Ok(compile(&settings, &scope, Stage::Enforce)?)
 }
 
 /// A pod that satisfies every rule.

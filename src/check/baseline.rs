@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::{
     input,
-    place::Lines,
+    limit_range::LimitRange,
+    position::Lines,
     rules::{Defaults, Rules, Thresholds},
     schema::misfits,
     yaml::{self, Node},
@@ -29,8 +30,14 @@ pub(crate) fn built_in(name: &str) -> Result<Rules, String> {
         return Err(format!("there is no profile {name:?}: use one of {known}"));
     };
     let vulnerabilities = Thresholds { critical: Some(0), ..Thresholds::default() };
-    let (name, defaults, now) = (name.to_owned(), guide_defaults(), Timestamp::UNIX_EPOCH);
-    Ok(Rules { name, settings, vulnerabilities, defaults, now })
+    Ok(Rules {
+        name: name.to_owned(),
+        settings,
+        vulnerabilities,
+        defaults: guide_defaults(),
+        limit_range: LimitRange::default(),
+        now: Timestamp::UNIX_EPOCH,
+    })
 }
 
 /// The requests and limits that the guide shows.
@@ -56,7 +63,7 @@ pub(crate) fn from_file(path: &Path) -> Result<Rules, String> {
 fn from_text(name: &str, text: &str) -> Result<Rules, String> {
     let lines = Lines::of(text);
     let at = |byte: usize| {
-        let place = lines.place(byte);
+        let place = lines.position(byte);
         format!("{name}:{}:{}", place.line, place.column)
     };
     let mut roots = Vec::new();
@@ -74,7 +81,7 @@ fn from_text(name: &str, text: &str) -> Result<Rules, String> {
     let wrong: Vec<_> = misfits(&definition(), &object)
         .iter()
         .map(|misfit| {
-            format!("{}: {}: {}", at(root.place(&misfit.path)), misfit.path, misfit.problem)
+            format!("{}: {}: {}", at(root.offset(&misfit.path)), misfit.path, misfit.problem)
         })
         .collect();
     if !wrong.is_empty() {
@@ -85,7 +92,7 @@ fn from_text(name: &str, text: &str) -> Result<Rules, String> {
         let field = problem.split(':').next().unwrap_or_default();
         let keys: Vec<_> = field.split('.').collect();
         let path = FieldPath::default().keys(&keys);
-        format!("{}: {problem}", at(root.place(&path)))
+        format!("{}: {problem}", at(root.offset(&path)))
     })
 }
 
@@ -118,6 +125,7 @@ fn rules(name: &str, object: Value) -> Result<Rules, String> {
         settings: settings.map_err(|error| error.to_string())?,
         vulnerabilities: thresholds(spec)?,
         defaults: defaults(spec),
+        limit_range: LimitRange::of(spec),
         now: Timestamp::UNIX_EPOCH,
     })
 }

@@ -4,8 +4,9 @@
 use std::{fs, path::Path};
 
 use super::{
-    Fix, Options, baseline::built_in, chance::Dice, dockerfile, fix, manifest, output,
-    output::Format, references::Ledger, report::FileReport, report::Report, rules::Rules,
+    Fix, Options, baseline::built_in, cross_references::CrossReferences, dockerfile, fix, manifest,
+    output, output::Format, report::FileReport, report::Report, rules::Rules,
+    test_random::TestRandom,
 };
 
 const DOCKERFILES: [&str; 3] = [
@@ -78,25 +79,25 @@ fn seeds() -> Vec<String> {
 }
 
 /// A text with up to six things wrong.
-fn broken(dice: &mut Dice, seeds: &[String]) -> String {
-    let mut text: Vec<char> = dice.one_of(seeds).chars().collect();
-    for _ in 0..=dice.below(6) {
-        let at = dice.below(text.len() + 1);
-        let end = (at + dice.below(40)).min(text.len());
-        match dice.below(6) {
+fn broken(random: &mut TestRandom, seeds: &[String]) -> String {
+    let mut text: Vec<char> = random.one_of(seeds).chars().collect();
+    for _ in 0..=random.below(6) {
+        let at = random.below(text.len() + 1);
+        let end = (at + random.below(40)).min(text.len());
+        match random.below(6) {
             0 => drop(text.drain(at..end)),
-            1 => drop(text.splice(at..at, dice.one_of(&TOKENS).chars())),
-            2 => drop(text.splice(at..end, dice.one_of(&TOKENS).chars())),
+            1 => drop(text.splice(at..at, random.one_of(&TOKENS).chars())),
+            2 => drop(text.splice(at..end, random.one_of(&TOKENS).chars())),
             3 => {
                 let copy = text[at..end].to_vec();
-                let to = dice.below(text.len() + 1);
+                let to = random.below(text.len() + 1);
                 drop(text.splice(to..to, copy));
             }
             4 => text.truncate(at),
             _ => {
-                let other: Vec<char> = dice.one_of(seeds).chars().collect();
-                let from = dice.below(other.len());
-                let until = (from + dice.below(200)).min(other.len());
+                let other: Vec<char> = random.one_of(seeds).chars().collect();
+                let from = random.below(other.len());
+                let until = (from + random.below(200)).min(other.len());
                 drop(text.splice(at..at, other[from..until].iter().copied()));
             }
         }
@@ -107,8 +108,9 @@ fn broken(dice: &mut Dice, seeds: &[String]) -> String {
 /// Every place that a report names is in the text.
 fn assert_places(file: &FileReport, text: &str) {
     let lines: Vec<_> = text.split('\n').collect();
-    let notices = file.faults.iter().chain(&file.remarks).filter_map(|notice| notice.place);
-    for place in notices.chain(file.hits.iter().map(|hit| hit.place)) {
+    let notices =
+        file.faults.iter().chain(&file.remarks).filter_map(|diagnostic| diagnostic.position);
+    for place in notices.chain(file.findings.iter().map(|located| located.position)) {
         let line =
             lines.get(place.line - 1).unwrap_or_else(|| panic!("no line {place:?} in\n{text}"));
         assert!(place.column <= line.chars().count() + 1, "no column {place:?} in\n{text}");
@@ -126,6 +128,10 @@ fn shown(files: Vec<FileReport>, rules: &Rules) {
             fail_on: None,
             quiet: false,
             colour: true,
+            terminal: true,
+            exclude: Vec::new(),
+            skip: Vec::new(),
+            no_suppress: false,
             fix: Fix::No,
         };
         output::write(&report, &options, &mut Vec::new()).unwrap();
@@ -133,17 +139,17 @@ fn shown(files: Vec<FileReport>, rules: &Rules) {
 }
 
 fn evaluated(text: &str, rules: &Rules, show: bool) {
-    let file = manifest::check("x.yaml", text, rules, &mut Ledger::default());
+    let file = manifest::check("x.yaml", text, rules, &mut CrossReferences::default());
     assert_places(&file, text);
-    let fixed = fix::fix(text, &file.hits, rules);
+    let fixed = fix::fix(text, &file.findings, rules);
     let after = fix::apply(text, &fixed);
-    let again = manifest::check("x.yaml", &after, rules, &mut Ledger::default());
+    let again = manifest::check("x.yaml", &after, rules, &mut CrossReferences::default());
     assert_eq!(again.faults.len(), file.faults.len(), "{text}\nbecame\n{after}");
-    let _ = fix::unified("x.yaml", text, &fixed.edits);
-    let recipe = dockerfile::check("Dockerfile", text, rules);
-    assert_places(&recipe, text);
+    let _ = fix::unified("x.yaml", text, &fix::apply(text, &fixed));
+    let model = dockerfile::check("Dockerfile", text, rules);
+    assert_places(&model, text);
     if show {
-        shown(vec![file, recipe], rules);
+        shown(vec![file, model], rules);
     }
 }
 
@@ -155,8 +161,8 @@ fn broken_inputs_are_told_apart_and_nothing_panics() {
         evaluated(seed, &rules, true);
     }
     for round in 0..rounds.unwrap_or(2000_u64) {
-        let mut dice = Dice::new(round + 1);
-        let text = broken(&mut dice, &seeds);
+        let mut random = TestRandom::new(round + 1);
+        let text = broken(&mut random, &seeds);
         // Which one it was, if it does not end well.
         let told = std::panic::catch_unwind(|| evaluated(&text, &rules, round % 16 == 0));
         assert!(told.is_ok(), "round {round}:\n{text}");

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use regex::Regex;
+
 /// Largest file that is read, in bytes.
 pub(crate) const LARGEST: u64 = 10 * 1024 * 1024;
 
@@ -24,7 +26,7 @@ pub(crate) enum Origin {
 
 /// Something to read, or why it cannot be.
 #[derive(Debug)]
-pub struct Source {
+pub(crate) struct Input {
     /// Its name as messages show it.
     pub(crate) name: String,
     /// Where it is, or what is wrong with it.
@@ -33,9 +35,9 @@ pub struct Source {
     pub(crate) folder: Option<PathBuf>,
 }
 
-/// What kind of text a name promises.
+/// What kind of text a name kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Promise {
+pub(crate) enum FileKind {
     /// A Dockerfile.
     Dockerfile,
     /// YAML or JSON.
@@ -44,8 +46,8 @@ pub(crate) enum Promise {
     Nothing,
 }
 
-impl Promise {
-    /// What a file's name promises.
+impl FileKind {
+    /// What a file's name kinds.
     pub(crate) fn of(path: &Path) -> Self {
         let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase());
         let name = name.unwrap_or_default();
@@ -70,29 +72,75 @@ impl Promise {
 
 /// What the paths of a command line name. Folders are searched, in the order of names; what starts with a
 /// dot is left out, and a folder that was seen already, through a link, is not entered again.
-pub(crate) fn sources(paths: &[PathBuf]) -> Vec<Source> {
-    let mut walk = Walk::default();
+pub(crate) fn inputs(paths: &[PathBuf], exclude: &[Regex]) -> Inputs {
+    let mut walk =
+        Walk { exclude, found: Vec::new(), hidden: Vec::new(), seen: BTreeSet::new(), named: None };
     for path in paths {
         if path.as_os_str() == "-" {
             let origin = Ok(Origin::Stdin);
-            walk.found.push(Source { name: "<stdin>".to_owned(), origin, folder: None });
+            walk.found.push(Input { name: "<stdin>".to_owned(), origin, folder: None });
         } else {
             walk.named(path);
         }
     }
-    walk.found
+    Inputs { found: walk.found, hidden: walk.hidden }
 }
 
-#[derive(Default)]
-struct Walk {
-    found: Vec<Source>,
+/// What there is to read.
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    pub(crate) found: Vec<Input>,
+    /// Folders that were not searched, because their names start with a dot.
+    pub(crate) hidden: Vec<String>,
+}
+
+/// Folders of tools, in which nobody keeps what is deployed.
+const OF_TOOLS: [&str; 8] =
+    [".git", ".hg", ".svn", ".terraform", ".venv", ".cache", ".idea", ".vscode"];
+
+/// A pattern as a regular expression for names of files: `*` stands for what is in one name, `**` for folders, too. A
+/// pattern holds for the end of a path.
+pub(crate) fn glob(pattern: &str) -> Result<Regex, String> {
+    let pattern = pattern.trim_start_matches("./").trim_end_matches('/');
+    let mut expression = String::from("^(.*/)?");
+    let mut rest = pattern.trim_start_matches('/');
+    while let Some(c) = rest.chars().next() {
+        let (part, length) = match c {
+            _ if rest.starts_with("**/") => ("(.*/)?".to_owned(), 3),
+            _ if rest.starts_with("**") => (".*".to_owned(), 2),
+            '*' => ("[^/]*".to_owned(), 1),
+            '?' => ("[^/]".to_owned(), 1),
+            c => (regex::escape(&c.to_string()), c.len_utf8()),
+        };
+        expression.push_str(&part);
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    expression.push('$');
+    if pattern.is_empty() {
+        return Err("is empty: name a file or a folder, such as vendor or '*.tpl.yaml'".to_owned());
+    }
+    Regex::new(&expression).map_err(|_| "is too long".to_owned())
+}
+
+struct Walk<'e> {
+    exclude: &'e [Regex],
+    found: Vec<Input>,
+    hidden: Vec<String>,
     seen: BTreeSet<PathBuf>,
     /// The folder of the command line that is searched.
     named: Option<PathBuf>,
 }
 
-impl Walk {
+impl Walk<'_> {
+    fn is_excluded(&self, path: &Path) -> bool {
+        let name = shown(path);
+        self.exclude.iter().any(|pattern| pattern.is_match(&name))
+    }
+
     fn named(&mut self, path: &Path) {
+        if self.is_excluded(path) {
+            return;
+        }
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => {
                 self.named = Some(path.to_owned());
@@ -120,7 +168,15 @@ impl Walk {
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
             let path = entry.path();
-            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            let name = entry.file_name();
+            if self.is_excluded(&path) {
+                continue;
+            }
+            if name.as_encoded_bytes().starts_with(b".") {
+                let of_tools = OF_TOOLS.iter().any(|known| name == *known);
+                if path.is_dir() && !of_tools {
+                    self.hidden.push(shown(&path));
+                }
                 continue;
             }
             match fs::metadata(&path) {
@@ -133,10 +189,10 @@ impl Walk {
                     self.unreadable(&path, problem);
                 }
                 // Pipes and devices in a folder would block or never end.
-                Ok(metadata) if metadata.is_file() && Promise::of(&path) != Promise::Nothing => {
+                Ok(metadata) if metadata.is_file() && FileKind::of(&path) != FileKind::Nothing => {
                     self.file(&path);
                 }
-                Err(error) if Promise::of(&path) != Promise::Nothing => self.fault(&path, &error),
+                Err(error) if FileKind::of(&path) != FileKind::Nothing => self.fault(&path, &error),
                 Ok(_) | Err(_) => {}
             }
         }
@@ -144,7 +200,7 @@ impl Walk {
 
     fn file(&mut self, path: &Path) {
         let origin = Ok(Origin::File(path.to_owned()));
-        self.found.push(Source { name: shown(path), origin, folder: self.named.clone() });
+        self.found.push(Input { name: shown(path), origin, folder: self.named.clone() });
     }
 
     fn fault(&mut self, path: &Path, error: &io::Error) {
@@ -152,7 +208,7 @@ impl Walk {
     }
 
     fn unreadable(&mut self, path: &Path, problem: String) {
-        self.found.push(Source { name: shown(path), origin: Err(problem), folder: None });
+        self.found.push(Input { name: shown(path), origin: Err(problem), folder: None });
     }
 }
 
@@ -179,7 +235,7 @@ pub(crate) struct Text {
     pub(crate) mark: bool,
 }
 
-/// The text of a source.
+/// The text of a input.
 pub(crate) fn read(origin: &Origin, stdin: &mut dyn Read) -> Result<Text, String> {
     let bytes = match origin {
         Origin::Stdin => bounded(stdin),
@@ -223,21 +279,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_promise_what_is_inside() {
-        for (name, promise) in [
-            ("a/web.yaml", Promise::Data),
-            ("a.YML", Promise::Data),
-            ("trivy.sarif", Promise::Data),
-            ("Dockerfile", Promise::Dockerfile),
-            ("web.Dockerfile", Promise::Dockerfile),
-            ("Dockerfile.dev", Promise::Dockerfile),
-            ("Containerfile", Promise::Dockerfile),
-            ("dockerfile.yaml", Promise::Data),
-            ("Dockerfiles", Promise::Nothing),
-            ("README.md", Promise::Nothing),
+    fn names_kind_what_is_inside() {
+        for (name, kind) in [
+            ("a/web.yaml", FileKind::Data),
+            ("a.YML", FileKind::Data),
+            ("trivy.sarif", FileKind::Data),
+            ("Dockerfile", FileKind::Dockerfile),
+            ("web.Dockerfile", FileKind::Dockerfile),
+            ("Dockerfile.dev", FileKind::Dockerfile),
+            ("Containerfile", FileKind::Dockerfile),
+            ("dockerfile.yaml", FileKind::Data),
+            ("Dockerfiles", FileKind::Nothing),
+            ("README.md", FileKind::Nothing),
         ] {
-            assert_eq!(Promise::of(Path::new(name)), promise, "{name}");
+            assert_eq!(FileKind::of(Path::new(name)), kind, "{name}");
         }
+    }
+
+    #[test]
+    fn patterns_hold_for_the_end_of_a_path() {
+        for (pattern, path, holds) in [
+            ("vendor", "a/vendor", true),
+            ("vendor/", "vendor", true),
+            ("vendor", "a/vendors", false),
+            ("*.tpl.yaml", "a/b/x.tpl.yaml", true),
+            ("a/*.yaml", "a/b/x.yaml", false),
+            ("a/**/x.yaml", "z/a/b/c/x.yaml", true),
+            ("a/**/x.yaml", "a/x.yaml", true),
+            ("./a/?.yaml", "a/x.yaml", true),
+            ("a.b", "axb", false),
+        ] {
+            assert_eq!(glob(pattern).unwrap().is_match(path), holds, "{pattern} {path}");
+        }
+        assert!(glob("").is_err() && glob("/").is_err());
     }
 
     #[test]

@@ -10,41 +10,49 @@ pub(crate) mod output;
 pub(crate) mod report;
 pub(crate) mod rules;
 
+mod arguments;
+mod cross_references;
 mod dockerfile;
 mod fix;
+mod kustomize;
+mod limit_range;
 mod manifest;
 mod namespace;
 mod network;
+mod object;
 mod pipeline;
-mod place;
-mod references;
+mod position;
 mod replace;
 mod scan;
 mod schema;
 mod secret;
 mod suppression;
-mod table;
 mod yaml;
 
 #[cfg(test)]
-mod chance;
-#[cfg(test)]
 mod hostile_tests;
+#[cfg(test)]
+mod test_random;
 
 use std::{
+    collections::BTreeSet,
+    fs,
     io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
-use crate::policy::Severity;
-use input::{Origin, Promise, Source, Text};
+use regex::Regex;
+
+use crate::policy::{ControlId, Severity};
+use cross_references::CrossReferences;
+use input::{FileKind, Input, Inputs, Origin, Text};
 use output::Format;
-use references::Ledger;
-use report::{FileReport, Notice, Report};
+use report::{Diagnostic, FileReport, Report};
 use rules::Rules;
 
 /// What a run is asked to do.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // each is a flag of its own
 pub struct Options {
     /// Files and folders; `-` is standard input.
     pub(crate) paths: Vec<PathBuf>,
@@ -60,6 +68,14 @@ pub struct Options {
     pub(crate) quiet: bool,
     /// Colour in text.
     pub(crate) colour: bool,
+    /// A terminal shows the result, so that nothing in it may steer one.
+    pub(crate) terminal: bool,
+    /// Files and folders that are left out.
+    pub(crate) exclude: Vec<Regex>,
+    /// Controls that are not evaluated.
+    pub(crate) skip: Vec<ControlId>,
+    /// Suppressions in files do not count.
+    pub(crate) no_suppress: bool,
     /// What becomes of findings with a mechanical remedy.
     pub(crate) fix: Fix,
 }
@@ -77,7 +93,7 @@ pub(crate) enum Fix {
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ExitStatus {
     /// Everything was evaluated and is in order.
     Clean,
     /// Something is wrong that fails the run.
@@ -86,7 +102,7 @@ pub enum Outcome {
     Unevaluated,
 }
 
-impl Outcome {
+impl ExitStatus {
     /// The exit code for it.
     pub const fn code(self) -> u8 {
         match self {
@@ -98,39 +114,41 @@ impl Outcome {
 }
 
 /// Evaluates all files and shows the result.
-pub fn run(options: &Options, stdin: &mut dyn Read, out: &mut dyn Write) -> io::Result<Outcome> {
+pub fn run(options: &Options, stdin: &mut dyn Read, out: &mut dyn Write) -> io::Result<ExitStatus> {
     let report = evaluate(options, stdin);
     output::write(&report, options, out)?;
-    Ok(outcome(&report, options.fail_on))
+    Ok(exit_status(&report, options.fail_on))
 }
 
-fn outcome(report: &Report, fail_on: Option<Severity>) -> Outcome {
-    if report.hits().any(|hit| hit.fails(fail_on)) {
-        Outcome::Findings
+fn exit_status(report: &Report, fail_on: Option<Severity>) -> ExitStatus {
+    if report.findings().any(|located| located.fails(fail_on)) {
+        ExitStatus::Findings
     } else if report.has_faults() {
-        Outcome::Unevaluated
+        ExitStatus::Unevaluated
     } else {
-        Outcome::Clean
+        ExitStatus::Clean
     }
 }
 
 /// Evaluates all files.
 pub(crate) fn evaluate(options: &Options, stdin: &mut dyn Read) -> Report {
-    let sources = input::sources(&options.paths);
-    let mut ledger = Ledger::default();
-    let mut report = Report::default();
-    for source in &sources {
-        report.files.push(file(source, options, stdin, &mut ledger));
-        ledger.next_file();
+    let Inputs { found: inputs, hidden } = input::inputs(&options.paths, &options.exclude);
+    let patches = kustomize::patches(&inputs);
+    let mut across = CrossReferences::default();
+    let mut report = Report { hidden, ..Report::default() };
+    for input in &inputs {
+        report.files.push(file(input, options, &patches, stdin, &mut across));
+        across.next_file();
     }
-    let scans = ledger.scans();
-    ledger.finish(&mut report);
+    let scans = across.scans();
+    across.finish(&mut report);
     let names = names(options);
-    if sources.is_empty() {
+    if inputs.is_empty() {
         let message = "holds no manifest, Dockerfile or report: check the path";
         report.files.push(FileReport::fault(&names, message));
     } else if report.is_empty() {
-        let message = "holds nothing to evaluate: there is no object in it";
+        let message =
+            "holds nothing to evaluate: there is no object, with apiVersion and kind, in it";
         report.files.push(FileReport::fault(&names, message));
     } else if options.expects_scan && scans == 0 {
         let message =
@@ -138,8 +156,12 @@ pub(crate) fn evaluate(options: &Options, stdin: &mut dyn Read) -> Report {
         report.files.push(FileReport::fault(&names, message));
     }
     for file in &mut report.files {
-        file.hits.sort_by_key(|hit| hit.place);
-        file.remarks.sort_by_key(|remark| remark.place);
+        file.findings.retain(|located| !options.skip.contains(&located.finding.control.id));
+        for located in file.findings.iter_mut().filter(|_| options.no_suppress) {
+            located.suppressed = None;
+        }
+        file.findings.sort_by_key(|located| located.position);
+        file.remarks.sort_by_key(|remark| remark.position);
     }
     report
 }
@@ -157,30 +179,36 @@ fn names(options: &Options) -> String {
 }
 
 fn file(
-    source: &Source,
+    input: &Input,
     options: &Options,
+    patches: &BTreeSet<PathBuf>,
     stdin: &mut dyn Read,
-    ledger: &mut Ledger,
+    across: &mut CrossReferences,
 ) -> FileReport {
-    let text = match &source.origin {
+    let text = match &input.origin {
         Ok(origin) => input::read(origin, stdin),
         Err(problem) => Err(problem.clone()),
     };
     match text {
-        Ok(Text { text, .. }) if is_dockerfile(source, &text) => {
-            dockerfile::check(&source.name, &text, &options.rules)
+        Ok(Text { text, .. }) if is_dockerfile(input, &text) => {
+            dockerfile::check(&input.name, &text, &options.rules)
         }
         Ok(text) => {
-            let (name, rules) = (&source.name, &options.rules);
-            match (&source.origin, options.fix) {
-                (Ok(Origin::File(path)), Fix::DryRun | Fix::Write) => {
-                    let place = (path.as_path(), source.folder.as_deref());
-                    fixed(name, place, &text, options, ledger)
+            let (name, rules) = (&input.name, &options.rules);
+            match (&input.origin, options.fix) {
+                (Ok(Origin::File(path)), _)
+                    if fs::canonicalize(path).is_ok_and(|path| patches.contains(&path)) =>
+                {
+                    manifest::check_patch(name, &text.text, rules, across)
                 }
-                _ => manifest::check(name, &text.text, rules, ledger),
+                (Ok(Origin::File(path)), Fix::DryRun | Fix::Write) => {
+                    let place = (path.as_path(), input.folder.as_deref());
+                    fixed(name, place, &text, options, across)
+                }
+                _ => manifest::check(name, &text.text, rules, across),
             }
         }
-        Err(problem) => FileReport::fault(&source.name, problem),
+        Err(problem) => FileReport::fault(&input.name, problem),
     }
 }
 
@@ -190,12 +218,12 @@ fn fixed(
     (path, folder): (&Path, Option<&Path>),
     before: &Text,
     options: &Options,
-    ledger: &mut Ledger,
+    across: &mut CrossReferences,
 ) -> FileReport {
     let rules = &options.rules;
     // Nothing of this first pass is counted: what counts is what the file holds in the end.
-    let first = manifest::check(name, &before.text, rules, &mut Ledger::default());
-    let fixed = fix::fix(&before.text, &first.hits, rules);
+    let first = manifest::check(name, &before.text, rules, &mut CrossReferences::default());
+    let fixed = fix::fix(&before.text, &first.findings, rules);
     let text = fix::apply(&before.text, &fixed);
     let changed = !fixed.edits.is_empty();
     let mark = if before.mark { "\u{FEFF}" } else { "" };
@@ -204,27 +232,27 @@ fn fixed(
         _ => Ok(()),
     };
     let end = if options.fix == Fix::Write && written.is_ok() { &text } else { &before.text };
-    let mut report = manifest::check(name, end, rules, ledger);
+    let mut report = manifest::check(name, end, rules, across);
     let kept = written.is_ok();
     if let Err(message) = written {
-        report.faults.push(Notice { place: None, message });
+        report.faults.push(Diagnostic { position: None, message });
     }
     report.remarks.extend(fixed.refused);
     if kept {
-        report.diff = fix::unified(name, &before.text, &fixed.edits);
+        report.diff = fix::unified(name, &before.text, &text);
     }
     report
 }
 
 /// By its name; without one that tells, by its first instruction.
-fn is_dockerfile(source: &Source, text: &str) -> bool {
-    let promise = match &source.origin {
-        Ok(Origin::File(path)) => Promise::of(path),
-        _ => Promise::Nothing,
+fn is_dockerfile(input: &Input, text: &str) -> bool {
+    let kind = match &input.origin {
+        Ok(Origin::File(path)) => FileKind::of(path),
+        _ => FileKind::Nothing,
     };
     let mut lines = text.lines().map(str::trim);
     let first = lines.find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
     let word = first.split_whitespace().next().unwrap_or_default();
     let builds = ["FROM", "ARG"].iter().any(|known| word.eq_ignore_ascii_case(known));
-    promise == Promise::Dockerfile || (promise == Promise::Nothing && builds)
+    kind == FileKind::Dockerfile || (kind == FileKind::Nothing && builds)
 }

@@ -2,16 +2,17 @@
 
 use serde_json::Value;
 
-use super::{manifest::Draft, table::rule};
 use crate::api::gabion::hardening_baseline::Level;
+use crate::policy::ControlId;
 use crate::policy::FieldPath;
+use crate::policy::Finding;
 use crate::policy::Settings;
 
 /// What is wrong with a namespace. One without labels is left to the operator, which sets them.
-pub(crate) fn evaluate(namespace: &Value, settings: &Settings) -> Vec<Draft> {
+pub(crate) fn evaluate(namespace: &Value, settings: &Settings) -> Vec<Finding> {
     const PREFIX: &str = "pod-security.kubernetes.io/";
     let Some((wanted, _)) = settings.pod_security else { return Vec::new() };
-    let mut drafts = Vec::new();
+    let mut findings = Vec::new();
     for mode in ["enforce", "audit", "warn"] {
         let key = format!("{PREFIX}{mode}");
         let Some(value) = namespace["metadata"]["labels"].get(&key).and_then(Value::as_str) else {
@@ -28,9 +29,9 @@ pub(crate) fn evaluate(namespace: &Value, settings: &Settings) -> Vec<Draft> {
             Some(_) => continue,
         };
         let path = FieldPath::default().keys(&["metadata", "labels", &key]);
-        drafts.push(Draft::new(rule("HB-PSA"), path, problem));
+        findings.push(Finding::new(ControlId::HbPsa, path, problem));
     }
-    drafts
+    findings
 }
 
 #[cfg(test)]
@@ -45,7 +46,7 @@ mod tests {
         let evaluated = |labels: Value| {
             evaluate(&json!({"metadata": {"labels": labels}}), &restricted)
                 .into_iter()
-                .map(|draft| draft.message)
+                .map(|finding| finding.message)
                 .collect::<Vec<_>>()
         };
         assert!(evaluated(json!({"pod-security.kubernetes.io/enforce": "restricted"})).is_empty());

@@ -3,18 +3,19 @@
 use k8s_openapi::api::networking::v1::{NetworkPolicyPeer, NetworkPolicyPort};
 use serde_json::Value;
 
-use super::{manifest::Draft, table::rule};
 use crate::network_peers::{Everyone, everyone, few_ports};
+use crate::policy::ControlId;
 use crate::policy::FieldPath;
+use crate::policy::Finding;
 
 /// What is wrong with a policy.
 ///
 /// A rule for incoming traffic must name its peers. One for outgoing traffic may leave them out where it names
 /// ports: DNS and the internet are meant to be reachable so.
-pub(crate) fn evaluate(policy: &Value) -> Vec<Draft> {
+pub(crate) fn evaluate(policy: &Value) -> Vec<Finding> {
     let spec = &policy["spec"];
     let types = spec["policyTypes"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let mut drafts = Vec::new();
+    let mut findings = Vec::new();
     for (kind, field, peers) in [("Ingress", "ingress", "from"), ("Egress", "egress", "to")] {
         let in_force = types.is_empty() || types.iter().any(|stated| stated == kind);
         let rules = spec[field].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -24,40 +25,40 @@ pub(crate) fn evaluate(policy: &Value) -> Vec<Draft> {
             let bounded = kind == "Egress" && few_ports(&ports);
             if !bounded {
                 let at = FieldPath::default().keys(&["spec", field]).index(number);
-                drafts.extend(open(rule, kind, peers, &at));
+                findings.extend(open(rule, kind, peers, &at));
             }
         }
     }
-    drafts
+    findings
 }
 
-fn open(open: &Value, kind: &str, peers: &'static str, at: &FieldPath) -> Vec<Draft> {
-    let control = rule("HB-NP-OPEN");
+fn open(open: &Value, kind: &str, peers: &'static str, at: &FieldPath) -> Vec<Finding> {
+    let control = ControlId::HbNpOpen;
     let Some(listed) = open[peers].as_array().filter(|listed| !listed.is_empty()) else {
         let direction =
             if kind == "Ingress" { "lets everyone in" } else { "lets pods reach everything" };
         let message = format!("a rule without {peers:?} {direction}");
-        return vec![Draft::new(control, at.clone(), message)];
+        return vec![Finding::new(control, at.clone(), message)];
     };
     // What is no peer at all is refused by the schema.
     let read: Vec<Option<NetworkPolicyPeer>> =
         listed.iter().map(|peer| serde_json::from_value(peer.clone()).ok()).collect();
     let found = |path, why: Everyone, who| {
-        Draft::new(control, path, format!("{who} of {kind} means {}", why.as_str()))
+        Finding::new(control, path, format!("{who} of {kind} means {}", why.as_str()))
     };
     let each = read.iter().enumerate().filter_map(|(number, peer)| {
         let why = everyone(std::slice::from_ref(peer.as_ref()?))?;
         Some(found(at.key(peers).index(number), why, "a peer"))
     });
-    let mut drafts: Vec<_> = each.collect();
+    let mut findings: Vec<_> = each.collect();
     let known: Vec<_> = read.into_iter().flatten().collect();
-    if drafts.is_empty()
+    if findings.is_empty()
         && !known.is_empty()
         && let Some(why) = everyone(&known)
     {
-        drafts.push(found(at.key(peers), why, "a list of peers"));
+        findings.push(found(at.key(peers), why, "a list of peers"));
     }
-    drafts
+    findings
 }
 
 #[cfg(test)]
@@ -67,7 +68,7 @@ mod tests {
     use super::*;
 
     fn paths(spec: &Value) -> Vec<String> {
-        evaluate(&json!({ "spec": spec })).iter().map(|draft| draft.path.to_string()).collect()
+        evaluate(&json!({ "spec": spec })).iter().map(|finding| finding.path.to_string()).collect()
     }
 
     #[test]

@@ -4,8 +4,9 @@
 
 use serde_json::Value;
 
-use super::{manifest::Draft, table::rule};
+use crate::policy::ControlId;
 use crate::policy::FieldPath;
+use crate::policy::Finding;
 
 /// Actions that make an image.
 const BUILDING_ACTIONS: [&str; 4] = [
@@ -61,7 +62,7 @@ pub(crate) fn title(document: &Value) -> String {
 }
 
 /// What is wrong with a workflow: it builds or deploys, and nothing in it scans what.
-pub(crate) fn evaluate(document: &Value) -> Vec<Draft> {
+pub(crate) fn evaluate(document: &Value) -> Vec<Finding> {
     let mut first = None;
     for (name, job) in document["jobs"].as_object().into_iter().flatten() {
         // What another workflow does is not known here.
@@ -83,12 +84,12 @@ pub(crate) fn evaluate(document: &Value) -> Vec<Draft> {
             }
         }
     }
-    let drafts = first.map(|(what, at)| {
+    let findings = first.map(|(what, at)| {
         let message =
             format!("the workflow runs {what}, and nothing in it checks images or manifests");
-        Draft::new(rule("HB-CI"), at, message)
+        Finding::new(ControlId::HbCi, at, message)
     });
-    drafts.into_iter().collect()
+    findings.into_iter().collect()
 }
 
 /// Words with one space between, lines that go on joined.
@@ -107,7 +108,7 @@ mod tests {
         assert!(is_workflow(&workflow));
         evaluate(&workflow)
             .iter()
-            .map(|draft| format!("{}: {}", draft.path, draft.message))
+            .map(|finding| format!("{}: {}", finding.path, finding.message))
             .collect()
     }
 

@@ -1,7 +1,7 @@
 //! A file's new text: all of it or none of it, and in that file only.
 
 use std::{
-    fs::{self, File, Metadata, OpenOptions},
+    fs::{self, File, Metadata},
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -17,15 +17,7 @@ pub(crate) fn replace(path: &Path, folder: Option<&Path>, text: &str) -> Result<
         return Err("cannot be written: its mode forbids it; allow writing, or repair it by hand"
             .to_owned());
     }
-    let beside = beside(&real);
-    let file = OpenOptions::new().write(true).create_new(true).open(&beside);
-    let file = file.map_err(|error| failed(&error))?;
-    let written = fill(file, &metadata, text).and_then(|()| fs::rename(&beside, &real));
-    written.map_err(|error| {
-        // What is left of the attempt; the file itself was not touched.
-        let _ = fs::remove_file(&beside);
-        failed(&error)
-    })
+    fill(&real, &metadata, text).map_err(|error| failed(&error))
 }
 
 fn failed(error: &io::Error) -> String {
@@ -55,19 +47,17 @@ fn own_file(path: &Path, folder: Option<&Path>) -> Result<PathBuf, String> {
     Ok(real)
 }
 
-/// A name in the same folder, for only within one file system is a rename a single step.
-fn beside(path: &Path) -> PathBuf {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".gabion-{}", std::process::id()));
-    path.with_file_name(name)
-}
-
-fn fill(mut file: File, like: &Metadata, text: &str) -> io::Result<()> {
-    owned_like(&file, like);
-    file.set_permissions(like.permissions())?;
+/// Writes beside the file, for only within one file system is a rename a single step. What is left of an attempt
+/// that fails is deleted.
+fn fill(path: &Path, like: &Metadata, text: &str) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let mut file = tempfile::Builder::new().prefix(".gabion-").tempfile_in(folder)?;
+    owned_like(file.as_file(), like);
+    file.as_file().set_permissions(like.permissions())?;
     file.write_all(text.as_bytes())?;
-    file.sync_all()
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
 }
 
 /// Only the superuser may give a file away; for anybody else it is theirs, as with any editor.
@@ -103,10 +93,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.yaml");
         fs::write(&path, "old").unwrap();
-        // Somebody else's attempt is in the way.
-        fs::create_dir(beside(&fs::canonicalize(&path).unwrap())).unwrap();
-        assert!(replace(&path, None, "new").is_err_and(|e| e.starts_with("cannot be written")));
-        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        let metadata = fs::metadata(&path).unwrap();
+        // A folder is in the way of the last step.
+        let taken = folder.path().join("taken");
+        fs::create_dir(&taken).unwrap();
+        assert!(fill(&taken, &metadata, "new").is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left beside it");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
         assert!(replace(&path, None, "new").is_err_and(|e| e.contains("mode forbids it")));
         assert!(replace(&folder.path().join("b"), None, "new").is_err());

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::limit_range::LimitRange;
 use crate::policy::Settings;
 
 /// What files are evaluated by.
@@ -15,6 +16,8 @@ pub(crate) struct Rules {
     pub(crate) vulnerabilities: Thresholds,
     /// Requests and limits for containers that state none, used by `--fix`.
     pub(crate) defaults: Defaults,
+    /// What the baseline's LimitRange fills in and bounds.
+    pub(crate) limit_range: LimitRange,
     /// When they are applied: reports have an age.
     pub(crate) now: Timestamp,
 }

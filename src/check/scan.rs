@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{manifest::Draft, rules::Rules, table::rule};
+use super::rules::Rules;
+use crate::policy::ControlId;
 use crate::policy::FieldPath;
+use crate::policy::Finding;
 use crate::policy::Severity;
 
 /// Vulnerabilities that a message names; the report has them all.
@@ -209,13 +211,13 @@ fn severity(result: &Value, rule: &Value) -> &'static str {
 }
 
 /// What of a report is beyond what is accepted.
-pub(crate) fn evaluate(scan: &Scan, rules: &Rules) -> Vec<Draft> {
+pub(crate) fn evaluate(scan: &Scan, rules: &Rules) -> Vec<Finding> {
     let accepted = &rules.vulnerabilities;
     let counted = [
         (Severity::Critical, &scan.critical, accepted.critical),
         (Severity::High, &scan.high, accepted.high),
     ];
-    let mut drafts = Vec::new();
+    let mut findings = Vec::new();
     for (severity, found, most) in counted {
         let Some(most) = most.filter(|most| found.len() > *most as usize) else { continue };
         let named: Vec<_> = found.iter().take(NAMED).map(String::as_str).collect();
@@ -227,19 +229,19 @@ pub(crate) fn evaluate(scan: &Scan, rules: &Rules) -> Vec<Draft> {
             found.len(),
             named.join(", ")
         );
-        let mut draft = Draft::new(rule("HB-VULN"), FieldPath::default(), message);
-        draft.severity = severity;
-        drafts.push(draft);
+        let mut finding = Finding::new(ControlId::HbVuln, FieldPath::default(), message);
+        finding.severity = severity;
+        findings.push(finding);
     }
     let old = scan.made.as_deref().and_then(|made| age(made, rules.now));
     if let Some((age, most)) = old.zip(accepted.max_age).filter(|(age, most)| age > most) {
         let message =
             format!("the report is {} hours old, accepted are {}", age / 3600, most / 3600);
-        let mut draft = Draft::new(rule("HB-VULN"), FieldPath::default(), message);
-        "scan the image again".clone_into(&mut draft.remedy);
-        drafts.push(draft);
+        let mut finding = Finding::new(ControlId::HbVuln, FieldPath::default(), message);
+        "scan the image again".clone_into(&mut finding.remedy);
+        findings.push(finding);
     }
-    drafts
+    findings
 }
 
 /// Age in seconds of what was made at this time; `None` for what is no time.
@@ -261,7 +263,7 @@ mod tests {
         rules.now = "2026-01-08T01:00:00Z".parse().unwrap();
         let scan = read(document).unwrap_or_else(|| panic!("no report: {document}"));
         let scan = scan.unwrap_or_else(|wrong| panic!("{wrong:?}: {document}"));
-        evaluate(&scan, &rules).into_iter().map(|draft| draft.message).collect()
+        evaluate(&scan, &rules).into_iter().map(|finding| finding.message).collect()
     }
 
     fn strict() -> Thresholds {

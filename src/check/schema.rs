@@ -125,16 +125,7 @@ fn object(schema: &Value, fields: &Map<String, Value>, path: &FieldPath, found: 
 
 /// Whether two names differ in case only, or by one letter that is added, missing, changed or swapped.
 fn is_near(one: &str, other: &str) -> bool {
-    let lower = |text: &str| text.to_lowercase().chars().collect::<Vec<_>>();
-    let (one, other) = (lower(one), lower(other));
-    let start = one.iter().zip(&other).take_while(|(a, b)| a == b).count();
-    let (one, other) = (&one[start..], &other[start..]);
-    let end = one.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count();
-    let (one, other) = (&one[..one.len() - end], &other[..other.len() - end]);
-    match (one, other) {
-        ([a, b], [c, d]) => a == d && b == c,
-        _ => one.len() <= 1 && other.len() <= 1,
-    }
+    strsim::osa_distance(&one.to_lowercase(), &other.to_lowercase()) <= 1
 }
 
 #[cfg(test)]

@@ -2,16 +2,17 @@
 
 use serde_json::Value;
 
-use super::{manifest::Draft, table::rule};
+use crate::policy::ControlId;
 use crate::policy::FieldPath;
+use crate::policy::Finding;
 
 /// What is wrong with a Secret. Values are inspected and never shown.
-pub(crate) fn evaluate(secret: &Value) -> Vec<Draft> {
+pub(crate) fn evaluate(secret: &Value) -> Vec<Finding> {
     // A token is filled in by the cluster; what SOPS has encrypted can lie anywhere.
     if secret["type"] == "kubernetes.io/service-account-token" || !secret["sops"].is_null() {
         return Vec::new();
     }
-    let drafts = ["data", "stringData"].into_iter().filter_map(|field| {
+    let findings = ["data", "stringData"].into_iter().filter_map(|field| {
         let literal: Vec<&str> = secret[field]
             .as_object()?
             .iter()
@@ -22,9 +23,9 @@ pub(crate) fn evaluate(secret: &Value) -> Vec<Draft> {
         let keys = literal.join(", ");
         let message = format!("the Secret holds {keys} in plain sight: base64 is no encryption");
         let path = FieldPath::default().keys(&[field, first]);
-        Some(Draft::new(rule("HB-SECRET-GIT"), path, message))
+        Some(Finding::new(ControlId::HbSecretGit, path, message))
     });
-    drafts.collect()
+    findings.collect()
 }
 
 /// Whether a text is a value, and not a mark that some tool replaces later.
@@ -47,10 +48,10 @@ mod tests {
             "data": {"password": "c3dvcmRmaXNo", "empty": ""},
             "stringData": {"a": "${PASSWORD}", "b": "ref+vault://x", "c": "swordfish"},
         });
-        let drafts = evaluate(&secret);
-        let paths: Vec<_> = drafts.iter().map(|draft| draft.path.to_string()).collect();
+        let findings = evaluate(&secret);
+        let paths: Vec<_> = findings.iter().map(|finding| finding.path.to_string()).collect();
         assert_eq!(paths, ["data.password", "stringData.c"]);
-        assert!(drafts.iter().all(|draft| !format!("{draft:?}").contains("swordfish")));
+        assert!(findings.iter().all(|finding| !format!("{finding:?}").contains("swordfish")));
         for harmless in [
             json!({"data": {}}),
             json!({"sops": {"mac": "x"}, "data": {"a": "ENC[AES]"}}),

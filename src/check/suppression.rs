@@ -4,13 +4,13 @@
 //! none, or a control that does not exist, is reported and covers nothing.
 
 use super::{
-    place::{Lines, Place},
-    report::{Hit, Notice},
+    position::{Lines, Position},
+    report::{Diagnostic, Located},
     yaml::{Comment, Content, Node},
 };
+use crate::policy::ControlId;
 use crate::policy::FieldPath;
 use crate::policy::Segment;
-use crate::policy::control;
 
 /// Before the id of a control in the key of an annotation.
 pub(crate) const ANNOTATION: &str = "gabion.dev/ignore-";
@@ -21,11 +21,11 @@ const MARK: &str = "gabion:ignore";
 /// A decision to live with findings.
 #[derive(Debug)]
 struct Suppression {
-    control: &'static str,
+    control: ControlId,
     reason: String,
     /// Covers what is at or below this path.
     covers: FieldPath,
-    place: Place,
+    position: Position,
     used: bool,
 }
 
@@ -34,7 +34,7 @@ struct Suppression {
 pub(crate) struct Suppressions {
     all: Vec<Suppression>,
     /// Those that cannot count.
-    pub(crate) remarks: Vec<Notice>,
+    pub(crate) remarks: Vec<Diagnostic>,
 }
 
 impl Suppressions {
@@ -44,75 +44,75 @@ impl Suppressions {
         key: &str,
         value: Option<&str>,
         covers: &FieldPath,
-        place: Place,
+        position: Position,
     ) {
         if let Some(id) = key.strip_prefix(ANNOTATION) {
-            self.add(id, value.unwrap_or_default(), covers, place);
+            self.add(id, value.unwrap_or_default(), covers, position);
         }
     }
 
     /// Adds what a comment says about the entry that it covers, if it is one of ours.
-    pub(crate) fn comment(&mut self, text: &str, covers: Option<FieldPath>, place: Place) {
+    pub(crate) fn comment(&mut self, text: &str, covers: Option<FieldPath>, position: Position) {
         let Some(rest) = text.trim_start().strip_prefix(MARK) else { return };
         let (ids, reason) =
             rest.trim().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
         let Some(covers) = covers else {
             self.remark(
-                place,
+                position,
                 "this suppression stands beside nothing that could be covered".to_owned(),
             );
             return;
         };
         for id in ids.split(',') {
-            self.add(id, reason.trim(), &covers, place);
+            self.add(id, reason.trim(), &covers, position);
         }
     }
 
-    fn add(&mut self, id: &str, reason: &str, covers: &FieldPath, place: Place) {
-        let Some(control) = control(id) else {
+    fn add(&mut self, id: &str, reason: &str, covers: &FieldPath, position: Position) {
+        let Some(control) = ControlId::parse(id) else {
             return self.remark(
-                place,
+                position,
                 format!("suppression of {id:?}, which is no control; docs/controls.md lists them"),
             );
         };
         if reason.trim().is_empty() {
             return self.remark(
-                place,
+                position,
                 format!("suppression of {id} without a reason does not count; say why"),
             );
         }
         self.all.push(Suppression {
-            control: control.id,
+            control,
             reason: reason.trim().to_owned(),
             covers: covers.clone(),
-            place,
+            position,
             used: false,
         });
     }
 
-    fn remark(&mut self, place: Place, message: String) {
-        self.remarks.push(Notice { place: Some(place), message });
+    fn remark(&mut self, position: Position, message: String) {
+        self.remarks.push(Diagnostic { position: Some(position), message });
     }
 
     /// Marks the findings that are covered.
-    pub(crate) fn apply(&mut self, hits: &mut [Hit]) {
-        for hit in hits.iter_mut().filter(|hit| hit.suppressed.is_none()) {
+    pub(crate) fn apply(&mut self, located: &mut [Located]) {
+        for located in located.iter_mut().filter(|located| located.suppressed.is_none()) {
             let covering = self.all.iter_mut().find(|suppression| {
-                suppression.control == hit.control.id
-                    && hit.path.0.starts_with(&suppression.covers.0)
+                suppression.control == located.finding.control.id
+                    && located.finding.path.0.starts_with(&suppression.covers.0)
             });
             if let Some(suppression) = covering {
                 suppression.used = true;
-                hit.suppressed = Some(suppression.reason.clone());
+                located.suppressed = Some(suppression.reason.clone());
             }
         }
     }
 
     /// What is to be said about the decisions themselves; call it after all findings are marked.
-    pub(crate) fn finish(mut self) -> Vec<Notice> {
+    pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
         for unused in self.all.iter().filter(|suppression| !suppression.used) {
-            self.remarks.push(Notice {
-                place: Some(unused.place),
+            self.remarks.push(Diagnostic {
+                position: Some(unused.position),
                 message: format!("suppression of {} covers no finding; remove it", unused.control),
             });
         }
@@ -142,7 +142,7 @@ pub(crate) fn of_comments(
         } else {
             first(root, &(lines.start(line)..comment.at), &FieldPath::default())
         };
-        into.comment(&comment.text, covers, lines.place(comment.at));
+        into.comment(&comment.text, covers, lines.position(comment.at));
     }
 }
 

@@ -5,9 +5,10 @@ use std::{env, ffi::OsStr, io::IsTerminal, path::PathBuf};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
-use crate::check::{Fix, Options, baseline, output::Format};
+use regex::Regex;
 
-use crate::policy::Severity;
+use crate::check::{Fix, Options, baseline, input::glob, output::Format};
+use crate::policy::{ControlId, Severity};
 
 /// Flags of `gabion check`.
 #[derive(Debug, Args)]
@@ -17,12 +18,21 @@ pub struct CheckFlags {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 
-    /// Judge by the HardeningBaseline in this file, the one that the cluster has
+    /// Evaluate by the HardeningBaseline in this file, the one that the cluster has
     #[arg(long, value_name = "FILE", conflicts_with = "profile", help_heading = "Rules")]
     baseline: Option<PathBuf>,
-    /// Judge by built-in rules: baseline and restricted are the Pod Security Standards, guide is all that the hardening guide asks
+    /// Evaluate by built-in rules: baseline and restricted are the Pod Security Standards, guide is all that the hardening guide asks
     #[arg(long, value_name = "NAME", default_value = "guide", value_parser = ["baseline", "restricted", "guide"], help_heading = "Rules")]
     profile: String,
+    /// Leave out files and folders whose path ends like this: * stands for a part of a name, ** for folders. Can be repeated
+    #[arg(long, value_name = "PATTERN", value_parser = glob, help_heading = "Rules")]
+    exclude: Vec<Regex>,
+    /// Do not evaluate this control. Can be repeated
+    #[arg(long, value_name = "CONTROL", value_parser = control, help_heading = "Rules")]
+    skip: Vec<ControlId>,
+    /// Count findings that a suppression in a file covers, as for a gate that authors must not open by themselves
+    #[arg(long, help_heading = "Rules")]
+    no_suppress: bool,
     /// Most critical vulnerabilities that a scanner's report may list; without it what the baseline says, else 0
     #[arg(long, value_name = "NUMBER", help_heading = "Rules")]
     max_critical: Option<u32>,
@@ -118,6 +128,10 @@ impl CheckFlags {
             },
             quiet: self.quiet,
             colour: colour(self.color),
+            terminal: std::io::stdout().is_terminal(),
+            exclude: self.exclude,
+            skip: self.skip,
+            no_suppress: self.no_suppress,
             fix: match (self.fix, self.dry_run) {
                 (false, _) => Fix::No,
                 (true, true) => Fix::DryRun,
@@ -125,6 +139,17 @@ impl CheckFlags {
             },
         })
     }
+}
+
+/// The control that a user names.
+fn control(id: &str) -> Result<ControlId, String> {
+    ControlId::parse(id).ok_or_else(|| {
+        let near = ControlId::ALL.iter().find(|known| {
+            strsim::osa_distance(&known.as_str().to_lowercase(), &id.to_lowercase()) <= 2
+        });
+        let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        format!("is no control{hint} (docs/controls.md lists them)")
+    })
 }
 
 fn colour(when: When) -> bool {

@@ -56,12 +56,14 @@ impl Fence {
 
     /// True while writes are allowed.
     pub fn is_open(&self) -> bool {
-        millis(self.0.origin.elapsed()) < self.0.open_until.load(Ordering::Acquire)
+        self.check().is_ok()
     }
 
-    /// Fails unless writes are allowed.
-    pub(crate) fn check(&self) -> Result<(), Fenced> {
-        if self.is_open() { Ok(()) } else { Err(Fenced) }
+    /// How long writes are allowed, if nothing renews that. Fails unless they are allowed now.
+    pub(crate) fn check(&self) -> Result<Duration, Fenced> {
+        let until = self.0.open_until.load(Ordering::Acquire);
+        let left = until.saturating_sub(millis(self.0.origin.elapsed()));
+        if left > 0 { Ok(Duration::from_millis(left)) } else { Err(Fenced) }
     }
 }
 
@@ -78,7 +80,7 @@ mod tests {
         let fence = Fence::closed();
         assert_eq!(fence.check(), Err(Fenced));
         fence.extend(Instant::now(), Duration::from_millis(50));
-        assert_eq!(fence.check(), Ok(()));
+        assert!(fence.check().is_ok_and(|left| left <= Duration::from_millis(50)));
         std::thread::sleep(Duration::from_millis(80));
         assert_eq!(fence.check(), Err(Fenced));
     }

@@ -53,7 +53,7 @@ impl Applier<'_> {
         let dns = format!("NetworkPolicy/{}", objects::ALLOW_DNS);
         let mut without_dns = false;
         for step in &chain.steps {
-            if without_dns && step.object() == deny {
+            if without_dns && matches!(step, Step::Create(_)) && step.object() == deny {
                 continue;
             }
             match self.step(step).await {
@@ -90,6 +90,10 @@ impl Applier<'_> {
             Step::Delete { key, uid, resource_version } => {
                 self.delete(key, uid, resource_version).await
             }
+            Step::Drop(key) => match self.context.index.object(self.namespace, key) {
+                Some((uid, version)) => self.delete(key, &uid, &version).await,
+                None => Ok(()),
+            },
             Step::Labels(patch) => self.labels(patch).await,
             Step::ServiceAccount(patch) => self.service_account(patch).await,
         }

@@ -94,13 +94,18 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
     });
     runtime.health.live_unless(move || namespaces.unhealthy_reason());
     runtime.health.live_unless(move || baselines.unhealthy_reason());
+    let waiting = Arc::downgrade(&context);
+    runtime.health.ready_unless(move || {
+        let asked = waiting.upgrade()?.server_minor.get().is_none();
+        asked.then(|| "hardening waits for the lists above and the API server's version".to_owned())
+    });
 
     let caches = watches::start(&context, runtime);
     let stop = runtime.stop.clone();
     runtime.tasks.spawn(harden(context, runtime.watch.clone(), caches, stop));
 }
 
-/// Nothing is decided before all lists are in: an object that is not known yet would look deleted, and a
+/// Nothing is decided before the caches are synced: an object that is not known yet would look deleted, and a
 /// baseline that is not known yet would look taken back.
 async fn harden(context: Arc<Context>, client: Client, caches: CacheSync, stop: CancellationToken) {
     let ((), minor) = tokio::select! {
@@ -116,7 +121,7 @@ async fn harden(context: Arc<Context>, client: Client, caches: CacheSync, stop: 
     tracing::info!(
         baselines = context.index.baseline_names().len(),
         namespaces = context.index.namespace_names().len(),
-        "all lists are in: hardening"
+        "caches are synced: starting to reconcile"
     );
     context.index.begin_first_round();
     context.wake_all();

@@ -25,6 +25,7 @@ use crate::api::gabion::namespace_hardening::EFFECTIVE;
 use crate::api::gabion::namespace_hardening::NamespaceHardening;
 use crate::cluster::{CacheSync, Change, ObjectKey, queue::Lane};
 use crate::hardening::plan::permissive_policies::Opened;
+use crate::hardening::plan::resources::UserLimits;
 use crate::runtime::Dependency;
 use crate::runtime::Runtime;
 use crate::runtime::Watches;
@@ -141,6 +142,12 @@ fn object<K: Resource<DynamicType = ()>>(
                     context.namespaces.wake(&namespace.as_str().into(), &(), Lane::Urgent);
                 }
             }
+            if let Generated::LimitRange(range) = &wrapped
+                && !key.could_be_ours()
+                && context.index.limit_range_seen(&namespace, &key.name, UserLimits::of(range))
+            {
+                context.namespaces.wake(&namespace.as_str().into(), &(), Lane::Urgent);
+            }
             if !key.could_be_ours() {
                 return;
             }
@@ -154,8 +161,12 @@ fn object<K: Resource<DynamicType = ()>>(
         Change::Deleted(object) => {
             let namespace = object.meta().namespace.clone().unwrap_or_default();
             let key = GeneratedKey::new(kind, object.name_any());
-            let gone =
-                context.index.permissive_policy_seen(&namespace, &key.name, Opened::default());
+            let gone = match kind {
+                ObjectKind::LimitRange => {
+                    context.index.limit_range_seen(&namespace, &key.name, UserLimits::default())
+                }
+                _ => context.index.permissive_policy_seen(&namespace, &key.name, Opened::default()),
+            };
             let uid = object.meta().uid.as_deref().unwrap_or_default();
             if context.index.object_gone(&namespace, &key, uid) || gone {
                 context.namespaces.wake(&namespace.into(), &(), Lane::Urgent);

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::error::PolicyError;
 use super::expressions::{Family, policy_spec};
 use super::limits;
-use super::probe::{PROBE, Probe, probe};
+use super::probe::{Probe, probe};
 use super::rules::{Rule, asked};
-use super::scope::{Scope, Waiver};
+use super::scope::Scope;
 use super::settings::Settings;
 use super::subject::WorkloadKind;
 use crate::api::gabion::hardening_baseline::Stage;
@@ -32,26 +32,18 @@ pub struct PolicySet {
     pub policies: Vec<Value>,
     /// `ValidatingAdmissionPolicyBinding` objects for the stage.
     pub bindings: Vec<Value>,
-    /// Bindings that deny objects with the label [`PROBE`] and nothing else: applied with the policies and proved
-    /// by the probes *before* `bindings`, then deleted.
-    pub(crate) probe_bindings: Vec<Value>,
     /// The objects that prove each policy.
     pub probes: Vec<Probe>,
 }
 
 /// Compiles settings into policies. Fails when no pod could hold the settings, or the API server could not use them.
-pub fn compile(
-    settings: &Settings,
-    scope: &Scope,
-    stage: Stage,
-    waivers: &[Waiver],
-) -> Result<PolicySet, PolicyError> {
+pub fn compile(settings: &Settings, scope: &Scope, stage: Stage) -> Result<PolicySet, PolicyError> {
     let families = match stage {
         Stage::Observe | Stage::Unknown => Vec::new(),
         Stage::Audit | Stage::Warn | Stage::Enforce => families(settings, stage),
     };
     let written = |revision: &str| -> Vec<Value> {
-        families.iter().map(|family| policy(family, settings, scope, waivers, revision)).collect()
+        families.iter().map(|family| policy(family, settings, scope, revision)).collect()
     };
     let draft = json!(written(UNKNOWN_REVISION));
     let revision: String = digest_text(&draft).chars().take(UNKNOWN_REVISION.len()).collect();
@@ -60,7 +52,6 @@ pub fn compile(
         // Written anew, not replaced in the text: a user may write the same zeros.
         policies: written(&revision),
         bindings: Vec::new(),
-        probe_bindings: Vec::new(),
         probes: Vec::new(),
     };
     if !families.is_empty() {
@@ -69,9 +60,8 @@ pub fn compile(
     for family in &families {
         let name = name_of(scope, family.suffix);
         set.bindings.push(binding(&name, family, scope, stage));
-        set.probe_bindings.push(probe_binding(&name, scope, &revision));
         let mark = family.mark(&revision);
-        set.probes.push(probe(settings, family.probe, &revision, (&name, &mark))?);
+        set.probes.push(probe(settings, family.probe, (&name, &mark))?);
     }
     Ok(set)
 }
@@ -116,14 +106,8 @@ fn metadata(name: &str, scope: &Scope) -> Value {
     })
 }
 
-fn policy(
-    family: &Family,
-    settings: &Settings,
-    scope: &Scope,
-    waivers: &[Waiver],
-    revision: &str,
-) -> Value {
-    let mut spec = policy_spec(family, settings, (&scope.name, revision), waivers);
+fn policy(family: &Family, settings: &Settings, scope: &Scope, revision: &str) -> Value {
+    let mut spec = policy_spec(family, settings, (&scope.name, revision));
     spec["matchConstraints"]["namespaceSelector"] = selector(scope, false);
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
@@ -147,22 +131,6 @@ fn binding(name: &str, family: &Family, scope: &Scope, stage: Stage) -> Value {
             "policyName": name,
             "validationActions": actions,
             "matchResources": { "namespaceSelector": selector(scope, true) },
-        },
-    })
-}
-
-fn probe_binding(policy: &str, scope: &Scope, revision: &str) -> Value {
-    json!({
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": metadata(&format!("{policy}-probe"), scope),
-        "spec": {
-            "policyName": policy,
-            "validationActions": ["Deny"],
-            "matchResources": {
-                "namespaceSelector": selector(scope, false),
-                "objectSelector": { "matchLabels": { PROBE: revision } },
-            },
         },
     })
 }

@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::expressions::LONGEST_MESSAGE;
-use super::{PolicySet, Scope, Settings, Waiver, compile, rules};
+use super::{PolicySet, Scope, Settings, compile, rules};
 use crate::api::gabion::hardening_baseline::HardeningBaselineSpec;
 use crate::api::gabion::hardening_baseline::Level;
 use crate::api::gabion::hardening_baseline::RequiredResource;
@@ -35,7 +34,7 @@ fn scope() -> Scope {
 }
 
 fn set(settings: &Settings, stage: Stage) -> PolicySet {
-    compile(settings, &scope(), stage, &[]).expect("settings that a pod can hold")
+    compile(settings, &scope(), stage).expect("settings that a pod can hold")
 }
 
 /// Everything that can be asked for, as long as it can be.
@@ -66,6 +65,7 @@ fn most() -> Settings {
         log_volume_read_only: true,
         min_container_port: Some(1024),
         no_token: true,
+        token_audiences: (0..16).map(|n| format!("{n}{}", "a".repeat(250))).collect(),
         templates: Verdict::Deny,
     }
 }
@@ -152,7 +152,7 @@ fn each_stage_has_its_actions() {
 fn protected_and_excluded_namespaces_are_left_out_in_every_selector() {
     let set = set(&Settings::built_in("guide").expect("it"), Stage::Enforce);
     let constraints = set.policies.iter().map(|p| &p["spec"]["matchConstraints"]);
-    let bindings = set.bindings.iter().chain(&set.probe_bindings);
+    let bindings = set.bindings.iter();
     let resources = bindings.map(|b| &b["spec"]["matchResources"]);
     for place in constraints.chain(resources) {
         let selector = &place["namespaceSelector"];
@@ -173,12 +173,11 @@ fn protected_and_excluded_namespaces_are_left_out_in_every_selector() {
 
 #[test]
 fn the_longest_message_fits_and_has_one_line() {
+    /// In bytes; the API server drops longer ones.
+    const LONGEST_MESSAGE: usize = 5 * 1024;
     let settings = most();
     let all: usize = rules::asked(&settings)
-        .map(|(rule, _)| {
-            let table = rule.control().map_or("", |c| c.remedy).to_owned();
-            rule.id.len() + 4 + rule.remedy.map_or(table, |remedy| remedy(&settings)).len()
-        })
+        .map(|(rule, _)| rule.id.as_str().len() + 4 + rule.remedy(&settings).len())
         .sum();
     assert!(all + 200 < LONGEST_MESSAGE, "{all}");
     for text in expressions(&set(&settings, Stage::Enforce)) {
@@ -193,7 +192,7 @@ fn the_revision_follows_what_decides_and_nothing_else() {
     assert_eq!(first, set(&settings, Stage::Enforce));
     assert_eq!(first.revision.len(), 12);
     let ahead = Scope { behind: BTreeSet::new(), ..scope() };
-    let promoted = compile(&settings, &ahead, Stage::Enforce, &[]).expect("compiles");
+    let promoted = compile(&settings, &ahead, Stage::Enforce).expect("compiles");
     assert_eq!(promoted.revision, first.revision);
     assert_eq!(promoted.policies, first.policies);
     let other = Settings { tags: Tags::RequireDigest, ..settings };
@@ -221,7 +220,7 @@ fn settings_that_no_pod_can_hold_are_refused() {
         denied_repositories: registry,
         ..Settings::default()
     };
-    let error = compile(&settings, &scope(), Stage::Enforce, &[]).expect_err("nothing can start");
+    let error = compile(&settings, &scope(), Stage::Enforce).expect_err("nothing can start");
     assert!(error.to_string().starts_with("spec.images: no image could start"), "{error}");
 }
 
@@ -232,34 +231,12 @@ fn what_no_expression_has_room_for_is_refused_with_its_field() {
         Settings { seccomp_profiles: names.collect(), ..Settings::default() }
     };
     // Each character that is not plain is written as its code point.
-    let refused = compile(&profiles("'"), &scope(), Stage::Enforce, &[]).expect_err("too long");
+    let refused = compile(&profiles("'"), &scope(), Stage::Enforce).expect_err("too long");
     let words = refused.to_string();
     assert!(words.contains("characters, and the API server reads 100000"), "{words}");
     assert!(words.ends_with("shorten pods.localhostSeccompProfiles"), "{words}");
-    assert!(compile(&profiles("'"), &scope(), Stage::Observe, &[]).is_ok());
-    assert!(compile(&profiles("a"), &scope(), Stage::Enforce, &[]).is_ok());
-}
-
-#[test]
-fn a_waiver_is_beside_its_own_control_only() {
-    let waiver = Waiver {
-        controls: ["HB-ROFS".to_owned()].into(),
-        namespace: "shop".into(),
-        target: None,
-        containers: Vec::new(),
-        until: Some("2026-12-01T00:00:00Z".into()),
-    };
-    let settings = Settings::built_in("guide").expect("it");
-    let set = compile(&settings, &scope(), Stage::Enforce, &[waiver]).expect("compiles");
-    let variables = set.policies[0]["spec"]["variables"].as_array().expect("variables");
-    let expression = |name: &str| {
-        let found = variables.iter().find(|v| v["name"] == json!(name));
-        found.and_then(|v| v["expression"].as_str()).unwrap_or_default()
-    };
-    assert!(expression("kept_HB_ROFS").starts_with("variables.waived0_HB_ROFS || "));
-    assert!(expression("waived0_HB_ROFS").contains("request.namespace == 'shop'"));
-    let others = variables.iter().filter(|v| v["name"] != json!("kept_HB_ROFS"));
-    assert_eq!(others.filter(|v| v.to_string().contains("variables.waived")).count(), 0);
+    assert!(compile(&profiles("'"), &scope(), Stage::Observe).is_ok());
+    assert!(compile(&profiles("a"), &scope(), Stage::Enforce).is_ok());
 }
 
 /// Text that would end a literal, a template or an expression if anything let it.
@@ -330,20 +307,13 @@ proptest! {
                 seccomp_profiles: one(),
                 denied_repositories: one(),
                 required_env: one(),
+                no_token: true,
+                token_audiences: one(),
                 tags: Tags::DenyLatest,
                 templates: Verdict::Ignore,
                 ..Settings::default()
             };
-            let waiver = Waiver {
-                controls: ["HB-IMG-TAG".to_owned()].into(),
-                namespace: text.to_owned(),
-                target: Some((super::WorkloadKind::Deployment, text.to_owned())),
-                containers: vec![super::WaivedContainer {
-                    kind: text.to_owned(), name: text.to_owned(), repository: text.to_owned(),
-                }],
-                until: Some(text.to_owned()),
-            };
-            let set = compile(&settings, &scope(), Stage::Enforce, &[waiver]).expect("compiles");
+            let set = compile(&settings, &scope(), Stage::Enforce).expect("compiles");
             let outside: Option<Vec<_>> =
                 expressions(&set).iter().map(|e| outside_literals(e)).collect();
             outside.map(|parts| parts.join("\n").replace(&set.revision, "REVISION"))

@@ -1,7 +1,8 @@
 //! The verdict on a manifest, without an API server.
 
-use super::finding::Finding;
-use super::rules::{Pod, asked};
+use super::controls::{ControlId, Severity};
+use super::finding::{FieldPath, Finding};
+use super::rules::{Pod, all, asked};
 use super::settings::Settings;
 use super::subject::Subject;
 
@@ -11,17 +12,38 @@ use super::subject::Subject;
 /// a limit stands in for its request, and in a pod on the host's network every container port is a host port.
 pub fn evaluate(settings: &Settings, subject: &Subject<'_>) -> Vec<Finding> {
     let pod = Pod::new(subject);
-    let (mut findings, mut hits) = (Vec::new(), Vec::new());
+    let (mut findings, mut violations) = (Vec::new(), Vec::new());
     for (rule, verdict) in asked(settings) {
-        (rule.evaluate)(settings, &pod, &mut hits);
-        let Some(control) = rule.control() else { continue };
-        findings.extend(hits.drain(..).map(|(path, message)| Finding {
-            control,
-            path,
-            message,
-            remedy: rule.remedy.map_or_else(|| control.remedy.to_owned(), |r| r(settings)),
-            verdict,
+        (rule.evaluate)(settings, &pod, &mut violations);
+        let replaced = replaced(rule.id, settings, &pod);
+        findings.extend(violations.drain(..).map(|(path, message)| {
+            let finding = Finding::new(rule.id, path, message);
+            let worse = replaced.iter().filter(|(_, at)| finding.path.0.starts_with(&at.0));
+            let severity = worse.map(|(severity, _)| *severity).max();
+            Finding {
+                severity: severity.map_or(finding.severity, |worse| worse.max(finding.severity)),
+                remedy: rule.remedy(settings),
+                verdict,
+                ..finding
+            }
         }));
     }
     findings
+}
+
+/// What a pod breaks of the baseline check in whose place a restricted one stands: the stricter profile is never
+/// milder about it.
+fn replaced(id: ControlId, settings: &Settings, pod: &Pod<'_>) -> Vec<(Severity, FieldPath)> {
+    let baseline = match id {
+        ControlId::PssRestrictedVolumes => ControlId::PssHostPathVolumes,
+        ControlId::PssCapabilitiesRestricted => ControlId::PssCapabilitiesBaseline,
+        ControlId::PssSeccompProfileRestricted => ControlId::PssSeccompProfileBaseline,
+        ControlId::PssProcMountRestricted => ControlId::PssProcMount,
+        _ => return Vec::new(),
+    };
+    let mut violations = Vec::new();
+    for rule in all().filter(|rule| rule.id == baseline) {
+        (rule.evaluate)(settings, pod, &mut violations);
+    }
+    violations.into_iter().map(|(path, _)| (baseline.control().severity, path)).collect()
 }

@@ -73,13 +73,20 @@ fn child<'a>(place: &'a mut Value, key: &str) -> &'a mut Value {
     place.as_object_mut().expect("a map").entry(key).or_insert(Value::Null)
 }
 
+/// The subject in a manifest; `None` for kinds that hold no pod.
+fn subject_of(object: &Value) -> Option<Subject<'_>> {
+    let version = object["apiVersion"].as_str()?;
+    let group = version.split_once('/').map_or("", |(group, _)| group);
+    Some(Subject::of_kind(WorkloadKind::named(group, object["kind"].as_str()?)?, object))
+}
+
 fn ids(settings: &Settings, object: &Value) -> BTreeSet<&'static str> {
-    let subject = Subject::of(object).expect("a workload");
-    evaluate(settings, &subject).iter().map(|finding| finding.control.id).collect()
+    let subject = subject_of(object).expect("a workload");
+    evaluate(settings, &subject).iter().map(|finding| finding.control.id.as_str()).collect()
 }
 
 fn paths(settings: &Settings, object: &Value) -> Vec<String> {
-    let subject = Subject::of(object).expect("a workload");
+    let subject = subject_of(object).expect("a workload");
     evaluate(settings, &subject).iter().map(|finding| finding.path.to_string()).collect()
 }
 
@@ -407,15 +414,15 @@ fn every_kind_that_holds_a_pod_is_judged_at_its_own_place() {
     }
     let service = json!({ "apiVersion": "v1", "kind": "Service" });
     let foreign = json!({ "apiVersion": "example.com/v1", "kind": "Deployment" });
-    assert!(Subject::of(&service).is_none() && Subject::of(&foreign).is_none());
+    assert!(subject_of(&service).is_none() && subject_of(&foreign).is_none());
 }
 
 /// What the guide's own controls find in a good pod with one value changed.
 fn guide_case(settings: &Settings, pointer: &str, value: Value) -> Vec<(String, String)> {
     let pod = with(pointer, value);
-    let subject = Subject::of(&pod).expect("a pod");
+    let subject = subject_of(&pod).expect("a pod");
     let findings = evaluate(settings, &subject);
-    findings.iter().map(|f| (f.control.id.to_owned(), f.path.to_string())).collect()
+    findings.iter().map(|f| (f.control.id.to_string(), f.path.to_string())).collect()
 }
 
 #[test]
@@ -498,9 +505,10 @@ fn images_are_judged_in_every_place_that_names_one() {
         json!({ "name": "e", "image": "registry.example.com/e" }),
     );
     set(&mut pod, "/spec/volumes/0", json!({ "name": "v", "image": { "reference": "models:2" } }));
-    let subject = Subject::of(&pod).expect("a pod");
+    let subject = subject_of(&pod).expect("a pod");
     let findings = evaluate(&settings, &subject);
-    let found: Vec<_> = findings.iter().map(|f| (f.control.id, f.path.to_string())).collect();
+    let found: Vec<_> =
+        findings.iter().map(|f| (f.control.id.as_str(), f.path.to_string())).collect();
     assert_eq!(
         found,
         [
@@ -514,7 +522,7 @@ fn images_are_judged_in_every_place_that_names_one() {
 
 #[test]
 fn credentials_are_known_by_their_names_and_urls() {
-    use crate::policy::rules::is_literal_credential as is;
+    use crate::policy::rules::credentials::is_literal_credential as is;
     for name in [
         "DATABASE_PASSWORD",
         "PGPASSWORD",
@@ -553,13 +561,74 @@ fn credentials_are_known_by_their_names_and_urls() {
 }
 
 #[test]
+fn a_reference_to_a_literal_of_the_same_container_is_a_literal() {
+    let settings = Settings { literal_credential_env: Verdict::Deny, ..Settings::default() };
+    let env = |entries: Value| paths(&settings, &with(&format!("{APP}/env"), entries));
+    let entry = |name: &str, value: &str| json!({ "name": name, "value": value });
+    let second = ["spec.containers[0].env[1].value"];
+    assert_eq!(env(json!([entry("X", "hunter2"), entry("DB_PASSWORD", "$(X)")])), second);
+    assert_eq!(env(json!([entry("X", "hunter2"), entry("U", "a://b:$(X)@c")])), second);
+    let none = [""; 0];
+    let secret =
+        json!({ "name": "X", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } });
+    assert_eq!(
+        env(json!([secret, entry("DB_PASSWORD", "$(X)"), entry("U", "a://b:$(X)@c")])),
+        none
+    );
+    assert_eq!(env(json!([entry("X", ""), entry("DB_PASSWORD", "$(X)")])), none);
+    assert_eq!(env(json!([entry("X", "a"), entry("TOKEN_URL", "$(X)")])), none);
+}
+
+#[test]
+fn a_token_is_refused_where_its_volume_is_asked_for() {
+    let settings =
+        Settings { no_token: true, token_audiences: vec!["vault".into()], ..Settings::default() };
+    let source = |token: Value| json!({ "name": "t", "projected": { "sources": [{ "serviceAccountToken": token }] } });
+    let found = |token: Value| paths(&settings, &with("/spec/volumes/0", source(token)));
+    let place = ["spec.volumes[0].projected.sources[0].serviceAccountToken"];
+    assert_eq!(found(json!({ "path": "token", "expirationSeconds": 3600 })), place);
+    assert_eq!(found(json!({ "path": "token", "audience": "" })), place);
+    assert_eq!(found(json!({ "path": "token", "audience": "other" })), place);
+    assert_eq!(found(json!({ "path": "token", "audience": "vault" })), [""; 0]);
+    // What the API server mounts for a ServiceAccount that asks for it.
+    let mounted = json!({ "name": "kube-api-access-x", "projected": { "defaultMode": 420, "sources": [
+        { "serviceAccountToken": { "expirationSeconds": 3607, "path": "token" } },
+        { "configMap": { "name": "kube-root-ca.crt", "items": [] } },
+    ] } });
+    assert_eq!(paths(&settings, &with("/spec/volumes/0", mounted)), place);
+    let asked = with("/spec/automountServiceAccountToken", json!(true));
+    assert_eq!(paths(&settings, &asked), ["spec.automountServiceAccountToken"]);
+}
+
+#[test]
+fn the_stricter_profile_is_never_milder() {
+    let pod = with(
+        "/spec/volumes/0",
+        json!({ "name": "v", "hostPath": { "path": "/var/run/docker.sock" } }),
+    );
+    for name in Settings::BUILT_IN {
+        let settings = Settings::built_in(name).expect("built in");
+        let findings = evaluate(&settings, &subject_of(&pod).expect("a pod"));
+        let volume = findings.iter().filter(|f| f.path.to_string().contains("hostPath"));
+        let severities: Vec<_> = volume.map(|f| f.severity).collect();
+        assert_eq!(severities, [crate::policy::Severity::Critical], "{name}");
+    }
+    let nfs = with("/spec/volumes/0", json!({ "name": "v", "nfs": { "server": "s" } }));
+    let findings = evaluate(
+        &Settings::built_in("restricted").expect("built in"),
+        &subject_of(&nfs).expect("a pod"),
+    );
+    assert_eq!(findings[0].severity, crate::policy::Severity::High);
+}
+
+#[test]
 fn the_value_of_a_credential_is_in_no_message() {
     let settings = Settings { literal_credential_env: Verdict::Deny, ..Settings::default() };
     let pod = with(
         &format!("{APP}/env"),
         json!([{ "name": "A_PASSWORD", "value": "hunter2" }, { "name": "U", "value": "a://b:hunter2@c" }]),
     );
-    let subject = Subject::of(&pod).expect("a pod");
+    let subject = subject_of(&pod).expect("a pod");
     let findings = evaluate(&settings, &subject);
     assert_eq!(findings.len(), 2);
     assert!(!format!("{findings:?}").contains("hunter2"));
@@ -743,7 +812,7 @@ proptest! {
         let level = Level::Restricted;
         let settings = Settings { pod_security: Some((level, PssVersion::Pinned(minor))), ..guide };
         prop_assert_eq!(paths(&settings, &pod), paths(&settings, &without_nulls(&pod)));
-        let subject = Subject::of(&pod).expect("a pod");
+        let subject = subject_of(&pod).expect("a pod");
         for finding in evaluate(&settings, &subject) {
             prop_assert!(!finding.message.is_empty() && !finding.message.contains('\n'));
             prop_assert!(!finding.remedy.is_empty() && !finding.path.0.is_empty());

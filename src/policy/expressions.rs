@@ -2,19 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::image::CEL_STAGES;
+use super::controls::ControlId;
+use super::image::cel_read;
 use super::literal::{all_of, any_of, bound, text as literal};
 use super::probe::{PROBE, sentinel};
 use super::rules::{Cel, Over, Rule};
-use super::scope::Waiver;
 use super::settings::Settings;
 use super::subject::WorkloadKind;
-use super::waivers::{excused_containers, waived};
 use crate::policy::fast_path::holds;
 use crate::policy::fast_path::of_pod;
-
-/// Longest message, in bytes; the API server drops longer ones.
-pub(crate) const LONGEST_MESSAGE: usize = 5 * 1024;
 
 /// One policy.
 pub(super) struct Family {
@@ -39,7 +35,7 @@ impl Family {
     }
 
     fn checks_resizes(&self) -> bool {
-        !self.templates() && self.rules.iter().any(|rule| rule.id == "HB-RES")
+        !self.templates() && self.rules.iter().any(|rule| rule.id == ControlId::HbRes)
     }
 }
 
@@ -48,14 +44,13 @@ pub(super) fn policy_spec(
     family: &Family,
     settings: &Settings,
     (baseline, revision): (&str, &str),
-    waivers: &[Waiver],
 ) -> Value {
     let mut variables = objects(family);
     let compiled: Vec<(&Rule, Cel)> =
         family.rules.iter().map(|rule| (*rule, (rule.cel)(settings))).collect();
-    variables.extend(lists(&compiled, waivers));
+    variables.extend(lists(&compiled));
     for (rule, cel) in &compiled {
-        variables.extend(kept(rule, cel, family.templates(), waivers));
+        variables.push(kept(rule, cel));
     }
     let mark = family.mark(revision);
     variables.push(("failed".into(), failed(family, settings, &mark)));
@@ -178,79 +173,55 @@ fn objects(family: &Family) -> Variables {
 }
 
 /// Lists that only some rules walk.
-fn lists(compiled: &[(&Rule, Cel)], waivers: &[Waiver]) -> Variables {
+fn lists(compiled: &[(&Rule, Cel)]) -> Variables {
     let mut variables = Variables::new();
     let walks = |wanted| {
         compiled.iter().any(|(_, cel)| cel.each.as_ref().is_some_and(|(over, _)| *over == wanted))
     };
-    if walks(Over::Images) || waivers.iter().any(|waiver| !waiver.containers.is_empty()) {
-        let of = |list: &str, kind: &str| {
-            format!(
-                "variables.spec.?{list}.orValue([]).map(c, {{'kind': '{kind}', 'name': string(c.name), 'image': string(c.?image.orValue(''))}})"
-            )
+    if walks(Over::Images) {
+        let of = |list: &str| {
+            format!("variables.spec.?{list}.orValue([]).map(c, string(c.?image.orValue('')))")
         };
         let volumes = "variables.spec.?volumes.orValue([]).filter(v, has(v.image))\
-                       .map(v, {'kind': 'Volume', 'name': string(v.name), 'image': string(v.image.?reference.orValue(''))})";
-        let named = format!(
-            "({} + {} + {} + {volumes}).filter(i, i.image != '')",
-            of("initContainers", "InitContainer"),
-            of("containers", "Container"),
-            of("ephemeralContainers", "Ephemeral")
+                       .map(v, string(v.image.?reference.orValue('')))";
+        let images = format!(
+            "({} + {} + {} + {volumes}).filter(i, i != '')",
+            of("initContainers"),
+            of("containers"),
+            of("ephemeralContainers")
         );
-        variables.push(("named".into(), named));
-        variables.extend(CEL_STAGES.map(|(name, expression)| (name.into(), expression.into())));
+        variables.push(("images".into(), images));
     }
     variables
 }
 
 /// Id of a control as part of a variable's name.
-fn word(id: &str) -> String {
-    id.replace('-', "_")
+fn word(id: ControlId) -> String {
+    id.as_str().replace('-', "_")
 }
 
-/// Whether one rule is kept, and who is excused from it.
-fn kept(rule: &Rule, cel: &Cel, templates: bool, waivers: &[Waiver]) -> Variables {
-    let name = word(rule.id);
-    let of_rule: Vec<&Waiver> = waivers.iter().filter(|w| w.controls.contains(rule.id)).collect();
-    let mut variables = Variables::new();
-    let mut alternatives = Vec::new();
-    for (part, expression) in waived(&of_rule, templates).into_iter().enumerate() {
-        let waived = format!("waived{part}_{name}");
-        alternatives.push(format!("variables.{waived}"));
-        variables.push((waived, expression));
-    }
-    let mut excused = Vec::new();
-    for (part, expression) in excused_containers(&of_rule, templates).into_iter().enumerate() {
-        let list = format!("excused{part}_{name}");
-        excused.push(format!("variables.{list}"));
-        variables.push((list, expression));
-    }
-    let each = cel.each.as_ref().map(|(over, ok)| walk(*over, ok, &excused));
+/// Whether one rule is kept.
+fn kept(rule: &Rule, cel: &Cel) -> (String, String) {
+    let each = cel.each.as_ref().map(|(over, ok)| walk(*over, ok));
     let kept = all_of(cel.pod.iter().map(|pod| format!("({pod})")).chain(each));
     let kept = any_of([kept].into_iter().chain(cel.unless.clone()));
-    alternatives.push(of_pod("variables.spec", "variables.annotations", &kept));
-    variables.push((format!("kept_{name}"), alternatives.join(" || ")));
-    variables
+    let kept = of_pod("variables.spec", "variables.annotations", &kept);
+    (format!("kept_{}", word(rule.id)), kept)
 }
 
-fn walk(over: Over, ok: &str, excused: &[String]) -> String {
+fn walk(over: Over, ok: &str) -> String {
     let (list, item) = match over {
         Over::Containers => ("variables.containers", "c"),
         Over::Lasting => ("variables.lasting", "c"),
         Over::Main => ("spec.?containers.orValue([])", "c"),
-        Over::Images => ("variables.images", "i"),
+        Over::Images => ("variables.images", "image"),
     };
     let ok = match over {
         Over::Containers => bound("own", "c.?securityContext", &format!("({ok})")),
         Over::Lasting | Over::Main => format!("({ok})"),
-        Over::Images => {
-            let parts = [("tag", "i.tag"), ("repo", "i.repo"), ("image", "i.image")];
-            parts.iter().fold(format!("({ok})"), |inner, (name, of)| bound(name, of, &inner))
-        }
+        Over::Images => cel_read(&format!("({ok})")),
     };
-    let excuses = excused.iter().map(|names| format!("{item}.name in {names}"));
-    let kept: Vec<_> = excuses.chain([ok]).collect();
-    format!("{list}.all({item}, {})", kept.join(" || "))
+    format!("{list}.all({item}, {ok})")
 }
 
 /// What is not kept: id and remedy of each control, and the sentinel when it is asked for.
@@ -260,7 +231,7 @@ fn failed(family: &Family, settings: &Settings, mark: &str) -> String {
         vec![format!("({annotation} == {} ? [{}] : [])", literal(mark), literal(&sentinel(mark)))];
     for rule in &family.rules {
         // A resize changes nothing but resources; the rest was evaluated when the pod came.
-        let resize = if family.checks_resizes() && rule.id != "HB-RES" {
+        let resize = if family.checks_resizes() && rule.id != ControlId::HbRes {
             "request.?subResource.orValue('') == 'resize' || "
         } else {
             ""
@@ -276,8 +247,7 @@ fn failed(family: &Family, settings: &Settings, mark: &str) -> String {
 
 /// Id and remedy in one line; complaints are joined by semicolons, so it has none.
 fn violation(rule: &Rule, settings: &Settings) -> String {
-    let table = rule.control().map_or("", |control| control.remedy);
-    let remedy = rule.remedy.map_or_else(|| table.to_owned(), |remedy| remedy(settings));
+    let remedy = rule.remedy(settings);
     let plain = |c: char| if c.is_control() || c == ';' { ' ' } else { c };
     let line: String = remedy.chars().map(plain).collect();
     format!("{}: {line}", rule.id)

@@ -3,7 +3,7 @@
 //! The API server evaluates the variables of a policy twice, for the verdict and for a message that is not needed when
 //! the verdict is good. So the condition under which a policy is asked at all is that this expression is false: a good
 //! pod is inspected once, in as few walks as can be. It may be false for a pod that holds everything, which
-//! is then evaluated the long way: what that excuses (exceptions, resizes), and what is rare (ephemeral containers
+//! is then evaluated the long way: what that excuses (resizes), and what is rare (ephemeral containers
 //! without resources, images as volumes), is not known here. It is never true for one that does not.
 
 use super::image::{CEL_PLAIN, cel_read};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::controls::Control;
+use super::controls::{Control, ControlId, Severity};
 use crate::api::gabion::hardening_baseline::Verdict;
 
 /// One step of a path into an object.
@@ -60,25 +60,46 @@ impl fmt::Display for FieldPath {
     }
 }
 
-/// A rule that a workload breaks.
+/// A control that an object, or a stage of a Dockerfile, breaks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
-    /// The control that it belongs to: id, severity, mapping.
+    /// The control that it belongs to: id, title, mapping.
     pub control: &'static Control,
-    /// Where in the object.
+    /// How bad it is; of most controls always the same.
+    pub(crate) severity: Severity,
+    /// Where in the object; of a Dockerfile the number of the instruction.
     pub path: FieldPath,
     /// What is wrong there: one line, names the container where there is one, never a value that may be secret.
     pub(crate) message: String,
     /// How to put it right: one line.
     pub(crate) remedy: String,
-    /// Whether the baseline refuses it or warns.
+    /// Whether admission refuses it or warns.
     pub verdict: Verdict,
+    /// For information: it never fails a run.
+    pub(crate) note: bool,
 }
 
 impl Finding {
-    /// The id of the Pod Security check, for controls that are one.
-    pub fn check(&self) -> Option<&'static str> {
-        self.control.check
+    /// A finding that admission does not refuse, with the severity and the remedy of its control.
+    pub(crate) fn new(id: ControlId, path: FieldPath, message: impl Into<String>) -> Self {
+        let control = id.control();
+        Self {
+            control,
+            severity: control.severity,
+            path,
+            message: message.into(),
+            remedy: control.remedy.to_owned(),
+            verdict: Verdict::Warn,
+            note: false,
+        }
+    }
+
+    pub(crate) fn noted(self) -> Self {
+        Self { note: true, ..self }
+    }
+
+    pub(crate) fn with_remedy(self, remedy: &str) -> Self {
+        Self { remedy: remedy.to_owned(), ..self }
     }
 }
 

@@ -1,8 +1,11 @@
 //! Image references, read as a container runtime reads them.
 //!
-//! [`canonical`] and [`CEL_STAGES`] are the same steps in Rust and in CEL; tests on a live API server compare them.
+//! [`canonical`] and [`cel_read`] are the same steps in Rust and in CEL; tests on a live API server compare them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 use super::literal::{any_of, bound, text as literal, texts};
 
@@ -71,36 +74,38 @@ pub(crate) fn has_digest(image: &str) -> bool {
 pub(crate) const CEL_HAS_DIGEST: &str =
     "image.matches('^[^@]*@(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$')";
 
-/// The steps of [`canonical`] in CEL: each is a variable made from `variables.images` of the step before, which
-/// the first takes from `variables.named`.
-pub(crate) const CEL_STAGES: [(&str, &str); 3] = [
-    (
-        "untagged",
-        "variables.named.map(i, {'kind': i.kind, 'name': i.name, 'image': i.image, 'ref': i.image.split('@')[0]})\
-         .map(i, i.ref.lastIndexOf(':') > i.ref.lastIndexOf('/') \
-         ? {'kind': i.kind, 'name': i.name, 'image': i.image, 'path': i.ref.substring(0, i.ref.lastIndexOf(':')), 'tag': i.ref.substring(i.ref.lastIndexOf(':') + 1)} \
-         : {'kind': i.kind, 'name': i.name, 'image': i.image, 'path': i.ref, 'tag': ''})",
-    ),
-    (
-        "hosted",
-        "variables.untagged.map(i, {'kind': i.kind, 'name': i.name, 'image': i.image, 'tag': i.tag, 'repo': \
-         (!i.path.contains('/') ? 'docker.io/library/' + i.path \
-         : [i.path.split('/')[0]].exists(h, h.contains('.') || h.contains(':') || h == 'localhost' || h != h.lowerAscii()) ? i.path \
-         : 'docker.io/' + i.path).lowerAscii().replace(':443/', '/', 1)})",
-    ),
-    (
-        "images",
-        "variables.hosted.map(i, {'kind': i.kind, 'name': i.name, 'image': i.image, 'tag': i.tag, 'repo': \
-         i.repo.startsWith('index.docker.io/') ? i.repo.replace('index.docker.io/', 'docker.io/', 1) \
-         : i.repo.startsWith('registry-1.docker.io/') ? i.repo.replace('registry-1.docker.io/', 'docker.io/', 1) : i.repo})\
-         .map(i, {'kind': i.kind, 'name': i.name, 'image': i.image, 'tag': i.tag, 'repo': \
-         i.repo.startsWith('docker.io/') && i.repo.indexOf('/', 10) == -1 ? i.repo.replace('docker.io/', 'docker.io/library/', 1) : i.repo})",
-    ),
-];
+/// Other names of Docker Hub's registry.
+const HUB_ALIASES: [&str; 3] =
+    ["index.docker.io/", "registry-1.docker.io/", "registry.hub.docker.com/"];
 
-/// The same steps for one image without a variable: `condition` may name `repo` and `tag` beside `image`.
+/// The grammar of references, as runtimes read them: host and port, path, tag, digest.
+const REFERENCE: &str = r"^((([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])([.]([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*|\[[a-fA-F0-9:]+\])(:[0-9]+)?/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@[A-Za-z][A-Za-z0-9]*([-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?$";
+
+static IS_REFERENCE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(REFERENCE).ok());
+
+/// Whether an image lies in one of these registries, in full form. What no runtime would read as a reference lies in
+/// none.
+pub(crate) fn is_from(image: &str, registries: &[String]) -> bool {
+    let repository = canonical(image).repository;
+    registries.iter().any(|registry| within(&repository, registry))
+        && IS_REFERENCE.as_ref().is_some_and(|grammar| grammar.is_match(image))
+}
+
+/// [`is_from`] in CEL, for `image` and `repo`.
+pub(crate) fn cel_is_from(registries: &[String]) -> String {
+    format!("({} && image.matches({}))", cel_within(registries), literal(REFERENCE))
+}
+
+/// The steps of [`canonical`] in CEL: `condition` may name `repo` and `tag` beside `image`.
 pub(crate) fn cel_read(condition: &str) -> String {
-    const STEPS: [(&str, &str); 7] = [
+    let hub = HUB_ALIASES.iter().rev().fold("lower".to_owned(), |otherwise, alias| {
+        let name = literal(alias);
+        format!(
+            "lower.startsWith({name}) ? 'docker.io/' + lower.substring({}) : {otherwise}",
+            alias.len()
+        )
+    });
+    let steps: [(&str, &str); 9] = [
         ("ref", "image.contains('@') ? image.split('@')[0] : image"),
         (
             "path",
@@ -113,24 +118,26 @@ pub(crate) fn cel_read(condition: &str) -> String {
              : [path.substring(0, path.indexOf('/'))].exists(h, h.contains('.') || h.contains(':') || h == 'localhost' || h != h.lowerAscii()) \
              ? path : 'docker.io/' + path",
         ),
-        ("lower", "full.lowerAscii().replace(':443/', '/', 1)"),
+        // A port is a number: without its leading zeros.
+        ("zeros", "full.find('^[^/:]*:0+')"),
         (
-            "hub",
-            "lower.startsWith('index.docker.io/') ? lower.substring(6) \
-             : lower.startsWith('registry-1.docker.io/') ? lower.substring(11) : lower",
+            "ported",
+            "zeros == '' ? full : full.substring(0, full.indexOf(':') + 1) + full.substring(zeros.size())",
         ),
+        ("lower", "ported.lowerAscii().replace(':443/', '/', 1)"),
+        ("hub", &hub),
         (
             "repo",
             "hub.startsWith('docker.io/') && hub.indexOf('/', 10) == -1 ? 'docker.io/library/' + hub.substring(10) : hub",
         ),
     ];
-    STEPS.iter().rev().fold(condition.to_owned(), |inner, (name, value)| bound(name, value, &inner))
+    steps.iter().rev().fold(condition.to_owned(), |inner, (name, value)| bound(name, value, &inner))
 }
 
 /// Whether `image` is written in full and plainly: a host with a dot and no port that is not Docker Hub, then lower
-/// case. Of such an image the repository is what stands before tag and digest.
-pub(crate) const CEL_PLAIN: &str = "image.matches('^[a-z0-9-]+([.][a-z0-9-]+)+(/[a-z0-9_-]+([.][a-z0-9_-]+)*)+(:[A-Za-z0-9_.-]+)?(@sha256:[0-9a-f]{64})?$') \
-     && !image.contains('docker.io/')";
+/// case. Of such an image, which the grammar allows, the repository is what stands before tag and digest.
+pub(crate) const CEL_PLAIN: &str = "image.matches('^[a-z0-9]+(-+[a-z0-9]+)*([.][a-z0-9]+(-+[a-z0-9]+)*)+(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)+(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$') \
+     && !image.contains('docker.io/') && !image.startsWith('registry.hub.docker.com/')";
 
 /// Whether `repo` is one of these paths or lies below one.
 pub(crate) fn cel_within(prefixes: &[String]) -> String {
@@ -178,15 +185,16 @@ fn repository(path: &str) -> String {
     }
 }
 
-/// In lower case, without the default port, and with one name for Docker Hub.
+/// In lower case, the port as a number or left out if it is the default, and with one name for Docker Hub.
 fn lowered(full: &str) -> String {
-    let full = full.to_ascii_lowercase().replacen(":443/", "/", 1);
-    for alias in ["index.docker.io/", "registry-1.docker.io/"] {
-        if let Some(rest) = full.strip_prefix(alias) {
-            return format!("docker.io/{rest}");
-        }
-    }
-    full
+    let (host, path) = full.split_at(full.find('/').unwrap_or(full.len()));
+    let host = match host.split_once(':') {
+        Some((name, port)) => format!("{name}:{}", port.trim_start_matches('0')),
+        None => host.to_owned(),
+    };
+    let full = format!("{host}{path}").to_ascii_lowercase().replacen(":443/", "/", 1);
+    let hub = HUB_ALIASES.iter().find_map(|alias| full.strip_prefix(alias));
+    hub.map_or_else(|| full.clone(), |rest| format!("docker.io/{rest}"))
 }
 
 #[cfg(test)]
@@ -209,6 +217,11 @@ mod tests {
             "registry-1.docker.io/library/ubuntu@sha256:00",
             "docker.io:443/library/ubuntu",
             "Docker.io/ubuntu",
+            "registry.hub.docker.com/library/ubuntu:20.04",
+            "registry.hub.docker.com:443/ubuntu",
+            "registry-1.docker.io:0443/library/ubuntu:20.04",
+            "registry-1.docker.io:00443/library/ubuntu:20.04",
+            "docker.io:000443/ubuntu",
         ] {
             assert_eq!(repo(image), "docker.io/library/ubuntu", "{image}");
         }
@@ -246,6 +259,44 @@ mod tests {
         for image in ["registry.corp.example/prod/a/b:1", "gcr.io/distroless/java@sha256:00"] {
             assert!(inside(image), "{image}");
         }
+    }
+
+    #[test]
+    fn a_port_with_leading_zeros_is_the_same_port() {
+        assert_eq!(repo("quay.io:0443/team/x:1"), "quay.io/team/x");
+        assert_eq!(repo("quay.io:08443/team/x:1"), "quay.io:8443/team/x");
+        assert_eq!(canonical_prefix("quay.io:0443/team"), "quay.io/team");
+        assert_eq!(canonical_prefix("quay.io:05000"), "quay.io:5000");
+    }
+
+    #[test]
+    fn what_is_no_reference_is_in_no_registry() {
+        let allowed =
+            ["registry.corp.example/prod".to_owned(), "registry.corp.example:5000".into()];
+        let zeros = "0".repeat(64);
+        for rest in [
+            "@evil/x",
+            "/x:1@evil.example/y:1",
+            "/%2e%2e/x:1",
+            "/./x:1",
+            "//x:1",
+            "/x y:1",
+            "/x:1:2",
+            ":443/x:1",
+            "/x@sha256:zz",
+            "/x:",
+            "/../x",
+            "/x..y:1",
+            "/x\n",
+            "/-x",
+            "/X",
+        ] {
+            assert!(!is_from(&format!("registry.corp.example/prod{rest}"), &allowed), "{rest:?}");
+        }
+        for rest in ["", ":1", "/a/b__c/d--e.f:v1_2-3", &format!("/x:1@sha256:{zeros}")] {
+            assert!(is_from(&format!("registry.corp.example/prod{rest}"), &allowed), "{rest:?}");
+        }
+        assert!(is_from("REGISTRY.corp.example:05000/x", &allowed));
     }
 
     #[test]

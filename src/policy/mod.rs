@@ -15,7 +15,8 @@ pub(crate) mod finding;
 pub(crate) mod image;
 pub(crate) mod limits;
 pub(crate) mod literal;
-pub(crate) mod page;
+#[cfg(test)]
+mod page;
 pub(crate) mod probe;
 pub mod rules;
 pub(crate) mod scope;
@@ -23,15 +24,13 @@ pub mod selection;
 pub mod settings;
 pub(crate) mod subject;
 pub mod version;
-mod waivers;
 
 pub use compile::{PolicySet, compile};
-pub use controls::{Control, Severity, Target, control};
+pub use controls::{Control, ControlId, Severity, Target};
 pub(crate) use error::PolicyError;
 pub use evaluate::evaluate;
 pub use finding::{FieldPath, Finding, Segment};
-pub(crate) use probe::{PROBE, PROBE_NAME, Probe};
-pub use scope::{Scope, WaivedContainer, Waiver};
+pub use scope::Scope;
 pub use settings::Settings;
 pub use subject::{Subject, WorkloadKind};
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::controls::{Control, Target, all};
 
 const OPENING: &str = "# Controls\n
-<!-- Generated from src/hardening/plan/policy/controls; `UPDATE=1 cargo test controls` writes it. -->\n
+<!-- Generated from src/policy/controls; `UPDATE=1 cargo test controls` writes it. -->\n
 Every control that Gabion knows: what it inspects, how to put it right, and which rule of other frameworks it is. Exceptions,
 reports and suppressions name controls by these ids. `PSS-` controls are the checks of the
 [Pod Security Standards](https://kubernetes.io/docs/concepts/security/pod-security-standards/) under the ids of the upstream

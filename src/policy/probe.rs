@@ -11,8 +11,7 @@ use super::settings::{Range, Settings};
 use super::subject::{Subject, WorkloadKind};
 use crate::policy::evaluate;
 
-/// Label that binds an object to the probe bindings of the revision in its value, and annotation whose value makes
-/// one policy refuse the object.
+/// Annotation whose value makes one policy refuse the object.
 pub(crate) const PROBE: &str = "gabion.dev/policy-probe";
 /// Name of the probe objects.
 pub(crate) const PROBE_NAME: &str = "gabion-policy-probe";
@@ -36,11 +35,9 @@ pub struct Probe {
 pub(super) fn probe(
     settings: &Settings,
     kind: WorkloadKind,
-    revision: &str,
     (policy, mark): (&str, &str),
 ) -> Result<Probe, PolicyError> {
-    let mut passes = object(kind, &good_pod(settings)?);
-    passes["metadata"]["labels"] = json!({ PROBE: revision });
+    let passes = object(kind, &good_pod(settings)?);
     let mut denied = passes.clone();
     denied["metadata"]["annotations"] = json!({ PROBE: mark });
     Ok(Probe { policy: policy.to_owned(), kind, passes, denied, sentinel: sentinel(mark) })
@@ -127,6 +124,7 @@ fn good_spec(settings: &Settings, image: &str) -> Value {
         "volumes": [
             { "name": "logs", "emptyDir": {} },
             { "name": "settings", "configMap": { "name": PROBE_NAME } },
+            { "name": "bundle", "projected": { "sources": [{ "configMap": { "name": PROBE_NAME } }] } },
         ],
     })
 }
@@ -135,6 +133,7 @@ fn container(name: &str, settings: &Settings, image: &str) -> Value {
     let port = settings.min_container_port.unwrap_or(8080);
     let mut env = vec![
         json!({ "name": "DATABASE_PASSWORD_FILE", "value": "/run/secrets/db_password" }),
+        json!({ "name": "DATABASE_URL", "value": "postgres://app:$(DATABASE_PASSWORD)@db:5432/app?sslmode=require" }),
         json!({ "name": "NODE_NAME", "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } } }),
     ];
     env.extend(settings.required_env.iter().map(|name| json!({ "name": name, "value": "info" })));

@@ -61,6 +61,8 @@ pub struct Settings {
     pub min_container_port: Option<i32>,
     /// Pods must not ask for the token of their `ServiceAccount`.
     pub no_token: bool,
+    /// Audiences other than the API server's that a mounted token may be for all the same.
+    pub token_audiences: Vec<String>,
     /// What happens to templates whose pods would be refused.
     pub templates: Verdict,
 }
@@ -84,6 +86,7 @@ impl Default for Settings {
             log_volume_read_only: false,
             min_container_port: None,
             no_token: false,
+            token_audiences: Vec::new(),
             templates: Verdict::Warn,
         }
     }
@@ -129,6 +132,14 @@ impl Settings {
         }
         if let Some(accounts) = &spec.service_accounts {
             settings.no_token = accounts.automount_token == Some(Automount::Disabled);
+            at_most(
+                "serviceAccounts.allowedTokenAudiences",
+                accounts.allowed_token_audiences.len(),
+                16,
+            )?;
+            settings.token_audiences = sorted(&accounts.allowed_token_audiences);
+            // The API server's own is written by leaving it out, and is never allowed.
+            settings.token_audiences.retain(|audience| !audience.is_empty());
         }
         Ok(settings)
     }
@@ -191,6 +202,7 @@ impl Settings {
             ("images.allowedRegistries", list(&self.allowed_registries)),
             ("images.deniedRepositories", list(&self.denied_repositories)),
             ("images.tags", (self.tags != Tags::Any).then(|| self.tags.to_string())),
+            ("serviceAccounts.allowedTokenAudiences", list(&self.token_audiences)),
             ("secrets.literalCredentialEnv", verdict(self.literal_credential_env)),
             ("secrets.secretEnv", verdict(self.secret_env)),
             ("logging.requireEnv", list(&self.required_env)),

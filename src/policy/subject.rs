@@ -89,13 +89,10 @@ impl WorkloadKind {
         }
     }
 
-    /// The kind of a manifest, whatever the version of its group; `None` for kinds that hold no pod.
-    pub fn of(object: &Value) -> Option<Self> {
-        let kind = object.get("kind")?.as_str()?;
-        let version = object.get("apiVersion")?.as_str()?;
-        let group = version.split_once('/').map_or("", |(group, _)| group);
-        let kinds = Self::TEMPLATES.into_iter().chain([Self::Pod]);
-        kinds.into_iter().find(|k| k.as_str() == kind && k.group() == group)
+    /// The kind with this name in this group.
+    pub fn named(group: &str, kind: &str) -> Option<Self> {
+        let mut kinds = Self::TEMPLATES.into_iter().chain([Self::Pod]);
+        kinds.find(|known| known.as_str() == kind && known.group() == group)
     }
 }
 
@@ -113,11 +110,6 @@ pub struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    /// The subject in a manifest; `None` for kinds that hold no pod.
-    pub fn of(object: &'a Value) -> Option<Self> {
-        Some(Self::of_kind(WorkloadKind::of(object)?, object))
-    }
-
     /// The subject in an object whose kind is known, for lists whose items do not say it.
     pub fn of_kind(kind: WorkloadKind, object: &'a Value) -> Self {
         const NOTHING: &Value = &Value::Null;

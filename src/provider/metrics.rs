@@ -149,7 +149,7 @@ impl Metrics {
         self.calls[operation as usize][outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn count_asks(&self, requests: usize) {
+    pub(crate) fn count_requests(&self, requests: usize) {
         self.requests.fetch_add(requests as u64, Ordering::Relaxed);
     }
 

@@ -4,6 +4,7 @@
 //! two attempts, never logs a value, and never decides when to read: `fetcher` does.
 
 pub mod aws;
+pub(crate) mod endpoint;
 pub mod fake;
 pub mod fetcher;
 pub mod metrics;

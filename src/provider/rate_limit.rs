@@ -14,6 +14,7 @@ use std::{
 
 use tokio::time::Instant;
 
+use super::endpoint::{Admission, Endpoint};
 use super::{
     ProviderError,
     metrics::{CallOutcome, Metrics, Operation},
@@ -77,8 +78,12 @@ pub(crate) struct Meter {
     pub(crate) metrics: Arc<Metrics>,
     /// Whose quota its reads use.
     pub(crate) account: Arc<Account>,
-    /// Whose quota its role changes use: AWS charges the account that requests.
+    /// Whose quota its role changes use: AWS charges the account that asks.
     pub(crate) payer_of_sts: Arc<Account>,
+    /// Where it reads.
+    pub(crate) reader: Arc<Endpoint>,
+    /// Where it changes roles.
+    pub(crate) sts: Arc<Endpoint>,
 }
 
 impl Meter {
@@ -91,15 +96,28 @@ impl Meter {
         }
     }
 
-    /// Waits for the call's turn, makes it and counts it.
+    fn endpoint(&self, operation: Operation) -> &Endpoint {
+        match operation {
+            Operation::AssumeRole | Operation::AssumeRoleWithWebIdentity => &self.sts,
+            _ => &self.reader,
+        }
+    }
+
+    /// Waits for the call's turn, makes it and counts it. An endpoint that answers nobody is spared.
     pub(crate) async fn call<T>(
         &self,
         operation: Operation,
         lane: Lane,
         call: impl Future<Output = Result<T, ProviderError>>,
     ) -> Result<T, ProviderError> {
+        let endpoint = self.endpoint(operation);
+        let admission = endpoint.admit()?;
         self.bucket(operation).take(lane).await;
-        let result = call.await;
+        // What waited for its turn may have waited long.
+        if admission == Admission::Open {
+            endpoint.admit()?;
+        }
+        let result = endpoint.note(call.await);
         let outcome = result.as_ref().err().map_or(CallOutcome::Success, CallOutcome::from);
         self.metrics.count_call(operation, outcome);
         result

@@ -6,7 +6,6 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use futures::{FutureExt, future::BoxFuture};
 use k8s_openapi::{
     api::core::v1::{Secret, ServiceAccount},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -17,21 +16,17 @@ use zeroize::Zeroizing;
 use super::error::Error;
 use super::stores::Input;
 use super::stores::Store;
+use super::token::ServiceAccountToken;
 use crate::api::external_secrets::aws::AwsProvider;
 use crate::api::external_secrets::aws::AwsService;
 use crate::api::external_secrets::aws::SessionTagsPolicy;
 use crate::api::external_secrets::references::SecretKeySelector;
 use crate::api::external_secrets::references::ServiceAccountSelector;
 use crate::api::external_secrets::secret_store::FakeProvider;
-use crate::cluster::{
-    ObjectKey,
-    write::{ApiError, Writer},
-};
+use crate::cluster::{ObjectKey, write::Writer};
 use crate::config::AmbientCredentials;
 use crate::duration;
-use crate::provider::ProviderError;
 use crate::provider::SecretBytes;
-use crate::provider::TokenSource;
 use crate::provider::aws::AssumedRole;
 use crate::provider::aws::AwsSettings;
 use crate::provider::aws::AwsSource;
@@ -49,8 +44,6 @@ const STORE_KIND_TAG: &str = "esoStoreKind";
 const ROLE_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
 const AUDIENCE_ANNOTATION: &str = "eks.amazonaws.com/audience";
 const DEFAULT_AUDIENCE: &str = "sts.amazonaws.com";
-/// Tokens are exchanged at once; ten minutes is the shortest time the API server issues them for.
-const TOKEN_SECONDS: i64 = 600;
 
 /// True if the store's credentials are looked up in the namespace of whoever uses it.
 pub(crate) fn is_referent(store: &Store) -> bool {
@@ -429,42 +422,4 @@ struct SecretData {
     metadata: ObjectMeta,
     #[serde(default)]
     data: BTreeMap<String, Zeroizing<String>>,
-}
-
-/// Tokens of one ServiceAccount, each by a `TokenRequest`.
-struct ServiceAccountToken {
-    writer: Writer,
-    key: ObjectKey,
-    audiences: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct TokenAnswer {
-    status: TokenStatus,
-}
-
-#[derive(Deserialize)]
-struct TokenStatus {
-    token: Zeroizing<String>,
-}
-
-impl TokenSource for ServiceAccountToken {
-    fn token(&self) -> BoxFuture<'_, Result<SecretBytes, ProviderError>> {
-        async move {
-            let body = serde_json::json!({
-                "apiVersion": "authentication.k8s.io/v1",
-                "kind": "TokenRequest",
-                "spec": {"audiences": self.audiences, "expirationSeconds": TOKEN_SECONDS},
-            });
-            let answer: Result<TokenAnswer, ApiError> =
-                self.writer.post_subresource::<ServiceAccount, _>(&self.key, "token", &body).await;
-            match answer {
-                Ok(answer) => Ok(SecretBytes::new(answer.status.token.as_bytes().to_vec())),
-                Err(error) => Err(ProviderError::Credentials {
-                    reason: format!("no token for ServiceAccount {}: {error}", self.key),
-                }),
-            }
-        }
-        .boxed()
-    }
 }

@@ -51,7 +51,7 @@ pub(crate) async fn leave(reconciler: &Reconciler<'_>) -> Result<(), Error> {
 pub(crate) async fn orphans(reconciler: &Reconciler<'_>) -> Result<(), Error> {
     let mark = hash::created_by(&reconciler.key.namespace, &reconciler.key.name);
     let present = reconciler.target();
-    for (key, _) in reconciler.context.index.created_by(&reconciler.key.namespace, &mark) {
+    for key in reconciler.context.index.created_by(&reconciler.key.namespace, mark) {
         if key == present {
             continue;
         }
@@ -86,7 +86,7 @@ pub(crate) async fn delete(
             other => Error::NotDeleted(other),
         },
     )?;
-    reconciler.context.index.secret_removed(key);
+    reconciler.context.index.secret_removed(key, reconciler.key);
     reconciler
         .context
         .index

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use gotemplate::Cache;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
 
 use super::index::{self, Index, StoreKey};
 use super::outage::Outages;
+use super::plan::due::Restart;
+use super::rendering::Rendering;
 use super::stores::Stores;
 use super::template_inputs::TemplateInputs;
 use crate::cluster::{
@@ -21,6 +24,7 @@ use crate::telemetry::Metrics;
 
 /// What the controllers share.
 pub(crate) struct Context {
+    pub(crate) started: Timestamp,
     pub(crate) config: SecretsConfig,
     pub(crate) writer: Writer,
     pub(crate) fetcher: Fetcher,
@@ -30,22 +34,28 @@ pub(crate) struct Context {
     pub(crate) stores: Stores,
     pub(crate) template_inputs: TemplateInputs,
     pub(crate) templates: Cache,
+    pub(crate) rendering: Rendering,
     pub(crate) outages: Outages,
     pub(crate) externals: Queue<ObjectKey, StoreKey>,
     pub(crate) validations: Queue<StoreKey, StoreKey>,
 }
 
 impl Context {
-    /// Looks at an ExternalSecret again, in the group of its first store.
-    pub(crate) fn wake(&self, key: &ObjectKey, lane: Lane) {
-        self.externals.wake(key, &self.group(key), lane);
+    /// What this process cannot know of the time before it.
+    pub(crate) fn restart(&self) -> Restart {
+        let heartbeat = self.config.heartbeat;
+        Restart {
+            at: self.started,
+            heartbeat: SignedDuration::try_from(heartbeat).unwrap_or(SignedDuration::MAX),
+        }
     }
 
-    fn group(&self, key: &ObjectKey) -> StoreKey {
-        let first = self.index.external(key).and_then(|tracked| {
-            index::stores_of(&tracked.object.spec, &key.namespace).into_iter().next()
-        });
-        first.unwrap_or_else(StoreKey::none)
+    /// Looks at an ExternalSecret again, in the group of its first store.
+    pub(crate) fn wake(&self, key: &ObjectKey, lane: Lane) {
+        // One that is gone must not come back because somebody still had its key.
+        let Some(tracked) = self.index.external(key) else { return };
+        let group = index::stores_of(&tracked.object.spec, &key.namespace).into_iter().next();
+        self.externals.wake(key, &group.unwrap_or_else(StoreKey::none), lane);
     }
 
     pub(crate) fn record(

@@ -95,7 +95,8 @@ impl Reconciler<'_> {
         // Not in The first reconcile of this process: a restart reads nothing before it is due.
         let joining = last_read.is_some();
         let template_changed = self.template_changed();
-        let known = due::Known { last_read, in_order, template_changed, joining, now: self.now };
+        let (restart, now) = (self.context.restart(), self.now);
+        let known = due::Known { last_read, in_order, template_changed, joining, restart, now };
         let why = match due::due(object, known)? {
             Due::Now(why) => why,
             Due::At(_) | Due::Never => {
@@ -120,7 +121,7 @@ impl Reconciler<'_> {
         }
         let Some(answers) = self.fetch(lookups, why).await? else { return Ok(Converged::Waiting) };
         let collected =
-            self.with_engine(|engine| collect::collect(&object.spec, &answers, engine))?;
+            self.with_engine(|engine| collect::collect(&object.spec, &answers, engine)).await?;
         for field in &collected.missing {
             let text = format!("spec.{field}: the remote secret does not exist; left out");
             self.record("MissingProviderSecret", text, EventType::Hint);
@@ -247,8 +248,14 @@ impl Reconciler<'_> {
         }
     }
 
-    async fn read(&self) -> Result<Option<Existing>, Error> {
-        Ok(target::read(&self.context.writer, &self.target(), &self.manager()).await?)
+    /// The Secret as it is.
+    pub(crate) async fn read(&self) -> Result<Option<Existing>, Error> {
+        let key = self.target();
+        let existing = target::read(&self.context.writer, &key, &self.manager()).await?;
+        Ok(existing.map(|existing| Existing {
+            holder: self.context.index.holder(&key, self.key).map(|name| name.to_string()),
+            ..existing
+        }))
     }
 
     async fn create(&self, rendered: Rendered) -> Result<Done, Error> {

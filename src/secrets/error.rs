@@ -87,13 +87,13 @@ pub(crate) enum Error {
     #[error(transparent)]
     Provider(#[from] ProviderError),
     /// The API server said no.
-    #[error(transparent)]
+    #[error("{}", refusal(_0))]
     Cluster(#[from] ApiError),
     /// The API server did not let a Secret be deleted.
-    #[error(transparent)]
+    #[error("{}", refusal(_0))]
     NotDeleted(ApiError),
     /// The same, for a Secret under a former name.
-    #[error(transparent)]
+    #[error("{}", refusal(_0))]
     OrphanNotDeleted(ApiError),
     /// The decision itself failed: the object asks for something that cannot be.
     #[error(transparent)]
@@ -166,6 +166,51 @@ impl Error {
     }
 }
 
+/// What the API server said, without what may be a value: admission plugins and webhooks put parts of the object into
+/// their words, and paths of fields hold keys.
+fn refusal(error: &ApiError) -> String {
+    match error {
+        ApiError::Forbidden { message } => format!("not allowed: {}", admission(message)),
+        ApiError::Invalid { what, causes } if !causes.is_empty() => {
+            let fields: Vec<_> = causes
+                .iter()
+                .map(|cause| format!("{} ({})", without_keys(&cause.field), cause.reason))
+                .collect();
+            format!("the API server refused {what}: {}", fields.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// RBAC and quotas speak of users, verbs and numbers. Of whoever else refuses, only the name is known to be safe.
+fn admission(message: &str) -> String {
+    let is_rbac = message.contains("is forbidden: User ") && message.contains(" cannot ");
+    if is_rbac || message.contains(" exceeded quota: ") {
+        return message.to_owned();
+    }
+    let named = ["denied the request", "denied request"];
+    let named =
+        named.into_iter().find_map(|words| Some(&message[..message.find(words)? + words.len()]));
+    let who = named.unwrap_or("an admission plugin refused it");
+    format!("{who}; its reason is not repeated here, because it may quote a value")
+}
+
+/// A path of a field, without keys of maps.
+fn without_keys(field: &str) -> String {
+    let mut shown = String::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((before, inside)) = rest.split_once('[') {
+        let (key, after) = inside.split_once(']').unwrap_or((inside, ""));
+        let is_index = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit());
+        shown.push_str(before);
+        shown.push('[');
+        shown.push_str(if is_index { key } else { "..." });
+        shown.push(']');
+        rest = after;
+    }
+    shown + rest
+}
+
 fn provider_class(error: &ProviderError) -> (&'static str, Retry) {
     match error {
         ProviderError::NotFound { .. } => ("SecretNotFound", Retry::Backoff),
@@ -210,7 +255,7 @@ fn plan_reason(error: &PlanError) -> &'static str {
         PlanError::PropertyAbsent { .. } => "PropertyAbsent",
         PlanError::PropertyPath { .. } => "PropertyPath",
         PlanError::NotJson { .. } => "NotJson",
-        PlanError::NotAnObject { .. } => "NotAnObject",
+        PlanError::NotAnObject { .. } | PlanError::NotMergeable { .. } => "NotAnObject",
         PlanError::NoValue { .. } => "NoValue",
         PlanError::KeyCollision { .. } => "KeyCollision",
         PlanError::BadKey { .. } => "InvalidKey",
@@ -228,5 +273,43 @@ fn plan_reason(error: &PlanError) -> &'static str {
         PlanError::TypeChange { .. } => "TypeChange",
         PlanError::TooLarge { .. } => "TooLarge",
         PlanError::NotPersisted { .. } => "NotPersisted",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::write::FieldCause;
+
+    #[test]
+    fn what_the_api_server_says_is_repeated_without_values() {
+        let rbac = "secrets is forbidden: User \"u\" cannot create resource \"secrets\"";
+        let policy = "secrets \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: hunter2";
+        let webhook = "admission webhook \"w\" denied the request: label hunter2";
+        let other = "secrets \"a\" is forbidden: hunter2";
+        for (message, kept) in [
+            (rbac, "cannot create"),
+            (policy, "'p' with binding 'b' denied request;"),
+            (webhook, "webhook \"w\" denied the request;"),
+            (other, "an admission plugin refused it;"),
+        ] {
+            let text = Error::Cluster(ApiError::Forbidden { message: message.into() }).to_string();
+            assert!(text.contains(kept) && !text.contains("hunter2"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_is_refused_is_named_without_the_key_in_it() {
+        let cause = |field: &str| FieldCause {
+            field: field.to_owned(),
+            reason: "FieldValueInvalid".to_owned(),
+            message: "hunter2".to_owned(),
+        };
+        let causes = vec![cause("data[hunter2]"), cause("spec.a[3].b")];
+        let error = ApiError::Invalid { what: "Secret t/db".to_owned(), causes };
+        assert_eq!(
+            Error::Cluster(error).to_string(),
+            "the API server refused Secret t/db: data[...] (FieldValueInvalid), spec.a[3].b (FieldValueInvalid)"
+        );
     }
 }

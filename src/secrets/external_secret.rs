@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::context::Context;
 use super::converge::Converged;
@@ -47,21 +47,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
         Ok(Converged::NotDue) => return next_refresh(&context, &key, started),
         Ok(Converged::Again(pause)) => return next_in(*pause),
         Ok(Converged::Done(outcome)) => outcome.as_outcome(),
-        // A wait for other replicas, or for the end of the process: nothing to say about the object.
-        Err(Error::Cluster(ApiError::Fenced)) => return Next::Retry,
-        // Somebody moved first: try again, quietly.
-        Err(Error::Cluster(ApiError::Conflict { .. } | ApiError::AlreadyExists { .. }))
-            if context.externals.failures(&key) < 3 =>
-        {
-            return Next::Retry;
-        }
-        // Store and ExternalSecret come on watches of their own: those that are applied together may arrive in
-        // any order. The store that arrives wakes the object before this retry.
-        Err(Error::StoreMissing(_)) if context.externals.failures(&key) == 0 => return Next::Retry,
-        // The first list of namespaces may fail once or twice. The namespace that arrives wakes the object.
-        Err(Error::NamespaceUnknown { .. }) if context.externals.failures(&key) < 3 => {
-            return Next::Retry;
-        }
+        Err(error) if is_soon_over(error, context.externals.failures(&key)) => return Next::Retry,
         Err(_) => Outcome::Failed { headline: "", cause: "", retry: Retry::Backoff },
     };
     let reported = match &converged {
@@ -98,6 +84,22 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
     }
 }
 
+/// What is not worth a word, because the next try will most likely not meet it.
+fn is_soon_over(error: &Error, failures: u32) -> bool {
+    match error {
+        // A wait for other replicas, or for the end of the process: nothing to say about the object.
+        Error::Cluster(ApiError::Fenced) => true,
+        // Somebody moved first.
+        Error::Cluster(ApiError::Conflict { .. } | ApiError::AlreadyExists { .. }) => failures < 3,
+        // Store and ExternalSecret come on watches of their own: those that are applied together may arrive in
+        // any order. The store that arrives wakes the object before this retry.
+        Error::StoreMissing(_) => failures == 0,
+        // The first list of namespaces may fail once or twice. The namespace that arrives wakes the object.
+        Error::NamespaceUnknown { .. } => failures < 3,
+        _ => false,
+    }
+}
+
 /// A refresh that found nothing new is no news.
 fn log_success(key: &ObjectKey, reason: &str, is_news: bool, took: Duration) {
     let took_ms = took.as_secs_f64() * 1e3;
@@ -112,8 +114,14 @@ fn log_success(key: &ObjectKey, reason: &str, is_news: bool, took: Duration) {
 fn next_refresh(context: &Context, key: &ObjectKey, now: Timestamp) -> Next {
     let Some(tracked) = context.index.external(key) else { return Next::Idle };
     let (last_read, clock) = (tracked.memory.refreshed, Instant::now());
-    let known =
-        due::Known { last_read, in_order: true, template_changed: false, joining: false, now };
+    let known = due::Known {
+        last_read,
+        in_order: true,
+        template_changed: false,
+        joining: false,
+        restart: context.restart(),
+        now,
+    };
     let when =
         |at: Timestamp| clock + Duration::try_from(at.duration_since(now)).unwrap_or_default();
     match due::due(&tracked.object, known) {
@@ -148,8 +156,7 @@ async fn report(
     started: Timestamp,
 ) -> Result<bool, ApiError> {
     let object = &tracked.object;
-    let heartbeat =
-        SignedDuration::try_from(context.config.heartbeat).unwrap_or(SignedDuration::MAX);
+    let heartbeat = context.restart().heartbeat;
     let stamp = Stamp {
         started: whole_seconds(started),
         now: whole_seconds(Timestamp::now()),
@@ -203,6 +210,7 @@ fn warn(reconciler: &Reconciler<'_>, error: &Error, outcome: &Outcome<'_>) {
 fn count(context: &Context, key: &ObjectKey, reason: &'static str, ok: bool, took: Duration) {
     context.metrics.reconciles.done(KIND, reason, took);
     if let Some(objects) = &context.metrics.objects {
-        objects.reconciled(&key.namespace, &key.name, ok, took);
+        let name = (&*key.namespace, &*key.name);
+        objects.reconciled(name, ok, took, || context.index.external(key).is_some());
     }
 }

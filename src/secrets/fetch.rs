@@ -64,7 +64,12 @@ impl Reconciler<'_> {
             let Some((connection, fake)) = self.connection(&key).await? else { return Ok(None) };
             asked.push(async move {
                 let requests = indices.iter().map(|nth| lookups[*nth].request.clone()).collect();
-                let results = self.context.fetcher.fetch_all(&connection, requests, lane).await;
+                let fetcher = &self.context.fetcher;
+                let results = if why == Why::Edited {
+                    fetcher.fetch_all_anew(&connection, requests, lane).await
+                } else {
+                    fetcher.fetch_all(&connection, requests, lane).await
+                };
                 self.context.mention_notes(&key, &connection);
                 self.note_silence(&key, &results);
                 self.note_refused_keys(&key, &results);

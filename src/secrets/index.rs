@@ -11,11 +11,9 @@ use std::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
-use super::plan::{
-    due,
-    existing::{CREATED_BY, DATA_HASH, MANAGED},
-    hash,
-};
+use super::digest::Digest;
+use super::plan::{due, existing::MANAGED};
+use crate::api::external_secrets::external_secret::CreationPolicy;
 use crate::api::external_secrets::external_secret::ExternalSecret;
 use crate::api::external_secrets::external_secret::ExternalSecretSpec;
 use crate::api::external_secrets::references::StoreKind;
@@ -101,62 +99,6 @@ pub(crate) struct Verified {
     pub(crate) shape: Option<u64>,
 }
 
-/// What is remembered of a Secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Digest {
-    /// Its uid.
-    pub(crate) uid: String,
-    /// Its resourceVersion.
-    pub(crate) resource_version: String,
-    /// It carries the managed label.
-    pub(crate) managed: bool,
-    /// Value of the created-by label.
-    pub(crate) created_by: Option<String>,
-    /// Value of the data-hash annotation.
-    pub(crate) data_hash: Option<String>,
-    /// Somebody else's manager wrote data after ours.
-    pub(crate) touched: bool,
-}
-
-impl Digest {
-    fn of(meta: &ObjectMeta) -> Self {
-        let label = |name: &str| meta.labels.as_ref().and_then(|labels| labels.get(name)).cloned();
-        let annotation =
-            |name: &str| meta.annotations.as_ref().and_then(|notes| notes.get(name)).cloned();
-        Self {
-            uid: meta.uid.clone().unwrap_or_default(),
-            resource_version: meta.resource_version.clone().unwrap_or_default(),
-            managed: label(MANAGED).as_deref() == Some("true"),
-            created_by: label(CREATED_BY),
-            data_hash: annotation(DATA_HASH),
-            touched: touched_by_others(meta),
-        }
-    }
-
-    fn is_older_than(&self, other: &Self) -> bool {
-        self.uid == other.uid && cluster::is_older(&self.resource_version, &other.resource_version)
-    }
-}
-
-/// True when a field manager other than External Secrets wrote data after the last write of one.
-///
-/// Lets a Secret that was edited while no operator ran be found without reading any value.
-fn touched_by_others(meta: &ObjectMeta) -> bool {
-    let mut ours = None;
-    let mut theirs = None;
-    for entry in meta.managed_fields.iter().flatten() {
-        let writes_data = entry.fields_v1.as_ref().is_some_and(|f| f.0.get("f:data").is_some());
-        if !writes_data {
-            continue;
-        }
-        let time = entry.time.as_ref().map(|time| time.0);
-        let manager = entry.manager.as_deref().unwrap_or_default();
-        let latest = if manager.starts_with(hash::MANAGER) { &mut ours } else { &mut theirs };
-        *latest = (*latest).max(time);
-    }
-    theirs.is_some() && theirs > ours
-}
-
 /// What is known of a namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct NamespaceFacts {
@@ -172,6 +114,9 @@ pub(crate) struct Index {
     state: Mutex<State>,
 }
 
+/// Namespace of a Secret, and its created-by label.
+type Creator = (Arc<str>, String);
+
 #[derive(Default)]
 struct State {
     externals: HashMap<ObjectKey, Tracked>,
@@ -179,8 +124,10 @@ struct State {
     /// Nearly always one: a list of one is much smaller than a set.
     by_target: HashMap<ObjectKey, Vec<ObjectKey>>,
     secrets: HashMap<ObjectKey, Digest>,
-    /// Deleted by our own hand; the watch has not said so yet.
-    removed: HashSet<ObjectKey>,
+    /// By namespace and created-by label.
+    by_creator: HashMap<Creator, HashSet<ObjectKey>>,
+    /// Deleted by our own hand, on behalf of this object; the watch has not said so yet.
+    removed: HashMap<ObjectKey, ObjectKey>,
     /// Uids of Secrets that went lately.
     tombstones: Tombstones,
     namespaces: HashMap<Arc<str>, NamespaceFacts>,
@@ -233,16 +180,10 @@ impl Index {
         state.externals.remove(key);
     }
 
-    /// Forgets every ExternalSecret that is not in `present` and returns them.
-    pub(crate) fn externals_listed(&self, present: &HashSet<ObjectKey>) -> Vec<ObjectKey> {
-        let mut state = self.lock();
-        let gone: Vec<_> =
-            state.externals.keys().filter(|key| !present.contains(*key)).cloned().collect();
-        for key in &gone {
-            state.unlink(key);
-            state.externals.remove(key);
-        }
-        gone
+    /// Every ExternalSecret that is known and not in `present`.
+    pub(crate) fn externals_missing(&self, present: &HashSet<ObjectKey>) -> Vec<ObjectKey> {
+        let state = self.lock();
+        state.externals.keys().filter(|key| !present.contains(*key)).cloned().collect()
     }
 
     /// What is known of an ExternalSecret.
@@ -303,7 +244,7 @@ impl Index {
             .and_then(|labels| labels.get(MANAGED))
             .is_some_and(|value| value == "true");
         if !managed && !state.by_target.contains_key(key) {
-            state.secrets.remove(key);
+            state.drop_secret(key);
             return Vec::new();
         }
         let digest = Digest::of(meta);
@@ -313,7 +254,7 @@ impl Index {
             return Vec::new();
         }
         let users = state.users_unaware_of(key, Some(&digest));
-        state.secrets.insert(key.clone(), digest);
+        state.put_secret(key, digest);
         users
     }
 
@@ -324,26 +265,25 @@ impl Index {
         if state.secrets.get(key).is_some_and(|known| Some(known.uid.as_str()) != uid) {
             return Vec::new(); // a namesake has taken its place already
         }
-        state.secrets.remove(key);
-        if state.removed.remove(key) {
-            return Vec::new();
-        }
+        state.drop_secret(key);
+        let by = state.removed.remove(key);
         // Those that were refused it, too: what was in their way is gone.
-        state.by_target.get(key).into_iter().flatten().cloned().collect()
+        let users = state.by_target.get(key).into_iter().flatten();
+        users.filter(|user| Some(*user) != by.as_ref()).cloned().collect()
     }
 
     /// Forgets every Secret that is not in `present`; the ExternalSecrets that write to one of those.
     pub(crate) fn secrets_listed(&self, present: &HashSet<ObjectKey>) -> Vec<ObjectKey> {
         let mut state = self.lock();
-        state.removed.retain(|key| present.contains(key));
+        state.removed.retain(|key, _| present.contains(key));
         let gone: Vec<_> =
             state.secrets.keys().filter(|key| !present.contains(*key)).cloned().collect();
-        let mut users = Vec::new();
         for key in &gone {
-            state.secrets.remove(key);
-            users.extend(state.users_unaware_of(key, None));
+            state.drop_secret(key);
         }
-        users
+        // A Secret that was in the way of somebody need not have been known here.
+        let targets = state.by_target.iter().filter(|(target, _)| !present.contains(*target));
+        targets.flat_map(|(_, users)| users).cloned().collect()
     }
 
     /// What is known of a Secret.
@@ -359,24 +299,39 @@ impl Index {
         // The watch may have told of a later change, or of its end, before the answer to our write arrived.
         let overtaken = state.secrets.get(key).is_some_and(|known| digest.is_older_than(known));
         if !overtaken && !state.tombstones.contains(&digest.uid) {
-            state.secrets.insert(key.clone(), digest);
+            state.put_secret(key, digest);
         }
     }
 
-    /// Records that a Secret is gone by our own hand.
-    pub(crate) fn secret_removed(&self, key: &ObjectKey) {
+    /// Records that a Secret is gone by our own hand, on behalf of `by`.
+    pub(crate) fn secret_removed(&self, key: &ObjectKey, by: &ObjectKey) {
         let mut state = self.lock();
-        state.secrets.remove(key);
-        state.removed.insert(key.clone());
+        state.drop_secret(key);
+        state.removed.insert(key.clone(), by.clone());
     }
 
     /// Secrets of a namespace that carry this created-by label.
-    pub(crate) fn created_by(&self, namespace: &str, label: &str) -> Vec<(ObjectKey, Digest)> {
+    pub(crate) fn created_by(&self, namespace: &Arc<str>, label: String) -> Vec<ObjectKey> {
+        let creator = (Arc::clone(namespace), label);
+        self.lock().by_creator.get(&creator).into_iter().flatten().cloned().collect()
+    }
+
+    /// The others that want the Secret that an ExternalSecret, as it is known now, writes.
+    pub(crate) fn rivals(&self, key: &ObjectKey) -> Vec<ObjectKey> {
         let state = self.lock();
-        let ours = state.secrets.iter().filter(|(key, digest)| {
-            &*key.namespace == namespace && digest.created_by.as_deref() == Some(label)
-        });
-        ours.map(|(key, digest)| (key.clone(), digest.clone())).collect()
+        let Some(known) = state.externals.get(key) else { return Vec::new() };
+        let target = target_key(key, &known.object.spec);
+        let users = state.by_target.get(&target).into_iter().flatten();
+        users.filter(|user| *user != key).cloned().collect()
+    }
+
+    /// Name of another ExternalSecret that has written this Secret whole and goes on doing so.
+    pub(crate) fn holder(&self, target: &ObjectKey, except: &ObjectKey) -> Option<Arc<str>> {
+        let state = self.lock();
+        let mut users = state.by_target.get(target)?.iter().filter(|user| *user != except);
+        users
+            .find(|user| state.externals.get(*user).is_some_and(holds))
+            .map(|user| user.name.clone())
     }
 
     /// Takes in a namespace. True if its labels changed or it is new.
@@ -412,6 +367,26 @@ impl Index {
 }
 
 impl State {
+    fn put_secret(&mut self, key: &ObjectKey, digest: Digest) {
+        self.drop_secret(key);
+        if let Some(label) = &digest.created_by {
+            let creator = (Arc::clone(&key.namespace), label.clone());
+            self.by_creator.entry(creator).or_default().insert(key.clone());
+        }
+        self.secrets.insert(key.clone(), digest);
+    }
+
+    fn drop_secret(&mut self, key: &ObjectKey) {
+        let Some(Digest { created_by: Some(label), .. }) = self.secrets.remove(key) else { return };
+        let creator = (Arc::clone(&key.namespace), label);
+        if let Some(secrets) = self.by_creator.get_mut(&creator) {
+            secrets.remove(key);
+            if secrets.is_empty() {
+                self.by_creator.remove(&creator);
+            }
+        }
+    }
+
     fn link(&mut self, key: &ObjectKey, spec: &ExternalSecretSpec) {
         for store in stores_of(spec, &key.namespace) {
             self.by_store.entry(store).or_default().insert(key.clone());
@@ -458,6 +433,18 @@ impl State {
         });
         unaware.cloned().collect()
     }
+}
+
+/// Whether an ExternalSecret has written its Secret, and writes all of it.
+fn holds(tracked: &Tracked) -> bool {
+    let object = &tracked.object;
+    let status = object.status.as_ref();
+    let bound = status.and_then(|status| status.binding.as_ref()).map(|binding| &binding.name);
+    let name = object.spec.target.name.as_ref().filter(|name| !name.is_empty());
+    matches!(object.spec.target.creation_policy, CreationPolicy::Owner | CreationPolicy::Orphan)
+        && object.metadata.deletion_timestamp.is_none()
+        && bound.is_some()
+        && bound == name.or(object.metadata.name.as_ref())
 }
 
 /// Drops what is not needed and the room that lists keep for more: all objects are in memory at once.

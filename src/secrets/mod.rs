@@ -4,6 +4,7 @@ mod auth;
 mod cleanup;
 mod context;
 mod converge;
+mod digest;
 pub(crate) mod environment;
 mod error;
 mod external_secret;
@@ -14,10 +15,12 @@ mod outage;
 pub mod plan;
 mod reconciler;
 mod render;
+mod rendering;
 mod secret_store;
 mod stores;
 mod target;
 mod template_inputs;
+mod token;
 mod watches;
 
 use std::{sync::Arc, time::Duration};
@@ -28,12 +31,13 @@ use tokio_util::sync::CancellationToken;
 use context::Context;
 use index::Index;
 use outage::Outages;
+use rendering::Rendering;
 use stores::Stores;
 use template_inputs::TemplateInputs;
 
 use crate::cluster::{
     CacheSync,
-    queue::{Bounds, Queue},
+    queue::{Bounds, Lane, Queue},
 };
 
 use crate::provider::aws::Platform;
@@ -63,6 +67,7 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
     // Cluster-scoped objects cannot be watched with rights in one namespace.
     config.cluster_stores &= runtime.config.namespace.is_none();
     let context = Arc::new(Context {
+        started: jiff::Timestamp::now(),
         fetcher: Fetcher::new(FetcherSettings::default(), Platform::new(config.aws.clone())),
         config,
         writer: runtime.writer.clone(),
@@ -72,6 +77,7 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
         stores: Stores::default(),
         template_inputs: TemplateInputs::default(),
         templates: Cache::new(TEMPLATES),
+        rendering: Rendering::new(rendering::cores()),
         outages: Outages::default(),
         externals: Queue::new("externalsecret", bounds),
         validations: Queue::new("secretstore", Bounds { per_group: 1, ..bounds }),
@@ -97,6 +103,7 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
     let (tasks, stop) = (&mut *runtime.tasks, runtime.stop);
     tasks.spawn(validate(Arc::clone(&context), stop.clone()));
     tasks.spawn(synchronise(Arc::clone(&context), caches, stop.clone()));
+    tasks.spawn(recover(Arc::clone(&context), stop.clone()));
     tasks.spawn(tidy(context, stop.clone()));
 }
 
@@ -106,7 +113,7 @@ async fn validate(context: Arc<Context>, stop: CancellationToken) {
     queue.run(stop, work).await;
 }
 
-/// Nothing is decided before all lists are in: a Secret that is not known yet would look deleted.
+/// Nothing is decided before the caches are synced: a Secret that is not known yet would look deleted.
 async fn synchronise(context: Arc<Context>, caches: CacheSync, stop: CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => return,
@@ -121,6 +128,22 @@ async fn synchronise(context: Arc<Context>, caches: CacheSync, stop: Cancellatio
     let queue = context.externals.clone();
     let work = move |key| external_secret::reconcile(Arc::clone(&context), key);
     queue.run(stop, work).await;
+}
+
+/// When an endpoint answers again, nobody waits for the end of a pause.
+async fn recover(context: Arc<Context>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = context.fetcher.recovered() => {}
+        }
+        for store in context.stores.passing() {
+            context.validations.wake(&store, &store, Lane::Urgent);
+        }
+        for object in context.outages.waiting() {
+            context.wake(&object, Lane::Periodic);
+        }
+    }
 }
 
 async fn tidy(context: Arc<Context>, stop: CancellationToken) {

@@ -6,13 +6,12 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
+use super::digest::Digest;
 use super::error::Error;
-use super::index::Digest;
 use super::index::Verified;
 use super::plan::desired::Rendered;
 use super::plan::existing::Existing;
 use super::plan::hash;
-use super::target;
 use crate::api::external_secrets::external_secret::CreationPolicy;
 use crate::secrets::reconciler::Reconciler;
 
@@ -38,8 +37,7 @@ impl Reconciler<'_> {
         if let Some(verified) = self.trusted(&digest) {
             return Ok(Target::Intact(verified));
         }
-        let read = target::read(&self.context.writer, &self.target(), &self.manager()).await?;
-        Ok(read.map_or(Target::Absent, |existing| Target::Read(Box::new(existing))))
+        Ok(self.read().await?.map_or(Target::Absent, |existing| Target::Read(Box::new(existing))))
     }
 
     /// The present state of the Secret, if it is known to be the one that was written.

@@ -18,7 +18,7 @@ use crate::cluster::ObjectKey;
 const SILENCE: Duration = Duration::from_secs(20);
 /// The scout asks again after a fortieth of the silence so far, within these bounds.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A scout that was not heard of for this long has other things to do.
 const SCOUT_LOST: Duration = Duration::from_mins(2);
 
@@ -72,6 +72,11 @@ impl Outages {
         mine.map(|silence| now.saturating_duration_since(silence.since) / 40)
             .map(|pause| pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE))
             .min()
+    }
+
+    /// Everybody who waits for a store whose provider did not answer.
+    pub(crate) fn waiting(&self) -> Vec<ObjectKey> {
+        self.lock().values().flat_map(|silence| &silence.waiting).cloned().collect()
     }
 
     /// The object is gone: another one asks from the next failure on.

@@ -34,13 +34,13 @@ impl Reconciler<'_> {
         }
         let (contents, mark) = self.template_contents().await?;
         let rendered =
-            self.with_engine(|engine| template::render(object, data, &contents, engine))?;
+            self.with_engine(|engine| template::render(object, data, &contents, engine)).await?;
         Ok((rendered, mark))
     }
 
     /// Runs what renders templates. They may take tens of milliseconds, for which others on this thread should
     /// not have to wait.
-    pub(crate) fn with_engine<T>(&self, work: impl FnOnce(&mut Engine<'_>) -> T) -> T {
+    pub(crate) async fn with_engine<T>(&self, work: impl FnOnce(&mut Engine<'_>) -> T + Send) -> T {
         let (context, spec) = (self.context, &self.object().spec);
         let mut rewrites = spec.data_from.iter().flat_map(|entry| &entry.rewrite);
         let is_templated =
@@ -49,7 +49,11 @@ impl Reconciler<'_> {
             let (source, limits) = (&mut SystemEnvironment, Limits::default());
             work(&mut Engine::new(&context.templates, &context.config.delimiters, source, &limits))
         };
-        if is_templated { tokio::task::block_in_place(work) } else { work() }
+        if !is_templated {
+            return work();
+        }
+        let _turn = context.rendering.turn(&self.key.namespace).await;
+        tokio::task::block_in_place(work)
     }
 
     /// Reads the objects that the template is read from.

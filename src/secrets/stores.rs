@@ -271,6 +271,15 @@ impl Stores {
         }
     }
 
+    /// The stores that cannot be used for a reason that passes by itself.
+    pub(crate) fn passing(&self) -> Vec<StoreKey> {
+        let state = self.lock();
+        let passing = state.entries.iter().filter(|(_, entry)| {
+            matches!(entry.readiness, Readiness::NotReady { passing: true, .. })
+        });
+        passing.map(|(key, _)| key.clone()).collect()
+    }
+
     /// Takes in a store's metadata and status as our own write left them.
     pub(crate) fn own_write(
         &self,
@@ -372,5 +381,45 @@ impl Entry {
         self.epoch += 1;
         self.connections.clear();
         self.readiness = Readiness::Unknown;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> StoreKey {
+        StoreKey(ObjectKey::new("shop", name))
+    }
+
+    fn keys() -> Input {
+        Input::Secret(ObjectKey::new("shop", "keys"))
+    }
+
+    fn made(stores: &Stores, name: &str, version: &str) -> Vec<StoreKey> {
+        stores.depends_on(&key(name), &User::Anybody, [(keys(), version.to_owned())])
+    }
+
+    #[test]
+    fn q8_a_store_that_was_made_of_older_keys_than_another_is_made_anew() {
+        let stores = Stores::default();
+        assert!(made(&stores, "a", "u@1").is_empty());
+        // Read before the watch tells of the change.
+        assert_eq!(made(&stores, "b", "u@2"), [key("a")]);
+        assert!(made(&stores, "a", "u@2").is_empty());
+        assert!(stores.input_seen(&keys(), "u@1").is_empty(), "an event that comes late");
+        assert!(stores.input_seen(&keys(), "u@2").is_empty(), "known to both");
+        assert_eq!(stores.input_seen(&keys(), "u@3"), [key("a"), key("b")]);
+        assert!(made(&stores, "a", "u@3").is_empty());
+        assert_eq!(stores.input_seen(&keys(), ""), [key("a")], "it is gone");
+    }
+
+    #[test]
+    fn q8_of_one_store_too_every_connection_counts() {
+        let stores = Stores::default();
+        let user = |name: &str| User::Namespace(name.into());
+        stores.depends_on(&key("a"), &user("one"), [(keys(), "u@1".to_owned())]);
+        let stale = stores.depends_on(&key("a"), &user("two"), [(keys(), "u@2".to_owned())]);
+        assert_eq!(stale, [key("a")]);
     }
 }

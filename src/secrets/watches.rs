@@ -62,6 +62,7 @@ fn external_secret(context: &Context, change: Change<ExternalSecret>) {
         Change::Applied(object) => {
             let key = ObjectKey::of(&object);
             let inputs = template::inputs(&object);
+            let rivals = context.index.rivals(&key);
             let synced = object.status.as_ref().is_some_and(|status| status.refresh_time.is_some());
             let news = context.index.external_applied(object);
             if news != News::Nothing {
@@ -70,12 +71,16 @@ fn external_secret(context: &Context, change: Change<ExternalSecret>) {
             match news {
                 News::New if synced => context.wake(&key, Lane::Periodic),
                 News::New | News::Edited => context.wake(&key, Lane::Urgent),
-                News::Nothing => {}
+                News::Nothing => return,
+            }
+            // It may have let go of what they were refused.
+            for rival in rivals {
+                context.wake(&rival, Lane::Urgent);
             }
         }
         Change::Deleted(object) => external_gone(context, &ObjectKey::of(&object)),
         Change::Listed(present) => {
-            for key in context.index.externals_listed(&present) {
+            for key in context.index.externals_missing(&present) {
                 external_gone(context, &key);
             }
         }
@@ -83,7 +88,11 @@ fn external_secret(context: &Context, change: Change<ExternalSecret>) {
 }
 
 fn external_gone(context: &Context, key: &ObjectKey) {
+    let rivals = context.index.rivals(key);
     context.index.external_deleted(key);
+    for rival in rivals {
+        context.wake(&rival, Lane::Urgent);
+    }
     context.template_inputs.unused(key);
     context.externals.forget(key);
     context.outages.forget(key);

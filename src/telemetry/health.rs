@@ -4,19 +4,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::cluster::WatchHealth;
 
-type Complaint = Box<dyn Fn() -> Option<String> + Send + Sync>;
+type Reason = Box<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// Collects what can be wrong. Cheap to clone.
 ///
-/// Ready: every watch has listed and none has failed for a minute. Live: no queue is stuck.
+/// Ready: every watch has listed and none has failed for a minute. Live: no queue is stuck. What only somebody else can mend (an API server, a CRD or a right that is missing) is never a reason to
+/// restart.
 #[derive(Clone, Default)]
 pub(crate) struct Health(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
     watches: Mutex<Vec<Arc<WatchHealth>>>,
-    liveness: Mutex<Vec<Complaint>>,
-    readiness: Mutex<Vec<Complaint>>,
+    liveness: Mutex<Vec<Reason>>,
+    readiness: Mutex<Vec<Reason>>,
 }
 
 impl Health {

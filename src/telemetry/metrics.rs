@@ -184,9 +184,9 @@ pub(crate) struct ObjectSeries {
 
 impl ObjectSeries {
     fn register(&self, registry: &mut Registry) {
-        let help = "Looks at the object";
+        let help = "Reconciles of the object";
         registry.register("externalsecret_sync_calls", help, self.syncs.clone());
-        let help = "Looks at the object that failed";
+        let help = "Reconciles of the object that failed";
         registry.register("externalsecret_sync_calls_error", help, self.errors.clone());
         let help = "1 for the present status of the condition, 0 for the other";
         registry.register("externalsecret_status_condition", help, self.condition.clone());
@@ -194,8 +194,15 @@ impl ObjectSeries {
         registry.register("externalsecret_reconcile_duration", help, self.duration.clone());
     }
 
-    /// Records one reconcile of an ExternalSecret.
-    pub(crate) fn reconciled(&self, namespace: &str, name: &str, ready: bool, took: Duration) {
+    /// Records one reconcile of an ExternalSecret. One that was deleted meanwhile leaves no series: who deletes it
+    /// from the index forgets its series afterwards, so whoever comes last finds it gone.
+    pub(crate) fn reconciled(
+        &self,
+        (namespace, name): (&str, &str),
+        ready: bool,
+        took: Duration,
+        exists: impl FnOnce() -> bool,
+    ) {
         let labels = ObjectLabels { name: name.to_owned(), namespace: namespace.to_owned() };
         self.syncs.get_or_create(&labels).inc();
         if !ready {
@@ -206,6 +213,9 @@ impl ObjectSeries {
         for (status, is) in [("True", ready), ("False", !ready)] {
             let labels = condition(namespace, name, status);
             self.condition.get_or_create(&labels).set(i64::from(is));
+        }
+        if !exists() {
+            self.forget(namespace, name);
         }
     }
 
@@ -285,7 +295,7 @@ impl Collector for Queues {
         let stats = (self.stats)();
         let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         let series = [
-            ("waiting", "objects that wait for a place", count(stats.waiting)),
+            ("waiting", "objects that wait to be reconciled", count(stats.waiting)),
             ("running", "objects under way", count(stats.running)),
             ("known", "objects known", count(stats.known)),
             ("failing", "objects in backoff after a failure", count(stats.failing)),
@@ -316,7 +326,7 @@ mod tests {
         metrics.requests.count("create", "Secret", "ok");
         metrics.reconciles.done("ExternalSecret", "SecretSynced", Duration::from_millis(3));
         let objects = metrics.objects.clone().unwrap();
-        objects.reconciled("shop", "db", true, Duration::from_millis(3));
+        objects.reconciled(("shop", "db"), true, Duration::from_millis(3), || true);
         let text = metrics.render().unwrap();
         for line in [
             r#"gabion_api_requests_total{verb="create",kind="Secret",outcome="ok"} 1"#,
@@ -329,6 +339,15 @@ mod tests {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
         objects.forget("shop", "db");
+        assert!(!metrics.render().unwrap().contains("shop"));
+    }
+
+    #[test]
+    fn a_reconcile_that_ends_after_its_object_was_deleted_leaves_no_series() {
+        let metrics = Metrics::new(&Health::default(), true);
+        let objects = metrics.objects.clone().unwrap();
+        objects.forget("shop", "db");
+        objects.reconciled(("shop", "db"), false, Duration::from_millis(3), || false);
         assert!(!metrics.render().unwrap().contains("shop"));
     }
 }

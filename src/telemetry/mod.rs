@@ -9,5 +9,5 @@ mod provider;
 pub(crate) use admin::{ServeError, bind, serve_health, serve_metrics};
 pub(crate) use health::Health;
 pub use logs::{LogFormat, init};
-pub(crate) use metrics::{Metrics, ObjectSeries, ReconcileMetrics};
+pub(crate) use metrics::Metrics;
 pub(crate) use provider::ProviderCalls;

@@ -16,7 +16,7 @@ fn a_file_that_is_in_order_is_clean() {
     let folder = Folder::of(&[("good.yaml", GOOD)]);
     let run = folder.check(&["good.yaml"]);
     assert_eq!((run.code, run.err.as_str()), (0, ""), "{}", run.all());
-    assert_eq!(run.out, "No findings in 1 object, judged by guide\n");
+    assert_eq!(run.out, "No findings in 1 object, evaluated by guide\n");
     assert_eq!(folder.check(&["--quiet", "good.yaml"]).out, "");
 }
 
@@ -56,7 +56,11 @@ fn large_and_binary_files_are_refused() {
     for part in ["larger than 10 MiB", "is a binary file", "is UTF-16", "is not text in UTF-8"] {
         assert!(run.out.contains(part), "{part}: {}", run.out);
     }
-    assert!(run.out.contains("No findings in 1 object, judged by guide; 4 errors"), "{}", run.out);
+    assert!(
+        run.out.contains("No findings in 1 object, evaluated by guide; 4 errors"),
+        "{}",
+        run.out
+    );
 }
 
 #[test]
@@ -86,7 +90,7 @@ fn deep_nesting_and_long_lines_are_no_trouble() {
     ]);
     let run = folder.check(&["."]);
     assert_eq!(run.code, 2, "{}", run.all());
-    assert!(run.out.contains("in 0 objects, judged by guide; 4 errors"), "{}", run.out);
+    assert!(run.out.contains("in 0 objects, evaluated by guide; 4 errors"), "{}", run.out);
     let containers = vec!["{\"name\": \"ä\", \"image\": \"a\"}"; 3000].join(", ");
     let long = format!(
         "{{\"apiVersion\": \"v1\", \"kind\": \"Pod\", \"metadata\": {{\"name\": \"{}\"}}, \"spec\": {{\"containers\": [{containers}]}}}}",
@@ -150,7 +154,7 @@ fn folders_and_files_that_cannot_be_read_and_loops_do_not_stop_a_walk() {
 
 #[test]
 fn input_without_anything_in_it_is_an_error() {
-    let nothing = "holds nothing to judge: there is no object in it";
+    let nothing = "holds nothing to evaluate: there is no object";
     for text in ["", "\n\n", "# only a comment\n", "---\n---\n", "\u{FEFF}", "null\n", "~"] {
         let run = Folder::of(&[("x.yaml", text)]).check(&["x.yaml"]);
         let said = run.out.contains(nothing) || run.out.contains("documents without apiVersion");

@@ -11,5 +11,6 @@ mod guide;
 mod parity;
 mod places;
 mod program;
+mod reports;
 mod rules;
 mod suppressions;

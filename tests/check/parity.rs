@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use gabion::policy::Settings;
 use gabion::policy::Subject;
+use gabion::policy::WorkloadKind;
 use gabion::policy::evaluate;
 use serde_json::Value;
 
@@ -15,9 +16,13 @@ fn by_the_rules(text: &str, profile: &str) -> BTreeSet<(String, String)> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
     let mut found = BTreeSet::new();
     for document in &documents {
-        let findings = Subject::of(document).map(|subject| evaluate(&settings, &subject));
+        let version = document["apiVersion"].as_str().unwrap_or_default();
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        let kind = WorkloadKind::named(group, document["kind"].as_str().unwrap_or_default());
+        let subject = kind.map(|kind| Subject::of_kind(kind, document));
+        let findings = subject.map(|subject| evaluate(&settings, &subject));
         for finding in findings.into_iter().flatten() {
-            found.insert((finding.control.id.to_owned(), finding.path.to_string()));
+            found.insert((finding.control.id.to_string(), finding.path.to_string()));
         }
     }
     found

@@ -17,7 +17,7 @@ fn an_annotation_with_a_reason_covers_its_object_and_is_shown() {
     assert!(run.out.contains("23:9  ignored   HB-ROFS"), "{}", run.out);
     assert!(run.out.contains("(reason: writes to opt)"), "{}", run.out);
     assert!(
-        run.out.contains("No findings in 1 object, judged by guide; 1 ignored finding"),
+        run.out.contains("No findings in 1 object, evaluated by guide; 1 ignored finding"),
         "{}",
         run.out
     );

@@ -17,6 +17,7 @@ mod recorder;
 mod scene;
 
 mod appearance;
+mod attacks;
 mod boot;
 mod deletion;
 mod fights;

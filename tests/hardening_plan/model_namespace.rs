@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use gabion::hardening::plan::labels::RECORD;
+use gabion::hardening::plan::labels::{Memory, RECORD};
 use gabion::hardening::plan::namespace::{NamespaceObserved, Plan};
 use gabion::hardening::plan::objects::{Generated, GeneratedKey, ObservedObject, over, released};
-use gabion::hardening::plan::service_accounts::ObservedServiceAccount;
+use gabion::hardening::plan::owned::claim;
+use gabion::hardening::plan::service_accounts::{ObservedServiceAccount, Previous};
 use gabion::hardening::plan::steps::Step;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
 /// The namespace `shop`.
@@ -16,7 +18,7 @@ pub struct Model {
     pub labels: BTreeMap<String, String>,
     pub annotations: BTreeMap<String, String>,
     pub objects: BTreeMap<GeneratedKey, Generated>,
-    pub accounts: BTreeMap<String, (Option<bool>, Option<String>)>,
+    pub accounts: BTreeMap<String, (Option<bool>, Option<Previous>)>,
     pub usage: Option<gabion::hardening::plan::baseline::Amounts>,
     pub events: Vec<String>,
     version: u64,
@@ -49,12 +51,19 @@ impl Model {
 
     /// What a plan sees.
     pub fn observed(&self) -> NamespaceObserved {
+        let mut meta = ObjectMeta {
+            labels: Some(self.labels.clone()),
+            annotations: Some(self.annotations.clone()),
+            ..ObjectMeta::default()
+        };
+        claim(&mut meta);
         NamespaceObserved {
             name: "shop".into(),
             uid: "uid-shop".into(),
             resource_version: "1".into(),
             labels: self.labels.clone(),
-            annotations: self.annotations.clone(),
+            memory: Memory::of(&meta, None),
+            reached: true,
             terminating: false,
             objects: self
                 .objects
@@ -67,12 +76,13 @@ impl Model {
                 .map(|(name, (automount, previous))| ObservedServiceAccount {
                     name: name.clone(),
                     automount: *automount,
-                    previous: previous.clone(),
+                    previous: *previous,
                     ..ObservedServiceAccount::default()
                 })
                 .collect(),
             permissive: Vec::new(),
             usage: self.usage.clone(),
+            ..NamespaceObserved::default()
         }
     }
 
@@ -90,7 +100,7 @@ impl Model {
                 ])
             })
             .collect();
-        serde_json::json!([self.labels, self.annotations, objects, self.accounts])
+        serde_json::json!([self.labels, self.annotations, objects, format!("{:?}", self.accounts)])
     }
 
     pub fn apply_all(&mut self, plan: &Plan) {
@@ -102,11 +112,14 @@ impl Model {
             Step::Create(object) => {
                 assert!(!self.objects.contains_key(&object.key()), "{} exists", object.key());
                 self.events.push(format!("ADDED {}", object.key()));
-                self.put((**object).clone());
+                let mut object = (**object).clone();
+                claim(object.meta_mut());
+                self.put(object);
             }
-            Step::Update { object, uid, resource_version, .. } => {
+            Step::Update { object, uid, resource_version, adopting } => {
                 let live = self.checked(&object.key(), uid, resource_version);
-                let written = over(&live, object);
+                let mut written = over(&live, object, *adopting);
+                claim(written.meta_mut());
                 self.replace("MODIFIED", written);
             }
             Step::Delete { key, uid, resource_version } => {
@@ -114,9 +127,14 @@ impl Model {
                 self.events.push(format!("DELETED {key}"));
                 self.objects.remove(key);
             }
-            Step::Release { key, uid, resource_version, previous_spec } => {
+            Step::Drop(key) => {
+                assert!(self.objects.contains_key(key), "{key} was made before");
+                self.events.push(format!("DELETED {key}"));
+                self.objects.remove(key);
+            }
+            Step::Release { key, uid, resource_version, restores } => {
                 let live = self.checked(key, uid, resource_version);
-                let freed = released(&live, previous_spec.as_deref());
+                let freed = released(&live, *restores);
                 self.replace("RELEASED", freed);
             }
             Step::Labels(patch) => {
@@ -134,7 +152,7 @@ impl Model {
                 self.events.push("LABELS".into());
             }
             Step::ServiceAccount(patch) => {
-                self.accounts.insert(patch.name.clone(), (patch.automount, patch.previous.clone()));
+                self.accounts.insert(patch.name.clone(), (patch.automount, patch.previous));
                 self.events.push(format!("ACCOUNT {}", patch.name));
             }
         }

@@ -1,6 +1,7 @@
 //! The network policies of a namespace, judged at every write: name service stays reachable, and in the end
 //! exactly the asked edges are open.
 
+use gabion::hardening::plan::baseline::Compiled;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::network_judge::End;
@@ -149,5 +150,108 @@ proptest! {
             }
             prop_assert!(planned(&changed, rest).is_settled());
         }
+    }
+}
+
+/// Connections that pass before and after, and not in between. Every state that a watch tells of is judged.
+fn cut_in_between(from: &Model, baselines: &[Compiled]) -> Vec<String> {
+    let mut model = from.clone();
+    let before = open_edges(&model);
+    let mut states = Vec::new();
+    for _ in 0..2 {
+        let plan = planned(&model, baselines);
+        for step in plan.steps() {
+            model.apply(step);
+            states.push((step.object(), open_edges(&model)));
+        }
+    }
+    let left: Vec<_> = planned(&model, baselines).steps().map(|s| format!("{s:?}")).collect();
+    assert_eq!(left, Vec::<String>::new());
+    let after = open_edges(&model);
+    let meant: Vec<_> = before.into_iter().filter(|edge| after.contains(edge)).collect();
+    let cut = states.iter().flat_map(|(object, open)| {
+        let lost = meant.iter().filter(|edge| !open.contains(edge));
+        lost.map(move |edge| format!("{edge} after {object}"))
+    });
+    cut.collect()
+}
+
+fn hardened(baselines: &[Compiled]) -> Model {
+    let mut model = Model::new(&[("env", "prod")]);
+    model.apply_all(&planned(&model, baselines));
+    model
+}
+
+fn with_rules(name: &str, deny: &[&str], rules: Vec<Value>) -> Compiled {
+    enforced(name, 1, json!({ "network": { "defaultDeny": deny, "allow": rules } }))
+}
+
+fn into(name: &str, to: Value, from: &[&str]) -> Value {
+    let peers: Vec<_> = from
+        .iter()
+        .map(|app| json!({ "podSelector": { "matchLabels": { "app": app } } }))
+        .collect();
+    json!({ "name": name, "to": to, "from": peers })
+}
+
+#[test]
+fn q10_nothing_is_closed_in_between_that_is_open_before_and_after() {
+    let both = &["Ingress", "Egress"][..];
+    let backend = || json!({ "matchLabels": { "app": "backend" } });
+    let fresh = Model::new(&[("env", "prod")]);
+    let one = [with_rules("one", both, vec![into("a", backend(), &["frontend", "other"])])];
+    let all = [with_rules(
+        "all",
+        both,
+        vec![
+            into("everywhere", json!({}), &["other"]),
+            into("a", backend(), &["frontend"]),
+            into("b", backend(), &["other"]),
+        ],
+    )];
+    // The two parts of a rule; two rules that swap their names; a peer that moves from one rule to another.
+    let split = [with_rules(
+        "one",
+        both,
+        vec![into("a", backend(), &["frontend"]), into("b", backend(), &["other"])],
+    )];
+    let swapped = [with_rules(
+        "one",
+        both,
+        vec![into("b", backend(), &["frontend"]), into("a", backend(), &["other"])],
+    )];
+    let renamed = [with_rules("one", both, vec![into("z", backend(), &["frontend", "other"])])];
+    let ingress = [with_rules("one", &["Ingress"], vec![into("a", backend(), &["frontend"])])];
+    let everything: [&[Compiled]; 8] =
+        [&[], &one, &all, &split, &swapped, &renamed, &ingress, &[prod()]];
+    for from in everything {
+        let model = if from.is_empty() { fresh.clone() } else { hardened(from) };
+        for to in everything {
+            let cut = cut_in_between(&model, to);
+            assert_eq!(cut, Vec::<String>::new());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// From any set of rules to any other: first appearance, edits, relabelling, teardown.
+    #[test]
+    fn q10_whatever_changes_nothing_is_closed_in_between(
+        before in prop::collection::vec(any_ask(), 0..4), after in prop::collection::vec(any_ask(), 0..4),
+        names in prop::sample::subsequence(vec!["r0", "r1", "r2", "r3", "r4", "r5"], 4..=4),
+        deny in prop::sample::subsequence(vec!["Ingress", "Egress"], 0..=2),
+        then_deny in prop::sample::subsequence(vec!["Ingress", "Egress"], 0..=2),
+    ) {
+        let rules = |asks: &[Ask]| asks.iter().enumerate().map(|(i, a)| a.rule(&format!("r{i}"))).collect::<Vec<_>>();
+        let renamed: Vec<_> = after.iter().zip(&names).map(|(ask, name)| ask.rule(name)).collect();
+        let first = [with_rules("one", &deny, rules(&before))];
+        let then = [with_rules("one", &then_deny, renamed)];
+        let fresh = Model::new(&[("env", "prod")]);
+        prop_assert_eq!(cut_in_between(&fresh, &first), Vec::<String>::new());
+        let model = hardened(&first);
+        prop_assert_eq!(cut_in_between(&model, &then), Vec::<String>::new());
+        prop_assert_eq!(cut_in_between(&model, &[]), Vec::<String>::new());
     }
 }

@@ -29,9 +29,9 @@ fn the_full_set_appears_in_order_and_goes_in_the_reverse_order() {
         model.events,
         [
             "LABELS",
-            "ADDED NetworkPolicy/gabion-allow-dns",
-            "ADDED NetworkPolicy/gabion-egress-frontend-to-backend",
             "ADDED NetworkPolicy/gabion-allow-frontend-to-backend",
+            "ADDED NetworkPolicy/gabion-egress-frontend-to-backend",
+            "ADDED NetworkPolicy/gabion-allow-dns",
             "ADDED NetworkPolicy/gabion-default-deny",
             "ADDED LimitRange/gabion-limits",
             "ADDED ResourceQuota/gabion-quota",

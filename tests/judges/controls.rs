@@ -23,8 +23,9 @@ type Fault = (String, Box<dyn Fn(&Value) -> Option<BTreeSet<String>>>);
 /// A part of the settings.
 type Part<T> = fn(&mut Settings) -> &mut T;
 
-const POD_FIELDS: [&[&str]; 7] = [
+const POD_FIELDS: [&[&str]; 8] = [
     &["automountServiceAccountToken"],
+    &["volumes"],
     &["resources"],
     &["securityContext", "fsGroup"],
     &["securityContext", "runAsGroup"],
@@ -152,7 +153,7 @@ pub fn score(settings: &Settings, judged: &[&Judged]) -> Vec<String> {
             survivors.push(name);
         }
     };
-    let ids = gabion::policy::rules::asked(settings).map(|(rule, _)| rule.id);
+    let ids = gabion::policy::rules::asked(settings).map(|(rule, _)| rule.id.as_str());
     for id in ids.filter(|id| id.starts_with("HB-")) {
         count(format!("drop {id}"), judged.iter().filter(|(_, named)| named.contains(id)).count());
         let alone = judged.iter().filter(|(_, named)| named.iter().all(|other| other == id));

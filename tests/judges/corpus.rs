@@ -117,6 +117,12 @@ fn generated_documents(count: u64) -> String {
     documents.collect::<Vec<_>>().join("\n---\n")
 }
 
+fn kind_of(object: &Value) -> Option<WorkloadKind> {
+    let version = object["apiVersion"].as_str()?;
+    let group = version.split_once('/').map_or("", |(group, _)| group);
+    WorkloadKind::named(group, object["kind"].as_str()?)
+}
+
 /// What `gabion check` says of one document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Said {
@@ -183,7 +189,7 @@ async fn by_the_server(
 fn named(warning: &str) -> Vec<String> {
     let said = warning.split_once("): ").map_or("", |(_, said)| said);
     let ids = said.split("; ").filter_map(|part| part.split_once(": ")).map(|(id, _)| id);
-    ids.filter(|id| gabion::policy::control(id).is_some()).map(str::to_owned).collect()
+    ids.filter(|id| gabion::policy::ControlId::parse(id).is_some()).map(str::to_owned).collect()
 }
 
 struct Court {
@@ -219,7 +225,7 @@ impl Court {
         let cases = documents
             .iter()
             .zip(&program)
-            .filter_map(|(object, program)| Some((WorkloadKind::of(object)?, object, program)));
+            .filter_map(|(object, program)| Some((kind_of(object)?, object, program)));
         let judged: Vec<Option<bool>> = stream::iter(cases)
             .map(|(kind, object, program)| self.compare(file, kind, object, program))
             .buffer_unordered(16)

@@ -105,9 +105,17 @@ impl Api {
         let object = json!({"metadata": {"name": name}});
         self.create("/api/v1/namespaces", &object).await?;
         // The plugin that gives pods a ServiceAccount would refuse them for want of one.
-        let account = json!({"metadata": {"name": "default"}});
-        self.create(&format!("/api/v1/namespaces/{name}/serviceaccounts"), &account).await?;
-        Ok(())
+        let accounts = format!("/api/v1/namespaces/{name}/serviceaccounts");
+        self.create(&accounts, &json!({"metadata": {"name": "default"}})).await?;
+        // It mounts no token, as in a namespace that is hardened, whoever has created it.
+        let no_token = json!({"automountServiceAccountToken": false});
+        self.merge(&format!("{accounts}/default"), &no_token).await?;
+        eventually(SOON, &format!("pods of {name} get no token"), || async {
+            let answer = self.try_pod(name, &bases()[1].1).await.map_err(|e| e.to_string())?;
+            let mounts = answer.json().to_string().contains("serviceAccountToken\":{");
+            if answer.is_yes() && !mounts { Ok(()) } else { Err(answer.message()) }
+        })
+        .await
     }
 
     /// Labels a namespace.
@@ -147,25 +155,38 @@ impl Api {
         self.send("POST", &url, "application/json", pod).await
     }
 
-    /// Puts a set of policies into force, and waits until its sentinel answers in a namespace that it reaches.
+    /// Puts a set of policies into force, and waits until each of them has answered its own mark in a namespace that
+    /// it reaches: the API server takes them up one by one.
     pub async fn put_in_force(&self, set: &PolicySet, namespace: &str) -> Result<()> {
         for (url, object) in ours::objects(set) {
             self.create(&url, &object).await?;
         }
-        // Not the probe itself: settings that no definition lets in may make it invalid.
-        let mut denied = bases()[1].1.clone();
-        denied["metadata"]["annotations"] = set.probes[0].denied["metadata"]["annotations"].clone();
-        eventually(SOON, &format!("{namespace} is under revision {}", set.revision), || async {
-            let answer =
-                self.try_pod(namespace, &denied).await.map_err(|error| error.to_string())?;
-            let message = answer.message();
-            if message.contains(&set.probes[0].sentinel) {
-                Ok(())
+        for probe in &set.probes {
+            // Not the probe itself: settings that no definition lets in may make it invalid.
+            let mut pod = bases()[1].1.clone();
+            let annotations = probe.denied["metadata"]["annotations"].clone();
+            let (url, object) = if probe.denied["kind"] == "Pod" {
+                pod["metadata"]["annotations"] = annotations;
+                (format!("/api/v1/namespaces/{namespace}/pods?dryRun=All"), pod)
             } else {
-                Err(format!("{} {message}", answer.code))
-            }
-        })
-        .await
+                let labels = json!({"app": "probe"});
+                let template = json!({"metadata": {"labels": labels}, "spec": pod["spec"]});
+                let spec = json!({"replicas": 0, "selector": {"matchLabels": labels}, "template": template});
+                let metadata = json!({"name": "probe", "annotations": annotations});
+                let url = format!("/apis/apps/v1/namespaces/{namespace}/deployments?dryRun=All");
+                (url, json!({"metadata": metadata, "spec": spec}))
+            };
+            let what =
+                format!("{namespace} is under revision {}: {}", set.revision, probe.sentinel);
+            eventually(SOON, &what, || async {
+                let answer = self.send("POST", &url, "application/json", &object).await;
+                let answer = answer.map_err(|error| error.to_string())?;
+                let said = format!("{} {} {:?}", answer.code, answer.message(), answer.warnings);
+                if said.contains(&probe.sentinel) { Ok(()) } else { Err(said) }
+            })
+            .await?;
+        }
+        Ok(())
     }
 
     /// Waits until a judgement has come into force.

@@ -7,15 +7,15 @@ use gabion::api::gabion::hardening_baseline::Selector;
 use gabion::api::gabion::hardening_baseline::Stage;
 use gabion::api::gabion::hardening_baseline::Verdict;
 use gabion::policy;
+use gabion::policy::Control;
+use gabion::policy::ControlId;
 use gabion::policy::Finding;
 use gabion::policy::PolicySet;
 use gabion::policy::Scope;
 use gabion::policy::Settings;
 use gabion::policy::Subject;
-use gabion::policy::Waiver;
 use gabion::policy::WorkloadKind;
 use gabion::policy::compile;
-use gabion::policy::control;
 use gabion::policy::selection::Protected;
 use gabion::policy::selection::Selection;
 use gabion::policy::version::PssVersion;
@@ -42,22 +42,22 @@ pub fn findings(settings: &Settings, pod: &Value) -> Vec<Finding> {
 pub fn broken_controls(settings: &Settings, pod: &Value) -> BTreeSet<String> {
     let findings = findings(settings, pod);
     let refused = findings.iter().filter(|found| found.verdict == Verdict::Deny);
-    refused.map(|found| found.control.id.to_owned()).collect()
+    refused.map(|found| found.control.id.to_string()).collect()
 }
 
 /// The checks that a pod fails, by the evaluator.
 pub fn evaluate(bar: Bar, pod: &Value) -> BTreeSet<String> {
     let findings = findings(&settings(bar), pod);
-    findings.iter().map(|found| found.check().unwrap_or(found.control.id).to_owned()).collect()
+    findings.iter().map(|found| check(found.control)).collect()
+}
+
+/// The check of the standards that a control is, or the control.
+fn check(control: &Control) -> String {
+    control.check.map_or_else(|| control.id.to_string(), str::to_owned)
 }
 
 /// The policies of these settings for namespaces with the label `bar: name`.
 pub fn compiled(settings: &Settings, name: &str) -> PolicySet {
-    with_waivers(settings, name, &[])
-}
-
-/// The same, with exceptions in force.
-pub fn with_waivers(settings: &Settings, name: &str, waivers: &[Waiver]) -> PolicySet {
     let labels: BTreeMap<_, _> = [("bar".to_owned(), name.to_owned())].into();
     let selector = Selector { match_labels: labels, ..Selector::default() };
     let scope = Scope {
@@ -67,7 +67,7 @@ pub fn with_waivers(settings: &Settings, name: &str, waivers: &[Waiver]) -> Poli
         protected: Protected::new("gabion-system", []),
         behind: BTreeSet::new(),
     };
-    compile(settings, &scope, Stage::Enforce, waivers).expect("settings that some pod can hold")
+    compile(settings, &scope, Stage::Enforce).expect("settings that some pod can hold")
 }
 
 /// Policies and bindings, each with the address to create it at.
@@ -106,20 +106,19 @@ pub fn all_controls(answer: &Answer) -> BTreeSet<String> {
 /// The controls that a pod breaks, by the evaluator.
 pub fn found_controls(settings: &Settings, pod: &Value) -> BTreeSet<String> {
     let findings = findings(settings, pod);
-    findings.iter().map(|found| found.control.id.to_owned()).collect()
+    findings.iter().map(|found| found.control.id.to_string()).collect()
 }
 
 fn named_controls(said: &str) -> Option<BTreeSet<String>> {
     let (_, said) = said.split_once("): ")?;
     let ids = said.split("; ").filter_map(|part| part.split_once(": ")).map(|(id, _)| id);
-    Some(ids.filter(|id| control(id).is_some()).map(str::to_owned).collect())
+    Some(ids.filter(|id| ControlId::parse(id).is_some()).map(str::to_owned).collect())
 }
 
 /// The checks of the standards that a refusal of ours names.
 pub fn denied_checks(message: &str) -> Option<BTreeSet<String>> {
     let controls = denied_controls(message)?;
-    let check = |id: &String| {
-        control(id).and_then(|control| control.check).map_or_else(|| id.clone(), str::to_owned)
-    };
-    Some(controls.iter().map(check).collect())
+    let of =
+        |id: &String| ControlId::parse(id).map_or_else(|| id.clone(), |id| check(id.control()));
+    Some(controls.iter().map(of).collect())
 }

@@ -2,8 +2,6 @@
 
 use gabion::api::gabion::hardening_baseline::Verdict;
 use gabion::policy::Settings;
-use gabion::policy::Waiver;
-use gabion::policy::WorkloadKind;
 use serde_json::{Value, json};
 use support::Result;
 
@@ -13,25 +11,17 @@ use crate::{
     pods::bases,
 };
 
-/// The full set, with as many registries and exceptions as there can be.
-fn full() -> (Settings, Vec<Waiver>) {
+/// The full set, with as many registries as there can be.
+fn full() -> Settings {
     let registries = (0..64).map(|nth| format!("registry-{nth}.corp.example/team-{nth}/prod"));
-    let settings = Settings {
+    Settings {
         allowed_registries: registries.collect(),
         denied_repositories: (0..64)
             .map(|nth| format!("denied-{nth}.example/library/os-{nth}"))
             .collect(),
         templates: Verdict::Ignore,
         ..Settings::built_in("guide").expect("a built-in name")
-    };
-    let waivers = (0..200).map(|nth| Waiver {
-        controls: ["PSS-privileged".to_owned(), "HB-ROFS".to_owned()].into(),
-        namespace: format!("elsewhere-{nth}"),
-        target: Some((WorkloadKind::Deployment, format!("gpu-{nth}"))),
-        containers: Vec::new(),
-        until: Some("2030-01-01T00:00:00Z".to_owned()),
-    });
-    (settings, waivers.collect())
+    }
 }
 
 fn padded(containers: usize, volumes: usize, annotations: usize) -> Value {
@@ -64,10 +54,9 @@ fn padded(containers: usize, volumes: usize, annotations: usize) -> Value {
 #[tokio::test]
 async fn a_padded_pod_is_denied_and_never_admitted_for_want_of_budget() -> Result<()> {
     let api = Api(plane()?.client().await?);
-    let (settings, waivers) = full();
     api.namespace("padded").await?;
     api.label("padded", &json!({"bar": "padded"})).await?;
-    let set = ours::with_waivers(&settings, "padded", &waivers);
+    let set = ours::compiled(&full(), "padded");
     api.put_in_force(&set, "padded").await?;
     for containers in [50, 100] {
         let good = api.try_pod("padded", &padded(containers, 300, 240)).await?;

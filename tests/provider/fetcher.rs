@@ -471,3 +471,69 @@ async fn all_stores_share_one_pool_of_connections() {
     }
     assert!(server.connections() <= 2, "{} connections", server.connections());
 }
+
+#[tokio::test]
+async fn a_forced_refresh_never_takes_the_answer_of_a_call_that_was_sent_before() {
+    let server = SecretsManager::start();
+    server.put("db", "old");
+    server.fault("GetSecretValue", &Fault::Delay(Duration::from_millis(600)), 1);
+    server.fault("BatchGetSecretValue", &Fault::Delay(Duration::from_millis(600)), 1);
+    let fetcher = fetcher(&server);
+    let store = store("forced");
+    let first = tokio::spawn({
+        let (fetcher, store) = (fetcher.clone(), store.clone());
+        async move { fetcher.fetch_all(&store, vec![request("db")], Lane::Periodic).await }
+    });
+    eventually(|| !server.received().is_empty()).await;
+    server.put("db", "new");
+
+    let forced = fetcher.fetch_all_anew(&store, vec![request("db")], Lane::Urgent).await;
+
+    assert_eq!(text(&forced[0]).as_deref(), Ok("new"));
+    assert!(first.await.expect("no panic")[0].is_ok());
+    assert_eq!(server.calls("GetSecretValue"), 2, "it joined the call that was under way");
+    assert_eq!(read(&fetcher, &store, "db").await.as_deref(), Ok("new"));
+}
+
+#[tokio::test]
+async fn a_hundred_stores_of_an_endpoint_that_is_away_cost_it_a_few_calls_a_second() {
+    let server = SecretsManager::start();
+    server.put("db", "x");
+    for operation in ["GetSecretValue", "BatchGetSecretValue"] {
+        server.standing_fault(operation, Some(Fault::Broken));
+    }
+    let fetcher = fetcher(&server);
+    let stores: Vec<_> = (0..100).map(|nth| store(&format!("away{nth}"))).collect();
+    let until = std::time::Instant::now() + Duration::from_secs(4);
+    let tasks = stores.iter().map(|store| {
+        let (fetcher, store) = (fetcher.clone(), store.clone());
+        tokio::spawn(async move {
+            while std::time::Instant::now() < until {
+                assert!(read(&fetcher, &store, "db").await.is_err());
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.expect("no panic");
+    }
+    let calls = server.received().len();
+    // The first call of each store goes out before anybody knows; then it is one in half a second, and its retry.
+    assert!(calls <= 2 * (100 + 12), "{calls} calls in 4 s");
+    server.reset_counts();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+
+    for operation in ["GetSecretValue", "BatchGetSecretValue"] {
+        server.standing_fault(operation, None);
+    }
+    let back = std::time::Instant::now();
+    let recovered = fetcher.recovered();
+    tokio::pin!(recovered);
+    while tokio::time::timeout(Duration::from_millis(50), &mut recovered).await.is_err() {
+        let _ = read(&fetcher, &stores[0], "db").await;
+    }
+    assert!(back.elapsed() < Duration::from_secs(2), "{:?}", back.elapsed());
+    for store in &stores {
+        assert_eq!(read(&fetcher, store, "db").await.as_deref(), Ok("x"));
+    }
+}

@@ -214,3 +214,30 @@ async fn a_token_is_asked_for_at_its_subresource() {
     assert_eq!(answer["status"]["token"], "t");
     assert_eq!(script.asked()[0].uri, "/api/v1/namespaces/t/serviceaccounts/app/token");
 }
+
+#[tokio::test]
+async fn a_write_does_not_outlive_the_fence_behind_which_it_was_sent() {
+    let script = Script::of([Step::Silence]);
+    let fence = Fence::closed();
+    fence.extend(Instant::now(), Duration::from_millis(300));
+    let start = Instant::now();
+
+    let error = fenced(&script, fence).create::<Secret>(&db(), &json!({}), "m").await.unwrap_err();
+
+    assert!(matches!(error, ApiError::Unavailable { .. }));
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_read_that_can_be_understood_in_part_is_understood() {
+    let deep = format!("{}1{}", "{\"f:a\":".repeat(140), "}".repeat(140));
+    let text = format!(
+        r#"{{"metadata":{{"name":"db","managedFields":[{{"manager":"m","fieldsV1":{deep}}}]}},
+            "data":{{"k":"dg=="}}}}"#
+    );
+    let script = Script::of([Step::Text(200, Box::leak(text.into_boxed_str()))]);
+
+    let secret: Secret = writer(&script).read::<Secret, _>(&db()).await.unwrap().unwrap();
+
+    assert_eq!(secret.data.unwrap()["k"].0, b"v");
+}

@@ -1,8 +1,11 @@
 //! ClusterSecretStores: who may use one, and whose credentials it takes.
 
-use serde_json::{Value, json};
-use support::{Result, Subsystem};
+use std::sync::Arc;
 
+use serde_json::{Value, json};
+use support::{Cluster, Options, Result, Subsystem};
+
+use crate::proxy;
 use crate::scene::{Scene, aws_provider, value};
 
 /// A ClusterSecretStore with the credentials of the scene.
@@ -121,4 +124,82 @@ async fn a_referent_store_takes_the_credentials_of_whoever_asks() -> Result<()> 
     third.create(third.credentials("aws-keys")).await?;
     third.ready("db").await?;
     Ok(())
+}
+
+#[tokio::test]
+async fn s2_each_namespace_has_a_session_with_its_own_name_in_the_tag() -> Result<()> {
+    let home = Scene::new("tagged").await?;
+    let role = "arn:aws:iam::000000000000:role/tagged";
+    let mut store = cluster_store(&home, "tagged", json!([]));
+    let aws = &mut store["spec"]["provider"]["aws"];
+    aws["role"] = json!(role);
+    aws["sessionTagsPolicy"] = json!("Simple");
+    home.create(store).await?;
+    for suffix in ["a", "b"] {
+        let guest = home.beside(suffix).await?;
+        // One name for both: a read that is shared would be seen.
+        home.env.aws.put("tagged-shared", &value("x"));
+        let entry = json!([{"secretKey": "value", "remoteRef": {"key": "tagged-shared"}}]);
+        let mut spec = using("tagged");
+        spec["data"] = entry;
+        guest.synced("db", spec).await?;
+    }
+
+    let calls = home.env.aws.received();
+    let of_role = calls.iter().filter(|call| {
+        call.operation == "AssumeRole"
+            && call.parameters.get("RoleArn").is_some_and(|arn| arn == role)
+    });
+    let mut namespaces = Vec::new();
+    for call in of_role {
+        let tag = call.parameters.iter().find(|(_, value)| *value == "esoNamespace");
+        let Some((key, _)) = tag else { continue };
+        namespaces.push(call.parameters[&key.replace(".Key", ".Value")].clone());
+    }
+    namespaces.sort();
+    assert_eq!(namespaces, ["tagged-a", "tagged-b"]);
+    let reads = calls.iter().filter(|call| call.ids.iter().any(|id| id == "tagged-shared"));
+    let keys: std::collections::BTreeSet<_> = reads.map(|call| call.access_key.clone()).collect();
+    assert_eq!(keys.len(), 2, "each reads with the keys of its own session: {keys:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn s3_labels_that_are_not_known_let_nobody_in() -> Result<()> {
+    let plan = Arc::new(proxy::Plan::default());
+    plan.fail_lists("namespaces", 4);
+    let (plane, through) = (Subsystem::Secrets.control_plane(&Options::default())?, plan.clone());
+    let admin = Cluster::new(&plane).await?;
+    let label = json!({"kind": "Namespace", "metadata": {"name": "unknown-labels",
+        "labels": {"untrusted": "1"}}});
+    admin.create_in("unknown-labels", label, "kubectl-create").await?;
+    let env = Subsystem::Secrets.start_through(
+        plane,
+        move |direct| proxy::start(&direct, through),
+        &[],
+    )?;
+    let scene = Scene::enter(&env, "unknown-labels").await?;
+    let expressions = json!([{"key": "untrusted", "operator": "DoesNotExist"}]);
+    let fake = json!({"fake": {"data": [{"key": "foo", "value": "bar"}]}});
+    let store = json!({"kind": "ClusterSecretStore", "metadata": {"name": "unknown-labels"},
+        "spec": {"provider": fake,
+            "conditions": [{"namespaceSelector": {"matchExpressions": expressions}}]}});
+    scene.create(store).await?;
+    let mut spec = using("unknown-labels");
+    spec["data"] = json!([{"secretKey": "value", "remoteRef": {"key": "foo"}}]);
+    scene.create(scene.external("db", spec)).await?;
+
+    // First nothing is known; then the list comes, and the condition says no.
+    let denied = scene.fails("db", "not allowed from namespace \"unknown-labels\"").await;
+    if denied.is_err() {
+        eprintln!("{}", env.operator.log());
+    }
+    denied?;
+    assert_eq!(scene.data("db").await?, None);
+    assert!(plan.lists_failed() > 0, "the fault was not met");
+    // What arrives later is judged anew.
+    let change = json!({"metadata": {"labels": {"untrusted": null}}});
+    scene.patch("Namespace", "unknown-labels", change).await?;
+    scene.ready("db").await?;
+    scene.holds("db", "bar").await
 }

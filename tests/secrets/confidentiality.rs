@@ -13,7 +13,8 @@ use crate::scene::{MARK, Scene, value};
 
 #[tokio::test]
 async fn with_every_right_used_none_is_missing_or_too_much_and_no_value_leaks() -> Result<()> {
-    let env = Subsystem::Secrets.start_with(&Options::default(), &["--per-object-metrics"])?;
+    let flags = ["--per-object-metrics", "--log-level=trace"];
+    let env = Subsystem::Secrets.start_with(&Options::default(), &flags)?;
     exercise(&env).await?;
     let places = places(&env, "afterwards").await?;
     assert!(env.operator.log().contains("\"level\":\"DEBUG\""), "the log is not at debug level");
@@ -28,10 +29,17 @@ async fn with_every_right_used_none_is_missing_or_too_much_and_no_value_leaks() 
 
 /// Every place that is looked at shows a mark that is put there.
 #[test]
-fn a_value_is_found_plain_and_as_base64_whatever_is_around_it() {
+fn a_value_is_found_in_every_encoding_whatever_is_around_it() {
     for padding in ["", "x", "xx", "xxx"] {
         let plain = format!("{padding}{}", value("old"));
-        for text in [plain.clone(), BASE64.encode(&plain)] {
+        let hex: String =
+            plain.bytes().fold(String::new(), |hex, byte| hex + &format!("{byte:02X}"));
+        let url = plain.replace('-', "%2D");
+        let json = plain.replace('-', "\\u002d");
+        let numbers = format!("{:?}", plain.as_bytes());
+        for text in
+            [plain.clone(), BASE64.encode(&plain), hex.to_lowercase(), hex, url, json, numbers]
+        {
             assert_eq!(leaks(&[("the log".to_owned(), text)]).len(), 1, "{padding:?}");
         }
     }
@@ -114,7 +122,23 @@ fn marks() -> Vec<String> {
         // What depends on the neighbours is cut off.
         text[4..text.len() - 4].to_owned()
     });
-    shifted.chain([MARK.to_owned(), "hunter2".to_owned()]).collect()
+    let hex = |upper: bool| {
+        MARK.bytes().fold(String::new(), |hex, byte| {
+            hex + &if upper { format!("{byte:02X}") } else { format!("{byte:02x}") }
+        })
+    };
+    let numbers = format!("{:?}", MARK.as_bytes());
+    let written = [
+        MARK.to_owned(),
+        "hunter2".to_owned(),
+        hex(true),
+        hex(false),
+        MARK.replace('-', "%2D"),
+        MARK.replace('-', "%2d"),
+        MARK.replace('-', "\\u002d"),
+        numbers.trim_matches(['[', ']']).to_owned(),
+    ];
+    shifted.chain(written).collect()
 }
 
 /// Everything that the operator says, to anybody: its log, its metrics, and events and statuses in a namespace.

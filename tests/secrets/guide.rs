@@ -67,11 +67,13 @@ async fn credentials_with_a_trailing_newline_work() -> Result<()> {
 async fn a_store_that_names_no_credentials_uses_the_operators_own() -> Result<()> {
     let scene = Scene::bare(Subsystem::Secrets.shared()?, "own-chain").await?;
     scene.put("db", &value("x"));
-    let mut store = scene.store("aws");
+    let mut store = scene.store("own-chain");
+    store["kind"] = json!("ClusterSecretStore");
     store["spec"]["provider"]["aws"]["auth"].take();
     scene.create(store).await?;
 
-    scene.synced("db", json!({})).await?;
+    let reference = json!({"name": "own-chain", "kind": "ClusterSecretStore"});
+    scene.synced("db", json!({"secretStoreRef": reference})).await?;
 
     let calls = scene.env.aws.received();
     let call = calls.iter().find(|call| call.ids.contains(&scene.remote("db"))).expect("a read");

@@ -27,3 +27,4 @@ mod status;
 mod stores;
 mod takeover;
 mod templates;
+mod undecodable;

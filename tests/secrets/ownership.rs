@@ -198,3 +198,57 @@ async fn merging_into_a_secret_does_not_make_it_ours_to_own() -> Result<()> {
     assert!(secret["metadata"]["ownerReferences"].is_null());
     Ok(())
 }
+
+/// Twenty pairs that want one Secret each; the first of each has it and lets it go, all at once.
+async fn pairs_let_go(namespace: &str, first: Value, change: Option<Value>) -> Result<()> {
+    let scene = Scene::new(namespace).await?;
+    let names: Vec<_> = (0..20).map(|nth| format!("pair-{nth}")).collect();
+    let mut target = first;
+    for name in &names {
+        scene.put(&format!("{name}-first"), &value("first"));
+        scene.put(&format!("{name}-second"), &value("second"));
+        target["name"] = json!(name);
+        scene.synced(&format!("{name}-first"), json!({"target": target})).await?;
+        let spec = json!({"target": {"name": name}});
+        scene.create(scene.external(&format!("{name}-second"), spec)).await?;
+    }
+    for name in &names {
+        scene.fails(&format!("{name}-second"), "Secret").await?;
+    }
+
+    for name in &names {
+        let first = format!("{name}-first");
+        match &change {
+            Some(change) => {
+                let mut change = json!({"spec": {"target": change}});
+                if change["spec"]["target"]["name"] == "moved" {
+                    change["spec"]["target"]["name"] = json!(format!("{name}-moved"));
+                }
+                scene.patch("ExternalSecret", &first, change).await?;
+            }
+            None => scene.delete("ExternalSecret", &first).await?,
+        }
+    }
+
+    for name in &names {
+        scene.ready(&format!("{name}-second")).await?;
+        let data = scene.data(name).await?.expect("a Secret");
+        assert_eq!(data["value"], value("second"), "{name}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn q9_a_secret_is_taken_when_the_other_is_renamed() -> Result<()> {
+    pairs_let_go("q9-rename", json!({}), Some(json!({"name": "moved"}))).await
+}
+
+#[tokio::test]
+async fn q9_a_secret_is_taken_when_the_other_is_deleted_and_leaves_it() -> Result<()> {
+    pairs_let_go("q9-orphan", json!({"creationPolicy": "Orphan"}), None).await
+}
+
+#[tokio::test]
+async fn q9_a_secret_is_taken_when_the_other_only_merges_into_it() -> Result<()> {
+    pairs_let_go("q9-merge", json!({}), Some(json!({"creationPolicy": "Merge"}))).await
+}

@@ -52,6 +52,8 @@ type Body = UnsyncBoxBody<Bytes, Error>;
 #[derive(Default)]
 pub struct Plan {
     namespaces: Mutex<HashMap<String, Namespace>>,
+    /// How many lists of which cluster-wide resource are still to fail, and how many have failed.
+    lists: Mutex<(HashMap<String, usize>, usize)>,
 }
 
 #[derive(Default)]
@@ -66,6 +68,33 @@ impl Plan {
     pub fn fail(&self, namespace: &str, nth: usize, how: Failing) {
         let mut namespaces = self.namespaces.lock().unwrap();
         namespaces.entry(namespace.to_owned()).or_default().fault = Some((nth, how));
+    }
+
+    /// The next lists of this resource, of all namespaces or of cluster scope, are to fail with 500.
+    pub fn fail_lists(&self, resource: &str, times: usize) {
+        self.lists.lock().unwrap().0.insert(resource.to_owned(), times);
+    }
+
+    /// How many lists have failed.
+    pub fn lists_failed(&self) -> usize {
+        self.lists.lock().unwrap().1
+    }
+
+    fn meets_list(&self, path: &str, query: &str) -> bool {
+        if query.contains("watch=true") || path.contains("/namespaces/") {
+            return false;
+        }
+        let resource = path.rsplit('/').next().unwrap_or_default();
+        let mut lists = self.lists.lock().unwrap();
+        let (left, failed) = &mut *lists;
+        match left.get_mut(resource) {
+            Some(times) if *times > 0 => {
+                *times -= 1;
+                *failed += 1;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// The writes in a namespace so far.
@@ -130,6 +159,10 @@ type Answer<'a> =
 
 fn pass(request: Request<Incoming>, client: Client, plan: Arc<Plan>) -> Answer<'static> {
     Box::pin(async move {
+        let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
+        if request.method() == "GET" && plan.meets_list(path, query) {
+            return Ok(refusal(500));
+        }
         let fault = plan.meets(request.method().as_str(), request.uri().path());
         match fault {
             Some(Failing::Refused(code)) => {

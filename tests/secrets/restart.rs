@@ -299,3 +299,30 @@ async fn a_steady_cluster_is_not_written_to() -> Result<()> {
     assert!(objects.iter().all(|object| ready_of(object)["status"] == "True"));
     Ok(())
 }
+
+#[tokio::test]
+async fn a_restart_reads_nothing_of_a_short_interval_either() -> Result<()> {
+    let mut env = Subsystem::Secrets.start(&[])?;
+    let scene = Scene::within(&env, "short").await?;
+    scene.put("db", &value("x"));
+    scene.synced("db", json!({"refreshInterval": "6s"})).await?;
+    let first = scene.reads("db");
+    // The refresh time is on record of the first read only: the heartbeat holds the second back.
+    eventually(SOON, "it is read again", || async {
+        if scene.reads("db") > first { Ok(()) } else { Err(Failure::new("not yet")) }
+    })
+    .await?;
+    drop(scene);
+    let before = env.aws.received().len();
+
+    env.start_again(&[])?;
+
+    answers(&env.health, "/readyz", "200 OK").await?;
+    let scene = Scene::enter(&env, "short").await?;
+    scene.settle().await?;
+    assert_eq!(env.aws.received().len(), before, "the restart read something");
+    eventually(SOON, "it is read within its interval", || async {
+        if env.aws.received().len() > before { Ok(()) } else { Err(Failure::new("not yet")) }
+    })
+    .await
+}

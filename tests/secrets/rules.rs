@@ -123,12 +123,15 @@ async fn stores_that_cannot_work_are_refused() -> Result<()> {
     let both = json!({"recoveryWindowInDays": 7, "forceDeleteWithoutRecovery": true});
     let two = json!({"kind": "SecretStore", "metadata": {"name": "refused"}, "spec": {"provider": {
         "aws": {"service": "SecretsManager", "region": "eu-west-1"}, "fake": {"data": []}}}});
+    let too_long = json!({"kind": "SecretStore", "metadata": {"name": "refused"},
+        "spec": {"refreshInterval": 2_147_483_648_u64, "provider": {"fake": {"data": []}}}});
     for (message, object) in [
         ("recoveryWindowInDays must be between 7 and 30", with("secretsManager", window)),
         ("exclude each other", with("secretsManager", both)),
         ("reserved keys", with("customSessionTags", json!({"esoNamespace": "x"}))),
         ("Unsupported value", with("service", json!("Everything"))),
         ("spec.provider", two),
+        ("less than or equal to 2147483647", too_long),
     ] {
         for version in ["v1", "v1beta1"] {
             let mut object = object.clone();

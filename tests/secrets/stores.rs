@@ -293,3 +293,62 @@ async fn a_store_that_is_held_in_deletion_serves_until_it_is_gone() -> Result<()
     scene.patch("SecretStore", "aws", release).await?;
     scene.gone("SecretStore", "aws").await
 }
+
+#[tokio::test]
+async fn s4_a_store_in_a_namespace_does_not_get_the_operators_own_credentials() -> Result<()> {
+    let scene = Scene::bare(Subsystem::Secrets.shared()?, "no-ambient").await?;
+    for (name, auth, field) in [
+        ("absent", json!(null), "spec.provider.aws.auth: is not set"),
+        ("empty", json!({}), "spec.provider.aws.auth: is not set"),
+        ("jwt", json!({"jwt": {}}), "spec.provider.aws.auth.jwt.serviceAccountRef: is not set"),
+        ("keys", json!({"secretRef": {}}), "auth.secretRef.accessKeyIDSecretRef: is not set"),
+        (
+            "names",
+            json!({"secretRef": {"accessKeyIDSecretRef": {"key": "id"},
+                "secretAccessKeySecretRef": {"key": "key"}}}),
+            "auth.secretRef.accessKeyIDSecretRef: needs both name and key",
+        ),
+    ] {
+        let mut store = scene.store(name);
+        store["spec"]["provider"]["aws"]["auth"] = auth;
+        scene.create(store).await?;
+        let said = scene.store_says("SecretStore", name, "False", field).await?;
+        assert_eq!(ready_of(&said)["reason"], "InvalidProviderConfig", "{name}");
+        scene.put(name, &value("x"));
+        scene.create(scene.external(name, json!({"secretStoreRef": {"name": name}}))).await?;
+        scene.fails(name, "is not ready").await?;
+        assert_eq!(scene.reads(name), 0, "{name}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn c_an_empty_auth_method_of_a_cluster_store_is_no_auth_of_the_operator() -> Result<()> {
+    let scene = Scene::bare(Subsystem::Secrets.shared()?, "empty-method").await?;
+    let mut store = scene.store("empty-method");
+    store["kind"] = json!("ClusterSecretStore");
+    store["spec"]["provider"]["aws"]["auth"] = json!({"jwt": {}});
+    scene.create(store).await?;
+    let field = "spec.provider.aws.auth.jwt.serviceAccountRef";
+    scene.store_says("ClusterSecretStore", "empty-method", "False", field).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn s4_nobody_claims_a_namespace_in_session_tags() -> Result<()> {
+    let scene = Scene::new("claimed-tag").await?;
+    for (nth, key) in ["esoNamespace", "esostorename", "ESOSTOREKIND"].into_iter().enumerate() {
+        let name = format!("claims-{nth}");
+        let mut store = scene.store(&name);
+        let aws = &mut store["spec"]["provider"]["aws"];
+        aws["role"] = json!("arn:aws:iam::000000000000:role/claimed");
+        aws["sessionTags"] = json!([{"key": key, "value": "other-team"}]);
+        scene.create(store).await?;
+        scene.store_says("SecretStore", &name, "False", "sessionTags[0].key").await?;
+    }
+    let claimed = scene.env.aws.received().into_iter().any(|call| {
+        call.parameters.get("RoleArn").is_some_and(|arn| arn.ends_with("role/claimed"))
+    });
+    assert!(!claimed, "a role was assumed with a tag that was claimed");
+    Ok(())
+}

@@ -1,9 +1,9 @@
 //! Contract 2.8: templates of the target.
 
 use serde_json::{Value, json};
-use support::{Failure, Result, SOON, eventually};
+use support::{Failure, Result, SOON, Subsystem, eventually};
 
-use crate::scene::Scene;
+use crate::scene::{Scene, value};
 
 /// Two values of one JSON secret, and a template.
 fn templated(scene: &Scene, template: Value) -> Value {
@@ -251,5 +251,77 @@ async fn an_unchanged_template_is_not_written_again() -> Result<()> {
     })
     .await?;
     assert_eq!(made(), before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn s5_a_key_that_a_template_made_is_said_by_place_and_length() -> Result<()> {
+    let scene = Scene::new("made-keys").await?;
+    scene.put("db", &value("x"));
+    for (name, target, literal) in [
+        ("data", "Data", "{{ printf \"!%s\" .value | toJson }}: x"),
+        ("labels", "Labels", "{{ printf \"%s !!\" .value | toJson }}: x"),
+        ("annotations", "Annotations", "{{ printf \"%s !!\" .value | toJson }}: x"),
+    ] {
+        let from = json!([{"target": target, "literal": literal}]);
+        let mut object =
+            scene.external(name, json!({"target": {"template": {"templateFrom": from}}}));
+        object["spec"]["data"] = json!([scene.entry("value", "db")]);
+        scene.create(object).await?;
+        let message = scene.fails(name, "the key at position 1 in alphabetical order").await?;
+        assert!(message.contains("characters"), "{message}");
+    }
+    // That no value is in any text is asserted when the scene ends.
+    Ok(())
+}
+
+#[tokio::test]
+async fn s5_a_key_of_a_remote_secret_is_not_repeated() -> Result<()> {
+    let scene = Scene::new("read-keys").await?;
+    let key = value("as a key");
+    scene.put("db", &json!({"a": "1", key.as_str(): "2"}).to_string());
+    let rewrite = json!([{"regexp": {"source": "a", "target": "@"}}]);
+    let from = json!([{"extract": {"key": scene.remote("db")}, "rewrite": rewrite}]);
+    let mut object = scene.external("db", json!({"dataFrom": from}));
+    object["spec"]["data"] = json!([]);
+    scene.create(object).await?;
+    scene.fails("db", "is no valid Secret key").await?;
+    Ok(())
+}
+
+/// 8 namespaces, each with 64 costly templates that are due every second, and one plain object beside them.
+#[tokio::test]
+async fn s7_costly_templates_of_few_do_not_stop_the_others() -> Result<()> {
+    let env = Subsystem::Secrets.start(&[])?;
+    let mut scenes = Vec::new();
+    for nth in 0..8 {
+        let scene = Scene::bare(&env, &format!("costly-{nth}")).await?;
+        let fake = json!({"fake": {"data": [{"key": "a", "value": "b"}]}});
+        scene
+            .create(json!({"kind": "SecretStore", "metadata": {"name": "fake"},
+            "spec": {"provider": fake}}))
+            .await?;
+        let template = json!({"data": {"key": "{{ genPrivateKey \"rsa\" }}"}});
+        for nth in 0..64 {
+            let mut object = scene.external(
+                &format!("key-{nth}"),
+                json!({
+                "secretStoreRef": {"name": "fake"}, "refreshInterval": "1s",
+                "target": {"template": template}}),
+            );
+            object["spec"]["data"] = json!([{"secretKey": "a", "remoteRef": {"key": "a"}}]);
+            scene.create(object).await?;
+        }
+        scenes.push(scene);
+    }
+    let plain = Scene::within(&env, "plain").await?;
+    for nth in 0..3 {
+        let name = format!("plain-{nth}");
+        plain.put(&name, &value("x"));
+        let began = std::time::Instant::now();
+        plain.synced(&name, json!({})).await?;
+        let took = began.elapsed();
+        assert!(took < std::time::Duration::from_secs(2), "it took {took:?}");
+    }
     Ok(())
 }

@@ -211,7 +211,8 @@ pub struct SecretStoreStatus {
 }
 
 fn int_or_duration(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"x-kubernetes-int-or-string": true})
+    // What a reader in 32 bits takes; the bounds are about the integer form only.
+    json_schema!({"minimum": i32::MIN, "maximum": i32::MAX, "x-kubernetes-int-or-string": true})
 }
 
 fn namespace_names(generator: &mut SchemaGenerator) -> Schema {

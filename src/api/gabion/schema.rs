@@ -10,9 +10,35 @@ use serde_json::{Value, json};
 const DNS_LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 /// Value of a label.
 const LABEL_VALUE: &str = "^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$";
-/// Key of a label, with or without a prefix.
-const LABEL_KEY: &str =
-    r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
+/// Key of a label, with or without a prefix: what the API server takes, apart from the length of the prefix.
+const LABEL_KEY: &str = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
+/// Resources of a quota that are counted, so that only whole numbers are taken.
+pub(crate) const COUNTED: [&str; 9] = [
+    "pods",
+    "services",
+    "secrets",
+    "configmaps",
+    "persistentvolumeclaims",
+    "replicationcontrollers",
+    "resourcequotas",
+    "services.nodeports",
+    "services.loadbalancers",
+];
+/// Further resources of a quota that have no domain.
+pub(crate) const MEASURED: [&str; 10] = [
+    "cpu",
+    "memory",
+    "ephemeral-storage",
+    "requests.cpu",
+    "requests.memory",
+    "requests.ephemeral-storage",
+    "requests.storage",
+    "limits.cpu",
+    "limits.memory",
+    "limits.ephemeral-storage",
+];
+/// Resources of a container that have no domain.
+pub(crate) const STATED: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 /// `host[:port][/path]`, lower case.
 const REGISTRY: &str = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$";
 /// Go duration without a sign.
@@ -77,29 +103,59 @@ pub(crate) fn port(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-fn quantity_map(max: u32) -> Schema {
+/// Quantities by name: one of `names`, huge pages, or any name with a domain.
+fn quantity_map(max: u32, names: &[&str], message: &str) -> Schema {
+    let listed = listed(names);
     json_schema!({
         "type": "object", "maxProperties": max,
+        "x-kubernetes-validations": rules(&[(
+            &format!("self.all(k, k.contains('/') || k.startsWith('hugepages-') || k.startsWith('requests.hugepages-') || k in {listed})"),
+            message,
+        )]),
         "additionalProperties": {
-            "type": "string", "minLength": 1, "maxLength": 32,
+            "x-kubernetes-int-or-string": true, "maxLength": 32,
             "x-kubernetes-validations": rules(&[(
-                "isQuantity(self) && !quantity(self).isLessThan(quantity('0'))",
+                "isQuantity(string(self)) && !quantity(string(self)).isLessThan(quantity('0'))",
                 "must be a quantity of zero or more, such as 500m, 64Gi or 20",
             )]),
         },
     })
 }
 
+/// A list of words in CEL.
+fn listed(words: &[&str]) -> String {
+    let quoted: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();
+    format!("[{}]", quoted.join(", "))
+}
+
 /// Quota limits by resource name.
 pub(crate) fn quota_quantities(_: &mut SchemaGenerator) -> Schema {
-    let mut schema = quantity_map(32);
+    let names = [&COUNTED[..], &MEASURED[..]].concat();
+    let mut schema = quantity_map(
+        32,
+        &names,
+        "keys must be resources that a ResourceQuota can hold, such as pods, limits.memory, requests.cpu, count/deployments.apps or requests.nvidia.com/gpu",
+    );
     schema.insert("minProperties".into(), json!(1));
+    if let Some(rules) = schema.get_mut("x-kubernetes-validations").and_then(Value::as_array_mut) {
+        let counted = listed(&COUNTED);
+        rules.push(json!({
+            "rule": format!(
+                "self.all(k, !(k in {counted} || k.startsWith('count/')) || !isQuantity(string(self[k])) || quantity(string(self[k])).isInteger())"
+            ),
+            "message": "what is counted, such as pods, must be a whole number",
+        }));
+    }
     schema
 }
 
 /// Container resources by resource name.
 pub(crate) fn container_quantities(_: &mut SchemaGenerator) -> Schema {
-    quantity_map(16)
+    quantity_map(
+        16,
+        &STATED,
+        "keys must be resources that a container can state, such as cpu, memory or nvidia.com/gpu",
+    )
 }
 
 /// Registries and repositories: a host with an optional port and path.
@@ -139,6 +195,14 @@ pub(crate) fn env_names(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Audiences of tokens.
+pub(crate) fn token_audiences(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array", "maxItems": 16, "x-kubernetes-list-type": "set",
+        "items": { "type": "string", "minLength": 1, "maxLength": 253 },
+    })
+}
+
 /// Principals of a mesh.
 pub(crate) fn principals(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
@@ -152,7 +216,8 @@ pub(crate) fn cidr(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "string", "minLength": 1, "maxLength": 49,
         "x-kubernetes-validations": rules(&[(
-            "isCIDR(self)", "must be a CIDR such as 10.0.0.0/8 or 2001:db8::/32",
+            "isCIDR(self) && cidr(self).masked() == cidr(self)",
+            "must be a CIDR without bits beyond its prefix, such as 10.0.0.0/8 or 2001:db8::/32",
         )]),
     })
 }

@@ -2,12 +2,16 @@
 
 use parse_dockerfile::Instruction;
 
-use super::{super::table::rule, Draft, Recipe, Stage, shell};
+use super::{Model, Stage, finding, shell};
 use crate::api::gabion::hardening_baseline::Tags;
+use crate::policy::ControlId;
+use crate::policy::Finding;
 use crate::policy::Settings;
 use crate::policy::image::canonical;
+use crate::policy::image::canonical_prefix;
 use crate::policy::image::canonical_repository;
 use crate::policy::image::has_digest;
+use crate::policy::image::is_from;
 use crate::policy::image::within;
 
 /// Distributions that hold far more than a program needs, whatever a baseline denies.
@@ -22,42 +26,40 @@ const TOOLCHAINS: [&str; 9] =
     ["golang", "rust", "gcc", "maven", "gradle", "sdk", "haskell", "swift", "elixir"];
 
 /// What is wrong with the images that stages start from.
-pub(crate) fn evaluate(recipe: &Recipe<'_, '_>, settings: &Settings) -> Vec<Draft> {
-    let mut drafts = Vec::new();
-    for stage in recipe.stages.iter().filter(|stage| stage.parent.is_none()) {
+pub(crate) fn evaluate(model: &Model<'_, '_>, settings: &Settings) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for stage in model.stages.iter().filter(|stage| stage.parent.is_none()) {
         if let Some(image) = stage.image.as_deref().filter(|image| *image != "scratch") {
-            drafts.extend(origin(stage, image, settings));
-            drafts.extend(pinned(stage, image, settings));
+            findings.extend(origin(stage, image, settings));
+            findings.extend(pinned(stage, image, settings));
         }
     }
-    let lineage = recipe.lineage();
+    let lineage = model.lineage();
     let base = lineage.last().filter(|stage| stage.parent.is_none());
     if let Some((stage, image)) = base.and_then(|stage| Some((stage, stage.image.as_deref()?))) {
-        drafts.extend(minimal(stage, image, settings));
+        findings.extend(minimal(stage, image, settings));
     }
-    drafts.extend(stages(recipe, &lineage));
-    drafts
+    findings.extend(stages(model, &lineage));
+    findings
 }
 
-fn origin(stage: &Stage<'_, '_>, image: &str, settings: &Settings) -> Option<Draft> {
-    let repository = canonical(image).repository;
-    let allowed = &settings.allowed_registries;
-    let known = allowed
-        .iter()
-        .any(|prefix| within(&repository, &crate::policy::image::canonical_prefix(prefix)));
+fn origin(stage: &Stage<'_, '_>, image: &str, settings: &Settings) -> Option<Finding> {
+    let allowed: Vec<_> =
+        settings.allowed_registries.iter().map(|prefix| canonical_prefix(prefix)).collect();
+    let known = is_from(image, &allowed);
     let message = format!("base image {image:?} is not from an allowed registry");
     (!allowed.is_empty() && !known)
-        .then(|| Draft::new(rule("HB-IMG-REGISTRY"), stage.range.start, message))
+        .then(|| finding(ControlId::HbImgRegistry, stage.range.start, message))
 }
 
-fn pinned(stage: &Stage<'_, '_>, image: &str, settings: &Settings) -> Option<Draft> {
-    let (from, control) = (stage.range.start, rule("HB-DF-BASE"));
+fn pinned(stage: &Stage<'_, '_>, image: &str, settings: &Settings) -> Option<Finding> {
+    let (from, control) = (stage.range.start, ControlId::HbDfBase);
     if has_digest(image) {
         return None;
     }
     let tag = canonical(image).tag;
     if settings.tags == Tags::RequireDigest {
-        return Some(Draft::new(control, from, format!("base image {image:?} has no digest")));
+        return Some(finding(control, from, format!("base image {image:?} has no digest")));
     }
     let moving = match tag.as_deref() {
         None => "has no tag, which means latest",
@@ -65,33 +67,33 @@ fn pinned(stage: &Stage<'_, '_>, image: &str, settings: &Settings) -> Option<Dra
         Some(_) => {
             let message = format!("base image {image:?} is pinned by a tag, which can move");
             let pin = "add @sha256:<digest> behind the tag to build the same image again";
-            return Some(Draft::new(control, from, message).noted().remedy(pin));
+            return Some(finding(control, from, message).noted().with_remedy(pin));
         }
     };
     let message = format!("base image {image:?} {moving}");
-    Some(Draft::new(control, from, message).remedy("name a version, best with a digest"))
+    Some(finding(control, from, message).with_remedy("name a version, best with a digest"))
 }
 
-fn minimal(stage: &Stage<'_, '_>, image: &str, settings: &Settings) -> Option<Draft> {
+fn minimal(stage: &Stage<'_, '_>, image: &str, settings: &Settings) -> Option<Finding> {
     let reference = canonical(image);
-    let control = rule("HB-DF-BASE");
+    let control = ControlId::HbDfBase;
     let is = |name: &str| within(&reference.repository, &canonical_repository(name));
     let denied =
         settings.denied_repositories.iter().any(|name| is(name)) || FULL.into_iter().any(is);
     if denied {
         let message = format!("the image is built on {image:?}, a whole distribution");
         let smaller = "build on a distroless image, on alpine, or on scratch";
-        return Some(Draft::new(control, stage.range.start, message).remedy(smaller));
+        return Some(finding(control, stage.range.start, message).with_remedy(smaller));
     }
     let small = ["slim", "minimal", "micro"].iter().any(|word| image.contains(word));
     let message = format!("the image is built on {image:?}, which has a smaller variant");
     (LARGE.into_iter().any(is) && !small)
-        .then(|| Draft::new(control, stage.range.start, message).noted())
+        .then(|| finding(control, stage.range.start, message).noted())
 }
 
 /// Whether tools that only a build needs end up in the image.
-fn stages(recipe: &Recipe<'_, '_>, lineage: &[&Stage<'_, '_>]) -> Option<Draft> {
-    let control = rule("HB-DF-STAGE");
+fn stages(model: &Model<'_, '_>, lineage: &[&Stage<'_, '_>]) -> Option<Finding> {
+    let control = ControlId::HbDfStage;
     let building = lineage.iter().flat_map(|stage| stage.steps()).find_map(|(number, step)| {
         let Instruction::Run(run) = step else { return None };
         let steps = shell::steps(&shell::text(run));
@@ -99,15 +101,15 @@ fn stages(recipe: &Recipe<'_, '_>, lineage: &[&Stage<'_, '_>]) -> Option<Draft> 
     });
     if let Some((number, tool)) = building {
         let message = format!("{tool} runs in the stage that becomes the image");
-        return Some(Draft::new(control, number, message));
+        return Some(finding(control, number, message));
     }
     let image = lineage.last().and_then(|stage| stage.image.as_deref())?;
     let repository = canonical(image).repository;
     let name = repository.rsplit('/').next().unwrap_or_default();
     let from = lineage.last().map(|stage| stage.range.start)?;
-    let only = if recipe.stages.len() == 1 { "the only stage" } else { "the final stage" };
+    let only = if model.stages.len() == 1 { "the only stage" } else { "the final stage" };
     TOOLCHAINS.contains(&name).then(|| {
-        Draft::new(control, from, format!("{only} starts from {image:?}, which holds a compiler"))
+        finding(control, from, format!("{only} starts from {image:?}, which holds a compiler"))
     })
 }
 

@@ -2,15 +2,17 @@
 
 use parse_dockerfile::{Instruction, Source};
 
-use super::{super::table::rule, Draft, Recipe, shell};
+use super::{Model, finding, shell};
+use crate::policy::ControlId;
+use crate::policy::Finding;
 
 const SHELLS: [&str; 8] = ["sh", "bash", "dash", "ash", "zsh", "python", "python3", "perl"];
 
 /// Which instructions trust what they fetch.
-pub(crate) fn evaluate(recipe: &Recipe<'_, '_>) -> Vec<Draft> {
-    let control = rule("HB-DF-FETCH");
-    let mut drafts = Vec::new();
-    for (number, instruction) in recipe.instructions.iter().enumerate() {
+pub(crate) fn evaluate(model: &Model<'_, '_>) -> Vec<Finding> {
+    let control = ControlId::HbDfFetch;
+    let mut findings = Vec::new();
+    for (number, instruction) in model.instructions.iter().enumerate() {
         match instruction {
             Instruction::Add(add) => {
                 let checked = add.options.iter().any(|option| option.name.value == "checksum");
@@ -22,17 +24,17 @@ pub(crate) fn evaluate(recipe: &Recipe<'_, '_>) -> Vec<Draft> {
                     let message = format!("ADD fetches {url} unchecked", url = without_query(url));
                     let remedy =
                         "add --checksum=sha256:<digest>, or download in RUN and compare a checksum";
-                    drafts.push(Draft::new(control, number, message).remedy(remedy));
+                    findings.push(finding(control, number, message).with_remedy(remedy));
                 }
             }
             Instruction::Run(run) => {
                 let text = shell::text(run);
-                drafts.extend(trusting(&text).map(|message| Draft::new(control, number, message)));
+                findings.extend(trusting(&text).map(|message| finding(control, number, message)));
             }
             _ => {}
         }
     }
-    drafts
+    findings
 }
 
 fn is_url(text: &str) -> bool {

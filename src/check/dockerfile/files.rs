@@ -2,7 +2,9 @@
 
 use parse_dockerfile::{Instruction, Source};
 
-use super::{super::table::rule, Draft, Recipe};
+use super::{Model, finding};
+use crate::policy::ControlId;
+use crate::policy::Finding;
 
 /// Names of files that hold a credential.
 const NAMES: [&str; 19] = [
@@ -32,9 +34,9 @@ const ENDS: [&str; 8] =
     [".pem", ".key", ".p12", ".pfx", ".jks", ".keystore", ".kubeconfig", ".tfvars"];
 
 /// Which instructions copy a file that, by its name, holds a credential.
-pub(crate) fn evaluate(recipe: &Recipe<'_, '_>) -> Vec<Draft> {
-    let mut drafts = Vec::new();
-    for (number, instruction) in recipe.instructions.iter().enumerate() {
+pub(crate) fn evaluate(model: &Model<'_, '_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (number, instruction) in model.instructions.iter().enumerate() {
         let (word, sources) = match instruction {
             Instruction::Copy(copy) => ("COPY", &copy.src),
             Instruction::Add(add) => ("ADD", &add.src),
@@ -45,11 +47,11 @@ pub(crate) fn evaluate(recipe: &Recipe<'_, '_>) -> Vec<Draft> {
                 && holds_credential(&path.value)
             {
                 let message = format!("{word} puts {} into a layer of the image", path.value);
-                drafts.push(Draft::new(rule("HB-DF-SECRET"), number, message));
+                findings.push(finding(ControlId::HbDfSecret, number, message));
             }
         }
     }
-    drafts
+    findings
 }
 
 fn holds_credential(path: &str) -> bool {

@@ -2,40 +2,42 @@
 
 use parse_dockerfile::{Instruction, RunInstruction};
 
-use super::{super::table::rule, Draft, Recipe, shell};
+use super::{Model, Variables, finding, shell};
+use crate::policy::ControlId;
+use crate::policy::Finding;
 use crate::policy::Settings;
 
 /// Ports below need a privilege, unless the rules say otherwise.
 const UNPRIVILEGED: i32 = 1024;
 
 /// What is wrong with the final stage and those that it starts from.
-pub(crate) fn evaluate(recipe: &Recipe<'_, '_>, settings: &Settings) -> Vec<Draft> {
+pub(crate) fn evaluate(model: &Model<'_, '_>, settings: &Settings) -> Vec<Finding> {
     let least = settings.min_container_port.unwrap_or(UNPRIVILEGED);
-    let mut drafts = Vec::new();
-    for (number, step) in recipe.lineage().iter().flat_map(|stage| stage.steps()) {
+    let mut findings = Vec::new();
+    for (number, step, variables) in model.walk() {
         match step {
             Instruction::Expose(expose) => {
                 let ports = expose.arguments.iter().map(|port| port.value.as_ref());
                 let low = ports.filter(|port| is_below(port, least));
-                drafts.extend(low.map(|port| {
+                findings.extend(low.map(|port| {
                     let message = format!("EXPOSE {port} is below {least}");
-                    Draft::new(rule("HB-PORT"), number, message)
+                    finding(ControlId::HbPort, number, message)
                 }));
             }
             Instruction::Run(run) => {
-                let left = leftovers(run);
-                drafts.extend(left.map(|(message, remedy)| {
-                    Draft::new(rule("HB-DF-CLEAN"), number, message).remedy(remedy)
+                let left = leftovers(run, &variables);
+                findings.extend(left.map(|(message, remedy)| {
+                    finding(ControlId::HbDfClean, number, message).with_remedy(remedy)
                 }));
             }
             Instruction::Healthcheck(check) if !check.is_none() => {
                 let message = "HEALTHCHECK is for Docker: Kubernetes does not run it";
-                drafts.push(Draft::new(rule("HB-DF-HEALTH"), number, message).noted());
+                findings.push(finding(ControlId::HbDfHealth, number, message).noted());
             }
             _ => {}
         }
     }
-    drafts
+    findings
 }
 
 trait IsNone {
@@ -53,8 +55,65 @@ fn is_below(port: &str, least: i32) -> bool {
     number.parse().is_ok_and(|number: i32| number < least)
 }
 
-/// What a package manager leaves behind, and how it would not.
-fn leftovers(run: &RunInstruction<'_>) -> Option<(&'static str, &'static str)> {
+/// A package manager and how it leaves nothing behind.
+struct Manager {
+    programs: &'static [&'static str],
+    installs: &'static [&'static str],
+    /// Flags with which an installation leaves nothing.
+    flags: &'static [&'static str],
+    /// Text of a later command that cleans up: what it removes, or what it is told.
+    cleaned: &'static [&'static str],
+    /// A variable that switches the cache off.
+    variable: Option<&'static str>,
+    message: &'static str,
+    remedy: &'static str,
+}
+
+const MANAGERS: [Manager; 4] = [
+    Manager {
+        programs: &["apt-get", "apt"],
+        installs: &["install"],
+        flags: &[],
+        cleaned: &["/var/lib/apt/lists", "dist-clean", "distclean"],
+        variable: None,
+        message: "the package lists of apt stay in the image",
+        remedy: "end the same RUN with rm -rf /var/lib/apt/lists/*",
+    },
+    Manager {
+        programs: &["apk"],
+        installs: &["add"],
+        flags: &["--no-cache"],
+        cleaned: &["/var/cache/apk", "apk cache purge"],
+        variable: None,
+        message: "the package index of apk stays in the image",
+        remedy: "install with apk add --no-cache",
+    },
+    Manager {
+        programs: &["yum", "dnf", "microdnf"],
+        installs: &["install"],
+        flags: &[],
+        cleaned: &["clean all", "/var/cache/dnf", "/var/cache/yum", "/var/cache/libdnf5"],
+        variable: None,
+        message: "the package cache of yum or dnf stays in the image",
+        remedy: "end the same RUN with clean all of the same program",
+    },
+    Manager {
+        programs: &["pip"],
+        installs: &["install"],
+        flags: &["--no-cache-dir"],
+        cleaned: &["cache purge", ".cache"],
+        variable: Some("PIP_NO_CACHE_DIR"),
+        message: "the cache of pip stays in the image",
+        remedy: "install with pip install --no-cache-dir",
+    },
+];
+
+/// What a package manager leaves behind, and how it would not. What is removed before an installation, or by another
+/// RUN, is still there after it.
+fn leftovers(
+    run: &RunInstruction<'_>,
+    variables: &Variables,
+) -> Option<(&'static str, &'static str)> {
     // A mounted cache is not part of the image.
     let mounted = run.options.iter().any(|option| {
         let value = option.value.as_ref().map(|value| value.value.as_ref()).unwrap_or_default();
@@ -63,37 +122,41 @@ fn leftovers(run: &RunInstruction<'_>) -> Option<(&'static str, &'static str)> {
     if mounted {
         return None;
     }
-    let text = shell::text(run);
-    let steps = shell::steps(&text);
-    let does = |programs: &[&str], verb: &str| {
-        steps.iter().any(|step| programs.contains(&step.program()) && step.has(verb))
-    };
-    let apk =
-        |step: &shell::Step| step.program() == "apk" && step.has("add") && !step.has("--no-cache");
-    let pip = |step: &shell::Step| {
+    let steps = shell::steps(&shell::text(run));
+    let left = MANAGERS.iter().find(|manager| {
+        let leaving = |step: &shell::Step| manager.is_left_by(step, variables);
+        let last = steps.iter().rposition(leaving);
+        last.is_some_and(|last| {
+            !steps.iter().skip(last + 1).any(|step| manager.is_cleaned_by(step))
+        })
+    });
+    left.map(|manager| (manager.message, manager.remedy))
+}
+
+impl Manager {
+    fn is_left_by(&self, step: &shell::Step, variables: &Variables) -> bool {
         let (program, arguments) = step.arguments();
         let module = program.starts_with("python") && arguments.iter().any(|word| word == "pip");
-        (program.starts_with("pip") || module) && step.has("install") && !step.has("--no-cache-dir")
-    };
-    if does(&["apt-get", "apt"], "install") && !text.contains("/var/lib/apt/lists") {
-        let remedy = "end the same RUN with rm -rf /var/lib/apt/lists/*";
-        return Some(("the package lists of apt stay in the image", remedy));
+        let named = self.programs.iter().any(|own| match *own {
+            "pip" => module || program.starts_with("pip"),
+            own => own == program,
+        });
+        named
+            && self.installs.iter().any(|verb| step.has(verb))
+            && !self.flags.iter().any(|flag| step.has(flag))
+            && !self.variable.is_some_and(|name| is_on(name, step, variables))
     }
-    if steps.iter().any(apk) && !text.contains("/var/cache/apk") {
-        return Some((
-            "the package index of apk stays in the image",
-            "install with apk add --no-cache",
-        ));
+
+    fn is_cleaned_by(&self, step: &shell::Step) -> bool {
+        let text = step.words.join(" ");
+        self.cleaned.iter().any(|mark| text.contains(mark))
     }
-    if does(&["yum", "dnf", "microdnf"], "install") && !text.contains("clean all") {
-        let remedy = "end the same RUN with clean all of the same program";
-        return Some(("the package cache of yum or dnf stays in the image", remedy));
-    }
-    if steps.iter().any(pip) && !text.contains("PIP_NO_CACHE_DIR") {
-        return Some((
-            "the cache of pip stays in the image",
-            "install with pip install --no-cache-dir",
-        ));
-    }
-    None
+}
+
+/// Whether a variable is set, by the command itself or before it, and does not say no.
+fn is_on(name: &str, step: &shell::Step, variables: &Variables) -> bool {
+    let own = step.words.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+    let value = own.map(|value| value.trim_matches(['"', '\'']).to_lowercase());
+    let value = value.or_else(|| variables.value(name).map(str::to_lowercase)).unwrap_or_default();
+    !matches!(value.as_str(), "" | "0" | "false" | "no" | "off")
 }

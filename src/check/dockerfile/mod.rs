@@ -3,6 +3,7 @@
 mod base;
 mod fetch;
 mod files;
+mod here_documents;
 mod layers;
 mod secrets;
 mod shell;
@@ -15,14 +16,15 @@ mod tests;
 use parse_dockerfile::{Dockerfile, Instruction};
 
 use super::{
-    place::{Lines, Place},
-    report::{FileReport, Hit, Notice},
+    position::{Lines, Position},
+    report::{Diagnostic, FileReport, Located},
     rules::Rules,
     suppression::Suppressions,
 };
-use crate::api::gabion::hardening_baseline::Verdict;
-use crate::policy::Control;
+use crate::policy::ControlId;
 use crate::policy::FieldPath;
+use crate::policy::Finding;
+use crate::policy::Segment;
 use variables::Variables;
 
 /// A stage with what is known of it.
@@ -34,6 +36,8 @@ struct Stage<'d, 't> {
     name: Option<String>,
     /// The image that it starts from, variables resolved; `None` where one is not known.
     image: Option<String>,
+    /// The image as it is written.
+    written: &'d str,
     /// The earlier stage that it starts from.
     parent: Option<usize>,
     /// Everything in the file.
@@ -49,40 +53,15 @@ impl<'d, 't> Stage<'d, 't> {
     }
 }
 
-/// A finding in a Dockerfile before it has a place.
-#[derive(Debug)]
-struct Draft {
-    control: &'static Control,
-    /// Number of the instruction.
-    instruction: usize,
-    note: bool,
-    message: String,
-    remedy: String,
-}
-
-impl Draft {
-    fn new(control: &'static Control, instruction: usize, message: impl Into<String>) -> Self {
-        let remedy = control.remedy.to_owned();
-        Self { control, instruction, note: false, message: message.into(), remedy }
-    }
-
-    fn noted(self) -> Self {
-        Self { note: true, ..self }
-    }
-
-    fn remedy(self, remedy: &str) -> Self {
-        Self { remedy: remedy.to_owned(), ..self }
-    }
-}
-
-/// A Dockerfile as it is evaluated.
-struct Recipe<'d, 't> {
+/// A Dockerfile: its instructions, its stages and its global arguments.
+struct Model<'d, 't> {
     instructions: &'d [Instruction<'t>],
     stages: Vec<Stage<'d, 't>>,
-    variables: Variables,
+    /// Arguments before the first stage.
+    globals: Variables,
 }
 
-impl<'d, 't> Recipe<'d, 't> {
+impl<'d, 't> Model<'d, 't> {
     fn of(dockerfile: &'d Dockerfile<'t>) -> Self {
         let instructions = dockerfile.instructions.as_slice();
         let starts: Vec<_> = instructions
@@ -92,19 +71,35 @@ impl<'d, 't> Recipe<'d, 't> {
             .map(|(number, _)| number)
             .collect();
         let head = instructions.get(..starts.first().copied().unwrap_or_default());
-        let variables = Variables::of(head.unwrap_or_default());
+        let globals = Variables::of(head.unwrap_or_default());
         let mut stages: Vec<Stage<'d, 't>> = Vec::new();
         for (index, start) in starts.iter().copied().enumerate() {
             let end = starts.get(index + 1).copied().unwrap_or(instructions.len());
             let Some(Instruction::From(from)) = instructions.get(start) else { continue };
-            let image = variables.expand(&from.image.value);
+            let image = globals.expand(&from.image.value);
             let lower = image.as_ref().map(|image| image.to_lowercase());
             let parent =
                 stages.iter().rposition(|stage| stage.name.is_some() && stage.name == lower);
             let name = from.as_.as_ref().map(|(_, name)| name.value.to_lowercase());
-            stages.push(Stage { range: start..end, name, image, parent, instructions });
+            let written = from.image.value.as_ref();
+            stages.push(Stage { range: start..end, name, image, written, parent, instructions });
         }
-        Self { instructions, stages, variables }
+        Self { instructions, stages, globals }
+    }
+
+    /// The instructions of the final stage and of those that it starts from, in order, each with its number and with
+    /// the variables before it.
+    fn walk(&self) -> Vec<(usize, &'d Instruction<'t>, Variables)> {
+        let mut variables = Variables::default();
+        let mut steps = Vec::new();
+        for stage in self.lineage().into_iter().rev() {
+            variables.enter_stage();
+            for (number, step) in stage.steps() {
+                steps.push((number, step, variables.clone()));
+                variables.learn(step, &self.globals);
+            }
+        }
+        steps
     }
 
     /// The final stage and those that it starts from, last first.
@@ -122,45 +117,50 @@ impl<'d, 't> Recipe<'d, 't> {
 /// Evaluates a Dockerfile.
 pub(crate) fn check(name: &str, text: &str, rules: &Rules) -> FileReport {
     let mut file = FileReport { name: name.to_owned(), ..FileReport::default() };
+    let readable = here_documents::blanked(text);
+    let text = readable.as_str();
     let dockerfile = match parse_dockerfile::parse(text) {
         Ok(dockerfile) => dockerfile,
         Err(error) => {
-            let place = Some(instruction(text, error.line()));
+            let position = Some(instruction(text, error.line()));
             let message = format!("not a Dockerfile: {}", without_place(&error.to_string()));
-            file.faults.push(Notice { place, message });
+            file.faults.push(Diagnostic { position, message });
             return file;
         }
     };
-    let recipe = Recipe::of(&dockerfile);
+    let model = Model::of(&dockerfile);
     let lines = Lines::of(text);
     let mut suppressions = Suppressions::default();
-    comments(&mut suppressions, text, &recipe, &lines);
+    comments(&mut suppressions, text, &model, &lines);
     let settings = &rules.settings;
-    let drafts = [
-        base::evaluate(&recipe, settings),
-        user::evaluate(&recipe),
-        layers::evaluate(&recipe, settings),
-        secrets::evaluate(&recipe),
-        files::evaluate(&recipe),
-        fetch::evaluate(&recipe),
+    let findings = [
+        base::evaluate(&model, settings),
+        user::evaluate(&model),
+        layers::evaluate(&model, settings),
+        secrets::evaluate(&model),
+        files::evaluate(&model),
+        fetch::evaluate(&model),
     ];
-    let stages: Vec<_> = recipe.stages.iter().enumerate().map(title).collect();
-    let mut hits: Vec<_> =
-        drafts.into_iter().flatten().map(|draft| hit(draft, &recipe, &stages, &lines)).collect();
-    suppressions.apply(&mut hits);
+    let stages: Vec<_> = model.stages.iter().enumerate().map(title).collect();
+    let mut located: Vec<_> = findings
+        .into_iter()
+        .flatten()
+        .map(|finding| located(finding, &model, &stages, &lines))
+        .collect();
+    suppressions.apply(&mut located);
     file.objects = stages;
-    file.hits = hits;
+    file.findings = located;
     file.remarks = suppressions.finish();
     file
 }
 
 /// Where what stands on a line begins. The parser's columns are not those of the line, and of an empty file it
 /// counts lines from 0.
-fn instruction(text: &str, line: usize) -> Place {
+fn instruction(text: &str, line: usize) -> Position {
     let last = text.lines().count().max(1);
     let line = line.clamp(1, last);
     let own = text.lines().nth(line - 1).unwrap_or_default();
-    Place { line, column: own.chars().take_while(|c| c.is_whitespace()).count() + 1 }
+    Position { line, column: own.chars().take_while(|c| c.is_whitespace()).count() + 1 }
 }
 
 /// The parser repeats line and column, which the report shows anyway.
@@ -172,22 +172,29 @@ fn title((index, stage): (usize, &Stage<'_, '_>)) -> String {
     stage.name.as_ref().map_or(format!("stage {index}"), |name| format!("stage {name}"))
 }
 
-fn hit(draft: Draft, recipe: &Recipe<'_, '_>, stages: &[String], lines: &Lines<'_>) -> Hit {
-    let at = recipe.instructions.get(draft.instruction).map_or(0, start);
-    let stage = recipe.stages.iter().position(|stage| stage.range.contains(&draft.instruction));
+/// A finding with this instruction as its path, which is what suppressions cover.
+fn finding(id: ControlId, instruction: usize, message: impl Into<String>) -> Finding {
+    Finding::new(id, FieldPath::default().index(instruction), message)
+}
+
+fn located(
+    finding: Finding,
+    model: &Model<'_, '_>,
+    stages: &[String],
+    lines: &Lines<'_>,
+) -> Located {
+    let number = match finding.path.0.first() {
+        Some(Segment::Index(number)) => *number,
+        _ => 0,
+    };
+    let at = model.instructions.get(number).map_or(0, start);
+    let stage = model.stages.iter().position(|stage| stage.range.contains(&number));
     let object = stage.and_then(|stage| stages.get(stage)).cloned();
-    Hit {
-        control: draft.control,
-        severity: draft.control.severity,
-        verdict: Verdict::Warn,
-        note: draft.note,
-        message: draft.message,
-        remedy: draft.remedy,
+    Located {
+        finding,
         object: object.unwrap_or_else(|| "before the first stage".to_owned()),
-        // Suppressions cover instructions by number.
-        path: FieldPath::default().index(draft.instruction),
         document: 0,
-        place: lines.place(at),
+        position: lines.position(at),
         suppressed: None,
     }
 }
@@ -219,8 +226,8 @@ fn start(instruction: &Instruction<'_>) -> usize {
 
 /// Reads suppressions: one above all instructions covers the file, one in the middle of an instruction covers
 /// that, any other the next instruction.
-fn comments(into: &mut Suppressions, text: &str, recipe: &Recipe<'_, '_>, lines: &Lines<'_>) {
-    let starts: Vec<_> = recipe.instructions.iter().map(start).collect();
+fn comments(into: &mut Suppressions, text: &str, model: &Model<'_, '_>, lines: &Lines<'_>) {
+    let starts: Vec<_> = model.instructions.iter().map(start).collect();
     let (mut at, mut continued) = (0, false);
     for line in text.split_inclusive('\n') {
         let trimmed = line.trim();
@@ -231,7 +238,7 @@ fn comments(into: &mut Suppressions, text: &str, recipe: &Recipe<'_, '_>, lines:
                 let everything = FieldPath::default();
                 if number == 0 && !continued { everything } else { everything.index(number) }
             });
-            into.comment(comment, covers, lines.place(at));
+            into.comment(comment, covers, lines.position(at));
         } else if !trimmed.is_empty() {
             continued = trimmed.ends_with(['\\', '`']);
         }

@@ -5,12 +5,12 @@ use crate::check::baseline::built_in;
 fn found(text: &str) -> Vec<String> {
     let report = check("Dockerfile", text, &built_in("guide").unwrap());
     assert!(report.faults.is_empty(), "{:?}", report.faults);
-    let mut hits = report.hits;
-    hits.retain(|hit| hit.suppressed.is_none());
-    hits.sort_by_key(|hit| hit.place);
-    let shown = hits.iter().map(|hit| {
-        let note = if hit.note { " note" } else { "" };
-        format!("{} {}{note}", hit.place.line, hit.control.id)
+    let mut located = report.findings;
+    located.retain(|located| located.suppressed.is_none());
+    located.sort_by_key(|located| located.position);
+    let shown = located.iter().map(|located| {
+        let note = if located.finding.note { " note" } else { "" };
+        format!("{} {}{note}", located.position.line, located.finding.control.id)
     });
     shown.collect()
 }
@@ -69,7 +69,8 @@ fn base_images_are_minimal_pinned_and_known() {
     rules.settings.allowed_registries = vec!["registry.corp.example/prod".into()];
     rules.settings.tags = crate::api::gabion::hardening_baseline::Tags::RequireDigest;
     let report = check("Dockerfile", "FROM registry.corp.example/production/x:1\nUSER 1\n", &rules);
-    let ids: Vec<_> = report.hits.iter().map(|hit| hit.control.id).collect();
+    let ids: Vec<_> =
+        report.findings.iter().map(|located| located.finding.control.id.as_str()).collect();
     assert_eq!(ids, ["HB-IMG-REGISTRY", "HB-DF-BASE"]);
 }
 
@@ -89,7 +90,8 @@ fn the_user_is_the_last_one_of_the_final_stage_and_what_it_starts_from() {
     assert_eq!(users(&format!("{from}\nUSER root\nUSER 1001:1001\n")), none);
     assert_eq!(users(&format!("{from}\nUSER app\n")), ["2 HB-DF-USER note"]);
     assert_eq!(users(&format!("{from}\nENV U=0\nUSER $U\n")), ["3 HB-DF-USER"]);
-    assert_eq!(users(&format!("{from}\nUSER $UNKNOWN\n")), none);
+    assert_eq!(users(&format!("{from}\nUSER $UNKNOWN\n")), ["2 HB-DF-USER"]);
+    assert_eq!(users(&format!("{from}\nARG WHO\nUSER $WHO\n")), none);
     assert_eq!(users(&format!("{from} AS base\nUSER 1001\nFROM BASE\nRUN true\n")), none);
     assert_eq!(users(&format!("{from} AS a\nUSER 1\n{from}\n")), ["3 HB-DF-USER"]);
     assert_eq!(users("FROM gcr.io/distroless/static:nonroot\n"), none);
@@ -117,6 +119,9 @@ fn credentials_are_found_wherever_they_hide_and_never_shown() {
         "ADD .env /app/",
         "RUN export DB_PASSWORD=swordfish && ./x",
         "RUN git clone https://me:swordfish@git.example/x",
+        "RUN curl -H \"Authorization: Bearer swordfish\" https://example.com/x -o x",
+        "RUN echo 'root:swordfish' | chpasswd",
+        "LABEL dsn=\"postgres://me:swordfish@db/x\"",
     ] {
         let text = format!("FROM scratch\n{line}\nUSER 1\n");
         assert_eq!(found(&text), ["2 HB-DF-SECRET"], "{line}");
@@ -129,6 +134,9 @@ fn credentials_are_found_wherever_they_hide_and_never_shown() {
         "ARG VERSION=1",
         "RUN --mount=type=secret,id=t TOKEN=$(cat /run/secrets/t) ./x",
         "RUN git clone https://git.example/x@v1",
+        "RUN --mount=type=secret,id=t curl -H \"Authorization: Bearer $(cat /run/secrets/t)\" https://example.com/x -o x",
+        "RUN echo \"root:$(cat /run/secrets/p)\" | chpasswd",
+        "LABEL org.opencontainers.image.url=https://example.com/a@b",
     ] {
         assert_eq!(stage(line), [""; 0], "{line}");
     }
@@ -201,7 +209,7 @@ fn comments_suppress_with_a_reason() {
         "# gabion:ignore HB-PORT,HB-DF-USER legacy, see 12\nFROM scratch\nEXPOSE 80\nEXPOSE 81\n";
     assert_eq!(found(all), [""; 0]);
     let report = check("Dockerfile", all, &built_in("guide").unwrap());
-    assert_eq!(report.hits.iter().filter(|hit| hit.suppressed.is_some()).count(), 3);
+    assert_eq!(report.findings.iter().filter(|located| located.suppressed.is_some()).count(), 3);
 }
 
 #[test]
@@ -210,7 +218,78 @@ fn what_does_not_parse_is_a_fault_with_its_place() {
         let report = check("Dockerfile", text, &built_in("guide").unwrap());
         let fault = report.faults.first().unwrap_or_else(|| panic!("accepted: {text:?}"));
         assert!(fault.message.starts_with("not a Dockerfile: "), "{fault:?}");
-        assert!(fault.place.is_some_and(|place| place.line >= line), "{fault:?}");
+        assert!(fault.position.is_some_and(|place| place.line >= line), "{fault:?}");
     }
     assert_eq!(found("from scratch\r\nuser 1\r\nexpose 80\r\n"), ["3 HB-PORT"]);
+}
+
+#[test]
+fn here_documents_behind_a_word_are_data() {
+    assert_eq!(stage("RUN tee /etc/x.conf <<EOF >/dev/null\nEXPOSE 22\nEOF"), [""; 0]);
+    assert_eq!(stage("RUN cat > /etc/x.conf <<-\"EOF\"\n\tUSER root\n\tEOF"), [""; 0]);
+    assert_eq!(
+        stage("RUN cat > x <<EOF\n# gabion:ignore HB-PORT no comment\nEOF\nEXPOSE 80"),
+        ["5 HB-PORT"]
+    );
+    // A script of its own is still read.
+    assert_eq!(stage("RUN <<EOF\napk add curl\nEOF"), ["2 HB-DF-CLEAN"]);
+}
+
+#[test]
+fn variables_that_nothing_sets_are_empty() {
+    let from = format!("FROM alpine:3@sha256:{}", "a".repeat(64));
+    let of = |text: &str| found(text);
+    assert_eq!(of(&format!("{from}\nUSER $RUN_AS\n")), ["2 HB-DF-USER"]);
+    // An argument before FROM is not seen in a stage that does not declare it.
+    assert_eq!(of(&format!("ARG APP_USER=1001\n{from}\nUSER $APP_USER\n")), ["3 HB-DF-USER"]);
+    assert_eq!(of(&format!("ARG U=1001\n{from}\nARG U\nUSER $U\n")), [""; 0]);
+    assert_eq!(of(&format!("ARG U=0\n{from}\nARG U\nUSER $U\n")), ["4 HB-DF-USER"]);
+    assert_eq!(of(&format!("{from}\nUSER ${{RUN_AS:-1001}}\n")), [""; 0]);
+    assert_eq!(of(&format!("{from} AS a\nARG U=1001\nFROM a\nUSER $U\n")), ["4 HB-DF-USER"]);
+    assert_eq!(of(&format!("{from} AS a\nENV U=1001\nFROM a\nUSER $U\n")), [""; 0]);
+    // It counts where it stands, not where it is set later.
+    assert_eq!(of(&format!("{from}\nUSER $U\nENV U=1001\n")), ["2 HB-DF-USER"]);
+}
+
+#[test]
+fn of_bases_of_which_nothing_is_known_nothing_is_claimed() {
+    let users = |text: &str| {
+        let mut all = found(text);
+        all.retain(|line| line.contains("USER"));
+        all
+    };
+    assert_eq!(
+        users("ARG REGISTRY\nFROM ${REGISTRY}/distroless/static-debian12:nonroot\n"),
+        [""; 0]
+    );
+    assert_eq!(users("FROM company.example/base/app-runtime:1.4\n"), ["1 HB-DF-USER note"]);
+    assert_eq!(users("ARG BASE\nFROM $BASE\n"), ["2 HB-DF-USER note"]);
+    for root in ["alpine:3.20", "docker.io/library/python:3", "scratch", "gcr.io/distroless/static"]
+    {
+        assert_eq!(users(&format!("FROM {root}\n")), ["1 HB-DF-USER"], "{root}");
+    }
+}
+
+#[test]
+fn caches_are_cleaned_after_the_installation_or_switched_off() {
+    for line in [
+        "RUN dnf install -y git && rm -rf /var/cache/dnf",
+        "ARG PIP_NO_CACHE_DIR=1\nRUN pip install flask",
+        "ENV PIP_NO_CACHE_DIR=off_is_not_this\nRUN pip install flask",
+        "RUN PIP_NO_CACHE_DIR=1 pip install flask",
+        "RUN pip install flask && rm -rf ~/.cache",
+        "RUN apk add tar && rm -rf /var/cache/apk/*",
+    ] {
+        assert_eq!(stage(line), [""; 0], "{line}");
+    }
+    for (line, at) in [
+        ("RUN rm -rf /var/cache/apk/* && apk add tar", 2),
+        ("RUN rm -rf /var/lib/apt/lists/* && apt-get install -y curl", 2),
+        ("RUN dnf clean all && dnf install -y git", 2),
+        ("RUN pip install flask\nENV PIP_NO_CACHE_DIR=1", 2),
+        ("ARG PIP_NO_CACHE_DIR=0\nRUN pip install flask", 3),
+        ("RUN apk add tar\nRUN rm -rf /var/cache/apk/*", 2),
+    ] {
+        assert_eq!(stage(line), [format!("{at} HB-DF-CLEAN")], "{line}");
+    }
 }

@@ -1,45 +1,89 @@
-//! As whom the image runs, and on which ports and how it says that it is well.
+//! As whom the image runs.
 
 use parse_dockerfile::Instruction;
 
-use super::{super::table::rule, Draft, Recipe};
+use super::{Model, Variables, finding};
+use crate::policy::ControlId;
+use crate::policy::Finding;
+use crate::policy::image::canonical;
+use crate::policy::image::within;
+
+/// Words in the name of an image that say that it does not run as root.
+const NOT_ROOT: [&str; 5] = ["nonroot", "non-root", "rootless", "unprivileged", "chainguard"];
+
+/// Repositories whose images are known to run as root.
+const ROOT: [&str; 8] = [
+    "docker.io/library",
+    "public.ecr.aws/docker/library",
+    "mirror.gcr.io/library",
+    "gcr.io/distroless",
+    "quay.io/centos",
+    "quay.io/fedora",
+    "registry.access.redhat.com",
+    "mcr.microsoft.com",
+];
 
 /// What is wrong with the user of the image.
-pub(crate) fn evaluate(recipe: &Recipe<'_, '_>) -> Vec<Draft> {
-    let control = rule("HB-DF-USER");
-    let lineage = recipe.lineage();
-    let mut variables = recipe.variables.clone();
-    let steps: Vec<_> = lineage.iter().rev().flat_map(|stage| stage.steps()).collect();
-    for (_, step) in &steps {
-        variables.learn(step);
-    }
-    let mut last = steps.into_iter().filter_map(|(number, step)| match step {
-        Instruction::User(user) => Some((number, user.arguments.value.trim().to_owned())),
+pub(crate) fn evaluate(model: &Model<'_, '_>) -> Vec<Finding> {
+    let steps = model.walk();
+    let last = steps.iter().rev().find_map(|(number, step, variables)| match step {
+        Instruction::User(user) => Some((*number, user.arguments.value.trim(), variables)),
         _ => None,
     });
-    let Some((number, written)) = last.next_back() else {
-        let base = lineage.last().and_then(|stage| stage.image.as_deref()).unwrap_or_default();
-        let from = lineage.first().map_or(0, |stage| stage.range.start);
-        let message = "the final stage has no USER, so the image runs as root";
-        // The variants of distroless and of some others say in their name that they do not.
-        return if base.contains("nonroot") || base.contains("non-root") || base.contains("rootless")
-        {
-            Vec::new()
-        } else {
-            vec![Draft::new(control, from, message)]
-        };
+    let found = match last {
+        Some((number, written, variables)) => stated(number, written, variables),
+        None => inherited(model),
     };
+    found.into_iter().collect()
+}
+
+/// The user that an instruction names.
+fn stated(number: usize, written: &str, variables: &Variables) -> Option<Finding> {
+    let control = ControlId::HbDfUser;
     // What is set when the image is built cannot be evaluated here.
-    let Some(user) = variables.expand(&written) else { return Vec::new() };
-    let name = user.split(':').next().unwrap_or_default();
+    let user = variables.expand(written)?;
+    let name = user.split(':').next().unwrap_or_default().trim_matches(['"', '\'']);
+    if name.is_empty() {
+        let message =
+            format!("USER {written} is empty, as nothing sets it: the image runs as root");
+        return Some(finding(control, number, message));
+    }
     if name == "root" || name.parse() == Ok(0_u32) {
-        return vec![Draft::new(control, number, format!("the last USER of the image is {user}"))];
+        return Some(finding(control, number, format!("the last USER of the image is {user}")));
     }
     if name.parse::<u32>().is_ok() {
-        return Vec::new();
+        return None;
     }
     let message = format!("USER {name} is a name: Kubernetes cannot tell that it is not root");
     let remedy =
         "write USER with a number, or set runAsUser in the pod; runAsNonRoot fails otherwise";
-    vec![Draft::new(control, number, message).noted().remedy(remedy)]
+    Some(finding(control, number, message).noted().with_remedy(remedy))
+}
+
+/// The user of the base, as far as its name tells it.
+fn inherited(model: &Model<'_, '_>) -> Option<Finding> {
+    let lineage = model.lineage();
+    let base = lineage.last()?;
+    let from = lineage.first()?.range.start;
+    if NOT_ROOT.iter().any(|word| base.written.contains(word)) {
+        return None;
+    }
+    let image = base.image.as_deref();
+    if image.is_some_and(|image| NOT_ROOT.iter().any(|word| image.contains(word))) {
+        return None;
+    }
+    let is_root = image.is_some_and(|image| {
+        let repository = canonical(image).repository;
+        image == "scratch" || ROOT.iter().any(|known| within(&repository, known))
+    });
+    if is_root {
+        let message = "the final stage has no USER, so the image runs as root";
+        return Some(finding(ControlId::HbDfUser, from, message));
+    }
+    let message = format!(
+        "the final stage has no USER, and the user of its base {:?} is not known",
+        base.written
+    );
+    let remedy = "end the final stage with USER <id>, whatever the base says";
+    Some(finding(ControlId::HbDfUser, from, message).noted().with_remedy(remedy))
 }

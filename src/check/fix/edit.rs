@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 
 use super::super::{
-    place::Lines,
+    position::Lines,
     yaml::{Content, Entry, Node, is_plain},
 };
 
@@ -128,7 +128,7 @@ impl Style {
 
 /// The column of a byte, from 0.
 fn column(lines: &Lines<'_>, at: usize) -> usize {
-    lines.place(at).column - 1
+    lines.position(at).column - 1
 }
 
 /// The byte of the dash before the first item of a list in block style.

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{
-    report::{Hit, Notice},
+    report::{Diagnostic, Located},
     rules::Rules,
     yaml::{self, Document},
 };
@@ -32,7 +32,7 @@ pub(crate) struct Fixed {
     /// Edits, in the order of the text.
     pub(crate) edits: Vec<Edit>,
     /// What is left to do by hand, and why.
-    pub(crate) refused: Vec<Notice>,
+    pub(crate) refused: Vec<Diagnostic>,
 }
 
 /// What one document should become.
@@ -49,23 +49,26 @@ struct Plan {
 const TRIES: usize = 4;
 
 /// Puts right what is mechanical in a text with these findings.
-pub(crate) fn fix(text: &str, hits: &[Hit], rules: &Rules) -> Fixed {
+pub(crate) fn fix(text: &str, located: &[Located], rules: &Rules) -> Fixed {
     let layout = edit::Layout::of(text);
     let mut fixed = Fixed::default();
-    let mut counting: BTreeMap<usize, Vec<&Hit>> = BTreeMap::new();
-    for hit in hits.iter().filter(|hit| hit.suppressed.is_none() && !hit.note) {
-        counting.entry(hit.document).or_default().push(hit);
+    let mut counting: BTreeMap<usize, Vec<&Located>> = BTreeMap::new();
+    for located in
+        located.iter().filter(|located| located.suppressed.is_none() && !located.finding.note)
+    {
+        counting.entry(located.document).or_default().push(located);
     }
     let mut plans = Vec::new();
     let documents = yaml::read(text);
     let readable = documents.iter().filter(|document| document.is_ok()).count();
     for (number, document) in documents.into_iter().enumerate() {
-        let (Ok(Document { root: Some(root), .. }), Some(hits)) = (document, counting.get(&number))
+        let (Ok(Document { root: Some(root), .. }), Some(located)) =
+            (document, counting.get(&number))
         else {
             continue;
         };
         let before = root.to_value();
-        let wanted = remedies::wanted(&before, hits, rules);
+        let wanted = remedies::wanted(&before, located, rules);
         if wanted == before {
             continue;
         }
@@ -84,9 +87,9 @@ pub(crate) fn fix(text: &str, hits: &[Hit], rules: &Rules) -> Fixed {
     fixed
 }
 
-fn left(layout: &edit::Layout<'_>, at: usize, reason: &str) -> Notice {
+fn left(layout: &edit::Layout<'_>, at: usize, reason: &str) -> Diagnostic {
     let message = format!("--fix leaves this to you: {reason}");
-    Notice { place: Some(layout.lines.place(at)), message }
+    Diagnostic { position: Some(layout.lines.position(at)), message }
 }
 
 /// Reads the text as it would be written, and drops the plans of documents that would not mean what is wanted.

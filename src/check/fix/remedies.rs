@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::super::{report::Hit, rules::Rules};
+use super::super::{report::Located, rules::Rules};
+use crate::policy::ControlId;
 use crate::policy::FieldPath;
+use crate::policy::Finding;
 use crate::policy::Segment;
 use crate::policy::settings::Range;
 use crate::quantity::Quantity;
@@ -18,25 +20,25 @@ const WRITTEN: [(&str, &str); 2] = [("/tmp", "tmp"), ("/var/log", "var-log")];
 const GUIDE_ID: i64 = 1001;
 
 /// The document as it should be.
-pub(crate) fn wanted(document: &Value, hits: &[&Hit], rules: &Rules) -> Value {
+pub(crate) fn wanted(document: &Value, findings: &[&Located], rules: &Rules) -> Value {
     let mut wanted = document.clone();
-    for hit in hits {
-        if let Some(place) = Place::of(&hit.path) {
-            remedy(&mut wanted, hit, &place, rules);
+    for Located { finding, .. } in findings {
+        if let Some(paths) = PodPaths::of(&finding.path) {
+            remedy(&mut wanted, finding, &paths, rules);
         }
     }
     wanted
 }
 
 /// Where a finding is.
-struct Place {
+struct PodPaths {
     /// The pod's spec.
     pod: FieldPath,
     /// The container, if it is in one.
     container: Option<FieldPath>,
 }
 
-impl Place {
+impl PodPaths {
     fn of(path: &FieldPath) -> Option<Self> {
         let in_container = path.0.windows(2).position(|pair| match pair {
             [Segment::Key(list), Segment::Index(_)] => CONTAINERS.contains(&list.as_str()),
@@ -51,61 +53,143 @@ impl Place {
     }
 }
 
-fn remedy(document: &mut Value, hit: &Hit, place: &Place, rules: &Rules) {
+/// What `--fix` can write.
+enum Remedy {
+    NoPrivilegeEscalation,
+    DropCapabilities,
+    RunAsNonRoot,
+    SeccompProfile,
+    ReadOnlyRoot,
+    User,
+    Group,
+    VolumeGroup,
+    Resource,
+    NoToken,
+    ReadOnlyLogVolume,
+}
+
+/// The remedy of a control; `None` where there is more than one right answer. A new control has to be entered.
+const fn remedy_of(id: ControlId) -> Option<Remedy> {
+    use ControlId as Id;
+    Some(match id {
+        Id::PssAllowPrivilegeEscalation => Remedy::NoPrivilegeEscalation,
+        Id::PssCapabilitiesRestricted => Remedy::DropCapabilities,
+        Id::PssRunAsNonRoot => Remedy::RunAsNonRoot,
+        Id::PssSeccompProfileRestricted => Remedy::SeccompProfile,
+        Id::HbRofs => Remedy::ReadOnlyRoot,
+        Id::HbUid => Remedy::User,
+        Id::HbGid => Remedy::Group,
+        Id::HbFsg => Remedy::VolumeGroup,
+        Id::HbRes => Remedy::Resource,
+        Id::HbToken => Remedy::NoToken,
+        Id::HbLogRo => Remedy::ReadOnlyLogVolume,
+        Id::PssHostNamespaces
+        | Id::PssPrivileged
+        | Id::PssCapabilitiesBaseline
+        | Id::PssHostPathVolumes
+        | Id::PssHostPorts
+        | Id::PssHostProbesAndHostLifecycle
+        | Id::PssAppArmorProfile
+        | Id::PssSeLinuxOptions
+        | Id::PssProcMount
+        | Id::PssSeccompProfileBaseline
+        | Id::PssSysctls
+        | Id::PssWindowsHostProcess
+        | Id::PssRestrictedVolumes
+        | Id::PssRunAsUser
+        | Id::PssProcMountRestricted
+        | Id::HbSeccompLocal
+        | Id::HbImgRegistry
+        | Id::HbImgBase
+        | Id::HbImgTag
+        | Id::HbPort
+        | Id::HbSecretLiteral
+        | Id::HbSecretEnv
+        | Id::HbLogEnv
+        | Id::HbDfUser
+        | Id::HbDfStage
+        | Id::HbDfBase
+        | Id::HbDfSecret
+        | Id::HbDfFetch
+        | Id::HbDfClean
+        | Id::HbDfHealth
+        | Id::HbVuln
+        | Id::HbSecretGit
+        | Id::HbEso
+        | Id::HbNpOpen
+        | Id::HbNpDeny
+        | Id::HbNpAllow
+        | Id::HbPull
+        | Id::HbPullAttach
+        | Id::HbMtls
+        | Id::HbAuthz
+        | Id::HbFalcoShell
+        | Id::HbSign
+        | Id::HbPsa
+        | Id::HbCi => return None,
+    })
+}
+
+fn remedy(document: &mut Value, finding: &Finding, paths: &PodPaths, rules: &Rules) {
     let settings = &rules.settings;
-    let container = place.container.as_ref();
+    let container = paths.container.as_ref();
     // What is set and wrong was meant, and would win over what the pod says.
-    let absent = get(document, &hit.path).is_null();
-    match hit.control.id {
-        "PSS-allowPrivilegeEscalation" => {
+    let absent = get(document, &finding.path).is_null();
+    match remedy_of(finding.control.id) {
+        None => {}
+        Some(Remedy::NoPrivilegeEscalation) => {
             if let Some(at) = container.filter(|at| !gains_privileges(get(document, at))) {
-                fill(
-                    document,
-                    &at.keys(&["securityContext", "allowPrivilegeEscalation"]),
-                    json!(false),
-                );
+                let field = at.keys(&["securityContext", "allowPrivilegeEscalation"]);
+                fill(document, &field, json!(false));
             }
         }
-        "PSS-capabilities_restricted" => {
+        Some(Remedy::DropCapabilities) => {
             if let Some(at) = container {
                 drop_all(document, &at.keys(&["securityContext", "capabilities"]));
             }
         }
-        "PSS-runAsNonRoot" if !names_root(get(document, &place.pod)) => {
-            fill(document, &place.pod.keys(&["securityContext", "runAsNonRoot"]), json!(true));
-        }
-        "PSS-seccompProfile_restricted" if absent => {
-            let profile = json!({ "type": "RuntimeDefault" });
-            fill(document, &place.pod.keys(&["securityContext", "seccompProfile"]), profile);
-        }
-        "HB-ROFS" => {
+        Some(Remedy::RunAsNonRoot) => run_as_non_root(document, &paths.pod),
+        Some(Remedy::ReadOnlyRoot) => {
             if let Some(at) = container {
-                read_only_root(document, &place.pod, at);
+                read_only_root(document, &paths.pod, at);
             }
         }
-        "HB-UID" if absent => identity(document, &place.pod, "runAsUser", settings.user_ids),
-        "HB-GID" if absent => identity(document, &place.pod, "runAsGroup", settings.group_ids),
-        "HB-FSG" if absent => identity(document, &place.pod, "fsGroup", settings.fs_groups),
-        "HB-RES" => {
+        Some(Remedy::Resource) => {
             if let (Some(at), [.., Segment::Key(kind), Segment::Key(name)]) =
-                (container, hit.path.0.as_slice())
+                (container, finding.path.0.as_slice())
             {
                 resource(document, &at.key("resources"), kind, name, rules);
             }
         }
-        "HB-TOKEN" => {
+        Some(Remedy::NoToken) => {
             // The one value that is replaced: the finding is about nothing but it.
-            if let Some(token) = entry(document, &place.pod.key("automountServiceAccountToken")) {
+            let field = paths.pod.key("automountServiceAccountToken");
+            if finding.path == field
+                && let Some(token) = entry(document, &field)
+            {
                 *token = json!(false);
             }
         }
-        "HB-LOG-RO" => {
-            let mount = hit.path.0.iter().rposition(|step| matches!(step, Segment::Index(_)));
-            if let Some(start) = mount.and_then(|mount| hit.path.0.get(..=mount)) {
+        Some(Remedy::ReadOnlyLogVolume) => {
+            let mount = finding.path.0.iter().rposition(|step| matches!(step, Segment::Index(_)));
+            if let Some(start) = mount.and_then(|mount| finding.path.0.get(..=mount)) {
                 fill(document, &FieldPath(start.to_vec()).key("readOnly"), json!(true));
             }
         }
-        _ => {}
+        Some(_) if !absent => {}
+        Some(Remedy::SeccompProfile) => {
+            let profile = json!({ "type": "RuntimeDefault" });
+            fill(document, &paths.pod.keys(&["securityContext", "seccompProfile"]), profile);
+        }
+        Some(Remedy::User) => identity(document, &paths.pod, "runAsUser", settings.user_ids),
+        Some(Remedy::Group) => identity(document, &paths.pod, "runAsGroup", settings.group_ids),
+        Some(Remedy::VolumeGroup) => identity(document, &paths.pod, "fsGroup", settings.fs_groups),
+    }
+}
+
+fn run_as_non_root(document: &mut Value, pod: &FieldPath) {
+    if !names_root(get(document, pod)) {
+        fill(document, &pod.keys(&["securityContext", "runAsNonRoot"]), json!(true));
     }
 }
 
@@ -118,7 +202,7 @@ fn get<'v>(document: &'v Value, path: &FieldPath) -> &'v Value {
     found.unwrap_or(NOTHING)
 }
 
-/// The place of a path, with the mappings that lead to it; `None` where something else is in the way.
+/// The paths of a path, with the mappings that lead to it; `None` where something else is in the way.
 fn entry<'v>(document: &'v mut Value, path: &FieldPath) -> Option<&'v mut Value> {
     path.0.iter().try_fold(document, |value, step| match step {
         Segment::Key(key) => {
@@ -134,9 +218,9 @@ fn entry<'v>(document: &'v mut Value, path: &FieldPath) -> Option<&'v mut Value>
 /// Sets what is not set.
 fn fill(document: &mut Value, path: &FieldPath, value: Value) {
     if get(document, path).is_null()
-        && let Some(place) = entry(document, path)
+        && let Some(paths) = entry(document, path)
     {
-        *place = value;
+        *paths = value;
     }
 }
 

@@ -6,12 +6,13 @@ use serde_json::{Map, Value, json};
 
 use super::{apply, fix, unified};
 use crate::check::{
-    baseline::built_in, chance::Dice, manifest, references::Ledger, report::Hit, rules::Rules, yaml,
+    baseline::built_in, cross_references::CrossReferences, manifest, report::Located, rules::Rules,
+    test_random::TestRandom, yaml,
 };
 
 /// How a text is written.
 struct Pen {
-    dice: Dice,
+    random: TestRandom,
     step: usize,
     dash: usize,
     /// One collection in so many is in flow style; 0: none.
@@ -21,12 +22,12 @@ struct Pen {
 
 impl Pen {
     fn one_in(&mut self, count: usize) -> bool {
-        count > 0 && self.dice.below(count) == 0
+        count > 0 && self.random.below(count) == 0
     }
 
     fn comment(&mut self) -> String {
         if self.comments && self.one_in(3) {
-            format!(" # note {}", self.dice.below(1000))
+            format!(" # note {}", self.random.below(1000))
         } else {
             String::new()
         }
@@ -36,7 +37,7 @@ impl Pen {
         match value {
             Value::String(text) if yaml::is_plain(text) && !self.one_in(4) => text.clone(),
             Value::String(text) if self.one_in(2) && !text.contains('\'') => format!("'{text}'"),
-            Value::Null => (*self.dice.one_of(&["~", "null"])).to_owned(),
+            Value::Null => (*self.random.one_of(&["~", "null"])).to_owned(),
             other => other.to_string(),
         }
     }
@@ -95,7 +96,7 @@ impl Pen {
         for (number, (key, value)) in fields.iter().enumerate() {
             let first = begun && number == 0;
             if !first && self.comments && self.one_in(5) {
-                writeln!(into, "{:indent$}# above {key} {}", "", self.dice.below(1000)).unwrap();
+                writeln!(into, "{:indent$}# above {key} {}", "", self.random.below(1000)).unwrap();
             }
             let margin = if first { 0 } else { indent };
             write!(into, "{:margin$}{key}:", "").unwrap();
@@ -104,10 +105,10 @@ impl Pen {
     }
 }
 
-fn container(dice: &mut Dice, name: &str) -> Value {
+fn container(random: &mut TestRandom, name: &str) -> Value {
     let mut container = json!({"name": name, "image": "registry.example/app:1.2"});
     let mut set = |key: &str, choices: Vec<Value>| {
-        let choice = dice.below(choices.len() + 1);
+        let choice = random.below(choices.len() + 1);
         if let Some(value) = choices.get(choice) {
             container[key] = value.clone();
         }
@@ -145,17 +146,17 @@ fn container(dice: &mut Dice, name: &str) -> Value {
     container
 }
 
-fn spec(dice: &mut Dice) -> Value {
-    let count = 1 + dice.below(3);
+fn spec(random: &mut TestRandom) -> Value {
+    let count = 1 + random.below(3);
     // A name that is not ASCII is refused by the API server, and must not trouble us.
-    let base = *dice.one_of(&["c", "c", "web-é-é-é-é-é-é-é-é-é-é-é-é-é-é-é-é-é-é-é-"]);
-    let containers: Vec<_> = (0..count).map(|i| container(dice, &format!("{base}{i}"))).collect();
+    let base = *random.one_of(&["c", "c", "web-é-é-é-é-é-é-é-é-é-é-é-é-é-é-é-é-é-é-é-"]);
+    let containers: Vec<_> = (0..count).map(|i| container(random, &format!("{base}{i}"))).collect();
     let mut spec = json!({ "containers": containers });
-    if dice.below(3) == 0 {
-        spec["initContainers"] = json!([container(dice, "start")]);
+    if random.below(3) == 0 {
+        spec["initContainers"] = json!([container(random, "start")]);
     }
     let mut set = |key: &str, choices: Vec<Value>| {
-        let choice = dice.below(choices.len() + 1);
+        let choice = random.below(choices.len() + 1);
         if let Some(value) = choices.get(choice) {
             spec[key] = value.clone();
         }
@@ -183,9 +184,9 @@ fn spec(dice: &mut Dice) -> Value {
     spec
 }
 
-fn document(dice: &mut Dice) -> Value {
-    let spec = spec(dice);
-    match dice.below(4) {
+fn document(random: &mut TestRandom) -> Value {
+    let spec = spec(random);
+    match random.below(4) {
         0 => json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": spec}),
         1 => json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "a"},
             "spec": {"jobTemplate": {"spec": {"template": {"spec": spec}}}}}),
@@ -198,17 +199,17 @@ fn document(dice: &mut Dice) -> Value {
 
 /// A text of one or several documents.
 fn text(seed: u64) -> String {
-    let mut dice = Dice::new(seed);
-    let (step, dash) = (*dice.one_of(&[2, 2, 2, 4, 3]), *dice.one_of(&[0, 2]));
-    let (flow, comments) = (*dice.one_of(&[0, 0, 6, 2]), dice.below(3) > 0);
-    let documents: Vec<_> = (0..=dice.below(3)).map(|_| document(&mut dice)).collect();
-    if dice.below(8) == 0 {
+    let mut random = TestRandom::new(seed);
+    let (step, dash) = (*random.one_of(&[2, 2, 2, 4, 3]), *random.one_of(&[0, 2]));
+    let (flow, comments) = (*random.one_of(&[0, 0, 6, 2]), random.below(3) > 0);
+    let documents: Vec<_> = (0..=random.below(3)).map(|_| document(&mut random)).collect();
+    if random.below(8) == 0 {
         // JSON is YAML in flow style, on one line or on many.
-        let pretty = dice.below(2) == 0;
+        let pretty = random.below(2) == 0;
         let write = if pretty { serde_json::to_string_pretty } else { serde_json::to_string };
         return write(&documents[0]).unwrap() + "\n";
     }
-    let mut pen = Pen { dice, step, dash, flow, comments };
+    let mut pen = Pen { random, step, dash, flow, comments };
     let mut text = String::new();
     for document in &documents {
         let fields = document.as_object().unwrap();
@@ -220,10 +221,10 @@ fn text(seed: u64) -> String {
     if pen.one_in(4) { text.replace('\n', "\r\n") } else { text }
 }
 
-fn hits(text: &str, rules: &Rules) -> Vec<Hit> {
-    let report = manifest::check("x.yaml", text, rules, &mut Ledger::default());
+fn findings(text: &str, rules: &Rules) -> Vec<Located> {
+    let report = manifest::check("x.yaml", text, rules, &mut CrossReferences::default());
     assert!(report.faults.is_empty(), "{:?}\n{text}", report.faults);
-    report.hits
+    report.findings
 }
 
 fn values(text: &str) -> Vec<Value> {
@@ -261,7 +262,7 @@ fn in_every_style_what_was_written_is_kept_and_what_was_missing_passes() {
     let (mut changed, mut refused) = (0, 0);
     for seed in 0..600 {
         let before = text(seed);
-        let found = hits(&before, &rules);
+        let found = findings(&before, &rules);
         let fixed = fix(&before, &found, &rules);
         let after = apply(&before, &fixed);
         changed += usize::from(!fixed.edits.is_empty());
@@ -275,17 +276,23 @@ fn in_every_style_what_was_written_is_kept_and_what_was_missing_passes() {
         if before.contains("\r\n") {
             assert_eq!(after.matches('\n').count(), after.matches("\r\n").count(), "{}", story());
         }
-        let again = hits(&after, &rules);
-        for hit in &again {
-            let known = found.iter().any(|old| old.control.id == hit.control.id);
-            assert!(known, "{} is new: {}", hit.control.id, story());
+        let again = findings(&after, &rules);
+        for located in &again {
+            let known =
+                found.iter().any(|old| old.finding.control.id == located.finding.control.id);
+            assert!(known, "{} is new: {}", located.finding.control.id, story());
             if fixed.refused.is_empty() {
-                assert!(!MECHANICAL.contains(&hit.control.id), "{} {}", hit.control.id, story());
+                assert!(
+                    !MECHANICAL.contains(&located.finding.control.id.as_str()),
+                    "{} {}",
+                    located.finding.control.id,
+                    story()
+                );
             }
         }
         let second = fix(&after, &again, &rules);
         assert!(second.edits.is_empty(), "a second run changes more: {}", story());
-        let diff = unified("x.yaml", &before, &fixed.edits);
+        let diff = unified("x.yaml", &before, &after);
         assert_eq!(diff.is_empty(), before == after, "{}", story());
         assert_eq!(patched(&before, &diff), after, "{diff}");
     }
@@ -298,7 +305,7 @@ fn patched(text: &str, diff: &str) -> String {
     let (mut new, mut at, mut open) = (String::new(), 0, false);
     for line in diff.split_inclusive('\n').skip(2) {
         if let Some(head) = line.strip_prefix("@@ -") {
-            let start: usize = head.split(',').next().unwrap().parse().unwrap();
+            let start: usize = head.split([',', ' ']).next().unwrap().parse().unwrap();
             new.extend(old[at..start - 1].iter().copied());
             at = start - 1;
         } else if line.starts_with('\\') {

@@ -1,19 +1,21 @@
 use super::*;
-use crate::check::{baseline::built_in, manifest, references::Ledger};
+use crate::check::{baseline::built_in, cross_references::CrossReferences, manifest};
 
-fn hits(text: &str) -> Vec<Hit> {
-    manifest::check("x.yaml", text, &built_in("guide").unwrap(), &mut Ledger::default()).hits
+fn findings(text: &str) -> Vec<Located> {
+    manifest::check("x.yaml", text, &built_in("guide").unwrap(), &mut CrossReferences::default())
+        .findings
 }
 
 /// The text after `--fix`, and what remains to be found in it.
 fn repaired(text: &str) -> (String, Vec<&'static str>) {
     let rules = built_in("guide").unwrap();
-    let fixed = fix(text, &hits(text), &rules);
+    let fixed = fix(text, &findings(text), &rules);
     assert!(fixed.refused.is_empty(), "{:?}\n{text}", fixed.refused);
     let after = apply(text, &fixed);
-    let again = fix(&after, &hits(&after), &rules);
+    let again = fix(&after, &findings(&after), &rules);
     assert!(again.edits.is_empty(), "a second run changes more: {after}");
-    let mut left: Vec<_> = hits(&after).iter().map(|hit| hit.control.id).collect();
+    let mut left: Vec<_> =
+        findings(&after).iter().map(|located| located.finding.control.id.as_str()).collect();
     left.dedup();
     (after, left)
 }
@@ -131,7 +133,7 @@ fn what_somebody_wrote_on_purpose_is_left_alone() {
 #[test]
 fn text_that_others_share_is_left_alone_with_a_reason() {
     let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n  - &c {name: a, image: 'a:1'}\n  initContainers:\n  - *c\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: b}\nspec:\n  containers:\n  - {name: a, image: 'a:1'}\n";
-    let fixed = fix(text, &hits(text), &built_in("guide").unwrap());
+    let fixed = fix(text, &findings(text), &built_in("guide").unwrap());
     assert_eq!(fixed.refused.len(), 1, "{:?}", fixed.refused);
     let after = apply(text, &fixed);
     let (first, second) = after.split_once("---").unwrap();
@@ -149,9 +151,8 @@ fn the_diff_shows_what_changes_with_lines_around() {
         Edit { range: text.len() - 1..text.len() - 1, text: "\n  y: z".into() },
     ];
     let wanted = "--- a/x.yaml\n+++ b/x.yaml\n@@ -2,5 +2,6 @@\n kind: Pod\n metadata: {name: a}\n spec:\n-  automountServiceAccountToken: true\n+  automountServiceAccountToken: false\n   hostname: x\n+  y: z\n";
-    assert_eq!(unified("x.yaml", text, &edits), wanted);
-    assert_eq!(unified("x.yaml", text, &[]), "");
-    let open = [Edit { range: 1..1, text: "\nb".into() }];
-    let wanted = "--- a/x\n+++ b/x\n@@ -1,1 +1,2 @@\n-a\n\\ No newline at end of file\n+a\n+b\n\\ No newline at end of file\n";
-    assert_eq!(unified("x", "a", &open), wanted);
+    assert_eq!(unified("x.yaml", text, &edit::apply(text, &edits)), wanted);
+    assert_eq!(unified("x.yaml", text, text), "");
+    let wanted = "--- a/x\n+++ b/x\n@@ -1 +1,2 @@\n-a\n\\ No newline at end of file\n+a\n+b\n\\ No newline at end of file\n";
+    assert_eq!(unified("x", "a", "a\nb"), wanted);
 }

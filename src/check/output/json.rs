@@ -6,26 +6,27 @@ use serde_json::{Value, json};
 
 use super::super::{
     Options,
-    report::{FileReport, Hit, Notice, Report},
+    report::{Diagnostic, FileReport, Located, Report},
 };
 
 /// Writes the report. Fields are added in later versions, never renamed.
 pub(crate) fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     let files: Vec<_> = report.files.iter().map(file).collect();
-    let failing = report.hits().filter(|hit| hit.fails(options.fail_on)).count();
+    let failing = report.findings().filter(|located| located.fails(options.fail_on)).count();
     let document = json!({
         "version": 1,
         "rules": options.rules.name,
         "summary": {
             "objects": report.evaluated(),
-            "findings": report.hits().filter(|hit| hit.suppressed.is_none() && !hit.note).count(),
+            "findings": report.findings().filter(|located| located.suppressed.is_none() && !located.finding.note).count(),
             "failing": failing,
-            "notes": report.hits().filter(|hit| hit.suppressed.is_none() && hit.note).count(),
-            "suppressed": report.hits().filter(|hit| hit.suppressed.is_some()).count(),
+            "notes": report.findings().filter(|located| located.suppressed.is_none() && located.finding.note).count(),
+            "suppressed": report.findings().filter(|located| located.suppressed.is_some()).count(),
             "errors": report.files.iter().map(|file| file.faults.len()).sum::<usize>(),
         },
         "files": files,
         "unevaluated": report.unevaluated,
+        "notSearched": report.hidden,
     });
     serde_json::to_writer_pretty(&mut *out, &document)?;
     writeln!(out)
@@ -35,33 +36,33 @@ fn file(file: &FileReport) -> Value {
     json!({
         "name": file.name,
         "objects": file.objects,
-        "findings": file.hits.iter().map(finding).collect::<Vec<_>>(),
-        "errors": file.faults.iter().map(notice).collect::<Vec<_>>(),
-        "remarks": file.remarks.iter().map(notice).collect::<Vec<_>>(),
+        "findings": file.findings.iter().map(finding).collect::<Vec<_>>(),
+        "errors": file.faults.iter().map(diagnostic).collect::<Vec<_>>(),
+        "remarks": file.remarks.iter().map(diagnostic).collect::<Vec<_>>(),
     })
 }
 
-fn finding(hit: &Hit) -> Value {
+fn finding(located: &Located) -> Value {
     json!({
-        "control": hit.control.id,
-        "severity": hit.severity.as_str(),
-        "verdict": hit.verdict.as_str(),
-        "note": hit.note,
-        "message": hit.message,
-        "remedy": hit.remedy,
-        "object": hit.object,
-        "field": hit.field(),
-        "document": hit.document,
-        "line": hit.place.line,
-        "column": hit.place.column,
-        "suppressed": hit.suppressed,
+        "control": located.finding.control.id.as_str(),
+        "severity": located.finding.severity.as_str(),
+        "verdict": located.finding.verdict.as_str(),
+        "note": located.finding.note,
+        "message": located.finding.message,
+        "remedy": located.finding.remedy,
+        "object": located.object,
+        "field": located.field(),
+        "document": located.document,
+        "line": located.position.line,
+        "column": located.position.column,
+        "suppressed": located.suppressed,
     })
 }
 
-fn notice(notice: &Notice) -> Value {
+fn diagnostic(diagnostic: &Diagnostic) -> Value {
     json!({
-        "line": notice.place.map(|place| place.line),
-        "column": notice.place.map(|place| place.column),
-        "message": notice.message,
+        "line": diagnostic.position.map(|place| place.line),
+        "column": diagnostic.position.map(|place| place.column),
+        "message": diagnostic.message,
     })
 }

@@ -7,12 +7,12 @@ use std::{
 
 use super::super::{
     Options,
-    report::{FileReport, Hit, Notice, Report},
+    report::{Diagnostic, FileReport, Located, Report},
 };
 
 /// Writes the report.
 pub(crate) fn write(report: &Report, options: &Options, out: &mut dyn Write) -> io::Result<()> {
-    let fails = |hit: &Hit| hit.fails(options.fail_on);
+    let fails = |located: &Located| located.fails(options.fail_on);
     let suites: Vec<_> = report.files.iter().map(|file| Suite::of(file, &fails)).collect();
     let sum = |of: fn(&Suite) -> usize| suites.iter().map(of).sum::<usize>();
     writeln!(out, r#"<?xml version="1.0" encoding="UTF-8"?>"#)?;
@@ -51,15 +51,19 @@ struct Suite {
 }
 
 impl Suite {
-    fn of(file: &FileReport, fails: &dyn Fn(&Hit) -> bool) -> Self {
+    fn of(file: &FileReport, fails: &dyn Fn(&Located) -> bool) -> Self {
         let mut suite = Self { name: file.name.clone(), ..Self::default() };
         for fault in &file.faults {
             suite.fault(fault);
         }
-        for hit in &file.hits {
-            suite.hit(hit, fails(hit));
+        for located in &file.findings {
+            suite.located(located, fails(located));
         }
-        let failing = file.hits.iter().filter(|hit| fails(hit)).map(|hit| hit.object.as_str());
+        let failing = file
+            .findings
+            .iter()
+            .filter(|located| fails(located))
+            .map(|located| located.object.as_str());
         let failing: BTreeSet<_> = failing.collect();
         for object in &file.objects {
             if !failing.contains(object.as_str()) {
@@ -81,23 +85,23 @@ impl Suite {
         self.cases.push('\n');
     }
 
-    fn fault(&mut self, fault: &Notice) {
+    fn fault(&mut self, fault: &Diagnostic) {
         self.errors += 1;
-        let place = fault.place.map(|place| format!("{}:{}: ", place.line, place.column));
+        let place = fault.position.map(|place| format!("{}:{}: ", place.line, place.column));
         let text = escaped(&format!("{}{}", place.unwrap_or_default(), fault.message));
         self.case("can be read", &format!("<error message=\"{text}\"/>"));
     }
 
-    fn hit(&mut self, hit: &Hit, fails: bool) {
-        let name = format!("{} {} {}", hit.object, hit.control.id, hit.field());
-        let message = escaped(&hit.message);
-        let (line, column) = (hit.place.line, hit.place.column);
-        if let Some(reason) = &hit.suppressed {
+    fn located(&mut self, located: &Located, fails: bool) {
+        let name = format!("{} {} {}", located.object, located.finding.control.id, located.field());
+        let message = escaped(&located.finding.message);
+        let (line, column) = (located.position.line, located.position.column);
+        if let Some(reason) = &located.suppressed {
             self.skipped += 1;
             self.case(name.trim_end(), &format!("<skipped message=\"{}\"/>", escaped(reason)));
         } else if fails {
             self.failures += 1;
-            let (severity, remedy) = (hit.severity, escaped(&hit.remedy));
+            let (severity, remedy) = (located.finding.severity, escaped(&located.finding.remedy));
             let place = escaped(&format!("{}:{line}:{column}", self.name));
             let failure = format!(
                 "<failure type=\"{severity}\" message=\"{message}\">{place}\n{message}\nTo put it right: {remedy}</failure>"

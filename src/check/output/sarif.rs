@@ -2,18 +2,19 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
     io::{self, Write},
 };
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::super::{
     Options,
-    report::{FileReport, Hit, Notice, Report},
+    report::{Diagnostic, FileReport, Located, Report},
 };
 use crate::policy::Control;
+use crate::policy::ControlId;
 use crate::policy::Severity;
 use crate::policy::controls;
 
@@ -22,8 +23,8 @@ const SCHEMA: &str =
 
 /// Writes the report: one result for each control that an object breaks, with every place at which it does.
 pub(crate) fn write(report: &Report, _: &Options, out: &mut dyn Write) -> io::Result<()> {
-    let broken: BTreeSet<_> = report.hits().map(|hit| hit.control.id).collect();
-    let used: Vec<_> = controls::all().filter(|control| broken.contains(control.id)).collect();
+    let broken: BTreeSet<_> = report.findings().map(|located| located.finding.control.id).collect();
+    let used: Vec<_> = controls::all().filter(|control| broken.contains(&control.id)).collect();
     let numbers = used.iter().enumerate().map(|(i, control)| (control.id, i)).collect();
     let notifications: Vec<_> = report.files.iter().flat_map(notifications).collect();
     let run = Run {
@@ -66,14 +67,14 @@ struct Run<'a> {
 /// Made while they are written: a large input breaks a control a hundred thousand times.
 struct Results<'a> {
     report: &'a Report,
-    numbers: BTreeMap<&'static str, usize>,
+    numbers: BTreeMap<ControlId, usize>,
 }
 
 impl Serialize for Results<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let files = self.report.files.iter();
         serializer.collect_seq(files.flat_map(|file| {
-            groups(file).into_iter().filter_map(|hits| result(file, &hits, &self.numbers))
+            groups(file).into_iter().filter_map(|group| result(file, &group, &self.numbers))
         }))
     }
 }
@@ -101,7 +102,7 @@ fn rule(control: &Control) -> Value {
     let nsa = control.nsa.iter().map(|topic| format!("NSA: {topic}"));
     let tags: Vec<_> = std::iter::once("security".to_owned()).chain(cis).chain(nsa).collect();
     json!({
-        "id": control.id,
+        "id": control.id.as_str(),
         "shortDescription": { "text": format!("{}.", control.title) },
         "fullDescription": { "text": format!("{}. Looks at {}.", control.title, control.looks_at) },
         "help": { "text": format!("To put it right: {}.", control.remedy) },
@@ -110,38 +111,49 @@ fn rule(control: &Control) -> Value {
     })
 }
 
-/// The hits of a file, by result.
-fn groups(file: &FileReport) -> Vec<Vec<&Hit>> {
-    // What makes hits one result, with the number of that result, which keeps the order of the file.
+/// The findings of a file, by result.
+fn groups(file: &FileReport) -> Vec<Vec<&Located>> {
+    // What makes findings one result, with the number of that result, which keeps the order of the file.
     let mut known = BTreeMap::new();
-    let mut groups: Vec<Vec<&Hit>> = Vec::new();
-    for hit in &file.hits {
-        let reason = hit.suppressed.as_deref();
-        let key = (hit.document, hit.object.as_str(), hit.control.id, reason, hit.note);
+    let mut groups: Vec<Vec<&Located>> = Vec::new();
+    for located in &file.findings {
+        let reason = located.suppressed.as_deref();
+        let key = (
+            located.document,
+            located.object.as_str(),
+            located.finding.control.id,
+            reason,
+            located.finding.note,
+        );
         let number = *known.entry(key).or_insert(groups.len());
         match groups.get_mut(number) {
-            Some(hits) => hits.push(hit),
-            None => groups.push(vec![hit]),
+            Some(group) => group.push(located),
+            None => groups.push(vec![located]),
         }
     }
     groups
 }
 
-fn result(file: &FileReport, hits: &[&Hit], numbers: &BTreeMap<&str, usize>) -> Option<Value> {
-    let first = *hits.first()?;
-    let mut messages: Vec<&str> = hits.iter().map(|hit| hit.message.as_str()).collect();
+fn result(
+    file: &FileReport,
+    group: &[&Located],
+    numbers: &BTreeMap<ControlId, usize>,
+) -> Option<Value> {
+    let first = *group.first()?;
+    let mut messages: Vec<&str> =
+        group.iter().map(|located| located.finding.message.as_str()).collect();
     messages.dedup();
-    let severity = hits.iter().map(|hit| hit.severity).max()?;
+    let severity = group.iter().map(|located| located.finding.severity).max()?;
     let mut result = json!({
-        "ruleId": first.control.id,
-        "level": if first.note { "note" } else { level(severity) },
-        "message": { "text": format!("{}: {}. {}.", first.object, messages.join("; "), capital(&first.remedy)) },
-        "locations": hits.iter().map(|hit| location(&file.name, hit)).collect::<Vec<_>>(),
+        "ruleId": first.finding.control.id.as_str(),
+        "level": if first.finding.note { "note" } else { level(severity) },
+        "message": { "text": format!("{}: {}. {}.", first.object, messages.join("; "), capital(&first.finding.remedy)) },
+        "locations": group.iter().map(|located| location(&file.name, located)).collect::<Vec<_>>(),
         "partialFingerprints": {
-            "controlObject/v1": format!("{} {} {}", first.control.id, file.name, first.object),
+            "controlObject/v1": format!("{} {} {}", first.finding.control.id, file.name, first.object),
         },
     });
-    if let Some(index) = numbers.get(first.control.id) {
+    if let Some(index) = numbers.get(&first.finding.control.id) {
         result["ruleIndex"] = json!(index);
     }
     if let Some(reason) = &first.suppressed {
@@ -155,46 +167,43 @@ fn capital(text: &str) -> String {
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
-fn location(file: &str, hit: &Hit) -> Value {
+fn location(file: &str, located: &Located) -> Value {
     json!({
         "physicalLocation": {
             "artifactLocation": { "uri": uri(file) },
-            "region": { "startLine": hit.place.line, "startColumn": hit.place.column },
+            "region": { "startLine": located.position.line, "startColumn": located.position.column },
         },
-        "logicalLocations": [{ "fullyQualifiedName": format!("{} {}", hit.object, hit.field()).trim_end() }],
+        "logicalLocations": [{ "fullyQualifiedName": format!("{} {}", located.object, located.field()).trim_end() }],
     })
 }
 
 fn notifications(file: &FileReport) -> Vec<Value> {
     let all = file.faults.iter().map(|fault| ("error", fault));
     let all = all.chain(file.remarks.iter().map(|remark| ("note", remark)));
-    all.map(|(level, notice)| notification(&file.name, level, notice)).collect()
+    all.map(|(level, diagnostic)| notification(&file.name, level, diagnostic)).collect()
 }
 
-fn notification(file: &str, level: &str, notice: &Notice) -> Value {
+fn notification(file: &str, level: &str, diagnostic: &Diagnostic) -> Value {
     let mut physical = json!({ "artifactLocation": { "uri": uri(file) } });
-    if let Some(place) = notice.place {
+    if let Some(place) = diagnostic.position {
         physical["region"] = json!({ "startLine": place.line, "startColumn": place.column });
     }
     json!({
         "level": level,
-        "message": { "text": notice.message },
+        "message": { "text": diagnostic.message },
         "locations": [{ "physicalLocation": physical }],
     })
 }
 
-/// A file name as a reference: relative where it is, with what a reference may not hold written in hexadecimal.
+/// What a reference may hold as it is; the rest is written in hexadecimal.
+const KEPT: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A file name as a reference: relative where it is.
 fn uri(name: &str) -> String {
     let name = if name == "<stdin>" { "stdin" } else { name };
-    let mut text = if name.starts_with('/') { "file://".to_owned() } else { String::new() };
-    for byte in name.replace('\\', "/").bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            let _ = write!(text, "%{byte:02X}");
-        }
-    }
-    text
+    let scheme = if name.starts_with('/') { "file://" } else { "" };
+    format!("{scheme}{}", utf8_percent_encode(&name.replace('\\', "/"), KEPT))
 }
 
 #[cfg(test)]

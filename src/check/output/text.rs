@@ -5,40 +5,40 @@ use std::{
     io::{self, Write},
 };
 
+use anstyle::{AnsiColor, Style};
+
 use super::super::{
     Fix, Options,
-    report::{FileReport, Hit, Notice, Report},
+    report::{Diagnostic, FileReport, Located, Report},
 };
 use crate::policy::Severity;
 
-/// Codes of a terminal.
+const BOLD: Style = Style::new().bold();
+const FAINT: Style = Style::new().dimmed();
+const RED: Style = AnsiColor::Red.on_default();
+const GREEN: Style = AnsiColor::Green.on_default();
+const CYAN: Style = AnsiColor::Cyan.on_default();
+
+/// Colours, where they are wanted.
 #[derive(Clone, Copy)]
 struct Paint {
     on: bool,
 }
 
 impl Paint {
-    fn with(self, code: &str, text: &str) -> String {
-        if self.on { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    fn with(self, style: Style, text: &str) -> String {
+        if self.on { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
-    fn bold(self, text: &str) -> String {
-        self.with("1", text)
-    }
-
-    fn faint(self, text: &str) -> String {
-        self.with("2", text)
-    }
-
-    fn severity(self, hit: &Hit) -> String {
-        let (code, word) = match hit.severity {
-            _ if hit.note => ("36", "note"),
-            Severity::Critical => ("1;31", "critical"),
-            Severity::High => ("31", "high"),
-            Severity::Medium => ("33", "medium"),
-            Severity::Low => ("34", "low"),
+    fn severity(self, located: &Located) -> String {
+        let (style, word) = match located.finding.severity {
+            _ if located.finding.note => (CYAN, "note"),
+            Severity::Critical => (RED.bold(), "critical"),
+            Severity::High => (RED, "high"),
+            Severity::Medium => (AnsiColor::Yellow.on_default(), "medium"),
+            Severity::Low => (AnsiColor::Blue.on_default(), "low"),
         };
-        self.with(code, &format!("{word:<8}"))
+        self.with(style, &format!("{word:<8}"))
     }
 }
 
@@ -47,16 +47,16 @@ pub(crate) fn write(report: &Report, options: &Options, out: &mut dyn Write) -> 
     let paint = Paint { on: options.colour };
     let changed: Vec<_> = report.files.iter().filter(|file| !file.diff.is_empty()).collect();
     match options.fix {
-        Fix::DryRun => diffs(&changed, paint, out)?,
+        Fix::DryRun => diffs(&changed, options.terminal || paint.on, paint, out)?,
         Fix::Write => {
             for file in &changed {
-                writeln!(out, "{} {}", paint.with("32", "fixed"), plain(&file.name))?;
+                writeln!(out, "{} {}", paint.with(GREEN, "fixed"), plain(&file.name))?;
             }
         }
         Fix::No => {}
     }
     for file in &report.files {
-        let shown = file.hits.len() + file.faults.len() + file.remarks.len();
+        let shown = file.findings.len() + file.faults.len() + file.remarks.len();
         if shown > 0 {
             one(file, paint, out)?;
         }
@@ -64,17 +64,17 @@ pub(crate) fn write(report: &Report, options: &Options, out: &mut dyn Write) -> 
     if options.quiet { Ok(()) } else { summary(report, options, paint, out) }
 }
 
-fn diffs(changed: &[&FileReport], paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+fn diffs(changed: &[&FileReport], seen: bool, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
     for line in changed.iter().flat_map(|file| file.diff.split_terminator('\n')) {
-        let code = match line.as_bytes().first() {
-            Some(b'+') => "32",
-            Some(b'-') => "31",
-            Some(b'@') => "36",
-            _ => "0",
+        let style = match line.as_bytes().first() {
+            Some(b'+') => GREEN,
+            Some(b'-') => RED,
+            Some(b'@') => CYAN,
+            _ => Style::new(),
         };
         // A diff that is kept in a file must be exact, one that is inspected must not steer the terminal.
-        let line = if paint.on { &shown(line) } else { line };
-        writeln!(out, "{}", paint.with(code, line))?;
+        let line = if seen { &shown(line) } else { line };
+        writeln!(out, "{}", paint.with(style, line))?;
     }
     Ok(())
 }
@@ -84,53 +84,62 @@ fn shown(line: &str) -> String {
 }
 
 fn one(file: &FileReport, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{}", paint.bold(&plain(&file.name)))?;
+    writeln!(out, "{}", paint.with(BOLD, &plain(&file.name)))?;
     for fault in &file.faults {
-        let word = paint.with("1;31", "error   ");
+        let word = paint.with(RED.bold(), "error   ");
         writeln!(out, "  {:>8}  {word}  {}", place(fault), plain(&fault.message))?;
     }
-    let together = |one: &Hit, next: &Hit| {
-        let key = |hit: &Hit| (hit.place, hit.control.id, hit.note, hit.suppressed.is_some());
-        key(one) == key(next) && one.remedy == next.remedy && one.object == next.object
+    let together = |one: &Located, next: &Located| {
+        let key = |located: &Located| {
+            (
+                located.position,
+                located.finding.control.id,
+                located.finding.note,
+                located.suppressed.is_some(),
+            )
+        };
+        key(one) == key(next)
+            && one.finding.remedy == next.finding.remedy
+            && one.object == next.object
     };
-    for hits in file.hits.chunk_by(together) {
-        finding(hits, paint, out)?;
+    for located in file.findings.chunk_by(together) {
+        finding(located, paint, out)?;
     }
     for remark in &file.remarks {
-        let word = paint.with("36", "remark  ");
+        let word = paint.with(CYAN, "remark  ");
         writeln!(out, "  {:>8}  {word}  {}", place(remark), plain(&remark.message))?;
     }
     writeln!(out)
 }
 
-fn place(notice: &Notice) -> String {
-    notice.place.map(|place| format!("{}:{}", place.line, place.column)).unwrap_or_default()
+fn place(diagnostic: &Diagnostic) -> String {
+    diagnostic.position.map(|place| format!("{}:{}", place.line, place.column)).unwrap_or_default()
 }
 
-/// Findings with one control and one place: each says what it is, the remedy is said once.
-fn finding(hits: &[Hit], paint: Paint, out: &mut dyn Write) -> io::Result<()> {
-    let Some(hit) = hits.first() else { return Ok(()) };
-    let at = format!("{}:{}", hit.place.line, hit.place.column);
-    let id = hit.control.id;
-    if let Some(reason) = &hit.suppressed {
-        for hit in hits {
-            let line = format!("  {at:>8}  ignored   {id}  {} (reason: {reason})", hit.message);
-            writeln!(out, "{}", paint.faint(&plain(&line)))?;
+/// Findings with one control and one position: each says what it is, the remedy is said once.
+fn finding(group: &[Located], paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+    let Some(first) = group.first() else { return Ok(()) };
+    let at = format!("{}:{}", first.position.line, first.position.column);
+    let id = first.finding.control.id.as_str();
+    if let Some(reason) = &first.suppressed {
+        for Located { finding, .. } in group {
+            let line = format!("  {at:>8}  ignored   {id}  {} (reason: {reason})", finding.message);
+            writeln!(out, "{}", paint.with(FAINT, &plain(&line)))?;
         }
         return Ok(());
     }
-    let severity = paint.severity(hit);
-    writeln!(out, "  {at:>8}  {severity}  {}  {}", paint.bold(id), plain(&hit.message))?;
+    let (severity, message) = (paint.severity(first), plain(&first.finding.message));
+    writeln!(out, "  {at:>8}  {severity}  {}  {message}", paint.with(BOLD, id))?;
     let indent = id.len() + 24;
-    for more in hits.iter().skip(1) {
-        writeln!(out, "{:indent$}{}", "", plain(&more.message))?;
+    for more in group.iter().skip(1) {
+        writeln!(out, "{:indent$}{}", "", plain(&more.finding.message))?;
     }
-    let place = match hits {
+    let object = match group {
         [one] if !one.field().is_empty() => format!("{}, {}", one.object, one.field()),
-        _ => hit.object.clone(),
+        _ => first.object.clone(),
     };
-    writeln!(out, "{:22}{}", "", paint.faint(&plain(&place)))?;
-    writeln!(out, "{:22}→ {}", "", plain(&hit.remedy))
+    writeln!(out, "{:22}{}", "", paint.with(FAINT, &plain(&object)))?;
+    writeln!(out, "{:22}→ {}", "", plain(&first.finding.remedy))
 }
 
 /// Without what could steer a terminal or turn the order of letters around: names and messages hold what stands
@@ -152,13 +161,13 @@ fn summary(
 ) -> io::Result<()> {
     let mut counts: BTreeMap<_, usize> = BTreeMap::new();
     let (mut suppressed, mut notes) = (0, 0);
-    for hit in report.hits() {
-        if hit.suppressed.is_some() {
+    for located in report.findings() {
+        if located.suppressed.is_some() {
             suppressed += 1;
-        } else if hit.note {
+        } else if located.finding.note {
             notes += 1;
         } else {
-            *counts.entry(hit.severity).or_default() += 1;
+            *counts.entry(located.finding.severity).or_default() += 1;
         }
     }
     let worst_first = counts.iter().rev().map(|(severity, count)| format!("{count} {severity}"));
@@ -180,11 +189,18 @@ fn summary(
         }
     }
     let extras = if extras.is_empty() { String::new() } else { format!("; {}", extras.join(", ")) };
-    writeln!(out, "{}", paint.bold(&plain(&format!("{line}{extras}"))))?;
+    writeln!(out, "{}", paint.with(BOLD, &plain(&format!("{line}{extras}"))))?;
+    if !report.hidden.is_empty() {
+        let names = plain(&report.hidden.join(", "));
+        let line = format!(
+            "Not searched, as their names start with a dot: {names}. Name them to check them"
+        );
+        writeln!(out, "{}", paint.with(FAINT, &line))?;
+    }
     if !report.unevaluated.is_empty() {
         let kinds = report.unevaluated.iter().map(|(kind, number)| format!("{number} × {kind}"));
         let kinds = plain(&kinds.collect::<Vec<_>>().join(", "));
-        writeln!(out, "{}", paint.faint(&format!("No checks exist for: {kinds}")))?;
+        writeln!(out, "{}", paint.with(FAINT, &format!("No checks exist for: {kinds}")))?;
     }
     Ok(())
 }

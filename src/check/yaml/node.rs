@@ -91,7 +91,7 @@ impl Node {
     }
 
     /// Where to point for a path: the key of the deepest part of it that exists, or the item.
-    pub(crate) fn place(&self, path: &FieldPath) -> usize {
+    pub(crate) fn offset(&self, path: &FieldPath) -> usize {
         let (mut node, mut place) = (self, self.span.start);
         for step in &path.0 {
             match step {

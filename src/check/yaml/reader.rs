@@ -17,7 +17,7 @@ pub(super) const MOST_VALUES: usize = 1_000_000;
 pub(super) const MOST_REPEATED: usize = 64 * 1024 * 1024;
 
 /// Collections within collections; Kubernetes itself goes no deeper than a few dozen.
-const DEEPEST: usize = 100;
+pub(super) const DEEPEST: usize = 100;
 
 /// One document of a file.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Fault {
 }
 
 /// The documents of a text, each by itself: one that cannot be read does not hide the next.
-pub(crate) fn read(text: &str) -> Vec<Result<Document, Fault>> {
+pub(super) fn documents(text: &str) -> Vec<Result<Document, Fault>> {
     let mut reader = Reader::new(text);
     let mut documents = Vec::new();
     loop {
@@ -77,7 +77,7 @@ fn parser_options() -> Options {
     options! { max_buffered_comment_events: usize::MAX }
 }
 
-type Source<'t> = Parser<'t, granit_parser::StrInput<'t>>;
+type Events<'t> = Parser<'t, granit_parser::StrInput<'t>>;
 
 /// How much was read, or is in a node.
 #[derive(Clone, Copy, Debug, Default)]
@@ -101,7 +101,7 @@ impl Amount {
 }
 
 struct Reader<'t> {
-    source: Source<'t>,
+    source: Events<'t>,
     /// What the documents hold, aliases expanded.
     held: Amount,
     /// What aliases stand for, and what is kept of anchored values for them.

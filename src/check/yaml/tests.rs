@@ -29,7 +29,7 @@ fn value(text: &str) -> Value {
 
 /// The text from where a path is pointed at, to the end of its line.
 fn pointed<'t>(text: &'t str, at: &str) -> &'t str {
-    let place = one(text).place(&path(at));
+    let place = one(text).offset(&path(at));
     text[place..].lines().next().unwrap_or_default()
 }
 
@@ -122,7 +122,7 @@ fn an_alias_points_to_the_text_that_it_repeats() {
 fn keys_with_dots_are_found() {
     let text = "metadata:\n  annotations:\n    example.com/a.b: x\n";
     let at = FieldPath::default().keys(&["metadata", "annotations", "example.com/a.b"]);
-    assert_eq!(&text[one(text).place(&at)..], "example.com/a.b: x\n");
+    assert_eq!(&text[one(text).offset(&at)..], "example.com/a.b: x\n");
 }
 
 #[test]
@@ -182,4 +182,14 @@ fn empty_documents_hold_nothing() {
         let documents = read(text);
         assert!(documents.iter().all(|d| d.as_ref().is_ok_and(|d| d.root.is_none())), "{text:?}");
     }
+}
+
+#[test]
+fn json_that_yaml_does_not_know_is_read_as_json() {
+    let text = "{\"apiVersion\": \"v1\", \"kind\": \"Pod\", \"a\": \"x\u{7f}y\"}";
+    assert_eq!(one(text).to_value()["a"], "x\u{7f}y");
+    let long = format!("{{\"{}\": 1}}", "k".repeat(3000));
+    assert_eq!(one(&long).to_value()["k".repeat(3000)], 1);
+    // A key that is there twice is still an error.
+    assert!(read("{\"a\": 1, \"a\": 2}")[0].is_err());
 }

@@ -1,6 +1,7 @@
 //! The only code that changes objects, and the only code that reads a `Secret` with its values.
 //!
-//! Every write passes the fence, takes one of a bounded number of max_concurrent, has a deadline and is counted.
+//! Every write passes the fence, takes one of a bounded number of permits, has a deadline and is counted. A write never
+//! outlives the fence as it was when the write was sent: whoever leads next does not meet it.
 //! Answers are asked for as metadata only, so the values just sent do not come back over the wire.
 
 mod dry_run;
@@ -15,9 +16,15 @@ use http_body_util::BodyExt as _;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta, Status};
 use kube::{Client, Resource};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 
-use super::{Fence, ObjectKey, metadata::slim, requests::RequestCounts};
+use super::{
+    Fence, ObjectKey,
+    decode::{Identity, decode},
+    metadata::slim,
+    requests::RequestCounts,
+};
 pub(crate) use dry_run::DryRun;
 
 /// Longest time one request to the API server may take.
@@ -93,7 +100,7 @@ pub enum ApiError {
 pub struct FieldCause {
     /// Path of the field.
     pub(crate) field: String,
-    /// The API server's code for the unhealthy_reason.
+    /// The API server's code for what is wrong.
     pub(crate) reason: String,
     /// The API server's words. May quote what was sent: not for users where values may be secret.
     pub(crate) message: String,
@@ -140,10 +147,11 @@ pub struct Writer {
 }
 
 #[derive(Deserialize)]
-struct Items<T> {
+struct Items<'a> {
     #[serde(default)]
     metadata: ListMeta,
-    items: Vec<T>,
+    #[serde(borrow)]
+    items: Vec<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -170,11 +178,6 @@ impl Writer {
     /// A writer that has at most `concurrency` requests under way.
     pub fn new(client: Client, fence: Fence, concurrency: usize, requests: RequestCounts) -> Self {
         Self { client, fence, max_concurrent: Arc::new(Semaphore::new(concurrency)), requests }
-    }
-
-    /// The fence that every write passes.
-    pub(crate) fn fence(&self) -> &Fence {
-        &self.fence
     }
 
     /// Creates an object. Fails with [`ApiError::AlreadyExists`] rather than touching an existing one.
@@ -273,9 +276,12 @@ impl Writer {
         let answer = self.exchange::<K>("get", key, with_accept(request, "application/json")).await;
         match answer {
             // Decoded here, not by the client library: it would log the body of an answer it cannot decode.
-            Ok(body) => serde_json::from_slice(&body).map(Some).map_err(|_| {
-                ApiError::Unavailable { reason: format!("{what} came back in an unknown form") }
-            }),
+            Ok(body) => match std::str::from_utf8(&body).map(decode) {
+                Ok(Ok(decoded)) => Ok(Some(decoded.object)),
+                _ => Err(ApiError::Unavailable {
+                    reason: format!("{what} came back in an unknown form"),
+                }),
+            },
             Err(ApiError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -299,11 +305,20 @@ impl Writer {
             let request = build("GET", &url, "application/json", Vec::new())?;
             let request = with_accept(request, "application/json");
             let body = self.exchange::<K>("list", &key, request).await?;
-            let list: Items<T> =
+            let list: Items<'_> =
                 serde_json::from_slice(&body).map_err(|_| ApiError::Unavailable {
                     reason: format!("the list of {} came back in an unknown form", K::plural(&())),
                 })?;
-            list.items.into_iter().for_each(&mut each);
+            for item in list.items {
+                match decode(item.get()) {
+                    Ok(decoded) => each(decoded.object),
+                    Err(problem) => {
+                        let key = Identity::of(item.get()).map(|identity| identity.key);
+                        let kind = K::kind(&());
+                        tracing::warn!(%kind, object = ?key, problem, "the object cannot be decoded and is left out");
+                    }
+                }
+            }
             match list.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => url = format!("{first}&continue={}", encode(&token)),
                 None => return Ok(()),
@@ -359,14 +374,16 @@ impl Writer {
     where
         K: Resource<DynamicType = ()>,
     {
-        let Ok(_place) = self.max_concurrent.acquire().await else {
+        let Ok(_permit) = self.max_concurrent.acquire().await else {
             return Err(ApiError::Fenced); // the semaphore is never closed
         };
-        // The wait for a place may have been long: check again before anything is sent.
-        if !matches!(verb, "get" | "list" | "token") {
-            self.fence.check().map_err(|_| ApiError::Fenced)?;
-        }
-        let outcome = within(DEADLINE, self.send(request)).await;
+        // The wait for a permit may have been long: check again before anything is sent.
+        let deadline = if matches!(verb, "get" | "list" | "token") {
+            DEADLINE
+        } else {
+            self.fence.check().map_err(|_| ApiError::Fenced)?.min(DEADLINE)
+        };
+        let outcome = within(deadline, self.send(request)).await;
         let outcome = outcome.and_then(|(status, body)| {
             if status.is_success() { Ok(body) } else { Err(refusal::<K>(key, status, &body)) }
         });

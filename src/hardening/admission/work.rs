@@ -191,7 +191,7 @@ impl Work<'_> {
             ..ObjectReference::default()
         };
         for about in [object, self.known.object.object_ref(&())] {
-            self.context.record(about, "Tampered", text.clone(), EventType::Done);
+            self.context.record(about, "Tampered", text.clone(), EventType::Warning);
         }
         true
     }

@@ -1,7 +1,9 @@
 //! What the hardening subsystem knows of the cluster, from watches: digests, not objects.
 
+mod accounts;
 mod baselines;
 mod objects;
+mod reports;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -11,7 +13,7 @@ use std::{
 use ipnet::IpNet;
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::core::v1::{Namespace, ServiceAccount},
+    api::core::v1::Namespace,
     apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta},
 };
 
@@ -27,11 +29,10 @@ use super::plan::labels::{LabelPatch, Memory, RECORD, Record};
 use super::plan::namespace::NamespaceObserved;
 use super::plan::objects::{GeneratedKey, ObservedObject, shortened};
 use super::plan::permissive_policies::Opened;
-use super::plan::service_accounts::{ObservedServiceAccount, ServiceAccountPatch};
+use super::plan::resources::UserLimits;
+use super::plan::service_accounts::ObservedServiceAccount;
 use super::plan::teardown::Leaving;
 use crate::api::gabion::hardening_baseline::HardeningBaseline;
-use crate::api::gabion::namespace_hardening::EFFECTIVE;
-use crate::api::gabion::namespace_hardening::NamespaceHardening;
 use crate::cluster::{Tombstones, is_older};
 use crate::digest::Digest;
 use crate::marks::FIELD_MANAGER;
@@ -50,6 +51,8 @@ struct Entry {
     accounts: Vec<ObservedServiceAccount>,
     /// Network policies that open a direction to everyone, whoever made them.
     permissive: BTreeMap<String, Opened>,
+    /// Users' own `LimitRanges`.
+    limit_ranges: BTreeMap<String, UserLimits>,
     effective: Option<Effective>,
     /// What we last said, or are just saying, in `effective`.
     said: Option<Arc<StatusDigest>>,
@@ -246,156 +249,6 @@ impl Index {
         there.map(|(name, _)| Arc::clone(name)).collect()
     }
 
-    /// Takes in a ServiceAccount. True if its automount or our mark on it changed.
-    pub(crate) fn account_applied(&self, account: &ServiceAccount) -> bool {
-        let meta = &account.metadata;
-        let (name, uid) = (meta.name.as_deref().unwrap_or_default(), meta.uid.as_deref());
-        let mut state = self.lock();
-        let namespace = meta.namespace.as_deref().unwrap_or_default();
-        let entry = state.namespaces.entry(namespace.into()).or_default();
-        let place = entry.accounts.binary_search_by(|known| known.name.as_str().cmp(name));
-        let known = place.ok().and_then(|at| entry.accounts.get(at));
-        let same = known.filter(|known| uid == Some(&known.uid));
-        let version = meta.resource_version.as_deref().unwrap_or_default();
-        if same.is_some_and(|known| is_older(version, &known.resource_version)) {
-            return false;
-        }
-        let manager = last_writer(meta.managed_fields.as_deref());
-        let noted = same.and_then(|known| known.previous);
-        let seen = ObservedServiceAccount::of(account, manager, noted);
-        let news = known.is_none_or(|known| {
-            (&known.uid, known.automount, known.previous, known.stray)
-                != (&seen.uid, seen.automount, seen.previous, seen.stray)
-        });
-        match place {
-            Ok(at) => entry.accounts[at] = seen,
-            Err(at) => entry.accounts.insert(at, seen),
-        }
-        news
-    }
-
-    /// Records a ServiceAccount as our own write left it.
-    pub(crate) fn account_written(
-        &self,
-        namespace: &str,
-        meta: &ObjectMeta,
-        patch: &ServiceAccountPatch,
-    ) {
-        let mut state = self.lock();
-        let Some(entry) = state.namespaces.get_mut(namespace) else { return };
-        entry.drifted.remove(&format!("ServiceAccount/{}", patch.name));
-        let version = meta.resource_version.as_deref().unwrap_or_default();
-        let mut accounts = entry.accounts.iter_mut();
-        if let Some(known) = accounts.find(|known| known.name == patch.name)
-            && meta.uid.as_deref() == Some(&known.uid)
-        {
-            // The watch may have told of a later change; what we noted stays noted all the same.
-            known.previous = patch.previous;
-            if !is_older(version, &known.resource_version) {
-                version.clone_into(&mut known.resource_version);
-                known.automount = patch.automount;
-                known.stray = false;
-            }
-        }
-    }
-
-    /// Forgets a ServiceAccount.
-    pub(crate) fn account_deleted(&self, namespace: &str, name: &str) {
-        let mut state = self.lock();
-        if let Some(entry) = state.namespaces.get_mut(namespace) {
-            entry.accounts.retain(|account| account.name != name);
-        }
-        state.prune(namespace);
-    }
-
-    /// Forgets every ServiceAccount that is not in `present`.
-    pub(crate) fn accounts_listed(&self, present: &HashSet<crate::cluster::ObjectKey>) {
-        for (namespace, entry) in &mut self.lock().namespaces {
-            let is_there =
-                |name: &str| present.contains(&crate::cluster::ObjectKey::new(namespace, name));
-            entry.accounts.retain(|account| is_there(&account.name));
-        }
-    }
-
-    /// Forgets every `effective` that is not in `present`; the namespaces concerned.
-    pub(crate) fn effectives_listed(
-        &self,
-        present: &HashSet<crate::cluster::ObjectKey>,
-    ) -> Vec<Arc<str>> {
-        let mut state = self.lock();
-        let gone = state.namespaces.iter_mut().filter(|(namespace, entry)| {
-            let key = crate::cluster::ObjectKey::new(namespace, EFFECTIVE);
-            entry.effective.is_some() && !present.contains(&key)
-        });
-        gone.map(|(namespace, entry)| {
-            entry.effective = None;
-            Arc::clone(namespace)
-        })
-        .collect()
-    }
-
-    /// Takes in `NamespaceHardening/effective` (`None` = gone). True if somebody else changed or deleted it.
-    pub(crate) fn effective_seen(&self, namespace: &str, seen: Option<NamespaceHardening>) -> bool {
-        let mut state = self.lock();
-        let entry = state.namespaces.entry(namespace.into()).or_default();
-        let Some(seen) = seen else {
-            let gone = entry.effective.take();
-            if let Some(gone) = &gone {
-                state.tombstones.note(&gone.uid);
-            }
-            state.prune(namespace);
-            return gone.is_some();
-        };
-        let mut seen = Effective {
-            uid: seen.metadata.uid.unwrap_or_default(),
-            resource_version: seen.metadata.resource_version.unwrap_or_default(),
-            said: Arc::new(StatusDigest::of(&seen.status.unwrap_or_default())),
-        };
-        // The same is kept once.
-        if let Some(said) = entry.said.as_ref().filter(|said| **said == seen.said) {
-            seen.said = Arc::clone(said);
-        }
-        // What we are just writing is often seen before the answer to the write arrives.
-        let news = entry.said.as_ref() != Some(&seen.said)
-            && entry.effective.as_ref().is_none_or(|known| known.said != seen.said);
-        let older = entry.effective.as_ref().is_some_and(|known| {
-            known.uid == seen.uid && is_older(&seen.resource_version, &known.resource_version)
-        });
-        if older {
-            return false;
-        }
-        entry.effective = Some(seen);
-        news
-    }
-
-    /// Records what is about to be written into `effective`, or that it could not be (`None`).
-    pub(crate) fn effective_saying(&self, namespace: &str, said: Option<Arc<StatusDigest>>) {
-        if let Some(entry) = self.lock().namespaces.get_mut(namespace) {
-            entry.said = said;
-        }
-    }
-
-    /// Records `effective` as our own write left it.
-    pub(crate) fn effective_written(&self, namespace: &str, effective: Option<Effective>) {
-        let mut state = self.lock();
-        let State { namespaces, tombstones, .. } = &mut *state;
-        let Some(entry) = namespaces.get_mut(namespace) else { return };
-        entry.said = effective.as_ref().map(|effective| Arc::clone(&effective.said));
-        entry.drifted.remove(REPORT);
-        let overtaken = match (&effective, &entry.effective) {
-            (Some(new), _) if tombstones.contains(&new.uid) => true,
-            // Of the same version, what the watch showed is what is stored: an older definition drops the status.
-            (Some(new), Some(known)) => {
-                let (written, seen) = (&new.resource_version, &known.resource_version);
-                new.uid == known.uid && (written == seen || is_older(written, seen))
-            }
-            _ => false,
-        };
-        if !overtaken {
-            entry.effective = effective;
-        }
-    }
-
     /// Takes in a DNS (`None` = gone). True if it changed.
     pub(crate) fn dns_service_seen(&self, key: (String, String), seen: Option<DnsService>) -> bool {
         let mut state = self.lock();
@@ -425,6 +278,7 @@ impl Index {
         };
         let permissive = entry.permissive.iter().map(|(name, by)| (name.clone(), by.among(all)));
         observed.permissive = permissive.filter(|(_, opened)| !opened.is_empty()).collect();
+        observed.limit_ranges = entry.limit_ranges.clone().into_iter().collect();
         observed.reached = is_reached(&state, entry);
         let mut material = Material {
             observed,
@@ -496,6 +350,9 @@ impl Index {
     pub(crate) fn reached(&self, namespace: &str, reached: bool) {
         if let Some(entry) = self.lock().namespaces.get_mut(namespace) {
             entry.reached = reached;
+            if !reached {
+                entry.right.clear();
+            }
         }
     }
 
@@ -570,6 +427,7 @@ impl Entry {
             && self.observed.objects.is_empty()
             && self.accounts.is_empty()
             && self.permissive.is_empty()
+            && self.limit_ranges.is_empty()
             && self.effective.is_none()
     }
 
@@ -578,6 +436,7 @@ impl Entry {
         Self {
             accounts: std::mem::take(&mut old.accounts),
             permissive: std::mem::take(&mut old.permissive),
+            limit_ranges: std::mem::take(&mut old.limit_ranges),
             observed: NamespaceObserved {
                 objects: std::mem::take(&mut old.observed.objects),
                 ..NamespaceObserved::default()

@@ -8,6 +8,7 @@ use crate::digest::Digest;
 use crate::hardening::plan::{
     objects::{GeneratedKey, ObjectKind, ObservedObject},
     permissive_policies::Opened,
+    resources::UserLimits,
 };
 
 impl Index {
@@ -26,6 +27,18 @@ impl Index {
             return gone;
         }
         entry.permissive.insert(name.to_owned(), opened.clone()) != Some(opened)
+    }
+
+    /// Takes in a `LimitRange` of a user. True if that changed what matters of it.
+    pub(crate) fn limit_range_seen(&self, namespace: &str, name: &str, seen: UserLimits) -> bool {
+        let mut state = self.lock();
+        let entry = state.namespaces.entry(namespace.into()).or_default();
+        if seen.is_nothing() {
+            let gone = entry.limit_ranges.remove(name).is_some();
+            state.prune(namespace);
+            return gone;
+        }
+        entry.limit_ranges.insert(name.to_owned(), seen.clone()) != Some(seen)
     }
 
     /// Takes in an object of a generated kind. True if it is not what we knew.
@@ -50,6 +63,13 @@ impl Index {
         });
         entry.observed.objects.insert(key.clone(), Arc::new(seen));
         news
+    }
+
+    /// Uid and resourceVersion of an object, as it is known now.
+    pub(crate) fn object(&self, namespace: &str, key: &GeneratedKey) -> Option<(String, String)> {
+        let state = self.lock();
+        let live = state.namespaces.get(namespace)?.observed.objects.get(key)?;
+        Some((live.uid.clone(), live.resource_version.clone()))
     }
 
     /// Takes in that an object of a generated kind is gone. True if we knew it.
@@ -78,6 +98,11 @@ impl Index {
                     .permissive
                     .retain(|name, _| present.contains(&cluster::ObjectKey::new(namespace, name)));
             }
+            if kind == ObjectKind::LimitRange {
+                let here =
+                    |name: &String| present.contains(&cluster::ObjectKey::new(namespace, name));
+                entry.limit_ranges.retain(|name, _| here(name));
+            }
             let before = entry.observed.objects.len();
             entry.observed.objects.retain(|key, _| {
                 key.kind != kind || present.contains(&cluster::ObjectKey::new(namespace, &key.name))
@@ -86,6 +111,7 @@ impl Index {
                 concerned.push(Arc::clone(namespace));
             }
         }
+        state.namespaces.retain(|_, entry| !entry.is_empty());
         concerned
     }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::error::Error;
+use super::error::{Error, shortened};
 use crate::api::gabion::hardening_baseline::AllowRule;
 use crate::api::gabion::hardening_baseline::Automount;
 use crate::api::gabion::hardening_baseline::ConflictPolicy;
@@ -27,6 +27,7 @@ use crate::api::gabion::hardening_baseline::Selector;
 use crate::api::gabion::hardening_baseline::SelectorOperator;
 use crate::api::gabion::hardening_baseline::Stage;
 use crate::api::gabion::hardening_baseline::UserPolicies;
+use crate::api::gabion::schema::{COUNTED, MEASURED, STATED};
 use crate::network_peers::most_addresses;
 use crate::policy::Settings;
 use crate::policy::image::canonical_prefix;
@@ -46,7 +47,7 @@ pub struct Compiled {
     pub(crate) uid: String,
     /// Generation of the spec that was compiled.
     pub(crate) generation: Option<i64>,
-    /// Dependency where only one baseline can win; ties go to the first name.
+    /// Weight where only one baseline can win; ties go to the first name.
     pub(crate) priority: i32,
     /// How far it goes.
     pub stage: Stage,
@@ -130,9 +131,9 @@ pub fn compile(baseline: &HardeningBaseline, server_minor: u16) -> Result<Compil
             .map(|p| pod_security(p, pinned, server_minor))
             .transpose()?,
         network: spec.network.as_ref().map(network).transpose()?,
-        quota: amounts("resources.quota.hard", &resources.quota.clone().unwrap_or_default().hard)?,
+        quota: quota(&resources)?,
         defaults: defaults(&resources)?,
-        max: amounts("resources.containerMax", &resources.container_max)?,
+        max: stated("resources.containerMax", &resources.container_max)?,
         registries: checks.allowed_registries.iter().map(|r| canonical_prefix(r)).collect(),
         checks,
         automount_disabled: known(
@@ -195,7 +196,62 @@ fn selection(baseline: &HardeningBaseline) -> Result<Selection, Error> {
     Ok(Selection { selector, exclude: spec.exclude_names.iter().cloned().collect() })
 }
 
+/// What the API server takes as a key or value of a label: nothing else can be selected by.
+fn check_labels(field: &str, selector: &Selector) -> Result<(), Error> {
+    let keys = selector.match_labels.keys();
+    let mut keys = keys.chain(selector.match_expressions.iter().map(|e| &e.key));
+    if let Some(key) = keys.find(|key| !is_qualified(key)) {
+        let field = format!("{field}.matchLabels[{}]", shortened(key, 80));
+        return Err(Error::invalid(field, "is no key that a label can have; write [domain/]name"));
+    }
+    let values = selector.match_labels.values();
+    let mut values = values.chain(selector.match_expressions.iter().flat_map(|e| &e.values));
+    if let Some(value) = values.find(|value| !value.is_empty() && !is_label_name(value)) {
+        let value = shortened(value, 80);
+        return Err(Error::invalid(field, format!("{value:?} is no value that a label can have")));
+    }
+    Ok(())
+}
+
+/// `[domain/]name`, as in keys of labels and names of resources.
+fn is_qualified(text: &str) -> bool {
+    let (domain, name) = text.split_once('/').map_or((None, text), |(d, n)| (Some(d), n));
+    let is_domain = |domain: &str| {
+        domain.len() <= 253
+            && domain.split('.').all(|part| {
+                let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+                !part.is_empty()
+                    && part.bytes().all(inner)
+                    && !part.starts_with('-')
+                    && !part.ends_with('-')
+            })
+    };
+    domain.is_none_or(is_domain) && is_label_name(name)
+}
+
+fn is_label_name(text: &str) -> bool {
+    let outer = |c: Option<u8>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    text.len() <= 63
+        && outer(text.bytes().next())
+        && outer(text.bytes().last())
+        && text.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.".contains(&c))
+}
+
+/// Names that Kubernetes takes: those without a domain are known, all others have one.
+fn check_resource(field: &str, name: &str, known: &[&str]) -> Result<(), Error> {
+    let bare = name.strip_prefix("requests.").unwrap_or(name);
+    let known = known.contains(&name)
+        || bare.starts_with("hugepages-")
+        || (name.contains('/') && is_qualified(name));
+    if known {
+        return Ok(());
+    }
+    let field = format!("{field}[{}]", shortened(name, 80));
+    Err(Error::invalid(field, "is no resource that Kubernetes knows; correct the name"))
+}
+
 fn check_selector(field: &str, selector: &Selector) -> Result<(), Error> {
+    check_labels(field, selector)?;
     for requirement in &selector.match_expressions {
         let listed = matches!(requirement.operator, SelectorOperator::In | SelectorOperator::NotIn);
         if requirement.operator == SelectorOperator::Unknown
@@ -277,7 +333,7 @@ fn check_rule(rule: &AllowRule, any_address: bool) -> Result<(), Error> {
     for peer in rule.from.iter().chain(&rule.to_peers) {
         check_peer(&field, peer)?;
     }
-    let peers: Vec<_> = rule.from.iter().chain(&rule.to_peers).map(super::network::peer).collect();
+    let peers: Vec<_> = rule.from.iter().chain(&rule.to_peers).map(super::peers::peer).collect();
     if most_addresses(&peers) && !any_address {
         return Err(Error::invalid(
             field,
@@ -315,7 +371,20 @@ fn check_peer(field: &str, peer: &Peer) -> Result<(), Error> {
     let Ok(net) = block.cidr.parse::<ipnet::IpNet>() else {
         return Err(Error::invalid(field, "has an ipBlock that is no CIDR"));
     };
-    let inside = |e: &String| e.parse::<ipnet::IpNet>().is_ok_and(|e| net.contains(&e));
+    if net.addr() != net.network() {
+        return Err(Error::invalid(
+            field,
+            format!(
+                "has the ipBlock {}, with bits beyond its prefix; write {}",
+                block.cidr,
+                net.trunc()
+            ),
+        ));
+    }
+    let inside = |e: &String| {
+        let e = e.parse::<ipnet::IpNet>();
+        e.is_ok_and(|e| net.contains(&e) && e != net && e.addr() == e.network())
+    };
     if selects || !block.except.iter().all(inside) {
         return Err(Error::invalid(
             field,
@@ -323,6 +392,24 @@ fn check_peer(field: &str, peer: &Peer) -> Result<(), Error> {
         ));
     }
     Ok(())
+}
+
+fn quota(resources: &Resources) -> Result<Amounts, Error> {
+    let field = "resources.quota.hard";
+    let hard = resources.quota.clone().unwrap_or_default().hard;
+    let names = [&COUNTED[..], &MEASURED[..]].concat();
+    for name in hard.keys() {
+        check_resource(field, name, &names)?;
+    }
+    let amounts = amounts(field, &hard)?;
+    let counted = |name: &String| COUNTED.contains(&name.as_str()) || name.starts_with("count/");
+    match amounts.iter().find(|(name, amount)| counted(name) && !amount.is_whole()) {
+        Some((name, _)) => Err(Error::invalid(
+            format!("{field}[{name}]"),
+            "is counted, and must be a whole number",
+        )),
+        None => Ok(amounts),
+    }
 }
 
 fn amounts(field: &str, texts: &Quantities) -> Result<Amounts, Error> {
@@ -336,10 +423,18 @@ fn amounts(field: &str, texts: &Quantities) -> Result<Amounts, Error> {
     texts.iter().map(read).collect()
 }
 
+/// Amounts of a container.
+fn stated(field: &str, texts: &Quantities) -> Result<Amounts, Error> {
+    for name in texts.keys() {
+        check_resource(field, name, &STATED)?;
+    }
+    amounts(field, texts)
+}
+
 fn defaults(resources: &Resources) -> Result<Option<(Amounts, Amounts)>, Error> {
     let Some(defaults) = &resources.container_defaults else { return Ok(None) };
-    let requests = amounts("resources.containerDefaults.requests", &defaults.requests)?;
-    let limits = amounts("resources.containerDefaults.limits", &defaults.limits)?;
+    let requests = stated("resources.containerDefaults.requests", &defaults.requests)?;
+    let limits = stated("resources.containerDefaults.limits", &defaults.limits)?;
     match requests
         .iter()
         .find(|(name, request)| limits.get(*name).is_some_and(|limit| limit < request))
@@ -349,6 +444,21 @@ fn defaults(resources: &Resources) -> Result<Option<(Amounts, Amounts)>, Error> 
             "must not be above the limit of the same resource",
         )),
         None => Ok(Some((requests, limits))),
+    }
+}
+
+/// The mark of a baseline on what it causes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Owner {
+    /// Name of the baseline.
+    pub(crate) name: String,
+    /// Its uid.
+    pub(crate) uid: String,
+}
+
+impl From<&Compiled> for Owner {
+    fn from(baseline: &Compiled) -> Self {
+        Self { name: baseline.name.clone(), uid: baseline.uid.clone() }
     }
 }
 
@@ -416,6 +526,10 @@ mod tests {
                 "spec.network.allow[r]",
             ),
             (
+                with("network", peer(json!({ "ipBlock": { "cidr": "10.0.0.5/8" } }))),
+                "spec.network.allow[r]",
+            ),
+            (
                 with("network", peer(json!({ "ipBlock": { "cidr": "0.0.0.0/0" } }))),
                 "spec.network.allow[r]",
             ),
@@ -430,6 +544,22 @@ mod tests {
             (
                 with("resources", json!({ "quota": { "hard": { "pods": "12potatoes" } } })),
                 "spec.resources.quota.hard[pods]",
+            ),
+            (
+                with("resources", json!({ "quota": { "hard": { "pod": "20" } } })),
+                "spec.resources.quota.hard[pod]",
+            ),
+            (
+                with("resources", json!({ "quota": { "hard": { "count/configmaps": "1500m" } } })),
+                "spec.resources.quota.hard[count/configmaps]",
+            ),
+            (
+                with("resources", json!({ "containerMax": { "limits.memory": "1Gi" } })),
+                "spec.resources.containerMax[limits.memory]",
+            ),
+            (
+                with("network", peer(json!({ "podSelector": { "matchLabels": { "a b": "c" } } }))),
+                "spec.network.allow[r].matchLabels[a b]",
             ),
             (
                 with(

@@ -239,5 +239,20 @@ fn condition_updates(plan: &Plan, names: &[&str], failure: Option<&Error>) -> Ve
             "No policy of a user opens what is denied.",
         ),
     };
-    vec![ready, conflict, held, widened]
+    let stated = if plan.unstated.is_empty() {
+        ConditionUpdate::new(
+            "QuotaFilledIn",
+            true,
+            "NothingMissing",
+            "No pod is refused by the quota because it leaves an amount out.",
+        )
+    } else {
+        let message = format!(
+            "The quota refuses every pod whose containers do not state {}, and nothing fills that in; \
+             add it to resources.containerDefaults.",
+            plan.unstated.join(", ")
+        );
+        ConditionUpdate::new("QuotaFilledIn", false, "AmountsMissing", message)
+    };
+    vec![ready, conflict, held, widened, stated]
 }

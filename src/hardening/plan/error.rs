@@ -64,6 +64,16 @@ pub enum Error {
         "namespace labels differ from the baselines: {0}; correct them where they are written (labelOwnership is External)"
     )]
     LabelsDiffer(String),
+    /// A `LimitRange` of a user and ours leave no room for each other.
+    #[error(
+        "{object} and resources.containerDefaults or containerMax exclude each other, so that pods are refused: {why}; change one of them"
+    )]
+    LimitsExclude {
+        /// Kind and name.
+        object: String,
+        /// The resource, and both amounts.
+        why: String,
+    },
     /// An object was deleted and is still there.
     #[error(
         "{object} was deleted and is still in force, as its finalizers ({finalizers}) keep it; remove them, or whoever waits there"
@@ -180,6 +190,7 @@ impl Error {
             Self::EmptyIntersection(_) => ("EmptyIntersection", Retry::OnChange),
             Self::NetworkWidened { .. } => ("NetworkWidened", Retry::OnChange),
             Self::LabelsDiffer(_) => ("LabelsDiffer", Retry::OnChange),
+            Self::LimitsExclude { .. } => ("LimitsExclude", Retry::OnChange),
             Self::Leftover { .. } => ("Leftover", Retry::OnChange),
             Self::NamespaceErrors { .. } => ("NamespaceErrors", Retry::Backoff),
             Self::MassDeletion(_) => ("MassDeletion", Retry::OnChange),
@@ -275,6 +286,7 @@ pub(crate) fn samples() -> Vec<Error> {
         Error::EmptyIntersection("org, pci".into()),
         Error::NetworkWidened { object: "NetworkPolicy/mine".into(), directions: "Ingress".into() },
         Error::LabelsDiffer("enforce is baseline, should be restricted".into()),
+        Error::LimitsExclude { object: "LimitRange/team".into(), why: "memory: 1 and 2".into() },
         Error::Leftover { object: object(), finalizers: "example.com/hold".into() },
         Error::NamespaceErrors { failed: 1, selected: 2, first: "shop (Stale)".into() },
         Error::MassDeletion("the CustomResourceDefinition is being deleted".into()),

@@ -24,7 +24,7 @@ type Labels = BTreeMap<String, String>;
 
 /// What we set a label to, and what it was before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Recorded {
+pub struct Recorded {
     /// The value that we set.
     pub(crate) set: String,
     /// The value before; `None` when there was none.
@@ -32,7 +32,7 @@ pub(crate) struct Recorded {
 }
 
 /// Our memory of a namespace's labels, by full key.
-pub(crate) type Record = BTreeMap<String, Recorded>;
+pub type Record = BTreeMap<String, Recorded>;
 
 /// One write to a namespace: a server-side apply of `apply` and the record, or, where something gets an
 /// earlier value back or only the record goes, a merge patch of everything with the resource version.

@@ -18,6 +18,7 @@ pub mod namespace;
 pub(crate) mod network;
 pub mod objects;
 pub mod owned;
+mod peers;
 pub(crate) mod permissive_policies;
 pub(crate) mod reach;
 pub(crate) mod resources;

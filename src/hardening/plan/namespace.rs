@@ -12,7 +12,7 @@ use super::labels::{self, LabelPatch, Memory};
 use super::merge::{self, Merged};
 use super::network::{self, TargetNamespace};
 use super::objects::{Generated, GeneratedKey, ObjectKind, ObservedObject, QUOTA};
-use super::resources;
+use super::resources::{self, UserLimits};
 use super::service_accounts::{self, ObservedServiceAccount};
 use super::steps::{self, Chain, Step, Terms};
 use super::teardown::{Departure, Leaving};
@@ -46,6 +46,8 @@ pub struct NamespaceObserved {
     pub service_accounts: Vec<ObservedServiceAccount>,
     /// Policies that open a direction to everyone, whoever made them.
     pub permissive: Vec<(String, BTreeSet<Direction>)>,
+    /// Users' own `LimitRanges`.
+    pub limit_ranges: Vec<(String, UserLimits)>,
     /// What is in use there, when it was looked up; see [`needs_usage`].
     pub usage: Option<Amounts>,
 }
@@ -99,6 +101,8 @@ pub struct Plan {
     pub merged: Merged,
     /// What they would come to if each were at Enforce.
     pub(crate) preview: Merged,
+    /// Resources that a pod must state because of the quota, and that nothing fills in.
+    pub(crate) unstated: Vec<String>,
     /// How DNS was found.
     pub(crate) dns: Option<DnsFound>,
     /// Values from before we took over.
@@ -168,6 +172,7 @@ fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     let quota = resources::quota(merged, &observed.name).map(Generated::ResourceQuota);
     let amounts = limits.iter().chain(&quota).map(|object| (object.key(), object.digest()));
     let planned: Vec<_> = planned.into_iter().chain(amounts).collect();
+    problems.extend(resources::excluding(merged, &observed.limit_ranges));
     let used = observed.usage.clone().unwrap_or_default();
     let held = resources::below_usage(&merged.quota, &used);
     let resources =
@@ -182,6 +187,7 @@ fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     chains.retain(|chain| !chain.steps.is_empty());
     plan.chains = chains;
     plan.dns = set.dns;
+    plan.unstated = resources::unstated(merged);
     let right = planned.into_iter().filter(|(key, digest)| {
         observed.objects.get(key).is_some_and(|live| live.ours && live.digest == *digest)
     });

@@ -4,22 +4,23 @@
 //! denied: the policy on the named pods, and its mirror on those peers that live in the same namespace.
 
 use k8s_openapi::api::networking::v1::{
-    IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
+    NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
     NetworkPolicyPort, NetworkPolicySpec,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::baseline::Owner;
 use super::dns::{self, DnsFacts};
-use super::merge::{Merged, MergedRule, Owner};
+use super::merge::{Merged, MergedRule};
 use super::objects::{ALLOW_DNS, DEFAULT_DENY, marked};
+use super::peers::{label_selector, peer};
 use super::reach::conditions;
 use crate::api::gabion::hardening_baseline::AllowPort;
 use crate::api::gabion::hardening_baseline::Direction;
 use crate::api::gabion::hardening_baseline::Dns;
 use crate::api::gabion::hardening_baseline::Peer;
 use crate::api::gabion::hardening_baseline::Protocol;
-use crate::api::gabion::hardening_baseline::Selector;
 use crate::api::gabion::namespace_hardening::DnsFound;
 use crate::policy::selection::NAME_LABEL;
 use crate::policy::selection::Selection;
@@ -199,39 +200,11 @@ fn opening(
     spec
 }
 
-pub(super) fn peer(peer: &Peer) -> NetworkPolicyPeer {
-    let block = peer.ip_block.as_ref().map(|block| IPBlock {
-        cidr: block.cidr.clone(),
-        except: (!block.except.is_empty()).then(|| block.except.clone()),
-    });
-    NetworkPolicyPeer {
-        pod_selector: peer.pod_selector.as_ref().map(label_selector),
-        namespace_selector: peer.namespace_selector.as_ref().map(label_selector),
-        ip_block: block,
-    }
-}
-
 fn port(port: &AllowPort) -> NetworkPolicyPort {
     NetworkPolicyPort {
         protocol: Some(port.protocol.unwrap_or(Protocol::Tcp).to_string()),
         port: port.port.clone(),
         end_port: port.end_port,
-    }
-}
-
-fn label_selector(selector: &Selector) -> LabelSelector {
-    let expressions: Vec<_> = selector
-        .match_expressions
-        .iter()
-        .map(|e| LabelSelectorRequirement {
-            key: e.key.clone(),
-            operator: e.operator.to_string(),
-            values: (!e.values.is_empty()).then(|| e.values.clone()),
-        })
-        .collect();
-    LabelSelector {
-        match_labels: (!selector.match_labels.is_empty()).then(|| selector.match_labels.clone()),
-        match_expressions: (!expressions.is_empty()).then_some(expressions),
     }
 }
 

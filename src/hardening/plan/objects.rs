@@ -7,7 +7,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use serde_json::{Map, Value, json};
 
-use super::merge::Owner;
+use super::baseline::Owner;
 use super::owned::owns_annotation;
 use super::reach::Reach;
 use crate::digest::{Digest, digest};
@@ -138,6 +138,14 @@ impl Generated {
         }
     }
 
+    /// What it opens; nothing for anything but a network policy.
+    pub(crate) fn reach(&self) -> Reach {
+        match self {
+            Self::NetworkPolicy(_) => Reach::of(&self.spec()),
+            Self::LimitRange(_) | Self::ResourceQuota(_) => Reach::default(),
+        }
+    }
+
     /// The spec as JSON; null when there is none.
     pub fn spec(&self) -> Value {
         let spec = match self {
@@ -158,10 +166,8 @@ impl Generated {
         let meta = self.meta();
         let label = meta.labels.as_ref().and_then(|l| l.get(MANAGED_BY));
         let annotation = meta.annotations.as_ref().and_then(|a| a.get(OWNER));
-        // None of ours; one that somebody adds would let the garbage collector in.
-        let references = meta.owner_references.iter().flatten();
-        let owners: Vec<_> =
-            references.filter(|o| o.kind == "HardeningBaseline").map(|o| &o.uid).collect();
+        // There is none of ours. With one that somebody adds, the garbage collector deletes the object.
+        let owners: Vec<_> = meta.owner_references.iter().flatten().map(|o| &o.uid).collect();
         digest(&(label, annotation, owners, normal(self.kind(), self.spec())))
     }
 }
@@ -247,7 +253,7 @@ impl ObservedObject {
             written_by_us,
             finalizers: bounded(meta.finalizers.iter().flatten().map(String::as_str)),
             deleted: meta.deletion_timestamp.is_some(),
-            reach: Reach::of(live),
+            reach: live.reach(),
             manager: shortened(manager),
         }
     }
@@ -296,8 +302,7 @@ pub fn over(live: &Generated, desired: &Generated, adopting: bool) -> Generated 
         let spec = live.spec().to_string();
         meta.annotations.get_or_insert_default().insert(PREVIOUS_SPEC.to_owned(), spec);
     }
-    let foreign = kept.owner_references.iter().flatten().filter(|o| o.kind != "HardeningBaseline");
-    meta.owner_references = Some(foreign.cloned().collect());
+    meta.owner_references = Some(Vec::new());
     meta.finalizers.clone_from(&kept.finalizers);
     meta.uid.clone_from(&kept.uid);
     meta.resource_version.clone_from(&kept.resource_version);

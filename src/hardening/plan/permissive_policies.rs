@@ -152,7 +152,8 @@ mod tests {
         let expression = |key: &str, operator: &str| json!([{ "namespaceSelector": { "matchExpressions": [{ "key": key, "operator": operator }] } }]);
         let halves = json!([{ "ipBlock": { "cidr": "0.0.0.0/1" } }, { "ipBlock": { "cidr": "128.0.0.0/1" } }]);
         let mut two_rules = ingress(json!([{ "ipBlock": { "cidr": "0.0.0.0/2" } }]));
-        two_rules["ingress"][1] = json!({ "from": [{ "ipBlock": { "cidr": "64.0.0.0/2" } }] });
+        let more = json!({ "from": [{ "ipBlock": { "cidr": "64.0.0.0/2" } }] });
+        two_rules["ingress"].as_array_mut().expect("rules").push(more);
         let split = json!([
             { "namespaceSelector": { "matchLabels": { "env": "prod" } } },
             { "namespaceSelector": { "matchExpressions": [{ "key": "env", "operator": "DoesNotExist" }] } },

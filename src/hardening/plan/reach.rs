@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::objects::Generated;
 use crate::digest::digest;
 
 /// What is kept of a policy to put it in its place among others.
@@ -19,17 +18,22 @@ pub(crate) struct Reach {
     pub(crate) conditions: usize,
     /// Its rules.
     pub(crate) rules: usize,
+    /// The directions in which it isolates.
+    pub(crate) ways: u8,
     /// Digests of what it opens, one for each peer of each rule.
     pub(crate) edges: Vec<u64>,
 }
 
 impl Reach {
-    /// Reads a live or a desired object; for anything but a network policy it says nothing.
-    pub(crate) fn of(object: &Generated) -> Self {
-        let Generated::NetworkPolicy(_) = object else { return Self::default() };
-        let spec = object.spec();
+    /// Reads the spec of a network policy.
+    pub(crate) fn of(spec: &Value) -> Self {
         let selector = conditions(&spec["podSelector"]);
-        let mut reach = Self { conditions: selector.len(), ..Self::default() };
+        let ways = [("Ingress", 1), ("Egress", 2)].iter().filter(|(way, _)| {
+            let stated = items(&spec["policyTypes"]);
+            stated.iter().any(|stated| stated == way) || (stated.is_empty() && *way == "Ingress")
+        });
+        let ways = ways.map(|(_, bit)| bit).sum();
+        let mut reach = Self { conditions: selector.len(), ways, ..Self::default() };
         for (section, peers) in [("ingress", "from"), ("egress", "to")] {
             for rule in items(&spec[section]) {
                 reach.rules += 1;

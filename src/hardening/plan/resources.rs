@@ -12,6 +12,7 @@ use super::baseline::Amounts;
 use super::error::Error;
 use super::merge::{Limits, Merged};
 use super::objects::{LIMITS, QUOTA, marked};
+use crate::api::gabion::schema::STATED;
 use crate::quantity::Quantity;
 
 /// The `LimitRange` that the baselines come to.
@@ -106,6 +107,69 @@ fn add_all(used: &mut Amounts, more: &Amounts) {
     }
 }
 
+/// What is kept of a `LimitRange` of a user: what may keep pods out that have our defaults.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UserLimits(Vec<UserLimit>);
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct UserLimit {
+    max: Amounts,
+    min: Amounts,
+    default: Amounts,
+}
+
+/// Entries of one `LimitRange` that are kept.
+const MOST_LIMITS: usize = 8;
+
+impl UserLimits {
+    /// Boils a `LimitRange` down.
+    pub(crate) fn of(range: &LimitRange) -> Self {
+        let items = range.spec.iter().flat_map(|spec| &spec.limits);
+        let concerned = items.filter(|item| ["Container", "Pod"].contains(&item.type_.as_str()));
+        let amounts = |written: Option<&BTreeMap<String, Written>>| -> Amounts {
+            read(written).into_iter().filter(|(name, _)| STATED.contains(&name.as_str())).collect()
+        };
+        let limit = |item: &LimitRangeItem| UserLimit {
+            max: amounts(item.max.as_ref()),
+            min: amounts(item.min.as_ref()),
+            default: amounts(item.default.as_ref()),
+        };
+        Self(concerned.take(MOST_LIMITS).map(limit).collect())
+    }
+
+    /// Whether there is nothing to remember.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Which `LimitRange` of a user refuses what ours fills in, or the other way round.
+pub(crate) fn excluding(merged: &Merged, users: &[(String, UserLimits)]) -> Vec<Error> {
+    let Some(limits) = &merged.limits else { return Vec::new() };
+    let (given, requested) = (defaulted_limits(limits), defaulted_requests(limits));
+    let above = |ours: &Amounts, theirs: &Amounts, what: &str| {
+        let over = |(name, most): (&String, &Quantity)| {
+            let ours = ours.get(name).filter(|ours| *ours > most)?;
+            Some(format!("{name}: {what} ({ours} and {most})"))
+        };
+        theirs.iter().find_map(over)
+    };
+    let problem = |(name, theirs): &(String, UserLimits)| {
+        let why = theirs.0.iter().find_map(|item| {
+            above(&given, &item.max, "our default limit is above its maximum")
+                .or_else(|| {
+                    above(&item.default, &limits.max, "its default limit is above our maximum")
+                })
+                .or_else(|| above(&item.min, &limits.max, "its minimum is above our maximum"))
+                .or_else(|| {
+                    above(&item.min, &requested, "its minimum is above our default request")
+                })
+        });
+        why.map(|why| Error::LimitsExclude { object: format!("LimitRange/{name}"), why })
+    };
+    users.iter().filter_map(problem).collect()
+}
+
 /// What one pod counts for: its containers and sidecars together, or its largest init container with the
 /// sidecars started before it, whichever is more; plus its overhead.
 fn pod_total(spec: &PodSpec, limits: bool) -> Amounts {
@@ -126,6 +190,11 @@ fn pod_total(spec: &PodSpec, limits: bool) -> Amounts {
         add_all(&mut running, &stated(container, limits));
     }
     raise(&mut running, &starting);
+    // What the pod states as a whole stands for what its containers state.
+    if let Some(whole) = &spec.resources {
+        let stated = if limits { whole.limits.as_ref() } else { whole.requests.as_ref() };
+        running.extend(read(stated));
+    }
     for (name, amount) in spec.overhead.iter().flatten() {
         if let Some(amount) = Quantity::parse(&amount.0)
             && (!limits || running.contains_key(name))
@@ -147,9 +216,32 @@ fn stated(container: &Container, limits: bool) -> Amounts {
     let resources = container.resources.as_ref();
     let stated =
         resources.and_then(|r| if limits { r.limits.as_ref() } else { r.requests.as_ref() });
+    read(stated)
+}
+
+fn read(stated: Option<&BTreeMap<String, Written>>) -> Amounts {
     let read =
         |(name, amount): (&String, &Written)| Quantity::parse(&amount.0).map(|q| (name.clone(), q));
     stated.into_iter().flatten().filter_map(read).collect()
+}
+
+/// Resources that a quota counts and a pod may leave out: those for which the quota refuses every pod that does.
+/// The `LimitRange` fills them in, unless it has no default either.
+pub(crate) fn unstated(merged: &Merged) -> Vec<String> {
+    let nothing = Limits::default();
+    let limits = merged.limits.as_ref().unwrap_or(&nothing);
+    let (given_limits, given_requests) = (defaulted_limits(limits), defaulted_requests(limits));
+    let is_missing = |name: &&String| {
+        let (of_limits, resource) = match name.split_once('.') {
+            Some(("limits", resource)) => (true, resource),
+            Some(("requests", resource)) => (false, resource),
+            _ => (false, name.as_str()),
+        };
+        let computed = ["cpu", "memory", "ephemeral-storage"].contains(&resource);
+        let given = if of_limits { &given_limits } else { &given_requests };
+        computed && !given.contains_key(resource)
+    };
+    merged.quota.keys().filter(is_missing).cloned().collect()
 }
 
 #[cfg(test)]
@@ -209,6 +301,57 @@ mod tests {
             "the init container beside the sidecar is more"
         );
         assert_eq!(used["memory"], used["requests.memory"]);
+    }
+
+    #[test]
+    fn g_a_limit_range_of_the_team_that_ours_cannot_live_with_is_named() {
+        let limits =
+            Limits { default_limits: amounts(&[("memory", "256Mi")]), ..Limits::default() };
+        let merged = Merged { limits: Some(limits), ..Merged::default() };
+        let theirs = |kind: &str, most: &str| {
+            let range = json!({ "metadata": {}, "spec": { "limits": [{ "type": kind, "max": { "memory": most } }] } });
+            let range = serde_json::from_value(range).expect("a LimitRange");
+            [("team".to_owned(), UserLimits::of(&range))]
+        };
+        for (kind, most, excluded) in [
+            ("Pod", "100Mi", true),
+            ("Container", "100Mi", true),
+            ("Pod", "256Mi", false),
+            ("PersistentVolumeClaim", "1Mi", false),
+        ] {
+            let said = excluding(&merged, &theirs(kind, most));
+            assert_eq!(said.len(), usize::from(excluded), "{kind} {most}");
+            for said in said {
+                let text = said.to_string();
+                for word in ["LimitRange/team", "memory", "256Mi", "100Mi"] {
+                    assert!(text.contains(word), "{word}: {text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn i_amounts_of_the_pod_stand_for_those_of_its_containers() {
+        let whole = pod(
+            &json!({ "resources": { "requests": { "memory": "1Gi" } },
+                "containers": [{ "name": "a", "resources": { "requests": { "memory": "100Mi", "cpu": "1" } } }] }),
+            "Running",
+        );
+        let mut used = Amounts::new();
+        add_pod(&mut used, &whole);
+        assert_eq!(used["requests.memory"].to_string(), "1Gi");
+        assert_eq!(used["requests.cpu"].to_string(), "1");
+        let held = below_usage(&amounts(&[("requests.memory", "512Mi")]), &used).expect("held");
+        assert!(held.to_string().contains("used=1Gi hard=512Mi"), "{held}");
+    }
+
+    #[test]
+    fn f_a_quota_names_what_pods_must_state_and_nothing_fills_in() {
+        let limits = Limits { default_limits: amounts(&[("memory", "1Gi")]), ..Limits::default() };
+        let quota =
+            amounts(&[("cpu", "4"), ("limits.memory", "8Gi"), ("memory", "8Gi"), ("pods", "5")]);
+        let merged = Merged { quota, limits: Some(limits), ..Merged::default() };
+        assert_eq!(unstated(&merged), ["cpu"]);
     }
 
     #[test]

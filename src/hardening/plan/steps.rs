@@ -11,7 +11,6 @@ use super::error::Error;
 use super::labels::LabelPatch;
 use super::merge::ConflictPolicies;
 use super::objects::{DEFAULT_DENY, Generated, GeneratedKey, ObjectKind, ObservedObject};
-use super::reach::Reach;
 use super::service_accounts::ServiceAccountPatch;
 use super::teardown::Departure;
 use crate::api::gabion::hardening_baseline::ConflictPolicy;
@@ -41,6 +40,8 @@ pub enum Step {
         /// Resource version that it must have.
         resource_version: String,
     },
+    /// Delete the object that an earlier step of the chain made.
+    Drop(GeneratedKey),
     /// Replace the live object by `objects::released(live, restores)`.
     Release {
         /// Which object.
@@ -69,7 +70,9 @@ impl Step {
     pub fn object(&self) -> String {
         match self {
             Self::Create(object) | Self::Update { object, .. } => object.key().to_string(),
-            Self::Delete { key, .. } | Self::Release { key, .. } => key.to_string(),
+            Self::Delete { key, .. } | Self::Release { key, .. } | Self::Drop(key) => {
+                key.to_string()
+            }
             Self::Labels(_) => "Namespace labels".to_owned(),
             Self::ServiceAccount(patch) => format!("ServiceAccount/{}", patch.name),
         }
@@ -188,7 +191,15 @@ pub(super) fn network(
             }
         }
     }
+    // One that isolates in another direction from now on is two: it comes with the others, and goes with them.
+    let live = |step: &Step| written(step).and_then(|object| observed.get(&object.key()));
+    let turns = |step: &Step| {
+        let ways = written(step).map(|object| object.reach().ways);
+        live(step).is_some_and(|live| live.ours && Some(live.reach.ways) != ways)
+    };
+    let (turned, updated): (Vec<_>, Vec<_>) = updated.into_iter().partition(turns);
     let mut steps = created;
+    steps.extend(turned.iter().filter_map(|step| beside(step, observed)));
     steps.extend(in_safe_order(updated, observed));
     match deny.map(|deny| compare(deny, observed, terms)) {
         Some(Ok(Some(_))) if !missing.is_empty() => {
@@ -198,24 +209,47 @@ pub(super) fn network(
         Some(Err(problem)) => problems.push(problem),
         None => {}
     }
-    let mut gone = leftovers(ObjectKind::NetworkPolicy, &wanted, observed);
-    // The reverse of how they came: those that isolate most pods go first, and one that carries the rules of
-    // others for the same pods goes after them.
-    gone.sort_by_key(|(key, live)| {
-        (key.name != DEFAULT_DENY, live.reach.conditions, live.reach.rules)
-    });
-    for (key, live) in gone {
-        match undo(key, live, terms.departure) {
-            Ok(step) => steps.push(step),
-            Err(problem) => problems.push(problem),
-        }
-    }
+    steps.extend(in_reverse(turned, &wanted, observed, terms, problems));
+    let is_beside = |step: &Step| match step {
+        Step::Create(object) => Some(object.key()).filter(|key| key.name.ends_with(BESIDE)),
+        _ => None,
+    };
+    let made: Vec<_> = steps.iter().filter_map(is_beside).collect();
+    steps.extend(made.into_iter().map(Step::Drop));
     Chain { name: "network", steps }
 }
 
+/// What gives way, in the reverse of how it came: policies that isolate most pods go first, and one that carries
+/// the rules of others for the same pods goes after them.
+fn in_reverse(
+    turned: Vec<Step>,
+    wanted: &[GeneratedKey],
+    observed: &Observed,
+    terms: Terms<'_>,
+    problems: &mut Vec<Error>,
+) -> Vec<Step> {
+    let place = |key: &GeneratedKey, live: &ObservedObject| {
+        (key.name != DEFAULT_DENY, live.reach.conditions, live.reach.rules)
+    };
+    let mut last = Vec::new();
+    for step in turned {
+        let Some(key) = written(&step).map(Generated::key) else { continue };
+        let Some(live) = observed.get(&key) else { continue };
+        last.push((place(&key, live), step));
+    }
+    for (key, live) in leftovers(ObjectKind::NetworkPolicy, wanted, observed) {
+        match undo(key, live, terms.departure) {
+            Ok(step) => last.push((place(key, live), step)),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    last.sort_by_key(|(place, _)| *place);
+    last.into_iter().map(|(_, step)| step).collect()
+}
+
 /// Updates in an order in which nothing is closed in between that is open before and after: whoever takes a peer
-/// over is written before whoever gives it away. Where two swap, one is written under a second name first;
-/// the next plan finds nothing that asks for that name, and takes it away.
+/// over is written before whoever gives it away. Where two swap, one is written under a second name as well, which
+/// goes at the end; if nobody comes that far, the next plan finds that nothing asks for it.
 fn in_safe_order(mut updates: Vec<Step>, observed: &Observed) -> Vec<Step> {
     let mut now: BTreeMap<GeneratedKey, Vec<u64>> = observed
         .iter()
@@ -240,13 +274,9 @@ fn in_safe_order(mut updates: Vec<Step>, observed: &Observed) -> Vec<Step> {
         let nth = safe.unwrap_or_default();
         if safe.is_none() {
             for step in &updates[1..] {
-                let Some(mut copy) = written(step).cloned() else { continue };
-                let name = format!("{}{BESIDE}", copy.key().name);
-                copy.meta_mut().name = Some(name);
-                now.insert(copy.key(), Reach::of(&copy).edges);
-                if !observed.contains_key(&copy.key()) {
-                    ordered.push(Step::Create(Box::new(copy)));
-                }
+                let Some(object) = written(step) else { continue };
+                now.insert(key_beside(object), opened(step));
+                ordered.extend(beside(step, observed));
             }
         }
         let step = updates.remove(nth);
@@ -261,6 +291,20 @@ fn in_safe_order(mut updates: Vec<Step>, observed: &Observed) -> Vec<Step> {
 /// What a policy is called while its own name still holds what it opened before. No rule has a dot in its name.
 const BESIDE: &str = ".new";
 
+fn key_beside(object: &Generated) -> GeneratedKey {
+    let key = object.key();
+    GeneratedKey::new(key.kind, format!("{}{BESIDE}", key.name))
+}
+
+/// Writes what a step writes under that second name, if it is not there yet.
+fn beside(step: &Step, observed: &Observed) -> Option<Step> {
+    let object = written(step)?;
+    let key = key_beside(object);
+    let mut copy = object.clone();
+    copy.meta_mut().name = Some(key.name.clone());
+    (!observed.contains_key(&key)).then(|| Step::Create(Box::new(copy)))
+}
+
 fn written(step: &Step) -> Option<&Generated> {
     match step {
         Step::Create(object) | Step::Update { object, .. } => Some(object),
@@ -269,7 +313,7 @@ fn written(step: &Step) -> Option<&Generated> {
 }
 
 fn opened(step: &Step) -> Vec<u64> {
-    written(step).map(|object| Reach::of(object).edges).unwrap_or_default()
+    written(step).map(|object| object.reach().edges).unwrap_or_default()
 }
 
 /// `LimitRange` before quota; the reverse on the way out. A quota that is held stays as it is.

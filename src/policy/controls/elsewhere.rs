@@ -1,9 +1,9 @@
 //! Controls that are not about a pod: files that the API server never sees, and what the controller keeps.
 
-use super::{Control, Severity, Target};
+use super::{Control, ControlId, Severity, Target};
 
 const fn of(
-    id: &'static str,
+    id: ControlId,
     target: Target,
     severity: Severity,
     [title, looks_at, remedy]: [&'static str; 3],
@@ -24,7 +24,7 @@ const PLANNED: Target = Target::None;
 /// Files first, then the cluster.
 pub(crate) static CONTROLS: [Control; 21] = [
     of(
-        "HB-DF-USER",
+        ControlId::HbDfUser,
         FILE,
         Severity::High,
         [
@@ -35,7 +35,7 @@ pub(crate) static CONTROLS: [Control; 21] = [
         (&["5.2.7"], &["Non-root containers"]),
     ),
     of(
-        "HB-DF-STAGE",
+        ControlId::HbDfStage,
         FILE,
         Severity::Low,
         [
@@ -46,7 +46,7 @@ pub(crate) static CONTROLS: [Control; 21] = [
         (&[], IMAGES),
     ),
     of(
-        "HB-DF-BASE",
+        ControlId::HbDfBase,
         FILE,
         Severity::Medium,
         [
@@ -57,7 +57,7 @@ pub(crate) static CONTROLS: [Control; 21] = [
         (&["5.5.1"], IMAGES),
     ),
     of(
-        "HB-DF-SECRET",
+        ControlId::HbDfSecret,
         FILE,
         Severity::High,
         [
@@ -68,7 +68,7 @@ pub(crate) static CONTROLS: [Control; 21] = [
         (&["5.4.1"], &["Secrets"]),
     ),
     of(
-        "HB-DF-FETCH",
+        ControlId::HbDfFetch,
         FILE,
         Severity::Medium,
         [
@@ -79,7 +79,7 @@ pub(crate) static CONTROLS: [Control; 21] = [
         (&[], IMAGES),
     ),
     of(
-        "HB-DF-CLEAN",
+        ControlId::HbDfClean,
         FILE,
         Severity::Low,
         [
@@ -90,7 +90,7 @@ pub(crate) static CONTROLS: [Control; 21] = [
         (&[], IMAGES),
     ),
     of(
-        "HB-DF-HEALTH",
+        ControlId::HbDfHealth,
         FILE,
         Severity::Low,
         [
@@ -101,7 +101,7 @@ pub(crate) static CONTROLS: [Control; 21] = [
         (&[], IMAGES),
     ),
     of(
-        "HB-VULN",
+        ControlId::HbVuln,
         FILE,
         Severity::High,
         [
@@ -112,7 +112,7 @@ pub(crate) static CONTROLS: [Control; 21] = [
         (&["5.5.1"], IMAGES),
     ),
     of(
-        "HB-SECRET-GIT",
+        ControlId::HbSecretGit,
         FILE,
         Severity::High,
         [
@@ -123,7 +123,7 @@ pub(crate) static CONTROLS: [Control; 21] = [
         (&["5.4.1", "5.4.2"], &["Secrets"]),
     ),
     of(
-        "HB-ESO",
+        ControlId::HbEso,
         FILE,
         Severity::Medium,
         [
@@ -134,7 +134,7 @@ pub(crate) static CONTROLS: [Control; 21] = [
         (&["5.4.2"], &["Secrets"]),
     ),
     of(
-        "HB-NP-OPEN",
+        ControlId::HbNpOpen,
         FILE,
         Severity::Medium,
         [
@@ -145,7 +145,7 @@ pub(crate) static CONTROLS: [Control; 21] = [
         (&["5.3.2"], &["Network policies"]),
     ),
     of(
-        "HB-NP-DENY",
+        ControlId::HbNpDeny,
         CLUSTER,
         Severity::High,
         [
@@ -156,7 +156,7 @@ pub(crate) static CONTROLS: [Control; 21] = [
         (&["5.3.2"], &["Network policies"]),
     ),
     of(
-        "HB-NP-ALLOW",
+        ControlId::HbNpAllow,
         CLUSTER,
         Severity::Low,
         [
@@ -167,7 +167,7 @@ pub(crate) static CONTROLS: [Control; 21] = [
         (&["5.3.2"], &["Network policies"]),
     ),
     of(
-        "HB-PULL",
+        ControlId::HbPull,
         PLANNED,
         Severity::Low,
         [
@@ -178,7 +178,7 @@ pub(crate) static CONTROLS: [Control; 21] = [
         (&["5.4.2"], &["Secrets"]),
     ),
     of(
-        "HB-PULL-ATTACH",
+        ControlId::HbPullAttach,
         PLANNED,
         Severity::Low,
         [
@@ -189,7 +189,7 @@ pub(crate) static CONTROLS: [Control; 21] = [
         (&[], &["Secrets"]),
     ),
     of(
-        "HB-MTLS",
+        ControlId::HbMtls,
         PLANNED,
         Severity::Medium,
         [
@@ -200,7 +200,7 @@ pub(crate) static CONTROLS: [Control; 21] = [
         (&[], &["Encryption"]),
     ),
     of(
-        "HB-AUTHZ",
+        ControlId::HbAuthz,
         PLANNED,
         Severity::Medium,
         [
@@ -211,7 +211,7 @@ pub(crate) static CONTROLS: [Control; 21] = [
         (&[], &["Encryption"]),
     ),
     of(
-        "HB-FALCO-SHELL",
+        ControlId::HbFalcoShell,
         PLANNED,
         Severity::Low,
         [
@@ -222,7 +222,7 @@ pub(crate) static CONTROLS: [Control; 21] = [
         (&[], RUNTIME),
     ),
     of(
-        "HB-SIGN",
+        ControlId::HbSign,
         PLANNED,
         Severity::High,
         [
@@ -233,7 +233,7 @@ pub(crate) static CONTROLS: [Control; 21] = [
         (&["5.5.1"], IMAGES),
     ),
     of(
-        "HB-PSA",
+        ControlId::HbPsa,
         CLUSTER,
         Severity::High,
         [
@@ -244,7 +244,7 @@ pub(crate) static CONTROLS: [Control; 21] = [
         (&["5.2.1"], &["Pod security enforcement"]),
     ),
     of(
-        "HB-CI",
+        ControlId::HbCi,
         FILE,
         Severity::Low,
         [

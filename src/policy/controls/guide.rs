@@ -1,9 +1,9 @@
 //! What the hardening guide asks of a pod beyond the Pod Security Standards.
 
-use super::{Control, Severity, Target};
+use super::{Control, ControlId, Severity, Target};
 
 const fn of(
-    id: &'static str,
+    id: ControlId,
     severity: Severity,
     texts: [&'static str; 3],
     (cis, nsa): (&'static [&'static str], &'static [&'static str]),
@@ -26,7 +26,7 @@ const fn of(
 /// In the order in which they are evaluated.
 pub(crate) static CONTROLS: [Control; 15] = [
     of(
-        "HB-ROFS",
+        ControlId::HbRofs,
         Severity::High,
         [
             "The root filesystem of containers is read-only",
@@ -36,7 +36,7 @@ pub(crate) static CONTROLS: [Control; 15] = [
         (&["5.7.3"], &["Immutable container file systems"]),
     ),
     of(
-        "HB-UID",
+        ControlId::HbUid,
         Severity::Medium,
         [
             "Containers run as a user in the allowed range",
@@ -46,7 +46,7 @@ pub(crate) static CONTROLS: [Control; 15] = [
         (&["5.2.7"], &["Non-root containers"]),
     ),
     of(
-        "HB-GID",
+        ControlId::HbGid,
         Severity::Medium,
         [
             "Containers run with groups in the allowed range",
@@ -56,7 +56,7 @@ pub(crate) static CONTROLS: [Control; 15] = [
         (&["5.7.3"], &["Non-root containers"]),
     ),
     of(
-        "HB-FSG",
+        ControlId::HbFsg,
         Severity::Low,
         [
             "Volumes belong to a group in the allowed range",
@@ -66,7 +66,7 @@ pub(crate) static CONTROLS: [Control; 15] = [
         (&["5.7.3"], &["Non-root containers"]),
     ),
     of(
-        "HB-SECCOMP-LOCAL",
+        ControlId::HbSeccompLocal,
         Severity::Medium,
         [
             "Localhost seccomp profiles are on the allowed list",
@@ -76,7 +76,7 @@ pub(crate) static CONTROLS: [Control; 15] = [
         (&["5.7.2"], &["Hardening container environments"]),
     ),
     of(
-        "HB-RES",
+        ControlId::HbRes,
         Severity::Medium,
         [
             "Containers state their requests and limits",
@@ -86,7 +86,7 @@ pub(crate) static CONTROLS: [Control; 15] = [
         (&["5.7.1"], &["Resource policies"]),
     ),
     of(
-        "HB-IMG-REGISTRY",
+        ControlId::HbImgRegistry,
         Severity::High,
         [
             "Images come from allowed registries",
@@ -96,7 +96,7 @@ pub(crate) static CONTROLS: [Control; 15] = [
         (&["5.5.1"], &["Building secure container images"]),
     ),
     of(
-        "HB-IMG-BASE",
+        ControlId::HbImgBase,
         Severity::Medium,
         [
             "Images are not general-purpose distributions",
@@ -106,7 +106,7 @@ pub(crate) static CONTROLS: [Control; 15] = [
         (&["5.5.1"], &["Building secure container images"]),
     ),
     of(
-        "HB-IMG-TAG",
+        ControlId::HbImgTag,
         Severity::Medium,
         [
             "Images are pinned",
@@ -116,7 +116,7 @@ pub(crate) static CONTROLS: [Control; 15] = [
         (&["5.5.1"], &["Building secure container images"]),
     ),
     of(
-        "HB-PORT",
+        ControlId::HbPort,
         Severity::Low,
         [
             "Containers listen on ports that need no privilege",
@@ -126,7 +126,7 @@ pub(crate) static CONTROLS: [Control; 15] = [
         (&[], &["Non-root containers"]),
     ),
     of(
-        "HB-SECRET-LITERAL",
+        ControlId::HbSecretLiteral,
         Severity::High,
         [
             "No credential is written into the environment",
@@ -136,7 +136,7 @@ pub(crate) static CONTROLS: [Control; 15] = [
         (&["5.4.1"], &["Secrets"]),
     ),
     of(
-        "HB-SECRET-ENV",
+        ControlId::HbSecretEnv,
         Severity::Low,
         [
             "Secrets are files, not environment variables",
@@ -146,17 +146,17 @@ pub(crate) static CONTROLS: [Control; 15] = [
         (&["5.4.1"], &["Secrets"]),
     ),
     of(
-        "HB-TOKEN",
+        ControlId::HbToken,
         Severity::Medium,
         [
             "Pods do not ask for an API token",
-            "automountServiceAccountToken of the pod",
-            "remove automountServiceAccountToken: true, or ask for an exception",
+            "automountServiceAccountToken of the pod, serviceAccountToken in projected volumes",
+            "remove automountServiceAccountToken: true and volumes with a serviceAccountToken, or ask for an exception",
         ],
         (&["5.1.6"], &["Protecting Pod service account tokens"]),
     ),
     of(
-        "HB-LOG-ENV",
+        ControlId::HbLogEnv,
         Severity::Low,
         [
             "Containers are told how to log",
@@ -166,7 +166,7 @@ pub(crate) static CONTROLS: [Control; 15] = [
         (&[], &["Logging"]),
     ),
     of(
-        "HB-LOG-RO",
+        ControlId::HbLogRo,
         Severity::Medium,
         [
             "Only one container writes a shared log volume",

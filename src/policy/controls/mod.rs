@@ -4,9 +4,12 @@
 
 mod elsewhere;
 mod guide;
+mod id;
 mod standards;
 
 use std::fmt;
+
+pub use id::ControlId;
 
 use crate::api::gabion::hardening_baseline::Level;
 
@@ -24,9 +27,6 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// All of them, mildest first.
-    pub(crate) const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
-
     /// The word for it, in lower case.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -44,7 +44,7 @@ impl fmt::Display for Severity {
     }
 }
 
-/// Who can target a control.
+/// Who evaluates or keeps a control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// Admission and the offline checker, by the same rule over the pod.
@@ -60,8 +60,8 @@ pub enum Target {
 /// One control.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Control {
-    /// Its id, which exceptions, reports and suppressions name: `PSS-<check>` or `HB-...`.
-    pub id: &'static str,
+    /// Its id.
+    pub id: ControlId,
     /// Id of the Pod Security check that it is.
     pub check: Option<&'static str>,
     /// Level of the Pod Security Standards that it belongs to.
@@ -78,22 +78,33 @@ pub struct Control {
     pub(crate) cis: &'static [&'static str],
     /// Topics of the NSA and CISA Kubernetes Hardening Guidance.
     pub(crate) nsa: &'static [&'static str],
-    /// Who can target it.
+    /// Who evaluates or keeps it.
     pub target: Target,
 }
 
-/// Every control: Pod Security checks, the guide's, and those that are not about pods.
-pub(crate) static CONTROLS: [&[Control]; 3] =
-    [&standards::CONTROLS, &guide::CONTROLS, &elsewhere::CONTROLS];
+/// Every control, in the order of [`ControlId`].
+static CONTROLS: [&Control; ControlId::ALL.len()] = table();
+
+/// Fails to compile when an id has no row, or a row stands elsewhere than its id.
+const fn table() -> [&'static Control; ControlId::ALL.len()] {
+    let parts: [&[Control]; 3] = [&standards::CONTROLS, &guide::CONTROLS, &elsewhere::CONTROLS];
+    let mut table = [&standards::CONTROLS[0]; ControlId::ALL.len()];
+    let (mut part, mut row, mut at) = (0, 0, 0);
+    while part < parts.len() {
+        while row < parts[part].len() {
+            assert!(parts[part][row].id as usize == at);
+            table[at] = &parts[part][row];
+            (row, at) = (row + 1, at + 1);
+        }
+        (part, row) = (part + 1, 0);
+    }
+    assert!(at == ControlId::ALL.len());
+    table
+}
 
 /// Every control in the order of the table.
 pub fn all() -> impl Iterator<Item = &'static Control> {
-    CONTROLS.into_iter().flatten()
-}
-
-/// The control with an id.
-pub fn control(id: &str) -> Option<&'static Control> {
-    all().find(|control| control.id == id)
+    CONTROLS.into_iter()
 }
 
 #[cfg(test)]
@@ -106,14 +117,17 @@ mod tests {
         let ids: BTreeSet<_> = all().map(|c| c.id).collect();
         assert_eq!(ids.len(), all().count());
         for c in all() {
-            assert!(c.id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
+            assert_eq!(ControlId::parse(c.id.as_str()), Some(c.id));
+            assert!(
+                c.id.as_str().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            );
             assert!(c.title.len() > 10 && c.looks_at.len() >= 3, "{}", c.id);
             assert!((10..=160).contains(&c.remedy.len()), "{}: {}", c.id, c.remedy.len());
             // Messages are joined by "; ".
             assert!(!c.remedy.contains(['\n', ';']) && !c.title.ends_with('.'), "{}", c.id);
             assert_eq!(c.check.is_some(), c.level.is_some(), "{}", c.id);
             if let Some(check) = c.check {
-                assert_eq!(c.id, format!("PSS-{check}"));
+                assert_eq!(c.id.as_str(), format!("PSS-{check}"));
             }
         }
     }

@@ -1,10 +1,10 @@
 //! The checks of the Pod Security Standards, by the ids of the upstream admission plugin.
 
-use super::{Control, Severity, Target};
+use super::{Control, ControlId, Severity, Target};
 use crate::api::gabion::hardening_baseline::Level;
 
 const fn pss(
-    id: &'static str,
+    id: ControlId,
     check: &'static str,
     level: Level,
     severity: Severity,
@@ -33,7 +33,7 @@ const HARDENED: &[&str] = &["Hardening container environments"];
 /// Baseline checks first, then those that only restricted has.
 pub(crate) static CONTROLS: [Control; 19] = [
     pss(
-        "PSS-hostNamespaces",
+        ControlId::PssHostNamespaces,
         "hostNamespaces",
         Level::Baseline,
         Severity::Critical,
@@ -45,7 +45,7 @@ pub(crate) static CONTROLS: [Control; 19] = [
         (&["5.2.3", "5.2.4", "5.2.5"], POD_SECURITY),
     ),
     pss(
-        "PSS-privileged",
+        ControlId::PssPrivileged,
         "privileged",
         Level::Baseline,
         Severity::Critical,
@@ -57,7 +57,7 @@ pub(crate) static CONTROLS: [Control; 19] = [
         (&["5.2.2"], POD_SECURITY),
     ),
     pss(
-        "PSS-capabilities_baseline",
+        ControlId::PssCapabilitiesBaseline,
         "capabilities_baseline",
         Level::Baseline,
         Severity::High,
@@ -69,7 +69,7 @@ pub(crate) static CONTROLS: [Control; 19] = [
         (&["5.2.8", "5.2.9"], POD_SECURITY),
     ),
     pss(
-        "PSS-hostPathVolumes",
+        ControlId::PssHostPathVolumes,
         "hostPathVolumes",
         Level::Baseline,
         Severity::Critical,
@@ -81,7 +81,7 @@ pub(crate) static CONTROLS: [Control; 19] = [
         (&["5.2.12"], POD_SECURITY),
     ),
     pss(
-        "PSS-hostPorts",
+        ControlId::PssHostPorts,
         "hostPorts",
         Level::Baseline,
         Severity::Medium,
@@ -93,7 +93,7 @@ pub(crate) static CONTROLS: [Control; 19] = [
         (&["5.2.13"], POD_SECURITY),
     ),
     pss(
-        "PSS-hostProbesAndHostLifecycle",
+        ControlId::PssHostProbesAndHostLifecycle,
         "hostProbesAndHostLifecycle",
         Level::Baseline,
         Severity::Medium,
@@ -105,7 +105,7 @@ pub(crate) static CONTROLS: [Control; 19] = [
         (&[], POD_SECURITY),
     ),
     pss(
-        "PSS-appArmorProfile",
+        ControlId::PssAppArmorProfile,
         "appArmorProfile",
         Level::Baseline,
         Severity::High,
@@ -117,7 +117,7 @@ pub(crate) static CONTROLS: [Control; 19] = [
         (&["5.7.3"], HARDENED),
     ),
     pss(
-        "PSS-seLinuxOptions",
+        ControlId::PssSeLinuxOptions,
         "seLinuxOptions",
         Level::Baseline,
         Severity::High,
@@ -129,7 +129,7 @@ pub(crate) static CONTROLS: [Control; 19] = [
         (&["5.7.3"], HARDENED),
     ),
     pss(
-        "PSS-procMount",
+        ControlId::PssProcMount,
         "procMount",
         Level::Baseline,
         Severity::High,
@@ -141,7 +141,7 @@ pub(crate) static CONTROLS: [Control; 19] = [
         (&[], POD_SECURITY),
     ),
     pss(
-        "PSS-seccompProfile_baseline",
+        ControlId::PssSeccompProfileBaseline,
         "seccompProfile_baseline",
         Level::Baseline,
         Severity::High,
@@ -153,7 +153,7 @@ pub(crate) static CONTROLS: [Control; 19] = [
         (&["5.7.2"], HARDENED),
     ),
     pss(
-        "PSS-sysctls",
+        ControlId::PssSysctls,
         "sysctls",
         Level::Baseline,
         Severity::High,
@@ -165,7 +165,7 @@ pub(crate) static CONTROLS: [Control; 19] = [
         (&[], POD_SECURITY),
     ),
     pss(
-        "PSS-windowsHostProcess",
+        ControlId::PssWindowsHostProcess,
         "windowsHostProcess",
         Level::Baseline,
         Severity::Critical,
@@ -177,7 +177,7 @@ pub(crate) static CONTROLS: [Control; 19] = [
         (&["5.2.11"], POD_SECURITY),
     ),
     pss(
-        "PSS-restrictedVolumes",
+        ControlId::PssRestrictedVolumes,
         "restrictedVolumes",
         Level::Restricted,
         Severity::High,
@@ -189,7 +189,7 @@ pub(crate) static CONTROLS: [Control; 19] = [
         (&["5.2.12"], POD_SECURITY),
     ),
     pss(
-        "PSS-allowPrivilegeEscalation",
+        ControlId::PssAllowPrivilegeEscalation,
         "allowPrivilegeEscalation",
         Level::Restricted,
         Severity::High,
@@ -201,7 +201,7 @@ pub(crate) static CONTROLS: [Control; 19] = [
         (&["5.2.6"], POD_SECURITY),
     ),
     pss(
-        "PSS-runAsNonRoot",
+        ControlId::PssRunAsNonRoot,
         "runAsNonRoot",
         Level::Restricted,
         Severity::High,
@@ -213,7 +213,7 @@ pub(crate) static CONTROLS: [Control; 19] = [
         (&["5.2.7"], NON_ROOT),
     ),
     pss(
-        "PSS-runAsUser",
+        ControlId::PssRunAsUser,
         "runAsUser",
         Level::Restricted,
         Severity::High,
@@ -225,7 +225,7 @@ pub(crate) static CONTROLS: [Control; 19] = [
         (&["5.2.7"], NON_ROOT),
     ),
     pss(
-        "PSS-seccompProfile_restricted",
+        ControlId::PssSeccompProfileRestricted,
         "seccompProfile_restricted",
         Level::Restricted,
         Severity::High,
@@ -237,7 +237,7 @@ pub(crate) static CONTROLS: [Control; 19] = [
         (&["5.7.2"], HARDENED),
     ),
     pss(
-        "PSS-capabilities_restricted",
+        ControlId::PssCapabilitiesRestricted,
         "capabilities_restricted",
         Level::Restricted,
         Severity::High,
@@ -249,7 +249,7 @@ pub(crate) static CONTROLS: [Control; 19] = [
         (&["5.2.8", "5.2.9", "5.2.10"], POD_SECURITY),
     ),
     pss(
-        "PSS-procMount_restricted",
+        ControlId::PssProcMountRestricted,
         "procMount_restricted",
         Level::Restricted,
         Severity::High,

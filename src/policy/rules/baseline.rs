@@ -1,8 +1,9 @@
 //! The baseline level of the Pod Security Standards.
 
+use super::super::controls::ControlId;
 use super::super::literal::{all_of, any_of, texts};
 use super::super::settings::Settings;
-use super::pod::{Container, Hits, Pod, at, flag, list, number, text};
+use super::pod::{Container, Pod, Violations, at, flag, list, number, text};
 use super::{Cel, Over, Rule};
 use crate::api::gabion::hardening_baseline::Level;
 use crate::api::gabion::hardening_baseline::Verdict;
@@ -69,7 +70,7 @@ const HANDLERS: [&[&str]; 5] = [
 
 pub(super) static RULES: [Rule; 12] = [
     Rule {
-        id: "PSS-hostNamespaces",
+        id: ControlId::PssHostNamespaces,
         when: |s| baseline(s, 0, NEVER),
         evaluate: host_namespaces,
         cel: |_| {
@@ -80,16 +81,16 @@ pub(super) static RULES: [Rule; 12] = [
         remedy: None,
     },
     Rule {
-        id: "PSS-privileged",
+        id: ControlId::PssPrivileged,
         when: |s| baseline(s, 0, NEVER),
-        evaluate: |_, pod, hits| {
-            each_flag(pod, hits, &["securityContext", "privileged"], true);
+        evaluate: |_, pod, violations| {
+            each_flag(pod, violations, &["securityContext", "privileged"], true);
         },
         cel: |_| Cel::each(Over::Containers, "!own.?privileged.orValue(false)"),
         remedy: None,
     },
     Rule {
-        id: "PSS-capabilities_baseline",
+        id: ControlId::PssCapabilitiesBaseline,
         when: |s| baseline(s, 0, 22),
         evaluate: capabilities,
         cel: |_| {
@@ -104,14 +105,14 @@ pub(super) static RULES: [Rule; 12] = [
         remedy: None,
     },
     Rule {
-        id: "PSS-hostPathVolumes",
+        id: ControlId::PssHostPathVolumes,
         when: |s| baseline(s, 0, 0),
         evaluate: host_path,
         cel: |_| Cel::pod("spec.?volumes.orValue([]).all(v, !has(v.hostPath))"),
         remedy: None,
     },
     Rule {
-        id: "PSS-hostPorts",
+        id: ControlId::PssHostPorts,
         when: |s| baseline(s, 0, NEVER),
         evaluate: host_ports,
         cel: |_| {
@@ -123,21 +124,21 @@ pub(super) static RULES: [Rule; 12] = [
         remedy: None,
     },
     Rule {
-        id: "PSS-hostProbesAndHostLifecycle",
+        id: ControlId::PssHostProbesAndHostLifecycle,
         when: |s| baseline(s, 34, NEVER),
         evaluate: probe_hosts,
         cel: |_| Cel::each(Over::Containers, probe_hosts_cel()),
         remedy: None,
     },
     Rule {
-        id: "PSS-appArmorProfile",
+        id: ControlId::PssAppArmorProfile,
         when: |s| baseline(s, 0, NEVER),
         evaluate: app_armor,
         cel: |_| app_armor_cel(),
         remedy: None,
     },
     Rule {
-        id: "PSS-seLinuxOptions",
+        id: ControlId::PssSeLinuxOptions,
         when: |s| baseline(s, 0, NEVER),
         evaluate: selinux,
         cel: |s| {
@@ -153,18 +154,18 @@ pub(super) static RULES: [Rule; 12] = [
         remedy: None,
     },
     Rule {
-        id: "PSS-procMount",
+        id: ControlId::PssProcMount,
         when: |s| baseline(s, 0, 35),
-        evaluate: |s, pod, hits| {
+        evaluate: |s, pod, violations| {
             if s.minor() < 35 || !pod.user_namespace() {
-                proc_mount(s, pod, hits);
+                proc_mount(s, pod, violations);
             }
         },
         cel: |s| proc_mount_cel().unless((s.minor() >= 35).then_some(USER_NAMESPACE)),
         remedy: None,
     },
     Rule {
-        id: "PSS-seccompProfile_baseline",
+        id: ControlId::PssSeccompProfileBaseline,
         when: |s| baseline(s, 0, 19),
         evaluate: seccomp,
         cel: |s| {
@@ -173,7 +174,7 @@ pub(super) static RULES: [Rule; 12] = [
         remedy: None,
     },
     Rule {
-        id: "PSS-sysctls",
+        id: ControlId::PssSysctls,
         when: |s| baseline(s, 0, NEVER),
         evaluate: sysctls,
         cel: |s| {
@@ -183,14 +184,14 @@ pub(super) static RULES: [Rule; 12] = [
         remedy: None,
     },
     Rule {
-        id: "PSS-windowsHostProcess",
+        id: ControlId::PssWindowsHostProcess,
         when: |s| baseline(s, 0, NEVER),
-        evaluate: |_, pod, hits| {
+        evaluate: |_, pod, violations| {
             let keys = ["securityContext", "windowsOptions", "hostProcess"];
             if flag(pod.spec(), &keys) == Some(true) {
-                hits.push((pod.path(&keys), "the pod is a Windows host process".to_owned()));
+                violations.push((pod.path(&keys), "the pod is a Windows host process".to_owned()));
             }
-            each_flag(pod, hits, &keys, true);
+            each_flag(pod, violations, &keys, true);
         },
         cel: |_| {
             let no = |of: &str| format!("!{of}.?windowsOptions.?hostProcess.orValue(false)");
@@ -220,51 +221,51 @@ fn since<'a>(
 }
 
 /// Reports containers with a flag at a value.
-fn each_flag(pod: &Pod<'_>, hits: &mut Hits, keys: &[&str], bad: bool) {
+fn each_flag(pod: &Pod<'_>, violations: &mut Violations, keys: &[&str], bad: bool) {
     for c in pod.containers.iter().filter(|c| flag(c.value, keys) == Some(bad)) {
         let message = format!("{} sets {} to {bad}", c.called(), keys.join("."));
-        hits.push((c.path.keys(keys), message));
+        violations.push((c.path.keys(keys), message));
     }
 }
 
-fn host_namespaces(_: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn host_namespaces(_: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     for key in ["hostNetwork", "hostPID", "hostIPC"] {
         if flag(pod.spec(), &[key]) == Some(true) {
-            hits.push((pod.path(&[key]), format!("the pod sets {key} to true")));
+            violations.push((pod.path(&[key]), format!("the pod sets {key} to true")));
         }
     }
 }
 
-fn capabilities(_: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn capabilities(_: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     const ADD: [&str; 3] = ["securityContext", "capabilities", "add"];
     for c in &pod.containers {
         for (index, added) in list(c.value, &ADD).iter().enumerate() {
             let added = added.as_str().unwrap_or_default();
             if !DEFAULT_CAPABILITIES.contains(&added) {
                 let message = format!("{} adds the capability {added:?}", c.called());
-                hits.push((c.path.keys(&ADD).index(index), message));
+                violations.push((c.path.keys(&ADD).index(index), message));
             }
         }
     }
 }
 
-fn host_path(_: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn host_path(_: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     for (index, volume) in list(pod.spec(), &["volumes"]).iter().enumerate() {
         if at(volume, &["hostPath"]).is_some() {
             let name = text(volume, &["name"]).unwrap_or_default();
             let path = pod.path(&["volumes"]).index(index).key("hostPath");
-            hits.push((path, format!("volume {name:?} is a path of the node")));
+            violations.push((path, format!("volume {name:?} is a path of the node")));
         }
     }
 }
 
-fn host_ports(_: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn host_ports(_: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     for c in &pod.containers {
         for (index, port) in list(c.value, &["ports"]).iter().enumerate() {
             let path = c.path.key("ports").index(index);
             let named = number(port, &["hostPort"]).filter(|port| *port != 0);
             if let Some(number) = named {
-                hits.push((
+                violations.push((
                     path.key("hostPort"),
                     format!("{} opens port {number} of the node", c.called()),
                 ));
@@ -272,20 +273,20 @@ fn host_ports(_: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
                 && number(port, &["containerPort"]).is_some_and(|p| p != 0)
             {
                 let message = format!("{} opens its port on the node, by hostNetwork", c.called());
-                hits.push((path.key("containerPort"), message));
+                violations.push((path.key("containerPort"), message));
             }
         }
     }
 }
 
-fn probe_hosts(_: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn probe_hosts(_: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     for c in &pod.containers {
         for handler in HANDLERS {
             for action in ["httpGet", "tcpSocket"] {
                 let keys = [handler, &[action, "host"]].concat();
                 if text(c.value, &keys).is_some_and(|host| !host.is_empty()) {
                     let message = format!("{} sets {}", c.called(), keys.join("."));
-                    hits.push((c.path.keys(&keys), message));
+                    violations.push((c.path.keys(&keys), message));
                 }
             }
         }
@@ -310,16 +311,16 @@ fn profile_type<'a>(value: &'a serde_json::Value, profile: &str) -> Option<&'a s
 }
 
 /// Reports profiles that are set to something other than the two good types.
-pub(super) fn profiles(pod: &Pod<'_>, hits: &mut Hits, profile: &str) {
+pub(super) fn profiles(pod: &Pod<'_>, violations: &mut Violations, profile: &str) {
     let keys = ["securityContext", profile, "type"];
     let bad = |value| profile_type(value, profile).filter(|kind| !PROFILES.contains(kind));
     if let Some(kind) = bad(pod.spec()) {
-        hits.push((pod.path(&keys), format!("the pod sets {profile} to {kind:?}")));
+        violations.push((pod.path(&keys), format!("the pod sets {profile} to {kind:?}")));
     }
     for c in &pod.containers {
         if let Some(kind) = bad(c.value) {
             let message = format!("{} sets {profile} to {kind:?}", c.called());
-            hits.push((c.path.keys(&keys), message));
+            violations.push((c.path.keys(&keys), message));
         }
     }
 }
@@ -331,15 +332,15 @@ fn profiles_cel(profile: &str) -> Cel {
     Cel::pod(good("whole")).and_each(Over::Containers, good("own"))
 }
 
-fn app_armor(_: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
-    profiles(pod, hits, "appArmorProfile");
+fn app_armor(_: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
+    profiles(pod, violations, "appArmorProfile");
     let annotations = at(pod.subject.metadata, &["annotations"]).and_then(|a| a.as_object());
     for (key, value) in annotations.into_iter().flatten() {
         let value = value.as_str().unwrap_or_default();
         let good = matches!(value, "" | "runtime/default") || value.starts_with("localhost/");
         if key.starts_with(APPARMOR) && !good {
             let message = format!("the annotation {key:?} switches AppArmor off");
-            hits.push((pod.annotations_path().key(key), message));
+            violations.push((pod.annotations_path().key(key), message));
         }
     }
 }
@@ -357,19 +358,19 @@ fn app_armor_cel() -> Cel {
     Cel { each, ..cel }
 }
 
-fn selinux(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn selinux(settings: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     const OPTIONS: [&str; 2] = ["securityContext", "seLinuxOptions"];
     let mut inspect = |value, path: &super::super::finding::FieldPath, called: String| {
         let Some(options) = at(value, &OPTIONS) else { return };
         let kind = text(options, &["type"]).unwrap_or_default();
         if !since(settings, &SELINUX_TYPES).any(|known| known == kind) {
             let message = format!("{called} has the SELinux type {kind:?}");
-            hits.push((path.keys(&OPTIONS).key("type"), message));
+            violations.push((path.keys(&OPTIONS).key("type"), message));
         }
         for key in ["user", "role"] {
             if text(options, &[key]).is_some_and(|word| !word.is_empty()) {
                 let message = format!("{called} sets the SELinux {key}");
-                hits.push((path.keys(&OPTIONS).key(key), message));
+                violations.push((path.keys(&OPTIONS).key(key), message));
             }
         }
     };
@@ -380,12 +381,12 @@ fn selinux(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
 }
 
 /// Reports every unmasked `/proc`.
-pub(super) fn proc_mount(_: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+pub(super) fn proc_mount(_: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     const KEYS: [&str; 2] = ["securityContext", "procMount"];
     for c in &pod.containers {
         if let Some(mount) = text(c.value, &KEYS).filter(|mount| *mount != "Default") {
             let message = format!("{} sets procMount to {mount:?}", c.called());
-            hits.push((c.path.keys(&KEYS), message));
+            violations.push((c.path.keys(&KEYS), message));
         }
     }
 }
@@ -394,9 +395,9 @@ pub(super) fn proc_mount_cel() -> Cel {
     Cel::each(Over::Containers, "own.?procMount.orValue('Default') == 'Default'")
 }
 
-fn seccomp(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn seccomp(settings: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     if settings.minor() >= 19 {
-        return profiles(pod, hits, "seccompProfile");
+        return profiles(pod, violations, "seccompProfile");
     }
     let good = |value: &str| {
         matches!(value, "runtime/default" | "docker/default") || value.starts_with("localhost/")
@@ -407,7 +408,7 @@ fn seccomp(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
     for key in keys {
         if pod.annotation(&key).is_some_and(|value| !good(value)) {
             let message = format!("the annotation {key:?} switches seccomp off");
-            hits.push((pod.annotations_path().key(&key), message));
+            violations.push((pod.annotations_path().key(&key), message));
         }
     }
 }
@@ -424,13 +425,13 @@ fn seccomp_annotations_cel() -> Cel {
         .and_each(Over::Containers, good(&format!("('{SECCOMP_CONTAINER}' + c.name)")))
 }
 
-fn sysctls(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn sysctls(settings: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     const KEYS: [&str; 2] = ["securityContext", "sysctls"];
     for (index, sysctl) in list(pod.spec(), &KEYS).iter().enumerate() {
         let name = text(sysctl, &["name"]).unwrap_or_default();
         if !since(settings, &SYSCTLS).any(|safe| safe == name) {
             let path = pod.path(&KEYS).index(index).key("name");
-            hits.push((path, format!("the pod sets the sysctl {name:?}")));
+            violations.push((path, format!("the pod sets the sysctl {name:?}")));
         }
     }
 }

@@ -1,35 +1,22 @@
 //! What containers are given: ports, environment, tokens, log volumes.
 
-use std::sync::LazyLock;
-
-use regex::Regex;
 use serde_json::Value;
 
-use super::super::literal::{all_of, bound, text as literal};
+use super::super::controls::ControlId;
+use super::super::literal::{all_of, bound, text as literal, texts};
 use super::super::settings::Settings;
+use super::credentials::{literals, literals_cel};
 use super::guide::deny_if;
-use super::pod::{Container, ContainerKind, Hits, Pod, at, flag, list, number, text};
+use super::pod::{Container, ContainerKind, Pod, Violations, at, flag, list, number, text};
 use super::{Cel, Over, Rule};
 use crate::api::gabion::hardening_baseline::Verdict;
 
-/// Words of which one is in the name of every credential: a cheap test before the exact one.
-const HINTS: [&str; 7] = ["pass", "pwd", "secret", "token", "credential", "key", "auth"];
-/// A name that says that the value is a credential.
-const CREDENTIAL: &str = "(password|passwd|passphrase|secret|token|credential|(^|[_.-])(pwd|pass)([_.-]|[0-9]*$)|(api|access|private|encryption|signing|account)[_.-]?key|(basic|client|db|redis|mongo)[_.-]auth$)";
-/// A name that says that the value is something about a credential: where it is, what it is called, how long it
-/// lasts.
-const ABOUT: &str = "[_.-](file|files|path|dir|directory|name|names|ref|url|uri|endpoint|host|port|enabled|disabled|required|type|kind|algorithm|length|size|min|max|ttl|expiry|expires|expiration|age|seconds|minutes|hours|days|lifetime|timeout|count|limit|version|id|ids|arn|issuer|audience|policy|rotation|interval|mount|class|provider|store|backend|region|namespace|header|prefix|suffix|field|cache|scope|scopes)$";
-/// A value that refers to another variable, or that is no secret whatever it is called.
-const HARMLESS: &str = r"^(\$\([A-Za-z_][A-Za-z0-9_.-]*\)|true|false)$";
 /// Containers that run as long as the pod.
 const RUNNING: &str = "spec.?containers.orValue([]) + spec.?initContainers.orValue([])\
                        .filter(c, c.?restartPolicy.orValue('') == 'Always')";
-/// A URL with a password in it.
-const URL_PASSWORD: &str = "://[^/ :@]*:[^/ @]+@";
-
 pub(super) static RULES: [Rule; 6] = [
     Rule {
-        id: "HB-PORT",
+        id: ControlId::HbPort,
         when: |s| if s.min_container_port.is_some() { Verdict::Warn } else { Verdict::Ignore },
         evaluate: ports,
         cel: |s| {
@@ -47,14 +34,14 @@ pub(super) static RULES: [Rule; 6] = [
         }),
     },
     Rule {
-        id: "HB-SECRET-LITERAL",
+        id: ControlId::HbSecretLiteral,
         when: |s| s.literal_credential_env,
         evaluate: literals,
         cel: |_| literals_cel(),
         remedy: None,
     },
     Rule {
-        id: "HB-SECRET-ENV",
+        id: ControlId::HbSecretEnv,
         when: |s| s.secret_env,
         evaluate: secret_env,
         cel: |_| {
@@ -67,20 +54,21 @@ pub(super) static RULES: [Rule; 6] = [
         remedy: None,
     },
     Rule {
-        id: "HB-TOKEN",
+        id: ControlId::HbToken,
         when: |s| deny_if(s.no_token),
-        evaluate: |_, pod, hits| {
-            const KEYS: [&str; 1] = ["automountServiceAccountToken"];
-            if flag(pod.spec(), &KEYS) == Some(true) {
-                let message = "the pod asks for the token of its ServiceAccount".to_owned();
-                hits.push((pod.path(&KEYS), message));
-            }
+        evaluate: tokens,
+        cel: |s| {
+            let allowed = texts(s.token_audiences.iter().map(String::as_str));
+            Cel::pod(format!(
+                "!spec.?automountServiceAccountToken.orValue(false) \
+                 && spec.?volumes.orValue([]).all(v, v.?projected.?sources.orValue([]).all(s, \
+                 !has(s.serviceAccountToken) || s.serviceAccountToken.?audience.orValue('') in {allowed}))"
+            ))
         },
-        cel: |_| Cel::pod("!spec.?automountServiceAccountToken.orValue(false)"),
         remedy: None,
     },
     Rule {
-        id: "HB-LOG-ENV",
+        id: ControlId::HbLogEnv,
         when: |s| if s.required_env.is_empty() { Verdict::Ignore } else { Verdict::Warn },
         evaluate: required_env,
         cel: required_env_cel,
@@ -91,7 +79,7 @@ pub(super) static RULES: [Rule; 6] = [
         }),
     },
     Rule {
-        id: "HB-LOG-RO",
+        id: ControlId::HbLogRo,
         when: |s| if s.log_volume_read_only { Verdict::Warn } else { Verdict::Ignore },
         evaluate: log_volumes,
         cel: |_| {
@@ -108,91 +96,59 @@ pub(super) static RULES: [Rule; 6] = [
     },
 ];
 
-fn ports(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn ports(settings: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     let Some(least) = settings.min_container_port else { return };
     for c in &pod.containers {
         for (index, port) in list(c.value, &["ports"]).iter().enumerate() {
             if let Some(port) = number(port, &["containerPort"]).filter(|p| *p < i64::from(least)) {
                 let path = c.path.key("ports").index(index).key("containerPort");
-                hits.push((path, format!("{} listens on port {port}", c.called())));
+                violations.push((path, format!("{} listens on port {port}", c.called())));
             }
         }
     }
 }
 
-/// Patterns are compiled once; a pattern that could not be compiled would match nothing, which a test excludes.
-fn compiled(pattern: &str) -> Option<Regex> {
-    Regex::new(pattern).ok()
-}
-
-fn is_match(pattern: &LazyLock<Option<Regex>>, text: &str) -> bool {
-    pattern.as_ref().is_some_and(|pattern| pattern.is_match(text))
-}
-
-static IS_CREDENTIAL: LazyLock<Option<Regex>> = LazyLock::new(|| compiled(CREDENTIAL));
-static IS_ABOUT: LazyLock<Option<Regex>> = LazyLock::new(|| compiled(ABOUT));
-static IS_HARMLESS: LazyLock<Option<Regex>> = LazyLock::new(|| compiled(HARMLESS));
-static HAS_PASSWORD: LazyLock<Option<Regex>> = LazyLock::new(|| compiled(URL_PASSWORD));
-
-/// Whether a variable with that name and literal value holds a credential, as far as its name can tell; also used
-/// for variables in Dockerfiles.
-pub(crate) fn is_literal_credential(name: &str, value: &str) -> bool {
-    if value.is_empty() {
-        return false;
+/// A pod gets a token by its own field, or by a volume; one that the API server mounts is such a volume, too.
+fn tokens(settings: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
+    const FIELD: [&str; 1] = ["automountServiceAccountToken"];
+    if flag(pod.spec(), &FIELD) == Some(true) {
+        let message = "the pod asks for the token of its ServiceAccount".to_owned();
+        violations.push((pod.path(&FIELD), message));
     }
-    if value.contains("://") && is_match(&HAS_PASSWORD, value) {
-        return true;
-    }
-    let name = name.to_ascii_lowercase();
-    HINTS.iter().any(|hint| name.contains(hint))
-        && is_match(&IS_CREDENTIAL, &name)
-        && !is_match(&IS_ABOUT, &name)
-        && !is_match(&IS_HARMLESS, value)
-}
-
-fn literals(_: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
-    for c in &pod.containers {
-        for (index, entry) in list(c.value, &["env"]).iter().enumerate() {
-            let name = text(entry, &["name"]).unwrap_or_default();
-            if is_literal_credential(name, text(entry, &["value"]).unwrap_or_default()) {
-                let message =
-                    format!("{} has a literal value in the variable {name:?}", c.called());
-                hits.push((c.path.key("env").index(index).key("value"), message));
+    for (index, volume) in list(pod.spec(), &["volumes"]).iter().enumerate() {
+        for (number, source) in list(volume, &["projected", "sources"]).iter().enumerate() {
+            let Some(token) = at(source, &["serviceAccountToken"]) else { continue };
+            let audience = text(token, &["audience"]).unwrap_or_default();
+            if settings.token_audiences.iter().any(|allowed| allowed == audience) {
+                continue;
             }
+            let name = text(volume, &["name"]).unwrap_or_default();
+            let message = if audience.is_empty() {
+                format!("volume {name:?} holds a token for the API server")
+            } else {
+                format!("volume {name:?} holds a token for the audience {audience:?}")
+            };
+            let path = pod.path(&["volumes"]).index(index).keys(&["projected", "sources"]);
+            violations.push((path.index(number).key("serviceAccountToken"), message));
         }
     }
 }
 
-fn literals_cel() -> Cel {
-    let hints = literal(&format!("(?i){}", HINTS.join("|")));
-    let named = format!(
-        "[e.name.lowerAscii()].exists(n, n.matches({}) && !n.matches({}) && !e.value.matches({}))",
-        literal(CREDENTIAL),
-        literal(ABOUT),
-        literal(HARMLESS)
-    );
-    let url = format!("(e.value.contains('://') && e.value.matches({}))", literal(URL_PASSWORD));
-    Cel::each(
-        Over::Containers,
-        format!(
-            "!has(c.env) || !c.env.exists(e, has(e.value) && ({url} || (e.name.matches({hints}) && e.value != '' && {named})))"
-        ),
-    )
-}
-
-fn secret_env(_: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn secret_env(_: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     for c in &pod.containers {
         for (index, entry) in list(c.value, &["env"]).iter().enumerate() {
             if at(entry, &["valueFrom", "secretKeyRef"]).is_some() {
                 let name = text(entry, &["name"]).unwrap_or_default();
                 let path = c.path.key("env").index(index).keys(&["valueFrom", "secretKeyRef"]);
-                hits.push((path, format!("{} has a secret in the variable {name:?}", c.called())));
+                violations
+                    .push((path, format!("{} has a secret in the variable {name:?}", c.called())));
             }
         }
         for (index, source) in list(c.value, &["envFrom"]).iter().enumerate() {
             if at(source, &["secretRef"]).is_some() {
                 let path = c.path.key("envFrom").index(index).key("secretRef");
-                hits.push((path, format!("{} has a whole Secret in its environment", c.called())));
+                violations
+                    .push((path, format!("{} has a whole Secret in its environment", c.called())));
             }
         }
     }
@@ -206,7 +162,7 @@ fn reads_only(c: &Container<'_>) -> bool {
     })
 }
 
-fn required_env(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn required_env(settings: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     let asked = |c: &&Container<'_>| c.kind == ContainerKind::Main && !reads_only(c);
     for c in pod.containers.iter().filter(asked) {
         // What a ConfigMap brings cannot be seen from here.
@@ -218,7 +174,7 @@ fn required_env(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
         };
         for name in settings.required_env.iter().filter(|name| !has(name)) {
             let message = format!("{} has no environment variable {name}", c.called());
-            hits.push((c.path.key("env"), message));
+            violations.push((c.path.key("env"), message));
         }
     }
 }
@@ -253,7 +209,7 @@ fn log_path_cel() -> &'static str {
      || m.mountPath.endsWith('/logs') || m.mountPath.endsWith('/logs/'))"
 }
 
-fn log_volumes(_: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn log_volumes(_: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     let mounts = |c: &Container<'_>, volume: &str| -> Vec<(FieldIndex, bool, bool)> {
         let all = list(c.value, &["volumeMounts"]).iter().enumerate();
         let of = all.filter(|(_, mount)| text(mount, &["name"]) == Some(volume));
@@ -274,7 +230,7 @@ fn log_volumes(_: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
         for (c, index) in writers.filter(|_| holds_logs).skip(1) {
             let message = format!("{} can write to the log volume {name:?}", c.called());
             let path = c.path.key("volumeMounts").index(index).key("readOnly");
-            hits.push((path, message));
+            violations.push((path, message));
         }
     }
 }

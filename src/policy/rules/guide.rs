@@ -1,8 +1,9 @@
 //! What the hardening guide asks of security contexts, resources and ports.
 
+use super::super::controls::ControlId;
 use super::super::literal::{all_of, bound, text as literal, texts};
 use super::super::settings::{Range, Settings};
-use super::pod::{Hits, Pod, at, flag, list, number, text};
+use super::pod::{Pod, Violations, at, flag, list, number, text};
 use super::{Cel, Over, Rule};
 use crate::api::gabion::hardening_baseline::Verdict;
 use crate::quantity::Quantity;
@@ -11,7 +12,7 @@ const WINDOWS: &str = "spec.?os.?name.orValue('') == 'windows'";
 
 pub(super) static RULES: [Rule; 6] = [
     Rule {
-        id: "HB-ROFS",
+        id: ControlId::HbRofs,
         when: |s| deny_if(s.read_only_root),
         evaluate: read_only_root,
         cel: |_| {
@@ -21,14 +22,14 @@ pub(super) static RULES: [Rule; 6] = [
         remedy: None,
     },
     Rule {
-        id: "HB-UID",
+        id: ControlId::HbUid,
         when: |s| deny_if(s.user_ids.is_some()),
-        evaluate: |s, pod, hits| ids(s.user_ids, "runAsUser", pod, hits),
+        evaluate: |s, pod, violations| ids(s.user_ids, "runAsUser", pod, violations),
         cel: |s| ids_cel(s.user_ids, "runAsUser"),
         remedy: Some(|s| range_remedy("runAsUser", s.user_ids)),
     },
     Rule {
-        id: "HB-GID",
+        id: ControlId::HbGid,
         when: |s| deny_if(s.group_ids.is_some()),
         evaluate: groups,
         cel: |s| {
@@ -41,7 +42,7 @@ pub(super) static RULES: [Rule; 6] = [
         remedy: Some(|s| range_remedy("runAsGroup", s.group_ids)),
     },
     Rule {
-        id: "HB-FSG",
+        id: ControlId::HbFsg,
         when: |s| deny_if(s.fs_groups.is_some()),
         evaluate: fs_group,
         cel: |s| {
@@ -53,7 +54,7 @@ pub(super) static RULES: [Rule; 6] = [
         remedy: Some(|s| range_remedy("fsGroup", s.fs_groups)),
     },
     Rule {
-        id: "HB-SECCOMP-LOCAL",
+        id: ControlId::HbSeccompLocal,
         when: |s| deny_if(!s.seccomp_profiles.is_empty()),
         evaluate: local_profiles,
         cel: |s| {
@@ -67,7 +68,7 @@ pub(super) static RULES: [Rule; 6] = [
         remedy: None,
     },
     Rule {
-        id: "HB-RES",
+        id: ControlId::HbRes,
         when: |s| deny_if(!s.required_resources.is_empty()),
         evaluate: resources,
         cel: |s| Cel::each(Over::Lasting, resources_cel(s)),
@@ -82,14 +83,14 @@ pub(super) fn deny_if(asked: bool) -> Verdict {
     if asked { Verdict::Deny } else { Verdict::Ignore }
 }
 
-fn read_only_root(_: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn read_only_root(_: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     const KEYS: [&str; 2] = ["securityContext", "readOnlyRootFilesystem"];
     if pod.windows() {
         return;
     }
     for c in pod.containers.iter().filter(|c| flag(c.value, &KEYS) != Some(true)) {
         let message = format!("{} can write to its root filesystem", c.called());
-        hits.push((c.path.keys(&KEYS), message));
+        violations.push((c.path.keys(&KEYS), message));
     }
 }
 
@@ -109,7 +110,7 @@ impl Range {
 }
 
 /// The id that a container runs with must be stated, by it or by the pod, and lie in the range.
-fn ids(range: Option<Range>, key: &str, pod: &Pod<'_>, hits: &mut Hits) {
+fn ids(range: Option<Range>, key: &str, pod: &Pod<'_>, violations: &mut Violations) {
     let Some(range) = range else { return };
     if pod.windows() {
         return;
@@ -125,7 +126,7 @@ fn ids(range: Option<Range>, key: &str, pod: &Pod<'_>, hits: &mut Hits) {
         };
         let from_pod = own.is_none() && whole.is_some();
         let path = if from_pod { pod.path(&keys) } else { c.path.keys(&keys) };
-        hits.push((path, format!("{message}; allowed is {} to {}", range.min, range.max)));
+        violations.push((path, format!("{message}; allowed is {} to {}", range.min, range.max)));
     }
 }
 
@@ -136,39 +137,39 @@ fn ids_cel(range: Option<Range>, key: &str) -> Cel {
     Cel::each(Over::Containers, in_range(&id, range)).unless(Some(WINDOWS))
 }
 
-fn groups(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn groups(settings: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     const MORE: [&str; 2] = ["securityContext", "supplementalGroups"];
-    ids(settings.group_ids, "runAsGroup", pod, hits);
+    ids(settings.group_ids, "runAsGroup", pod, violations);
     let Some(range) = settings.group_ids.filter(|_| !pod.windows()) else { return };
     for (index, group) in list(pod.spec(), &MORE).iter().enumerate() {
         if !group.as_i64().is_some_and(|id| range.holds(id)) {
             let message = format!("the pod has the supplemental group {group}");
-            hits.push((pod.path(&MORE).index(index), message));
+            violations.push((pod.path(&MORE).index(index), message));
         }
     }
 }
 
-fn fs_group(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn fs_group(settings: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     const KEYS: [&str; 2] = ["securityContext", "fsGroup"];
     let Some(range) = settings.fs_groups else { return };
     if let Some(id) = number(pod.spec(), &KEYS).filter(|id| !range.holds(*id)) {
         let message =
             format!("the pod has fsGroup {id}; allowed is {} to {}", range.min, range.max);
-        hits.push((pod.path(&KEYS), message));
+        violations.push((pod.path(&KEYS), message));
     }
 }
 
-fn local_profiles(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn local_profiles(settings: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     const KEYS: [&str; 3] = ["securityContext", "seccompProfile", "localhostProfile"];
     let listed = |profile: &str| settings.seccomp_profiles.iter().any(|known| known == profile);
     if let Some(profile) = text(pod.spec(), &KEYS).filter(|profile| !listed(profile)) {
         let message = format!("the pod uses the seccomp profile {profile:?}");
-        hits.push((pod.path(&KEYS), message));
+        violations.push((pod.path(&KEYS), message));
     }
     for c in &pod.containers {
         if let Some(profile) = text(c.value, &KEYS).filter(|profile| !listed(profile)) {
             let message = format!("{} uses the seccomp profile {profile:?}", c.called());
-            hits.push((c.path.keys(&KEYS), message));
+            violations.push((c.path.keys(&KEYS), message));
         }
     }
 }
@@ -183,7 +184,7 @@ fn stated(amount: Option<&serde_json::Value>) -> bool {
     Quantity::parse(amount.trim()).is_some_and(|amount| amount > Quantity::ZERO)
 }
 
-fn resources(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn resources(settings: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     for c in pod.lasting() {
         for required in &settings.required_resources {
             let Some((section, name)) = required.as_str().split_once('.') else { continue };
@@ -197,7 +198,7 @@ fn resources(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
             };
             if !stated(amount) {
                 let message = format!("{} states no {section}.{name}", c.called());
-                hits.push((c.path.keys(&["resources", section, name]), message));
+                violations.push((c.path.keys(&["resources", section, name]), message));
             }
         }
     }

@@ -2,37 +2,35 @@
 
 use serde_json::Value;
 
+use super::super::controls::ControlId;
 use super::super::finding::FieldPath;
 use super::super::image::{
-    CEL_HAS_DIGEST, Reference, canonical, canonical_prefix, canonical_repository, cel_plain_within,
-    cel_within, has_digest, within,
+    CEL_HAS_DIGEST, Reference, canonical, canonical_prefix, canonical_repository, cel_is_from,
+    cel_plain_within, cel_within, has_digest, is_from, within,
 };
 use super::super::settings::Settings;
 use super::guide::deny_if;
-use super::pod::{Hits, Pod, list, text};
+use super::pod::{Pod, Violations, list, text};
 use super::{Cel, Over, Rule};
 use crate::api::gabion::hardening_baseline::Tags;
 use crate::api::gabion::hardening_baseline::Verdict;
 
 pub(super) static RULES: [Rule; 3] = [
     Rule {
-        id: "HB-IMG-REGISTRY",
+        id: ControlId::HbImgRegistry,
         when: |s| deny_if(!s.allowed_registries.is_empty()),
-        evaluate: |s, pod, hits| {
+        evaluate: |s, pod, violations| {
             let allowed: Vec<_> =
                 s.allowed_registries.iter().map(|registry| canonical_prefix(registry)).collect();
-            each_image(pod, hits, |_, reference| {
-                let repository = &reference.repository;
-                let inside = allowed.iter().any(|prefix| within(repository, prefix));
-                (!inside || repository.contains(".."))
+            each_image(pod, violations, |image, _| {
+                (!is_from(image, &allowed))
                     .then(|| "comes from a registry that is not allowed".to_owned())
             });
         },
         cel: |s| {
             let allowed: Vec<_> =
                 s.allowed_registries.iter().map(|r| canonical_prefix(r)).collect();
-            Cel::each(Over::Images, format!("({} && !repo.contains('..'))", cel_within(&allowed)))
-                .or_plain(cel_plain_within(&allowed))
+            Cel::each(Over::Images, cel_is_from(&allowed)).or_plain(cel_plain_within(&allowed))
         },
         remedy: Some(|s| {
             let (shown, more) = first_three(&s.allowed_registries);
@@ -40,12 +38,12 @@ pub(super) static RULES: [Rule; 3] = [
         }),
     },
     Rule {
-        id: "HB-IMG-BASE",
+        id: ControlId::HbImgBase,
         when: |s| deny_if(!s.denied_repositories.is_empty()),
-        evaluate: |s, pod, hits| {
+        evaluate: |s, pod, violations| {
             let denied: Vec<_> =
                 s.denied_repositories.iter().map(|name| canonical_repository(name)).collect();
-            each_image(pod, hits, |_, reference| {
+            each_image(pod, violations, |_, reference| {
                 let found = denied.iter().find(|denied| within(&reference.repository, denied));
                 found.map(|denied| format!("is from the denied repository {denied}"))
             });
@@ -59,7 +57,7 @@ pub(super) static RULES: [Rule; 3] = [
         remedy: None,
     },
     Rule {
-        id: "HB-IMG-TAG",
+        id: ControlId::HbImgTag,
         when: |s| match s.tags {
             Tags::DenyLatest | Tags::RequireDigest => Verdict::Deny,
             Tags::Any | Tags::Unknown => Verdict::Ignore,
@@ -114,19 +112,19 @@ fn images<'a>(pod: &Pod<'a>) -> Vec<(FieldPath, String, &'a str)> {
 
 fn each_image(
     pod: &Pod<'_>,
-    hits: &mut Hits,
+    violations: &mut Violations,
     problem: impl Fn(&str, &Reference) -> Option<String>,
 ) {
     for (path, called, image) in images(pod) {
         if let Some(problem) = problem(image, &canonical(image)) {
-            hits.push((path, format!("the image {image:?} of {called} {problem}")));
+            violations.push((path, format!("the image {image:?} of {called} {problem}")));
         }
     }
 }
 
-fn tags(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn tags(settings: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     let digests = settings.tags == Tags::RequireDigest;
-    each_image(pod, hits, |image, reference| {
+    each_image(pod, violations, |image, reference| {
         if digests {
             return (!has_digest(image)).then(|| "has no digest".to_owned());
         }

@@ -1,27 +1,27 @@
 //! The rules: each control that is about a pod, as Rust over a manifest and as CEL for the API server.
 
 mod baseline;
-pub(crate) mod environment;
+pub(crate) mod credentials;
+mod environment;
 mod guide;
 mod images;
 pub(crate) mod pod;
 mod restricted;
 
-use super::controls::Control;
+use super::controls::{Control, ControlId};
 use super::settings::Settings;
 use crate::api::gabion::hardening_baseline::Verdict;
-pub(crate) use environment::is_literal_credential;
-use pod::Hits;
 pub(crate) use pod::Pod;
+use pod::Violations;
 
 /// One control, both ways.
 pub struct Rule {
     /// Id of the control.
-    pub id: &'static str,
+    pub id: ControlId,
     /// Whether the settings ask for it, and what happens to pods that break it.
     pub(crate) when: fn(&Settings) -> Verdict,
     /// Finds what breaks it.
-    pub(crate) evaluate: fn(&Settings, &Pod<'_>, &mut Hits),
+    pub(crate) evaluate: fn(&Settings, &Pod<'_>, &mut Violations),
     /// The same in CEL.
     pub(crate) cel: fn(&Settings) -> Cel,
     /// The remedy where the settings say more than the table can.
@@ -30,8 +30,13 @@ pub struct Rule {
 
 impl Rule {
     /// The row of the table.
-    pub fn control(&self) -> Option<&'static Control> {
-        super::controls::control(self.id)
+    pub fn control(&self) -> &'static Control {
+        self.id.control()
+    }
+
+    /// How to put it right under these settings.
+    pub(crate) fn remedy(&self, settings: &Settings) -> String {
+        self.remedy.map_or_else(|| self.control().remedy.to_owned(), |remedy| remedy(settings))
     }
 }
 

@@ -6,7 +6,7 @@ use super::super::finding::FieldPath;
 use super::super::subject::{Subject, WorkloadKind};
 
 /// What a rule found: where, and what is wrong there.
-pub(crate) type Hits = Vec<(FieldPath, String)>;
+pub(crate) type Violations = Vec<(FieldPath, String)>;
 
 /// Which of the three lists a container is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,10 @@
 //! What the restricted level of the Pod Security Standards adds.
 
+use super::super::controls::ControlId;
 use super::super::literal::{any_of, texts};
 use super::super::settings::Settings;
 use super::baseline::{USER_NAMESPACE, proc_mount, proc_mount_cel, profiles};
-use super::pod::{Hits, Pod, at, flag, list, number, text};
+use super::pod::{Pod, Violations, at, flag, list, number, text};
 use super::{Cel, Over, Rule};
 use crate::api::gabion::hardening_baseline::Level;
 use crate::api::gabion::hardening_baseline::Verdict;
@@ -24,7 +25,7 @@ const VOLUMES: [&str; 9] = [
 
 pub(super) static RULES: [Rule; 7] = [
     Rule {
-        id: "PSS-restrictedVolumes",
+        id: ControlId::PssRestrictedVolumes,
         when: |s| restricted(s, 0),
         evaluate: volumes,
         cel: |_| {
@@ -34,7 +35,7 @@ pub(super) static RULES: [Rule; 7] = [
         remedy: None,
     },
     Rule {
-        id: "PSS-allowPrivilegeEscalation",
+        id: ControlId::PssAllowPrivilegeEscalation,
         when: |s| restricted(s, 8),
         evaluate: escalation,
         cel: |s| {
@@ -44,7 +45,7 @@ pub(super) static RULES: [Rule; 7] = [
         remedy: None,
     },
     Rule {
-        id: "PSS-runAsNonRoot",
+        id: ControlId::PssRunAsNonRoot,
         when: |s| restricted(s, 0),
         evaluate: non_root,
         cel: |s| {
@@ -58,7 +59,7 @@ pub(super) static RULES: [Rule; 7] = [
         remedy: None,
     },
     Rule {
-        id: "PSS-runAsUser",
+        id: ControlId::PssRunAsUser,
         when: |s| restricted(s, 23),
         evaluate: root_user,
         cel: |s| {
@@ -70,7 +71,7 @@ pub(super) static RULES: [Rule; 7] = [
         remedy: None,
     },
     Rule {
-        id: "PSS-seccompProfile_restricted",
+        id: ControlId::PssSeccompProfileRestricted,
         when: |s| restricted(s, 19),
         evaluate: seccomp,
         cel: |s| {
@@ -89,7 +90,7 @@ pub(super) static RULES: [Rule; 7] = [
         remedy: None,
     },
     Rule {
-        id: "PSS-capabilities_restricted",
+        id: ControlId::PssCapabilitiesRestricted,
         when: |s| restricted(s, 22),
         evaluate: capabilities,
         cel: |s| {
@@ -103,7 +104,7 @@ pub(super) static RULES: [Rule; 7] = [
         remedy: None,
     },
     Rule {
-        id: "PSS-procMount_restricted",
+        id: ControlId::PssProcMountRestricted,
         when: |s| restricted(s, 35),
         evaluate: proc_mount,
         cel: |_| proc_mount_cel(),
@@ -129,7 +130,7 @@ fn user_namespace_exempt(settings: &Settings) -> Option<&'static str> {
     (settings.minor() >= 35).then_some(USER_NAMESPACE)
 }
 
-fn volumes(_: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn volumes(_: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     for (index, volume) in list(pod.spec(), &["volumes"]).iter().enumerate() {
         let sources = volume.as_object().into_iter().flatten();
         let mut sources = sources.filter(|(key, value)| *key != "name" && !value.is_null());
@@ -138,30 +139,30 @@ fn volumes(_: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
         if !sources.any(|(key, _)| VOLUMES.contains(&key.as_str())) {
             let name = text(volume, &["name"]).unwrap_or_default();
             let path = pod.path(&["volumes"]).index(index).key(first);
-            hits.push((path, format!("volume {name:?} is of the kind {first:?}")));
+            violations.push((path, format!("volume {name:?} is of the kind {first:?}")));
         }
     }
 }
 
-fn escalation(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn escalation(settings: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     const KEYS: [&str; 2] = ["securityContext", "allowPrivilegeEscalation"];
     if settings.minor() >= 25 && pod.windows() {
         return;
     }
     for c in pod.containers.iter().filter(|c| flag(c.value, &KEYS) != Some(false)) {
         let message = format!("{} does not set allowPrivilegeEscalation to false", c.called());
-        hits.push((c.path.keys(&KEYS), message));
+        violations.push((c.path.keys(&KEYS), message));
     }
 }
 
-fn non_root(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn non_root(settings: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     const KEYS: [&str; 2] = ["securityContext", "runAsNonRoot"];
     if settings.minor() >= 35 && pod.user_namespace() {
         return;
     }
     let whole = flag(pod.spec(), &KEYS);
     if whole == Some(false) {
-        hits.push((pod.path(&KEYS), "the pod sets runAsNonRoot to false".to_owned()));
+        violations.push((pod.path(&KEYS), "the pod sets runAsNonRoot to false".to_owned()));
     }
     for c in &pod.containers {
         let message = match flag(c.value, &KEYS) {
@@ -170,40 +171,40 @@ fn non_root(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
             None if whole == Some(true) => continue,
             None => format!("neither the pod nor {} sets runAsNonRoot to true", c.called()),
         };
-        hits.push((c.path.keys(&KEYS), message));
+        violations.push((c.path.keys(&KEYS), message));
     }
 }
 
-fn root_user(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn root_user(settings: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     const KEYS: [&str; 2] = ["securityContext", "runAsUser"];
     if settings.minor() >= 35 && pod.user_namespace() {
         return;
     }
     if number(pod.spec(), &KEYS) == Some(0) {
-        hits.push((pod.path(&KEYS), "the pod runs as user 0".to_owned()));
+        violations.push((pod.path(&KEYS), "the pod runs as user 0".to_owned()));
     }
     for c in pod.containers.iter().filter(|c| number(c.value, &KEYS) == Some(0)) {
-        hits.push((c.path.keys(&KEYS), format!("{} runs as user 0", c.called())));
+        violations.push((c.path.keys(&KEYS), format!("{} runs as user 0", c.called())));
     }
 }
 
-fn seccomp(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn seccomp(settings: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     const PROFILE: [&str; 2] = ["securityContext", "seccompProfile"];
     if settings.minor() >= 25 && pod.windows() {
         return;
     }
-    profiles(pod, hits, "seccompProfile");
+    profiles(pod, violations, "seccompProfile");
     if at(pod.spec(), &PROFILE).is_some() {
         // A good profile of the pod covers its containers, and a bad one has been reported.
         return;
     }
     for c in pod.containers.iter().filter(|c| at(c.value, &PROFILE).is_none()) {
         let message = format!("neither the pod nor {} sets a seccompProfile", c.called());
-        hits.push((c.path.keys(&PROFILE).key("type"), message));
+        violations.push((c.path.keys(&PROFILE).key("type"), message));
     }
 }
 
-fn capabilities(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
+fn capabilities(settings: &Settings, pod: &Pod<'_>, violations: &mut Violations) {
     const FIELD: [&str; 2] = ["securityContext", "capabilities"];
     if settings.minor() >= 25 && pod.windows() {
         return;
@@ -212,13 +213,14 @@ fn capabilities(settings: &Settings, pod: &Pod<'_>, hits: &mut Hits) {
         let field = at(c.value, &FIELD).unwrap_or(&serde_json::Value::Null);
         let path = c.path.keys(&FIELD);
         if !list(field, &["drop"]).iter().any(|dropped| dropped.as_str() == Some("ALL")) {
-            hits.push((path.key("drop"), format!("{} does not drop ALL capabilities", c.called())));
+            violations
+                .push((path.key("drop"), format!("{} does not drop ALL capabilities", c.called())));
         }
         for (index, added) in list(field, &["add"]).iter().enumerate() {
             let added = added.as_str().unwrap_or_default();
             if added != "NET_BIND_SERVICE" {
                 let message = format!("{} adds the capability {added:?}", c.called());
-                hits.push((path.key("add").index(index), message));
+                violations.push((path.key("add").index(index), message));
             }
         }
     }

@@ -315,6 +315,7 @@ mod tests {
     use super::*;
     use crate::provider::aws::AwsSettings;
     use crate::provider::aws::Endpoints;
+    use crate::provider::endpoint::Endpoint;
     use crate::provider::metrics::CallOutcome;
     use crate::provider::metrics::Metrics;
     use crate::provider::rate_limit::Account;
@@ -332,6 +333,8 @@ mod tests {
             metrics: Arc::new(Metrics::default()),
             account: account.clone(),
             payer_of_sts: account,
+            reader: Arc::new(Endpoint::new(Arc::default())),
+            sts: Arc::new(Endpoint::new(Arc::default())),
         });
         let base = Link::Static(Keys::new("AKIA", "secret", None, None, "test"));
         let before = Arc::new(Credentials::new(base, meter.clone()));

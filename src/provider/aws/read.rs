@@ -238,13 +238,13 @@ fn versions(secret: &DescribeSecretOutput) -> Vec<String> {
     let mut all: Vec<(bool, String)> = by_id
         .iter()
         .map(|(id, stages)| {
-            let mut stages = stages.clone();
+            let mut stages: Vec<_> = stages.iter().map(|stage| printable(stage)).collect();
             stages.sort();
             let bare = stages.is_empty();
             let text = if bare {
-                format!("uuid/{id}")
+                format!("uuid/{}", printable(id))
             } else {
-                format!("{} (uuid/{id})", stages.join(" "))
+                format!("{} (uuid/{})", stages.join(" "), printable(id))
             };
             (bare, text)
         })
@@ -254,4 +254,14 @@ fn versions(secret: &DescribeSecretOutput) -> Vec<String> {
         return vec!["none".to_owned()];
     }
     all.into_iter().take(10).map(|(_, text)| text).collect()
+}
+
+/// A label of a version, if it looks like one: whoever may write it may write anything into it.
+fn printable(label: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if label.len() <= 64 && label.bytes().all(is_plain) {
+        label.to_owned()
+    } else {
+        "(an unusual name)".to_owned()
+    }
 }

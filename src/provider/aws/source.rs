@@ -352,6 +352,29 @@ mod tests {
     }
 
     #[test]
+    fn who_names_a_role_of_somebody_else_uses_up_nothing_of_theirs() {
+        let of = |secret: &str, tenant: &str, base: Option<BaseCredentials>| {
+            let mut settings = AwsSettings::new("eu-west-1");
+            settings.tenant = tenant.to_owned();
+            settings.credentials = base.unwrap_or_else(|| BaseCredentials::Static {
+                access_key_id: "AKIA1".to_owned().into(),
+                secret_access_key: secret.to_owned().into(),
+                session_token: None,
+            });
+            let arn = "arn:aws:iam::111111111111:role/theirs".to_owned();
+            settings.role = Some(AssumedRole { arn, ..AssumedRole::default() });
+            let source = AwsSource::new(settings).expect("valid");
+            (source.account(), source.base_account())
+        };
+        let own = || Some(BaseCredentials::Default);
+        assert_eq!(of("s", "a", None), of("s", "b", None), "who has the keys shares the budget");
+        let (mine, theirs) = (of("guessed", "a", None), of("s", "a", None));
+        assert!(mine.0 != theirs.0 && mine.1 != theirs.1, "an access key id proves nothing");
+        let (mine, theirs) = (of("", "a", own()), of("", "b", own()));
+        assert!(mine.0 != theirs.0 && mine.1 != theirs.1, "an ARN proves nothing");
+    }
+
+    #[test]
     fn everything_that_decides_what_may_be_read_changes_the_fingerprint() {
         let of = |change: &dyn Fn(&mut AwsSettings)| {
             let mut settings = AwsSettings::new("eu-west-1");

@@ -57,6 +57,15 @@ impl PendingRead {
     }
 }
 
+/// Which equal read that is under way a new one may join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Join {
+    /// Any.
+    Any,
+    /// One that was not sent yet: its answer will be as of now.
+    Unsent,
+}
+
 #[derive(Default)]
 struct Board {
     /// Slots that may still be joined.
@@ -115,9 +124,16 @@ impl Batcher {
     }
 
     /// Joins an equal request that is under way, or queues a new one.
-    pub(super) fn post(self: &Arc<Self>, request: ReadRequest, lane: Lane) -> Arc<PendingRead> {
+    pub(super) fn post(
+        self: &Arc<Self>,
+        request: ReadRequest,
+        lane: Lane,
+        join: Join,
+    ) -> Arc<PendingRead> {
         let mut board = self.board();
-        let read = if let Some(read) = board.open.get(&request) {
+        let may_join =
+            |read: &&Arc<PendingRead>| join == Join::Any || !read.sent.load(Ordering::Relaxed);
+        let read = if let Some(read) = board.open.get(&request).filter(may_join) {
             self.metrics.count_joined();
             let passes = lane == Lane::Urgent
                 && !read.sent.load(Ordering::Relaxed)
@@ -260,7 +276,10 @@ impl Call {
         let reads = std::mem::take(&mut self.reads);
         let mut board = self.batcher.board();
         for read in &reads {
-            board.open.remove(&read.request);
+            // One that did not want to join this one may stand there by now.
+            if board.open.get(&read.request).is_some_and(|open| Arc::ptr_eq(open, read)) {
+                board.open.remove(&read.request);
+            }
         }
         drop(board);
         let mut answers = answers.into_iter();

@@ -1,10 +1,10 @@
-//! Who requests, and of whom.
+//! Who asks, and of whom.
 
 use std::{fmt, sync::Arc};
 
 use crate::provider::{Provider, aws::AwsSource, fake::FakeSource};
 
-/// Who requests: part of every key, so that no value, batch, client or credential is ever shared between two.
+/// Who asks: part of every key, so that no value, batch, client or credential is ever shared between two.
 ///
 /// The caller gives what it knows of the store; [`Connection`] adds a digest of region, prefix, credentials and
 /// role chain. Cheap to clone.

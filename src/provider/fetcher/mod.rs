@@ -1,7 +1,7 @@
 //! The fetcher: the only caller of providers.
 //!
 //! Equal requests of one identity are one call, different ones share a batch, calls keep to a budget per account,
-//! and urgent requests pass periodic ones. See `batcher` for how requests wait and [`super::budget`] for the pace.
+//! and urgent requests pass periodic ones. See `batcher` for how requests wait and `rate_limit` for the pace.
 
 mod batcher;
 mod connection;
@@ -12,9 +12,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout, timeout_at},
+};
 
-use batcher::{Batcher, PendingRead, unavailable};
+use batcher::{Batcher, Join, PendingRead, unavailable};
 use connection::Backend;
 pub use connection::{Connection, Identity};
 
@@ -28,6 +31,7 @@ use super::aws::Platform;
 use super::aws::SecretsManager;
 use super::metrics::Metrics;
 use crate::lane::Lane;
+use crate::provider::endpoint::Endpoint;
 use crate::provider::rate_limit::Account;
 use crate::provider::rate_limit::Limits;
 use crate::provider::rate_limit::Meter;
@@ -74,6 +78,9 @@ struct Inner {
     batchers: Mutex<HashMap<Identity, Arc<Batcher>>>,
     /// Buckets are shared by all identities of an account, as its quotas are.
     accounts: Mutex<HashMap<String, Weak<Account>>>,
+    /// What is known of an endpoint is known to all who call it.
+    endpoints: Mutex<HashMap<String, Weak<Endpoint>>>,
+    recovered: Arc<Notify>,
 }
 
 impl Fetcher {
@@ -85,6 +92,8 @@ impl Fetcher {
             metrics: Arc::default(),
             batchers: Mutex::default(),
             accounts: Mutex::default(),
+            endpoints: Mutex::default(),
+            recovered: Arc::default(),
         }))
     }
 
@@ -98,8 +107,8 @@ impl Fetcher {
         request: ReadRequest,
         lane: Lane,
     ) -> Result<Arc<Fetched>, ProviderError> {
-        self.0.metrics.count_asks(1);
-        let read = self.post(connection, request, lane);
+        self.0.metrics.count_requests(1);
+        let read = self.batcher(connection).post(request, lane, Join::Any);
         self.within(read.answer()).await
     }
 
@@ -110,10 +119,31 @@ impl Fetcher {
         requests: Vec<ReadRequest>,
         lane: Lane,
     ) -> Vec<Result<Arc<Fetched>, ProviderError>> {
-        self.0.metrics.count_asks(requests.len());
+        self.gather(connection, requests, lane, Join::Any).await
+    }
+
+    /// The same, for somebody who wants the state of now: no answer of a call that was sent before this.
+    pub async fn fetch_all_anew(
+        &self,
+        connection: &Connection,
+        requests: Vec<ReadRequest>,
+        lane: Lane,
+    ) -> Vec<Result<Arc<Fetched>, ProviderError>> {
+        self.gather(connection, requests, lane, Join::Unsent).await
+    }
+
+    async fn gather(
+        &self,
+        connection: &Connection,
+        requests: Vec<ReadRequest>,
+        lane: Lane,
+        join: Join,
+    ) -> Vec<Result<Arc<Fetched>, ProviderError>> {
+        self.0.metrics.count_requests(requests.len());
         let until = Instant::now() + self.0.settings.deadline;
-        let reads: Vec<_> =
-            requests.into_iter().map(|request| self.post(connection, request, lane)).collect();
+        let batcher = self.batcher(connection);
+        let post = |request| batcher.post(request, lane, join);
+        let reads: Vec<Arc<PendingRead>> = requests.into_iter().map(post).collect();
         let mut answers = Vec::with_capacity(reads.len());
         for read in reads {
             let answer = timeout_at(until, read.answer()).await;
@@ -141,6 +171,7 @@ impl Fetcher {
     pub fn retain(&self, keep: &dyn Fn(&Identity) -> bool) {
         held(&self.0.batchers).retain(|identity, _| keep(identity));
         held(&self.0.accounts).retain(|_, account| account.strong_count() > 0);
+        held(&self.0.endpoints).retain(|_, endpoint| endpoint.strong_count() > 0);
     }
 
     /// Drops the client and credentials of one identity.
@@ -148,13 +179,14 @@ impl Fetcher {
         held(&self.0.batchers).remove(identity);
     }
 
+    /// Waits until an endpoint that was away answers again. One caller at a time.
+    pub async fn recovered(&self) {
+        self.0.recovered.notified().await;
+    }
+
     /// The counters.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.0.metrics
-    }
-
-    fn post(&self, connection: &Connection, request: ReadRequest, lane: Lane) -> Arc<PendingRead> {
-        self.batcher(connection).post(request, lane)
     }
 
     fn batcher(&self, connection: &Connection) -> Arc<Batcher> {
@@ -176,11 +208,23 @@ impl Fetcher {
                     metrics: self.0.metrics.clone(),
                     account: self.account(source.account()),
                     payer_of_sts: self.account(source.base_account()),
+                    reader: self.endpoint(format!("secretsmanager/{}", source.region())),
+                    sts: self.endpoint(format!("sts/{}", source.region())),
                 };
                 let pause = self.0.settings.batch_pause;
                 Arc::new(SecretsManager::connect(&self.0.platform, source, meter, pause))
             }
         }
+    }
+
+    fn endpoint(&self, name: String) -> Arc<Endpoint> {
+        let mut endpoints = held(&self.0.endpoints);
+        if let Some(endpoint) = endpoints.get(&name).and_then(Weak::upgrade) {
+            return endpoint;
+        }
+        let endpoint = Arc::new(Endpoint::new(self.0.recovered.clone()));
+        endpoints.insert(name, Arc::downgrade(&endpoint));
+        endpoint
     }
 
     fn account(&self, name: String) -> Arc<Account> {

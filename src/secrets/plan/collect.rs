@@ -10,6 +10,7 @@ use super::decode::check_null_bytes;
 use super::decode::convert_keys;
 use super::decode::decode;
 use super::error::PlanError;
+use super::key::Key;
 use super::rewrite;
 use super::template::Engine;
 use crate::api::external_secrets::external_secret::DataFromEntry;
@@ -192,7 +193,7 @@ pub(crate) fn collect(
         let answer = answers.next().ok_or_else(|| unanswered(field.clone()))?;
         match value(spec, &field, remote, answer)? {
             Some(value) => {
-                let value = finish(&field, &entry.secret_key, remote, value)?;
+                let value = finish(&field, Key::from(entry.secret_key.as_str()), remote, value)?;
                 collected.data.insert(entry.secret_key.clone(), value);
             }
             None => collected.missing.push(field),
@@ -273,9 +274,11 @@ fn extract(
     } else {
         rewritten_keys(field, entry, data, engine)?
     };
-    data.into_iter()
-        .map(|(key, value)| finish(field, &key, remote, value).map(|value| (key, value)))
-        .collect()
+    let finished = |(nth, (key, value)): (usize, (String, SecretBytes))| {
+        let value = finish(field, Key::made(nth, &key), remote, value)?;
+        Ok((key, value))
+    };
+    data.into_iter().enumerate().map(finished).collect()
 }
 
 /// Keys as the rewrite operations leave them: those are checked and not converted.
@@ -288,14 +291,15 @@ fn rewritten_keys(
     let parent = field.rsplit_once('.').map_or(field, |(parent, _)| parent);
     let mut data = rewrite::rewrite(parent, &entry.rewrite, data, engine)?;
     data.retain(|key, _| !key.is_empty());
-    data.keys().try_for_each(|key| check_key(parent, key))?;
+    let mut keys = data.keys().enumerate();
+    keys.try_for_each(|(nth, key)| check_key(parent, Key::made(nth, key)))?;
     Ok(data)
 }
 
 /// Decodes a value and refuses what its policy refuses.
 fn finish(
     field: &str,
-    key: &str,
+    key: Key<'_>,
     remote: &RemoteRef,
     value: SecretBytes,
 ) -> Result<SecretBytes, PlanError> {

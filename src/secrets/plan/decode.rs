@@ -10,6 +10,7 @@ use base64::{
 use zeroize::Zeroizing;
 
 use super::error::PlanError;
+use super::key::{Key, KeyName};
 use crate::api::external_secrets::external_secret::ConversionStrategy;
 use crate::api::external_secrets::external_secret::NullBytePolicy;
 use crate::api::external_secrets::references::DecodingStrategy;
@@ -26,21 +27,17 @@ pub fn convert_keys(
     strategy: &ConversionStrategy,
     data: BTreeMap<String, SecretBytes>,
 ) -> Result<BTreeMap<String, SecretBytes>, PlanError> {
-    let mut origin: BTreeMap<String, String> = BTreeMap::new();
+    let mut origin: BTreeMap<String, KeyName> = BTreeMap::new();
     let mut converted = BTreeMap::new();
-    for (key, value) in data {
+    for (nth, (key, value)) in data.into_iter().enumerate() {
         if key.is_empty() {
             continue;
         }
         let new = convert_key(field, strategy, &key)?;
-        check_key(field, &new)?;
-        if let Some(first) = origin.insert(new.clone(), key.clone()) {
-            return Err(PlanError::KeyCollision {
-                field: field.to_owned(),
-                first,
-                second: key,
-                key: new,
-            });
+        check_key(field, Key::made(nth, &new))?;
+        let second = Key::made(nth, &key).name();
+        if let Some(first) = origin.insert(new.clone(), second.clone()) {
+            return Err(PlanError::KeyCollision { field: field.to_owned(), first, second });
         }
         converted.insert(new, value);
     }
@@ -69,13 +66,10 @@ fn convert_key(field: &str, strategy: &ConversionStrategy, key: &str) -> Result<
 }
 
 /// Refuses a key that the API server would refuse.
-pub(crate) fn check_key(field: &str, key: &str) -> Result<(), PlanError> {
-    let valid = !key.is_empty() && key.len() <= MAX_KEY && key.chars().all(is_key_char);
-    if valid {
-        Ok(())
-    } else {
-        Err(PlanError::BadKey { field: field.to_owned(), key: key.to_owned() })
-    }
+pub(crate) fn check_key(field: &str, key: Key<'_>) -> Result<(), PlanError> {
+    let text = key.text();
+    let valid = !text.is_empty() && text.len() <= MAX_KEY && text.chars().all(is_key_char);
+    if valid { Ok(()) } else { Err(PlanError::BadKey { field: field.to_owned(), key: key.name() }) }
 }
 
 fn is_key_char(c: char) -> bool {
@@ -86,17 +80,15 @@ fn is_key_char(c: char) -> bool {
 ///
 /// `Auto` tries both alphabets and keeps what is neither. It also decodes plain words that happen to be
 /// valid, such as an eight-letter password: existing manifests rely on the rule as it is.
-pub fn decode(
+pub fn decode<'a>(
     field: &str,
-    key: &str,
+    key: impl Into<Key<'a>>,
     strategy: &DecodingStrategy,
     value: SecretBytes,
 ) -> Result<SecretBytes, PlanError> {
-    let wrong = |strategy| PlanError::Undecodable {
-        field: field.to_owned(),
-        key: key.to_owned(),
-        strategy,
-    };
+    let key = key.into();
+    let wrong =
+        |strategy| PlanError::Undecodable { field: field.to_owned(), key: key.name(), strategy };
     match strategy {
         DecodingStrategy::None => Ok(value),
         DecodingStrategy::Base64 => base64(&STANDARD, &value).ok_or_else(|| wrong("Base64")),
@@ -125,9 +117,9 @@ fn base64(alphabet: &Alphabet, value: &SecretBytes) -> Option<SecretBytes> {
 }
 
 /// Refuses a zero byte where the policy says so.
-pub(crate) fn check_null_bytes(
+pub(crate) fn check_null_bytes<'a>(
     field: &str,
-    key: &str,
+    key: impl Into<Key<'a>>,
     policy: &NullBytePolicy,
     value: &SecretBytes,
 ) -> Result<(), PlanError> {
@@ -135,7 +127,7 @@ pub(crate) fn check_null_bytes(
         NullBytePolicy::Ignore => Ok(()),
         NullBytePolicy::Fail if !value.expose().contains(&0) => Ok(()),
         NullBytePolicy::Fail => {
-            Err(PlanError::NullByte { field: field.to_owned(), key: key.to_owned() })
+            Err(PlanError::NullByte { field: field.to_owned(), key: key.into().name() })
         }
         NullBytePolicy::Other(value) => Err(PlanError::UnknownValue {
             field: format!("{field}.nullBytePolicy"),
@@ -176,7 +168,7 @@ mod tests {
         let error = converted(&ConversionStrategy::Default, &["a/b", "a b"]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            r#"spec.dataFrom[0].extract: keys "a b" and "a/b" both become "a_b": use conversionStrategy Unicode or rewrite them"#
+            "spec.dataFrom[0].extract: two keys become the same, the key at position 1 in alphabetical order (3 characters) and the key at position 2 in alphabetical order (3 characters): use conversionStrategy Unicode or rewrite them"
         );
         assert!(converted(&ConversionStrategy::Unicode, &["a/b", "a b"]).is_ok());
     }

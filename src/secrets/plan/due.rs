@@ -66,8 +66,34 @@ pub(crate) struct Known {
     pub(crate) template_changed: bool,
     /// A refresh may happen as soon as its window is open, to share a call with others of its store.
     pub(crate) joining: bool,
+    /// What this process cannot know of the time before it.
+    pub(crate) restart: Restart,
     /// The time.
     pub(crate) now: Timestamp,
+}
+
+/// The start of this process. Where an interval is shorter than the heartbeat, the one before may have read an object
+/// later than its status says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Restart {
+    /// When this process started.
+    pub(crate) at: Timestamp,
+    /// How old the refresh time of an unchanged object may get before it is written again.
+    pub(crate) heartbeat: SignedDuration,
+}
+
+impl Restart {
+    /// The latest moment at which the process before may have read an object whose status says `written`.
+    ///
+    /// Taking it for the moment of the last read makes a restart read nothing by itself; the next read is then at
+    /// most one interval after the restart.
+    fn latest_read(self, written: Timestamp, interval: SignedDuration) -> Timestamp {
+        if interval >= self.heartbeat {
+            return written; // every refresh was written
+        }
+        let unwritten = written.checked_add(self.heartbeat).unwrap_or(written);
+        unwritten.min(self.at).max(written)
+    }
 }
 
 /// When `object` is to be read.
@@ -97,11 +123,12 @@ pub(crate) fn due(object: &ExternalSecret, known: Known) -> Result<Due, PlanErro
         // Whatever made it fail may be gone without a trace, as when an edit is taken back.
         RefreshPolicy::Periodic if has_failed(object) => Ok(Due::Now(Why::Failed)),
         RefreshPolicy::Periodic => {
+            let interval = interval(object)?;
             let last = known
                 .last_read
                 .filter(|read| *read <= known.now)
-                .map_or(written, |r| r.max(written));
-            let due = periodic(object, last, &known, interval(object)?);
+                .map_or_else(|| known.restart.latest_read(written, interval), |r| r.max(written));
+            let due = periodic(object, last, &known, interval);
             let windows = object.spec.sync_windows.as_ref();
             // They hold back refreshes that are merely due, not edits and repairs.
             match (due, windows) {
@@ -220,8 +247,27 @@ mod tests {
             in_order: true,
             template_changed: false,
             joining: false,
+            restart: Restart { at: at(0), heartbeat: SignedDuration::from_mins(15) },
             now: at(seconds),
         }
+    }
+
+    #[test]
+    fn a_restart_does_not_make_an_object_due_whose_refresh_time_the_heartbeat_held_back() {
+        let object = synced(None, "5m");
+        let restarted = |restart: i64, seconds| Known {
+            restart: Restart { at: at(restart), ..known(0).restart },
+            ..known(seconds)
+        };
+        // It was read at second 0 by the status, and every five minutes since.
+        let Due::At(when) = due(&object, restarted(800, 801)).unwrap() else { panic!("due") };
+        assert!(at(800 + 270) <= when && when <= at(800 + 300), "{when}");
+        assert_eq!(due(&object, restarted(800, 1101)).unwrap(), Due::Now(Why::Interval));
+        // A process that was away for long cannot have read it.
+        assert_eq!(due(&object, restarted(9000, 9001)).unwrap(), Due::Now(Why::Interval));
+        // Of a longer interval every refresh is on record.
+        let object = synced(None, "20m");
+        assert_eq!(due(&object, restarted(1300, 1301)).unwrap(), Due::Now(Why::Interval));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Why an `ExternalSecret` cannot be synced, in words for the person who wrote it.
 
+use super::key::KeyName;
 use crate::provider::ProviderError;
 use crate::retry::Retry;
 
@@ -58,13 +59,13 @@ pub enum PlanError {
     },
     /// Two merged objects have the same key.
     #[error(
-        "spec.{field}: key {key:?} is in more than one of the merged secrets: set conflictPolicy Ignore, or remove it from all but one"
+        "spec.{field}: {key} is in more than one of the merged secrets: set conflictPolicy Ignore, or remove it from all but one"
     )]
     MergeConflict {
         /// Path below `spec`.
         field: String,
         /// The key.
-        key: String,
+        key: KeyName,
     },
     /// A key in the priority list is not there.
     #[error(
@@ -145,6 +146,14 @@ pub enum PlanError {
         /// The remote secret.
         key: String,
     },
+    /// A value that is to be merged and is no JSON object.
+    #[error("spec.{field}: the value of {key} is not a JSON object, which merge needs: correct it")]
+    NotMergeable {
+        /// Path below `spec`.
+        field: String,
+        /// The key.
+        key: KeyName,
+    },
     /// A secret with neither text nor bytes.
     #[error("spec.{field}: secret {key:?} holds neither a string nor bytes")]
     NoValue {
@@ -155,47 +164,43 @@ pub enum PlanError {
     },
     /// Two keys became one.
     #[error(
-        "spec.{field}: keys {first:?} and {second:?} both become {key:?}: use conversionStrategy Unicode or rewrite them"
+        "spec.{field}: two keys become the same, {first} and {second}: use conversionStrategy Unicode or rewrite them"
     )]
     KeyCollision {
         /// Path below `spec`.
         field: String,
         /// One key.
-        first: String,
+        first: KeyName,
         /// The other.
-        second: String,
-        /// What both become.
-        key: String,
+        second: KeyName,
     },
     /// A key that a Secret cannot have.
     #[error(
-        "spec.{field}: key {key:?} is no valid Secret key (1 to 253 of A-Z, a-z, 0-9, '-', '_', '.'): use rewrite or conversionStrategy"
+        "spec.{field}: {key} is no valid Secret key (1 to 253 of A-Z, a-z, 0-9, '-', '_', '.'): use rewrite or conversionStrategy"
     )]
     BadKey {
         /// Path below `spec`.
         field: String,
         /// The key.
-        key: String,
+        key: KeyName,
     },
     /// A value that is not encoded as claimed.
-    #[error("spec.{field}: the value of {key:?} is not {strategy}: correct decodingStrategy")]
+    #[error("spec.{field}: the value of {key} is not {strategy}: correct decodingStrategy")]
     Undecodable {
         /// Path below `spec`.
         field: String,
         /// The key.
-        key: String,
+        key: KeyName,
         /// The strategy.
         strategy: &'static str,
     },
     /// A zero byte where none is allowed.
-    #[error(
-        "spec.{field}: the value of {key:?} has a zero byte, which nullBytePolicy Fail refuses"
-    )]
+    #[error("spec.{field}: the value of {key} has a zero byte, which nullBytePolicy Fail refuses")]
     NullByte {
         /// Path below `spec`.
         field: String,
         /// The key.
-        key: String,
+        key: KeyName,
     },
     /// A template that cannot be parsed or rendered.
     #[error("spec.{field}: {source}")]
@@ -226,12 +231,12 @@ pub enum PlanError {
         field: String,
     },
     /// A label or annotation that Kubernetes does not take.
-    #[error("spec.{field}: {key:?}: {reason}: correct the template")]
+    #[error("spec.{field}: {key}: {reason}: correct the template")]
     BadMetadata {
         /// Path below `spec`.
         field: String,
         /// The key.
-        key: String,
+        key: KeyName,
         /// Why not; fixed text.
         reason: &'static str,
     },
@@ -358,6 +363,7 @@ impl PlanError {
             | Self::PropertyPath { .. }
             | Self::NotJson { .. }
             | Self::NotAnObject { .. }
+            | Self::NotMergeable { .. }
             | Self::NoValue { .. }
             | Self::KeyCollision { .. }
             | Self::BadKey { .. }
@@ -385,6 +391,7 @@ impl PlanError {
             | Self::PriorityAbsent { .. }
             | Self::NotJson { .. }
             | Self::NotAnObject { .. }
+            | Self::NotMergeable { .. }
             | Self::NoValue { .. }
             | Self::KeyCollision { .. }
             | Self::BadKey { .. }

@@ -46,6 +46,10 @@ pub(crate) struct Existing {
     pub(crate) finalizers: Vec<String>,
     /// What of it our field manager wrote.
     pub(crate) ours: Written,
+    /// All of its data was written by `ExternalSecret`s, of whatever name.
+    pub(crate) all_by_externals: bool,
+    /// Another `ExternalSecret` that writes all of it, as far as the controller knows.
+    pub(crate) holder: Option<String>,
 }
 
 /// Keys that one field manager wrote.
@@ -64,7 +68,11 @@ impl Existing {
     pub(crate) fn new(secret: Secret, manager: &str) -> Self {
         let metadata = secret.metadata;
         let data = secret.data.unwrap_or_default();
+        let entries = metadata.managed_fields.as_deref().unwrap_or_default();
+        let externals = Written::by(|name| name.starts_with(hash::MANAGER), entries);
         Self {
+            all_by_externals: data.keys().all(|key| externals.data.contains(key)),
+            holder: None,
             name: metadata.name.unwrap_or_default(),
             uid: metadata.uid.unwrap_or_default(),
             resource_version: metadata.resource_version.unwrap_or_default(),
@@ -75,7 +83,7 @@ impl Existing {
             immutable: secret.immutable.unwrap_or_default(),
             owners: metadata.owner_references.unwrap_or_default(),
             finalizers: metadata.finalizers.unwrap_or_default(),
-            ours: Written::by(manager, metadata.managed_fields.as_deref().unwrap_or_default()),
+            ours: Written::by(|name| name == manager, entries),
         }
     }
 
@@ -104,6 +112,15 @@ impl Existing {
             && self.data.keys().all(|key| self.ours.data.contains(key))
     }
 
+    /// Whether an `ExternalSecret` made it and none has it any more: it was let go, and nobody else wrote data.
+    pub(crate) fn is_released(&self) -> bool {
+        self.is_written()
+            && self.all_by_externals
+            && self.controller().is_none()
+            && !self.labels.contains_key(CREATED_BY)
+            && self.holder.is_none()
+    }
+
     /// The owner that controls it.
     pub(crate) fn controller(&self) -> Option<&OwnerReference> {
         self.owners.iter().find(|owner| owner.controller.unwrap_or_default())
@@ -124,9 +141,10 @@ impl fmt::Debug for Existing {
 
 impl Written {
     /// Reads `metadata.managedFields`.
-    pub(crate) fn by(manager: &str, entries: &[ManagedFieldsEntry]) -> Self {
+    pub(crate) fn by(is_meant: impl Fn(&str) -> bool, entries: &[ManagedFieldsEntry]) -> Self {
         let mut written = Self::default();
-        for entry in entries.iter().filter(|entry| entry.manager.as_deref() == Some(manager)) {
+        for entry in entries.iter().filter(|entry| entry.manager.as_deref().is_some_and(&is_meant))
+        {
             let Some(fields) = entry.fields_v1.as_ref().map(|fields| &fields.0) else { continue };
             let metadata = fields.get("f:metadata");
             written.data.extend(keys(fields.get("f:data")));

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::error::PlanError;
+use super::key::Key;
 
 /// Longest name, and longest value of a label.
 const LONGEST: usize = 63;
@@ -12,34 +13,50 @@ const LONGEST_PREFIX: usize = 253;
 /// All keys and values of an object's annotations together, in bytes.
 const ALL_ANNOTATIONS: usize = 256 << 10;
 
-/// Refuses what the API server would refuse.
+/// Labels and annotations that stand in the template itself.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Written<'a> {
+    /// Labels.
+    pub(crate) labels: Option<&'a BTreeMap<String, String>>,
+    /// Annotations.
+    pub(crate) annotations: Option<&'a BTreeMap<String, String>>,
+}
+
+/// Refuses what the API server would refuse. `written` are the keys that stand in the template itself.
 pub(crate) fn check_metadata(
     labels: &BTreeMap<String, String>,
     annotations: &BTreeMap<String, String>,
+    written: Written<'_>,
 ) -> Result<(), PlanError> {
-    let refused = |part: &str, key: &str, reason| PlanError::BadMetadata {
-        field: format!("target.template ({part})"),
-        key: key.to_owned(),
-        reason,
+    let refused = |part: &str, nth: usize, key: &str, reason| {
+        let of_part = if part == "labels" { written.labels } else { written.annotations };
+        let is_written = of_part.is_some_and(|written| written.contains_key(key));
+        let key = if is_written { Key::from(key) } else { Key::made(nth, key) };
+        PlanError::BadMetadata {
+            field: format!("target.template ({part})"),
+            key: key.name(),
+            reason,
+        }
     };
-    for (key, value) in labels {
+    for (nth, (key, value)) in labels.iter().enumerate() {
         if !is_qualified_name(key) {
-            return Err(refused("labels", key, "that is no name of a label"));
+            return Err(refused("labels", nth, key, "that is no name of a label"));
         }
         if !value.is_empty() && !is_name(value) {
             let reason = "its value may have at most 63 of A-Z, a-z, 0-9, '-', '_', '.', and begins and ends with a letter or digit";
-            return Err(refused("labels", key, reason));
+            return Err(refused("labels", nth, key, reason));
         }
     }
-    for key in annotations.keys() {
+    for (nth, key) in annotations.keys().enumerate() {
         if !is_qualified_name(&key.to_ascii_lowercase()) {
-            return Err(refused("annotations", key, "that is no name of an annotation"));
+            return Err(refused("annotations", nth, key, "that is no name of an annotation"));
         }
     }
     let bytes: usize = annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
     match annotations.first_key_value() {
         Some((key, _)) if bytes > ALL_ANNOTATIONS => {
-            Err(refused("annotations", key, "all annotations together have more than 262144 bytes"))
+            let reason = "all annotations together have more than 262144 bytes";
+            Err(refused("annotations", 0, key, reason))
         }
         _ => Ok(()),
     }
@@ -77,7 +94,8 @@ mod tests {
 
     fn labels(key: &str, value: &str) -> Result<(), String> {
         let map = BTreeMap::from([(key.to_owned(), value.to_owned())]);
-        check_metadata(&map, &BTreeMap::new()).map_err(|error| error.to_string())
+        check_metadata(&map, &BTreeMap::new(), Written::default())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -89,7 +107,7 @@ mod tests {
             labels(key, value).unwrap();
         }
         let notes = BTreeMap::from([("Example.com/a".to_owned(), "any ☃ text".repeat(1000))]);
-        check_metadata(&BTreeMap::new(), &notes).unwrap();
+        check_metadata(&BTreeMap::new(), &notes, Written::default()).unwrap();
     }
 
     #[test]
@@ -110,7 +128,7 @@ mod tests {
             assert!(!error.contains("hunter2"), "{error}");
         }
         let much = BTreeMap::from([("a".to_owned(), "x".repeat(ALL_ANNOTATIONS))]);
-        let error = check_metadata(&BTreeMap::new(), &much).unwrap_err();
+        let error = check_metadata(&BTreeMap::new(), &much, Written::default()).unwrap_err();
         assert!(error.to_string().contains("262144"), "{error}");
     }
 }

@@ -13,6 +13,7 @@ pub mod due;
 pub(crate) mod error;
 pub(crate) mod existing;
 pub(crate) mod hash;
+pub mod key;
 pub(crate) mod metadata;
 pub(crate) mod policy;
 pub mod rewrite;

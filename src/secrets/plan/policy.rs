@@ -107,7 +107,8 @@ fn delete(object: &ExternalSecret, existing: Option<&Existing>) -> Action {
 ///
 /// Asked before anything is read, so that a conflict costs the provider nothing. Owner and Orphan replace
 /// the data, so another owner is a conflict, and so is a Secret that was not made by an `ExternalSecret` (under
-/// Owner, which also deletes it in the end: by this one), unless taking it over was asked for.
+/// Owner, which also deletes it in the end: by this one, or by one that let it go), unless taking it over was asked
+/// for.
 pub(crate) fn check_ownership(
     object: &ExternalSecret,
     existing: Option<&Existing>,
@@ -115,7 +116,9 @@ pub(crate) fn check_ownership(
 ) -> Result<(), PlanError> {
     let Some(secret) = existing else { return Ok(()) };
     let may_take = match &object.spec.target.creation_policy {
-        CreationPolicy::Owner => is_made_by(object, secret) || secret.is_all_ours(),
+        CreationPolicy::Owner => {
+            is_made_by(object, secret) || secret.is_all_ours() || secret.is_released()
+        }
         CreationPolicy::Orphan => is_made_by(object, secret) || secret.is_written(),
         _ => return Ok(()),
     };

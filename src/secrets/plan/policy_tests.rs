@@ -243,3 +243,20 @@ fn policies_of_a_later_release_are_named() {
     let Action::Refuse(error) = decide(&deletion, None, true, false) else { panic!("not refused") };
     assert!(error.to_string().contains("target.deletionPolicy is \"Hide\""), "{error}");
 }
+
+#[test]
+fn q9_owner_takes_what_another_external_secret_let_go() {
+    let object = object(CreationPolicy::Owner, DeletionPolicy::Retain);
+    let mut released = written();
+    released.all_by_externals = true;
+    assert!(check_ownership(&object, Some(&released), false).is_ok());
+    let mut held = released.clone();
+    held.holder = Some("b".to_owned());
+    assert!(check_ownership(&object, Some(&held), false).is_err(), "somebody has it");
+    let mut marked = released.clone();
+    marked.labels.insert(CREATED_BY.to_owned(), hash::created_by("n", "b"));
+    assert!(check_ownership(&object, Some(&marked), false).is_err(), "it bears another's mark");
+    let mut shared = released;
+    shared.all_by_externals = false;
+    assert!(check_ownership(&object, Some(&shared), false).is_err(), "a key would be lost");
+}

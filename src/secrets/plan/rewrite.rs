@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::error::PlanError;
+use super::key::{Key, KeyName};
 use super::template::Engine;
 use crate::api::external_secrets::external_secret::MergeConflictPolicy;
 use crate::api::external_secrets::external_secret::MergePriorityPolicy;
@@ -53,7 +54,7 @@ fn replace(field: &str, operation: &RewriteRegexp, data: Data) -> Result<Data, P
     };
     let pattern = Regexp::compile(&operation.source, REGEXP_BYTES).map_err(|_| refused())?;
     let target = Replacement::expanding(operation.target.as_bytes());
-    renamed(field, data, |key| {
+    renamed(field, data, |_, key| {
         // A key and a target are texts, so what is made of them is one.
         String::from_utf8(pattern.replace_all(key.as_bytes(), &target)).map_err(|_| refused())
     })
@@ -68,11 +69,12 @@ fn transformed(
 ) -> Result<Data, PlanError> {
     let place = format!("{field}.transform.template");
     let template = engine.lenient(&place, "transform", &operation.template)?;
-    renamed(field, data, |key| {
+    renamed(field, data, |nth, key| {
         let dot: gotemplate::Data = [("value", key)].into_iter().collect();
         let output = engine.output(&place, Ok(Arc::clone(&template)), &dot)?;
         let text = String::from_utf8(output.expose().to_vec());
-        text.map_err(|_| PlanError::BadKey { field: place.clone(), key: key.to_owned() })
+        let key = || Key::made(nth, key).name();
+        text.map_err(|_| PlanError::BadKey { field: place.clone(), key: key() })
     })
 }
 
@@ -80,19 +82,15 @@ fn transformed(
 fn renamed(
     field: &str,
     data: Data,
-    mut rename: impl FnMut(&str) -> Result<String, PlanError>,
+    mut rename: impl FnMut(usize, &str) -> Result<String, PlanError>,
 ) -> Result<Data, PlanError> {
-    let mut origin: BTreeMap<String, String> = BTreeMap::new();
+    let mut origin: BTreeMap<String, KeyName> = BTreeMap::new();
     let mut replaced = Data::new();
-    for (key, value) in data {
-        let new = rename(&key)?;
-        if let Some(first) = origin.insert(new.clone(), key.clone()) {
-            return Err(PlanError::KeyCollision {
-                field: field.to_owned(),
-                first,
-                second: key,
-                key: new,
-            });
+    for (nth, (key, value)) in data.into_iter().enumerate() {
+        let new = rename(nth, &key)?;
+        let second = Key::made(nth, &key).name();
+        if let Some(first) = origin.insert(new.clone(), second.clone()) {
+            return Err(PlanError::KeyCollision { field: field.to_owned(), first, second });
         }
         replaced.insert(new, value);
     }
@@ -110,7 +108,7 @@ fn merged(field: &str, operation: &RewriteMerge, mut data: Data) -> Result<Data,
         MergeConflictPolicy::Other(value) => return Err(unknown(&field, "conflictPolicy", value)),
     };
     let not_an_object =
-        |key: &str| PlanError::NotAnObject { field: field.clone(), key: key.to_owned() };
+        |key: Key<'_>| PlanError::NotMergeable { field: field.clone(), key: key.name() };
     let mut members: BTreeMap<String, Member<'_>> = BTreeMap::new();
     for (key, value) in order.iter().filter_map(|key| data.get_key_value(key)) {
         // Within one object the last member of a name counts. That is no conflict.
@@ -118,26 +116,33 @@ fn merged(field: &str, operation: &RewriteMerge, mut data: Data) -> Result<Data,
             Ok(inner) => inner.into_iter().collect(),
             // To Go, null is an object without members.
             Err(PropertyError::NotAnObject) if value.expose().trim_ascii() == b"null" => continue,
-            Err(_) => return Err(not_an_object(key)),
+            Err(_) => {
+                let nth = data.keys().position(|other| other == key).unwrap_or_default();
+                return Err(not_an_object(Key::made(nth, key)));
+            }
         };
-        for (name, member) in inner {
+        for (nth, (name, member)) in inner.into_iter().enumerate() {
             if members.insert(name.clone(), member).is_some() && refuses_conflicts {
-                return Err(PlanError::MergeConflict { field, key: name });
+                let key = Key::made(nth, &name).name();
+                return Err(PlanError::MergeConflict { field, key });
             }
         }
     }
     match &operation.strategy {
         MergeStrategy::Extract => members
             .iter()
-            .map(|(key, member)| {
-                Ok((key.clone(), member.merged().map_err(|_| not_an_object(key))?))
+            .enumerate()
+            .map(|(nth, (key, member))| {
+                let merged = member.merged().map_err(|_| not_an_object(Key::made(nth, key)))?;
+                Ok((key.clone(), merged))
             })
             .collect(),
         MergeStrategy::Json if operation.into.is_empty() => {
             Err(PlanError::Missing { field: format!("{field}.into"), why: "strategy JSON" })
         }
         MergeStrategy::Json => {
-            let object = gjson::object(&members).map_err(|_| not_an_object(&operation.into))?;
+            let object = gjson::object(&members)
+                .map_err(|_| not_an_object(Key::from(operation.into.as_str())))?;
             data.insert(operation.into.clone(), object);
             Ok(data)
         }
@@ -211,7 +216,8 @@ mod tests {
     fn keys_that_become_one_are_an_error() {
         let operations = json!([{"regexp": {"source": "[0-9]", "target": ""}}]);
         let error = rewritten(operations, &[("a1", "1"), ("a2", "2")]).unwrap_err();
-        assert!(error.to_string().contains(r#"keys "a1" and "a2" both become "a""#), "{error}");
+        let text = "two keys become the same, the key at position 1 in alphabetical order";
+        assert!(error.to_string().contains(text), "{error}");
     }
 
     #[test]
@@ -263,7 +269,8 @@ mod tests {
     fn a_conflict_and_a_missing_priority_are_errors_unless_ignored() {
         let pairs = [("a", r#"{"k":"a"}"#), ("b", r#"{"k":"b"}"#)];
         let error = rewritten(json!([{"merge": {"priority": ["a"]}}]), &pairs).unwrap_err();
-        assert!(matches!(&error, PlanError::MergeConflict { key, .. } if key == "k"), "{error}");
+        let name = KeyName::Made { position: 1, length: 1 };
+        assert!(matches!(&error, PlanError::MergeConflict { key, .. } if *key == name), "{error}");
         let absent =
             |policy: &str| json!([{"merge": {"priority": ["z"], "priorityPolicy": policy}}]);
         let error = rewritten(absent("Strict"), &pairs[..1]).unwrap_err();
@@ -274,7 +281,7 @@ mod tests {
     #[test]
     fn a_value_that_is_no_object_cannot_be_merged() {
         let error = rewritten(json!([{"merge": {}}]), &[("a", "plain")]).unwrap_err();
-        assert!(matches!(&error, PlanError::NotAnObject { key, .. } if key == "a"), "{error}");
+        assert!(matches!(&error, PlanError::NotMergeable { .. }), "{error}");
     }
 
     #[test]

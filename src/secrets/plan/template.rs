@@ -12,7 +12,8 @@ use super::{
     decode::{check_key, decode},
     desired::Rendered,
     error::PlanError,
-    metadata::check_metadata,
+    key::Key,
+    metadata::{Written, check_metadata},
 };
 use crate::api::external_secrets::external_secret::ExternalSecret;
 use crate::api::external_secrets::references::DecodingStrategy;
@@ -200,10 +201,14 @@ pub(crate) fn render(
     }
     rendering.metadata(template)?;
     let made = rendering.made;
-    check_metadata(&made.labels, &made.annotations)?;
+    let metadata = template.metadata.as_ref();
+    let written = Written {
+        labels: metadata.map(|metadata| &metadata.labels),
+        annotations: metadata.map(|metadata| &metadata.annotations),
+    };
+    check_metadata(&made.labels, &made.annotations, written)?;
     let mut all = if keeps_data(template)? { data } else { BTreeMap::new() };
     all.extend(made.data);
-    let metadata = template.metadata.as_ref();
     Ok(Rendered {
         data: all,
         labels: made.labels,
@@ -289,7 +294,11 @@ impl Rendering<'_, '_> {
                 let text = found.get(&item.key).ok_or_else(|| absent(&item.key))?;
                 let output = self.engine.render_read(&place, (kind, &item.key), text, &self.dot)?;
                 let outputs = match &item.template_as {
-                    TemplateScope::Values => BTreeMap::from([(item.key.clone(), output)]),
+                    TemplateScope::Values => {
+                        let key = Key::from(item.key.as_str());
+                        self.take(&place, target, &strategy, key, output)?;
+                        continue;
+                    }
                     TemplateScope::KeysAndValues => {
                         self.engine.pairs(&place, &item.key, &output)?
                     }
@@ -298,14 +307,28 @@ impl Rendering<'_, '_> {
                         return Err(PlanError::UnknownValue { field, value: value.clone() });
                     }
                 };
-                self.take(&place, target, &strategy, outputs)?;
+                self.take_all(&place, target, &strategy, outputs)?;
             }
         }
         if let Some(literal) = &from.literal {
             let place = format!("{field}.literal");
             let output = self.render(&place, "literal", literal)?;
             let outputs = self.engine.pairs(&place, "literal", &output)?;
-            self.take(&place, target, &strategy, outputs)?;
+            self.take_all(&place, target, &strategy, outputs)?;
+        }
+        Ok(())
+    }
+
+    /// Takes in keys and values that a template made.
+    fn take_all(
+        &mut self,
+        field: &str,
+        target: Target,
+        strategy: &DecodingStrategy,
+        outputs: BTreeMap<String, SecretBytes>,
+    ) -> Result<(), PlanError> {
+        for (nth, (key, value)) in outputs.into_iter().enumerate() {
+            self.take(field, target, strategy, Key::made(nth, &key), value)?;
         }
         Ok(())
     }
@@ -315,23 +338,22 @@ impl Rendering<'_, '_> {
         field: &str,
         target: Target,
         strategy: &DecodingStrategy,
-        outputs: BTreeMap<String, SecretBytes>,
+        key: Key<'_>,
+        value: SecretBytes,
     ) -> Result<(), PlanError> {
-        for (key, value) in outputs {
-            let value = decode(field, &key, strategy, value)?;
-            match target {
-                Target::Data => {
-                    check_key(field, &key)?;
-                    self.made.data.insert(key, value);
-                }
-                Target::Labels => {
-                    let value = text(field, &key, &value)?;
-                    self.made.labels.insert(key, value);
-                }
-                Target::Annotations => {
-                    let value = text(field, &key, &value)?;
-                    self.made.annotations.insert(key, value);
-                }
+        let value = decode(field, key, strategy, value)?;
+        match target {
+            Target::Data => {
+                check_key(field, key)?;
+                self.made.data.insert(key.text().to_owned(), value);
+            }
+            Target::Labels => {
+                let value = text(field, key, &value)?;
+                self.made.labels.insert(key.text().to_owned(), value);
+            }
+            Target::Annotations => {
+                let value = text(field, key, &value)?;
+                self.made.annotations.insert(key.text().to_owned(), value);
             }
         }
         Ok(())
@@ -346,7 +368,7 @@ impl Rendering<'_, '_> {
             for (key, template) in templates {
                 let field = format!("target.template.metadata.{part}[{key}]");
                 let output = self.render(&field, key, template)?;
-                let value = text(&field, key, &output)?;
+                let value = text(&field, Key::from(key.as_str()), &output)?;
                 let map = if part == "labels" {
                     &mut self.made.labels
                 } else {
@@ -359,10 +381,10 @@ impl Rendering<'_, '_> {
     }
 }
 
-fn text(field: &str, key: &str, value: &SecretBytes) -> Result<String, PlanError> {
+fn text(field: &str, key: Key<'_>, value: &SecretBytes) -> Result<String, PlanError> {
     let text = std::str::from_utf8(value.expose()).map_err(|_| PlanError::BadMetadata {
         field: field.to_owned(),
-        key: key.to_owned(),
+        key: key.name(),
         reason: "its value is not UTF-8",
     })?;
     Ok(text.to_owned())

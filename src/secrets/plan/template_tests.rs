@@ -132,7 +132,7 @@ fn what_is_wrong_is_said_without_a_value() {
         ),
         (
             json!({"templateFrom": [{"literal": "a/b: x"}]}),
-            "spec.target.template.templateFrom[0].literal: key \"a/b\" is no valid Secret key",
+            "spec.target.template.templateFrom[0].literal: the key at position 1 in alphabetical order (3 characters) is no valid Secret key",
         ),
         (
             json!({"templateFrom": [{"literal": "a: b", "target": "spec"}]}),
@@ -144,7 +144,7 @@ fn what_is_wrong_is_said_without_a_value() {
         ),
         (
             json!({"metadata": {"labels": {"a": "{{ .key }} "}}}),
-            "spec.target.template (labels): \"a\": its value may have",
+            "spec.target.template (labels): key \"a\": its value may have",
         ),
         (json!({"engineVersion": "v1"}), "spec.target.template.engineVersion is \"v1\""),
         (json!({"mergePolicy": "Mix"}), "spec.target.template.mergePolicy is \"Mix\""),

@@ -131,7 +131,11 @@ impl Subsystem {
             format!("--metrics-addr={metrics}"),
             format!("--health-addr={health}"),
         ];
-        arguments.extend(self.flags().iter().chain(flags).map(|&flag| flag.to_owned()));
+        // A flag of the test replaces ours.
+        let name = |flag: &str| flag.split('=').next().map(str::to_owned);
+        let is_free = |own: &&&str| !flags.iter().any(|flag| name(flag) == name(own));
+        let own = self.flags().iter().filter(is_free);
+        arguments.extend(own.chain(flags).map(|&flag| flag.to_owned()));
         let environment = [
             ("AWS_ENDPOINT_URL", aws),
             ("AWS_ACCESS_KEY_ID", OWN_KEY),

@@ -164,6 +164,51 @@ pub fn malformed() -> Vec<Malformed> {
             "'..'",
         ),
         (
+            "quota name",
+            with("resources", json!({ "quota": { "hard": { "pod": "20" } } })),
+            "spec.resources.quota.hard",
+            "ResourceQuota",
+        ),
+        (
+            "count",
+            with("resources", json!({ "quota": { "hard": { "pods": "1500m" } } })),
+            "spec.resources.quota.hard",
+            "whole number",
+        ),
+        (
+            "resource name",
+            with("resources", json!({ "containerMax": { "memoryy": "1Gi" } })),
+            "spec.resources.containerMax",
+            "container",
+        ),
+        (
+            "host bits",
+            with(
+                "network",
+                json!({ "allow": [{ "name": "x", "from": [{ "ipBlock": { "cidr": "10.0.0.5/8" } }] }] }),
+            ),
+            "spec.network.allow[0].from[0].ipBlock.cidr",
+            "beyond its prefix",
+        ),
+        (
+            "host bits",
+            with(
+                "network",
+                json!({ "allow": [{ "name": "x", "from": [{ "ipBlock": { "cidr": "2001:db8::1/32" } }] }] }),
+            ),
+            "spec.network.allow[0].from[0].ipBlock.cidr",
+            "beyond its prefix",
+        ),
+        (
+            "except",
+            with(
+                "network",
+                json!({ "allow": [{ "name": "x", "from": [{ "ipBlock": { "cidr": "10.0.0.0/8", "except": ["10.0.0.0/8"] } }] }] }),
+            ),
+            "spec.network.allow[0].from[0].ipBlock",
+            "smaller",
+        ),
+        (
             "quantity",
             with("resources", json!({ "quota": { "hard": { "memory": "12potatoes" } } })),
             "spec.resources.quota.hard.memory",

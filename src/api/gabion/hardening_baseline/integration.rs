@@ -116,35 +116,35 @@ choice! {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Rollout {
-    /// How far to go. Default: Audit.
+    /// How far to go, in every selected namespace at once. Default: Audit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Stage>,
-    /// Who promotes namespaces. Default: Manual.
+    /// Who promotes namespaces. Not acted on yet: every namespace is at the target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promotion: Option<Promotion>,
-    /// Time without violations before the next stage, 1m to 2160h. Default: 24h.
+    /// Time without violations before the next stage, 1m to 2160h. Not acted on yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "soak")]
     pub min_soak: Option<String>,
-    /// Most violations in a namespace that may be promoted. Default: 0.
+    /// Most violations in a namespace that may be promoted. Not acted on yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 10_000))]
     pub max_violations: Option<i32>,
-    /// Namespaces promoted at once: 1 to 1000, or 1% to 100%. Default: 20%.
+    /// Namespaces promoted at once: 1 to 1000, or 1% to 100%. Not acted on yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "wave_size")]
     pub wave_size: Option<IntOrString>,
-    /// Where a new namespace begins. Default: Target.
+    /// Where a new namespace begins. Not acted on yet: at the target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_namespaces: Option<NewNamespaces>,
-    /// Freeze the stages; drift is still repaired. Default: false.
+    /// Freeze the stages; drift is still repaired. Not acted on yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
-    /// Reports that a person has read and accepted.
+    /// Reports that a person has read and accepted. Not acted on yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4), extend("x-kubernetes-list-type" = "set"))]
     pub acknowledge: Vec<Acknowledgement>,
-    /// Last wave that a person has approved.
+    /// Last wave that a person has approved. Not acted on yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 10_000))]
     pub approved_wave: Option<i32>,
@@ -154,10 +154,10 @@ pub struct Rollout {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Istio {
-    /// Mutual TLS mode; STRICT only at Enforce. Default: not managed.
+    /// Mutual TLS mode; STRICT only at Enforce. Not acted on yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer_authentication: Option<PeerAuthentication>,
-    /// Which requests are allowed. Default: not managed.
+    /// Which requests are allowed. Not acted on yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization: Option<Authorization>,
 }
@@ -191,11 +191,11 @@ pub struct AuthorizationRule {
 /// Falco rules for the selected namespaces.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Falco {
-    /// Built-in rules.
+    /// Built-in rules. Not acted on yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "set"))]
     pub rules: Vec<FalcoRule>,
-    /// Priority of the rules. Default: WARNING.
+    /// Priority of the rules. Not acted on yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<FalcoPriority>,
 }
@@ -204,13 +204,13 @@ pub struct Falco {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Mutate {
-    /// Security defaults of pods. Default: false.
+    /// Security defaults of pods. Not acted on yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_defaults: Option<bool>,
-    /// Labels of new namespaces. Default: false.
+    /// Labels of new namespaces. Not acted on yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace_labels: Option<bool>,
-    /// New ServiceAccounts. Default: false.
+    /// New ServiceAccounts. Not acted on yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_accounts: Option<bool>,
 }
@@ -219,10 +219,10 @@ pub struct Mutate {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Reports {
-    /// Report kind. Default: OpenReports.
+    /// Report kind. Not acted on yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<ReportFormat>,
-    /// Most results in one report. Default: 500.
+    /// Most results in one report. Not acted on yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 10, max = 2000))]
     pub max_results_per_namespace: Option<i32>,

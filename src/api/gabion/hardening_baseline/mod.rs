@@ -68,11 +68,13 @@ choice! {
     printcolumn = r#"{"name":"LEVEL","type":"string","jsonPath":".status.level","description":"Enforced Pod Security level."}"#,
     printcolumn = r#"{"name":"STAGE","type":"string","jsonPath":".status.stage","description":"Stage of the slowest namespace."}"#,
     printcolumn = r#"{"name":"NAMESPACES","type":"integer","jsonPath":".status.namespaces.selected"}"#,
+    printcolumn = r#"{"name":"APPLIED","type":"integer","jsonPath":".status.namespaces.applied","description":"Namespaces in which everything is applied."}"#,
     printcolumn = r#"{"name":"COMPLIANT","type":"integer","jsonPath":".status.namespaces.compliant"}"#,
     printcolumn = r#"{"name":"VIOLATIONS","type":"integer","jsonPath":".status.violations"}"#,
     printcolumn = r#"{"name":"EXCEPTIONS","type":"integer","jsonPath":".status.exceptions.active"}"#,
     printcolumn = r#"{"name":"READY","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
     printcolumn = r#"{"name":"AGE","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name":"REASON","type":"string","priority":1,"jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#,
     printcolumn = r#"{"name":"PRIORITY","type":"integer","priority":1,"jsonPath":".spec.priority"}"#,
     printcolumn = r#"{"name":"VERSION","type":"string","priority":1,"jsonPath":".status.pinnedVersion"}"#,
     printcolumn = r#"{"name":"HELD","type":"integer","priority":1,"jsonPath":".status.namespaces.held"}"#,
@@ -90,7 +92,7 @@ choice! {
     ),
 ])))]
 pub struct HardeningBaselineSpec {
-    /// Dependency against other baselines where only one can win, 0 to 1000; ties go to the first name. Default: 0.
+    /// Weight against other baselines where only one can win, 0 to 1000; ties go to the first name. Default: 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub priority: Option<i32>,
@@ -105,7 +107,7 @@ pub struct HardeningBaselineSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "dns_labels")]
     pub exclude_names: Vec<String>,
-    /// Protected namespaces that are hardened all the same.
+    /// Protected namespaces that are hardened all the same. Not acted on yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "dns_labels")]
     pub include_protected: Vec<String>,
@@ -136,16 +138,16 @@ pub struct HardeningBaselineSpec {
     /// How pods log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logging: Option<Logging>,
-    /// Istio objects, where Istio is served.
+    /// Istio objects, where Istio is served. Not acted on yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub istio: Option<Istio>,
-    /// Falco rules for the selected namespaces.
+    /// Falco rules for the selected namespaces. Not acted on yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub falco: Option<Falco>,
-    /// What is filled in at admission, where the API server can.
+    /// What is filled in at admission, where the API server can. Not acted on yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mutate: Option<Mutate>,
-    /// Violation reports.
+    /// Violation reports. Not acted on yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reports: Option<Reports>,
     /// What happens to an object of ours that somebody else has made. Default: Report.
@@ -154,7 +156,7 @@ pub struct HardeningBaselineSpec {
     /// What happens to the namespaces when the baseline is deleted. Default: Revert.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
-    /// Deleting needs the annotation gabion.dev/confirm-delete with the baseline's name. Default: true.
+    /// Deleting needs the annotation gabion.dev/confirm-delete with the baseline's name. Not acted on yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_protection: Option<bool>,
 }

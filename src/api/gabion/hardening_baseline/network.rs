@@ -88,7 +88,7 @@ pub struct Network {
     /// How DNS stays reachable when egress is denied. Default: Auto.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns: Option<Dns>,
-    /// Service mesh whose plumbing stays reachable. Default: None.
+    /// Service mesh whose plumbing stays reachable. Not acted on yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mesh: Option<Mesh>,
     /// Traffic that stays open under the default deny.
@@ -98,10 +98,10 @@ pub struct Network {
     /// Join the rules of a baseline with a higher priority instead of being replaced by them. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub additive: Option<bool>,
-    /// What happens to policies that users add themselves. Default: Report.
+    /// What happens to policies that users add themselves: Ignore or Report; Deny is not acted on yet and reports. Default: Report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard_user_policies: Option<UserPolicies>,
-    /// Count an equivalent policy of the user as ours and create none. Default: false.
+    /// Count an equivalent policy of the user as ours and create none. Not acted on yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub respect_existing: Option<bool>,
     /// Every rule of this baseline may name 0.0.0.0/0 or ::/0. Default: false.
@@ -181,8 +181,8 @@ pub struct Peer {
 /// A block of addresses.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("x-kubernetes-validations" = rules(&[(
-    "!has(self.except) || !isCIDR(self.cidr) || self.except.all(e, !isCIDR(e) || cidr(self.cidr).containsCIDR(e))",
-    "except must lie inside cidr",
+    "!has(self.except) || !isCIDR(self.cidr) || self.except.all(e, !isCIDR(e) || (cidr(self.cidr).containsCIDR(e) && cidr(e).prefixLength() > cidr(self.cidr).prefixLength()))",
+    "except must lie inside cidr, and be smaller",
 )])))]
 pub struct IpBlock {
     /// The block, such as 10.0.0.0/8.

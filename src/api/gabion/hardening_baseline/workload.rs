@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::pod_security::Verdict;
 use crate::api::choice::choice;
@@ -15,6 +15,7 @@ use crate::api::gabion::schema::quota_quantities;
 use crate::api::gabion::schema::registries;
 use crate::api::gabion::schema::rules;
 use crate::api::gabion::schema::span;
+use crate::api::gabion::schema::token_audiences;
 
 choice! {
     /// A resource that every container must state.
@@ -83,6 +84,23 @@ choice! {
 /// Quantities by resource name.
 pub type Quantities = BTreeMap<String, String>;
 
+/// Reads quantities, which may be written as numbers, as in a `ResourceQuota`.
+fn quantities<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Quantities, D::Error> {
+    let read = BTreeMap::<String, IntOrText>::deserialize(deserializer)?;
+    let text = |amount| match amount {
+        IntOrText::Int(number) => number.to_string(),
+        IntOrText::Text(text) => text,
+    };
+    Ok(read.into_iter().map(|(name, amount)| (name, text(amount))).collect())
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum IntOrText {
+    Int(i64),
+    Text(String),
+}
+
 /// Quota, defaults and required settings of container resources.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -98,7 +116,7 @@ pub struct Resources {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container_defaults: Option<ContainerDefaults>,
     /// Largest limits that one container may have.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "quantities")]
     #[schemars(schema_with = "container_quantities")]
     pub container_max: Quantities,
 }
@@ -107,6 +125,7 @@ pub struct Resources {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Quota {
     /// Hard limits by resource name, as in a ResourceQuota.
+    #[serde(deserialize_with = "quantities")]
     #[schemars(schema_with = "quota_quantities")]
     pub hard: Quantities,
 }
@@ -114,16 +133,16 @@ pub struct Quota {
 /// Values for containers that state none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("x-kubernetes-validations" = rules(&[(
-    "!has(self.requests) || !has(self.limits) || self.requests.all(k, !(k in self.limits) || !isQuantity(self.requests[k]) || !isQuantity(self.limits[k]) || quantity(self.requests[k]).compareTo(quantity(self.limits[k])) <= 0)",
+    "!has(self.requests) || !has(self.limits) || self.requests.all(k, !(k in self.limits) || !isQuantity(string(self.requests[k])) || !isQuantity(string(self.limits[k])) || quantity(string(self.requests[k])).compareTo(quantity(string(self.limits[k]))) <= 0)",
     "a request must not be above the limit of the same resource",
 )])))]
 pub struct ContainerDefaults {
     /// Requests by resource name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "quantities")]
     #[schemars(schema_with = "container_quantities")]
     pub requests: Quantities,
     /// Limits by resource name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "quantities")]
     #[schemars(schema_with = "container_quantities")]
     pub limits: Quantities,
 }
@@ -143,11 +162,11 @@ pub struct Images {
     /// Which tags are accepted. Default: DenyLatest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Tags>,
-    /// TrustPolicies that must hold.
+    /// TrustPolicies that must hold. Not acted on yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "object_names")]
     pub trust_policies: Vec<String>,
-    /// Gate on vulnerability reports.
+    /// Gate on vulnerability reports. Not acted on yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vulnerabilities: Option<Vulnerabilities>,
 }
@@ -156,19 +175,19 @@ pub struct Images {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Vulnerabilities {
-    /// Most critical findings that are accepted. Default: not checked.
+    /// Most critical findings that are accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100_000))]
     pub max_critical: Option<i32>,
-    /// Most high findings that are accepted. Default: not checked.
+    /// Most high findings that are accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100_000))]
     pub max_high: Option<i32>,
-    /// Oldest report that counts, such as 168h. Default: any age.
+    /// Oldest report that counts, such as 168h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "span")]
     pub max_report_age: Option<String>,
-    /// What happens without a report. Default: Warn.
+    /// What happens without a report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_missing: Option<OnMissing>,
 }
@@ -180,7 +199,12 @@ pub struct ServiceAccounts {
     /// Whether ServiceAccounts hand their token to pods. Default: Unmanaged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub automount_token: Option<Automount>,
-    /// Registry credentials that are copied into the namespace.
+    /// Audiences for which pods may mount a token although automountToken is Disabled, such as sts.amazonaws.com or
+    /// vault. Never name the audience of the API server. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "token_audiences")]
+    pub allowed_token_audiences: Vec<String>,
+    /// Registry credentials that are copied into the namespace. Not acted on yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["targetName"]))]
     pub pull_secrets: Vec<PullSecret>,
@@ -195,7 +219,7 @@ pub struct PullSecret {
     /// Name of the copy.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub target_name: String,
-    /// Which ServiceAccounts use it. Default: AllServiceAccounts.
+    /// Which ServiceAccounts use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attach: Option<Attach>,
 }

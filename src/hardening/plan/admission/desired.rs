@@ -31,7 +31,7 @@ pub(crate) fn desired(
         protected: protected.clone(),
         behind: std::collections::BTreeSet::new(),
     };
-    let set = compile(&compiled.checks, &scope, compiled.stage, &[])?;
+    let set = compile(&compiled.checks, &scope, compiled.stage)?;
     let maker = Maker { compiled, revision: &set.revision, probe, protected };
     let policies =
         set.policies.iter().map(|policy| maker.policy(policy)).collect::<Result<_, _>>()?;

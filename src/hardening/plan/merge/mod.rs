@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::baseline::{Amounts, Compiled, PodSecurityAsk};
+use super::baseline::{Amounts, Compiled, Owner, PodSecurityAsk};
 use crate::api::gabion::hardening_baseline::AllowRule;
 use crate::api::gabion::hardening_baseline::ConflictPolicy;
 use crate::api::gabion::hardening_baseline::Direction;
@@ -132,21 +132,6 @@ pub(crate) struct Limits {
     pub(crate) default_limits: Amounts,
     /// Largest limits.
     pub(crate) max: Amounts,
-}
-
-/// The mark of a baseline on what it causes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Owner {
-    /// Name of the baseline.
-    pub(crate) name: String,
-    /// Its uid.
-    pub(crate) uid: String,
-}
-
-impl From<&Compiled> for Owner {
-    fn from(baseline: &Compiled) -> Self {
-        Self { name: baseline.name.clone(), uid: baseline.uid.clone() }
-    }
 }
 
 /// The baselines in the order of their weight, each once.

@@ -1,9 +1,9 @@
-//! Always the same chance, for tests that try many inputs.
+//! Random numbers for tests: the same on every run.
 
 /// A small generator: the same numbers on every machine.
-pub(crate) struct Dice(u64);
+pub(crate) struct TestRandom(u64);
 
-impl Dice {
+impl TestRandom {
     /// The generator that a seed stands for.
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{
-    manifest::{Draft, Object},
-    report::{Hit, Report},
-    table::rule,
+    object::Object,
+    report::{Located, Report},
 };
+use crate::policy::ControlId;
 use crate::policy::FieldPath;
+use crate::policy::Finding;
 
 /// API group of the objects that refer and are referred to.
 pub(crate) const GROUP: &str = "external-secrets.io";
@@ -30,7 +31,7 @@ pub(crate) struct Wanted {
 }
 
 /// The objects that an object names, each with what to say if it is not there.
-pub(crate) fn of(object: &Object<'_>) -> Vec<(Wanted, Draft)> {
+pub(crate) fn of(object: &Object<'_>) -> Vec<(Wanted, Finding)> {
     if object.group() != GROUP {
         return Vec::new();
     }
@@ -69,7 +70,7 @@ fn listed<'v>(
 /// What one object asks for.
 struct Asked<'o> {
     object: &'o Object<'o>,
-    found: Vec<(Wanted, Draft)>,
+    found: Vec<(Wanted, Finding)>,
 }
 
 impl Asked<'_> {
@@ -121,7 +122,7 @@ impl Asked<'_> {
             namespace: own.filter(|_| !kind.starts_with("Cluster")),
         };
         let message = format!("{kind} {name} is not among what is checked");
-        self.found.push((wanted, Draft::new(rule("HB-ESO"), at.key("name"), message)));
+        self.found.push((wanted, Finding::new(ControlId::HbEso, at.key("name"), message)));
     }
 }
 
@@ -129,19 +130,19 @@ fn namespace(object: &Value) -> Option<String> {
     object["metadata"]["namespace"].as_str().map(ToOwned::to_owned)
 }
 
-/// What is known of all files together.
+/// What is known of all files together: what is there, and who refers to what.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger {
+pub(crate) struct CrossReferences {
     /// Namespaces of what others may refer to, by kind and name.
     there: BTreeMap<String, BTreeMap<String, BTreeSet<Option<String>>>>,
-    asked: Vec<(Wanted, usize, Hit)>,
+    asked: Vec<(Wanted, usize, Located)>,
     unevaluated: BTreeMap<String, usize>,
     /// Number of the file that is being read.
     file: usize,
     scans: usize,
 }
 
-impl Ledger {
+impl CrossReferences {
     /// Goes on to the next file.
     pub(crate) fn next_file(&mut self) {
         self.file += 1;
@@ -183,8 +184,8 @@ impl Ledger {
     }
 
     /// Remembers a reference with what to say if nothing is there.
-    pub(crate) fn ask(&mut self, wanted: &Wanted, hits: Vec<Hit>) {
-        self.asked.extend(hits.into_iter().map(|hit| (wanted.clone(), self.file, hit)));
+    pub(crate) fn ask(&mut self, wanted: &Wanted, located: Vec<Located>) {
+        self.asked.extend(located.into_iter().map(|located| (wanted.clone(), self.file, located)));
     }
 
     /// Counts an object for which there are no checks.
@@ -197,7 +198,7 @@ impl Ledger {
     /// Where none of the kind is among the files, it is probably in the cluster: that is a note. Where there are
     /// some and not the one that is named, it is a finding. ConfigMaps and Secrets come from everywhere.
     pub(crate) fn finish(self, report: &mut Report) {
-        for (wanted, file, mut hit) in self.asked {
+        for (wanted, file, mut located) in self.asked {
             let kin = self.there.get(&wanted.kind);
             if kin
                 .and_then(|names| names.get(&wanted.name))
@@ -206,9 +207,9 @@ impl Ledger {
                 continue;
             }
             let elsewhere = matches!(wanted.kind.as_str(), "Secret" | "ConfigMap");
-            hit.note = kin.is_none() || elsewhere;
+            located.finding.note = kin.is_none() || elsewhere;
             if let Some(file) = report.files.get_mut(file) {
-                file.hits.push(hit);
+                file.findings.push(located);
             }
         }
         report.unevaluated = self.unevaluated;
@@ -228,14 +229,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::check::manifest::objects;
+    use crate::check::object::objects;
 
     /// Kind, name and namespace of what an object asks for, with the field that does.
     fn asked(object: &Value) -> Vec<String> {
         let found: Vec<_> = objects(object).iter().flat_map(of).collect();
-        let shown = found.iter().map(|(wanted, draft)| {
+        let shown = found.iter().map(|(wanted, finding)| {
             let namespace = wanted.namespace.as_deref().unwrap_or("-");
-            format!("{} {namespace}/{} {}", wanted.kind, wanted.name, draft.path)
+            format!("{} {namespace}/{} {}", wanted.kind, wanted.name, finding.path)
         });
         shown.collect()
     }

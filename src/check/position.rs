@@ -1,11 +1,9 @@
 //! Lines and columns.
 
-/// A place in a text, both numbers from 1; the column counts characters.
+/// A position in a text, both numbers from 1; the column counts characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
-    /// Line.
+pub(crate) struct Position {
     pub(crate) line: usize,
-    /// Column.
     pub(crate) column: usize,
 }
 
@@ -22,7 +20,6 @@ pub(crate) struct Lines<'t> {
 }
 
 impl<'t> Lines<'t> {
-    /// The lines of a text.
     pub(crate) fn of(text: &'t str) -> Self {
         let after =
             text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
@@ -62,11 +59,11 @@ impl<'t> Lines<'t> {
     }
 
     /// Line and column of a byte.
-    pub(crate) fn place(&self, at: usize) -> Place {
+    pub(crate) fn position(&self, at: usize) -> Position {
         let index = self.index(at);
         let before =
             self.characters_before(at).saturating_sub(self.characters_before(self.start(index)));
-        Place { line: index + 1, column: before + 1 }
+        Position { line: index + 1, column: before + 1 }
     }
 }
 
@@ -83,15 +80,15 @@ mod tests {
     fn places_count_characters_and_know_both_line_ends() {
         let text = "ab\r\nüc\n\nd";
         let lines = Lines::of(text);
-        let of = |needle: &str| lines.place(text.find(needle).unwrap());
-        assert_eq!(of("b"), Place { line: 1, column: 2 });
-        assert_eq!(of("c"), Place { line: 2, column: 2 });
-        assert_eq!(of("d"), Place { line: 4, column: 1 });
-        assert_eq!(lines.place(text.len()), Place { line: 4, column: 2 });
+        let of = |needle: &str| lines.position(text.find(needle).unwrap());
+        assert_eq!(of("b"), Position { line: 1, column: 2 });
+        assert_eq!(of("c"), Position { line: 2, column: 2 });
+        assert_eq!(of("d"), Position { line: 4, column: 1 });
+        assert_eq!(lines.position(text.len()), Position { line: 4, column: 2 });
         assert_eq!(&text[lines.start(0)..lines.end(0)], "ab");
         assert_eq!(&text[lines.start(1)..lines.end(5)], "üc");
         assert_eq!(&text[lines.start(3)..lines.end(text.len())], "d");
-        assert_eq!(Lines::of("").place(0), Place { line: 1, column: 1 });
+        assert_eq!(Lines::of("").position(0), Position { line: 1, column: 1 });
     }
 
     #[test]
@@ -106,8 +103,8 @@ mod tests {
             (10_002, 2, 1),
             (13_002, 2, 3001),
         ] {
-            assert_eq!(lines.place(at), Place { line, column }, "{at}");
+            assert_eq!(lines.position(at), Position { line, column }, "{at}");
         }
-        assert_eq!(lines.place(text.len()), Place { line: 2, column: 6002 });
+        assert_eq!(lines.position(text.len()), Position { line: 2, column: 6002 });
     }
 }

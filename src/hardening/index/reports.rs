@@ -1,0 +1,86 @@
+//! What is known of the reports, `NamespaceHardening/effective`.
+
+use std::{collections::HashSet, sync::Arc};
+
+use super::{Effective, Index, REPORT, State};
+use crate::api::gabion::namespace_hardening::{EFFECTIVE, NamespaceHardening};
+use crate::cluster::{ObjectKey, is_older};
+use crate::hardening::plan::effective::StatusDigest;
+
+impl Index {
+    /// Forgets every `effective` that is not in `present`; the namespaces concerned.
+    pub(crate) fn effectives_listed(&self, present: &HashSet<ObjectKey>) -> Vec<Arc<str>> {
+        let mut state = self.lock();
+        let gone = state.namespaces.iter_mut().filter(|(namespace, entry)| {
+            let key = ObjectKey::new(namespace, EFFECTIVE);
+            entry.effective.is_some() && !present.contains(&key)
+        });
+        gone.map(|(namespace, entry)| {
+            entry.effective = None;
+            Arc::clone(namespace)
+        })
+        .collect()
+    }
+
+    /// Takes in `NamespaceHardening/effective` (`None` = gone). True if somebody else changed or deleted it.
+    pub(crate) fn effective_seen(&self, namespace: &str, seen: Option<NamespaceHardening>) -> bool {
+        let mut state = self.lock();
+        let entry = state.namespaces.entry(namespace.into()).or_default();
+        let Some(seen) = seen else {
+            let gone = entry.effective.take();
+            if let Some(gone) = &gone {
+                state.tombstones.note(&gone.uid);
+            }
+            state.prune(namespace);
+            return gone.is_some();
+        };
+        let mut seen = Effective {
+            uid: seen.metadata.uid.unwrap_or_default(),
+            resource_version: seen.metadata.resource_version.unwrap_or_default(),
+            said: Arc::new(StatusDigest::of(&seen.status.unwrap_or_default())),
+        };
+        // The same is kept once.
+        if let Some(said) = entry.said.as_ref().filter(|said| **said == seen.said) {
+            seen.said = Arc::clone(said);
+        }
+        // What we are just writing is often seen before the answer to the write arrives.
+        let news = entry.said.as_ref() != Some(&seen.said)
+            && entry.effective.as_ref().is_none_or(|known| known.said != seen.said);
+        let older = entry.effective.as_ref().is_some_and(|known| {
+            known.uid == seen.uid && is_older(&seen.resource_version, &known.resource_version)
+        });
+        if older {
+            return false;
+        }
+        entry.effective = Some(seen);
+        news
+    }
+
+    /// Records what is about to be written into `effective`, or that it could not be (`None`).
+    pub(crate) fn effective_saying(&self, namespace: &str, said: Option<Arc<StatusDigest>>) {
+        if let Some(entry) = self.lock().namespaces.get_mut(namespace) {
+            entry.said = said;
+        }
+    }
+
+    /// Records `effective` as our own write left it.
+    pub(crate) fn effective_written(&self, namespace: &str, effective: Option<Effective>) {
+        let mut state = self.lock();
+        let State { namespaces, tombstones, .. } = &mut *state;
+        let Some(entry) = namespaces.get_mut(namespace) else { return };
+        entry.said = effective.as_ref().map(|effective| Arc::clone(&effective.said));
+        entry.drifted.remove(REPORT);
+        let overtaken = match (&effective, &entry.effective) {
+            (Some(new), _) if tombstones.contains(&new.uid) => true,
+            // Of the same version, what the watch showed is what is stored: an older definition drops the status.
+            (Some(new), Some(known)) => {
+                let (written, seen) = (&new.resource_version, &known.resource_version);
+                new.uid == known.uid && (written == seen || is_older(written, seen))
+            }
+            _ => false,
+        };
+        if !overtaken {
+            entry.effective = effective;
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What is remembered of a Secret: marks and versions, never a value.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::plan::{
+    existing::{CREATED_BY, DATA_HASH, MANAGED},
+    hash,
+};
+use crate::cluster;
+
+/// What is remembered of a Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Digest {
+    /// Its uid.
+    pub(crate) uid: String,
+    /// Its resourceVersion.
+    pub(crate) resource_version: String,
+    /// It carries the managed label.
+    pub(crate) managed: bool,
+    /// Value of the created-by label.
+    pub(crate) created_by: Option<String>,
+    /// Value of the data-hash annotation.
+    pub(crate) data_hash: Option<String>,
+    /// Somebody else's manager wrote data after ours.
+    pub(crate) touched: bool,
+}
+
+impl Digest {
+    pub(crate) fn of(meta: &ObjectMeta) -> Self {
+        let label = |name: &str| meta.labels.as_ref().and_then(|labels| labels.get(name)).cloned();
+        let annotation =
+            |name: &str| meta.annotations.as_ref().and_then(|notes| notes.get(name)).cloned();
+        Self {
+            uid: meta.uid.clone().unwrap_or_default(),
+            resource_version: meta.resource_version.clone().unwrap_or_default(),
+            managed: label(MANAGED).as_deref() == Some("true"),
+            created_by: label(CREATED_BY),
+            data_hash: annotation(DATA_HASH),
+            touched: touched_by_others(meta),
+        }
+    }
+
+    pub(crate) fn is_older_than(&self, other: &Self) -> bool {
+        self.uid == other.uid && cluster::is_older(&self.resource_version, &other.resource_version)
+    }
+}
+
+/// True when a field manager other than External Secrets wrote data after the last write of one.
+///
+/// Lets a Secret that was edited while no operator ran be found without reading any value.
+fn touched_by_others(meta: &ObjectMeta) -> bool {
+    let mut ours = None;
+    let mut theirs = None;
+    for entry in meta.managed_fields.iter().flatten() {
+        let writes_data = entry.fields_v1.as_ref().is_some_and(|f| f.0.get("f:data").is_some());
+        if !writes_data {
+            continue;
+        }
+        let time = entry.time.as_ref().map(|time| time.0);
+        let manager = entry.manager.as_deref().unwrap_or_default();
+        let latest = if manager.starts_with(hash::MANAGER) { &mut ours } else { &mut theirs };
+        *latest = (*latest).max(time);
+    }
+    theirs.is_some() && theirs > ours
+}
