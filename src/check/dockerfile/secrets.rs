@@ -8,11 +8,37 @@ use regex::Regex;
 use super::{Model, finding, shell, variables::assignments};
 use crate::policy::ControlId;
 use crate::policy::Finding;
-use crate::policy::rules::credentials::is_literal_credential;
+use crate::policy::rules::credentials::{is_literal_credential, looks_like_credential};
 
 /// A user and a password in an address.
 static PASSWORD_IN_URL: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"[a-z]://[^/\s:@$"']+:[^/\s@$"']+@"#).ok());
+
+/// A credential in a header that is written out.
+static HEADER: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"(?i)authorization: *(bearer|basic|token) +[^$`"' ]"#).ok());
+
+/// What a command says beside the variables that it sets.
+fn in_command(text: &str) -> Option<&'static str> {
+    if HEADER.as_ref().is_some_and(|header| header.is_match(text)) {
+        return Some("RUN sends a credential in a header");
+    }
+    let steps = shell::steps(text);
+    let literal = |step: &shell::Step| {
+        let mut words = step.words.iter().skip(1);
+        words.any(|word| {
+            word.trim_matches(['"', '\'']).split_once(':').is_some_and(|(_, p)| !p.starts_with('$'))
+        })
+    };
+    let sets = steps.windows(2).any(|pair| match pair {
+        [first, second] => {
+            let echoes = matches!(first.program(), "echo" | "printf") && first.piped;
+            echoes && second.program() == "chpasswd" && literal(first)
+        }
+        _ => false,
+    });
+    sets.then_some("RUN sets a password that everyone with the image can read")
+}
 
 /// Which instructions hold a credential. All stages count: those that are not shipped stay in caches, and
 /// arguments stay in the history of the image.
@@ -38,8 +64,15 @@ pub(crate) fn evaluate(model: &Model<'_, '_>) -> Vec<Finding> {
             };
             findings.push(finding(control, number, message));
         }
+        if let Instruction::Label(label) = instruction
+            && looks_like_credential(&label.arguments.value)
+        {
+            let message = "LABEL holds a credential that everyone with the image can read";
+            findings.push(finding(control, number, message));
+        }
         if let Instruction::Run(run) = instruction {
             let text = shell::text(run);
+            findings.extend(in_command(&text).map(|message| finding(control, number, message)));
             if PASSWORD_IN_URL.as_ref().is_some_and(|pattern| pattern.is_match(&text)) {
                 let message = "RUN names an address with a password in it";
                 findings.push(finding(control, number, message));

@@ -119,6 +119,9 @@ fn credentials_are_found_wherever_they_hide_and_never_shown() {
         "ADD .env /app/",
         "RUN export DB_PASSWORD=swordfish && ./x",
         "RUN git clone https://me:swordfish@git.example/x",
+        "RUN curl -H \"Authorization: Bearer swordfish\" https://example.com/x -o x",
+        "RUN echo 'root:swordfish' | chpasswd",
+        "LABEL dsn=\"postgres://me:swordfish@db/x\"",
     ] {
         let text = format!("FROM scratch\n{line}\nUSER 1\n");
         assert_eq!(found(&text), ["2 HB-DF-SECRET"], "{line}");
@@ -131,6 +134,9 @@ fn credentials_are_found_wherever_they_hide_and_never_shown() {
         "ARG VERSION=1",
         "RUN --mount=type=secret,id=t TOKEN=$(cat /run/secrets/t) ./x",
         "RUN git clone https://git.example/x@v1",
+        "RUN --mount=type=secret,id=t curl -H \"Authorization: Bearer $(cat /run/secrets/t)\" https://example.com/x -o x",
+        "RUN echo \"root:$(cat /run/secrets/p)\" | chpasswd",
+        "LABEL org.opencontainers.image.url=https://example.com/a@b",
     ] {
         assert_eq!(stage(line), [""; 0], "{line}");
     }
