@@ -47,21 +47,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
         Ok(Converged::NotDue) => return next_refresh(&context, &key, started),
         Ok(Converged::Again(pause)) => return next_in(*pause),
         Ok(Converged::Done(outcome)) => outcome.as_outcome(),
-        // A wait for other replicas, or for the end of the process: nothing to say about the object.
-        Err(Error::Cluster(ApiError::Fenced)) => return Next::Retry,
-        // Somebody moved first: try again, quietly.
-        Err(Error::Cluster(ApiError::Conflict { .. } | ApiError::AlreadyExists { .. }))
-            if context.externals.failures(&key) < 3 =>
-        {
-            return Next::Retry;
-        }
-        // Store and ExternalSecret come on watches of their own: those that are applied together may arrive in
-        // any order. The store that arrives wakes the object before this retry.
-        Err(Error::StoreMissing(_)) if context.externals.failures(&key) == 0 => return Next::Retry,
-        // The first list of namespaces may fail once or twice. The namespace that arrives wakes the object.
-        Err(Error::NamespaceUnknown { .. }) if context.externals.failures(&key) < 3 => {
-            return Next::Retry;
-        }
+        Err(error) if is_soon_over(error, context.externals.failures(&key)) => return Next::Retry,
         Err(_) => Outcome::Failed { headline: "", cause: "", retry: Retry::Backoff },
     };
     let reported = match &converged {
@@ -95,6 +81,22 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
             }
             Retry::OnChange => Next::RetryAfter(RECHECK),
         },
+    }
+}
+
+/// What is not worth a word, because the next try will most likely not meet it.
+fn is_soon_over(error: &Error, failures: u32) -> bool {
+    match error {
+        // A wait for other replicas, or for the end of the process: nothing to say about the object.
+        Error::Cluster(ApiError::Fenced) => true,
+        // Somebody moved first.
+        Error::Cluster(ApiError::Conflict { .. } | ApiError::AlreadyExists { .. }) => failures < 3,
+        // Store and ExternalSecret come on watches of their own: those that are applied together may arrive in
+        // any order. The store that arrives wakes the object before this retry.
+        Error::StoreMissing(_) => failures == 0,
+        // The first list of namespaces may fail once or twice. The namespace that arrives wakes the object.
+        Error::NamespaceUnknown { .. } => failures < 3,
+        _ => false,
     }
 }
 

@@ -81,28 +81,6 @@ const CIRCLES: &[(&[&str], &str)] = &[
         &["gjson::modifier", "gjson::multipath", "gjson::part", "gjson::path", "gjson::query"],
         "a path holds queries and modifiers, which hold paths",
     ),
-    (
-        &[
-            "check::manifest",
-            "check::namespace",
-            "check::network",
-            "check::pipeline",
-            "check::references",
-            "check::scan",
-            "check::secret",
-        ],
-        "a manifest collects findings, and the checks of its kinds add to them",
-    ),
-    (
-        &[
-            "hardening::plan::baseline",
-            "hardening::plan::merge",
-            "hardening::plan::network",
-            "hardening::plan::objects",
-            "hardening::plan::reach",
-        ],
-        "a baseline's network plan becomes objects, and objects are compared by what they reach",
-    ),
     (&["secrets::auth", "secrets::stores"], "a store holds the credentials that are made of it"),
 ];
 
@@ -124,7 +102,7 @@ fn module(file: &str) -> Path {
 
 /// All paths that begin at `at`, which is behind `crate::` and its like: several if there is a group. Also
 /// where they end.
-fn paths(code: &str, mut at: usize, prefix: &Path, found: &mut Vec<Path>) -> usize {
+fn paths(code: &str, mut at: usize, prefix: &[String], found: &mut Vec<Path>) -> usize {
     let spaces = |at: usize| code[at..].len() - code[at..].trim_start().len();
     at += spaces(at);
     if code[at..].starts_with('{') {
@@ -142,7 +120,7 @@ fn paths(code: &str, mut at: usize, prefix: &Path, found: &mut Vec<Path>) -> usi
     let word: String =
         code[at..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
     at += word.len();
-    let mut longer = prefix.clone();
+    let mut longer = prefix.to_vec();
     if word.is_empty() {
         found.push(longer);
         return if code[at..].starts_with('*') { at + 1 } else { at };
@@ -175,7 +153,7 @@ fn imports() -> BTreeMap<Path, BTreeSet<Path>> {
                 _ => own.clone(),
             };
             let mut found = Vec::new();
-            paths(&code, start.get(0).unwrap().end(), &Path::new(), &mut found);
+            paths(&code, start.get(0).unwrap().end(), &[], &mut found);
             for found in found {
                 let up = found.iter().take_while(|part| *part == "super").count();
                 let mut full = base[..base.len().saturating_sub(up)].to_vec();
@@ -206,7 +184,7 @@ fn paths_are_found_in_groups_and_in_line() {
     let code = "use crate::{a::{self, b::C as D, e::*}, f::G};\nlet x = crate::h::I::new();";
     let mut found = Vec::new();
     for (at, start) in code.match_indices("crate::") {
-        paths(code, at + start.len(), &Path::new(), &mut found);
+        paths(code, at + start.len(), &[], &mut found);
     }
     let found: Vec<_> = found.iter().map(|path| path.join("::")).collect();
     assert_eq!(found, ["a::self", "a::b::C", "a::e", "f::G", "h::I::new"]);
@@ -259,7 +237,7 @@ fn the_binary_sees_what_it_starts() {
             let code = source.code();
             let mut found = Vec::new();
             for (at, start) in code.match_indices("gabion::") {
-                paths(&code, at + start.len(), &Path::new(), &mut found);
+                paths(&code, at + start.len(), &[], &mut found);
             }
             found.into_iter().map(|path| path[0].clone()).collect::<Vec<_>>()
         })

@@ -190,7 +190,11 @@ async fn s3_labels_that_are_not_known_let_nobody_in() -> Result<()> {
     scene.create(scene.external("db", spec)).await?;
 
     // First nothing is known; then the list comes, and the condition says no.
-    scene.fails("db", "not allowed from namespace \"unknown-labels\"").await?;
+    let denied = scene.fails("db", "not allowed from namespace \"unknown-labels\"").await;
+    if denied.is_err() {
+        eprintln!("{}", env.operator.log());
+    }
+    denied?;
     assert_eq!(scene.data("db").await?, None);
     assert!(plan.lists_failed() > 0, "the fault was not met");
     // What arrives later is judged anew.

@@ -262,7 +262,6 @@ async fn s5_a_key_that_a_template_made_is_said_by_place_and_length() -> Result<(
         ("data", "Data", "{{ printf \"!%s\" .value | toJson }}: x"),
         ("labels", "Labels", "{{ printf \"%s !!\" .value | toJson }}: x"),
         ("annotations", "Annotations", "{{ printf \"%s !!\" .value | toJson }}: x"),
-        ("twice", "Data", "{{ .value | b64enc | toJson }}: x"),
     ] {
         let from = json!([{"target": target, "literal": literal}]);
         let mut object =

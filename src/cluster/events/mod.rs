@@ -75,14 +75,13 @@ pub fn events(
     let recorder = Recorder::new(client, controller, replica);
     let mut publisher = Publisher { recorder, fence, published_at: HashMap::new(), receiver };
     let publish = async move {
+        let too_late = async {
+            stop.cancelled().await;
+            time::sleep(FLUSH).await;
+        };
         tokio::select! {
-            () = stop.cancelled() => {}
-            () = publisher.run() => {}
-        }
-        publisher.receiver.close();
-        if time::timeout(FLUSH, publisher.run()).await.is_err() {
-            let left = publisher.receiver.len();
-            tracing::warn!(left, "the last events were not published within a second");
+            () = publisher.run(&stop) => {}
+            () = too_late => tracing::warn!("the last events were not published within a second"),
         }
     };
     (Events(sender), publish)
@@ -97,9 +96,15 @@ struct Publisher {
 }
 
 impl Publisher {
-    /// Publishes until nobody can record any more and nothing waits.
-    async fn run(&mut self) {
-        while let Some(event) = self.receiver.recv().await {
+    /// Publishes until nobody can record any more, or until `stop` and nothing waits.
+    async fn run(&mut self, stop: &CancellationToken) {
+        loop {
+            let event = tokio::select! {
+                biased;
+                event = self.receiver.recv() => event,
+                () = stop.cancelled() => None,
+            };
+            let Some(event) = event else { return };
             if !self.fence.is_open() || !is_news(&mut self.published_at, &event) {
                 continue;
             }

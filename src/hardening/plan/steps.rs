@@ -209,19 +209,42 @@ pub(super) fn network(
         Some(Err(problem)) => problems.push(problem),
         None => {}
     }
-    let mut gone = leftovers(ObjectKind::NetworkPolicy, &wanted, observed);
-    // The reverse of how they came: those that isolate most pods go first, and one that carries the rules of
-    // others for the same pods goes after them.
-    gone.sort_by_key(|(key, live)| {
+    steps.extend(in_reverse(turned, &wanted, observed, terms, problems));
+    let is_beside = |step: &Step| match step {
+        Step::Create(object) => Some(object.key()).filter(|key| key.name.ends_with(BESIDE)),
+        _ => None,
+    };
+    let made: Vec<_> = steps.iter().filter_map(is_beside).collect();
+    steps.extend(made.into_iter().map(Step::Drop));
+    Chain { name: "network", steps }
+}
+
+/// What gives way, in the reverse of how it came: policies that isolate most pods go first, and one that carries
+/// the rules of others for the same pods goes after them.
+fn in_reverse(
+    turned: Vec<Step>,
+    wanted: &[GeneratedKey],
+    observed: &Observed,
+    terms: Terms<'_>,
+    problems: &mut Vec<Error>,
+) -> Vec<Step> {
+    let place = |key: &GeneratedKey, live: &ObservedObject| {
         (key.name != DEFAULT_DENY, live.reach.conditions, live.reach.rules)
-    });
-    for (key, live) in gone {
+    };
+    let mut last = Vec::new();
+    for step in turned {
+        let Some(key) = written(&step).map(Generated::key) else { continue };
+        let Some(live) = observed.get(&key) else { continue };
+        last.push((place(&key, live), step));
+    }
+    for (key, live) in leftovers(ObjectKind::NetworkPolicy, wanted, observed) {
         match undo(key, live, terms.departure) {
-            Ok(step) => steps.push(step),
+            Ok(step) => last.push((place(key, live), step)),
             Err(problem) => problems.push(problem),
         }
     }
-    Chain { name: "network", steps }
+    last.sort_by_key(|(place, _)| *place);
+    last.into_iter().map(|(_, step)| step).collect()
 }
 
 /// Updates in an order in which nothing is closed in between that is open before and after: whoever takes a peer

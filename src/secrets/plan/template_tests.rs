@@ -144,7 +144,7 @@ fn what_is_wrong_is_said_without_a_value() {
         ),
         (
             json!({"metadata": {"labels": {"a": "{{ .key }} "}}}),
-            "spec.target.template (labels): \"a\": its value may have",
+            "spec.target.template (labels): key \"a\": its value may have",
         ),
         (json!({"engineVersion": "v1"}), "spec.target.template.engineVersion is \"v1\""),
         (json!({"mergePolicy": "Mix"}), "spec.target.template.mergePolicy is \"Mix\""),

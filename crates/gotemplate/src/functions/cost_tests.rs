@@ -199,7 +199,7 @@ fn measured(function: &Function, args: &[Value]) -> (f64, f64, bool) {
     let mut cx = Context::new(&mut environment, &limits);
     let start = now();
     let result = (function.body)(&mut cx, &Args::new(args));
-    let time = (now() - start).as_secs_f64();
+    let time = now().saturating_sub(start).as_secs_f64();
     let bound = result.is_err_and(|failure| failure.kind == ErrorKind::Bound);
     let (steps, bytes, slow) = cx.spent();
     let paid = f64::max(steps, bytes).min(1.0) * RENDERING + f64::from(slow) * SLOW;
@@ -248,7 +248,7 @@ fn no_function_works_more_than_it_accounts_for() {
                 );
                 unpaid.push((time / (paid + 2e-5), line));
             }
-            if now() - start > PATIENCE {
+            if now().saturating_sub(start) > PATIENCE {
                 break;
             }
         }

@@ -63,7 +63,7 @@ pub(super) fn deep_equal(cx: &mut Context<'_>, one: &Value, two: &Value) -> Resu
                 return Ok(true);
             }
             let (one, two) = (one.display(), two.display());
-            cx.step(one.iter().chain(&two).map(|text| text.len()).sum::<usize>() / 16)?;
+            cx.step(one.iter().chain(&two).map(Vec::len).sum::<usize>() / 16)?;
             one == two
         }
         _ => false,
