@@ -3,6 +3,9 @@
 //! The path language is gjson's, because that is what existing manifests are written in: keys and indexes
 //! with dots between them, `#`, queries, wildcards, escapes, pipes and the modifiers of `modifier.rs`. It
 //! works on the text of the JSON, so that numbers and nested values come out as they were written.
+//! `path`, `part`, `query`, `modifier` and `multipath` import each other: they are one recursive algorithm, because a
+//! path holds queries and modifiers, which hold paths.
+//!
 //! Everything is bounded: the length of a path, its nesting, the text that modifiers build, the work in all.
 
 mod canonical;

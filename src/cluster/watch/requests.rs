@@ -140,7 +140,10 @@ impl Requests {
         }
         let status = answer.status();
         let body = http_body_util::Limited::new(answer.into_body(), MAX_REFUSAL).collect();
-        let body = within(ANSWER, body).await?.map(|body| body.to_bytes()).unwrap_or_default();
+        let body = within(ANSWER, body)
+            .await?
+            .map(http_body_util::Collected::to_bytes)
+            .unwrap_or_default();
         Err(refusal(status, &serde_json::from_slice(&body).unwrap_or_default()))
     }
 }
