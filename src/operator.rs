@@ -80,7 +80,7 @@ pub async fn run(config: Config) -> Result<(), OperatorError> {
         clients.work.clone(),
         fence.clone(),
         "external-secrets",
-        config.replica.clone(),
+        &config.replica,
         last_event.clone(),
     );
     let publisher = tokio::spawn(publish);

@@ -80,16 +80,15 @@ pub(crate) use open_enum;
 
 #[cfg(test)]
 mod tests {
-    open_enum! {
-        /// For the tests.
-        Colour { Red = "red", Blue = "Blue" }
-    }
+    use crate::api::external_secrets::references::DecodingStrategy;
 
     #[test]
     fn an_unknown_value_survives_reading_and_writing() -> Result<(), serde_json::Error> {
-        let read: Vec<Colour> = serde_json::from_str(r#"["red","Blue","mauve"]"#)?;
-        assert_eq!(read, [Colour::Red, Colour::Blue, Colour::Other("mauve".into())]);
-        assert_eq!(serde_json::to_string(&read)?, r#"["red","Blue","mauve"]"#);
+        let text = r#"["Auto","Base64","mauve"]"#;
+        let read: Vec<DecodingStrategy> = serde_json::from_str(text)?;
+        let other = DecodingStrategy::Other("mauve".into());
+        assert_eq!(read, [DecodingStrategy::Auto, DecodingStrategy::Base64, other]);
+        assert_eq!(serde_json::to_string(&read)?, text);
         Ok(())
     }
 }

@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::FieldsV1;
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{
+    json,
+    value::{RawValue, to_raw_value},
+};
 
 use super::ObjectKey;
 
@@ -151,8 +154,7 @@ fn first_level(managed: &RawValue) -> Option<Box<RawValue>> {
         return None;
     }
     let fields: Fields<'_> = serde_json::from_str(managed.get()).ok()?;
-    let empty: BTreeMap<_, _> =
-        fields.into_keys().map(|field| (field, BTreeMap::<(), ()>::new())).collect();
+    let empty: BTreeMap<_, _> = fields.into_keys().map(|field| (field, json!({}))).collect();
     to_raw_value(&empty).ok()
 }
 
@@ -172,7 +174,6 @@ fn problem(error: &serde_json::Error) -> String {
 mod tests {
     use k8s_openapi::api::core::v1::{ResourceQuota, Secret};
     use kube::core::PartialObjectMeta;
-    use serde_json::json;
 
     use super::*;
     use crate::api::external_secrets::{

@@ -84,6 +84,12 @@ impl Reconciler<'_> {
         if !self.all_ours() {
             return Ok(Converged::Waiting);
         }
+        // One that has not arrived yet may be of another controller, too.
+        if self.context.externals.failures(self.key) == 0
+            && let Some(store) = self.unknown_store()
+        {
+            return Err(Error::StoreMissing(store));
+        }
         let lookups = collect::lookups(&object.spec)?;
         let target = self.observe().await?;
         let in_order = match &target {

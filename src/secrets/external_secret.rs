@@ -89,13 +89,12 @@ fn is_soon_over(error: &Error, failures: u32) -> bool {
     match error {
         // A wait for other replicas, or for the end of the process: nothing to say about the object.
         Error::Cluster(ApiError::Fenced) => true,
-        // Somebody moved first.
-        Error::Cluster(ApiError::Conflict { .. } | ApiError::AlreadyExists { .. }) => failures < 3,
+        // Somebody moved first. Or the first list of namespaces failed: the namespace that arrives wakes the object.
+        Error::Cluster(ApiError::Conflict { .. } | ApiError::AlreadyExists { .. })
+        | Error::NamespaceUnknown { .. } => failures < 3,
         // Store and ExternalSecret come on watches of their own: those that are applied together may arrive in
         // any order. The store that arrives wakes the object before this retry.
         Error::StoreMissing(_) => failures == 0,
-        // The first list of namespaces may fail once or twice. The namespace that arrives wakes the object.
-        Error::NamespaceUnknown { .. } => failures < 3,
         _ => false,
     }
 }

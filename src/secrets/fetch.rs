@@ -35,6 +35,12 @@ impl Reconciler<'_> {
         })
     }
 
+    /// A store that it names and that is not known.
+    pub(crate) fn unknown_store(&self) -> Option<StoreKey> {
+        let mut stores = stores_of(&self.object().spec, &self.key.namespace).into_iter();
+        stores.find(|key| self.context.stores.find(key).is_none())
+    }
+
     /// True if a store that it names is there and is for another controller.
     pub(crate) fn is_of_another(&self) -> bool {
         stores_of(&self.object().spec, &self.key.namespace).iter().any(|key| {

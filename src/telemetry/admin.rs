@@ -193,8 +193,7 @@ mod tests {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: ").await.unwrap();
         let mut rest = Vec::new();
-        let _ =
-            time::timeout(Duration::from_secs(60), stream.read_to_end(&mut rest)).await.unwrap();
+        let _ = time::timeout(Duration::from_mins(1), stream.read_to_end(&mut rest)).await.unwrap();
     }
 
     #[tokio::test]

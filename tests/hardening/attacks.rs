@@ -200,13 +200,11 @@ async fn refuse(cluster: &Cluster, ns: &str, expression: &str) -> Result<()> {
     }
     let probe = policy_probe(ns);
     eventually(SOON, "it refuses", || async {
-        match cluster.create(probe.clone()).await {
-            Err(_) => Ok(()),
-            Ok(_) => {
-                cluster.delete("NetworkPolicy", ns, "gabion-allow-probe").await?;
-                Err(Failure::new("it was taken"))
-            }
+        if cluster.create(probe.clone()).await.is_err() {
+            return Ok(());
         }
+        cluster.delete("NetworkPolicy", ns, "gabion-allow-probe").await?;
+        Err(Failure::new("it was taken"))
     })
     .await
 }

@@ -54,9 +54,9 @@ async fn deletion_gives_back_what_was_there_before_in_order() -> Result<()> {
         scene.writes("reverted").split_off(before).iter().map(audit::Request::text).collect();
     let wanted = [
         "delete networkpolicies gabion-default-deny",
+        "delete networkpolicies gabion-allow-dns",
         "delete networkpolicies gabion-allow-frontend-to-backend",
         "delete networkpolicies gabion-egress-frontend-to-backend",
-        "delete networkpolicies gabion-allow-dns",
         "delete resourcequotas gabion-quota",
         "delete limitranges gabion-limits",
         "patch serviceaccounts default",

@@ -65,7 +65,12 @@ async fn without_one_right_the_rest_is_applied_and_the_right_is_named() -> Resul
 
     let status = scene.effective_says("poor", "False", "Forbidden").await?;
     let message = condition(&json!({"status": status}), "Ready")["message"].to_string();
-    for word in ["create", "NetworkPolicy/gabion-allow-dns", "ServiceAccount", "Tried again"] {
+    for word in [
+        "create",
+        "NetworkPolicy/gabion-allow-frontend-to-backend",
+        "ServiceAccount",
+        "Tried again",
+    ] {
         assert!(message.contains(word), "{word}: {message}");
     }
     scene.automount("poor", "default", json!(false)).await?;

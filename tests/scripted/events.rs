@@ -44,8 +44,7 @@ async fn asked(script: &Script, count: usize) {
 async fn an_event_fits_into_what_the_api_server_takes() {
     let script = Script::of([accepted()]);
     let stop = CancellationToken::new();
-    let (events, publish) =
-        events(script.client(), Fence::open(), "external-secrets", "me".into(), stop);
+    let (events, publish) = events(script.client(), Fence::open(), "external-secrets", "me", stop);
     tokio::spawn(publish);
 
     events.record(event(&"\u{fc}".repeat(5000), EventType::Warning));
@@ -65,8 +64,7 @@ async fn an_event_fits_into_what_the_api_server_takes() {
 async fn a_repeated_warning_is_sent_once_and_a_refused_event_stops_no_other() {
     let script = Script::of([refusal(403, "Forbidden"), accepted()]);
     let stop = CancellationToken::new();
-    let (events, publish) =
-        events(script.client(), Fence::open(), "external-secrets", "me".into(), stop);
+    let (events, publish) = events(script.client(), Fence::open(), "external-secrets", "me", stop);
     tokio::spawn(publish);
 
     for text in ["a", "a", "a", "b"] {
@@ -84,7 +82,7 @@ async fn who_does_not_lead_tells_nothing() {
     let script = Script::default();
     let stop = CancellationToken::new();
     let (events, publish) =
-        events(script.client(), Fence::closed(), "external-secrets", "me".into(), stop);
+        events(script.client(), Fence::closed(), "external-secrets", "me", stop);
     tokio::spawn(publish);
 
     events.record(event("a", EventType::Done));
@@ -98,7 +96,7 @@ async fn shutdown_publishes_the_events_that_still_wait() {
     let script = Script::of((0..20).map(|_| accepted()));
     let stop = CancellationToken::new();
     let (events, publish) =
-        events(script.client(), Fence::open(), "external-secrets", "me".into(), stop.clone());
+        events(script.client(), Fence::open(), "external-secrets", "me", stop.clone());
     for nth in 0..20 {
         events.record(event(&format!("{nth}"), EventType::Done));
     }
@@ -114,7 +112,7 @@ async fn shutdown_waits_a_second_for_events_and_no_longer() {
     let script = Script::of([Step::Silence]);
     let stop = CancellationToken::new();
     let (events, publish) =
-        events(script.client(), Fence::open(), "external-secrets", "me".into(), stop.clone());
+        events(script.client(), Fence::open(), "external-secrets", "me", stop.clone());
     events.record(event("a", EventType::Done));
     stop.cancel();
     let start = tokio::time::Instant::now();
@@ -128,8 +126,7 @@ async fn shutdown_waits_a_second_for_events_and_no_longer() {
 async fn an_event_that_is_repeated_is_counted_and_another_text_is_another_event() {
     let script = Script::of([accepted(), metadata("u", "2"), accepted()]);
     let stop = CancellationToken::new();
-    let (events, publish) =
-        events(script.client(), Fence::open(), "external-secrets", "me".into(), stop);
+    let (events, publish) = events(script.client(), Fence::open(), "external-secrets", "me", stop);
     tokio::spawn(publish);
 
     for text in ["a", "a", "b"] {

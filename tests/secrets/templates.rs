@@ -226,7 +226,7 @@ async fn rendered_values_are_decoded_as_told() -> Result<()> {
     ]});
     let change = json!({"spec": {"target": {"template": wrong}}});
     scene.patch("ExternalSecret", "db", change).await?;
-    scene.fails("db", "the value of \"a\" is not Base64").await?;
+    scene.fails("db", "(1 characters) is not Base64").await?;
     Ok(())
 }
 

@@ -68,7 +68,7 @@ pub fn events(
     client: Client,
     fence: Fence,
     controller: &'static str,
-    replica: String,
+    replica: &str,
     stop: CancellationToken,
 ) -> (Events, impl Future<Output = ()> + Send + 'static) {
     let (sender, receiver) = mpsc::channel::<Event>(CAPACITY);

@@ -50,7 +50,7 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(client: Client, controller: &'static str, replica: String) -> Self {
+    pub(super) fn new(client: Client, controller: &'static str, replica: &str) -> Self {
         let replica = replica[..replica.floor_char_boundary(MAX_INSTANCE)].to_owned();
         Self { client, controller, replica, series: HashMap::new() }
     }

@@ -170,7 +170,7 @@ impl<R: FnMut(Undecodable), S> Watch<R, S> {
         loop {
             let page = self.requests.page(token).await?;
             let contents = page.contents()?;
-            for item in contents.items {
+            for item in contents.items.unwrap_or_default() {
                 let identity = Identity::of(item.get())
                     .ok_or(WatchError::Form("an object of the list has no name"))?;
                 listing.present.insert(identity.key.clone());

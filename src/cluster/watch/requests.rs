@@ -82,8 +82,9 @@ pub(super) struct Page(String);
 pub(super) struct Contents<'a> {
     #[serde(default)]
     pub(super) metadata: ListMeta,
+    /// A list of metadata without objects says `null`.
     #[serde(borrow)]
-    pub(super) items: Vec<&'a RawValue>,
+    pub(super) items: Option<Vec<&'a RawValue>>,
 }
 
 impl Page {
@@ -139,7 +140,10 @@ impl Requests {
         }
         let status = answer.status();
         let body = http_body_util::Limited::new(answer.into_body(), MAX_REFUSAL).collect();
-        let body = within(ANSWER, body).await?.map(|body| body.to_bytes()).unwrap_or_default();
+        let body = within(ANSWER, body)
+            .await?
+            .map(http_body_util::Collected::to_bytes)
+            .unwrap_or_default();
         Err(refusal(status, &serde_json::from_slice(&body).unwrap_or_default()))
     }
 }
@@ -216,4 +220,19 @@ fn ended(text: &str) -> WatchError {
 
 async fn within<T>(deadline: Duration, work: impl Future<Output = T>) -> Result<T, WatchError> {
     time::timeout(deadline, work).await.map_err(|_| WatchError::Silent(deadline))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_nothing_is_a_list() {
+        for items in ["null", "[]"] {
+            let page = Page(format!(r#"{{"metadata":{{"resourceVersion":"7"}},"items":{items}}}"#));
+            let contents = page.contents().unwrap();
+            assert_eq!(contents.metadata.resource_version.as_deref(), Some("7"));
+            assert!(contents.items.unwrap_or_default().is_empty());
+        }
+    }
 }

@@ -117,12 +117,12 @@ fn store(name: &str, version: u32, interval: i64) -> Value {
 
 const TOO_LARGE: i64 = 2_147_483_648;
 
-fn page(items: Value, token: &str) -> Answer {
+fn page(items: &Value, token: &str) -> Answer {
     let metadata = json!({"resourceVersion": "100", "continue": token});
     Answer::Json(200, json!({"kind": "SecretStoreList", "metadata": metadata, "items": items}))
 }
 
-fn event(what: &str, object: Value) -> Value {
+fn event(what: &str, object: &Value) -> Value {
     json!({"type": what, "object": object})
 }
 
@@ -135,13 +135,13 @@ const MINUTE: Duration = Duration::from_mins(1);
 #[tokio::test(start_paused = true)]
 async fn an_object_that_cannot_be_decoded_costs_itself_only() {
     let server = Server::of([
-        page(json!([store("bad", 1, TOO_LARGE), store("a", 2, 60)]), "more"),
-        page(json!([store("b", 3, 60), store("worse", 4, TOO_LARGE)]), ""),
+        page(&json!([store("bad", 1, TOO_LARGE), store("a", 2, 60)]), "more"),
+        page(&json!([store("b", 3, 60), store("worse", 4, TOO_LARGE)]), ""),
         Answer::Events(
             vec![
-                event("MODIFIED", store("a", 101, TOO_LARGE)),
-                event("ADDED", store("c", 102, 60)),
-                event("MODIFIED", store("bad", 103, 60)),
+                event("MODIFIED", &store("a", 101, TOO_LARGE)),
+                event("ADDED", &store("c", 102, 60)),
+                event("MODIFIED", &store("bad", 103, 60)),
             ],
             true,
         ),
@@ -171,7 +171,7 @@ async fn an_object_that_cannot_be_decoded_costs_itself_only() {
 
 #[tokio::test(start_paused = true)]
 async fn one_that_cannot_be_decoded_is_reported_once_for_each_version() {
-    let list = || page(json!([store("bad", 1, TOO_LARGE)]), "");
+    let list = || page(&json!([store("bad", 1, TOO_LARGE)]), "");
     let gone = || Answer::Json(410, status(410));
     let server = Server::of([list(), gone(), list(), gone(), list()]);
     let (health, seen) = (WatchHealth::new("SecretStore"), Seen::default());
@@ -183,9 +183,9 @@ async fn one_that_cannot_be_decoded_is_reported_once_for_each_version() {
 #[tokio::test(start_paused = true)]
 async fn one_that_goes_in_a_form_that_cannot_be_decoded_is_known_to_be_gone_within_a_watch() {
     let server = Server::of([
-        page(json!([store("a", 1, 60)]), ""),
-        Answer::Events(vec![event("DELETED", store("a", 101, TOO_LARGE))], false),
-        page(json!([]), ""),
+        page(&json!([store("a", 1, 60)]), ""),
+        Answer::Events(vec![event("DELETED", &store("a", 101, TOO_LARGE))], false),
+        page(&json!([]), ""),
     ]);
     let (health, seen) = (WatchHealth::new("SecretStore"), Seen::default());
     follow_for(&server, &health, &seen, MINUTE).await;
@@ -206,7 +206,7 @@ async fn metadata_is_decoded_whatever_else_the_object_holds() {
 #[tokio::test(start_paused = true)]
 async fn one_hiccup_on_a_quiet_kind_is_over_when_the_watch_is_accepted() {
     let server = Server::of([
-        page(json!([store("a", 1, 60)]), ""),
+        page(&json!([store("a", 1, 60)]), ""),
         Answer::Json(500, status(500)),
         Answer::Events(Vec::new(), true),
         Answer::Events(Vec::new(), true),
@@ -220,7 +220,7 @@ async fn one_hiccup_on_a_quiet_kind_is_over_when_the_watch_is_accepted() {
 #[tokio::test(start_paused = true)]
 async fn an_api_server_that_accepts_and_says_nothing_is_noticed() {
     // First the list, then the start of the watch.
-    let listed = page(json!([store("a", 1, 60)]), "");
+    let listed = page(&json!([store("a", 1, 60)]), "");
     let server = Server::of([Answer::Silence, listed, Answer::Silence, Answer::Silence]);
     let (health, seen) = (WatchHealth::new("SecretStore"), Seen::default());
     follow_for(&server, &health, &seen, Duration::from_secs(29)).await;
@@ -229,7 +229,7 @@ async fn an_api_server_that_accepts_and_says_nothing_is_noticed() {
         Some("the watch on SecretStore has not listed yet")
     );
 
-    let server = Server::of([Answer::Silence, page(json!([store("a", 1, 60)]), "")]);
+    let server = Server::of([Answer::Silence, page(&json!([store("a", 1, 60)]), "")]);
     follow_for(&server, &health, &seen, MINUTE * 3).await;
     assert_eq!(seen.take(), ["+ a", "= t/a"]);
     let reason = health.unhealthy_reason().unwrap_or_default();
@@ -239,9 +239,9 @@ async fn an_api_server_that_accepts_and_says_nothing_is_noticed() {
 #[tokio::test(start_paused = true)]
 async fn a_watch_whose_connection_is_dead_is_begun_again_where_it_was() {
     let server = Server::of([
-        page(json!([]), ""),
-        Answer::Events(vec![event("ADDED", store("a", 101, 60))], true),
-        Answer::Events(vec![event("ADDED", store("b", 102, 60))], true),
+        page(&json!([]), ""),
+        Answer::Events(vec![event("ADDED", &store("a", 101, 60))], true),
+        Answer::Events(vec![event("ADDED", &store("b", 102, 60))], true),
     ]);
     let (health, seen) = (WatchHealth::new("SecretStore"), Seen::default());
     follow_for(&server, &health, &seen, MINUTE * 2).await;
@@ -252,9 +252,9 @@ async fn a_watch_whose_connection_is_dead_is_begun_again_where_it_was() {
 #[tokio::test(start_paused = true)]
 async fn a_version_that_is_too_old_is_mended_by_a_list() {
     let server = Server::of([
-        page(json!([store("a", 1, 60), store("b", 2, 60)]), ""),
-        Answer::Events(vec![event("ERROR", status(410))], false),
-        page(json!([store("b", 2, 60)]), ""),
+        page(&json!([store("a", 1, 60), store("b", 2, 60)]), ""),
+        Answer::Events(vec![event("ERROR", &status(410))], false),
+        page(&json!([store("b", 2, 60)]), ""),
     ]);
     let (health, seen) = (WatchHealth::new("SecretStore"), Seen::default());
     follow_for(&server, &health, &seen, MINUTE).await;
@@ -264,9 +264,9 @@ async fn a_version_that_is_too_old_is_mended_by_a_list() {
 #[tokio::test(start_paused = true)]
 async fn a_version_that_the_api_server_never_had_is_mended_by_a_list() {
     // As after a restore from a backup: "Too large resource version".
-    let mut answers = vec![page(json!([store("a", 1, 60)]), "")];
+    let mut answers = vec![page(&json!([store("a", 1, 60)]), "")];
     answers.extend((0..RELIST_AFTER).map(|_| Answer::Json(504, status(504))));
-    answers.push(page(json!([]), ""));
+    answers.push(page(&json!([]), ""));
     let server = Server::of(answers);
     let (health, seen) = (WatchHealth::new("SecretStore"), Seen::default());
     follow_for(&server, &health, &seen, MINUTE * 2).await;
@@ -287,7 +287,7 @@ async fn a_refusal_says_what_to_do_and_is_asked_again_slowly() {
 
 #[tokio::test(start_paused = true)]
 async fn something_that_ends_each_watch_at_once_is_not_asked_without_a_pause() {
-    let mut answers = vec![page(json!([]), "")];
+    let mut answers = vec![page(&json!([]), "")];
     answers.extend((0..1000).map(|_| Answer::Events(Vec::new(), false)));
     let server = Server::of(answers);
     let (health, seen) = (WatchHealth::new("SecretStore"), Seen::default());

@@ -198,7 +198,7 @@ impl Index {
         }
         entry.last_writer = last_writer(namespace.metadata.managed_fields.as_deref());
         let objects = std::mem::take(&mut entry.observed.objects);
-        entry.observed = NamespaceObserved { objects, memory, ..seen };
+        entry.observed = NamespaceObserved { memory, objects, ..seen };
         changed
     }
 

@@ -131,11 +131,13 @@ impl Index {
     }
 
     /// Records that objects were found as they should be, whoever wrote them.
-    pub(crate) fn found_right(&self, namespace: &str, keys: &[GeneratedKey]) {
+    pub(crate) fn found_right(&self, namespace: &str, found: &[(GeneratedKey, Digest)]) {
         let mut state = self.lock();
         let Some(entry) = state.namespaces.get_mut(namespace) else { return };
-        for key in keys {
-            let Some(live) = entry.observed.objects.get(key) else { continue };
+        for (key, digest) in found {
+            // Somebody may have changed it since.
+            let live = entry.observed.objects.get(key).filter(|live| live.digest == *digest);
+            let Some(live) = live else { continue };
             let right = Right { uid: live.uid.clone(), digest: live.digest };
             let known = entry.right.iter().find(|(known, _)| known == key);
             if known

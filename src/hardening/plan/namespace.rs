@@ -21,6 +21,7 @@ use crate::api::gabion::hardening_baseline::Direction;
 use crate::api::gabion::hardening_baseline::Stage;
 use crate::api::gabion::namespace_hardening::DnsFound;
 use crate::api::gabion::namespace_hardening::PreviousValue;
+use crate::digest::Digest;
 use crate::hardening::plan::permissive_policies;
 
 /// What is seen of a namespace.
@@ -92,7 +93,7 @@ pub struct Plan {
     /// Writes; chains do not wait for each other.
     pub(crate) chains: Vec<Chain>,
     /// Objects that are just as they should be.
-    pub(crate) right: Vec<GeneratedKey>,
+    pub(crate) right: Vec<(GeneratedKey, Digest)>,
     /// What is left alone or held, and why.
     pub problems: Vec<Error>,
     /// What is out of our hands and worth knowing; it keeps nothing from being Ready.
@@ -191,10 +192,10 @@ fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     let right = planned.into_iter().filter(|(key, digest)| {
         observed.objects.get(key).is_some_and(|live| live.ours && live.digest == *digest)
     });
-    plan.right = right.map(|(key, _)| key).collect();
+    plan.right = right.collect();
     let right = &plan.right;
     let is_as_planned = |name: &str| {
-        right.iter().any(|key| key.kind == ObjectKind::NetworkPolicy && key.name == name)
+        right.iter().any(|(key, _)| key.kind == ObjectKind::NetworkPolicy && key.name == name)
     };
     plan.warnings = permissive_policies::reported(merged, &observed.permissive, is_as_planned);
 }

@@ -189,6 +189,7 @@ pub(crate) fn marked(namespace: &str, name: &str, owners: &[Owner]) -> ObjectMet
 }
 
 /// What is kept of a live object: enough to decide, and no more.
+#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
 #[derive(Clone, Debug, PartialEq)]
 pub struct ObservedObject {
     /// Its uid.

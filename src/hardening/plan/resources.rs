@@ -35,14 +35,14 @@ pub(crate) fn limit_range(merged: &Merged, namespace: &str) -> Option<LimitRange
 /// to ours.
 fn defaulted_limits(limits: &Limits) -> Amounts {
     let mut filled = limits.max.clone();
-    filled.extend(limits.default_limits.clone());
+    filled.extend(limits.defaults.clone());
     filled
 }
 
 /// The API server fills in a missing default request from the default limit.
 fn defaulted_requests(limits: &Limits) -> Amounts {
     let mut filled = defaulted_limits(limits);
-    filled.extend(limits.default_requests.clone());
+    filled.extend(limits.request_defaults.clone());
     filled
 }
 
@@ -293,7 +293,9 @@ mod tests {
             ),
         ];
         let mut used = Amounts::new();
-        pods.iter().for_each(|pod| add_pod(&mut used, pod));
+        for pod in &pods {
+            add_pod(&mut used, pod);
+        }
         assert_eq!(used["pods"], Quantity::whole(2));
         assert_eq!(
             used["limits.memory"].to_string(),
@@ -305,8 +307,7 @@ mod tests {
 
     #[test]
     fn g_a_limit_range_of_the_team_that_ours_cannot_live_with_is_named() {
-        let limits =
-            Limits { default_limits: amounts(&[("memory", "256Mi")]), ..Limits::default() };
+        let limits = Limits { defaults: amounts(&[("memory", "256Mi")]), ..Limits::default() };
         let merged = Merged { limits: Some(limits), ..Merged::default() };
         let theirs = |kind: &str, most: &str| {
             let range = json!({ "metadata": {}, "spec": { "limits": [{ "type": kind, "max": { "memory": most } }] } });
@@ -347,7 +348,7 @@ mod tests {
 
     #[test]
     fn f_a_quota_names_what_pods_must_state_and_nothing_fills_in() {
-        let limits = Limits { default_limits: amounts(&[("memory", "1Gi")]), ..Limits::default() };
+        let limits = Limits { defaults: amounts(&[("memory", "1Gi")]), ..Limits::default() };
         let quota =
             amounts(&[("cpu", "4"), ("limits.memory", "8Gi"), ("memory", "8Gi"), ("pods", "5")]);
         let merged = Merged { quota, limits: Some(limits), ..Merged::default() };
@@ -357,8 +358,8 @@ mod tests {
     #[test]
     fn what_the_api_server_would_fill_in_is_said() {
         let limits = Limits {
-            default_requests: amounts(&[("cpu", "100m")]),
-            default_limits: amounts(&[("memory", "512Mi")]),
+            request_defaults: amounts(&[("cpu", "100m")]),
+            defaults: amounts(&[("memory", "512Mi")]),
             max: amounts(&[("memory", "1Gi"), ("cpu", "2")]),
         };
         let merged = Merged { limits: Some(limits), ..Merged::default() };

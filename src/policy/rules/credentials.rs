@@ -37,6 +37,8 @@ const DSN_PASSWORD: &str = "(?i)(^|[;& ?,])(password|passwd|pwd) ?= ?['\"]?[^;& 
 /// Values that only credentials look like: access keys of AWS, JSON web tokens, private keys, tokens of forges and of
 /// Slack, API keys of Google and Stripe.
 const SHAPE: &str = "(^|[^A-Za-z0-9])(AKIA|ASIA)[A-Z0-9]{16}($|[^A-Za-z0-9])|(^|[^A-Za-z0-9])eyJ[A-Za-z0-9_-]{8,}[.]eyJ[A-Za-z0-9_-]{8,}[.][A-Za-z0-9_-]{8,}|-----BEGIN [A-Z ]*PRIVATE KEY|(^|[^A-Za-z0-9])(gh[pousr]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{22,}|glpat-[A-Za-z0-9_-]{20}|xox[abeprs]-[A-Za-z0-9-]{10,}|AIza[A-Za-z0-9_-]{35}|[sr]k_live_[A-Za-z0-9]{16,})";
+/// What every such value begins with or holds: a short pattern, for values are read on every request.
+const SHAPE_HINT: &str = "AKIA|ASIA|eyJ|-----BEGIN|gh[pousr]_|github_pat_|glpat-|xox|AIza|k_live_";
 /// Every such value is at least as long.
 const SHORTEST_SHAPE: usize = 15;
 
@@ -145,8 +147,11 @@ pub(super) fn literals_cel() -> Cel {
     );
     let url = format!("(e.value.contains('://') && e.value.matches({}))", literal(URL_PASSWORD));
     let dsn = format!("(e.value.contains('=') && e.value.matches({}))", literal(DSN_PASSWORD));
-    let shape =
-        format!("(e.value.size() >= {SHORTEST_SHAPE} && e.value.matches({}))", literal(SHAPE));
+    let shape = format!(
+        "(e.value.size() >= {SHORTEST_SHAPE} && e.value.matches({}) && e.value.matches({}))",
+        literal(SHAPE_HINT),
+        literal(SHAPE)
+    );
     let others = "c.env.exists(o, o.name != e.name && o.?value.orValue('') != ''";
     let refers = format!(
         "(e.value.contains('$(') && e.value.matches({reference}) && {others} \

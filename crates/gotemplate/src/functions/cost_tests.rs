@@ -21,8 +21,8 @@ const SLOW: f64 = 60e-3;
 const FACTOR: f64 = 3.0;
 const ALWAYS: f64 = 50e-6;
 /// Calls of one function, and the time that they may take in all.
-const CALLS: usize = 600;
-const PATIENCE: Duration = Duration::from_secs(3);
+const CALLS: usize = 400;
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Bytes that only look random, and no new keys: those are slow in a way that everybody knows.
 struct Fixed(u64);
@@ -216,6 +216,7 @@ fn no_function_works_more_than_it_accounts_for() {
     let (mut calls, mut unpaid) = (0, Vec::new());
     for name in names {
         let function = BY_NAME[name];
+        let mut worst: Option<(f64, String)> = None;
         let mut types = function.fixed.to_vec();
         let start = now();
         for nth in 0..CALLS {
@@ -233,7 +234,8 @@ fn no_function_works_more_than_it_accounts_for() {
             let (mut time, paid, bound) = measured(function, &args);
             calls += 1;
             if time > paid.mul_add(FACTOR, ALWAYS) {
-                time = time.min(measured(function, &args).0).min(measured(function, &args).0);
+                // A cold cache and other programs make a call slower, never faster.
+                time = (0..8).fold(time, |time, _| time.min(measured(function, &args).0));
             }
             if time > paid.mul_add(FACTOR, ALWAYS) {
                 let args: Vec<_> = args.iter().map(shown).collect();
@@ -246,15 +248,19 @@ fn no_function_works_more_than_it_accounts_for() {
                     args.join(", "),
                     if bound { " (bound)" } else { "" }
                 );
-                unpaid.push((time / (paid + 2e-5), line));
+                let ratio = time / (paid + 2e-5);
+                if worst.as_ref().is_none_or(|(known, _)| *known < ratio) {
+                    worst = Some((ratio, line));
+                }
             }
             if now().saturating_sub(start) > PATIENCE {
                 break;
             }
         }
+        unpaid.extend(worst);
     }
     unpaid.sort_by(|(one, _), (two, _)| two.total_cmp(one));
-    let lines: Vec<_> = unpaid.iter().take(60).map(|(_, line)| line.as_str()).collect();
-    println!("{calls} calls, {} of them pay too little", unpaid.len());
+    let lines: Vec<_> = unpaid.iter().map(|(_, line)| line.as_str()).collect();
+    println!("{calls} calls; {} functions account for too little", unpaid.len());
     assert!(lines.is_empty(), "\n{}", lines.join("\n"));
 }

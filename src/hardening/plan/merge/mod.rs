@@ -127,9 +127,9 @@ pub(crate) struct MergedRule {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// Requests of containers that state none.
-    pub(crate) default_requests: Amounts,
+    pub(crate) request_defaults: Amounts,
     /// Limits of containers that state none.
-    pub(crate) default_limits: Amounts,
+    pub(crate) defaults: Amounts,
     /// Largest limits.
     pub(crate) max: Amounts,
 }
@@ -375,19 +375,17 @@ fn limits(warned: &[&Compiled], merged: &mut Merged) {
     if let Some(top) = defaulting.first()
         && let Some((requests, defaults)) = &top.defaults
     {
-        limits.default_limits = clipped(defaults, &limits.max);
-        let ceiling = limits.max.iter().chain(&limits.default_limits).fold(
-            Amounts::new(),
-            |mut least, (k, v)| {
+        limits.defaults = clipped(defaults, &limits.max);
+        let ceiling =
+            limits.max.iter().chain(&limits.defaults).fold(Amounts::new(), |mut least, (k, v)| {
                 least.entry(k.clone()).and_modify(|l| *l = (*l).min(*v)).or_insert(*v);
                 least
-            },
-        );
-        limits.default_requests = clipped(requests, &ceiling);
+            });
+        limits.request_defaults = clipped(requests, &ceiling);
         let reason = why("highest priority", defaulting.len());
         for (section, asked, given) in [
-            ("limits", defaults, &limits.default_limits),
-            ("requests", requests, &limits.default_requests),
+            ("limits", defaults, &limits.defaults),
+            ("requests", requests, &limits.request_defaults),
         ] {
             for (name, amount) in given {
                 let clip =

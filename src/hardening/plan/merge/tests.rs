@@ -174,8 +174,8 @@ fn defaults_come_from_the_top_and_are_clipped_into_the_smallest_maximum() {
     low.defaults = Some((amounts(&[("memory", "1Mi")]), Amounts::new()));
     low.max = amounts(&[("memory", "512Mi"), ("cpu", "500m")]);
     let limits = merge(&[top, low]).limits.expect("limits");
-    assert_eq!(limits.default_limits, amounts(&[("memory", "512Mi")]));
-    assert_eq!(limits.default_requests, amounts(&[("memory", "512Mi"), ("cpu", "500m")]));
+    assert_eq!(limits.defaults, amounts(&[("memory", "512Mi")]));
+    assert_eq!(limits.request_defaults, amounts(&[("memory", "512Mi"), ("cpu", "500m")]));
     assert_eq!(limits.max, amounts(&[("memory", "512Mi"), ("cpu", "500m")]));
 }
 
@@ -267,8 +267,8 @@ fn assert_not_weaker(merged: &Merged, input: &Compiled, all: &[Compiled]) {
         for (name, most) in &input.max {
             let limits = merged.limits.as_ref().expect("limits");
             assert!(limits.max[name] <= *most);
-            assert!(limits.default_limits.get(name).is_none_or(|limit| limit <= most));
-            assert!(limits.default_requests.get(name).is_none_or(|request| request <= most));
+            assert!(limits.defaults.get(name).is_none_or(|limit| limit <= most));
+            assert!(limits.request_defaults.get(name).is_none_or(|request| request <= most));
         }
     }
     if input.stage == Stage::Enforce {
@@ -318,8 +318,8 @@ proptest! {
     #[test]
     fn defaults_always_make_a_limit_range_that_the_api_server_takes(baselines in any_baselines()) {
         if let Some(limits) = merge(&baselines).limits {
-            for (name, request) in &limits.default_requests {
-                let limit = limits.default_limits.get(name).or(limits.max.get(name));
+            for (name, request) in &limits.request_defaults {
+                let limit = limits.defaults.get(name).or(limits.max.get(name));
                 prop_assert!(limit.is_none_or(|limit| request <= limit));
             }
         }

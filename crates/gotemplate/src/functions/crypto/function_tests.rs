@@ -281,3 +281,57 @@ fn a_crowd_of_certificates_is_bounded() {
     let failure = failure(call("filterCertChain", &[text("leaf"), text(many)]));
     assert!(matches!(failure.kind, ErrorKind::Function | ErrorKind::Bound), "{}", failure.message);
 }
+
+/// A file whose MAC derives a key of 128 bytes with HMAC-SHA1: seven blocks, each with so many iterations.
+fn file_with_pbmac1(iterations: u64) -> Vec<u8> {
+    let parameters =
+        der::sequence(&[&der::octets(b"salt"), &der::count(iterations), &der::count(128)]);
+    let derivation = der::sequence(&[&der::oid(oid::PBKDF2), &parameters]);
+    let function = der::sequence(&[&der::oid(oid::HMAC_SHA1)]);
+    let algorithm =
+        der::sequence(&[&der::oid(oid::PBMAC1), &der::sequence(&[&derivation, &function])]);
+    let info = der::sequence(&[&algorithm, &der::octets(&[0; 20])]);
+    let mac = der::sequence(&[&info, &der::octets(b"salt"), &der::count(1)]);
+    file(&der::sequence(&[]), &mac)
+}
+
+/// Finding S7: PBMAC1 was charged for the iterations of one block.
+#[test]
+fn pbmac1_is_charged_for_every_block_of_its_key() {
+    let limits = Limits { slow: 0, ..Limits::default() };
+    let failed = |iterations| {
+        failure(call_within(&limits, "pkcs12cert", &[text(file_with_pbmac1(iterations))]))
+    };
+    assert_eq!(failed(2000).kind, ErrorKind::Function, "the password is wrong");
+    assert_eq!(failed(9999).kind, ErrorKind::Bound);
+}
+
+/// Finding S7: comparing two certificates of 480 KB was one step.
+#[test]
+fn comparison_of_objects_is_charged_by_size() {
+    let [certificate, key] = ["p256.crt", "p256.sec1"].map(super::fixture_tests::text_of);
+    let data: Data = [("crt", certificate), ("key", key)].into_iter().collect();
+    let rendered = |times: usize| {
+        let text = format!(
+            "{{{{ $crt := print $.crt (repeat 300000 \"a\") | b64enc }}}}\
+             {{{{ $a := buildCustomCert $crt (b64enc $.key) }}}}\
+             {{{{ $b := buildCustomCert $crt (b64enc $.key) }}}}\
+             {{{{ range until {times} }}}}{{{{ if ne $a $b }}}}x{{{{ end }}}}{{{{ end }}}}"
+        );
+        let template = Template::parse("t", text.as_bytes(), &Delimiters::default()).unwrap();
+        template.render(&data, &mut Counting::default(), &Limits::default())
+    };
+    assert_eq!(*rendered(2).unwrap(), b"");
+    assert_eq!(rendered(100).unwrap_err().kind, ErrorKind::Bound);
+}
+
+/// Its relative: a search in a map compares keys, however long they are.
+#[test]
+fn deep_comparison_is_charged_for_long_keys() {
+    let data: Data = [("key", "k".repeat(1 << 19))].into_iter().collect();
+    let text = "{{ $a := dict $.key 1 }}{{ $b := dict (print $.key \"\") 1 }}\
+                {{ range until 100 }}{{ if not (deepEqual $a $b) }}x{{ end }}{{ end }}";
+    let template = Template::parse("t", text.as_bytes(), &Delimiters::default()).unwrap();
+    let rendered = template.render(&data, &mut Counting::default(), &Limits::default());
+    assert_eq!(rendered.unwrap_err().kind, ErrorKind::Bound);
+}

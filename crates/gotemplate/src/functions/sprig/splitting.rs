@@ -34,7 +34,8 @@ fn pieces(
     limit: i64,
 ) -> Result<Vec<Value>, Failure> {
     let (separator, text) = (args.text(0)?, args.text(at)?);
-    cx.step(text.len() / 32)?;
+    // A long separator takes preparation.
+    cx.step(text.len() / 32 + separator.len() / 8)?;
     let count = bytes::count(text, separator).min(usize::try_from(limit).unwrap_or(usize::MAX));
     cx.allocate(count.saturating_mul(size_of::<Value>()))?;
     let mut pieces = Vec::with_capacity(count);

@@ -43,9 +43,12 @@ fn cut(
 }
 
 fn trim_all(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
-    let cutset = args.text(0)?;
+    let (cutset, text) = (args.text(0)?, args.text(1)?);
     cx.allocate(cutset.len())?;
-    cut(cx, args, 1, |text| bytes::trim_set(text, cutset))
+    let trimmed = text.part(bytes::trim_set(text, cutset));
+    // Each character that goes is looked up.
+    cx.step(text.len() / 32 + (text.len() - trimmed.len()) / 4)?;
+    Ok(Value::String(trimmed))
 }
 
 fn trim_suffix(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
@@ -155,7 +158,8 @@ fn indented(cx: &mut Context<'_>, args: &Args<'_>, lead: &[u8]) -> Result<Value,
 
 fn replace(cx: &mut Context<'_>, args: &Args<'_>) -> Result<Value, Failure> {
     let (old, new, text) = (args.text(0)?, args.text(1)?, args.text(2)?);
-    cx.step(text.len() / 32)?;
+    // A long text to look for takes preparation.
+    cx.step(text.len() / 32 + old.len() / 8)?;
     if old.is_empty() {
         return spread(cx, text, new);
     }

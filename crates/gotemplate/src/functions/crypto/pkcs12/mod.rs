@@ -13,6 +13,7 @@ pub(super) use write::{bundle, trust_store};
 use zeroize::Zeroizing;
 
 use super::{Bytes, Error};
+use crate::Context;
 
 /// A password in the two forms that the formats want.
 pub(super) struct Password {
@@ -24,7 +25,9 @@ pub(super) struct Password {
 
 impl Password {
     /// Bytes that are not UTF-8 count as U+FFFD each, as in Go.
-    pub(super) fn new(bytes: &[u8]) -> Result<Self, Error> {
+    pub(super) fn new(cx: &mut Context<'_>, bytes: &[u8]) -> Result<Self, Error> {
+        cx.step(bytes.len() / 4)?;
+        cx.allocate(bytes.len())?;
         let mut wide = Zeroizing::new(Vec::with_capacity(bytes.len() * 2 + 2));
         let mut narrow = Zeroizing::new(Vec::with_capacity(bytes.len() * 3));
         for character in characters(bytes) {

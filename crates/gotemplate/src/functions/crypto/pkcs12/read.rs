@@ -24,7 +24,7 @@ pub(crate) struct Contents {
 
 /// Opens a file. Both key and certificate must be there.
 pub(crate) fn read(cx: &mut Context<'_>, file: &[u8], password: &[u8]) -> Result<Contents, Error> {
-    let mut password = Password::new(password)?;
+    let mut password = Password::new(cx, password)?;
     let mut parts = Reader::only_sequence(file).map_err(|_| Error::Pkcs12)?;
     if parts.count().map_err(|_| Error::Pkcs12)? != 3 {
         return Err(Error::Pkcs12Unsupported);

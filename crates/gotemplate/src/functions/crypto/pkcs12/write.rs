@@ -18,7 +18,7 @@ pub(crate) fn bundle(
     others: &[Certificate<'_>],
     password: &[u8],
 ) -> Result<Bytes, Error> {
-    let password = Password::new(password)?;
+    let password = Password::new(cx, password)?;
     // Ties key and certificate together.
     let fingerprint = digest(&SHA1_FOR_LEGACY_USE_ONLY, certificate.whole);
     let key_id = attribute(oid::LOCAL_KEY_ID, &der::octets(fingerprint.as_ref()));
@@ -40,7 +40,7 @@ pub(crate) fn trust_store(
     certificates: &[Certificate<'_>],
     password: &[u8],
 ) -> Result<Bytes, Error> {
-    let password = Password::new(password)?;
+    let password = Password::new(cx, password)?;
     let trusted = attribute(oid::JAVA_TRUST_STORE, &der::oid(oid::ANY_EXTENDED_KEY_USAGE));
     let mut bags = Vec::with_capacity(certificates.len());
     for certificate in certificates {
