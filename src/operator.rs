@@ -57,13 +57,7 @@ pub fn crds() -> Result<String, OperatorError> {
 
 /// Runs everything until SIGTERM or SIGINT, or until the lease is lost.
 pub async fn run(config: Config) -> Result<(), OperatorError> {
-    rustls::crypto::aws_lc_rs::default_provider()
-        .install_default()
-        .map_err(|_| OperatorError::Tls)?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), ?config, "starting");
-    for flag in &config.ignored_flags {
-        tracing::warn!(flag, "this flag of External Secrets Operator has no effect in Gabion");
-    }
+    prepare(&config)?;
     let stop = CancellationToken::new();
     let health = Health::default();
     let metrics = Metrics::new(&health, config.per_object_metrics);
@@ -91,12 +85,8 @@ pub async fn run(config: Config) -> Result<(), OperatorError> {
     );
     let publisher = tokio::spawn(publish);
     if !stop.is_cancelled() {
-        let writer = Writer::new(
-            clients.work.clone(),
-            fence,
-            config.write_concurrency,
-            metrics.requests.clone(),
-        );
+        let (work, requests) = (clients.work.clone(), metrics.requests.clone());
+        let writer = Writer::new(work, fence, config.write_concurrency, requests);
         start(&mut Runtime {
             config: &config,
             watch: clients.watch.clone(),
@@ -125,6 +115,18 @@ pub async fn run(config: Config) -> Result<(), OperatorError> {
     signalled.abort();
     tracing::info!("stopped");
     outcome
+}
+
+/// What a process does once, before anything else.
+fn prepare(config: &Config) -> Result<(), OperatorError> {
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| OperatorError::Tls)?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), ?config, "starting");
+    for flag in &config.ignored_flags {
+        tracing::warn!(flag, "this flag of External Secrets Operator has no effect in Gabion");
+    }
+    Ok(())
 }
 
 /// Takes part in the election and returns once this process leads, if an election is wanted.

@@ -45,12 +45,35 @@ async fn deepen(cluster: &Cluster, kind: &str, namespace: &str, name: &str) -> R
     Ok(())
 }
 
+/// Takes the bounds of `refreshInterval` away, as in an older definition.
+async fn loosen(cluster: &Cluster, definition: &str) -> Result<()> {
+    let kind = "CustomResourceDefinition";
+    let mut versions =
+        cluster.get(kind, "", definition).await?.expect("the definition")["spec"]["versions"]
+            .take();
+    for version in versions.as_array_mut().into_iter().flatten() {
+        let spec = &mut version["schema"]["openAPIV3Schema"]["properties"]["spec"];
+        spec["properties"]["refreshInterval"] = json!({"x-kubernetes-int-or-string": true});
+    }
+    cluster.patch(kind, "", definition, json!({"spec": {"versions": versions}})).await?;
+    Ok(())
+}
+
+/// Creates an object as soon as the API server has taken in the definition.
+async fn create_soon(scene: &Scene<'_>, object: Value) -> Result<()> {
+    eventually(SOON, "the object is taken", || async { scene.create(object.clone()).await })
+        .await?;
+    Ok(())
+}
+
 /// Everything that the API server takes and a decoder does not.
 async fn spoil(scene: &Scene<'_>, cluster: &Cluster) -> Result<()> {
     let ns = &scene.ns;
-    scene.create(fake("SecretStore", "wide", json!({"refreshInterval": TOO_LARGE}))).await?;
-    let cluster_store = json!({"refreshInterval": TOO_LARGE});
-    scene.create(fake("ClusterSecretStore", "wide-cluster", cluster_store)).await?;
+    loosen(cluster, "secretstores.external-secrets.io").await?;
+    loosen(cluster, "clustersecretstores.external-secrets.io").await?;
+    let wide = json!({"refreshInterval": TOO_LARGE});
+    create_soon(scene, fake("SecretStore", "wide", wide.clone())).await?;
+    create_soon(scene, fake("ClusterSecretStore", "wide-cluster", wide)).await?;
     let mut deep = fake("SecretStore", "deep", json!({}));
     deep["spec"]["provider"] = json!({"gcpsm": "DEEP"});
     deep["apiVersion"] = json!("external-secrets.io/v1");

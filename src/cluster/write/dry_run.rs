@@ -1,10 +1,11 @@
 //! Asking what would become of an object, without making it.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::Resource;
 use serde::Serialize;
 
 use super::{
-    ApiError, DEADLINE, METADATA_ONLY, ObjectKey, Status, Writer, build, collection, encode,
+    ApiError, DEADLINE, METADATA_ONLY, ObjectKey, Writer, build, collection, encode, outcome_label,
     refusal, to_bytes, with_accept, within,
 };
 
@@ -50,7 +51,7 @@ impl Writer {
             }
             _ => Err(refusal::<K>(key, status, &body)),
         });
-        self.requests.count("try-create", K::kind(&()).as_ref(), super::outcome_label(&outcome));
+        self.requests.count("try-create", K::kind(&()).as_ref(), outcome_label(&outcome));
         outcome
     }
 }
