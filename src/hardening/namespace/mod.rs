@@ -86,15 +86,7 @@ impl Reconciler<'_> {
             self.context.index.reached(self.name, true);
         }
         if self.has_nothing(&selecting) {
-            self.context.index.reconciled(self.name, Standing::default(), &uids(&self.material));
-            let removed = self.remove_effective().await;
-            if removed.is_ok() {
-                self.context.index.reached(self.name, false);
-            }
-            return Outcome {
-                reason: "NotSelected",
-                next: if removed.is_ok() { Next::Idle } else { Next::Retry },
-            };
+            return self.leave_unselected().await;
         }
         let mut failure = self.observe_usage(&selecting).await.err();
         let made = self.plan(&selecting);
@@ -105,19 +97,11 @@ impl Reconciler<'_> {
         failure = failure.or(failed_write);
         let failed = failure.is_some();
         let wrote = !made.is_settled();
-        // What is said, is said of the state after the writes.
+        // The report is about the state after the writes.
         let after = if made.is_settled() && !failed {
             made
         } else {
-            let woken = !failed && self.context.namespaces.caught_up(self.key);
-            let changed = self.observe_again(&selecting);
-            // Labels that somebody else declares are asked for again with the next reconcile.
-            self.material.contested.append(&mut refused);
-            let after = self.plan(&selecting);
-            if woken && (changed || !after.is_settled()) {
-                self.context.namespaces.wake(self.key, &(), Lane::Urgent);
-            }
-            after
+            self.plan_again(&selecting, failed, &mut refused)
         };
         self.note_right(&after);
         let all_well = !failed && after.is_settled() && after.problems.is_empty();
@@ -143,6 +127,35 @@ impl Reconciler<'_> {
         let next = self.next(&selecting, &after, failure.as_ref());
         let reason = failure.map_or("Applied", |error| error.class().0);
         Outcome { reason, next }
+    }
+
+    /// Nothing selects the namespace, and nothing of ours is left in it but the report.
+    async fn leave_unselected(&mut self) -> Outcome {
+        self.context.index.reconciled(self.name, Standing::default(), &uids(&self.material));
+        let removed = self.remove_effective().await;
+        if removed.is_ok() {
+            self.context.index.reached(self.name, false);
+        }
+        let next = if removed.is_ok() { Next::Idle } else { Next::Retry };
+        Outcome { reason: "NotSelected", next }
+    }
+
+    /// The plan after the writes. Wakes the namespace again if it changed meanwhile.
+    fn plan_again(
+        &mut self,
+        selecting: &[Compiled],
+        failed: bool,
+        refused: &mut BTreeMap<String, String>,
+    ) -> Plan {
+        let woken = !failed && self.context.namespaces.caught_up(self.key);
+        let changed = self.observe_again(selecting);
+        // Labels that somebody else declares are asked for again with the next reconcile.
+        self.material.contested.append(refused);
+        let after = self.plan(selecting);
+        if woken && (changed || !after.is_settled()) {
+            self.context.namespaces.wake(self.key, &(), Lane::Urgent);
+        }
+        after
     }
 
     /// Takes in the state after the writes, which have woken this namespace themselves. True if what decides
