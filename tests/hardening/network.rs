@@ -1,4 +1,4 @@
-//! Scenario 3: allow before deny, and name service survives; and name service is found where it is.
+//! Scenario 3: allow before deny, and DNS survives; and DNS is found where it is.
 
 use serde_json::{Value, json};
 use support::{
@@ -32,7 +32,7 @@ fn pods(ns: &str) -> Vec<End> {
         .collect()
 }
 
-/// Where name service listens: ends, each with protocol and port.
+/// Where DNS listens: ends, each with protocol and port.
 type Listeners = Vec<(End, &'static str, i64)>;
 
 /// The one that is assumed where nothing is found.
@@ -69,7 +69,7 @@ fn denies(network: &Network) -> bool {
     network.policies.iter().any(|policy| policy["metadata"]["name"] == "gabion-default-deny")
 }
 
-/// Every pod reaches name service; where the deny is in force, only the asked edge is open besides.
+/// Every pod reaches DNS; where the deny is in force, only the asked edge is open besides.
 fn assert_open_as_asked(ns: &str, network: &Network, listeners: &Listeners, when: &str) {
     for pod in pods(ns) {
         for (listener, protocol, port) in listeners {
@@ -213,7 +213,7 @@ fn node_cache(addresses: &str) -> Value {
     })
 }
 
-/// What a found name service listens on.
+/// What a found DNS listens on.
 fn found_name_service(namespace: &str, name: &str) -> Listeners {
     let labels = json!({"dns": name});
     let pod = end(Some(namespace), labels, "10.1.9.7", &[("dns-tcp", "TCP", 5300)]);
@@ -231,7 +231,7 @@ async fn present(cluster: &Cluster, ns: &str) -> Result<Network> {
     Ok(states(ns, &records).pop().unwrap_or_default())
 }
 
-/// A control plane with two address families, where OpenShift's own name service may be looked at.
+/// A control plane with two address families, where OpenShift's own DNS may be looked at.
 fn plane_of_two_families() -> Result<ControlPlane> {
     let plane = Subsystem::Hardening.control_plane(&Options {
         apiserver: vec!["--service-cluster-ip-range=10.96.0.0/16,fd00:96::/112".into()],

@@ -83,7 +83,7 @@ async fn every_right_is_used_and_nothing_is_denied() -> Result<()> {
     env.operator.stop(SOON)?;
 
     let requests = audit::requests(env.plane());
-    // OpenShift's name service is asked for, and refused, by design; probe pods must be.
+    // OpenShift's DNS is asked for, and refused, by design; probe pods must be.
     let denied: Vec<_> = requests
         .iter()
         .filter(|r| matches!(r.code, 401 | 403) && r.namespace != "openshift-dns" && !r.dry_run)

@@ -1,4 +1,4 @@
-//! The network policies of a namespace, judged at every write: name service stays reachable, and in the end
+//! The network policies of a namespace, judged at every write: DNS stays reachable, and in the end
 //! exactly the asked edges are open.
 
 use gabion::hardening::plan::baseline::Compiled;
@@ -141,7 +141,7 @@ proptest! {
             }
         }
 
-        // From here to one of the two alone, and to none: name service stays, whatever goes.
+        // From here to one of the two alone, and to none: DNS stays, whatever goes.
         for rest in [&baselines[..1], &baselines[1..], &[]] {
             let mut changed = model.clone();
             for step in planned(&changed, rest).steps() {

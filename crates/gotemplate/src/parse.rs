@@ -66,7 +66,7 @@ struct Parser<'t> {
     templates: BTreeMap<Text, Block>,
 }
 
-/// What a template sees of its surroundings; each `define` and `block` starts afresh.
+/// What a template sees of what is around it; each `define` and `block` starts afresh.
 struct Scope {
     /// Variables, the innermost last.
     variables: Vec<Vec<u8>>,

@@ -7,7 +7,7 @@ use super::stage::Stage;
 use support::{Failure, Result};
 
 /// What the story took.
-pub struct Figures {
+pub struct Summary {
     /// Writes to the API server, Events apart.
     pub writes: u64,
     /// Reads of single objects and lists, watches apart.
@@ -21,18 +21,18 @@ pub struct Figures {
 }
 
 /// The namespace goes, and everything is counted.
-pub async fn farewell(stage: &Stage, screen: &mut Screen) -> Result<Figures> {
+pub async fn farewell(stage: &Stage, screen: &mut Screen) -> Result<Summary> {
     screen.heading("Cleaning up, and what it took")?;
     stage.shell.show(screen, "kubectl delete namespace shop").await?;
-    let figures = figures(stage)?;
+    let found = summary(stage)?;
     screen.done(&format!(
         "/metrics has the sums: {} writes to the API server, {} reads beside the watches, {} token request, {} \
          calls to AWS. Gabion, a debug build, holds {} MiB of memory",
-        figures.writes,
-        figures.reads,
-        figures.tokens,
-        figures.aws,
-        figures.memory >> 20
+        found.writes,
+        found.reads,
+        found.tokens,
+        found.aws,
+        found.memory >> 20
     ))?;
     nowhere_else(stage)?;
     screen.done("neither password is in Gabion's log or in the API server's audit log")?;
@@ -41,17 +41,17 @@ pub async fn farewell(stage: &Stage, screen: &mut Screen) -> Result<Figures> {
          and is as it was",
         spoken(stage.began.elapsed())
     ))?;
-    Ok(figures)
+    Ok(found)
 }
 
 /// What `/metrics` says so far.
-pub fn figures(stage: &Stage) -> Result<Figures> {
+pub fn summary(stage: &Stage) -> Result<Summary> {
     let text = stage.metrics()?;
     let of = |wanted: fn(&str) -> bool| total(&text, "gabion_api_requests_total", wanted);
     let token = |labels: &str| labels.contains("verb=\"token\"");
     let read = |labels: &str| labels.contains("verb=\"get\"") || labels.contains("verb=\"list\"");
     let (tokens, reads, all) = (of(token), of(read), of(|_| true));
-    Ok(Figures {
+    Ok(Summary {
         writes: all.saturating_sub(tokens + reads),
         reads,
         tokens,

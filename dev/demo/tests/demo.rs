@@ -7,7 +7,7 @@ use story::audit::Write;
 use story::screen::Screen;
 use story::secrets::PASSWORDS;
 use story::stage::Stage;
-use story::summary::Figures;
+use story::summary::Summary;
 use story::{hardening, secrets, summary};
 use support::{Failure, Result, process_exists};
 
@@ -16,15 +16,15 @@ async fn the_demo_shows_what_it_says_and_leaves_nothing_behind() -> Result<()> {
     let (mut screen, recording) = Screen::captured();
     let mut stage = Stage::start(&mut screen).await?;
     let told = Box::pin(stage.alive_during(tell(&stage, &mut screen))).await;
-    let figures = told.map_err(|failure| {
+    let summary = told.map_err(|failure| {
         let (title, obituary) = (screen.title(), stage.obituary());
         Failure::new(format!("\"{title}\" went wrong: {failure}\n{obituary}"))
     })?;
 
     // Secrets are read and written when something happened, and not more often.
-    assert_eq!(figures.tokens, 1, "one token does for all reads");
-    assert!((4..=8).contains(&figures.aws), "{} calls to AWS", figures.aws);
-    assert!(figures.reads <= 8, "{} reads", figures.reads);
+    assert_eq!(summary.tokens, 1, "one token does for all reads");
+    assert!((4..=8).contains(&summary.aws), "{} calls to AWS", summary.aws);
+    assert!(summary.reads <= 8, "{} reads", summary.reads);
     let screen = recording.text();
     for password in PASSWORDS {
         assert!(!screen.contains(password), "a password is on the screen");
@@ -46,7 +46,7 @@ async fn the_demo_shows_what_it_says_and_leaves_nothing_behind() -> Result<()> {
     Ok(())
 }
 
-async fn tell(stage: &Stage, screen: &mut Screen) -> Result<Figures> {
+async fn tell(stage: &Stage, screen: &mut Screen) -> Result<Summary> {
     let arrived = secrets::arrival(stage, screen).await?;
     let rotated = secrets::rotation(stage, screen).await?;
     let repaired = secrets::repair(stage, screen).await?;

@@ -63,7 +63,7 @@ pub(crate) struct Bounds {
     pub(crate) periodic: usize,
 }
 
-/// Figures of a queue for metrics and health.
+/// Numbers of a queue for metrics and health.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct QueueStats {
     /// Ready and not handed out yet.
@@ -145,7 +145,7 @@ where
         self.lock().failures(key)
     }
 
-    /// Figures for metrics and health.
+    /// Numbers for metrics and health.
     pub(crate) fn stats(&self) -> QueueStats {
         self.lock().stats(Instant::now())
     }
