@@ -254,30 +254,30 @@ async fn q2_a_repair_that_fails_is_no_fight_and_comes_soon_after_the_fault() -> 
 #[tokio::test]
 async fn hardening_1_2_a_refused_rule_costs_only_itself_and_holds_no_other_baseline() -> Result<()>
 {
-    let scene = Scene::new("refused").await?;
+    let scene = Scene::new("unwritable").await?;
     let cluster = &scene.cluster;
     refuse(
         cluster,
-        "refused",
+        "unwritable",
         "object.metadata.name != 'gabion-allow-x' && object.metadata.name != 'gabion-allow-probe'",
     )
     .await?;
     let mut rule = frontend_to_backend();
     rule["name"] = json!("x");
-    scene.baseline("refused", json!({"network": {"allow": [rule]}})).await?;
-    let status = scene.effective_says("refused", "False", "Rejected").await?;
+    scene.baseline("unwritable", json!({"network": {"allow": [rule]}})).await?;
+    let status = scene.effective_says("unwritable", "False", "Rejected").await?;
     let ready = condition(&json!({"status": status}), "Ready")["message"].to_string();
     assert!(ready.contains("spec.network.allow[x]"), "{ready}");
-    let deny = cluster.get("NetworkPolicy", "refused", "gabion-default-deny").await?;
+    let deny = cluster.get("NetworkPolicy", "unwritable", "gabion-default-deny").await?;
     assert!(deny.is_some(), "the deny does not wait for it");
 
-    scene.create_namespace("refused-not", json!({"set": "refused-not"})).await?;
-    let elsewhere = json!({"namespaceSelector": {"matchLabels": {"set": "refused-not"}},
+    scene.create_namespace("unwritable-not", json!({"set": "unwritable-not"})).await?;
+    let elsewhere = json!({"namespaceSelector": {"matchLabels": {"set": "unwritable-not"}},
         "podSecurity": {"level": "baseline"}});
-    scene.baseline("refused-not", elsewhere).await?;
-    scene.hardened("refused-not", &["refused-not"]).await?;
-    scene.take_back("refused-not").await?;
-    refuse_no_more(cluster, "refused").await
+    scene.baseline("unwritable-not", elsewhere).await?;
+    scene.hardened("unwritable-not", &["unwritable-not"]).await?;
+    scene.take_back("unwritable-not").await?;
+    refuse_no_more(cluster, "unwritable").await
 }
 
 #[tokio::test]
