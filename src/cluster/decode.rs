@@ -19,6 +19,9 @@ use super::ObjectKey;
 const MAX_PROBLEM: usize = 300;
 /// Fields of a spec that are tried to find the wrong one.
 const MAX_FIELDS: usize = 64;
+/// Largest object in which the wrong field is searched, in bytes: each field that is tried decodes the object anew, and
+/// its owner may change it many times a second.
+const MAX_SEARCHED: usize = 64 << 10;
 
 type Fields<'a> = BTreeMap<String, &'a RawValue>;
 
@@ -111,6 +114,11 @@ impl<'a> Parts<'a> {
 
     /// The first field of the spec without which the problem is another one.
     fn wrong_field<K: DeserializeOwned>(&self) -> Option<String> {
+        let metadata = self.metadata.as_deref().map_or(0, |raw| raw.get().len());
+        let size = metadata + self.fields.values().map(|raw| raw.get().len()).sum::<usize>();
+        if size > MAX_SEARCHED {
+            return None;
+        }
         let problem = self.decode::<K>().err()?;
         let spec: Fields<'_> = serde_json::from_str(self.fields.get("spec")?.get()).ok()?;
         spec.keys().take(MAX_FIELDS).find_map(|field| {
@@ -219,6 +227,17 @@ mod tests {
         let identity = Identity::of(text).unwrap();
         assert_eq!(identity.key, ObjectKey::new("t", "p"));
         assert_eq!((&*identity.uid, &*identity.resource_version), ("u", "7"));
+    }
+
+    #[test]
+    fn in_a_large_object_the_wrong_field_is_not_searched() {
+        for (length, named) in [(1_000, true), (MAX_SEARCHED, false)] {
+            let text = json!({"metadata": {"name": "p", "annotations": {"a": "x".repeat(length)}},
+                "spec": {"refreshInterval": 2_147_483_648_u64, "provider": {"fake": {"data": []}}}});
+            let error = decode::<SecretStore>(&text.to_string()).unwrap_err();
+            assert_eq!(error.starts_with("spec.refreshInterval: "), named, "{error}");
+            assert!(error.contains("invalid value: integer"), "{error}");
+        }
     }
 
     #[test]

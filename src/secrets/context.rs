@@ -50,7 +50,7 @@ impl Context {
         }
     }
 
-    /// Looks at an ExternalSecret again, in the group of its first store.
+    /// Queues an ExternalSecret, in the group of its first store.
     pub(crate) fn wake(&self, key: &ObjectKey, lane: Lane) {
         // One that is gone must not come back because somebody still had its key.
         let Some(tracked) = self.index.external(key) else { return };

@@ -48,7 +48,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: StoreKey) -> Next {
         return Next::Idle;
     }
     let (found, failure) = validate(&context, &store, epoch).await;
-    let (outcome, readiness) = judged(found, failure.as_ref(), &before);
+    let (outcome, readiness) = conclude(found, failure.as_ref(), &before);
     let (ready, reason, message) = outcome.condition();
     let changed = context.stores.validated(&key, epoch, &readiness);
     if failure.as_ref().is_some_and(Error::is_refused_key) {
@@ -85,7 +85,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: StoreKey) -> Next {
 
 /// What to say of a store, and whether it can be used. A provider that is away fails in ways that alternate: the
 /// first one stands, so that nobody is woken and nothing is written each time.
-fn judged(
+fn conclude(
     found: StoreOutcome,
     failure: Option<&Error>,
     before: &Readiness,

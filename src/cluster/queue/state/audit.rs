@@ -88,7 +88,7 @@ where
         }
     }
 
-    /// True if a look at every line finds an object that has room. Right after a turn of the loop there must
+    /// True if a scan of every line finds an object that has room. Right after a turn of the loop there must
     /// be none.
     pub(crate) fn could_start(&self) -> bool {
         self.books.groups.by_name.values().any(|group| {
