@@ -326,15 +326,15 @@ fn is_missing_right(words: &str) -> bool {
 
 /// What the API server said of an object that it does not take.
 fn words(causes: &[FieldCause]) -> String {
-    let said = causes.iter().take(3).map(|cause| {
+    let named = causes.iter().take(3).map(|cause| {
         if cause.field.is_empty() {
             cause.message.clone()
         } else {
             format!("{}: {}", cause.field, cause.message)
         }
     });
-    let said = said.collect::<Vec<_>>().join("; ");
-    if said.is_empty() { "it gives no reason".to_owned() } else { said }
+    let named = named.collect::<Vec<_>>().join("; ");
+    if named.is_empty() { "it gives no reason".to_owned() } else { named }
 }
 
 /// A refusal of the API server in the words of this subsystem.

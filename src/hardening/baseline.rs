@@ -122,7 +122,7 @@ async fn keep(context: &Context, name: &str, known: &Baseline) -> Result<Next, E
     if !has_finalizer(&object) {
         object = set_finalizer(context, name, &object, true).await?;
     }
-    let admission::Kept { said, again } = admission::keep(context, name, known).await;
+    let admission::Kept { admission: found, again } = admission::keep(context, name, known).await;
     // A count that is not complete yet says less than the one that is stored.
     let counted = object.status.as_ref().and_then(|status| status.observed_generation);
     if known.refused.is_none()
@@ -150,7 +150,7 @@ async fn keep(context: &Context, name: &str, known: &Baseline) -> Result<Next, E
         &object,
         compiled.as_ref().map(|compiled| &**compiled),
         &standings,
-        said.as_ref(),
+        found.as_ref(),
         Timestamp::now(),
     );
     if let Some(status) = next {

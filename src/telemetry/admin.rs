@@ -77,11 +77,11 @@ pub(crate) async fn serve_health(listener: TcpListener, health: Health, stop: Ca
     let router = Router::new()
         .route(
             "/healthz",
-            get(|State(health): State<Health>| async move { say(&health.not_live()) }),
+            get(|State(health): State<Health>| async move { respond(&health.not_live()) }),
         )
         .route(
             "/readyz",
-            get(|State(health): State<Health>| async move { say(&health.not_ready()) }),
+            get(|State(health): State<Health>| async move { respond(&health.not_ready()) }),
         )
         .with_state(health);
     serve(listener, router, stop).await;
@@ -136,7 +136,7 @@ async fn render(State((metrics, shown)): State<Shown>) -> impl IntoResponse {
     }
 }
 
-fn say(reasons: &[String]) -> (StatusCode, String) {
+fn respond(reasons: &[String]) -> (StatusCode, String) {
     if reasons.is_empty() {
         (StatusCode::OK, "ok\n".to_owned())
     } else {

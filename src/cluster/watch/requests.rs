@@ -152,8 +152,8 @@ fn refusal(code: StatusCode, status: &Status) -> WatchError {
     if code == StatusCode::GONE {
         return WatchError::Expired;
     }
-    let said = status.message.as_deref().filter(|message| !message.is_empty());
-    let message = said.or(code.canonical_reason()).unwrap_or("refused").to_owned();
+    let stated = status.message.as_deref().filter(|message| !message.is_empty());
+    let message = stated.or(code.canonical_reason()).unwrap_or("refused").to_owned();
     WatchError::Refused { code: code.as_u16(), message }
 }
 

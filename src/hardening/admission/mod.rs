@@ -37,7 +37,7 @@ const FAILED: Duration = Duration::from_secs(30);
 /// What [`keep`] came to.
 pub(crate) struct Kept {
     /// For the status. `None` says that nothing is known yet.
-    pub(crate) said: Option<Admission>,
+    pub(crate) admission: Option<Admission>,
     /// When to reconcile again, if nothing changes before.
     pub(crate) again: Option<Duration>,
 }
@@ -46,8 +46,8 @@ pub(crate) struct Kept {
 pub(crate) async fn keep(context: &Context, name: &str, known: &Baseline) -> Kept {
     let desired = match context.admissions.desired(name, known) {
         Ok(Some(desired)) => desired,
-        Ok(None) => return Kept { said: None, again: None },
-        Err(error) => return Kept { said: Some(failed(known, error)), again: Some(FAILED) },
+        Ok(None) => return Kept { admission: None, again: None },
+        Err(error) => return Kept { admission: Some(failed(known, error)), again: Some(FAILED) },
     };
     Work { context, name, known, desired: Some(desired) }.keep().await
 }

@@ -71,19 +71,23 @@ impl Work<'_> {
 
     /// Makes moves until nothing is left to do, or to do now.
     pub(crate) async fn keep(&self) -> Kept {
-        let Some(desired) = &self.desired else { return Kept { said: None, again: None } };
+        let Some(desired) = &self.desired else { return Kept { admission: None, again: None } };
         let has_policies = !desired.policies.is_empty();
-        let say = |progress| {
+        let conclude = |progress| {
             let revision = has_policies.then(|| desired.revision.clone());
             Some(Admission { revision, progress, stage: desired.stage })
         };
         match self.moves(desired).await {
-            Ok(None) if has_policies => Kept { said: say(Progress::InForce), again: None },
-            Ok(None) => Kept { said: say(Progress::Nothing), again: None },
-            Ok(Some(progress)) => Kept { said: say(progress), again: Some(AGAIN) },
+            Ok(None) if has_policies => {
+                Kept { admission: conclude(Progress::InForce), again: None }
+            }
+            Ok(None) => Kept { admission: conclude(Progress::Nothing), again: None },
+            Ok(Some(progress)) => Kept { admission: conclude(progress), again: Some(AGAIN) },
             // Somebody moved first: nothing is said of it.
-            Err(Error::Stale { .. }) => Kept { said: None, again: Some(AGAIN) },
-            Err(error) => Kept { said: say(Progress::Failed(error)), again: Some(FAILED) },
+            Err(Error::Stale { .. }) => Kept { admission: None, again: Some(AGAIN) },
+            Err(error) => {
+                Kept { admission: conclude(Progress::Failed(error)), again: Some(FAILED) }
+            }
         }
     }
 

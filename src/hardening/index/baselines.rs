@@ -99,8 +99,8 @@ impl Index {
                         selection.reaches(&observed.name, &observed.labels, protected)
                     });
                     let owns = |live: &Arc<ObservedObject>| live.owners.contains(&leaving.uid);
-                    let said = entry.effective.as_ref().is_some_and(|e| e.said.names(name));
-                    if selected || said || observed.objects.values().any(owns) {
+                    let reported = entry.effective.as_ref().is_some_and(|e| e.digest.names(name));
+                    if selected || reported || observed.objects.values().any(owns) {
                         entry.holds.insert(leaving.uid.clone());
                     }
                 }

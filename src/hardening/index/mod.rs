@@ -54,8 +54,8 @@ struct Entry {
     /// Users' own `LimitRanges`.
     limit_ranges: BTreeMap<String, UserLimits>,
     effective: Option<Effective>,
-    /// What we last said, or are just saying, in `effective`.
-    said: Option<Arc<StatusDigest>>,
+    /// The report that we last wrote, or are just writing.
+    expected_report: Option<Arc<StatusDigest>>,
     standing: Standing,
     /// What we noted of the labels, as we last wrote or read it.
     record: Option<Record>,
@@ -84,7 +84,7 @@ pub(crate) struct Effective {
     /// Its resourceVersion.
     pub(crate) resource_version: String,
     /// What it says.
-    pub(crate) said: Arc<StatusDigest>,
+    pub(crate) digest: Arc<StatusDigest>,
 }
 
 /// How a baseline stands.
@@ -288,8 +288,8 @@ impl Index {
             contested: BTreeMap::new(),
             contested_until: None,
             effective: entry.effective.clone(),
-            effective_drifted: entry.said.as_ref().is_some_and(|said| {
-                entry.effective.as_ref().is_none_or(|effective| effective.said != *said)
+            effective_drifted: entry.expected_report.as_ref().is_some_and(|digest| {
+                entry.effective.as_ref().is_none_or(|effective| effective.digest != *digest)
             }),
             dns: DnsFacts {
                 services: state.dns_services.values().cloned().collect(),

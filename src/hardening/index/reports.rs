@@ -37,15 +37,17 @@ impl Index {
         let mut seen = Effective {
             uid: seen.metadata.uid.unwrap_or_default(),
             resource_version: seen.metadata.resource_version.unwrap_or_default(),
-            said: Arc::new(StatusDigest::of(&seen.status.unwrap_or_default())),
+            digest: Arc::new(StatusDigest::of(&seen.status.unwrap_or_default())),
         };
         // The same is kept once.
-        if let Some(said) = entry.said.as_ref().filter(|said| **said == seen.said) {
-            seen.said = Arc::clone(said);
+        if let Some(digest) =
+            entry.expected_report.as_ref().filter(|digest| **digest == seen.digest)
+        {
+            seen.digest = Arc::clone(digest);
         }
         // What we are just writing is often seen before the answer to the write arrives.
-        let news = entry.said.as_ref() != Some(&seen.said)
-            && entry.effective.as_ref().is_none_or(|known| known.said != seen.said);
+        let news = entry.expected_report.as_ref() != Some(&seen.digest)
+            && entry.effective.as_ref().is_none_or(|known| known.digest != seen.digest);
         let older = entry.effective.as_ref().is_some_and(|known| {
             known.uid == seen.uid && is_older(&seen.resource_version, &known.resource_version)
         });
@@ -57,9 +59,9 @@ impl Index {
     }
 
     /// Records what is about to be written into `effective`, or that it could not be (`None`).
-    pub(crate) fn effective_saying(&self, namespace: &str, said: Option<Arc<StatusDigest>>) {
+    pub(crate) fn expect_report(&self, namespace: &str, digest: Option<Arc<StatusDigest>>) {
         if let Some(entry) = self.lock().namespaces.get_mut(namespace) {
-            entry.said = said;
+            entry.expected_report = digest;
         }
     }
 
@@ -68,7 +70,7 @@ impl Index {
         let mut state = self.lock();
         let State { namespaces, tombstones, .. } = &mut *state;
         let Some(entry) = namespaces.get_mut(namespace) else { return };
-        entry.said = effective.as_ref().map(|effective| Arc::clone(&effective.said));
+        entry.expected_report = effective.as_ref().map(|effective| Arc::clone(&effective.digest));
         entry.drifted.remove(REPORT);
         let overtaken = match (&effective, &entry.effective) {
             (Some(new), _) if tombstones.contains(&new.uid) => true,

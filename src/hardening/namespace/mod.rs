@@ -186,7 +186,7 @@ impl Reconciler<'_> {
         let made = |uid: &String| observed.objects.values().any(|o| o.owners.contains(uid));
         // Labels and accounts name no baseline; what was said of the namespace does.
         let listed = |name: &String| match &self.material.effective {
-            Some(effective) => effective.said.names(name),
+            Some(effective) => effective.digest.names(name),
             None => !observed.memory.record.is_empty(),
         };
         let mut broken = self.material.broken.iter();

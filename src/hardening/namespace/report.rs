@@ -42,7 +42,7 @@ impl Reconciler<'_> {
         }
         let known = self.material.effective.as_ref();
         let nothing = Arc::<StatusDigest>::default();
-        let old = known.map_or(&nothing, |known| &known.said);
+        let old = known.map_or(&nothing, |known| &known.digest);
         let next = effective::next_status(old, selecting, after, failure, self.now);
         let Some(status) = next else { return Ok(()) };
         let Err(error) = self.write_report(known, &status).await else { return Ok(()) };
@@ -60,16 +60,16 @@ impl Reconciler<'_> {
         status: &NamespaceHardeningStatus,
     ) -> Result<(), Error> {
         let index = &self.context.index;
-        let said = Arc::new(StatusDigest::of(status));
-        index.effective_saying(self.name, Some(Arc::clone(&said)));
-        match self.say(known, status).await {
+        let digest = Arc::new(StatusDigest::of(status));
+        index.expect_report(self.name, Some(Arc::clone(&digest)));
+        match self.send(known, status).await {
             Ok((uid, resource_version)) => {
-                let written = Effective { uid, resource_version, said };
+                let written = Effective { uid, resource_version, digest };
                 index.effective_written(self.name, Some(written));
                 Ok(())
             }
             Err(error) => {
-                index.effective_saying(self.name, None);
+                index.expect_report(self.name, None);
                 Err(error)
             }
         }
@@ -77,7 +77,7 @@ impl Reconciler<'_> {
 
     /// Writes the report with one request; see `docs/decisions/0010-a-report-in-one-write.md`. Its uid and
     /// resource version.
-    async fn say(
+    async fn send(
         &self,
         known: Option<&Effective>,
         status: &NamespaceHardeningStatus,

@@ -209,10 +209,10 @@ mod tests {
             [IntOrString::String("dns".into()), IntOrString::String("dns-tcp".into())]
         );
         let facts = DnsFacts { services: vec![found], node_local: None };
-        let (rules, said) = reachable(&facts);
+        let (rules, reported) = reachable(&facts);
         assert_eq!(rules.len(), 2);
-        assert_eq!(said.addresses, ["169.254.20.10/32", "172.30.0.10/32", "fd00::a/128"]);
-        assert_eq!(said.source, "Service openshift-dns/dns-default");
+        assert_eq!(reported.addresses, ["169.254.20.10/32", "172.30.0.10/32", "fd00::a/128"]);
+        assert_eq!(reported.source, "Service openshift-dns/dns-default");
     }
 
     #[test]
@@ -225,10 +225,10 @@ mod tests {
 
     #[test]
     fn nothing_found_falls_back_to_the_usual_names() {
-        let (rules, said) = reachable(&DnsFacts::default());
+        let (rules, reported) = reachable(&DnsFacts::default());
         let text = serde_json::to_string(&rules).expect("JSON");
         assert!(text.contains(r#""k8s-app":"kube-dns""#) && text.contains("169.254.20.10/32"));
-        assert!(said.source.starts_with("no Service found"));
+        assert!(reported.source.starts_with("no Service found"));
     }
 
     #[test]

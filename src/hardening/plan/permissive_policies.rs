@@ -207,11 +207,11 @@ mod tests {
         let mut merged =
             Merged { deny: [Direction::Ingress].into(), reports_users: true, ..Merged::default() };
         let mine = [("mine".to_owned(), [Direction::Ingress, Direction::Egress].into())];
-        let said = Error::NetworkWidened {
+        let expected = Error::NetworkWidened {
             object: "NetworkPolicy/mine".into(),
             directions: "Ingress".into(),
         };
-        assert_eq!(reported(&merged, &mine, |_| false), [said]);
+        assert_eq!(reported(&merged, &mine, |_| false), [expected]);
         assert_eq!(reported(&merged, &mine, |name| name == "mine"), []);
         merged.reports_users = false;
         assert_eq!(reported(&merged, &mine, |_| false), []);

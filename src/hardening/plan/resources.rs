@@ -320,10 +320,10 @@ mod tests {
             ("Pod", "256Mi", false),
             ("PersistentVolumeClaim", "1Mi", false),
         ] {
-            let said = excluding(&merged, &theirs(kind, most));
-            assert_eq!(said.len(), usize::from(excluded), "{kind} {most}");
-            for said in said {
-                let text = said.to_string();
+            let found = excluding(&merged, &theirs(kind, most));
+            assert_eq!(found.len(), usize::from(excluded), "{kind} {most}");
+            for found in found {
+                let text = found.to_string();
                 for word in ["LimitRange/team", "memory", "256Mi", "100Mi"] {
                     assert!(text.contains(word), "{word}: {text}");
                 }
