@@ -3,8 +3,7 @@
 // Comments on fields are what `kubectl explain` prints, where backticks are noise.
 #![allow(clippy::doc_markdown)]
 
-pub mod choice;
+mod crd_enum;
 pub mod crds;
 pub mod external_secrets;
 pub mod gabion;
-mod open_enum;

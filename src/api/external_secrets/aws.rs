@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::references::SecretKeySelector;
 use super::references::ServiceAccountSelector;
 use super::references::null_is_absent;
-use crate::api::open_enum::open_enum;
+use crate::api::crd_enum::crd_enum;
 
 /// Reads from AWS.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -58,18 +58,18 @@ pub struct AwsProvider {
     pub secrets_manager: Option<SecretsManagerSettings>,
 }
 
-open_enum! {
+crd_enum! {
     /// Services that hold secrets.
-    AwsService {
+    AwsService | String {
         SecretsManager = "SecretsManager",
         ParameterStore = "ParameterStore",
         CertificateManager = "CertificateManager",
     }
 }
 
-open_enum! {
+crd_enum! {
     /// Whether the store is named in session tags.
-    SessionTagsPolicy { None = "None", Simple = "Simple", Custom = "Custom" }
+    SessionTagsPolicy | String { None = "None", Simple = "Simple", Custom = "Custom" }
 }
 
 /// As whom AWS is called.

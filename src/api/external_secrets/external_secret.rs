@@ -21,7 +21,7 @@ pub use super::{
     },
     sync_windows::{SyncWindow, SyncWindowKind, SyncWindows},
 };
-use crate::api::open_enum::open_enum;
+use crate::api::crd_enum::crd_enum;
 
 /// What an ExternalSecret asks for.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -79,14 +79,14 @@ pub struct ExternalSecretSpec {
     pub data_from: Vec<DataFromEntry>,
 }
 
-open_enum! {
+crd_enum! {
     /// When an object that is in sync is read again.
-    RefreshPolicy { Periodic = "Periodic", CreatedOnce = "CreatedOnce", OnChange = "OnChange" }
+    RefreshPolicy | String { Periodic = "Periodic", CreatedOnce = "CreatedOnce", OnChange = "OnChange" }
 }
 
-open_enum! {
+crd_enum! {
     /// Who creates and owns the Secret.
-    CreationPolicy {
+    CreationPolicy | String {
         Owner = "Owner",
         Orphan = "Orphan",
         Merge = "Merge",
@@ -95,24 +95,24 @@ open_enum! {
     }
 }
 
-open_enum! {
+crd_enum! {
     /// What happens when the provider has nothing any more.
-    DeletionPolicy { Retain = "Retain", Delete = "Delete", Merge = "Merge" }
+    DeletionPolicy | String { Retain = "Retain", Delete = "Delete", Merge = "Merge" }
 }
 
-open_enum! {
+crd_enum! {
     /// How characters that a Secret key cannot have are replaced.
-    ConversionStrategy { Default = "Default", Unicode = "Unicode" }
+    ConversionStrategy | String { Default = "Default", Unicode = "Unicode" }
 }
 
-open_enum! {
+crd_enum! {
     /// Value or metadata of the remote secret.
-    MetadataPolicy { None = "None", Fetch = "Fetch" }
+    MetadataPolicy | String { None = "None", Fetch = "Fetch" }
 }
 
-open_enum! {
+crd_enum! {
     /// What to do with a value that has a zero byte.
-    NullBytePolicy { Ignore = "Ignore", Fail = "Fail" }
+    NullBytePolicy | String { Ignore = "Ignore", Fail = "Fail" }
 }
 
 /// The Secret to write.
@@ -299,9 +299,9 @@ pub struct GeneratorRef {
     pub name: String,
 }
 
-open_enum! {
+crd_enum! {
     /// The kinds of generator.
-    GeneratorKind {
+    GeneratorKind | String {
         Password = "Password",
         AcrAccessToken = "ACRAccessToken",
         BeyondtrustDynamicSecret = "BeyondtrustWorkloadCredentialsDynamicSecret",

@@ -4,16 +4,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::api::open_enum::open_enum;
+use crate::api::crd_enum::crd_enum;
 
-open_enum! {
+crd_enum! {
     /// How values are decoded.
-    DecodingStrategy { None = "None", Auto = "Auto", Base64 = "Base64", Base64Url = "Base64URL" }
+    DecodingStrategy | String { None = "None", Auto = "Auto", Base64 = "Base64", Base64Url = "Base64URL" }
 }
 
-open_enum! {
+crd_enum! {
     /// Which kind of store a reference names. Absent means `SecretStore`.
-    StoreKind { SecretStore = "SecretStore", ClusterSecretStore = "ClusterSecretStore" }
+    StoreKind | String { SecretStore = "SecretStore", ClusterSecretStore = "ClusterSecretStore" }
 }
 
 /// The store to read from.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::references::null_is_absent;
-use crate::api::open_enum::open_enum;
+use crate::api::crd_enum::crd_enum;
 
 /// One change of keys. Exactly one field is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -58,17 +58,17 @@ pub struct RewriteMerge {
     pub strategy: MergeStrategy,
 }
 
-open_enum! {
+crd_enum! {
     /// Whether a key in `priority` may be missing.
-    MergePriorityPolicy { Strict = "Strict", IgnoreNotFound = "IgnoreNotFound" }
+    MergePriorityPolicy | String { Strict = "Strict", IgnoreNotFound = "IgnoreNotFound" }
 }
 
-open_enum! {
+crd_enum! {
     /// Whether two values may have the same inner key.
-    MergeConflictPolicy { Error = "Error", Ignore = "Ignore" }
+    MergeConflictPolicy | String { Error = "Error", Ignore = "Ignore" }
 }
 
-open_enum! {
+crd_enum! {
     /// What a merge produces.
-    MergeStrategy { Extract = "Extract", Json = "JSON" }
+    MergeStrategy | String { Extract = "Extract", Json = "JSON" }
 }

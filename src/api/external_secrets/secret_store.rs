@@ -15,7 +15,7 @@ use super::aws::AwsProvider;
 use super::references::Condition;
 use super::references::namespace_name;
 use super::references::null_is_absent;
-use crate::api::open_enum::open_enum;
+use crate::api::crd_enum::crd_enum;
 
 /// Declares one of the two kinds: they differ in name and scope only.
 macro_rules! store_kind {
@@ -188,9 +188,9 @@ pub struct StoreCondition {
     pub namespace_regexes: Vec<String>,
 }
 
-open_enum! {
+crd_enum! {
     /// What a store can do.
-    Capabilities { ReadWrite = "ReadWrite", ReadOnly = "ReadOnly", WriteOnly = "WriteOnly" }
+    Capabilities | String { ReadWrite = "ReadWrite", ReadOnly = "ReadOnly", WriteOnly = "WriteOnly" }
 }
 
 /// What the controller knows about a store.

@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::api::open_enum::open_enum;
+use crate::api::crd_enum::crd_enum;
 
 /// Times at which periodic refreshes are allowed or denied.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -15,9 +15,9 @@ pub struct SyncWindows {
     pub windows: Vec<SyncWindow>,
 }
 
-open_enum! {
+crd_enum! {
     /// Whether windows allow or deny.
-    SyncWindowKind { Allow = "allow", Deny = "deny" }
+    SyncWindowKind | String { Allow = "allow", Deny = "deny" }
 }
 
 /// One window: it opens at each time of the schedule and stays open for the duration.

@@ -9,7 +9,7 @@ use super::references::DecodingStrategy;
 use super::references::data_key;
 use super::references::null_is_absent;
 use super::references::object_name;
-use crate::api::open_enum::open_enum;
+use crate::api::crd_enum::crd_enum;
 
 /// Makes a Secret's data and metadata from the data read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -51,14 +51,14 @@ pub struct Template {
     pub template_from: Vec<TemplateFrom>,
 }
 
-open_enum! {
+crd_enum! {
     /// The template language.
-    EngineVersion { V2 = "v2" }
+    EngineVersion | String { V2 = "v2" }
 }
 
-open_enum! {
+crd_enum! {
     /// Whether the data read is kept beside what the template makes.
-    TemplateMergePolicy { Replace = "Replace", Merge = "Merge" }
+    TemplateMergePolicy | String { Replace = "Replace", Merge = "Merge" }
 }
 
 /// Metadata of the Secret.
@@ -127,9 +127,9 @@ pub struct TemplateRefItem {
     pub template_as: TemplateScope,
 }
 
-open_enum! {
+crd_enum! {
     /// What a template's output is.
-    TemplateScope { Values = "Values", KeysAndValues = "KeysAndValues" }
+    TemplateScope | String { Values = "Values", KeysAndValues = "KeysAndValues" }
 }
 
 fn data() -> String {

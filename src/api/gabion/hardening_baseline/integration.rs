@@ -5,14 +5,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::selector::Selector;
-use crate::api::choice::choice;
+use crate::api::crd_enum::crd_enum;
 use crate::api::gabion::schema::dns_label;
 use crate::api::gabion::schema::label_selector;
 use crate::api::gabion::schema::principals;
 use crate::api::gabion::schema::soak;
 use crate::api::gabion::schema::wave_size;
 
-choice! {
+crd_enum! {
     /// How far a baseline goes, weakest first.
     Stage {
         /// Nothing is written; status says what would be.
@@ -26,7 +26,7 @@ choice! {
     }
 }
 
-choice! {
+crd_enum! {
     /// Who moves namespaces to the next stage.
     Promotion {
         /// A person.
@@ -36,7 +36,7 @@ choice! {
     }
 }
 
-choice! {
+crd_enum! {
     /// Where a new namespace begins.
     NewNamespaces {
         /// At the target.
@@ -46,7 +46,7 @@ choice! {
     }
 }
 
-choice! {
+crd_enum! {
     /// Something a person must have looked at before a stage.
     Acknowledgement {
         /// What the network policies would cut off.
@@ -54,7 +54,7 @@ choice! {
     }
 }
 
-choice! {
+crd_enum! {
     /// Mutual TLS mode of a mesh.
     PeerAuthentication {
         /// Plain text is accepted too.
@@ -64,7 +64,7 @@ choice! {
     }
 }
 
-choice! {
+crd_enum! {
     /// How requests in a mesh are authorised.
     AuthorizationMode {
         /// Only what the rules allow.
@@ -72,7 +72,7 @@ choice! {
     }
 }
 
-choice! {
+crd_enum! {
     /// A built-in Falco rule.
     FalcoRule {
         /// A shell was started in a container.
@@ -80,7 +80,7 @@ choice! {
     }
 }
 
-choice! {
+crd_enum! {
     /// Priority of a Falco rule.
     FalcoPriority {
         /// EMERGENCY
@@ -102,7 +102,7 @@ choice! {
     }
 }
 
-choice! {
+crd_enum! {
     /// The report kind that is written.
     ReportFormat {
         /// reports.x-k8s.io / openreports.io

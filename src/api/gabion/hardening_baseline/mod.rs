@@ -26,12 +26,12 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::choice::choice;
+use crate::api::crd_enum::crd_enum;
 use crate::api::gabion::schema::dns_labels;
 use crate::api::gabion::schema::namespace_selector;
 use crate::api::gabion::schema::rules;
 
-choice! {
+crd_enum! {
     /// What happens to an object of ours that somebody else has made.
     ConflictPolicy {
         /// It is left alone and reported.
@@ -43,7 +43,7 @@ choice! {
     }
 }
 
-choice! {
+crd_enum! {
     /// What happens to the namespaces when the baseline is deleted.
     DeletionPolicy {
         /// They get back what they had.

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::selector::Selector;
-use crate::api::choice::choice;
+use crate::api::crd_enum::crd_enum;
 use crate::api::gabion::schema::cidr;
 use crate::api::gabion::schema::dns_label;
 use crate::api::gabion::schema::excepted_cidrs;
@@ -13,7 +13,7 @@ use crate::api::gabion::schema::label_selector;
 use crate::api::gabion::schema::port;
 use crate::api::gabion::schema::rules;
 
-choice! {
+crd_enum! {
     /// A direction of traffic, seen from the pods of the namespace.
     Direction {
         /// Into the pods.
@@ -23,7 +23,7 @@ choice! {
     }
 }
 
-choice! {
+crd_enum! {
     /// How pods keep reaching DNS when egress is denied.
     Dns {
         /// Look for the cluster's DNS and allow exactly that.
@@ -35,7 +35,7 @@ choice! {
     }
 }
 
-choice! {
+crd_enum! {
     /// The service mesh whose plumbing must stay reachable.
     Mesh {
         /// No mesh.
@@ -47,7 +47,7 @@ choice! {
     }
 }
 
-choice! {
+crd_enum! {
     /// What happens to network policies that users add beside the generated ones.
     UserPolicies {
         /// Nothing.
@@ -59,7 +59,7 @@ choice! {
     }
 }
 
-choice! {
+crd_enum! {
     /// A transport protocol.
     Protocol {
         /// TCP.

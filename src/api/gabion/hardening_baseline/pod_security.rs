@@ -3,11 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::choice::choice;
+use crate::api::crd_enum::crd_enum;
 use crate::api::gabion::schema::rules;
 use crate::api::gabion::schema::seccomp_profiles;
 
-choice! {
+crd_enum! {
     /// A level of the Pod Security Standards, weakest first.
     Level {
         /// No restriction.
@@ -19,7 +19,7 @@ choice! {
     }
 }
 
-choice! {
+crd_enum! {
     /// Who writes the Pod Security labels of the selected namespaces.
     LabelOwnership {
         /// The operator sets the labels and keeps them.
@@ -29,7 +29,7 @@ choice! {
     }
 }
 
-choice! {
+crd_enum! {
     /// What happens to something that breaks a rule.
     Verdict {
         /// Nothing.

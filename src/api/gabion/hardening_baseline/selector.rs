@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::choice::choice;
+use crate::api::crd_enum::crd_enum;
 
 /// Selects by labels; every label and every expression must hold. Empty selects everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ pub struct Requirement {
     pub values: Vec<String>,
 }
 
-choice! {
+crd_enum! {
     /// How a label is compared with values.
     SelectorOperator {
         /// The label is there and has one of the values.

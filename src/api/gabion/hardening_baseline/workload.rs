@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::pod_security::Verdict;
-use crate::api::choice::choice;
+use crate::api::crd_enum::crd_enum;
 use crate::api::gabion::schema::container_quantities;
 use crate::api::gabion::schema::dns_label;
 use crate::api::gabion::schema::env_names;
@@ -17,7 +17,7 @@ use crate::api::gabion::schema::rules;
 use crate::api::gabion::schema::span;
 use crate::api::gabion::schema::token_audiences;
 
-choice! {
+crd_enum! {
     /// A resource that every container must state.
     RequiredResource {
         /// limits.cpu
@@ -35,7 +35,7 @@ choice! {
     }
 }
 
-choice! {
+crd_enum! {
     /// Which image tags are accepted.
     Tags {
         /// Any tag.
@@ -47,7 +47,7 @@ choice! {
     }
 }
 
-choice! {
+crd_enum! {
     /// What happens when an image has no vulnerability report.
     OnMissing {
         /// It is accepted.
@@ -59,7 +59,7 @@ choice! {
     }
 }
 
-choice! {
+crd_enum! {
     /// Whether ServiceAccounts hand their token to pods.
     Automount {
         /// Left as it is.
@@ -69,7 +69,7 @@ choice! {
     }
 }
 
-choice! {
+crd_enum! {
     /// Which ServiceAccounts get a pull secret.
     Attach {
         /// All of them.
