@@ -193,6 +193,31 @@ fn every_link_between_pages_leads_somewhere() {
     }
 }
 
+/// Decisions are records of their day, and may name what has moved since.
+#[test]
+fn every_file_that_a_page_names_is_there() {
+    let rooms: Vec<_> = fs::read_dir(root().join("src"))
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
+        .collect();
+    let named = Regex::new(r"`([a-z_]+/[A-Za-z0-9_./-]*)`").unwrap();
+    let mut seen = 0;
+    for page in pages().iter().filter(|page| !page.starts_with(root().join("docs/decisions"))) {
+        let text = fs::read_to_string(page).unwrap();
+        for path in named.captures_iter(&text).map(|found| found[1].to_owned()) {
+            let first = path.split('/').next().unwrap_or_default();
+            let below = if rooms.iter().any(|room| room == first) { "src" } else { "" };
+            if !root().join(below).join(first).is_dir() {
+                continue;
+            }
+            seen += 1;
+            let there = root().join(below).join(&path).exists();
+            assert!(there, "{} names {path}", shown(page));
+        }
+    }
+    assert!(seen > 50, "{seen}");
+}
+
 #[test]
 fn every_page_can_be_reached_from_the_readme() {
     let (mut reached, mut open) = (BTreeSet::new(), vec![root().join("README.md")]);
