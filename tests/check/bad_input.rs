@@ -73,7 +73,7 @@ fn a_few_long_texts_and_anchors_within_anchors_are_bombs_too() {
         let folder = Folder::of(&[(name, bomb.as_str()), ("bad.yaml", &writable())]);
         let run = folder.check(&["."]);
         assert!(run.out.contains("once its aliases are expanded"), "{name}: {}", run.all());
-        assert!(run.code == 1 && run.out.contains("HB-ROFS"), "the rest is judged: {}", run.out);
+        assert!(run.code == 1 && run.out.contains("HB-ROFS"), "the rest is evaluated: {}", run.out);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Every control that files alone can break is judged: a file that breaks it, and one that keeps it.
+//! Every control that files alone can break is evaluated: a file that breaks it, and one that keeps it.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The guide's own samples are judged as the guide means them.
+//! The guide's own samples are evaluated as the guide means them.
 
 use std::path::Path;
 
@@ -48,7 +48,7 @@ fn samples_without_pods_have_no_findings() {
 
 #[test]
 fn the_guides_dockerfiles_are_told_apart() {
-    let judged = |text: &str| {
+    let evaluated = |text: &str| {
         let mut found =
             Folder::of(&[("Dockerfile", text)]).check(&["-o", "json", "Dockerfile"]).controls();
         found.sort();
@@ -57,12 +57,12 @@ fn the_guides_dockerfiles_are_told_apart() {
     let wrong = "FROM ubuntu:20.04\nRUN apt-get update && apt-get install -y build-essential\nENV DATABASE_PASSWORD=mysecret\nEXPOSE 80\n";
     let named =
         ["HB-DF-BASE", "HB-DF-CLEAN", "HB-DF-SECRET", "HB-DF-STAGE", "HB-DF-USER", "HB-PORT"];
-    assert_eq!(judged(wrong), named);
+    assert_eq!(evaluated(wrong), named);
     let right = "FROM node:22-alpine AS builder\nWORKDIR /app\nCOPY . .\nRUN npm ci && npm run build\n\nFROM alpine:3.20\nRUN addgroup -g 1001 app && adduser -u 1001 -G app -D app\nCOPY --from=builder /app/dist /app\nENV DATABASE_PASSWORD_FILE=/run/secrets/db_password\nUSER 1001:1001\nEXPOSE 8080\n";
-    assert_eq!(judged(right), [""; 0]);
+    assert_eq!(evaluated(right), [""; 0]);
     let distroless = right.replace(
         "FROM alpine:3.20\nRUN addgroup -g 1001 app && adduser -u 1001 -G app -D app\n",
         "FROM gcr.io/distroless/nodejs22-debian12:nonroot\n",
     );
-    assert_eq!(judged(&distroless), [""; 0]);
+    assert_eq!(evaluated(&distroless), [""; 0]);
 }

@@ -176,7 +176,7 @@ async fn the_cluster_boots_with_every_policy_in_place_and_the_operator_down() ->
     let cluster = in_the_dark(&mut env).await?;
     a_node_joins(&cluster).await?;
     the_rest_starts(&cluster).await?;
-    eventually(SOON, "tenants are judged without the operator", || async {
+    eventually(SOON, "what tenants send is evaluated without the operator", || async {
         if refusal(&cluster, &good("boot")).await?.is_some() {
             return Err(Failure::new("the good pod is refused"));
         }

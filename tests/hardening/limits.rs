@@ -1,4 +1,4 @@
-//! Baselines at and above what the API server can judge a pod of 100 containers by.
+//! Baselines at and above what the API server can evaluate a pod of 100 containers by.
 
 use serde_json::{Value, json};
 use support::Result;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use support::{
     Cluster, ControlPlane, Options, Result, Subsystem, condition, fetch,
-    network_judge::{End, Network},
+    network_evaluator::{End, Network},
     repository,
 };
 

@@ -1,7 +1,7 @@
 //! Scenario 15: several baselines, strictest wins, explained.
 
 use serde_json::{Value, json};
-use support::{Result, SOON, Subsystem, answers, network_judge::Network};
+use support::{Result, SOON, Subsystem, answers, network_evaluator::Network};
 
 use crate::{
     recorder::Recorder,

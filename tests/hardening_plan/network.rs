@@ -1,10 +1,10 @@
-//! The network policies of a namespace, judged at every write: DNS stays reachable, and in the end
+//! The network policies of a namespace, evaluated at every write: DNS stays reachable, and in the end
 //! exactly the asked edges are open.
 
 use gabion::hardening::plan::baseline::Compiled;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use support::network_judge::End;
+use support::network_evaluator::End;
 
 use crate::model_namespace::Model;
 use crate::shop::{assert_name_service, end, enforced, network, planned, prod, shop};
@@ -106,7 +106,7 @@ impl Ask {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// The judge against a statement of what the baselines ask for, for any set of rules and directions.
+    /// The evaluator against a statement of what the baselines ask for, for any set of rules and directions.
     #[test]
     fn exactly_the_asked_edges_are_open(
         top in prop::collection::vec(any_ask(), 0..4), low in prop::collection::vec(any_ask(), 0..3),
@@ -153,7 +153,7 @@ proptest! {
     }
 }
 
-/// Connections that pass before and after, and not in between. Every state that a watch tells of is judged.
+/// Connections that pass before and after, and not in between. Every state that a watch tells of is evaluated.
 fn cut_in_between(from: &Model, baselines: &[Compiled]) -> Vec<String> {
     let mut model = from.clone();
     let before = open_edges(&model);

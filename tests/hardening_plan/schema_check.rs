@@ -1,4 +1,4 @@
-//! Judges an object by a `CustomResourceDefinition` the way the API server does with strict field validation:
+//! Evaluates an object by a `CustomResourceDefinition` the way the API server does with strict field validation:
 //! the structure by hand, the CEL rules by `kube-cel`.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -15,7 +15,7 @@ pub fn faults(crd: &CustomResourceDefinition, object: &Value) -> Vec<String> {
     if found.is_empty() {
         let errors = Validator::new().validate(schema, object, None).err();
         for error in errors.map(kube_cel::ValidationErrors::into_vec).into_iter().flatten() {
-            // `type()` is beyond the evaluator here; only a real API server judges those rules.
+            // `type()` is beyond the evaluator here; only a real API server evaluates those rules.
             if !error.message.contains("cannot be evaluated client-side") {
                 found.push(format!("{}: {}", error.field_path, error.message));
             }

@@ -11,7 +11,7 @@ use gabion::hardening::plan::teardown::Leaving;
 use serde_json::{Value, json};
 
 use crate::model_namespace::Model;
-use support::network_judge::{End, Network};
+use support::network_evaluator::{End, Network};
 
 pub fn compiled(name: &str, spec: Value) -> Compiled {
     let object = json!({ "apiVersion": "gabion.dev/v1alpha1", "kind": "HardeningBaseline",

@@ -69,7 +69,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 /// The only parts of a room that another room may see.
 const ONLY: &[(&str, &str, &str)] = &[
-    // The offline judge asks what the controller would plan, and nothing else of it.
+    // The offline evaluator asks what the controller would plan, and nothing else of it.
     ("check", "hardening", "hardening::plan"),
     // The command line reads where AWS is.
     ("cli", "provider", "provider::aws"),

@@ -83,7 +83,7 @@ async fn a_condition_that_cannot_be_read_lets_nobody_in_and_says_so() -> Result<
     let store = cluster_store(&home, "cluster-bad", json!([{"namespaceRegexes": ["("]}]));
     home.put("db", &value("x"));
     match home.create(store).await {
-        // CEL cannot judge a regular expression.
+        // CEL cannot evaluate a regular expression.
         Ok(_) => {
             home.create(home.external("db", using("cluster-bad"))).await?;
             home.fails("db", "is not a regular expression").await?;
@@ -193,7 +193,7 @@ async fn s3_labels_that_are_not_known_let_nobody_in() -> Result<()> {
     scene.fails("db", "not allowed from namespace \"unknown-labels\"").await?;
     assert_eq!(scene.data("db").await?, None);
     assert!(plan.lists_failed() > 0, "the fault was not met");
-    // What arrives later is judged anew.
+    // What arrives later is evaluated anew.
     let change = json!({"metadata": {"labels": {"untrusted": null}}});
     scene.patch("Namespace", "unknown-labels", change).await?;
     scene.ready("db").await?;

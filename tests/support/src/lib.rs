@@ -25,7 +25,7 @@ mod kubectl;
 mod leash;
 pub mod malformed_baselines;
 mod moto;
-pub mod network_judge;
+pub mod network_evaluator;
 mod operator;
 mod ports;
 mod programs;

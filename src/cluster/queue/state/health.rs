@@ -1,7 +1,7 @@
 //! When a queue counts as stuck.
 //!
-//! Judged per group, so that the progress of one store does not hide that another one stands still. It looks
-//! at lines and bounds and not at the rounds that decide what is handed out: a mistake there is seen, too.
+//! Evaluated per group, so that the progress of one store does not hide that another one stands still. It reads
+//! lines and bounds, and not the rounds that decide what is handed out: a mistake there is seen, too.
 
 use std::{
     hash::Hash,

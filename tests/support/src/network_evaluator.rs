@@ -153,7 +153,7 @@ fn within(cidr: &str, address: IpAddr) -> bool {
     }
 }
 
-/// The judge itself, on policies whose meaning the documentation spells out.
+/// The evaluator itself, on policies whose meaning the documentation spells out.
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_judge_knows_the_rules_of_kubernetes() {
+    fn the_evaluator_knows_the_rules_of_kubernetes() {
         let (web, db) = (
             end(Some("a"), json!({ "app": "web" }), "10.1.0.1"),
             end(Some("a"), json!({ "app": "db" }), "10.1.0.2"),
