@@ -45,7 +45,6 @@ pub fn init(level: &str, format: LogFormat) -> Result<(), String> {
         .map_err(|error| format!("{level:?} is not a log level or filter: {error}"))?;
     let quiet = [
         "kube_client=error",
-        "kube_runtime=error",
         "hyper=warn",
         "h2=warn",
         "rustls=warn",
