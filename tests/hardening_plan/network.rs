@@ -222,8 +222,13 @@ fn q10_nothing_is_closed_in_between_that_is_open_before_and_after() {
     )];
     let renamed = [with_rules("one", both, vec![into("z", backend(), &["frontend", "other"])])];
     let ingress = [with_rules("one", &["Ingress"], vec![into("a", backend(), &["frontend"])])];
-    let everything: [&[Compiled]; 8] =
-        [&[], &one, &all, &split, &swapped, &renamed, &ingress, &[prod()]];
+    // A rule of the same name that goes the other way from now on, while DNS comes with the other direction.
+    let lab =
+        json!({ "podSelector": {}, "namespaceSelector": { "matchLabels": { "env": "dev" } } });
+    let outward = json!({ "name": "a", "fromPods": backend(), "toPeers": [lab] });
+    let turned = [with_rules("one", &["Egress"], vec![outward])];
+    let everything: [&[Compiled]; 9] =
+        [&[], &one, &all, &split, &swapped, &renamed, &ingress, &turned, &[prod()]];
     for from in everything {
         let model = if from.is_empty() { fresh.clone() } else { hardened(from) };
         for to in everything {

@@ -178,28 +178,25 @@ pub(super) fn network(
     problems: &mut Vec<Error>,
 ) -> Chain {
     let wanted: Vec<GeneratedKey> = allows.iter().chain(&deny).map(Generated::key).collect();
-    let (mut created, mut updated) = (Vec::new(), Vec::new());
+    let (mut steps, mut turned, mut updated) = (Vec::new(), Vec::new(), Vec::new());
     let mut missing = Vec::new();
     for allow in allows {
         let key = allow.key();
         match compare(allow, observed, terms) {
+            // One that isolates in another direction from now on is two: it comes with the others, in its place
+            // among them, and goes with them.
+            Ok(Some(step)) if turns(&step, observed) => {
+                steps.extend(beside(&step, observed));
+                turned.push(step);
+            }
             Ok(Some(step @ Step::Update { .. })) => updated.push(step),
-            Ok(step) => created.extend(step),
+            Ok(step) => steps.extend(step),
             Err(problem) => {
                 missing.push(key.to_string());
                 problems.push(problem);
             }
         }
     }
-    // One that isolates in another direction from now on is two: it comes with the others, and goes with them.
-    let live = |step: &Step| written(step).and_then(|object| observed.get(&object.key()));
-    let turns = |step: &Step| {
-        let ways = written(step).map(|object| object.reach().ways);
-        live(step).is_some_and(|live| live.ours && Some(live.reach.ways) != ways)
-    };
-    let (turned, updated): (Vec<_>, Vec<_>) = updated.into_iter().partition(turns);
-    let mut steps = created;
-    steps.extend(turned.iter().filter_map(|step| beside(step, observed)));
     steps.extend(in_safe_order(updated, observed));
     match deny.map(|deny| compare(deny, observed, terms)) {
         Some(Ok(Some(_))) if !missing.is_empty() => {
@@ -217,6 +214,13 @@ pub(super) fn network(
     let made: Vec<_> = steps.iter().filter_map(is_beside).collect();
     steps.extend(made.into_iter().map(Step::Drop));
     Chain { name: "network", steps }
+}
+
+/// Whether a policy of ours isolates in another direction from now on.
+fn turns(step: &Step, observed: &Observed) -> bool {
+    let Some(object) = written(step) else { return false };
+    let live = observed.get(&object.key());
+    live.is_some_and(|live| live.ours && live.reach.ways != object.reach().ways)
 }
 
 /// What gives way, in the reverse of how it came: policies that isolate most pods go first, and one that carries
