@@ -140,7 +140,7 @@ fn fake_connection(store: &Store, fake: &FakeProvider) -> Result<Connection, Err
     });
     let validation = FakeValidation::try_from(i64::from(fake.validation_result.unwrap_or(0)))?;
     let source = FakeSource { data: entries.collect(), validation };
-    Ok(Connection::fake(&Identity::new(&store.uid, store.generation, ""), source))
+    Ok(Connection::fake(&Identity::new(store.uid.clone(), store.generation, ""), source))
 }
 
 struct Resolver<'a> {
@@ -170,7 +170,7 @@ impl Resolver<'_> {
         settings.retry = self.retry()?;
         let digest = std::mem::take(&mut self.digest);
         settings.tenant.clone_from(&self.tenant);
-        let identity = Identity::new(&self.store.uid, self.store.generation, digest);
+        let identity = Identity::new(self.store.uid.clone(), self.store.generation, digest);
         Ok(Connection::aws(&identity, AwsSource::new(settings)?))
     }
 

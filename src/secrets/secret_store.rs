@@ -30,6 +30,7 @@ use crate::cluster::{
     write::{ApiError, Part, PatchKind},
 };
 use crate::duration;
+use crate::meta::ResourceVersion;
 use crate::provider::ProviderError;
 use crate::provider::Validation;
 use crate::provider::fetcher::Connection;
@@ -139,7 +140,7 @@ async fn report(context: &Context, store: &Store, outcome: &StoreOutcome) -> Res
         return Ok(());
     };
     let written = write_status(context, store, &next).await?;
-    context.stores.own_write(&store.key, &written, next);
+    context.stores.own_write(&store.key, written, next);
     Ok(())
 }
 
@@ -147,7 +148,7 @@ async fn write_status(
     context: &Context,
     store: &Store,
     status: &SecretStoreStatus,
-) -> Result<String, ApiError> {
+) -> Result<ResourceVersion, ApiError> {
     let body = serde_json::json!({
         "metadata": {"resourceVersion": store.resource_version},
         "status": status,
@@ -159,7 +160,7 @@ async fn write_status(
     } else {
         context.writer.patch::<SecretStore>(key, part, kind, &body, MANAGER).await?
     };
-    Ok(meta.resource_version.unwrap_or_default())
+    Ok(ResourceVersion::of(&meta))
 }
 
 fn interval(context: &Context, store: &Store) -> Duration {
@@ -179,7 +180,7 @@ fn store_reference(store: &Store) -> k8s_openapi::api::core::v1::ObjectReference
         kind: Some(store.key.kind().to_owned()),
         namespace: (!store.key.is_cluster()).then(|| store.key.0.namespace.to_string()),
         name: Some(store.key.0.name.to_string()),
-        uid: Some(store.uid.clone()),
+        uid: Some(store.uid.to_string()),
         ..Default::default()
     }
 }

@@ -13,7 +13,8 @@ use crate::api::external_secrets::secret_store::ClusterSecretStore;
 use crate::api::external_secrets::secret_store::SecretStore;
 use crate::api::external_secrets::secret_store::SecretStoreStatus;
 use crate::api::external_secrets::secret_store::StoreSpec;
-use crate::cluster::{ObjectKey, is_older};
+use crate::cluster::ObjectKey;
+use crate::meta::{ResourceVersion, Uid};
 use crate::provider::fetcher::Connection;
 use crate::provider::fetcher::Identity;
 
@@ -23,11 +24,11 @@ pub(crate) struct Store {
     /// Which.
     pub(crate) key: StoreKey,
     /// Its uid.
-    pub(crate) uid: String,
+    pub(crate) uid: Uid,
     /// Its generation.
     pub(crate) generation: i64,
     /// Its resourceVersion.
-    pub(crate) resource_version: String,
+    pub(crate) resource_version: ResourceVersion,
     /// Its spec.
     pub(crate) spec: StoreSpec,
     /// Its status as stored.
@@ -59,9 +60,9 @@ impl Store {
     ) -> Self {
         Self {
             key,
-            uid: meta.uid.clone().unwrap_or_default(),
+            uid: Uid::of(meta),
             generation: meta.generation.unwrap_or_default(),
-            resource_version: meta.resource_version.clone().unwrap_or_default(),
+            resource_version: ResourceVersion::of(meta),
             spec,
             status,
             deleting: meta.deletion_timestamp.is_some(),
@@ -284,17 +285,17 @@ impl Stores {
     pub(crate) fn own_write(
         &self,
         key: &StoreKey,
-        resource_version: &str,
+        resource_version: ResourceVersion,
         status: SecretStoreStatus,
     ) {
         let mut state = self.lock();
         if let Some(entry) = state.entries.get_mut(key) {
             // The watch may have told of a later change before the answer to our write arrived.
-            if is_older(resource_version, &entry.store.resource_version) {
+            if resource_version.is_older_than(&entry.store.resource_version) {
                 return;
             }
             let mut store = (*entry.store).clone();
-            resource_version.clone_into(&mut store.resource_version);
+            store.resource_version = resource_version;
             store.status = Some(status);
             entry.store = Arc::new(store);
         }
@@ -369,7 +370,8 @@ impl State {
 fn is_older_state(new: &str, known: &str) -> bool {
     match (new.split_once('@'), known.split_once('@')) {
         (Some((new_uid, new)), Some((known_uid, known))) => {
-            new_uid == known_uid && is_older(new, known)
+            new_uid == known_uid
+                && ResourceVersion::from(new).is_older_than(&ResourceVersion::from(known))
         }
         _ => false,
     }

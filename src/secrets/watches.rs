@@ -16,6 +16,7 @@ use crate::api::external_secrets::external_secret::ExternalSecret;
 use crate::api::external_secrets::secret_store::ClusterSecretStore;
 use crate::api::external_secrets::secret_store::SecretStore;
 use crate::cluster::{CacheSync, Change, ObjectKey, queue::Lane};
+use crate::meta::Uid;
 use crate::runtime::Dependency;
 use crate::runtime::Runtime;
 use crate::runtime::Watches;
@@ -115,7 +116,7 @@ fn secret(context: &Context, change: Change<PartialObjectMeta<Secret>>) {
             let key = ObjectKey::of(&object);
             input(context, &Input::Secret(key.clone()), "");
             let mut woken = context.template_inputs.gone(InputKind::Secret, &key);
-            woken.extend(context.index.secret_deleted(&key, object.metadata.uid.as_deref()));
+            woken.extend(context.index.secret_deleted(&key, &Uid::of(&object.metadata)));
             woken
         }
         Change::Listed(present) => {

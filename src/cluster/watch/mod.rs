@@ -26,6 +26,7 @@ use super::{
     decode::{Decoded, Identity, decode},
     queue::spread,
 };
+use crate::meta::ResourceVersion;
 pub(crate) use health::{CacheSync, WatchHealth};
 use requests::{Line, Requests, WatchError};
 
@@ -128,7 +129,7 @@ struct Watch<R, S> {
     requests: Requests,
     cache: Cache<R, S>,
     /// The version after which to go on. Without one the list comes first.
-    position: Option<String>,
+    position: Option<ResourceVersion>,
     /// The list must be read again when the watch ends.
     relist: bool,
     /// A list was delivered, or an event, or a watch lasted.
@@ -179,8 +180,9 @@ impl<R: FnMut(Undecodable), S> Watch<R, S> {
             token = contents.metadata.continue_.filter(|token| !token.is_empty());
             if token.is_none() {
                 let version = contents.metadata.resource_version.filter(|v| !v.is_empty());
-                self.position =
-                    Some(version.ok_or(WatchError::Form("the list has no resourceVersion"))?);
+                self.position = Some(
+                    version.ok_or(WatchError::Form("the list has no resourceVersion"))?.into(),
+                );
                 self.cache.listed::<K>(listing);
                 return Ok(());
             }
@@ -220,26 +222,26 @@ impl<R: FnMut(Undecodable), S> Watch<R, S> {
     }
 }
 
-fn bookmark(object: &str) -> Option<String> {
+fn bookmark(object: &str) -> Option<ResourceVersion> {
     #[derive(serde::Deserialize)]
     struct Bookmark {
         metadata: k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta,
     }
-    serde_json::from_str::<Bookmark>(object).ok()?.metadata.resource_version
+    Some(serde_json::from_str::<Bookmark>(object).ok()?.metadata.resource_version?.into())
 }
 
 /// What a list has brought so far.
 #[derive(Default)]
 struct Listing {
     present: HashSet<ObjectKey>,
-    undecodable: HashMap<ObjectKey, String>,
+    undecodable: HashMap<ObjectKey, ResourceVersion>,
 }
 
 /// Decodes what arrives and hands it on.
 struct Cache<R, S> {
     health: Arc<WatchHealth>,
     /// The versions of what cannot be decoded, each of which is reported once.
-    undecodable: HashMap<ObjectKey, String>,
+    undecodable: HashMap<ObjectKey, ResourceVersion>,
     report: R,
     sink: S,
 }
@@ -250,7 +252,7 @@ impl<R: FnMut(Undecodable), S> Cache<R, S> {
         &mut self,
         identity: Identity,
         text: &str,
-        undecodable: &mut HashMap<ObjectKey, String>,
+        undecodable: &mut HashMap<ObjectKey, ResourceVersion>,
     ) where
         K: DeserializeOwned,
         S: FnMut(Change<K>),

@@ -26,6 +26,7 @@ use super::{
     metadata::slim,
     requests::RequestCounts,
 };
+use crate::meta::{ResourceVersion, Uid};
 pub(crate) use dry_run::DryRun;
 pub use error::{ApiError, FieldCause};
 use error::{outcome_label, refusal};
@@ -157,8 +158,8 @@ impl Writer {
     pub async fn delete<K>(
         &self,
         key: &ObjectKey,
-        uid: &str,
-        resource_version: &str,
+        uid: &Uid,
+        resource_version: &ResourceVersion,
     ) -> Result<(), ApiError>
     where
         K: Resource<DynamicType = ()>,
