@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::auth;
-use super::auth::Caller;
 use super::auth::is_referent;
 use super::auth::is_tagged_by_caller;
 use super::context::Context;
@@ -18,8 +17,8 @@ use super::error::RECHECK;
 use super::index::StoreKey;
 use super::plan::store_status::StoreOutcome;
 use super::plan::store_status::next_status;
+use super::store::{Caller, Store};
 use super::stores::Readiness;
-use super::stores::Store;
 use super::stores::User;
 use crate::api::external_secrets::secret_store::ClusterSecretStore;
 use crate::api::external_secrets::secret_store::SecretStore;
