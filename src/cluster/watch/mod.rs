@@ -24,14 +24,13 @@ use tokio_util::sync::CancellationToken;
 use super::{
     ObjectKey,
     decode::{Decoded, Identity, decode},
-    queue::spread,
 };
 use crate::meta::ResourceVersion;
+use crate::retry::Pauses;
 pub(crate) use health::{CacheSync, WatchHealth};
 use requests::{Line, Requests, WatchError};
 
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const RETRY: Pauses = Pauses { first: Duration::from_millis(200), longest: Duration::from_secs(5) };
 /// Pause after a refusal of a watch that may be refused.
 const REFUSED_PAUSE: Duration = Duration::from_mins(10);
 /// After so many failures in a row the list is read again: the API server may have been restored to a state in
@@ -90,7 +89,7 @@ pub(crate) async fn follow<K>(
         let health = &watch.cache.health;
         let why = error.explain(health.kind);
         failures = failures.saturating_add(1);
-        let pause = pause(health.kind, failures);
+        let pause = RETRY.after(health.kind, failures);
         let is_refusal = matches!(error, WatchError::Refused { code: 403 | 404, .. });
         if refusal == Refusal::IsNormal && is_refusal {
             if !refused {
@@ -109,12 +108,6 @@ pub(crate) async fn follow<K>(
         }
         time::sleep(pause).await;
     }
-}
-
-/// 0.2 s, 0.4 s, ... 5 s, a little shorter by chance.
-fn pause(kind: &str, failures: u32) -> Duration {
-    let pause = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(10));
-    spread(&(kind, failures), pause.min(LONGEST_PAUSE))
 }
 
 /// Runs `work` until it ends or `stop`.

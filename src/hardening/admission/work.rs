@@ -48,11 +48,12 @@ use crate::hardening::plan::objects::RELEASE_MANAGER;
 use crate::marks::FIELD_MANAGER;
 use crate::meta::Uid;
 use crate::policy::WorkloadKind;
+use crate::retry::Pauses;
 
 /// Longest time that one reconcile waits for a revision to come into force.
 const PATIENCE: Duration = Duration::from_secs(3);
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+const RETRY: Pauses =
+    Pauses { first: Duration::from_millis(20), longest: Duration::from_millis(200) };
 /// More moves than any set of policies needs: whoever undoes them meanwhile has to wait.
 const MOST_MOVES: usize = 100;
 
@@ -95,7 +96,7 @@ impl Work<'_> {
     /// `None` when all is done.
     async fn moves(&self, desired: &Desired) -> Result<Option<Progress>, Error> {
         let begun = Instant::now();
-        let (mut pause, mut tampered) = (FIRST_PAUSE, false);
+        let (mut waits, mut tampered) = (0, false);
         for _ in 0..MOST_MOVES {
             let live = self.context.admissions.live();
             let proof = self.context.admissions.proof(self.name);
@@ -103,7 +104,7 @@ impl Work<'_> {
                 Move::Rest => return Ok(None),
                 Move::AwaitTypes(_) | Move::TryCompiled(_) | Move::TryEnforced(_) if tampered => {
                     // Told before it is proved again; and whoever goes on changing it sets no faster pace.
-                    tokio::time::sleep(LONGEST_PAUSE).await;
+                    tokio::time::sleep(RETRY.longest).await;
                     return Ok(Some(Progress::NotDenied));
                 }
                 Move::AwaitTypes(policy) => Progress::Compiling(format!(
@@ -137,8 +138,8 @@ impl Work<'_> {
             if begun.elapsed() > PATIENCE {
                 return Ok(Some(waits_for));
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            waits += 1;
+            tokio::time::sleep(RETRY.after(self.name, waits)).await;
         }
         Ok(Some(Progress::NotDenied))
     }
