@@ -198,7 +198,7 @@ fn policies() -> Result<PolicySet> {
     let selector = Selector { match_labels: labels, ..Selector::default() };
     let scope = Scope {
         name: "budget".to_owned(),
-        uid: "bench".to_owned(),
+        uid: "bench".into(),
         selection: Selection { selector, ..Selection::default() },
         protected: Protected::new("gabion-system", []),
         behind: BTreeSet::new(),
