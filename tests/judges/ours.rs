@@ -62,7 +62,7 @@ pub fn compiled(settings: &Settings, name: &str) -> PolicySet {
     let selector = Selector { match_labels: labels, ..Selector::default() };
     let scope = Scope {
         name: name.to_owned(),
-        uid: "judges".to_owned(),
+        uid: "judges".into(),
         selection: Selection { selector, ..Selection::default() },
         protected: Protected::new("gabion-system", []),
         behind: BTreeSet::new(),
