@@ -139,13 +139,13 @@ fn object<K: Resource<DynamicType = ()>>(
             let namespace = wrapped.meta().namespace.clone().unwrap_or_default();
             if let Generated::NetworkPolicy(policy) = &wrapped {
                 let opened = Opened::by(policy);
-                if context.index.permissive_policy_seen(&namespace, &key.name, opened) {
+                if context.index.permissive_policy_seen(&ObjectKey::of(policy), opened) {
                     context.namespaces.wake(&namespace.as_str().into(), &(), Lane::Urgent);
                 }
             }
             if let Generated::LimitRange(range) = &wrapped
                 && !key.could_be_ours()
-                && context.index.limit_range_seen(&namespace, &key.name, UserLimits::of(range))
+                && context.index.limit_range_seen(&ObjectKey::of(range), UserLimits::of(range))
             {
                 context.namespaces.wake(&namespace.as_str().into(), &(), Lane::Urgent);
             }
@@ -162,11 +162,12 @@ fn object<K: Resource<DynamicType = ()>>(
         Change::Deleted(object) => {
             let namespace = object.meta().namespace.clone().unwrap_or_default();
             let key = GeneratedKey::new(kind, object.name_any());
+            let object_key = ObjectKey::of(&object.0);
             let gone = match kind {
                 ObjectKind::LimitRange => {
-                    context.index.limit_range_seen(&namespace, &key.name, UserLimits::default())
+                    context.index.limit_range_seen(&object_key, UserLimits::default())
                 }
-                _ => context.index.permissive_policy_seen(&namespace, &key.name, Opened::default()),
+                _ => context.index.permissive_policy_seen(&object_key, Opened::default()),
             };
             let uid = Uid::of(object.meta());
             if context.index.object_gone(&namespace, &key, &uid) || gone {
@@ -190,8 +191,7 @@ fn service_account(context: &Context, change: Change<Slim<ServiceAccount>>) {
             }
         }
         Change::Deleted(object) => {
-            let namespace = object.namespace().unwrap_or_default();
-            context.index.account_deleted(&namespace, &object.name_any());
+            context.index.account_deleted(&ObjectKey::of(&object.0));
         }
         Change::Listed(present) => context.index.accounts_listed(&present),
     }

@@ -97,7 +97,7 @@ fn external_gone(context: &Context, key: &ObjectKey) {
     context.externals.forget(key);
     context.outages.forget(key);
     if let Some(objects) = &context.metrics.objects {
-        objects.forget(&key.namespace, &key.name);
+        objects.forget(key);
     }
 }
 
