@@ -80,7 +80,7 @@ fn baseline(context: &Context, change: Change<Stored>) {
             }
         }
         Change::Deleted(object) => baseline_gone(context, &object.name_any().into()),
-        Change::Listed(present) => {
+        Change::Replaced(present) => {
             for name in context.index.baselines_missing(&names(&present)) {
                 baseline_gone(context, &name);
             }
@@ -109,7 +109,7 @@ fn namespace(context: &Context, change: Change<Slim<Namespace>>) {
             }
         }
         Change::Deleted(object) => namespace_gone(context, &object.name_any().into()),
-        Change::Listed(present) => {
+        Change::Replaced(present) => {
             for name in context.index.namespaces_listed(&names(&present)) {
                 namespace_gone(context, &name);
             }
@@ -174,7 +174,7 @@ fn object<K: Resource<DynamicType = ()>>(
                 context.namespaces.wake(&namespace.into(), &(), Lane::Urgent);
             }
         }
-        Change::Listed(present) => {
+        Change::Replaced(present) => {
             for namespace in context.index.objects_listed(kind, &present) {
                 context.namespaces.wake(&namespace, &(), Lane::Urgent);
             }
@@ -193,7 +193,7 @@ fn service_account(context: &Context, change: Change<Slim<ServiceAccount>>) {
         Change::Deleted(object) => {
             context.index.account_deleted(&ObjectKey::of(&object.0));
         }
-        Change::Listed(present) => context.index.accounts_listed(&present),
+        Change::Replaced(present) => context.index.accounts_listed(&present),
     }
 }
 
@@ -205,7 +205,7 @@ fn effective(context: &Context, change: Change<Slim<NamespaceHardening>>) {
         Change::Deleted(object) if object.name_any() == EFFECTIVE => {
             (object.namespace().unwrap_or_default(), None)
         }
-        Change::Listed(present) => {
+        Change::Replaced(present) => {
             for namespace in context.index.effectives_listed(&present) {
                 context.namespaces.wake(&namespace, &(), Lane::Urgent);
             }
@@ -224,7 +224,7 @@ fn dns_service(context: &Context, namespace: &'static str, change: Change<Servic
     let seen = match change {
         Change::Applied(object) if object.name_any() == name => DnsService::of(&object),
         Change::Deleted(object) if object.name_any() == name => None,
-        Change::Listed(present) if !present.contains(&ObjectKey::new(namespace, name)) => None,
+        Change::Replaced(present) if !present.contains(&ObjectKey::new(namespace, name)) => None,
         _ => return,
     };
     if context.index.dns_service_seen((namespace.to_owned(), name.to_owned()), seen) {
@@ -237,7 +237,7 @@ fn node_local(context: &Context, change: Change<DaemonSet>) {
     let seen = match change {
         Change::Applied(object) if object.name_any() == name => node_local_addresses(&object),
         Change::Deleted(object) if object.name_any() == name => None,
-        Change::Listed(present) if !present.contains(&ObjectKey::new(namespace, name)) => None,
+        Change::Replaced(present) if !present.contains(&ObjectKey::new(namespace, name)) => None,
         _ => return,
     };
     if context.index.node_local_seen(seen) {

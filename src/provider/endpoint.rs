@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(endpoint.admit().ok(), Some(Admission::Open));
         tokio::time::timeout(Duration::from_secs(1), endpoint.recovered.notified())
             .await
-            .expect("it is told");
+            .expect("it is notified");
     }
 
     #[tokio::test]

@@ -45,7 +45,7 @@ pub(crate) enum Change<K> {
     /// The object is gone; this is its last known form.
     Deleted(K),
     /// A complete list has been delivered: whatever is not in the set does not exist.
-    Listed(HashSet<ObjectKey>),
+    Replaced(HashSet<ObjectKey>),
 }
 
 /// An object that exists and cannot be decoded. What was known of it before stays.
@@ -277,7 +277,7 @@ impl<R: FnMut(Undecodable), S> Cache<R, S> {
     {
         self.undecodable = listing.undecodable;
         self.health.set_undecodable(self.undecodable.len());
-        (self.sink)(Change::Listed(listing.present));
+        (self.sink)(Change::Replaced(listing.present));
         self.health.list_delivered();
     }
 

@@ -98,7 +98,7 @@ async fn follow_for(server: &Server, health: &Arc<WatchHealth>, seen: &Seen, tim
     let sink = move |change: Change<SecretStore>| match change {
         Change::Applied(store) => delivered.add(format!("+ {}", store.name_any())),
         Change::Deleted(store) => delivered.add(format!("- {}", store.name_any())),
-        Change::Listed(present) => {
+        Change::Replaced(present) => {
             let mut present: Vec<_> = present.into_iter().map(|key| key.to_string()).collect();
             present.sort();
             delivered.add(format!("= {}", present.join(" ")));
