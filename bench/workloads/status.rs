@@ -12,9 +12,9 @@ use support::{Failure, Result};
 
 use crate::{
     exchange::{exchange, expect},
-    figures::{Samples, Table, count},
     machine,
     population::{Population, external_secret},
+    results::{Samples, Table, count},
     world::World,
 };
 
