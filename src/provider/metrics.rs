@@ -13,6 +13,8 @@ pub enum Operation {
     BatchGetSecretValue,
     /// Tags, or the list of versions.
     DescribeSecret,
+    /// Names, a page at a time.
+    ListSecrets,
     /// A role is assumed with other credentials.
     AssumeRole,
     /// A role is assumed with a service account's token.
@@ -21,10 +23,11 @@ pub enum Operation {
 
 impl Operation {
     /// All of them.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::GetSecretValue,
         Self::BatchGetSecretValue,
         Self::DescribeSecret,
+        Self::ListSecrets,
         Self::AssumeRole,
         Self::AssumeRoleWithWebIdentity,
     ];
@@ -37,9 +40,10 @@ impl Operation {
     /// Label `provider`, spelled as ESO does for Secrets Manager.
     pub(crate) fn provider(self) -> &'static str {
         match self {
-            Self::GetSecretValue | Self::BatchGetSecretValue | Self::DescribeSecret => {
-                "AWS/SecretsManager"
-            }
+            Self::GetSecretValue
+            | Self::BatchGetSecretValue
+            | Self::DescribeSecret
+            | Self::ListSecrets => "AWS/SecretsManager",
             Self::AssumeRole | Self::AssumeRoleWithWebIdentity => "AWS/STS",
         }
     }
@@ -50,6 +54,7 @@ impl Operation {
             Self::GetSecretValue => "GetSecretValue",
             Self::BatchGetSecretValue => "BatchGetSecretValue",
             Self::DescribeSecret => "DescribeSecret",
+            Self::ListSecrets => "ListSecrets",
             Self::AssumeRole => "AssumeRole",
             Self::AssumeRoleWithWebIdentity => "AssumeRoleWithWebIdentity",
         }
@@ -107,7 +112,9 @@ impl From<&ProviderError> for CallOutcome {
         match error {
             ProviderError::NotFound { .. } | ProviderError::NoSuchVersion { .. } => Self::NotFound,
             ProviderError::Denied { .. } | ProviderError::Credentials { .. } => Self::Denied,
-            ProviderError::Invalid { .. } | ProviderError::Settings { .. } => Self::Invalid,
+            ProviderError::Invalid { .. }
+            | ProviderError::Settings { .. }
+            | ProviderError::TooManyListed => Self::Invalid,
             ProviderError::Throttled => Self::Throttled,
             ProviderError::Unavailable { .. } => Self::Unavailable,
         }

@@ -39,6 +39,8 @@ pub struct Limits {
     pub batch: Limit,
     /// `DescribeSecret`; the quota is 40,000 per second (10,000 with `GetSecretValue` in older texts).
     pub describe: Limit,
+    /// `ListSecrets`; the quota is 100 per second.
+    pub list: Limit,
     /// `AssumeRole` and its kin; users report throttling at rates far below those of reads.
     pub sts: Limit,
 }
@@ -49,6 +51,7 @@ impl Default for Limits {
             get: Limit { per_second: 1_000.0, burst: 500.0 },
             batch: Limit { per_second: 50.0, burst: 50.0 },
             describe: Limit { per_second: 500.0, burst: 100.0 },
+            list: Limit { per_second: 50.0, burst: 50.0 },
             sts: Limit { per_second: 25.0, burst: 50.0 },
         }
     }
@@ -59,6 +62,7 @@ pub(crate) struct Account {
     pub(crate) get: Bucket,
     pub(crate) batch: Bucket,
     pub(crate) describe: Bucket,
+    pub(crate) list: Bucket,
     pub(crate) sts: Bucket,
 }
 
@@ -68,6 +72,7 @@ impl Account {
             get: Bucket::new(limits.get),
             batch: Bucket::new(limits.batch),
             describe: Bucket::new(limits.describe),
+            list: Bucket::new(limits.list),
             sts: Bucket::new(limits.sts),
         }
     }
@@ -92,6 +97,7 @@ impl Meter {
             Operation::GetSecretValue => &self.account.get,
             Operation::BatchGetSecretValue => &self.account.batch,
             Operation::DescribeSecret => &self.account.describe,
+            Operation::ListSecrets => &self.account.list,
             Operation::AssumeRole | Operation::AssumeRoleWithWebIdentity => &self.payer_of_sts.sts,
         }
     }

@@ -22,7 +22,7 @@ const NAMESPACE: &str = "shop";
 const SOON: Duration = Duration::from_mins(1);
 
 /// The data of the Secret of each ExternalSecret in `examples/secrets`, by its name.
-const ARRIVES: [(&str, &[(&str, &str)]); 19] = [
+const ARRIVES: [(&str, &[(&str, &str)]); 20] = [
     (
         "database",
         &[
@@ -38,6 +38,14 @@ const ARRIVES: [(&str, &[(&str, &str)]); 19] = [
             ("all-hosts", r#"["db-1","db-2"]"#),
             ("first-host", "db-1"),
             ("password", "not-a-real-one"),
+        ],
+    ),
+    (
+        "found",
+        &[
+            ("api-key", "key-2"),
+            ("keystore", "YSBrZXlzdG9yZQ=="),
+            ("keystore-password", "changeit"),
         ],
     ),
     ("from-two-stores", &[("ours", "key-2"), ("shared", "licence-1")]),

@@ -3,6 +3,7 @@
 
 mod credentials;
 mod fetcher;
+mod lists;
 mod races;
 mod reads;
 

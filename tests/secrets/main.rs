@@ -13,6 +13,7 @@ mod creation;
 mod deletion;
 mod drift;
 mod faults;
+mod find;
 mod guide;
 mod input;
 mod ownership;

@@ -208,10 +208,11 @@ fn denied(message: &str, subject: Subject<'_>) -> ProviderError {
     }
 }
 
-const KNOWN_ACTIONS: [&str; 7] = [
+const KNOWN_ACTIONS: [&str; 8] = [
     "secretsmanager:GetSecretValue",
     "secretsmanager:BatchGetSecretValue",
     "secretsmanager:DescribeSecret",
+    "secretsmanager:ListSecrets",
     "sts:AssumeRole",
     "sts:AssumeRoleWithWebIdentity",
     "sts:TagSession",

@@ -3,6 +3,7 @@
 mod batch;
 mod credentials;
 mod errors;
+mod list;
 mod read;
 mod source;
 mod throttling;
@@ -23,9 +24,10 @@ use aws_smithy_runtime_api::client::{
     runtime_components::RuntimeComponents,
 };
 
+use crate::provider::Provider;
 use crate::provider::rate_limit::Meter;
 use credentials::{Credentials, Link};
-pub(super) use read::SecretsManager;
+use read::SecretsManager;
 use throttling::Throttling;
 
 pub use source::{AssumedRole, AwsSettings, AwsSource, BaseCredentials, RetrySettings};
@@ -41,6 +43,16 @@ pub struct Endpoints {
     pub fips: bool,
     /// IPv4 and IPv6; not together with an address of one's own.
     pub dual_stack: bool,
+}
+
+/// The provider of the service that a source names. Sends nothing yet.
+pub(super) fn connect(
+    platform: &Platform,
+    source: &AwsSource,
+    meter: Meter,
+    batch_pause: Duration,
+) -> Arc<dyn Provider> {
+    Arc::new(SecretsManager::connect(platform, source, meter, batch_pause))
 }
 
 /// Connections kept open per host between calls; a burst may open more.

@@ -21,6 +21,8 @@ use super::{
 use crate::lane::Lane;
 use crate::provider::Content;
 use crate::provider::Fetched;
+use crate::provider::Filter;
+use crate::provider::Listing;
 use crate::provider::Note;
 use crate::provider::Provider;
 use crate::provider::ProviderError;
@@ -96,6 +98,7 @@ impl SecretsManager {
         let action = match operation {
             Operation::BatchGetSecretValue => BATCH_ACTION,
             Operation::DescribeSecret => "secretsmanager:DescribeSecret",
+            Operation::ListSecrets => "secretsmanager:ListSecrets",
             _ => "secretsmanager:GetSecretValue",
         };
         Subject { key, action, region: &self.source.settings().region }
@@ -215,6 +218,14 @@ impl Provider for SecretsManager {
         lane: Lane,
     ) -> BoxFuture<'a, Vec<Result<Fetched, ProviderError>>> {
         Box::pin(self.values(requests, lane))
+    }
+
+    fn list<'a>(
+        &'a self,
+        filter: &'a Filter,
+        lane: Lane,
+    ) -> BoxFuture<'a, Result<Listing, ProviderError>> {
+        Box::pin(self.names(filter, lane))
     }
 
     fn validate(&self) -> BoxFuture<'_, Result<Validation, ProviderError>> {

@@ -159,7 +159,12 @@ impl AwsSource {
         }
     }
 
-    /// Where it calls: those who share an endpoint find out together that it does not answer.
+    /// Where it reads: those who share an endpoint find out together that it does not answer.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("secretsmanager/{}", self.settings.region)
+    }
+
+    /// Where it changes roles.
     pub(crate) fn region(&self) -> &str {
         &self.settings.region
     }

@@ -95,6 +95,7 @@ struct Contents {
     sessions: HashMap<String, SystemTime>,
     session_life: Duration,
     page_bytes: usize,
+    page_names: usize,
     counts: HashMap<(String, String), usize>,
     received: Option<Vec<Received>>,
     serial: u64,
@@ -129,6 +130,7 @@ impl SecretsManager {
         let contents = Contents {
             session_life: Duration::from_hours(1),
             page_bytes: 1_000_000,
+            page_names: 100,
             ..Contents::default()
         };
         let state =
@@ -239,6 +241,11 @@ impl SecretsManager {
     /// A page of a batch ends after this many bytes of values (AWS: about one megabyte).
     pub fn page_bytes(&self, bytes: usize) {
         self.contents().page_bytes = bytes;
+    }
+
+    /// A page of a list has so many names at most (AWS: 100).
+    pub fn page_names(&self, names: usize) {
+        self.contents().page_names = names;
     }
 
     /// Requests of one operation, retries included.
@@ -514,6 +521,7 @@ impl Contents {
             "GetSecretValue" => self.get(call),
             "BatchGetSecretValue" => self.batch(call),
             "DescribeSecret" => self.describe(call),
+            "ListSecrets" => self.list(call),
             "CreateSecret" | "PutSecretValue" => self.write(call),
             "AssumeRole" | "AssumeRoleWithWebIdentity" => self.assume(call),
             "GetCallerIdentity" => Ok(caller(call)),
@@ -657,6 +665,39 @@ impl Contents {
         Ok(output.to_string())
     }
 
+    fn list(&self, call: &Call) -> Result<String, Refusal> {
+        let filters = call.input["Filters"].as_array().cloned().unwrap_or_default();
+        if filters.len() > 10 || !filters.iter().all(is_valid_filter) {
+            let message = "1 validation error detected".to_owned();
+            return Err(("ValidationException", message));
+        }
+        let most = call.input["MaxResults"].as_u64().and_then(|most| usize::try_from(most).ok());
+        let most = most.unwrap_or(100).min(self.page_names);
+        let start = call.text("NextToken").unwrap_or_default();
+        let mut matching = self.secrets.iter().filter(|(name, secret)| {
+            name.as_str() >= start
+                && !secret.deleted
+                && filters.iter().all(|filter| lets_through(filter, name, &secret.tags))
+        });
+        let page: Vec<_> = matching
+            .by_ref()
+            .take(most)
+            .map(|(name, secret)| {
+                let tags: Vec<_> = secret
+                    .tags
+                    .iter()
+                    .map(|(key, value)| json!({"Key": key, "Value": value}))
+                    .collect();
+                json!({"ARN": secret.arn, "Name": name, "Tags": tags})
+            })
+            .collect();
+        let mut output = json!({"SecretList": page});
+        if let Some((name, _)) = matching.next() {
+            output["NextToken"] = json!(name);
+        }
+        Ok(output.to_string())
+    }
+
     fn write(&mut self, call: &Call) -> Result<String, Refusal> {
         let id = call.text("Name").or(call.text("SecretId")).unwrap_or_default();
         let exists = self.find(id).is_ok();
@@ -695,6 +736,38 @@ impl Contents {
              <SessionToken>token-of-{key}</SessionToken><Expiration>{time}</Expiration>\
              </Credentials></{operation}Result></{operation}Response>"
         ))
+    }
+}
+
+/// What AWS takes as a filter of a list.
+fn is_valid_filter(filter: &Value) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b" :_@/+=.-!".contains(&b);
+    let keys = ["name", "tag-key", "tag-value", "description", "all"];
+    let values = filter["Values"].as_array().cloned().unwrap_or_default();
+    let is_text = |value: &Value| {
+        value.as_str().is_some_and(|text| text.len() <= 512 && text.bytes().all(is_plain))
+    };
+    filter["Key"].as_str().is_some_and(|key| keys.contains(&key))
+        && (1..=10).contains(&values.len())
+        && values.iter().all(is_text)
+}
+
+/// AWS's filters match beginnings, any tag's key and any tag's value, and mean "not" with an exclamation mark in front.
+fn lets_through(filter: &Value, name: &str, tags: &BTreeMap<String, String>) -> bool {
+    let values: Vec<_> = filter["Values"].as_array().into_iter().flatten().collect();
+    let begins = |text: &str| {
+        values.iter().filter_map(|value| value.as_str()).any(|value| {
+            match value.strip_prefix('!') {
+                Some(value) => !text.starts_with(value),
+                None => text.starts_with(value),
+            }
+        })
+    };
+    match filter["Key"].as_str() {
+        Some("name") => begins(name),
+        Some("tag-key") => tags.keys().any(|key| begins(key)),
+        Some("tag-value") => tags.values().any(|value| begins(value)),
+        _ => false,
     }
 }
 
