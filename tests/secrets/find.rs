@@ -3,7 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde_json::{Value, json};
 use support::{
-    Result, SOON, eventually,
+    Result, SOON, Subsystem, eventually,
     secrets_manager::{Denial, Fault},
 };
 
@@ -378,4 +378,36 @@ async fn entries_are_merged_in_their_order_and_a_lost_list_fails_all() -> Result
     let expected = json!({key(&scene, "a"): value("extracted"), key(&scene, "b"): value("a"),
         "c": value("c")});
     scene.data_is("db", expected).await
+}
+
+/// Most memory that a process has had, in MiB.
+fn peak(pid: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib: u64 = line.and_then(|line| line.split_whitespace().next()).expect("a size").parse()?;
+    Ok(kib / 1024)
+}
+
+#[tokio::test]
+async fn a_sweep_of_ten_thousand_secrets_is_small_in_memory_and_calls() -> Result<()> {
+    let env = Subsystem::Secrets.start(&[])?;
+    let scene = Scene::within(&env, "find-sweep").await?;
+    for nth in 0..5_000 {
+        scene.put(&format!("wanted/{nth:04}"), &value("x"));
+        scene.put(&format!("others/{nth:04}"), &value("y"));
+    }
+    // What it needs anyway.
+    scene.synced("first", find(json!({"path": scene.remote("wanted/000")}))).await?;
+    let before = (peak(env.operator.pid()?)?, lists(&scene));
+    let batches = env.aws.calls("BatchGetSecretValue");
+
+    scene.synced("db", find(json!({"name": {"regexp": "/wanted/"}}))).await?;
+
+    let data = scene.data("db").await?.expect("data");
+    assert_eq!(data.as_object().expect("an object").len(), 5_000);
+    assert_eq!(lists(&scene) - before.1, 100, "pages of a hundred names");
+    assert_eq!(env.aws.calls("BatchGetSecretValue") - batches, 250, "batches of twenty");
+    let grown = peak(env.operator.pid()?)? - before.0;
+    assert!(grown <= 64, "{grown} MiB");
+    Ok(())
 }

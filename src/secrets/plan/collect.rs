@@ -13,7 +13,7 @@ use super::error::PlanError;
 use super::find;
 use super::find::Found;
 use super::find::Search;
-use super::key::Key;
+use super::key::{Key, KeyName};
 use super::rewrite;
 use super::template::Engine;
 use crate::api::external_secrets::external_secret::ConversionStrategy;
@@ -337,6 +337,8 @@ struct Policies {
     conversion: ConversionStrategy,
     decoding: DecodingStrategy,
     null_bytes: NullBytePolicy,
+    /// What a message may say of a key.
+    name: fn(usize, &str) -> KeyName,
 }
 
 impl From<&RemoteRef> for Policies {
@@ -345,6 +347,7 @@ impl From<&RemoteRef> for Policies {
             conversion: remote.conversion_strategy.clone().unwrap_or_default(),
             decoding: remote.decoding_strategy.clone().unwrap_or_default(),
             null_bytes: remote.null_byte_policy.clone().unwrap_or_default(),
+            name: |nth, key| Key::made(nth, key).name(),
         }
     }
 }
@@ -355,6 +358,8 @@ impl From<&Find> for Policies {
             conversion: find.conversion_strategy.clone().unwrap_or_default(),
             decoding: find.decoding_strategy.clone().unwrap_or_default(),
             null_bytes: find.null_byte_policy.clone().unwrap_or_default(),
+            // The name of a secret is none.
+            name: |_, key| Key::from(key).name(),
         }
     }
 }
@@ -368,7 +373,7 @@ fn finished(
     engine: &mut Engine<'_>,
 ) -> Result<BTreeMap<String, SecretBytes>, PlanError> {
     let data = if entry.rewrite.is_empty() {
-        convert_keys(field, &policies.conversion, data)?
+        convert_keys(field, &policies.conversion, data, policies.name)?
     } else {
         rewritten_keys(field, entry, data, engine)?
     };

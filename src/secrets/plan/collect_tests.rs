@@ -374,6 +374,16 @@ fn what_is_found_is_keyed_by_its_full_name_converted_or_rewritten() {
 }
 
 #[test]
+fn names_that_become_one_key_are_named_for_they_are_no_values() {
+    let spec = spec(json!({"dataFrom": [{"find": {"path": "a"}}]}));
+    let error = collect(&spec, &[found(&[("a/b", "1"), ("a b", "2")])]).unwrap_err().to_string();
+    assert!(error.contains(r#"two keys become the same, key "a b" and key "a/b""#), "{error}");
+    let long = "a".repeat(254);
+    let error = collect(&spec, &[found(&[(&long, "1")])]).unwrap_err().to_string();
+    assert!(error.contains("is no valid Secret key"), "{error}");
+}
+
+#[test]
 fn what_is_found_is_decoded_and_may_be_nothing() {
     let find = json!({"path": "a", "decodingStrategy": "Base64", "nullBytePolicy": "Fail"});
     let spec = spec(json!({"dataFrom": [{"find": find}]}));
