@@ -15,6 +15,16 @@ pub enum Operation {
     DescribeSecret,
     /// Names, a page at a time.
     ListSecrets,
+    /// One parameter.
+    GetParameter,
+    /// Up to ten parameters.
+    GetParameters,
+    /// Names of parameters below a path.
+    GetParametersByPath,
+    /// Names of parameters by their descriptions.
+    DescribeParameters,
+    /// Tags of a parameter.
+    ListTagsForResource,
     /// A role is assumed with other credentials.
     AssumeRole,
     /// A role is assumed with a service account's token.
@@ -23,11 +33,16 @@ pub enum Operation {
 
 impl Operation {
     /// All of them.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::GetSecretValue,
         Self::BatchGetSecretValue,
         Self::DescribeSecret,
         Self::ListSecrets,
+        Self::GetParameter,
+        Self::GetParameters,
+        Self::GetParametersByPath,
+        Self::DescribeParameters,
+        Self::ListTagsForResource,
         Self::AssumeRole,
         Self::AssumeRoleWithWebIdentity,
     ];
@@ -37,13 +52,18 @@ impl Operation {
         Self::ALL.into_iter().find(|operation| operation.name() == name)
     }
 
-    /// Label `provider`, spelled as ESO does for Secrets Manager.
+    /// Label `provider`, spelled as ESO does.
     pub(crate) fn provider(self) -> &'static str {
         match self {
             Self::GetSecretValue
             | Self::BatchGetSecretValue
             | Self::DescribeSecret
             | Self::ListSecrets => "AWS/SecretsManager",
+            Self::GetParameter
+            | Self::GetParameters
+            | Self::GetParametersByPath
+            | Self::DescribeParameters
+            | Self::ListTagsForResource => "AWS/ParameterStore",
             Self::AssumeRole | Self::AssumeRoleWithWebIdentity => "AWS/STS",
         }
     }
@@ -55,8 +75,32 @@ impl Operation {
             Self::BatchGetSecretValue => "BatchGetSecretValue",
             Self::DescribeSecret => "DescribeSecret",
             Self::ListSecrets => "ListSecrets",
+            Self::GetParameter => "GetParameter",
+            Self::GetParameters => "GetParameters",
+            Self::GetParametersByPath => "GetParametersByPath",
+            Self::DescribeParameters => "DescribeParameters",
+            Self::ListTagsForResource => "ListTagsForResource",
             Self::AssumeRole => "AssumeRole",
             Self::AssumeRoleWithWebIdentity => "AssumeRoleWithWebIdentity",
+        }
+    }
+}
+
+impl Operation {
+    /// IAM's name of it.
+    pub(crate) fn action(self) -> &'static str {
+        match self {
+            Self::GetSecretValue => "secretsmanager:GetSecretValue",
+            Self::BatchGetSecretValue => "secretsmanager:BatchGetSecretValue",
+            Self::DescribeSecret => "secretsmanager:DescribeSecret",
+            Self::ListSecrets => "secretsmanager:ListSecrets",
+            Self::GetParameter => "ssm:GetParameter",
+            Self::GetParameters => "ssm:GetParameters",
+            Self::GetParametersByPath => "ssm:GetParametersByPath",
+            Self::DescribeParameters => "ssm:DescribeParameters",
+            Self::ListTagsForResource => "ssm:ListTagsForResource",
+            Self::AssumeRole => "sts:AssumeRole",
+            Self::AssumeRoleWithWebIdentity => "sts:AssumeRoleWithWebIdentity",
         }
     }
 }

@@ -41,6 +41,10 @@ pub struct Limits {
     pub describe: Limit,
     /// `ListSecrets`; the quota is 100 per second.
     pub list: Limit,
+    /// Reads of parameters; the quota is 40 per second unless somebody pays for more.
+    pub parameters: Limit,
+    /// Descriptions and tags of parameters, whose quotas are lower and not published.
+    pub describe_parameters: Limit,
     /// `AssumeRole` and its kin; users report throttling at rates far below those of reads.
     pub sts: Limit,
 }
@@ -52,6 +56,8 @@ impl Default for Limits {
             batch: Limit { per_second: 50.0, burst: 50.0 },
             describe: Limit { per_second: 500.0, burst: 100.0 },
             list: Limit { per_second: 50.0, burst: 50.0 },
+            parameters: Limit { per_second: 20.0, burst: 40.0 },
+            describe_parameters: Limit { per_second: 5.0, burst: 10.0 },
             sts: Limit { per_second: 25.0, burst: 50.0 },
         }
     }
@@ -63,6 +69,8 @@ pub(crate) struct Account {
     pub(crate) batch: Bucket,
     pub(crate) describe: Bucket,
     pub(crate) list: Bucket,
+    pub(crate) parameters: Bucket,
+    pub(crate) describe_parameters: Bucket,
     pub(crate) sts: Bucket,
 }
 
@@ -73,6 +81,8 @@ impl Account {
             batch: Bucket::new(limits.batch),
             describe: Bucket::new(limits.describe),
             list: Bucket::new(limits.list),
+            parameters: Bucket::new(limits.parameters),
+            describe_parameters: Bucket::new(limits.describe_parameters),
             sts: Bucket::new(limits.sts),
         }
     }
@@ -98,6 +108,12 @@ impl Meter {
             Operation::BatchGetSecretValue => &self.account.batch,
             Operation::DescribeSecret => &self.account.describe,
             Operation::ListSecrets => &self.account.list,
+            Operation::GetParameter | Operation::GetParameters | Operation::GetParametersByPath => {
+                &self.account.parameters
+            }
+            Operation::DescribeParameters | Operation::ListTagsForResource => {
+                &self.account.describe_parameters
+            }
             Operation::AssumeRole | Operation::AssumeRoleWithWebIdentity => &self.payer_of_sts.sts,
         }
     }

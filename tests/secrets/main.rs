@@ -17,6 +17,7 @@ mod find;
 mod guide;
 mod input;
 mod ownership;
+mod parameters;
 mod references;
 mod refresh;
 mod restart;

@@ -239,7 +239,7 @@ pub struct DataFromEntry {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Find {
-    /// Only names that begin with this.
+    /// Only names that begin with this. Of Parameter Store: only what is below this path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// Only names that match.

@@ -1,4 +1,4 @@
-//! Secrets Manager and STS in this process: fast, scriptable, and it counts.
+//! Secrets Manager, Parameter Store and STS in this process: fast, scriptable, and it counts.
 //!
 //! It follows AWS's documentation where tests need it: version stages, per-item errors of a batch, pages by
 //! size, texts of errors. Signatures are not checked; the access key id of each request is recorded. It runs
@@ -27,6 +27,8 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
+
+use crate::parameter_store::Parameters;
 
 /// What happens to a call instead of, or before, its answer.
 #[derive(Clone, Debug)]
@@ -85,6 +87,7 @@ struct Stored {
 #[derive(Default)]
 struct Contents {
     secrets: BTreeMap<String, Secret>,
+    parameters: Parameters,
     names_by_arn: HashMap<String, String>,
     denials: Vec<Denial>,
     rejected_keys: HashMap<String, &'static str>,
@@ -186,6 +189,19 @@ impl SecretsManager {
 
     pub fn remove(&self, name: &str) {
         self.contents().secrets.remove(name);
+    }
+
+    /// A new version of a parameter with a text; the labels leave the versions that had them.
+    pub fn put_parameter(&self, name: &str, text: &str, labels: &[&str]) {
+        self.contents().parameters.put(name, text, labels);
+    }
+
+    pub fn tag_parameter(&self, name: &str, key: &str, value: &str) {
+        self.contents().parameters.tag(name, key, value);
+    }
+
+    pub fn remove_parameter(&self, name: &str) {
+        self.contents().parameters.remove(name);
     }
 
     pub fn deny(&self, denial: Denial) {
@@ -339,9 +355,11 @@ async fn answer(
         .and_then(|(_, rest)| rest.split('/').next())
         .unwrap_or_default()
         .to_owned();
-    let target = header("x-amz-target")
-        .and_then(|value| value.strip_prefix("secretsmanager."))
-        .map(str::to_owned);
+    let target = header("x-amz-target").and_then(|value| {
+        let (service, operation) = value.split_once('.')?;
+        let ssm = service == "AmazonSSM";
+        (ssm || service == "secretsmanager").then(|| (ssm, operation.to_owned()))
+    });
     let body = request.into_body().collect().await.map_err(|_| Dropped)?.to_bytes();
     let call = Call::parse(target, access_key, &body);
     let fault = state.contents.lock().expect("no panic while held").receive(&call);
@@ -377,21 +395,22 @@ struct Call {
     operation: String,
     access_key: String,
     sts: bool,
+    ssm: bool,
     input: Value,
 }
 
 impl Call {
-    fn parse(target: Option<String>, access_key: String, body: &[u8]) -> Self {
-        if let Some(operation) = target {
+    fn parse(target: Option<(bool, String)>, access_key: String, body: &[u8]) -> Self {
+        if let Some((ssm, operation)) = target {
             let input = serde_json::from_slice(body).unwrap_or_default();
-            return Self { operation, access_key, sts: false, input };
+            return Self { operation, access_key, sts: false, ssm, input };
         }
         let text = String::from_utf8_lossy(body);
         let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
         let input: serde_json::Map<_, _> =
             pairs.map(|(key, value)| (unescaped(key), Value::from(unescaped(value)))).collect();
         let operation = input.get("Action").and_then(Value::as_str).unwrap_or_default().to_owned();
-        Self { operation, access_key, sts: true, input: Value::Object(input) }
+        Self { operation, access_key, sts: true, ssm: false, input: Value::Object(input) }
     }
 
     fn text(&self, field: &str) -> Option<&str> {
@@ -399,9 +418,11 @@ impl Call {
     }
 
     fn ids(&self) -> Vec<String> {
-        let many = self.input.get("SecretIdList").and_then(Value::as_array);
-        let many = many.into_iter().flatten().filter_map(Value::as_str);
-        self.text("SecretId").into_iter().chain(many).map(str::to_owned).collect()
+        let lists = ["SecretIdList", "Names"].map(|field| self.input.get(field));
+        let many = lists.into_iter().flatten().filter_map(Value::as_array).flatten();
+        let many = many.filter_map(Value::as_str);
+        let one = [self.text("SecretId"), self.text("Name")].into_iter().flatten();
+        one.chain(many).map(str::to_owned).collect()
     }
 
     fn refusal(&self, code: &str, message: &str, status: u16) -> Reply {
@@ -422,7 +443,11 @@ impl Call {
     }
 
     fn denied_to(&self, operation: &str, what: &str) -> (&'static str, String) {
-        let service = if self.sts { "sts" } else { "secretsmanager" };
+        let service = match (self.sts, self.ssm) {
+            (true, _) => "sts",
+            (_, true) => "ssm",
+            _ => "secretsmanager",
+        };
         let key = &self.access_key;
         let message = format!(
             "User: arn:aws:iam::000000000000:user/{key} is not authorized to perform: \
@@ -517,7 +542,12 @@ impl Contents {
             let (code, message) = call.denied("*");
             return call.refusal(code, &message, if call.sts { 403 } else { 400 });
         }
+        let may_read = |name: &str| {
+            let denied = self.is_denied(call, &call.operation, Some(name));
+            if denied { Err(call.denied(name)) } else { Ok(()) }
+        };
         let result = match call.operation.as_str() {
+            operation if call.ssm => self.parameters.reply(operation, &call.input, may_read),
             "GetSecretValue" => self.get(call),
             "BatchGetSecretValue" => self.batch(call),
             "DescribeSecret" => self.describe(call),

@@ -5,7 +5,7 @@ use aws_sdk_secretsmanager::types::{
     Filter as SentFilter, FilterNameStringType as FilterKey, SecretListEntry,
 };
 
-use super::read::SecretsManager;
+use super::SecretsManager;
 use crate::lane::Lane;
 use crate::provider::{Filter, Listing, MOST_LISTED, ProviderError, metrics::Operation};
 
@@ -23,8 +23,8 @@ impl SecretsManager {
         filter: &Filter,
         lane: Lane,
     ) -> Result<Listing, ProviderError> {
-        let prefix = self.source.settings().prefix.clone();
-        let path = full_path(&prefix, &filter.path);
+        let prefix = self.calls.source.settings().prefix.clone();
+        let path = self.calls.full_path(&filter.path);
         let sent = filters(&path, filter);
         let mut listing = Listing { prefix, keys: Vec::new() };
         let mut token = None;
@@ -35,8 +35,10 @@ impl SecretsManager {
                 .max_results(PAGE)
                 .set_filters((!sent.is_empty()).then(|| sent.clone()))
                 .set_next_token(token.take());
-            let page =
-                self.call(Operation::ListSecrets, lane, "*", Box::pin(request.send())).await?;
+            let page = self
+                .calls
+                .call(Operation::ListSecrets, lane, "*", Box::pin(request.send()))
+                .await?;
             let entries = page.secret_list.unwrap_or_default();
             let found = entries.into_iter().filter(|entry| is_meant(entry, &path, filter));
             let keys = found.filter_map(|entry| Some(entry.name?.split_off(listing.prefix.len())));
@@ -51,11 +53,6 @@ impl SecretsManager {
         }
         Err(ProviderError::TooManyListed)
     }
-}
-
-/// A store with a prefix knows nothing outside of it. A path that begins with the prefix is a full one.
-fn full_path(prefix: &str, path: &str) -> String {
-    if path.starts_with(prefix) { path.to_owned() } else { format!("{prefix}{path}") }
 }
 
 /// Whether a secret has the path and the tags.

@@ -4,6 +4,7 @@ use aws_sdk_secretsmanager::types::Tag;
 use proptest::prelude::*;
 
 use super::*;
+use crate::provider::aws::calls::full_path;
 
 /// What AWS documents of one filter: beginnings, "not" with an exclamation mark in front, any value of any tag.
 fn aws_lets_through(entry: &SecretListEntry, sent: &SentFilter) -> bool {
@@ -61,14 +62,6 @@ proptest! {
             prop_assert!(!found || name.starts_with(&prefix), "nothing is outside of the prefix");
         }
     }
-}
-
-#[test]
-fn a_path_is_below_the_prefix_whether_it_repeats_it_or_not() {
-    assert_eq!(full_path("prod/", "db/"), "prod/db/");
-    assert_eq!(full_path("prod/", "prod/db/"), "prod/db/");
-    assert_eq!(full_path("", "db/"), "db/");
-    assert_eq!(full_path("prod/", ""), "prod/");
 }
 
 #[test]
