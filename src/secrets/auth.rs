@@ -31,6 +31,7 @@ use crate::provider::aws::AwsSettings;
 use crate::provider::aws::AwsSource;
 use crate::provider::aws::BaseCredentials;
 use crate::provider::aws::RetrySettings;
+use crate::provider::aws::Service;
 use crate::provider::fake::FakeEntry;
 use crate::provider::fake::FakeSource;
 use crate::provider::fake::FakeValidation;
@@ -101,10 +102,14 @@ pub(crate) async fn resolve(
         let provider = provider.name().to_owned();
         return plain(Err(Error::ProviderNotSupported { provider }));
     };
-    if aws.service != AwsService::SecretsManager {
-        let provider = format!("aws/{}", aws.service);
-        return plain(Err(Error::ProviderNotSupported { provider }));
-    }
+    let service = match &aws.service {
+        AwsService::SecretsManager => Service::SecretsManager,
+        AwsService::ParameterStore => Service::ParameterStore,
+        other @ (AwsService::CertificateManager | AwsService::Other(_)) => {
+            let provider = format!("aws/{other}");
+            return plain(Err(Error::ProviderNotSupported { provider }));
+        }
+    };
     let mut resolver = Resolver {
         writer,
         ambient,
@@ -116,7 +121,7 @@ pub(crate) async fn resolve(
         inputs: Vec::new(),
         digest: String::new(),
     };
-    let connection = resolver.aws(aws).await;
+    let connection = resolver.aws(aws, service).await;
     Resolved { inputs: resolver.inputs, of_caller: resolver.of_caller, connection }
 }
 
@@ -149,8 +154,9 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    async fn aws(&mut self, aws: &AwsProvider) -> Result<Connection, Error> {
+    async fn aws(&mut self, aws: &AwsProvider, service: Service) -> Result<Connection, Error> {
         let mut settings = AwsSettings::new(aws.region.clone());
+        settings.service = service;
         settings.prefix = aws.prefix.clone().unwrap_or_default();
         settings.credentials = self.credentials(aws).await?;
         settings.additional_roles.clone_from(&aws.additional_roles);

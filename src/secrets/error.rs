@@ -219,6 +219,7 @@ fn provider_class(error: &ProviderError) -> (&'static str, Retry) {
         ProviderError::Credentials { .. } => ("CredentialsRefused", Retry::Backoff),
         ProviderError::Invalid { .. } => ("RequestRefused", Retry::Backoff),
         ProviderError::Settings { .. } => ("InvalidStoreSettings", Retry::OnChange),
+        ProviderError::TooManyListed => ("TooManyFound", Retry::Backoff),
         ProviderError::Throttled => ("Throttled", Retry::Backoff),
         ProviderError::Unavailable { .. } => ("ProviderUnavailable", Retry::Backoff),
     }
@@ -244,7 +245,9 @@ fn plan_reason(error: &PlanError) -> &'static str {
         PlanError::UnknownValue { .. } => "UnknownValue",
         PlanError::Duration { .. } => "InvalidDuration",
         PlanError::Schedule { .. } => "InvalidSchedule",
-        PlanError::Regexp { .. } => "InvalidRegexp",
+        PlanError::Regexp { .. } | PlanError::CostlyRegexp { .. } => "InvalidRegexp",
+        PlanError::EmptyFind { .. } | PlanError::TooManyTags { .. } => "InvalidFind",
+        PlanError::TooManyFound { .. } | PlanError::FoundTooLarge { .. } => "TooManyFound",
         PlanError::Missing { .. } => "FieldMissing",
         PlanError::MergeConflict { .. } => "MergeConflict",
         PlanError::PriorityAbsent { .. } => "PriorityAbsent",

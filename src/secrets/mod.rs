@@ -9,6 +9,7 @@ pub(crate) mod environment;
 mod error;
 mod external_secret;
 mod fetch;
+mod find;
 mod index;
 mod observe;
 mod outage;

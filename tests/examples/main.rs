@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::types::Tag;
+use aws_sdk_ssm::types::ParameterType;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use gabion::api::external_secrets::external_secret::ExternalSecret;
 use k8s_openapi::api::core::v1::Secret;
@@ -22,7 +23,7 @@ const NAMESPACE: &str = "shop";
 const SOON: Duration = Duration::from_mins(1);
 
 /// The data of the Secret of each ExternalSecret in `examples/secrets`, by its name.
-const ARRIVES: [(&str, &[(&str, &str)]); 19] = [
+const ARRIVES: [(&str, &[(&str, &str)]); 21] = [
     (
         "database",
         &[
@@ -40,6 +41,14 @@ const ARRIVES: [(&str, &[(&str, &str)]); 19] = [
             ("password", "not-a-real-one"),
         ],
     ),
+    (
+        "found",
+        &[
+            ("api-key", "key-2"),
+            ("keystore", "YSBrZXlzdG9yZQ=="),
+            ("keystore-password", "changeit"),
+        ],
+    ),
     ("from-two-stores", &[("ours", "key-2"), ("shared", "licence-1")]),
     ("gone-with-the-source", &[("greeting", "hello")]),
     ("keys-in-any-case", &[("greeting", "hello")]),
@@ -48,6 +57,7 @@ const ARRIVES: [(&str, &[(&str, &str)]); 19] = [
     ("not-while-people-work", &[("greeting", "hello")]),
     ("outlived", &[("greeting", "hello")]),
     ("owner-of-the-key", &[("owner", "payments")]),
+    ("parameters", &[("feature", "on"), ("level", "debug"), ("nested_depth", "3")]),
     (
         "prefixed-keys",
         &[
@@ -174,6 +184,15 @@ async fn fill(moto: &Moto) -> Result<()> {
         ("company/licence", "licence-1".to_owned()),
     ] {
         aws.create_secret().name(name).secret_string(text).send().await?;
+    }
+    let parameters = moto.parameter_store().await;
+    for (name, text) in [
+        ("/shop/feature", "on"),
+        ("/shop/settings/level", "debug"),
+        ("/shop/settings/nested/depth", "3"),
+    ] {
+        let kind = ParameterType::SecureString;
+        parameters.put_parameter().name(name).value(text).r#type(kind).send().await?;
     }
     let owner = Tag::builder().key("owner").value("payments").build();
     let key = "shop/api-key";

@@ -127,11 +127,11 @@ async fn a_provider_that_is_not_ours_is_reported_and_its_fields_are_kept() -> Re
         "spec": {"provider": {"vault": vault}}});
     scene.create(store).await?;
     scene.create(scene.external("db", json!({"secretStoreRef": {"name": "vault"}}))).await?;
-    let mut parameters = scene.store("parameters");
-    parameters["spec"]["provider"]["aws"]["service"] = json!("ParameterStore");
-    scene.create(parameters).await?;
+    let mut certificates = scene.store("certificates");
+    certificates["spec"]["provider"]["aws"]["service"] = json!("CertificateManager");
+    scene.create(certificates).await?;
 
-    for (name, provider) in [("vault", "vault"), ("parameters", "aws/ParameterStore")] {
+    for (name, provider) in [("vault", "vault"), ("certificates", "aws/CertificateManager")] {
         let object = scene.store_says("SecretStore", name, "False", provider).await?;
         assert_eq!(ready_of(&object)["reason"], "ProviderNotSupported");
     }

@@ -239,13 +239,13 @@ pub struct DataFromEntry {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Find {
-    /// Only names that start with this.
+    /// Only names that begin with this. Of Parameter Store: only what is below this path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// Only names that match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<FindName>,
-    /// Only secrets that have all these tags.
+    /// Only secrets that have each of these tags, with exactly this value.
     #[serde(
         default,
         skip_serializing_if = "BTreeMap::is_empty",
@@ -266,7 +266,7 @@ pub struct Find {
 /// A name pattern.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FindName {
-    /// A regular expression (RE2), not anchored.
+    /// A regular expression (RE2) on the full name, not anchored: write ^prod/ to mean the beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regexp: Option<String>,
 }

@@ -16,6 +16,8 @@ pub struct AwsSettings {
     /// Whose share of quotas this uses: the namespace whose word the role is, as nobody has to prove anything to
     /// name one.
     pub tenant: String,
+    /// What is read.
+    pub service: Service,
     /// For example `eu-west-1`.
     pub(crate) region: String,
     /// Put in front of every key, as it is.
@@ -35,12 +37,32 @@ impl AwsSettings {
     pub fn new(region: impl Into<String>) -> Self {
         Self {
             tenant: String::new(),
+            service: Service::SecretsManager,
             region: region.into(),
             prefix: String::new(),
             credentials: BaseCredentials::Default,
             additional_roles: Vec::new(),
             role: None,
             retry: None,
+        }
+    }
+}
+
+/// A service that holds secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Secrets Manager.
+    SecretsManager,
+    /// Parameter Store.
+    ParameterStore,
+}
+
+impl Service {
+    /// As AWS has it in host names and IAM actions.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::SecretsManager => "secretsmanager",
+            Self::ParameterStore => "ssm",
         }
     }
 }
@@ -159,7 +181,12 @@ impl AwsSource {
         }
     }
 
-    /// Where it calls: those who share an endpoint find out together that it does not answer.
+    /// Where it reads: those who share an endpoint find out together that it does not answer.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("{}/{}", self.settings.service.name(), self.settings.region)
+    }
+
+    /// Where it changes roles.
     pub(crate) fn region(&self) -> &str {
         &self.settings.region
     }
@@ -256,6 +283,7 @@ fn fingerprint(settings: &AwsSettings) -> [u8; 32] {
         hash.update(part.len().to_le_bytes());
         hash.update(part);
     };
+    add(settings.service.name().as_bytes());
     add(settings.region.as_bytes());
     add(settings.prefix.as_bytes());
     match &settings.credentials {

@@ -49,6 +49,56 @@ pub enum PlanError {
         /// The text.
         text: String,
     },
+    /// A regular expression that is too large, or takes too long.
+    #[error(
+        "spec.{field} is too costly a regular expression: {reason}; make it simpler, or select by path or tags"
+    )]
+    CostlyRegexp {
+        /// Path below `spec`.
+        field: String,
+        /// Fixed text.
+        reason: &'static str,
+    },
+    /// A find that selects nothing in particular.
+    #[error("spec.{field} names nothing to find: set name.regexp, path or tags")]
+    EmptyFind {
+        /// Path below `spec`.
+        field: String,
+    },
+    /// More tags than a remote secret can have.
+    #[error(
+        "spec.{field}.tags has {count} tags, and no secret has more than {most}: it can never match; remove some"
+    )]
+    TooManyTags {
+        /// Path below `spec`.
+        field: String,
+        /// How many there are.
+        count: usize,
+        /// How many a secret can have.
+        most: usize,
+    },
+    /// More secrets than one object may read.
+    #[error(
+        "spec.{field} matches {count} secrets, and one ExternalSecret finds at most {most}: select fewer by name, path or tags, or divide it among several ExternalSecrets"
+    )]
+    TooManyFound {
+        /// Path below `spec`.
+        field: String,
+        /// How many match, those of other entries included.
+        count: usize,
+        /// How many may.
+        most: usize,
+    },
+    /// More bytes than one object may read.
+    #[error(
+        "spec.{field}: what the ExternalSecret finds has more than {most} bytes, and a Secret holds at most 1048576: select fewer by name, path or tags"
+    )]
+    FoundTooLarge {
+        /// Path below `spec`.
+        field: String,
+        /// How many there may be.
+        most: usize,
+    },
     /// A field that another one needs.
     #[error("spec.{field} is needed by {why}: set it")]
     Missing {
@@ -351,6 +401,11 @@ impl PlanError {
             | Self::Duration { .. }
             | Self::Schedule { .. }
             | Self::Regexp { .. }
+            | Self::CostlyRegexp { .. }
+            | Self::EmptyFind { .. }
+            | Self::TooManyTags { .. }
+            | Self::TooManyFound { .. }
+            | Self::FoundTooLarge { .. }
             | Self::Missing { .. }
             | Self::MergeConflict { .. }
             | Self::PriorityAbsent { .. }
@@ -386,6 +441,9 @@ impl PlanError {
             | Self::NotAMap { .. }
             | Self::BadMetadata { .. }
             | Self::Provider { .. }
+            | Self::CostlyRegexp { .. }
+            | Self::TooManyFound { .. }
+            | Self::FoundTooLarge { .. }
             | Self::PropertyAbsent { .. }
             | Self::MergeConflict { .. }
             | Self::PriorityAbsent { .. }
@@ -403,6 +461,8 @@ impl PlanError {
             | Self::Duration { .. }
             | Self::Schedule { .. }
             | Self::Regexp { .. }
+            | Self::EmptyFind { .. }
+            | Self::TooManyTags { .. }
             | Self::Missing { .. }
             | Self::NoStore { .. }
             | Self::NoSource { .. }

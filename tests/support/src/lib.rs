@@ -27,6 +27,7 @@ pub mod malformed_baselines;
 mod moto;
 pub mod network_evaluator;
 mod operator;
+mod parameter_store;
 mod ports;
 mod programs;
 pub mod secrets_manager;

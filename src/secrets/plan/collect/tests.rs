@@ -14,7 +14,7 @@ fn spec(value: serde_json::Value) -> ExternalSecretSpec {
 
 /// An answer of a provider for which a property that is absent is an error, as for AWS.
 fn answer(result: Result<Arc<Fetched>, ProviderError>) -> Answer {
-    Answer { result, absent_property_is_missing: false }
+    Answer::Read { result, absent_property_is_missing: false }
 }
 
 fn kind(store: &StoreId) -> &'static str {
@@ -67,14 +67,9 @@ fn questions_are_in_the_order_in_which_answers_count() {
         .unwrap()
         .into_iter()
         .map(|l| {
-            (
-                l.field,
-                kind(&l.store),
-                l.store.name,
-                l.request.key,
-                l.request.version,
-                l.request.content,
-            )
+            let Ask::Read(request) = l.ask else { panic!("{:?} is no read", l.ask) };
+            let store = (kind(&l.store), l.store.name);
+            (l.field, store.0, store.1, request.key, request.version, request.content)
         })
         .collect();
     let s = str::to_owned;
@@ -128,7 +123,6 @@ fn nothing_is_ignored_in_silence() {
             json!({"data": data, "target": {"manifest": {"apiVersion": "v1", "kind": "X"}}}),
             "target.manifest",
         ),
-        (json!({"dataFrom": [{"find": {}}]}), "dataFrom[0].find"),
         (json!({"dataFrom": [{"sourceRef": generator}]}), "dataFrom[0].sourceRef.generatorRef"),
         (
             json!({"data": [{"secretKey": "a", "remoteRef": {"key": "r"}, "sourceRef": generator}]}),
@@ -255,8 +249,8 @@ fn a_property_that_is_absent_is_an_error_under_every_deletion_policy() {
             &[text("{}")],
             r#"spec.data[0].remoteRef: key "p.q" does not exist in secret "r""#,
         );
-        let mut fake = text("{}");
-        fake.absent_property_is_missing = true;
+        let Answer::Read { result, .. } = text("{}") else { panic!("it is a read") };
+        let fake = Answer::Read { result, absent_property_is_missing: true };
         assert_eq!(collect(&spec, &[fake]).is_ok(), policy != "Retain", "{policy}");
     }
 }
@@ -354,5 +348,66 @@ fn errors_never_quote_a_value() {
     ] {
         let error = collect(&spec(remote), &[answer]).unwrap_err();
         assert!(!format!("{error} {error:?}").contains(secret), "{error:?}");
+    }
+}
+
+/// What was found, by full name.
+fn found(pairs: &[(&str, &str)]) -> Answer {
+    let fetched = |text: &str| Fetched { text: Some(text.to_owned().into()), binary: None };
+    let pair = |(name, text): &(&str, &str)| ((*name).to_owned(), Arc::new(fetched(text)));
+    Answer::Found(Ok(pairs.iter().map(pair).collect()))
+}
+
+#[test]
+fn what_is_found_is_keyed_by_its_full_name_converted_or_rewritten() {
+    let find = json!({"name": {"regexp": "^shop/"}});
+    let answers = [found(&[("shop/a b", "1"), ("shop/c", "2")])];
+    let plain = spec(json!({"dataFrom": [{"find": find}]}));
+    assert_eq!(data(&plain, &answers), map(&[("shop_a_b", "1"), ("shop_c", "2")]));
+    let rewrite = json!([{"regexp": {"source": "^shop/(.)(.*)", "target": "$1"}}]);
+    let rewritten = spec(json!({"dataFrom": [{"find": find, "rewrite": rewrite}]}));
+    assert_eq!(data(&rewritten, &answers), map(&[("a", "1"), ("c", "2")]));
+    let unicode = json!({"name": {"regexp": "^shop/"}, "conversionStrategy": "Unicode"});
+    let unicode = spec(json!({"dataFrom": [{"find": unicode}]}));
+    let expected = map(&[("shop_U002f_a_U0020_b", "1"), ("shop_U002f_c", "2")]);
+    assert_eq!(data(&unicode, &answers), expected);
+}
+
+#[test]
+fn names_that_become_one_key_are_named_for_they_are_no_values() {
+    let spec = spec(json!({"dataFrom": [{"find": {"path": "a"}}]}));
+    let error = collect(&spec, &[found(&[("a/b", "1"), ("a b", "2")])]).unwrap_err().to_string();
+    assert!(error.contains(r#"two keys become the same, key "a b" and key "a/b""#), "{error}");
+    let long = "a".repeat(254);
+    let error = collect(&spec, &[found(&[(&long, "1")])]).unwrap_err().to_string();
+    assert!(error.contains("is no valid Secret key"), "{error}");
+}
+
+#[test]
+fn what_is_found_is_decoded_and_may_be_nothing() {
+    let find = json!({"path": "a", "decodingStrategy": "Base64", "nullBytePolicy": "Fail"});
+    let spec = spec(json!({"dataFrom": [{"find": find}]}));
+    assert_eq!(data(&spec, &[found(&[("a", "aGk=")])]), map(&[("a", "hi")]));
+    assert_eq!(data(&spec, &[found(&[])]), map(&[]));
+    let error = collect(&spec, &[found(&[("a", "?")])]).unwrap_err();
+    assert!(matches!(error, PlanError::Undecodable { .. }), "{error}");
+    let error = collect(&spec, &[found(&[("a", "AA==")])]).unwrap_err();
+    assert!(matches!(error, PlanError::NullByte { .. }), "{error}");
+}
+
+#[test]
+fn a_find_that_failed_or_was_not_answered_makes_nothing() {
+    let spec = spec(json!({"dataFrom": [{"find": {"path": "a"}}], "data": [
+        {"secretKey": "b", "remoteRef": {"key": "b"}}]}));
+    let failed = Answer::Found(Err(PlanError::TooManyFound {
+        field: "dataFrom[0].find".to_owned(),
+        count: 9,
+        most: 1,
+    }));
+    let error = collect(&spec, &[failed, text("1")]).unwrap_err();
+    assert!(matches!(error, PlanError::TooManyFound { .. }), "{error}");
+    for answers in [&[][..], &[text("1")], &[found(&[]), found(&[])]] {
+        let error = collect(&spec, answers).unwrap_err().to_string();
+        assert!(error.contains("no answer"), "{error}");
     }
 }

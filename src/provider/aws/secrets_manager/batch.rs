@@ -5,11 +5,9 @@ use std::time::Duration;
 use aws_sdk_secretsmanager::types::SecretValueEntry;
 use futures::future::join_all;
 
-use super::{
-    errors::refused,
-    read::{BATCH_ACTION, SecretsManager},
-};
+use super::SecretsManager;
 use crate::lane::Lane;
+use crate::provider::aws::errors::refused;
 use crate::provider::{Fetched, ProviderError, ReadRequest, metrics::Operation};
 
 /// Single reads under way at once for one batch.
@@ -33,7 +31,7 @@ impl SecretsManager {
             calls += self.doubt_total_denial(requests, lane, &mut answers).await;
         }
         calls += self.singles(requests, lane, &mut answers).await;
-        self.meter.metrics.count_packed(requests.len(), calls);
+        self.calls.meter.metrics.count_packed(requests.len(), calls);
         answers.into_iter().flatten().collect()
     }
 
@@ -44,7 +42,7 @@ impl SecretsManager {
             Lane::Urgent => Duration::from_millis(200),
             Lane::Periodic => Duration::from_secs(2),
         };
-        let waits = |operation| self.meter.bucket(operation).wait(lane) > patience;
+        let waits = |operation| self.calls.meter.bucket(operation).wait(lane) > patience;
         let quicker_alone =
             waits(Operation::BatchGetSecretValue) && !waits(Operation::GetSecretValue);
         !quicker_alone && requests.iter().all(|request| self.batch(request) > 1)
@@ -52,7 +50,7 @@ impl SecretsManager {
 
     /// Follows the pages of one batch; the number of calls.
     async fn pages(&self, requests: &[&ReadRequest], lane: Lane, answers: &mut Answers) -> usize {
-        let ids: Vec<String> = requests.iter().map(|request| self.id(request)).collect();
+        let ids: Vec<String> = requests.iter().map(|request| self.calls.id(request)).collect();
         let mut token = None;
         // A page answers at least one secret, so there are no more pages than secrets.
         for page in 1..=ids.len() {
@@ -62,18 +60,19 @@ impl SecretsManager {
                 .set_secret_id_list(Some(ids.clone()))
                 .set_next_token(token.take());
             let operation = Operation::BatchGetSecretValue;
-            let batch = match self.call(operation, lane, "*", Box::pin(sdk_request.send())).await {
-                Ok(batch) => batch,
-                Err(error) => {
-                    self.batch_failed(error, answers);
-                    return page;
-                }
-            };
+            let batch =
+                match self.calls.call(operation, lane, "*", Box::pin(sdk_request.send())).await {
+                    Ok(batch) => batch,
+                    Err(error) => {
+                        self.batch_failed(error, answers);
+                        return page;
+                    }
+                };
             for item in batch.errors.unwrap_or_default() {
                 let code = item.error_code.unwrap_or_default();
                 let message = item.message.unwrap_or_default();
                 for index in matching(&ids, |id| item.secret_id.as_deref() == Some(id)) {
-                    let subject = self.subject(Operation::GetSecretValue, &ids[index]);
+                    let subject = self.calls.subject(Operation::GetSecretValue, &ids[index]);
                     let error = refused(&code, &message, 400, subject);
                     // A version that is missing is described by the single read.
                     if !matches!(error, ProviderError::NoSuchVersion { .. }) {
@@ -96,8 +95,10 @@ impl SecretsManager {
     /// one. Any other failure would meet the single reads as well.
     fn batch_failed(&self, error: ProviderError, answers: &mut Answers) {
         match error {
-            ProviderError::Denied { identity, action: action @ BATCH_ACTION, .. } => {
-                self.remember_refusal(identity, action);
+            ProviderError::Denied { identity, action, .. }
+                if action == Operation::BatchGetSecretValue.action() =>
+            {
+                self.calls.remember_refusal(identity, action);
             }
             ProviderError::Denied { action, .. } if !action.starts_with("sts:") => {}
             ProviderError::Invalid { .. }
@@ -128,7 +129,8 @@ impl SecretsManager {
         let probe = self.value(requests[0], lane).await;
         if probe.is_ok() {
             if let Some(Err(ProviderError::Denied { identity, .. })) = &answers[0] {
-                self.remember_refusal(identity.clone(), BATCH_ACTION);
+                self.calls
+                    .remember_refusal(identity.clone(), Operation::BatchGetSecretValue.action());
             }
             answers.fill_with(|| None);
         }

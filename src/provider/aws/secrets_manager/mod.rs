@@ -1,26 +1,19 @@
-//! Reading one secret, its tags, or the list of its versions.
+//! AWS Secrets Manager: reading one secret, its tags, or the list of its versions.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+mod batch;
+mod list;
 
-use aws_sdk_secretsmanager::{
-    Client, error::SdkError, operation::describe_secret::DescribeSecretOutput,
-};
-use aws_smithy_runtime_api::http::Response;
-use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use std::{fmt, time::Duration};
+
+use aws_sdk_secretsmanager::{Client, operation::describe_secret::DescribeSecretOutput};
 use futures::future::BoxFuture;
 
-use super::{
-    AwsSource, Platform,
-    credentials::Credentials,
-    errors::{Subject, translate},
-};
+use super::{AwsSource, Platform, calls::Calls};
 use crate::lane::Lane;
 use crate::provider::Content;
 use crate::provider::Fetched;
+use crate::provider::Filter;
+use crate::provider::Listing;
 use crate::provider::Note;
 use crate::provider::Provider;
 use crate::provider::ProviderError;
@@ -32,89 +25,40 @@ use crate::provider::rate_limit::Meter;
 
 /// AWS's limit of one `BatchGetSecretValue`.
 const BATCH: usize = 20;
-/// The permission for it, which ESO's users often lack.
-pub(super) const BATCH_ACTION: &str = "secretsmanager:BatchGetSecretValue";
 
 /// One identity's view of Secrets Manager.
-pub(crate) struct SecretsManager {
-    pub(super) client: Client,
-    pub(super) source: AwsSource,
-    pub(super) meter: Arc<Meter>,
-    credentials: Arc<Credentials>,
-    batch_pause: Duration,
-    /// Since when, and for whom, the batch operation is refused.
-    batch_refused: Mutex<Option<(Instant, Note)>>,
+pub(super) struct SecretsManager {
+    client: Client,
+    calls: Calls,
 }
 
 impl SecretsManager {
     /// Sends nothing yet.
-    pub(crate) fn connect(
+    pub(super) fn connect(
         platform: &Platform,
         source: &AwsSource,
         meter: Meter,
         batch_pause: Duration,
     ) -> Self {
-        let meter = Arc::new(meter);
-        let credentials = Credentials::of(platform, source, &meter);
-        Self {
-            client: platform.reader(source, &credentials, &meter),
-            source: source.clone(),
-            meter,
-            credentials,
-            batch_pause,
-            batch_refused: Mutex::default(),
-        }
-    }
-
-    /// The key as AWS knows it.
-    pub(super) fn id(&self, request: &ReadRequest) -> String {
-        format!("{}{}", self.source.settings().prefix, request.key)
-    }
-
-    /// Gets credentials, waits for the call's turn, makes it and translates its failure.
-    pub(super) async fn call<T, E>(
-        &self,
-        operation: Operation,
-        lane: Lane,
-        key: &str,
-        sdk_request: impl Future<Output = Result<T, SdkError<E, Response>>>,
-    ) -> Result<T, ProviderError>
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-    {
-        let keys = self.credentials.current().await?;
-        let subject = self.subject(operation, key);
-        let translated = async { sdk_request.await.map_err(|error| translate(&error, subject)) };
-        let result = self.meter.call(operation, lane, translated).await;
-        if matches!(result, Err(ProviderError::Credentials { .. })) {
-            self.credentials.discard(&keys);
-        }
-        result
-    }
-
-    pub(super) fn subject<'a>(&'a self, operation: Operation, key: &'a str) -> Subject<'a> {
-        let action = match operation {
-            Operation::BatchGetSecretValue => BATCH_ACTION,
-            Operation::DescribeSecret => "secretsmanager:DescribeSecret",
-            _ => "secretsmanager:GetSecretValue",
-        };
-        Subject { key, action, region: &self.source.settings().region }
+        let calls = Calls::new(platform, source, meter, batch_pause);
+        let client = platform.secrets(source, &calls.credentials, &calls.meter);
+        Self { client, calls }
     }
 
     /// One value.
-    pub(super) async fn value(
-        &self,
-        request: &ReadRequest,
-        lane: Lane,
-    ) -> Result<Fetched, ProviderError> {
-        let id = self.id(request);
+    async fn value(&self, request: &ReadRequest, lane: Lane) -> Result<Fetched, ProviderError> {
+        let id = self.calls.id(request);
         let mut sdk_request = self.client.get_secret_value().secret_id(&id);
         match &request.version {
             Version::Current => {}
             Version::Id(version) => sdk_request = sdk_request.version_id(version),
             Version::Stage(stage) => sdk_request = sdk_request.version_stage(stage),
         }
-        match self.call(Operation::GetSecretValue, lane, &id, Box::pin(sdk_request.send())).await {
+        match self
+            .calls
+            .call(Operation::GetSecretValue, lane, &id, Box::pin(sdk_request.send()))
+            .await
+        {
             Ok(answer) => Ok(Fetched {
                 text: answer.secret_string.map(Into::into),
                 binary: answer.secret_binary.map(|blob| blob.into_inner().into()),
@@ -157,7 +101,7 @@ impl SecretsManager {
 
     /// The tags as a JSON object.
     async fn tags(&self, request: &ReadRequest, lane: Lane) -> Result<Fetched, ProviderError> {
-        let id = self.id(request);
+        let id = self.calls.id(request);
         let secret = self.describe(&id, lane).await?;
         let pairs = secret.tags().iter().filter_map(|tag| {
             let value = tag.value().unwrap_or_default();
@@ -169,33 +113,22 @@ impl SecretsManager {
 
     async fn describe(&self, id: &str, lane: Lane) -> Result<DescribeSecretOutput, ProviderError> {
         let sdk_request = self.client.describe_secret().secret_id(id);
-        let secret =
-            self.call(Operation::DescribeSecret, lane, id, Box::pin(sdk_request.send())).await?;
+        let secret = self
+            .calls
+            .call(Operation::DescribeSecret, lane, id, Box::pin(sdk_request.send()))
+            .await?;
         // Unlike the reads, a description is given of a secret that is marked for deletion, too.
         if secret.deleted_date().is_some() {
             return Err(ProviderError::NotFound { key: id.to_owned() });
         }
         Ok(secret)
     }
-
-    pub(super) fn remember_refusal(&self, identity: String, action: &'static str) {
-        let note = Note::SingleReads { identity, action };
-        *self.refusal() = Some((Instant::now(), note));
-    }
-
-    fn refusal(&self) -> std::sync::MutexGuard<'_, Option<(Instant, Note)>> {
-        let mut refusal = self.batch_refused.lock().unwrap_or_else(PoisonError::into_inner);
-        if refusal.as_ref().is_some_and(|(since, _)| since.elapsed() >= self.batch_pause) {
-            *refusal = None;
-        }
-        refusal
-    }
 }
 
 impl Provider for SecretsManager {
     fn batch(&self, request: &ReadRequest) -> usize {
         let current = request.version == Version::Current && request.content == Content::Value;
-        if current && self.refusal().is_none() { BATCH } else { 1 }
+        if current && !self.calls.is_batch_refused() { BATCH } else { 1 }
     }
 
     fn read<'a>(
@@ -217,18 +150,26 @@ impl Provider for SecretsManager {
         Box::pin(self.values(requests, lane))
     }
 
+    fn list<'a>(
+        &'a self,
+        filter: &'a Filter,
+        lane: Lane,
+    ) -> BoxFuture<'a, Result<Listing, ProviderError>> {
+        Box::pin(self.names(filter, lane))
+    }
+
     fn validate(&self) -> BoxFuture<'_, Result<Validation, ProviderError>> {
-        Box::pin(async { self.credentials.current().await.map(|_| Validation::Ready) })
+        Box::pin(self.calls.validate())
     }
 
     fn notes(&self) -> Vec<Note> {
-        self.refusal().iter().map(|(_, note)| note.clone()).collect()
+        self.calls.notes()
     }
 }
 
 impl fmt::Debug for SecretsManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SecretsManager").field("source", &self.source).finish_non_exhaustive()
+        f.debug_struct("SecretsManager").field("source", &self.calls.source).finish_non_exhaustive()
     }
 }
 
