@@ -37,6 +37,8 @@ pub struct Config {
     pub(crate) per_object_metrics: bool,
     /// ESO flags that were given and mean nothing here.
     pub(crate) ignored_flags: Vec<&'static str>,
+    /// Values of the chart that were given and that nothing reads.
+    pub(crate) ignored_values: Vec<String>,
 }
 
 /// Which stores without `auth` may use the operator's own credentials.

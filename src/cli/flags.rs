@@ -32,8 +32,8 @@ pub(crate) struct RunFlags {
     /// Log format: json or text
     #[arg(long, env = "LOG_FORMAT", default_value_t = LogFormat::Json)]
     log_format: LogFormat,
-    /// Objects under way at once, per controller (ESO's --concurrent is accepted too)
-    #[arg(long, alias = "concurrent", env = "GABION_CONCURRENCY", default_value_t = 128, value_parser = at_least_one)]
+    /// Objects under way at once, per controller
+    #[arg(long, env = "GABION_CONCURRENCY", default_value_t = 128, value_parser = at_least_one)]
     concurrency: usize,
     /// Requests to the API server under way at once
     #[arg(long, env = "GABION_WRITE_CONCURRENCY", default_value_t = 32, value_parser = at_least_one)]
@@ -137,6 +137,16 @@ pub(crate) struct RunFlags {
     #[arg(long, env = "GABION_LEADER_ELECTION_RETRY_PERIOD", help_heading = "Leader election", default_value = "2s", value_parser = duration::unsigned, value_name = "DURATION")]
     leader_election_retry_period: Duration,
 
+    /// Values of the Helm chart that nothing reads, separated by commas: the log names them once
+    #[arg(
+        long,
+        env = "GABION_IGNORED_VALUES",
+        help_heading = "Accepted from External Secrets Operator",
+        hide_short_help = true,
+        value_delimiter = ',',
+        value_name = "KEY,..."
+    )]
+    ignored_values: Vec<String>,
     #[command(flatten)]
     eso: EsoFlags,
 }
@@ -180,6 +190,7 @@ impl RunFlags {
             write_concurrency: self.write_concurrency,
             per_object_metrics: self.per_object_metrics,
             ignored_flags: self.eso.given(),
+            ignored_values: self.ignored_values,
         })
     }
 

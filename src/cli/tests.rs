@@ -25,14 +25,15 @@ fn an_existing_deployments_arguments_keep_working() {
     ]);
     // The same flag twice is the one thing Go accepts and clap must be told to.
     let config = config.unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(config.concurrency, 5);
+    // Their number of workers would make Gabion wait.
+    assert_eq!(config.concurrency, 128);
     assert!(config.election.is_none());
     assert!(!config.secrets.store_gate);
     assert_eq!(config.metrics_addr.to_string(), "0.0.0.0:9090");
     assert_eq!(config.health_addr.to_string(), "127.0.0.1:9091");
     assert_eq!(config.secrets.store_interval.as_secs(), 90);
     assert_eq!(config.namespace.as_deref(), Some("team"));
-    assert_eq!(config.ignored_flags, ["--client-qps", "--enable-secrets-caching"]);
+    assert_eq!(config.ignored_flags, ["--concurrent", "--client-qps", "--enable-secrets-caching"]);
 }
 
 #[test]

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Copies what the chart takes from crds/ and config/ into charts/gabion/files: a chart can read no file outside of it.
+# With a folder as argument, copies it there instead.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+files=${1:-charts/gabion/files}
+
+rm -rf "$files/crds" "$files/rbac"
+mkdir -p "$files/crds" "$files/rbac"
+cp crds/*.yaml "$files/crds/"
+cp config/rbac/*.yaml "$files/rbac/"
+cp config/overlays/namespaces/rbac.yaml "$files/rbac/namespace.yaml"
+cp config/overlays/openshift/rbac-dns.yaml "$files/rbac/openshift-dns.yaml"
+cp config/overlays/openshift/rbac-finalizers.yaml "$files/rbac/openshift-finalizers.yaml"
