@@ -20,9 +20,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("retry", &[]),
     ("secret_bytes", &[]),
     ("gjson", &["secret_bytes"]),
+    ("survey", &["duration"]),
     ("policy", &["api", "digest", "duration", "marks", "network_peers", "quantity"]),
     ("cluster", &["lane"]),
     ("provider", &["lane", "secret_bytes"]),
+    ("inspect", &["api", "cluster", "survey"]),
     ("telemetry", &["cluster", "provider"]),
     ("config", &["provider", "telemetry"]),
     ("runtime", &["cluster", "config", "telemetry"]),
@@ -63,7 +65,13 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("check", &["api", "duration", "hardening", "network_peers", "policy", "quantity"]),
-    ("cli", &["check", "config", "duration", "policy", "provider", "telemetry"]),
+    (
+        "cli",
+        &[
+            "check", "cluster", "config", "duration", "inspect", "policy", "provider", "survey",
+            "telemetry",
+        ],
+    ),
     ("operator", &["api", "cluster", "config", "hardening", "runtime", "secrets", "telemetry"]),
 ];
 
