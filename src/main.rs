@@ -78,7 +78,10 @@ fn ask(question: Question) -> ExitCode {
         answer.map_err(|error| error.to_string())
     });
     let ended = ended.and_then(|status| {
-        output.flush().map(|()| status).map_err(|error| format!("the answer cannot be written: {error}"))
+        output
+            .flush()
+            .map(|()| status)
+            .map_err(|error| format!("the answer cannot be written: {error}"))
     });
     ExitCode::from(match ended {
         Ok(status) => status.code(),

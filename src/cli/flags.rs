@@ -7,7 +7,7 @@ use clap::{Args, builder::BoolishValueParser};
 use super::{aws, eso::EsoFlags};
 use crate::config::{AmbientCredentials, Config, ElectionConfig, HardeningConfig, SecretsConfig};
 use crate::duration;
-use crate::telemetry::LogFormat;
+use crate::telemetry::{LogFormat, PerObject};
 use gotemplate::Delimiters;
 
 /// Flags of `gabion run`.
@@ -38,9 +38,9 @@ pub(crate) struct RunFlags {
     /// Requests to the API server under way at once
     #[arg(long, env = "GABION_WRITE_CONCURRENCY", default_value_t = 32, value_parser = at_least_one)]
     write_concurrency: usize,
-    /// Series per object in /metrics, under ESO's names; grows with the number of objects
-    #[arg(long, env = "GABION_PER_OBJECT_METRICS", default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
-    per_object_metrics: bool,
+    /// Series per ExternalSecret in /metrics, under ESO's names: failing (objects that fail now, at most 200), all (grows with the number of objects) or off
+    #[arg(long, env = "GABION_PER_OBJECT_METRICS", default_value = "failing", num_args = 0..=1, require_equals = true, default_missing_value = "all", value_parser = per_object, value_name = "WHICH")]
+    per_object_metrics: PerObject,
 
     /// Run the secrets subsystem (ExternalSecret, SecretStore, ClusterSecretStore)
     #[arg(long, env = "GABION_ENABLE_SECRETS", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
@@ -232,6 +232,15 @@ fn address(text: &str) -> Result<SocketAddr, String> {
             "{text:?} is not HOST:PORT with an IP address as host: write 127.0.0.1:8080 or :8080"
         )
     })
+}
+
+fn per_object(text: &str) -> Result<PerObject, String> {
+    match text {
+        "off" | "false" => Ok(PerObject::Off),
+        "failing" => Ok(PerObject::Failing),
+        "all" | "true" => Ok(PerObject::All),
+        _ => Err(format!("{text:?} is none of failing, all and off")),
+    }
 }
 
 fn delimiter(text: &str) -> Result<String, String> {

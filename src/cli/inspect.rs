@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use crate::{
     cluster::Target,
     duration,
-    inspect::{Doctor, Explain, Format, Question, Status},
+    inspect::{Doctor, Explain, Format, Half, Question, Status},
     survey::Kind,
 };
 
@@ -179,6 +179,12 @@ pub(crate) struct DoctorFlags {
     /// The operator is restricted to this namespace (scopedNamespace, --namespace)
     #[arg(long, value_name = "NAME", value_parser = name)]
     scope: Option<String>,
+    /// The operator runs with --enable-hardening=false: the permissions of hardening are not needed
+    #[arg(long, conflicts_with = "hardening_only")]
+    secrets_only: bool,
+    /// The operator runs with --enable-secrets=false: the permissions of secrets are not needed
+    #[arg(long)]
+    hardening_only: bool,
     /// Name every object that would hang after an uninstall
     #[arg(long)]
     before_uninstall: bool,
@@ -191,7 +197,9 @@ pub(crate) struct DoctorFlags {
 
 fn account(text: &str) -> Result<(String, String), String> {
     match text.split_once('/') {
-        Some((namespace, account)) if !account.is_empty() => Ok((name(namespace)?, account.to_owned())),
+        Some((namespace, account)) if !account.is_empty() => {
+            Ok((name(namespace)?, account.to_owned()))
+        }
         _ => Err(format!("{text:?} is not NAMESPACE/NAME: write gabion-system/gabion")),
     }
 }
@@ -202,6 +210,11 @@ impl DoctorFlags {
             target: self.target.target(),
             account: self.account,
             scope: self.scope,
+            half: match (self.secrets_only, self.hardening_only) {
+                (true, _) => Half::Secrets,
+                (_, true) => Half::Hardening,
+                _ => Half::Both,
+            },
             before_uninstall: self.before_uninstall,
             wait: self.wait,
         })

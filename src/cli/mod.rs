@@ -13,8 +13,8 @@ use std::fmt::Write as _;
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub use check::CheckFlags;
-pub use generated::{completion, man_pages};
 pub(crate) use flags::RunFlags;
+pub use generated::{completion, man_pages};
 
 use crate::{config::Config, inspect::Question};
 

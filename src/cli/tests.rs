@@ -43,6 +43,7 @@ fn wrong_values_are_refused_with_what_to_do() {
         (vec!["--store-requeue-interval=soon"], "write it like 90s, 5m or 1h30m"),
         (vec!["--concurrency=0"], "at least 1"),
         (vec!["--log-format=xml"], "use json or text"),
+        (vec!["--per-object-metrics=some"], "none of failing, all and off"),
         (
             vec!["--enable-leader-election", "--leader-election-lease-duration=5s"],
             "lease duration > renew deadline",

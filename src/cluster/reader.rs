@@ -41,7 +41,9 @@ pub(crate) enum ReadError {
         cause: String,
     },
     /// Somebody is there and does not answer.
-    #[error("{url} did not answer within {seconds} s: raise --request-timeout, or look at the API server")]
+    #[error(
+        "{url} did not answer within {seconds} s: raise --request-timeout, or look at the API server"
+    )]
     Stalled {
         /// The API server.
         url: String,
@@ -75,7 +77,10 @@ impl ReadError {
     pub(crate) const fn is_final(&self) -> bool {
         matches!(
             self,
-            Self::NoCluster(_) | Self::Unreachable { .. } | Self::Stalled { .. } | Self::Unauthorized { .. }
+            Self::NoCluster(_)
+                | Self::Unreachable { .. }
+                | Self::Stalled { .. }
+                | Self::Unauthorized { .. }
         )
     }
 }
@@ -96,7 +101,9 @@ impl Reader {
         let mut config = match &target.kubeconfig {
             Some(path) => {
                 let file = Kubeconfig::read_from(path).map_err(|error| none(&error))?;
-                Config::from_custom_kubeconfig(file, &options).await.map_err(|error| none(&error))?
+                Config::from_custom_kubeconfig(file, &options)
+                    .await
+                    .map_err(|error| none(&error))?
             }
             None if options.context.is_some() => {
                 Config::from_kubeconfig(&options).await.map_err(|error| none(&error))?
@@ -140,7 +147,8 @@ impl Reader {
             .body(body);
         let refused = |message: String| ReadError::Refused { code: 0, message };
         let request = request.map_err(|error| refused(error.to_string()))?;
-        let stalled = || ReadError::Stalled { url: self.url.clone(), seconds: self.timeout.as_secs() };
+        let stalled =
+            || ReadError::Stalled { url: self.url.clone(), seconds: self.timeout.as_secs() };
         match time::timeout(self.timeout, self.client.request::<Value>(request)).await {
             Err(_) => Err(stalled()),
             Ok(Ok(value)) => Ok(value),
@@ -153,7 +161,11 @@ impl Reader {
             Ok(Err(error)) => {
                 let cause = innermost(&error);
                 let waited = cause.contains("timed out") || cause.contains("deadline");
-                Err(if waited { stalled() } else { ReadError::Unreachable { url: self.url.clone(), cause } })
+                Err(if waited {
+                    stalled()
+                } else {
+                    ReadError::Unreachable { url: self.url.clone(), cause }
+                })
             }
         }
     }

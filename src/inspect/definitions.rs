@@ -67,7 +67,8 @@ mod tests {
 
     fn document(schema: &Value) -> Value {
         let mut schema = schema.clone();
-        schema["x-kubernetes-group-version-kind"] = json!([{"group": "g", "version": "v1", "kind": "K"}]);
+        schema["x-kubernetes-group-version-kind"] =
+            json!([{"group": "g", "version": "v1", "kind": "K"}]);
         json!({"components": {"schemas": {"g.v1.K": schema}}})
     }
 

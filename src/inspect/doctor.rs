@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::leftovers::{self, Finding};
-use super::{ExitStatus, InspectError, definitions, rights, text};
+use super::rights::{self, Half};
+use super::{ExitStatus, InspectError, definitions, text};
 use crate::api::crds;
 use crate::cluster::{ReadError, Reader, Target};
 
@@ -25,6 +26,8 @@ pub struct Doctor {
     pub(crate) account: Option<(String, String)>,
     /// The namespace that it is restricted to.
     pub(crate) scope: Option<String>,
+    /// What of it is switched on.
+    pub(crate) half: Half,
     pub(crate) before_uninstall: bool,
     pub(crate) wait: Duration,
 }
@@ -129,7 +132,8 @@ async fn served(reader: &Reader) -> Result<Outcome, InspectError> {
                 Err(ReadError::NotFound(_)) => Value::Null,
                 outcome => outcome?,
             };
-            let schema = version.schema.as_ref().and_then(|schema| schema.open_api_v3_schema.as_ref());
+            let schema =
+                version.schema.as_ref().and_then(|schema| schema.open_api_v3_schema.as_ref());
             let schema = serde_json::to_value(schema).unwrap_or_default();
             let missing = definitions::missing(&document, (group, &version.name, kind), &schema);
             found.extend(missing.map(|what| Finding(what, INSTALL.to_owned())));
@@ -143,7 +147,8 @@ async fn served(reader: &Reader) -> Result<Outcome, InspectError> {
 }
 
 async fn permissions(doctor: &Doctor, reader: &Reader) -> Result<Outcome, InspectError> {
-    let wanted = rights::wanted(doctor.scope.as_deref()).map_err(InspectError::Read)?;
+    let wanted =
+        rights::wanted(doctor.scope.as_deref(), doctor.half).map_err(InspectError::Read)?;
     let account = doctor.account.as_ref().map(|(namespace, name)| (&**namespace, &**name));
     let mut missing = Vec::new();
     for right in &wanted {
@@ -151,7 +156,8 @@ async fn permissions(doctor: &Doctor, reader: &Reader) -> Result<Outcome, Inspec
             Ok(true) => {}
             Ok(false) => missing.push(right.shown()),
             Err(ReadError::Forbidden(_)) => {
-                let why = "you may not ask what another account may do (create subjectaccessreviews)";
+                let why =
+                    "you may not ask what another account may do (create subjectaccessreviews)";
                 return Ok(Outcome::Unknown(why.to_owned()));
             }
             Err(error) => return Err(error.into()),
@@ -163,13 +169,14 @@ async fn permissions(doctor: &Doctor, reader: &Reader) -> Result<Outcome, Inspec
     let named = missing.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
     let more = missing.len().saturating_sub(NAMED);
     let more = if more == 0 { String::new() } else { format!("; and {more} more") };
-    let remedy = "install the chart again, or kubectl apply -k config/rbac; a half that is switched off needs none of its own";
+    let remedy = "install the chart again, or kubectl apply -k config/rbac; if half of it is switched off, say so: --secrets-only, --hardening-only";
     Ok(problem(format!("{} are missing: {named}{more}", missing.len()), remedy))
 }
 
 /// Whether a Deployment of ours has a pod that is available, and values that nothing reads.
 async fn rollout(reader: &Reader) -> Outcome {
-    let path = "/apis/apps/v1/deployments?labelSelector=app.kubernetes.io%2Fpart-of%3Dgabion&limit=50";
+    let path =
+        "/apis/apps/v1/deployments?labelSelector=app.kubernetes.io%2Fpart-of%3Dgabion&limit=50";
     let list = match reader.get(path).await {
         Ok(list) => list,
         Err(error) => return Outcome::Unknown(error.to_string()),
@@ -181,19 +188,24 @@ async fn rollout(reader: &Reader) -> Outcome {
         let wanted = item["spec"]["replicas"].as_u64().unwrap_or(1);
         let available = item["status"]["availableReplicas"].as_u64().unwrap_or(0);
         if available == 0 && wanted > 0 {
-            let remedy = format!("kubectl describe deployment {} -n {}", of("name"), of("namespace"));
+            let remedy =
+                format!("kubectl describe deployment {} -n {}", of("name"), of("namespace"));
             found.push(Finding(format!("{name} has no pod that is available"), remedy));
         }
         if wanted == 0 {
             found.push(Finding(format!("{name} is scaled to zero"), "set replicaCount".to_owned()));
         }
-        if let Some(values) = item["metadata"]["annotations"]["gabion.dev/ignored-values"].as_str() {
+        if let Some(values) = item["metadata"]["annotations"]["gabion.dev/ignored-values"].as_str()
+        {
             seen.push(format!("{name} ignores the values {values}"));
         }
         seen.push(format!("{name} has {available} of {wanted} pods"));
     }
     if seen.is_empty() && found.is_empty() {
-        return problem("there is no Deployment of Gabion".to_owned(), "install it: docs/install.md");
+        return problem(
+            "there is no Deployment of Gabion".to_owned(),
+            "install it: docs/install.md",
+        );
     }
     if found.is_empty() { Outcome::Fine(seen.join("; ")) } else { Outcome::Problems(found) }
 }

@@ -49,7 +49,10 @@ fn checked(word: &str) -> Result<(), InspectError> {
     Err(InspectError::Read(format!("{word:?} is no name of an object")))
 }
 
-pub(super) async fn run(explain: &Explain, out: &mut dyn Write) -> Result<ExitStatus, InspectError> {
+pub(super) async fn run(
+    explain: &Explain,
+    out: &mut dyn Write,
+) -> Result<ExitStatus, InspectError> {
     let reader = Reader::connect(&explain.target).await?;
     let (kind, namespace, name) = meant(explain, reader.namespace())?;
     checked(&namespace)?;
@@ -65,7 +68,8 @@ pub(super) async fn run(explain: &Explain, out: &mut dyn Write) -> Result<ExitSt
             return Ok(ExitStatus::Fine);
         }
         Err(ReadError::NotFound(_)) => {
-            let place = if kind.is_namespaced() { format!(" in {namespace}") } else { String::new() };
+            let place =
+                if kind.is_namespaced() { format!(" in {namespace}") } else { String::new() };
             return Err(InspectError::Read(format!("there is no {} {name}{place}", kind.name())));
         }
         outcome => outcome?,
@@ -111,11 +115,12 @@ fn because(why: &str) -> String {
 }
 
 fn head(row: &Row, settings: &Settings, out: &mut dyn Write) -> io::Result<()> {
-    let place = if row.namespace.is_empty() { String::new() } else { format!("{}/", row.namespace) };
+    let place =
+        if row.namespace.is_empty() { String::new() } else { format!("{}/", row.namespace) };
     let name = text::plain(&format!("{} {place}{}", row.kind.name(), row.name));
-    let since = row.since.map_or_else(String::new, |_| {
-        format!(" for {}", text::age(row.since, settings.now))
-    });
+    let since = row
+        .since
+        .map_or_else(String::new, |_| format!(" for {}", text::age(row.since, settings.now)));
     writeln!(out, "{name}: {}{since}", row.state.word())?;
     if !row.why.is_empty() {
         writeln!(out, "  why       {}", text::plain(&row.why))?;
@@ -133,7 +138,14 @@ fn conditions(object: &Value, settings: &Settings, out: &mut dyn Write) -> io::R
         let of = |field: &str| text::plain(condition[field].as_str().unwrap_or_default());
         let since = of("lastTransitionTime").parse().ok();
         let age = text::age(since, settings.now);
-        writeln!(out, "  {:<9} {} {} for {age}: {}", of("type"), of("status"), of("reason"), of("message"))?;
+        writeln!(
+            out,
+            "  {:<9} {} {} for {age}: {}",
+            of("type"),
+            of("status"),
+            of("reason"),
+            of("message")
+        )?;
     }
     Ok(())
 }
@@ -157,7 +169,11 @@ fn remedy(row: &Row, object: &Value, out: &mut dyn Write) -> io::Result<()> {
 /// Each value in force: the baseline that decided it, and why this one.
 fn values(object: &Value, out: &mut dyn Write) -> io::Result<()> {
     let list = |field: &str| {
-        object.pointer(&format!("/status/{field}")).and_then(Value::as_array).cloned().unwrap_or_default()
+        object
+            .pointer(&format!("/status/{field}"))
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
     };
     for (title, field) in [("in force", "values"), ("with every baseline at Enforce", "preview")] {
         let rows: Vec<Vec<text::Cell>> = list(field)
@@ -178,7 +194,13 @@ fn values(object: &Value, out: &mut dyn Write) -> io::Result<()> {
     }
     for conflict in list("conflicts") {
         let of = |field: &str| text::plain(conflict[field].as_str().unwrap_or_default());
-        writeln!(out, "conflict: {} belongs to {}: {}", of("object"), of("manager"), of("message"))?;
+        writeln!(
+            out,
+            "conflict: {} belongs to {}: {}",
+            of("object"),
+            of("manager"),
+            of("message")
+        )?;
     }
     Ok(())
 }

@@ -3,7 +3,9 @@
 const PAGE: &str = include_str!("../../docs/reasons.md");
 
 /// Meaning and remedy of the first word in the texts that is a reason.
-pub(super) fn of<'a>(texts: impl IntoIterator<Item = &'a str>) -> Option<(&'static str, &'static str)> {
+pub(super) fn of<'a>(
+    texts: impl IntoIterator<Item = &'a str>,
+) -> Option<(&'static str, &'static str)> {
     texts.into_iter().flat_map(words).find_map(row)
 }
 

@@ -14,11 +14,14 @@ pub(super) struct Finding(pub(super) String, pub(super) String);
 pub(super) async fn webhooks(reader: &Reader) -> Result<Vec<Finding>, ReadError> {
     let mut found = Vec::new();
     for name in WEBHOOKS {
-        let path = format!("/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/{name}");
+        let path =
+            format!("/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/{name}");
         match reader.get(&path).await {
             Ok(_) => found.push(Finding(
                 format!("the webhook {name} of External Secrets Operator is there"),
-                format!("if that operator is gone: kubectl delete validatingwebhookconfiguration {name}"),
+                format!(
+                    "if that operator is gone: kubectl delete validatingwebhookconfiguration {name}"
+                ),
             )),
             Err(ReadError::NotFound(_)) => {}
             Err(error) => return Err(error),
@@ -40,7 +43,8 @@ pub(super) async fn operators(reader: &Reader) -> Result<Vec<Finding>, ReadError
             let (namespace, name) = (of("namespace"), of("name"));
             Finding(
                 format!("External Secrets Operator runs beside Gabion: {namespace}/{name}"),
-                "give each a class of its own (docs/external-secrets.md#side-by-side), or stop one".to_owned(),
+                "give each a class of its own (docs/external-secrets.md#side-by-side), or stop one"
+                    .to_owned(),
             )
         })
         .collect())
@@ -50,7 +54,8 @@ pub(super) async fn operators(reader: &Reader) -> Result<Vec<Finding>, ReadError
 pub(super) async fn finalizers(reader: &Reader) -> Result<Vec<Finding>, ReadError> {
     let list = reader.get("/apis/gabion.dev/v1alpha1/hardeningbaselines?limit=500").await?;
     let all = list["items"].as_array().into_iter().flatten();
-    let held = all.filter(|item| item["metadata"]["finalizers"].as_array().is_some_and(|f| !f.is_empty()));
+    let held =
+        all.filter(|item| item["metadata"]["finalizers"].as_array().is_some_and(|f| !f.is_empty()));
     Ok(held
         .map(|item| {
             let name = item["metadata"]["name"].as_str().unwrap_or_default();

@@ -4,17 +4,28 @@ use serde_json::{Value, json};
 
 use crate::cluster::{ReadError, Reader};
 
-/// The roles for a whole cluster.
-const WHOLE: [&str; 5] = [
-    include_str!("../../config/rbac/secrets.yaml"),
-    include_str!("../../config/rbac/hardening.yaml"),
-    include_str!("../../config/rbac/policies.yaml"),
-    include_str!("../../config/rbac/events.yaml"),
-    include_str!("../../config/rbac/dns.yaml"),
+/// The roles for a whole cluster, and the half that needs each.
+const WHOLE: [(&str, Half); 5] = [
+    (include_str!("../../config/rbac/events.yaml"), Half::Both),
+    (include_str!("../../config/rbac/secrets.yaml"), Half::Secrets),
+    (include_str!("../../config/rbac/hardening.yaml"), Half::Hardening),
+    (include_str!("../../config/rbac/policies.yaml"), Half::Hardening),
+    (include_str!("../../config/rbac/dns.yaml"), Half::Hardening),
 ];
 
 /// The role for one namespace.
 const ONE: &str = include_str!("../../config/overlays/namespaces/rbac.yaml");
+
+/// The halves of the operator that are on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Half {
+    /// Secrets and hardening.
+    Both,
+    /// Secrets only.
+    Secrets,
+    /// Hardening only.
+    Hardening,
+}
 
 /// One permission.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +44,11 @@ impl Right {
         let (base, part) = self.resource.split_once('/').unwrap_or((&self.resource, ""));
         let part = if part.is_empty() { String::new() } else { format!("/{part}") };
         let name = if self.name.is_empty() { String::new() } else { format!(" {}", self.name) };
-        let place =
-            if self.namespace.is_empty() { String::new() } else { format!(" in {}", self.namespace) };
+        let place = if self.namespace.is_empty() {
+            String::new()
+        } else {
+            format!(" in {}", self.namespace)
+        };
         format!("{} {base}{group}{part}{name}{place}", self.verb)
     }
 
@@ -52,8 +66,12 @@ impl Right {
 }
 
 /// Every permission that the manifests grant: in `scope` only, or in the whole cluster.
-pub(super) fn wanted(scope: Option<&str>) -> Result<Vec<Right>, String> {
-    let files = scope.map_or(&WHOLE[..], |_| std::slice::from_ref(&ONE));
+pub(super) fn wanted(scope: Option<&str>, half: Half) -> Result<Vec<Right>, String> {
+    let needed = |of: Half| of == Half::Both || half == Half::Both || of == half;
+    let files: Vec<_> = match scope {
+        Some(_) => vec![ONE],
+        None => WHOLE.iter().filter(|(_, of)| needed(*of)).map(|(file, _)| *file).collect(),
+    };
     let mut all = Vec::new();
     for file in files {
         let documents: Vec<Value> =
@@ -112,8 +130,11 @@ pub(super) async fn has(
     });
     if let Some((namespace, name)) = account {
         question["spec"]["user"] = json!(format!("system:serviceaccount:{namespace}:{name}"));
-        question["spec"]["groups"] =
-            json!(["system:serviceaccounts", format!("system:serviceaccounts:{namespace}"), "system:authenticated"]);
+        question["spec"]["groups"] = json!([
+            "system:serviceaccounts",
+            format!("system:serviceaccounts:{namespace}"),
+            "system:authenticated"
+        ]);
     }
     let answer = reader.ask(&format!("/apis/authorization.k8s.io/v1/{path}"), &question).await?;
     Ok(answer["status"]["allowed"] == true)
@@ -125,7 +146,7 @@ mod tests {
 
     #[test]
     fn every_permission_of_the_manifests_is_asked_for() {
-        let all = wanted(None).unwrap();
+        let all = wanted(None, Half::Both).unwrap();
         let shown: Vec<_> = all.iter().map(Right::shown).collect();
         for right in [
             "get secrets",
@@ -137,7 +158,11 @@ mod tests {
         ] {
             assert!(shown.iter().any(|found| found == right), "{right}: {shown:#?}");
         }
-        let one = wanted(Some("shop")).unwrap();
+        let one = wanted(Some("shop"), Half::Both).unwrap();
         assert!(one.iter().all(|right| right.namespace == "shop") && one.len() > 20);
+        let secrets = wanted(None, Half::Secrets).unwrap();
+        let hardening = wanted(None, Half::Hardening).unwrap();
+        assert!(secrets.len() < all.len() && hardening.len() < all.len());
+        assert!(all.iter().all(|right| secrets.contains(right) || hardening.contains(right)));
     }
 }

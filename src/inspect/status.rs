@@ -123,7 +123,9 @@ async fn list(
     let mut partial = Partial::default();
     let mut each = |step: Step| match step {
         Step::Begin => partial = Partial::default(),
-        Step::Object(object) => partial.add(survey::row(kind, &object, settings, stores), status.all),
+        Step::Object(object) => {
+            partial.add(survey::row(kind, &object, settings, stores), status.all)
+        }
     };
     let everywhere = path(kind, status.namespace.as_deref());
     match reader.list(&everywhere, labels, &mut each).await {
@@ -225,10 +227,15 @@ impl Found {
             .iter()
             .filter_map(|state| self.counts.get(state).map(|count| (state, count)))
             .map(|(state, count)| {
-                text::paint(status.colour, text::style(*state), &format!("{count} {}", state.word()))
+                text::paint(
+                    status.colour,
+                    text::style(*state),
+                    &format!("{count} {}", state.word()),
+                )
             })
             .collect();
-        let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
+        let parts =
+            if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
         writeln!(out, "{total} objects{parts}")?;
         for note in &self.notes {
             writeln!(out, "note: {}", text::plain(note))?;

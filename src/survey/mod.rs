@@ -176,7 +176,8 @@ fn external_secret(row: &mut Row, object: &Value, settings: &Settings, stores: &
     row.last = time(object, "/status/refreshTime");
     let named = store_of(object);
     let known = named.as_ref().and_then(|(kind, name)| {
-        let namespace = if *kind == Kind::SecretStore { row.namespace.clone() } else { String::new() };
+        let namespace =
+            if *kind == Kind::SecretStore { row.namespace.clone() } else { String::new() };
         stores.0.get(&(*kind, namespace, name.clone()))
     });
     if let Some((kind, name)) = &named {

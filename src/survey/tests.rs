@@ -84,7 +84,11 @@ fn a_failure_of_the_store_is_told_once_and_what_reads_from_it_waits() {
         ("", "False", "ProviderNotSupported", State::Unsupported, State::Unsupported),
     ] {
         let mut stores = Stores::default();
-        assert_eq!(store_in(&mut stores, controller, ready, reason), store, "{controller} {reason}");
+        assert_eq!(
+            store_in(&mut stores, controller, ready, reason),
+            store,
+            "{controller} {reason}"
+        );
         let found = row(Kind::ExternalSecret, &failing, &settings(1), &mut stores);
         assert_eq!(found.state, object, "{controller} {reason}");
         assert_eq!(found.store, "ss/aws");
@@ -132,15 +136,16 @@ fn kinds_are_known_by_all_the_names_that_kubectl_knows() {
 
 #[test]
 fn the_worst_come_first_and_the_longest_of_them() {
-    let mut rows: Vec<_> = [(State::Synced, 1), (State::Failing, 5), (State::Late, 0), (State::Failing, 2)]
-        .into_iter()
-        .map(|(state, since)| {
-            let object = json!({"metadata": {"name": since.to_string()}});
-            let mut row = Row::named(Kind::ExternalSecret, &object);
-            (row.state, row.since) = (state, Some(at(since)));
-            row
-        })
-        .collect();
+    let mut rows: Vec<_> =
+        [(State::Synced, 1), (State::Failing, 5), (State::Late, 0), (State::Failing, 2)]
+            .into_iter()
+            .map(|(state, since)| {
+                let object = json!({"metadata": {"name": since.to_string()}});
+                let mut row = Row::named(Kind::ExternalSecret, &object);
+                (row.state, row.since) = (state, Some(at(since)));
+                row
+            })
+            .collect();
     rows.sort_by(Row::order);
     let order: Vec<_> = rows.iter().map(|row| row.name.as_str()).collect();
     assert_eq!(order, ["2", "5", "0", "1"]);

@@ -1,5 +1,4 @@
-//! Metrics. Labels come from closed sets; series per object exist only with `--per-object-metrics`, under
-//! the names that External Secrets Operator's dashboards know.
+//! Metrics. Labels come from closed sets, but for the series per object in `objects`.
 
 use std::{
     fmt,
@@ -15,11 +14,12 @@ use prometheus_client::{
         family::Family,
         gauge::{ConstGauge, Gauge},
         histogram::{Histogram, exponential_buckets},
+        info::Info,
     },
     registry::{Registry, Unit},
 };
 
-use super::Health;
+use super::{Health, PerObject, exposition, objects::ObjectSeries};
 use crate::cluster::{RequestCounts, queue::QueueStats};
 
 /// Everything that is counted.
@@ -29,20 +29,25 @@ pub(crate) struct Metrics {
     pub(crate) requests: RequestCounts,
     /// Outcomes of reconciling.
     pub(crate) reconciles: ReconcileMetrics,
-    /// Per-object series, when asked for.
+    /// Series per object, as far as they are wanted.
     pub(crate) objects: Option<ObjectSeries>,
 }
 
 impl Metrics {
-    /// All series, registered. `per_object` adds the ones that grow with the number of objects.
-    pub(crate) fn new(health: &Health, per_object: bool) -> Arc<Self> {
+    /// All series, registered.
+    pub(crate) fn new(health: &Health, per_object: PerObject) -> Arc<Self> {
         let mut registry = Registry::default();
         let requests = RequestCounts::default();
         let reconciles = ReconcileMetrics::default();
         requests.register(&mut registry);
         reconciles.register(&mut registry);
         registry.register_collector(Box::new(Watches(health.clone())));
-        let objects = per_object.then(ObjectSeries::default);
+        registry.register(
+            "gabion_build",
+            "The running program; always 1",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        let objects = ObjectSeries::wanted(per_object);
         if let Some(objects) = &objects {
             objects.register(&mut registry);
         }
@@ -69,6 +74,11 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry.lock().unwrap_or_else(PoisonError::into_inner))?;
         Ok(text)
+    }
+
+    /// All series in Prometheus' own text format.
+    pub(crate) fn render_plain(&self) -> Result<String, fmt::Error> {
+        self.render().map(|text| exposition::plain(&text))
     }
 }
 
@@ -158,88 +168,6 @@ impl ReconcileMetrics {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ObjectLabels {
-    name: String,
-    namespace: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ConditionLabels {
-    name: String,
-    namespace: String,
-    condition: &'static str,
-    status: &'static str,
-}
-
-/// The series per object that External Secrets Operator has, for existing dashboards.
-#[derive(Clone, Default)]
-pub(crate) struct ObjectSeries {
-    syncs: Family<ObjectLabels, Counter>,
-    /// A gauge, because its name lacks the suffix of counters.
-    errors: Family<ObjectLabels, Gauge>,
-    condition: Family<ConditionLabels, Gauge>,
-    duration: Family<ObjectLabels, Gauge>,
-}
-
-impl ObjectSeries {
-    fn register(&self, registry: &mut Registry) {
-        let help = "Reconciles of the object";
-        registry.register("externalsecret_sync_calls", help, self.syncs.clone());
-        let help = "Reconciles of the object that failed";
-        registry.register("externalsecret_sync_calls_error", help, self.errors.clone());
-        let help = "1 for the present status of the condition, 0 for the other";
-        registry.register("externalsecret_status_condition", help, self.condition.clone());
-        let help = "Duration of the last reconcile in nanoseconds";
-        registry.register("externalsecret_reconcile_duration", help, self.duration.clone());
-    }
-
-    /// Records one reconcile of an ExternalSecret. One that was deleted meanwhile leaves no series: who deletes it
-    /// from the index forgets its series afterwards, so whoever comes last finds it gone.
-    pub(crate) fn reconciled(
-        &self,
-        (namespace, name): (&str, &str),
-        ready: bool,
-        took: Duration,
-        exists: impl FnOnce() -> bool,
-    ) {
-        let labels = ObjectLabels { name: name.to_owned(), namespace: namespace.to_owned() };
-        self.syncs.get_or_create(&labels).inc();
-        if !ready {
-            self.errors.get_or_create(&labels).inc();
-        }
-        let nanoseconds = i64::try_from(took.as_nanos()).unwrap_or(i64::MAX);
-        self.duration.get_or_create(&labels).set(nanoseconds);
-        for (status, is) in [("True", ready), ("False", !ready)] {
-            let labels = condition(namespace, name, status);
-            self.condition.get_or_create(&labels).set(i64::from(is));
-        }
-        if !exists() {
-            self.forget(namespace, name);
-        }
-    }
-
-    /// Drops the series of an object that is gone.
-    pub(crate) fn forget(&self, namespace: &str, name: &str) {
-        let labels = ObjectLabels { name: name.to_owned(), namespace: namespace.to_owned() };
-        self.syncs.remove(&labels);
-        self.errors.remove(&labels);
-        self.duration.remove(&labels);
-        for status in ["True", "False"] {
-            self.condition.remove(&condition(namespace, name, status));
-        }
-    }
-}
-
-fn condition(namespace: &str, name: &str, status: &'static str) -> ConditionLabels {
-    ConditionLabels {
-        name: name.to_owned(),
-        namespace: namespace.to_owned(),
-        condition: "Ready",
-        status,
-    }
-}
-
 struct Watches(Health);
 
 impl fmt::Debug for Watches {
@@ -321,7 +249,7 @@ mod tests {
     fn the_series_are_written_and_an_object_that_is_gone_leaves_none() {
         let health = Health::default();
         health.watch("ExternalSecret");
-        let metrics = Metrics::new(&health, true);
+        let metrics = Metrics::new(&health, PerObject::All);
         metrics.queue("secrets", QueueStats::default);
         metrics.requests.count("create", "Secret", "ok");
         metrics.reconciles.done("ExternalSecret", "SecretSynced", Duration::from_millis(3));
@@ -338,13 +266,15 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
+        let plain = metrics.render_plain().unwrap();
+        assert!(plain.contains("# TYPE gabion_reconciles_total counter\n"), "{plain}");
         objects.forget("shop", "db");
         assert!(!metrics.render().unwrap().contains("shop"));
     }
 
     #[test]
     fn a_reconcile_that_ends_after_its_object_was_deleted_leaves_no_series() {
-        let metrics = Metrics::new(&Health::default(), true);
+        let metrics = Metrics::new(&Health::default(), PerObject::All);
         let objects = metrics.objects.clone().unwrap();
         objects.forget("shop", "db");
         objects.reconciled(("shop", "db"), false, Duration::from_millis(3), || false);

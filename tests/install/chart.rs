@@ -22,7 +22,9 @@ fn files(folder: &Path) -> Result<BTreeMap<String, String>> {
         let name = entry.file_name().to_string_lossy().into_owned();
         if entry.file_type()?.is_dir() {
             let inner = files(&entry.path())?;
-            all.extend(inner.into_iter().map(|(file, content)| (format!("{name}/{file}"), content)));
+            all.extend(
+                inner.into_iter().map(|(file, content)| (format!("{name}/{file}"), content)),
+            );
         } else {
             all.insert(name, std::fs::read_to_string(entry.path())?);
         }
@@ -141,10 +143,15 @@ fn every_key_is_in_exactly_one_row_of_the_table() -> Result<()> {
     };
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     leaves("", &serde_saphyr::from_str(&read("charts/gabion/values.yaml")?)?, &mut ours);
-    leaves("", &serde_saphyr::from_str(&read("tests/install/values/eso-complete.yaml")?)?, &mut theirs);
+    leaves(
+        "",
+        &serde_saphyr::from_str(&read("tests/install/values/eso-complete.yaml")?)?,
+        &mut theirs,
+    );
     ours.iter().chain(&theirs).for_each(|path| check(path));
     for row in table.same {
-        let known = |all: &[String]| all.iter().any(|path| covers(&row, path) || covers(path, &row));
+        let known =
+            |all: &[String]| all.iter().any(|path| covers(&row, path) || covers(path, &row));
         assert!(known(&theirs) && known(&ours), "{row} is not a value of both charts");
     }
     for row in table.own {
@@ -168,7 +175,8 @@ fn readme(keys: &[Key]) -> Result<String> {
     );
     for key in keys {
         let default = key.default.to_string();
-        let default = if default.len() > 60 { "see values.yaml".into() } else { format!("`{default}`") };
+        let default =
+            if default.len() > 60 { "see values.yaml".into() } else { format!("`{default}`") };
         let _ = writeln!(page, "| `{}` | {default} | {} |", key.path, key.comment);
     }
     let table = treatment()?;
@@ -194,7 +202,10 @@ fn every_value_has_a_type_and_a_meaning_on_the_page() -> Result<()> {
     let mut all = Vec::new();
     leaves("", &serde_saphyr::from_str(&read("charts/gabion/values.yaml")?)?, &mut all);
     for path in &all {
-        assert!(keys.iter().any(|key| covers(&key.path, path)), "values.yaml: no comment at {path}");
+        assert!(
+            keys.iter().any(|key| covers(&key.path, path)),
+            "values.yaml: no comment at {path}"
+        );
     }
     for key in &keys {
         let pointer = format!("/properties/{}", key.path.replace('.', "/properties/"));
@@ -219,19 +230,28 @@ fn every_value_has_a_type_and_a_meaning_on_the_page() -> Result<()> {
 fn values_that_cannot_be_meant_are_refused_with_the_key_and_the_way_out() -> Result<()> {
     let helm = Helm::alone()?;
     for (values, sentence) in [
-        ("image.repository=mirror.example/ext/external-secrets", "image.repository: mirror.example"),
+        (
+            "image.repository=mirror.example/ext/external-secrets",
+            "image.repository: mirror.example",
+        ),
         ("image.repository=ghcr.io/external-secrets/external-secrets,image.tag=v2", "remove it"),
         ("global.repository=mirror.example/external-secrets", "global.repository: mirror.example"),
         ("bitwarden-sdk-server.enabled=true", "no provider for Bitwarden. Set it to false"),
         ("genericTargets.enabled=true", "writes Secrets only. Set it to false"),
         ("metrics.listen.secure.enabled=true", "without TLS. Set it to false"),
         ("metrics.listen.auth.enabled=true", "without authentication. Set it to false"),
-        ("scopedNamespace=a,hardening.enabled=true", "hardening.enabled: hardening needs the whole"),
+        (
+            "scopedNamespace=a,hardening.enabled=true",
+            "hardening.enabled: hardening needs the whole",
+        ),
         ("scopedRBAC=true,hardening.enabled=true", "remove it, or install a second release"),
         ("secrets.enabled=false,hardening.enabled=false", "switch one of them on"),
         ("secrets.enabled=false,scopedNamespace=a", "switch one of them on"),
         ("createOperator=false,installCRDs=false", "there is nothing to install"),
-        ("serviceMonitor.enabled=true,serviceMonitor.renderMode=failIfMissing", "set skipIfMissing"),
+        (
+            "serviceMonitor.enabled=true,serviceMonitor.renderMode=failIfMissing",
+            "set skipIfMissing",
+        ),
         ("replicaCount=many", "at '/replicaCount': got string, want integer"),
         ("replicaCount=-1", "/replicaCount"),
         ("hardening=null", "missing property 'hardening'"),
@@ -280,14 +300,18 @@ fn all_values_of_eso_render_and_those_without_effect_are_named() -> Result<()> {
     wanted.insert("image.repository".into());
     assert_eq!(ignored(&found), wanted);
     let container = &found["spec"]["template"]["spec"]["containers"][0];
-    assert_eq!(container["image"], format!("ghcr.io/gabion-dev/gabion:{}", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        container["image"],
+        format!("ghcr.io/gabion-dev/gabion:{}", env!("CARGO_PKG_VERSION"))
+    );
     Ok(())
 }
 
 #[test]
 fn a_key_that_nobody_knows_is_named_too_and_many_are_counted() -> Result<()> {
     let helm = Helm::alone()?;
-    let found = deployment(&helm, &["--set=replicas=2,image.registry=x,wat.a.b=1,webhook.create=false"])?;
+    let found =
+        deployment(&helm, &["--set=replicas=2,image.registry=x,wat.a.b=1,webhook.create=false"])?;
     let wanted = ["image.registry", "replicas", "wat", "webhook"];
     assert_eq!(ignored(&found), wanted.map(ToOwned::to_owned).into());
     assert!(ignored(&deployment(&helm, &[])?).iter().all(String::is_empty));
@@ -323,7 +347,10 @@ fn names_are_those_that_trust_policies_and_selectors_need() -> Result<()> {
     let long = "a".repeat(53);
     for object in objects(&helm.render(&long, "eso", &[])?)? {
         let name = object["metadata"]["name"].as_str().unwrap_or_default().len();
-        assert!(name <= 63 || object["kind"].as_str().is_some_and(|kind| kind.contains("Role")), "{object}");
+        assert!(
+            name <= 63 || object["kind"].as_str().is_some_and(|kind| kind.contains("Role")),
+            "{object}"
+        );
     }
     Ok(())
 }
@@ -331,7 +358,9 @@ fn names_are_those_that_trust_policies_and_selectors_need() -> Result<()> {
 #[test]
 fn every_definition_is_kept_whatever_the_values_say() -> Result<()> {
     let helm = Helm::alone()?;
-    for values in [&[][..], &[r"--set=crds.annotations.helm\.sh/resource-policy=delete,commonLabels.a=b"]] {
+    for values in
+        [&[][..], &[r"--set=crds.annotations.helm\.sh/resource-policy=delete,commonLabels.a=b"]]
+    {
         let all = objects(&helm.render("eso", "eso", values)?)?;
         let definitions: Vec<_> =
             all.iter().filter(|object| object["kind"] == "CustomResourceDefinition").collect();
@@ -343,7 +372,9 @@ fn every_definition_is_kept_whatever_the_values_say() -> Result<()> {
         assert!(!all.iter().any(|object| object["kind"] == "Secret"));
     }
     let fewer = objects(&helm.render("eso", "eso", &["--set=crds.createSecretStore=false"])?)?;
-    assert!(object(&fewer, "CustomResourceDefinition", "secretstores.external-secrets.io").is_err());
+    assert!(
+        object(&fewer, "CustomResourceDefinition", "secretstores.external-secrets.io").is_err()
+    );
     Ok(())
 }
 
@@ -383,7 +414,9 @@ fn what_users_add_replaces_ours_and_is_never_there_twice() -> Result<()> {
     assert_eq!(names.len(), env.len());
     assert!(env.iter().any(|entry| entry["name"] == "LOG_LEVEL" && entry["value"] == "debug"));
     let args = container["args"].to_string();
-    for flag in ["--client-qps=100", "--enable-flood-gate=false", "--enable-secrets-caching\"", "=:9090"] {
+    for flag in
+        ["--client-qps=100", "--enable-flood-gate=false", "--enable-secrets-caching\"", "=:9090"]
+    {
         assert!(args.contains(flag), "{flag}: {args}");
     }
     // A label that a selector needs is not replaced.

@@ -126,8 +126,15 @@ fn kustomized(folder: &str) -> Result<String> {
 /// The chart denies the traffic of the whole namespace only if asked to: other pods may be there.
 const ALONE: &str = "--set=networkPolicy.defaultDeny=true";
 
+/// The pod of `helm test` is no part of an installation.
+const INSTALLED: &str = "--no-hooks";
+
 fn assert_equal(folder: &str, values: &[&str]) -> Result<()> {
-    let chart = Helm::alone()?.render("gabion", "gabion-system", &[&[ALONE], values].concat())?;
+    let chart = Helm::alone()?.render(
+        "gabion",
+        "gabion-system",
+        &[&[ALONE, INSTALLED], values].concat(),
+    )?;
     let found = compare(&by_name(&chart)?, &by_name(&kustomized(folder)?)?);
     assert!(found.is_empty(), "{folder}:\n{}", found.join("\n"));
     Ok(())
@@ -151,7 +158,7 @@ fn on_openshift_it_is_the_overlay() -> Result<()> {
 /// Kustomize puts the name of the namespace last (`gabion-metrics-team-a`), Helm behind that of the program.
 #[test]
 fn one_namespace_is_the_overlay() -> Result<()> {
-    let values = ["--set=scopedNamespace=team-a,scopedRBAC=true", ALONE];
+    let values = ["--set=scopedNamespace=team-a,scopedRBAC=true", ALONE, INSTALLED];
     let chart = Helm::alone()?.render("gabion-team-a", "gabion-system", &values)?;
     let plain = |text: &str| text.replace("-team-a", "");
     let overlay = kustomized("config/overlays/namespaces")?;
@@ -163,7 +170,7 @@ fn one_namespace_is_the_overlay() -> Result<()> {
 /// The comparison itself: one verb, one probe, one field of security.
 #[test]
 fn one_changed_field_is_named() -> Result<()> {
-    let chart = by_name(&Helm::alone()?.render("gabion", "gabion-system", &[ALONE])?)?;
+    let chart = by_name(&Helm::alone()?.render("gabion", "gabion-system", &[ALONE, INSTALLED])?)?;
     let deployment = r#""Deployment" "gabion-system"/"gabion""#;
     let container = "/spec/template/spec/containers/0";
     let (list, probe) = ("/rules/0/verbs/0", format!("{container}/livenessProbe/httpGet/path"));

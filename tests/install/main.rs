@@ -7,6 +7,7 @@
 mod chart;
 mod equality;
 mod helm;
+mod inspect;
 mod life;
 mod switch;
 

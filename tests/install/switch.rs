@@ -135,7 +135,10 @@ async fn in_place_it_takes_over_and_gives_back_without_a_write_to_a_secret() -> 
     }
     let now = get(&kubectl, "serviceaccount", "external-secrets")?;
     assert_eq!(now["metadata"]["uid"], account["metadata"]["uid"]);
-    assert_eq!(now["metadata"]["annotations"]["eks.amazonaws.com/role-arn"], "arn:aws:iam::123456789012:role/eso");
+    assert_eq!(
+        now["metadata"]["annotations"]["eks.amazonaws.com/role-arn"],
+        "arn:aws:iam::123456789012:role/eso"
+    );
     let pod = get(&kubectl, "deployment", "external-secrets-gabion")?;
     assert_eq!(pod["spec"]["template"]["spec"]["serviceAccountName"], "external-secrets");
     assert!(get(&kubectl, "deployment", "external-secrets").is_err());

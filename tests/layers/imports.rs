@@ -68,7 +68,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "check", "cluster", "config", "duration", "inspect", "policy", "provider", "survey",
+            "check",
+            "cluster",
+            "config",
+            "duration",
+            "inspect",
+            "policy",
+            "provider",
+            "survey",
             "telemetry",
         ],
     ),

@@ -140,7 +140,9 @@ fn what_people_get_is_bound_to_nobody_and_leaves_cluster_wide_objects_to_adminis
                 .iter()
                 .any(|kind| resource == format!("{kind}.external-secrets.io"));
             assert!(reads || namespaced, "{resource} {verb}");
-            assert!(resource.ends_with(".external-secrets.io") || resource.ends_with(".gabion.dev"));
+            assert!(
+                resource.ends_with(".external-secrets.io") || resource.ends_with(".gabion.dev")
+            );
         }
     }
 }

@@ -44,6 +44,7 @@
   "store-requeue-interval" $v.storeRequeueInterval
   "refresh-heartbeat" $v.refreshHeartbeat
   "ambient-credentials" $v.ambientCredentials
+  "per-object-metrics" $v.perObjectMetrics
   "protected-namespaces" (join "," $v.protectedNamespaces)
 }}
 {{- range $flag, $value := $texts }}
@@ -52,7 +53,6 @@
 {{- if not (kindIs "invalid" $v.concurrency) }}{{ $args = append $args (printf "--concurrency=%d" (int $v.concurrency)) }}{{ end }}
 {{- if not (kindIs "invalid" $v.writeConcurrency) }}{{ $args = append $args (printf "--write-concurrency=%d" (int $v.writeConcurrency)) }}{{ end }}
 {{- if $v.adoptUnmanaged }}{{ $args = append $args "--adopt-unmanaged" }}{{ end }}
-{{- if $v.perObjectMetrics }}{{ $args = append $args "--per-object-metrics" }}{{ end }}
 {{- if or $v.scopedRBAC (not $v.processClusterStore) }}{{ $args = append $args "--enable-cluster-store-reconciler=false" }}{{ end }}
 {{- if not $v.processSecretStore }}{{ $args = append $args "--enable-secret-store-reconciler=false" }}{{ end }}
 {{- if not $v.secrets.enabled }}{{ $args = append $args "--enable-secrets=false" }}{{ end }}
