@@ -5,10 +5,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 files=${1:-charts/gabion/files}
 
-rm -rf "$files/crds" "$files/rbac"
-mkdir -p "$files/crds" "$files/rbac"
+rm -rf "$files/crds" "$files/rbac" "$files/rules"
+mkdir -p "$files/crds" "$files/rbac" "$files/rules"
 cp crds/*.yaml "$files/crds/"
 cp config/rbac/*.yaml "$files/rbac/"
 cp config/overlays/namespaces/rbac.yaml "$files/rbac/namespace.yaml"
 cp config/overlays/openshift/rbac-dns.yaml "$files/rbac/openshift-dns.yaml"
 cp config/overlays/openshift/rbac-finalizers.yaml "$files/rbac/openshift-finalizers.yaml"
+cp deploy/prometheus/rules.yaml "$files/rules/"

@@ -13,7 +13,7 @@ use super::Cli;
 
 /// Writes the completion script of a shell.
 pub fn completion(shell: Shell, out: &mut dyn Write) {
-    clap_complete::generate(shell, &mut Cli::command(), "gabion", &mut { out });
+    clap_complete::generate(shell, &mut Cli::command(), "gabion", out);
 }
 
 /// Writes one man page for the program and one for each of its commands.

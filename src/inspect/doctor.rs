@@ -135,7 +135,8 @@ async fn served(reader: &Reader) -> Result<Outcome, InspectError> {
             let schema =
                 version.schema.as_ref().and_then(|schema| schema.open_api_v3_schema.as_ref());
             let schema = serde_json::to_value(schema).unwrap_or_default();
-            let missing = definitions::missing(&document, (group, &version.name, kind), &schema);
+            let who = (group.as_str(), version.name.as_str(), kind.as_str());
+            let missing = definitions::missing(&document, who, &schema);
             found.extend(missing.map(|what| Finding(what, INSTALL.to_owned())));
             seen += 1;
         }

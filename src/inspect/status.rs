@@ -68,9 +68,10 @@ pub(super) async fn run(status: &Status, out: &mut dyn Write) -> Result<ExitStat
     let (mut found, mut stores) = (Found::default(), Stores::default());
     for kind in Kind::ALL {
         // ExternalSecrets need their stores, shown or not.
-        let shown = status.kinds.contains(&kind);
+        let within = kind.is_namespaced() || status.namespace.is_none();
+        let shown = within && status.kinds.contains(&kind);
         let needed = kind < Kind::ExternalSecret && status.kinds.contains(&Kind::ExternalSecret);
-        if !(shown || needed) || (!kind.is_namespaced() && status.namespace.is_some() && !needed) {
+        if !(shown || needed) {
             continue;
         }
         let labels = status.labels.as_deref().filter(|_| shown && kind >= Kind::ExternalSecret);
@@ -128,7 +129,8 @@ async fn list(
         }
     };
     let everywhere = path(kind, status.namespace.as_deref());
-    match reader.list(&everywhere, labels, &mut each).await {
+    let outcome = reader.list(&everywhere, labels, &mut each).await;
+    match outcome {
         Err(ReadError::Forbidden(_)) if status.namespace.is_none() && kind.is_namespaced() => {
             let own = reader.namespace();
             reader.list(&path(kind, Some(own)), labels, &mut each).await?;

@@ -25,6 +25,7 @@ use crate::cluster::{RequestCounts, queue::QueueStats};
 /// Everything that is counted.
 pub(crate) struct Metrics {
     registry: Mutex<Registry>,
+    queues: Queues,
     /// Requests to the API server.
     pub(crate) requests: RequestCounts,
     /// Outcomes of reconciling.
@@ -42,6 +43,8 @@ impl Metrics {
         requests.register(&mut registry);
         reconciles.register(&mut registry);
         registry.register_collector(Box::new(Watches(health.clone())));
+        let queues = Queues::default();
+        registry.register_collector(Box::new(queues.clone()));
         registry.register(
             "gabion_build",
             "The running program; always 1",
@@ -51,7 +54,7 @@ impl Metrics {
         if let Some(objects) = &objects {
             objects.register(&mut registry);
         }
-        Arc::new(Self { registry: Mutex::new(registry), requests, reconciles, objects })
+        Arc::new(Self { registry: Mutex::new(registry), queues, requests, reconciles, objects })
     }
 
     /// Registers more series.
@@ -65,8 +68,8 @@ impl Metrics {
         name: &'static str,
         stats: impl Fn() -> QueueStats + Send + Sync + 'static,
     ) {
-        let collector = Queues { name, stats: Box::new(stats) };
-        self.register(|registry| registry.register_collector(Box::new(collector)));
+        let mut queues = self.queues.0.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.push((name, Box::new(stats)));
     }
 
     /// All series as OpenMetrics text.
@@ -140,7 +143,7 @@ impl ReconcileMetrics {
             self.fights.clone(),
         );
         registry.register(
-            "gabion_tamper",
+            "gabion_tampers",
             "Admission policies and bindings that somebody else changed or deleted, put back",
             self.tampers.clone(),
         );
@@ -207,10 +210,11 @@ impl Collector for Watches {
     }
 }
 
-struct Queues {
-    name: &'static str,
-    stats: Box<dyn Fn() -> QueueStats + Send + Sync>,
-}
+/// The queues by name, with where their figures come from.
+#[derive(Clone, Default)]
+struct Queues(Arc<Mutex<Vec<(&'static str, Stats)>>>);
+
+type Stats = Box<dyn Fn() -> QueueStats + Send + Sync>;
 
 impl fmt::Debug for Queues {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -220,29 +224,41 @@ impl fmt::Debug for Queues {
 
 impl Collector for Queues {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        let stats = (self.stats)();
-        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        let series = [
-            ("waiting", "objects that wait to be reconciled", count(stats.waiting)),
-            ("running", "objects under way", count(stats.running)),
-            ("known", "objects known", count(stats.known)),
-            ("failing", "objects in backoff after a failure", count(stats.failing)),
+        let queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let stats: Vec<_> = queues.iter().map(|(name, stats)| (*name, stats())).collect();
+        type Figure = fn(&QueueStats) -> usize;
+        let figures: [(&str, &str, Figure); 4] = [
+            ("waiting", "Objects that wait to be reconciled", |stats| stats.waiting),
+            ("running", "Objects under way", |stats| stats.running),
+            ("known", "Objects known", |stats| stats.known),
+            ("failing", "Objects in backoff after a failure; `gabion status` says why", |stats| {
+                stats.failing
+            }),
         ];
-        for (name, help, value) in series {
-            let name = format!("gabion_{}_queue_{name}", self.name);
-            let gauge = ConstGauge::new(value);
-            gauge.encode(encoder.encode_descriptor(&name, help, None, gauge.metric_type())?)?;
+        let none = ConstGauge::new(0i64);
+        for (name, help, figure) in figures {
+            let name = format!("gabion_queue_{name}");
+            let mut series = encoder.encode_descriptor(&name, help, None, none.metric_type())?;
+            for (queue, stats) in &stats {
+                let gauge = ConstGauge::new(i64::try_from(figure(stats)).unwrap_or(i64::MAX));
+                gauge.encode(series.encode_family(&[("queue", *queue)])?)?;
+            }
         }
-        let name = format!("gabion_{}_queue_oldest_wait", self.name);
-        let gauge = ConstGauge::new(stats.oldest_wait.as_secs_f64());
-        let help = "how long the oldest waiting object has been waiting";
-        let unit = Some(&Unit::Seconds);
-        gauge.encode(encoder.encode_descriptor(&name, help, unit, gauge.metric_type())?)
+        let (name, unit) = ("gabion_queue_oldest_wait", Some(&Unit::Seconds));
+        let help = "How long the oldest waiting object has been waiting";
+        let mut series = encoder.encode_descriptor(name, help, unit, none.metric_type())?;
+        for (queue, stats) in &stats {
+            let gauge = ConstGauge::new(stats.oldest_wait.as_secs_f64());
+            gauge.encode(series.encode_family(&[("queue", *queue)])?)?;
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -260,7 +276,7 @@ mod tests {
             r#"gabion_api_requests_total{verb="create",kind="Secret",outcome="ok"} 1"#,
             r#"gabion_reconciles_total{kind="ExternalSecret",reason="SecretSynced"} 1"#,
             r#"gabion_watch_failures_total{kind="ExternalSecret"} 0"#,
-            "gabion_secrets_queue_waiting 0",
+            r#"gabion_queue_waiting{queue="secrets"} 0"#,
             r#"externalsecret_sync_calls_total{name="db",namespace="shop"} 1"#,
             r#"externalsecret_reconcile_duration{name="db",namespace="shop"} 3000000"#,
         ] {
@@ -279,5 +295,99 @@ mod tests {
         objects.forget("shop", "db");
         objects.reconciled(("shop", "db"), false, Duration::from_millis(3), || false);
         assert!(!metrics.render().unwrap().contains("shop"));
+    }
+
+    /// Names and types, as a scraper sees them.
+    fn inventory() -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        for per_object in [PerObject::Failing, PerObject::All] {
+            let health = Health::default();
+            health.watch("ExternalSecret");
+            let metrics = Metrics::new(&health, per_object);
+            let calls = crate::telemetry::ProviderCalls(Arc::default());
+            metrics.register(|registry| registry.register_collector(Box::new(calls)));
+            metrics.queue("externalsecret", QueueStats::default);
+            metrics.requests.count("create", "Secret", "ok");
+            metrics.reconciles.done("ExternalSecret", "SecretSynced", Duration::ZERO);
+            metrics.reconciles.drift_repaired("Secret");
+            metrics.reconciles.tampered("ValidatingAdmissionPolicy");
+            metrics.reconciles.fight("Namespace");
+            let objects = metrics.objects.clone().unwrap();
+            objects.reconciled(("shop", "db"), false, Duration::ZERO, || true);
+            let text = metrics.render_plain().unwrap();
+            found.extend(
+                text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).map(Into::into),
+            );
+        }
+        found
+    }
+
+    #[test]
+    fn the_page_lists_every_series_with_its_type_and_no_other() {
+        let page = include_str!("../../docs/metrics.md");
+        let row =
+            regex::Regex::new(r"(?m)^\| `(\w+)` \| (\w+) \| [^|]* \| [^|]{10,} \| [^|]{5,} \|$")
+                .unwrap();
+        let listed: BTreeSet<_> =
+            row.captures_iter(page).map(|row| format!("{} {}", &row[1], &row[2])).collect();
+        assert_eq!(inventory(), listed);
+    }
+
+    /// Rules and runbooks name series of the inventory only, and each alert has its runbook.
+    #[test]
+    fn every_alert_asks_for_series_that_exist_and_has_a_runbook() {
+        let rules: serde_json::Value =
+            serde_saphyr::from_str(include_str!("../../deploy/prometheus/rules.yaml")).unwrap();
+        let known = inventory();
+        let base = |name: &str| {
+            ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|end| name.strip_suffix(end))
+                .unwrap_or(name)
+                .to_owned()
+        };
+        let series = regex::Regex::new(r"\b(gabion_\w+|externalsecret_\w+)").unwrap();
+        let books = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/runbooks");
+        let mut named = BTreeSet::new();
+        for group in rules["groups"].as_array().unwrap() {
+            for rule in group["rules"].as_array().unwrap() {
+                let alert = rule["alert"].as_str().unwrap();
+                for found in series.captures_iter(rule["expr"].as_str().unwrap()) {
+                    let exists = known.iter().any(|known| {
+                        let name = known.split(' ').next().unwrap();
+                        name == &found[1] || name == base(&found[1])
+                    });
+                    assert!(exists, "{alert}: there is no series {}", &found[1]);
+                }
+                assert!(
+                    ["critical", "warning", "info"]
+                        .contains(&rule["labels"]["severity"].as_str().unwrap())
+                );
+                for annotation in ["summary", "description"] {
+                    assert!(
+                        rule["annotations"][annotation].as_str().unwrap().len() > 10,
+                        "{alert}"
+                    );
+                }
+                let url = rule["annotations"]["runbook_url"].as_str().unwrap();
+                assert!(url.ends_with(&format!("/docs/runbooks/{alert}.md")), "{url}");
+                let book = std::fs::read_to_string(books.join(format!("{alert}.md"))).unwrap();
+                for part in [
+                    "## Meaning",
+                    "## Impact",
+                    "## First commands",
+                    "## Remedies",
+                    "## When to silence it",
+                ] {
+                    assert!(book.contains(part), "{alert}: no {part}");
+                }
+                assert!(named.insert(format!("{alert}.md")), "{alert} twice");
+            }
+        }
+        let pages: BTreeSet<_> = std::fs::read_dir(books)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        assert_eq!(pages, named);
     }
 }

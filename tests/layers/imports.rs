@@ -257,7 +257,7 @@ fn the_binary_sees_what_it_starts() {
             found.into_iter().map(|path| path[0].clone()).collect::<Vec<_>>()
         })
         .collect();
-    let allowed = ["check", "cli", "config", "operator", "telemetry"];
+    let allowed = ["check", "cli", "config", "inspect", "operator", "telemetry"];
     assert!(seen.iter().all(|room| allowed.contains(&room.as_str())), "{seen:?}");
 }
 
