@@ -21,6 +21,7 @@ pub mod hardening;
 pub mod inspect;
 pub mod lane;
 pub(crate) mod marks;
+pub mod meta;
 pub(crate) mod network_peers;
 pub mod operator;
 pub mod policy;

@@ -19,5 +19,5 @@ pub use fence::{Fence, Fenced};
 pub use key::ObjectKey;
 pub(crate) use reader::{ReadError, Reader, Step, Target};
 pub use requests::RequestCounts;
-pub(crate) use tombstones::{Tombstones, is_older};
+pub(crate) use tombstones::Tombstones;
 pub(crate) use watch::{CacheSync, Change, Refusal, Undecodable, WatchHealth, follow, until};
