@@ -10,7 +10,7 @@ CHECK_TESTS := contract layers manifests hardening_plan scripted
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 	@echo
-	@echo "The first demo or test on a machine takes about ten minutes: it builds a Kubernetes control plane"
+	@echo "The first demo or test on a machine takes about 18 minutes on two cores: it builds a control plane"
 	@echo "from source into $${XDG_CACHE_HOME:-~/.cache}/gabion. Later runs reuse it."
 
 demo: prepare ## sync and rotate a secret and harden a namespace on a real API server (KEEP=1 leaves it up)

@@ -390,4 +390,44 @@ mod tests {
             .collect();
         assert_eq!(pages, named);
     }
+
+    /// Series that no panel shows, and why.
+    const NOT_SHOWN: [(&str, &str); 4] = [
+        ("externalsecret_provider_api_calls_count", "the same as gabion_provider_calls_total"),
+        ("externalsecret_sync_calls_total", "of single objects, with `all` only"),
+        ("externalsecret_sync_calls_error", "of single objects, with `all` only"),
+        ("externalsecret_reconcile_duration", "of single objects, with `all` only"),
+    ];
+
+    /// The published rules for dashboards: every panel says what it shows, in a unit, from the chosen source.
+    #[test]
+    fn every_panel_asks_for_series_that_exist_and_every_series_is_in_a_panel() {
+        let text = include_str!("../../deploy/grafana/gabion.json");
+        let dashboard: serde_json::Value = serde_json::from_str(text).unwrap();
+        let known: BTreeSet<_> =
+            inventory().iter().map(|row| row.split(' ').next().unwrap().to_owned()).collect();
+        let series = regex::Regex::new(r"\b(gabion_\w+|externalsecret_\w+)").unwrap();
+        let mut shown = BTreeSet::new();
+        for panel in dashboard["panels"].as_array().unwrap() {
+            let title = panel["title"].as_str().unwrap();
+            if panel["type"] == "row" {
+                continue;
+            }
+            assert!(panel["description"].as_str().unwrap().len() > 10, "{title}");
+            assert!(panel["fieldConfig"]["defaults"]["unit"].is_string(), "{title}");
+            for target in panel["targets"].as_array().unwrap() {
+                assert_eq!(target["datasource"]["uid"], "${datasource}", "{title}");
+                let query = target["expr"].as_str().unwrap();
+                assert!(query.contains(r#"job=~"$job",instance=~"$instance""#), "{title}: {query}");
+                assert_eq!(query.contains("rate("), query.contains("[$__rate_interval]"), "{query}");
+                for found in series.captures_iter(query) {
+                    let name = found[1].strip_suffix("_bucket").unwrap_or(&found[1]).to_owned();
+                    assert!(known.contains(&name), "{title}: there is no series {name}");
+                    shown.insert(name);
+                }
+            }
+        }
+        shown.extend(NOT_SHOWN.iter().map(|(name, _)| (*name).to_owned()));
+        assert_eq!(shown, known);
+    }
 }
