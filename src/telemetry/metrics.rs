@@ -419,7 +419,11 @@ mod tests {
                 assert_eq!(target["datasource"]["uid"], "${datasource}", "{title}");
                 let query = target["expr"].as_str().unwrap();
                 assert!(query.contains(r#"job=~"$job",instance=~"$instance""#), "{title}: {query}");
-                assert_eq!(query.contains("rate("), query.contains("[$__rate_interval]"), "{query}");
+                assert_eq!(
+                    query.contains("rate("),
+                    query.contains("[$__rate_interval]"),
+                    "{query}"
+                );
                 for found in series.captures_iter(query) {
                     let name = found[1].strip_suffix("_bucket").unwrap_or(&found[1]).to_owned();
                     assert!(known.contains(&name), "{title}: there is no series {name}");

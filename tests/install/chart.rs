@@ -426,3 +426,44 @@ fn what_users_add_replaces_ours_and_is_never_there_twice() -> Result<()> {
     assert_eq!(policy["spec"]["ingress"][0]["ports"][0]["port"], 9090);
     Ok(())
 }
+
+/// `resources:` with nothing below it is `null`, which takes the key away.
+#[test]
+fn a_block_that_somebody_emptied_is_empty_and_one_that_is_needed_is_named() -> Result<()> {
+    let helm = Helm::alone()?;
+    let free = [
+        "commonLabels",
+        "crds.annotations",
+        "deploymentAnnotations",
+        "dnsConfig",
+        "extraArgs",
+        "extraEnv",
+        "extraObjects",
+        "global.nodeSelector",
+        "global.tolerations",
+        "imagePullSecrets",
+        "livenessProbe.spec",
+        "nodeSelector",
+        "podAnnotations",
+        "podLabels",
+        "podSpecExtra",
+        "protectedNamespaces",
+        "readinessProbe.spec",
+        "resources",
+        "serviceAccount.annotations",
+        "serviceAccount.extraLabels",
+        "strategy",
+        "tolerations",
+        "topologySpreadConstraints",
+    ];
+    let nulls: Vec<_> = free.iter().map(|key| format!("{key}=null")).collect();
+    let all = objects(&helm.render("gabion", "eso", &["--set", &nulls.join(",")])?)?;
+    assert_eq!(only(&all, "Deployment")?["spec"]["strategy"]["type"], "Recreate");
+    for key in ["image", "rbac", "replicaCount", "securityContext", "probeNamespace"] {
+        match helm.render("gabion", "eso", &["--set", &format!("{key}=null")]) {
+            Err(refusal) => assert!(refusal.to_string().contains(key), "{key}: {refusal}"),
+            Ok(_) => panic!("{key}=null was accepted"),
+        }
+    }
+    Ok(())
+}

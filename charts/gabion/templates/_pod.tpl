@@ -10,12 +10,12 @@
 
 {{- define "gabion.elects" -}}
 {{- /* A rolling update overlaps two pods even with one replica. */}}
-{{- $rolling := ne (get .Values.strategy "type" | default "Recreate") "Recreate" }}
+{{- $rolling := ne (get (.Values.strategy | default dict) "type" | default "Recreate") "Recreate" }}
 {{- if or .Values.leaderElect (gt (int .Values.replicaCount) 1) $rolling }}true{{ end }}
 {{- end }}
 
 {{- define "gabion.healthPort" -}}
-{{- $spec := .Values.livenessProbe.spec }}
+{{- $spec := .Values.livenessProbe.spec | default dict }}
 {{- $handler := $spec.httpGet | default dict }}
 {{- if and (hasKey $handler "port") (not (kindIs "string" $handler.port)) }}
 {{- int $handler.port }}
@@ -26,7 +26,7 @@
 
 {{- define "gabion.probe" -}}
 {{- $own := dict "httpGet" (dict "path" .path "port" "health") }}
-{{- toYaml (merge $own (omit .spec "address" "port" "httpGet")) }}
+{{- toYaml (merge $own (omit (.spec | default dict) "address" "port" "httpGet")) }}
 {{- end }}
 
 {{- define "gabion.args" -}}
@@ -45,7 +45,7 @@
   "refresh-heartbeat" $v.refreshHeartbeat
   "ambient-credentials" $v.ambientCredentials
   "per-object-metrics" $v.perObjectMetrics
-  "protected-namespaces" (join "," $v.protectedNamespaces)
+  "protected-namespaces" (join "," ($v.protectedNamespaces | default list))
 }}
 {{- range $flag, $value := $texts }}
 {{- if $value }}{{ $args = append $args (printf "--%s=%s" $flag $value) }}{{ end }}
@@ -62,7 +62,7 @@
 {{- $args = append $args (printf "--probe-namespace=%s" $v.probeNamespace) }}
 {{- end }}
 {{- if ne (int $v.metrics.listen.port) 8080 }}{{ $args = append $args (printf "--metrics-addr=:%d" (int $v.metrics.listen.port)) }}{{ end }}
-{{- $address := $v.livenessProbe.spec.address | default "" }}
+{{- $address := ($v.livenessProbe.spec | default dict).address | default "" }}
 {{- $port := include "gabion.healthPort" . }}
 {{- if or $address (ne $port "8081") }}{{ $args = append $args (printf "--health-addr=%s:%s" $address $port) }}{{ end }}
 {{- range $flag, $value := $v.extraArgs }}
@@ -95,7 +95,7 @@
 {{- range $own }}
 {{- if not (has .name $given) }}{{ $all = append $all . }}{{ end }}
 {{- end }}
-{{- toYaml (concat $all .Values.extraEnv) }}
+{{- toYaml (concat $all (.Values.extraEnv | default list)) }}
 {{- end }}
 
 {{- define "gabion.spread" -}}
@@ -118,7 +118,7 @@ serviceAccountName: {{ include "gabion.serviceAccountName" . }}
 automountServiceAccountToken: {{ $v.serviceAccount.automount }}
 enableServiceLinks: false
 terminationGracePeriodSeconds: 15
-nodeSelector: {{- toYaml (merge (deepCopy $v.nodeSelector) $v.global.nodeSelector (dict "kubernetes.io/os" "linux" "kubernetes.io/arch" "amd64")) | nindent 2 }}
+nodeSelector: {{- toYaml (merge (deepCopy ($v.nodeSelector | default dict)) ($v.global.nodeSelector | default dict) (dict "kubernetes.io/os" "linux" "kubernetes.io/arch" "amd64")) | nindent 2 }}
 topologySpreadConstraints: {{- include "gabion.spread" . | nindent 2 }}
 {{- if $v.podSecurityContext.enabled }}
 securityContext: {{- include "gabion.securityContext" (dict "context" $v.podSecurityContext "root" .) | nindent 2 }}
@@ -165,7 +165,7 @@ containers:
       failureThreshold: 30
     livenessProbe: {{- include "gabion.probe" (dict "path" "/healthz" "spec" $v.livenessProbe.spec) | nindent 6 }}
     readinessProbe: {{- include "gabion.probe" (dict "path" "/readyz" "spec" $v.readinessProbe.spec) | nindent 6 }}
-    resources: {{- toYaml $v.resources | nindent 6 }}
+    resources: {{- toYaml ($v.resources | default dict) | nindent 6 }}
     {{- if $v.securityContext.enabled }}
     securityContext: {{- include "gabion.securityContext" (dict "context" $v.securityContext "root" .) | nindent 6 }}
     {{- end }}
