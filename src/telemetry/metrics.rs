@@ -216,6 +216,8 @@ struct Queues(Arc<Mutex<Vec<(&'static str, Stats)>>>);
 
 type Stats = Box<dyn Fn() -> QueueStats + Send + Sync>;
 
+type Figure = fn(&QueueStats) -> usize;
+
 impl fmt::Debug for Queues {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Queues")
@@ -226,7 +228,6 @@ impl Collector for Queues {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         let queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let stats: Vec<_> = queues.iter().map(|(name, stats)| (*name, stats())).collect();
-        type Figure = fn(&QueueStats) -> usize;
         let figures: [(&str, &str, Figure); 4] = [
             ("waiting", "Objects that wait to be reconciled", |stats| stats.waiting),
             ("running", "Objects under way", |stats| stats.running),

@@ -216,11 +216,11 @@ async fn the_worst_come_first_each_with_its_cause_and_nothing_else() -> Result<(
     let said = ask(plane.kubeconfig(), &["status", "-n", "shop"])?;
     assert!(said.out.contains("ss/store     Failing"), "{}", said.out);
     assert!(said.out.contains("es/app-0001  Waiting"), "{}", said.out);
-    rights_in_one_namespace(&plane, &kubectl)
+    rights_in_one_namespace(&plane, &kubectl).await
 }
 
 /// A user of one namespace sees it, and no name of another.
-fn rights_in_one_namespace(plane: &ControlPlane, kubectl: &Kubectl) -> Result<()> {
+async fn rights_in_one_namespace(plane: &ControlPlane, kubectl: &Kubectl) -> Result<()> {
     kubectl.apply_path(&repository().join("config/rbac/people.yaml"))?;
     kubectl.run(&["create", "namespace", "team"])?;
     kubectl.run(&["create", "serviceaccount", "dev", "-n", "team"])?;
@@ -240,8 +240,11 @@ fn rights_in_one_namespace(plane: &ControlPlane, kubectl: &Kubectl) -> Result<()
     let mut config: Value = serde_json::from_str(&std::fs::read_to_string(&kubeconfig)?)?;
     config["contexts"][0]["context"]["namespace"] = json!("team");
     std::fs::write(&kubeconfig, config.to_string())?;
-    let said = ask(&kubeconfig, &["status", "-a"])?;
-    assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
+    let said = eventually(SOON, "the rights are in force", || async {
+        let said = ask(&kubeconfig, &["status", "-a"])?;
+        if said.code == Some(0) { Ok(said) } else { Err(Failure::new(said.out + &said.err)) }
+    })
+    .await?;
     assert!(said.out.contains("es/own") && !said.out.contains("shop"), "{}", said.out);
     for note in ["only those in team are here", "you may not list clustersecretstores: ask for"] {
         assert!(said.out.contains(note), "{note}: {}", said.out);
