@@ -280,22 +280,22 @@ async fn the_doctor_names_what_is_missing_old_or_left_over() -> Result<()> {
             Ok(())
         }
     };
-    // There is no kubelet, so somebody has to say that a pod runs.
     eventually(SOON, "no pod", || says(1, &["gabion-system/gabion has no pod that is available"]))
         .await?;
-    let available =
-        json!({"status": {"replicas": 1, "readyReplicas": 1, "availableReplicas": 1}}).to_string();
-    let deployment = [
-        "patch",
-        "deployment",
-        "gabion",
-        "-n",
-        "gabion-system",
-        "--subresource=status",
-        "--type=merge",
-        "-p",
-    ];
-    kubectl.run(&[&deployment[..], &[&available]].concat())?;
+    // There is no kubelet, so somebody has to say that the pod runs.
+    let now = jiff::Timestamp::now().to_string();
+    let running = json!({"status": {
+        "phase": "Running",
+        "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": now}],
+    }})
+    .to_string();
+    eventually(SOON, "the pod runs", || async {
+        let names = ["get", "pods", "-n", "gabion-system", "-o", "name"];
+        let pod = kubectl.run(&names)?;
+        let patch = ["patch", pod.trim(), "-n", "gabion-system", "--subresource=status"];
+        kubectl.run(&[&patch[..], &["--type=merge", "-p", &running]].concat())
+    })
+    .await?;
     eventually(SOON, "all is well", || {
         says(
             0,
