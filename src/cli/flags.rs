@@ -32,13 +32,8 @@ pub(crate) struct RunFlags {
     /// Log format: json or text
     #[arg(long, env = "LOG_FORMAT", default_value_t = LogFormat::Json)]
     log_format: LogFormat,
-<<<<<<< HEAD
-    /// Objects under way at once, per controller
+    /// Concurrent reconciles per controller
     #[arg(long, env = "GABION_CONCURRENCY", default_value_t = 128, value_parser = at_least_one)]
-=======
-    /// Concurrent reconciles per controller (ESO's --concurrent is accepted too)
-    #[arg(long, alias = "concurrent", env = "GABION_CONCURRENCY", default_value_t = 128, value_parser = at_least_one)]
->>>>>>> main
     concurrency: usize,
     /// Concurrent requests to the API server
     #[arg(long, env = "GABION_WRITE_CONCURRENCY", default_value_t = 32, value_parser = at_least_one)]

@@ -19,13 +19,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-<<<<<<< HEAD
 use super::{Health, PerObject, exposition, objects::ObjectSeries};
 use crate::cluster::{RequestCounts, queue::QueueStats};
-=======
-use super::Health;
-use crate::cluster::{ObjectKey, RequestCounts, queue::QueueStats};
->>>>>>> main
 
 /// Everything that is counted.
 pub(crate) struct Metrics {
@@ -176,97 +171,6 @@ impl ReconcileMetrics {
     }
 }
 
-<<<<<<< HEAD
-=======
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ObjectLabels {
-    name: String,
-    namespace: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ConditionLabels {
-    name: String,
-    namespace: String,
-    condition: &'static str,
-    status: &'static str,
-}
-
-/// The series per object that External Secrets Operator has, for existing dashboards.
-#[derive(Clone, Default)]
-pub(crate) struct ObjectSeries {
-    syncs: Family<ObjectLabels, Counter>,
-    /// A gauge, because its name lacks the suffix of counters.
-    errors: Family<ObjectLabels, Gauge>,
-    condition: Family<ConditionLabels, Gauge>,
-    duration: Family<ObjectLabels, Gauge>,
-}
-
-impl ObjectSeries {
-    fn register(&self, registry: &mut Registry) {
-        let help = "Reconciles of the object";
-        registry.register("externalsecret_sync_calls", help, self.syncs.clone());
-        let help = "Reconciles of the object that failed";
-        registry.register("externalsecret_sync_calls_error", help, self.errors.clone());
-        let help = "1 for the present status of the condition, 0 for the other";
-        registry.register("externalsecret_status_condition", help, self.condition.clone());
-        let help = "Duration of the last reconcile in nanoseconds";
-        registry.register("externalsecret_reconcile_duration", help, self.duration.clone());
-    }
-
-    /// Records one reconcile of an ExternalSecret. One that was deleted meanwhile leaves no series: who deletes it
-    /// from the index forgets its series afterwards, so whoever comes last finds it gone.
-    pub(crate) fn reconciled(
-        &self,
-        key: &ObjectKey,
-        ready: bool,
-        took: Duration,
-        exists: impl FnOnce() -> bool,
-    ) {
-        let labels = ObjectLabels::of(key);
-        self.syncs.get_or_create(&labels).inc();
-        if !ready {
-            self.errors.get_or_create(&labels).inc();
-        }
-        let nanoseconds = i64::try_from(took.as_nanos()).unwrap_or(i64::MAX);
-        self.duration.get_or_create(&labels).set(nanoseconds);
-        for (status, is) in [("True", ready), ("False", !ready)] {
-            let labels = condition(key, status);
-            self.condition.get_or_create(&labels).set(i64::from(is));
-        }
-        if !exists() {
-            self.forget(key);
-        }
-    }
-
-    /// Drops the series of an object that is gone.
-    pub(crate) fn forget(&self, key: &ObjectKey) {
-        let labels = ObjectLabels::of(key);
-        self.syncs.remove(&labels);
-        self.errors.remove(&labels);
-        self.duration.remove(&labels);
-        for status in ["True", "False"] {
-            self.condition.remove(&condition(key, status));
-        }
-    }
-}
-
-impl ObjectLabels {
-    fn of(key: &ObjectKey) -> Self {
-        Self { name: key.name.to_string(), namespace: key.namespace.to_string() }
-    }
-}
-
-fn condition(key: &ObjectKey, status: &'static str) -> ConditionLabels {
-    ConditionLabels {
-        name: key.name.to_string(),
-        namespace: key.namespace.to_string(),
-        condition: "Ready",
-        status,
-    }
-}
-
->>>>>>> main
 struct Watches(Health);
 
 impl fmt::Debug for Watches {
@@ -357,6 +261,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::cluster::ObjectKey;
 
     #[test]
     fn the_series_are_written_and_an_object_that_is_gone_leaves_none() {
@@ -379,29 +284,18 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
-<<<<<<< HEAD
         let plain = metrics.render_plain().unwrap();
         assert!(plain.contains("# TYPE gabion_reconciles_total counter\n"), "{plain}");
-        objects.forget("shop", "db");
-=======
         objects.forget(&key);
->>>>>>> main
         assert!(!metrics.render().unwrap().contains("shop"));
     }
 
     #[test]
     fn a_reconcile_that_ends_after_its_object_was_deleted_leaves_no_series() {
-<<<<<<< HEAD
         let metrics = Metrics::new(&Health::default(), PerObject::All);
-        let objects = metrics.objects.clone().unwrap();
-        objects.forget("shop", "db");
-        objects.reconciled(("shop", "db"), false, Duration::from_millis(3), || false);
-=======
-        let metrics = Metrics::new(&Health::default(), true);
         let (objects, key) = (metrics.objects.clone().unwrap(), ObjectKey::new("shop", "db"));
         objects.forget(&key);
         objects.reconciled(&key, false, Duration::from_millis(3), || false);
->>>>>>> main
         assert!(!metrics.render().unwrap().contains("shop"));
     }
 
@@ -421,7 +315,7 @@ mod tests {
             metrics.reconciles.tampered("ValidatingAdmissionPolicy");
             metrics.reconciles.fight("Namespace");
             let objects = metrics.objects.clone().unwrap();
-            objects.reconciled(("shop", "db"), false, Duration::ZERO, || true);
+            objects.reconciled(&ObjectKey::new("shop", "db"), false, Duration::ZERO, || true);
             let text = metrics.render_plain().unwrap();
             found.extend(
                 text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).map(Into::into),

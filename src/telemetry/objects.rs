@@ -18,6 +18,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::cluster::ObjectKey;
+
 /// Objects with a series of their own while they fail. The rest is counted.
 const MAX_FAILING: usize = 200;
 
@@ -62,25 +64,25 @@ impl ObjectSeries {
     /// from the index forgets its series afterwards, so whoever comes last finds it gone.
     pub(crate) fn reconciled(
         &self,
-        object: (&str, &str),
+        key: &ObjectKey,
         ready: bool,
         took: Duration,
         exists: impl FnOnce() -> bool,
     ) {
         match self {
-            Self::Failing(series) => series.reconciled(object, ready),
-            Self::All(series) => series.reconciled(object, ready, took),
+            Self::Failing(series) => series.reconciled(key, ready),
+            Self::All(series) => series.reconciled(key, ready, took),
         }
         if !exists() {
-            self.forget(object.0, object.1);
+            self.forget(key);
         }
     }
 
     /// Drops the series of an object that is gone.
-    pub(crate) fn forget(&self, namespace: &str, name: &str) {
+    pub(crate) fn forget(&self, key: &ObjectKey) {
         match self {
-            Self::Failing(series) => series.reconciled((namespace, name), true),
-            Self::All(series) => series.forget(namespace, name),
+            Self::Failing(series) => series.reconciled(key, true),
+            Self::All(series) => series.forget(key),
         }
     }
 }
@@ -90,8 +92,8 @@ impl ObjectSeries {
 pub(crate) struct FailingSeries(Arc<Mutex<BTreeSet<(String, String)>>>);
 
 impl FailingSeries {
-    fn reconciled(&self, (namespace, name): (&str, &str), ready: bool) {
-        let key = (namespace.to_owned(), name.to_owned());
+    fn reconciled(&self, key: &ObjectKey, ready: bool) {
+        let key = (key.namespace.to_string(), key.name.to_string());
         let mut failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if ready {
             failing.remove(&key);
@@ -171,8 +173,8 @@ impl AllSeries {
         registry.register("externalsecret_reconcile_duration", help, self.duration.clone());
     }
 
-    fn reconciled(&self, (namespace, name): (&str, &str), ready: bool, took: Duration) {
-        let labels = ObjectLabels { name: name.to_owned(), namespace: namespace.to_owned() };
+    fn reconciled(&self, key: &ObjectKey, ready: bool, took: Duration) {
+        let labels = ObjectLabels::of(key);
         self.syncs.get_or_create(&labels).inc();
         if !ready {
             self.errors.get_or_create(&labels).inc();
@@ -180,26 +182,32 @@ impl AllSeries {
         let nanoseconds = i64::try_from(took.as_nanos()).unwrap_or(i64::MAX);
         self.duration.get_or_create(&labels).set(nanoseconds);
         for (status, is) in [("True", ready), ("False", !ready)] {
-            let labels = condition(namespace, name, status);
+            let labels = condition(key, status);
             self.condition.get_or_create(&labels).set(i64::from(is));
         }
     }
 
-    fn forget(&self, namespace: &str, name: &str) {
-        let labels = ObjectLabels { name: name.to_owned(), namespace: namespace.to_owned() };
+    fn forget(&self, key: &ObjectKey) {
+        let labels = ObjectLabels::of(key);
         self.syncs.remove(&labels);
         self.errors.remove(&labels);
         self.duration.remove(&labels);
         for status in ["True", "False"] {
-            self.condition.remove(&condition(namespace, name, status));
+            self.condition.remove(&condition(key, status));
         }
     }
 }
 
-fn condition(namespace: &str, name: &str, status: &'static str) -> ConditionLabels {
+impl ObjectLabels {
+    fn of(key: &ObjectKey) -> Self {
+        Self { name: key.name.to_string(), namespace: key.namespace.to_string() }
+    }
+}
+
+fn condition(key: &ObjectKey, status: &'static str) -> ConditionLabels {
     ConditionLabels {
-        name: name.to_owned(),
-        namespace: namespace.to_owned(),
+        name: key.name.to_string(),
+        namespace: key.namespace.to_string(),
         condition: "Ready",
         status,
     }
@@ -223,7 +231,8 @@ mod tests {
     fn an_object_has_a_series_while_it_fails_in_the_form_that_alerts_ask_for() {
         let metrics = Metrics::new(&Health::default(), PerObject::Failing);
         let objects = metrics.objects.clone().unwrap();
-        let done = |name, ready| objects.reconciled(("shop", name), ready, Duration::ZERO, || true);
+        let key = |name: &str| ObjectKey::new("shop", name);
+        let done = |name, ready| objects.reconciled(&key(name), ready, Duration::ZERO, || true);
         done("fine", true);
         done("db", false);
         let line = r#"externalsecret_status_condition{name="db",namespace="shop",condition="Ready",status="False"} 1"#;
@@ -231,7 +240,7 @@ mod tests {
         assert!(count == 1 && text.contains(line), "{text}");
         done("db", true);
         assert_eq!(rendered(&metrics).0, 0);
-        objects.reconciled(("shop", "gone"), false, Duration::ZERO, || false);
+        objects.reconciled(&key("gone"), false, Duration::ZERO, || false);
         assert_eq!(rendered(&metrics).0, 0);
     }
 
@@ -240,14 +249,19 @@ mod tests {
         let metrics = Metrics::new(&Health::default(), PerObject::Failing);
         let objects = metrics.objects.clone().unwrap();
         for number in 0..MAX_FAILING + 7 {
-            objects.reconciled(("shop", &format!("{number:04}")), false, Duration::ZERO, || true);
+            objects.reconciled(
+                &ObjectKey::new("shop", &format!("{number:04}")),
+                false,
+                Duration::ZERO,
+                || true,
+            );
         }
         let (count, text) = rendered(&metrics);
         assert!(
             count == MAX_FAILING && text.contains("gabion_failing_series_left_out 7\n"),
             "{text}"
         );
-        objects.forget("shop", "0000");
+        objects.forget(&ObjectKey::new("shop", "0000"));
         let (count, text) = rendered(&metrics);
         assert!(
             count == MAX_FAILING && text.contains("gabion_failing_series_left_out 6\n"),
@@ -262,7 +276,7 @@ mod tests {
             let mut plain = BTreeSet::new();
             for (name, step) in steps {
                 let name = name.to_string();
-                series.reconciled(("n", &name), step != 0);
+                series.reconciled(&ObjectKey::new("n", &name), step != 0);
                 if step == 0 { plain.insert(("n".to_owned(), name)); } else { plain.remove(&("n".to_owned(), name)); }
             }
             prop_assert_eq!(&*series.0.lock().unwrap(), &plain);

@@ -21,12 +21,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("retry", &[]),
     ("secret_bytes", &[]),
     ("gjson", &["secret_bytes"]),
-<<<<<<< HEAD
     ("survey", &["duration"]),
-    ("policy", &["api", "digest", "duration", "marks", "meta", "network_peers", "quantity"]),
-=======
     ("policy", &["api", "digest", "marks", "meta", "quantity"]),
->>>>>>> main
     ("cluster", &["lane", "meta", "retry"]),
     ("provider", &["lane", "meta", "secret_bytes"]),
     ("inspect", &["api", "cluster", "survey"]),

@@ -89,11 +89,7 @@ impl Source {
 }
 
 /// What decides: values in, values out.
-<<<<<<< HEAD
-const PURE: [&str; 8] = [
-=======
-const PURE: [&str; 9] = [
->>>>>>> main
+const PURE: [&str; 10] = [
     "crates/gotemplate/src/",
     "src/api/",
     "src/digest.rs",
@@ -102,11 +98,8 @@ const PURE: [&str; 9] = [
     "src/meta.rs",
     "src/policy/",
     "src/quantity.rs",
-<<<<<<< HEAD
-    "src/survey/",
-=======
     "src/retry.rs",
->>>>>>> main
+    "src/survey/",
 ];
 
 fn is_pure(path: &str) -> bool {
