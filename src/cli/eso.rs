@@ -27,6 +27,8 @@ macro_rules! eso_flags {
 }
 
 eso_flags! {
+    // There it is a number of workers, one by default: taken literally it would make Gabion wait.
+    concurrent = "concurrent", "GABION_CONCURRENT";
     metrics_auth = "metrics-auth", "GABION_METRICS_AUTH";
     metrics_secure = "metrics-secure", "GABION_METRICS_SECURE";
     metrics_cert_dir = "metrics-cert-dir", "GABION_METRICS_CERT_DIR";

@@ -7,7 +7,7 @@ use clap::{Args, builder::BoolishValueParser};
 use super::{aws, eso::EsoFlags};
 use crate::config::{AmbientCredentials, Config, ElectionConfig, HardeningConfig, SecretsConfig};
 use crate::duration;
-use crate::telemetry::LogFormat;
+use crate::telemetry::{LogFormat, PerObject};
 use gotemplate::Delimiters;
 
 /// Flags of `gabion run`.
@@ -32,15 +32,15 @@ pub(crate) struct RunFlags {
     /// Log format: json or text
     #[arg(long, env = "LOG_FORMAT", default_value_t = LogFormat::Json)]
     log_format: LogFormat,
-    /// Concurrent reconciles per controller (ESO's --concurrent is accepted too)
-    #[arg(long, alias = "concurrent", env = "GABION_CONCURRENCY", default_value_t = 128, value_parser = at_least_one)]
+    /// Concurrent reconciles per controller
+    #[arg(long, env = "GABION_CONCURRENCY", default_value_t = 128, value_parser = at_least_one)]
     concurrency: usize,
     /// Concurrent requests to the API server
     #[arg(long, env = "GABION_WRITE_CONCURRENCY", default_value_t = 32, value_parser = at_least_one)]
     write_concurrency: usize,
-    /// Series per object in /metrics, under ESO's names; grows with the number of objects
-    #[arg(long, env = "GABION_PER_OBJECT_METRICS", default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
-    per_object_metrics: bool,
+    /// Series per ExternalSecret in /metrics, under ESO's names: failing (objects that fail now, at most 200), all (grows with the number of objects) or off
+    #[arg(long, env = "GABION_PER_OBJECT_METRICS", default_value = "failing", num_args = 0..=1, require_equals = true, default_missing_value = "all", value_parser = per_object, value_name = "WHICH")]
+    per_object_metrics: PerObject,
 
     /// Run the secrets subsystem (ExternalSecret, SecretStore, ClusterSecretStore)
     #[arg(long, env = "GABION_ENABLE_SECRETS", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
@@ -137,6 +137,16 @@ pub(crate) struct RunFlags {
     #[arg(long, env = "GABION_LEADER_ELECTION_RETRY_PERIOD", help_heading = "Leader election", default_value = "2s", value_parser = duration::unsigned, value_name = "DURATION")]
     leader_election_retry_period: Duration,
 
+    /// Values of the Helm chart that nothing reads, separated by commas: the log names them once
+    #[arg(
+        long,
+        env = "GABION_IGNORED_VALUES",
+        help_heading = "Accepted from External Secrets Operator",
+        hide_short_help = true,
+        value_delimiter = ',',
+        value_name = "KEY,..."
+    )]
+    ignored_values: Vec<String>,
     #[command(flatten)]
     eso: EsoFlags,
 }
@@ -180,6 +190,7 @@ impl RunFlags {
             write_concurrency: self.write_concurrency,
             per_object_metrics: self.per_object_metrics,
             ignored_flags: self.eso.given(),
+            ignored_values: self.ignored_values,
         })
     }
 
@@ -221,6 +232,15 @@ fn address(text: &str) -> Result<SocketAddr, String> {
             "{text:?} is not HOST:PORT with an IP address as host: write 127.0.0.1:8080 or :8080"
         )
     })
+}
+
+fn per_object(text: &str) -> Result<PerObject, String> {
+    match text {
+        "off" | "false" => Ok(PerObject::Off),
+        "failing" => Ok(PerObject::Failing),
+        "all" | "true" => Ok(PerObject::All),
+        _ => Err(format!("{text:?} is none of failing, all and off")),
+    }
 }
 
 fn delimiter(text: &str) -> Result<String, String> {

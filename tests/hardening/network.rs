@@ -238,7 +238,8 @@ fn plane_of_two_families() -> Result<ControlPlane> {
         ..Options::default()
     })?;
     plane.kubectl(&["create", "namespace", "openshift-dns"])?;
-    let rights = std::fs::read_to_string(repository().join("config/overlays/openshift/rbac.yaml"))?;
+    let file = "config/overlays/openshift/rbac-dns.yaml";
+    let rights = std::fs::read_to_string(repository().join(file))?;
     plane.admin()?.apply_yaml(&rights)?;
     Ok(plane)
 }

@@ -231,7 +231,7 @@ async fn what_somebody_changes_is_put_back_told_and_proved_again() -> Result<()>
             })
             .await?;
         eventually(SOON, "it is counted", || async {
-            let counted = env.counter("gabion_tamper_total").await?;
+            let counted = env.counter("gabion_tampers_total").await?;
             if counted > u64::try_from(nth)? { Ok(()) } else { Err(Failure::new(format!("{what}: {counted}"))) }
         })
         .await?;

@@ -104,7 +104,7 @@ async fn whoever_deletes_a_binding_every_second_gets_it_back_every_time() -> Res
     // A probe binding for each proof, events, the baseline's own status: a few writes for each deletion.
     let policies = ours.iter().filter(|r| r.resource.starts_with("validatingadmission")).count();
     assert!(policies <= 5 * rounds, "{policies} writes for {rounds} deletions");
-    assert!(env.counter("gabion_tamper_total").await? >= 10);
+    assert!(env.counter("gabion_tampers_total").await? >= 10);
     Ok(())
 }
 

@@ -21,9 +21,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("retry", &[]),
     ("secret_bytes", &[]),
     ("gjson", &["secret_bytes"]),
+    ("survey", &["duration"]),
     ("policy", &["api", "digest", "marks", "meta", "quantity"]),
     ("cluster", &["lane", "meta", "retry"]),
     ("provider", &["lane", "meta", "secret_bytes"]),
+    ("inspect", &["api", "cluster", "survey"]),
     ("telemetry", &["cluster", "provider"]),
     ("config", &["provider", "telemetry"]),
     ("runtime", &["cluster", "config", "telemetry"]),
@@ -60,7 +62,20 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("check", &["api", "duration", "hardening", "network_peers", "policy", "quantity"]),
-    ("cli", &["check", "config", "duration", "policy", "provider", "telemetry"]),
+    (
+        "cli",
+        &[
+            "check",
+            "cluster",
+            "config",
+            "duration",
+            "inspect",
+            "policy",
+            "provider",
+            "survey",
+            "telemetry",
+        ],
+    ),
     ("operator", &["api", "cluster", "config", "hardening", "runtime", "secrets", "telemetry"]),
 ];
 
@@ -263,7 +278,7 @@ fn the_binary_sees_what_it_starts() {
             found.into_iter().map(|path| path[0].clone()).collect::<Vec<_>>()
         })
         .collect();
-    let allowed = ["check", "cli", "config", "operator", "telemetry"];
+    let allowed = ["check", "cli", "config", "inspect", "operator", "telemetry"];
     assert!(seen.iter().all(|room| allowed.contains(&room.as_str())), "{seen:?}");
 }
 

@@ -43,6 +43,6 @@ pub use leash::{Leash, process_exists};
 pub use moto::Moto;
 pub use operator::{Operator, Stopped};
 pub use ports::free_port;
-pub use programs::{control_plane_program, gabion, python_environment, repository};
+pub use programs::{control_plane_program, gabion, helm_program, python_environment, repository};
 pub use rustix::process::Signal;
 pub use wait::{SOON, at_rest, eventually, next_second};

@@ -25,6 +25,12 @@ pub fn python_environment() -> Result<&'static Path> {
     once(&ENVIRONMENT, "dev/python.sh")
 }
 
+/// Helm. The first call on a machine builds it.
+pub fn helm_program() -> Result<&'static Path> {
+    static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    once(&PROGRAM, "dev/helm/build.sh")
+}
+
 /// The binary under test: where cargo says, or in the folder of the profile, which holds demo and benchmark, in a
 /// folder of their own or not.
 pub fn gabion() -> Result<PathBuf> {
