@@ -6,6 +6,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
 
+use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecret;
 use crate::api::external_secrets::external_secret::ExternalSecret;
 use crate::api::external_secrets::secret_store::ClusterSecretStore;
 use crate::api::external_secrets::secret_store::SecretStore;
@@ -40,6 +41,7 @@ const V1BETA1_DEFAULTS: [(&str, &str); 3] =
 /// Every definition, in the order of their names.
 pub fn all() -> Result<Vec<CustomResourceDefinition>, CrdError> {
     let secrets = [
+        two_versions(ClusterExternalSecret::crd()),
         two_versions(ClusterSecretStore::crd()),
         two_versions(ExternalSecret::crd()),
         two_versions(SecretStore::crd()),

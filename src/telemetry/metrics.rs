@@ -179,6 +179,7 @@ pub(crate) struct ObjectSeries {
     /// A gauge, because its name lacks the suffix of counters.
     errors: Family<ObjectLabels, Gauge>,
     condition: Family<ConditionLabels, Gauge>,
+    cluster_condition: Family<ConditionLabels, Gauge>,
     duration: Family<ObjectLabels, Gauge>,
 }
 
@@ -190,6 +191,8 @@ impl ObjectSeries {
         registry.register("externalsecret_sync_calls_error", help, self.errors.clone());
         let help = "1 for the present status of the condition, 0 for the other";
         registry.register("externalsecret_status_condition", help, self.condition.clone());
+        let name = "clusterexternalsecret_status_condition";
+        registry.register(name, help, self.cluster_condition.clone());
         let help = "Duration of the last reconcile in nanoseconds";
         registry.register("externalsecret_reconcile_duration", help, self.duration.clone());
     }
@@ -216,6 +219,21 @@ impl ObjectSeries {
         }
         if !exists() {
             self.forget(namespace, name);
+        }
+    }
+
+    /// Records the Ready condition of a ClusterExternalSecret.
+    pub(crate) fn cluster_condition(&self, name: &str, ready: bool) {
+        for (status, is) in [("True", ready), ("False", !ready)] {
+            let labels = condition("", name, status);
+            self.cluster_condition.get_or_create(&labels).set(i64::from(is));
+        }
+    }
+
+    /// Drops the series of a ClusterExternalSecret that is gone.
+    pub(crate) fn forget_cluster(&self, name: &str) {
+        for status in ["True", "False"] {
+            self.cluster_condition.remove(&condition("", name, status));
         }
     }
 

@@ -22,7 +22,7 @@ const NAMESPACE: &str = "shop";
 const SOON: Duration = Duration::from_mins(1);
 
 /// The data of the Secret of each ExternalSecret in `examples/secrets`, by its name.
-const ARRIVES: [(&str, &[(&str, &str)]); 19] = [
+const ARRIVES: [(&str, &[(&str, &str)]); 20] = [
     (
         "database",
         &[
@@ -60,6 +60,8 @@ const ARRIVES: [(&str, &[(&str, &str)]); 19] = [
     ("read-once", &[("greeting", "hello")]),
     // It writes nothing.
     ("readable", &[]),
+    // A ClusterExternalSecret creates it.
+    ("shared-licence", &[("licence", "licence-1")]),
     ("taken-over", &[("greeting", "hello")]),
     (
         "template",
@@ -137,6 +139,8 @@ async fn the_secrets_of_the_examples_arrive() -> Result<()> {
 
     let client = plane.client().await?;
     let objects = Api::<ExternalSecret>::namespaced(client.clone(), NAMESPACE);
+    let created = || async { Ok::<_, Failure>(objects.get("shared-licence").await.map(|_| ())?) };
+    eventually(SOON, "the ClusterExternalSecret is provisioned", created).await?;
     let listed = objects.list(&ListParams::default()).await?;
     let names: Vec<_> = listed.iter().map(ResourceExt::name_any).collect();
     assert_eq!(names, ARRIVES.map(|(name, _)| name), "the table above is the list of examples");

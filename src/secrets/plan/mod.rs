@@ -5,6 +5,8 @@
 //! should hold, [`status`] what to say about it.
 
 pub(crate) mod access;
+pub(crate) mod cluster_external;
+pub(crate) mod cluster_status;
 pub mod collect;
 pub(crate) mod condition;
 pub mod decode;

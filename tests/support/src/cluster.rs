@@ -48,6 +48,7 @@ fn address(kind: &str) -> Address {
         "NamespaceHardening" => ("gabion.dev/v1alpha1", "namespacehardenings", true),
         "ExternalSecret" => ("external-secrets.io/v1", "externalsecrets", true),
         "SecretStore" => ("external-secrets.io/v1", "secretstores", true),
+        "ClusterExternalSecret" => ("external-secrets.io/v1", "clusterexternalsecrets", false),
         "ClusterSecretStore" => ("external-secrets.io/v1", "clustersecretstores", false),
         other => panic!("no address for {other}"),
     };
