@@ -15,6 +15,7 @@ pub mod cluster;
 pub mod config;
 pub(crate) mod digest;
 pub(crate) mod duration;
+pub(crate) mod generator;
 pub mod gjson;
 pub mod hardening;
 pub mod lane;

@@ -8,6 +8,7 @@ use super::{
     plan::{BadCondition, PlanError},
 };
 use crate::cluster::write::ApiError;
+use crate::generator::GeneratorError;
 use crate::provider::ProviderError;
 
 /// How often something that only a change can mend is reconciled all the same.
@@ -106,6 +107,60 @@ pub(crate) enum Error {
         /// What is wrong with it.
         source: BadCondition,
     },
+    /// A generator does not exist.
+    #[error("spec.{field}: {kind} {name:?} does not exist: create it, or correct the reference")]
+    GeneratorMissing {
+        /// Path below `spec`.
+        field: String,
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+    /// A generator is of a kind that Gabion does not have.
+    #[error(
+        "spec.{field}: generators of kind {kind} are not supported by Gabion; the fields of {name:?} are kept and nothing is generated"
+    )]
+    GeneratorNotSupported {
+        /// Path below `spec`.
+        field: String,
+        /// The kind.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+    /// A generator contradicts itself.
+    #[error("spec.{field}: {kind} {name:?}: {reason}")]
+    GeneratorField {
+        /// Path below `spec`.
+        field: String,
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// A generator makes nothing.
+    #[error("spec.{field}: {kind} {name:?}: {source}")]
+    Generator {
+        /// Path below `spec`.
+        field: String,
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// Why.
+        source: GeneratorError,
+    },
+    /// The API server does not show a generator.
+    #[error("spec.{field}: {}", refusal(source))]
+    GeneratorUnreadable {
+        /// Path below `spec`.
+        field: String,
+        /// Why not.
+        source: ApiError,
+    },
     /// The whole reconcile took too long.
     #[error("gave up after {0} s")]
     Deadline(u64),
@@ -131,6 +186,17 @@ impl Error {
             }
             Self::Plan(PlanError::Provider { source, .. }) => provider_class(source),
             Self::Plan(error) => (plan_reason(error), error.retry()),
+            Self::GeneratorMissing { .. } => ("GeneratorMissing", Retry::Backoff),
+            Self::GeneratorNotSupported { .. } => ("GeneratorNotSupported", Retry::OnChange),
+            Self::GeneratorField { .. }
+            | Self::Generator { source: GeneratorError::Field { .. }, .. } => {
+                // Generators are read when they are used, and not watched.
+                ("InvalidGenerator", Retry::Backoff)
+            }
+            Self::Generator { source: GeneratorError::Entropy, .. } => {
+                ("GeneratorFailed", Retry::Backoff)
+            }
+            Self::GeneratorUnreadable { source, .. } => cluster_class(source),
             Self::Deadline(_) => ("Deadline", Retry::Backoff),
         }
     }
@@ -250,6 +316,7 @@ fn plan_reason(error: &PlanError) -> &'static str {
         PlanError::PriorityAbsent { .. } => "PriorityAbsent",
         PlanError::NoStore { .. } => "NoStore",
         PlanError::NoSource { .. } | PlanError::Nothing => "NothingToRead",
+        PlanError::TooManyGenerators { .. } => "TooManyGenerators",
         PlanError::DuplicateKey { .. } => "DuplicateKey",
         PlanError::Provider { .. } => "ProviderError",
         PlanError::PropertyAbsent { .. } => "PropertyAbsent",

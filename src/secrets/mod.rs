@@ -10,6 +10,7 @@ pub(crate) mod environment;
 mod error;
 mod external_secret;
 mod fetch;
+mod generate;
 mod index;
 mod observe;
 mod outage;

@@ -10,6 +10,7 @@ use gabion::api::external_secrets::external_secret::ExternalSecret;
 use gabion::api::external_secrets::secret_store::SecretStore;
 use gabion::secrets::plan::collect;
 use gabion::secrets::plan::due;
+use gabion::secrets::plan::generate;
 use kube_cel::Validator;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -104,7 +105,8 @@ fn every_example_passes_the_rules_and_is_supported_in_full() {
             };
             let asked =
                 collect::lookups(&object.spec).unwrap_or_else(|error| panic!("{file}: {error}"));
-            assert!(!asked.is_empty(), "{file}");
+            let of_generators = generate::uses(&object.spec).unwrap();
+            assert!(asked.len() + of_generators.len() > 0, "{file}");
             assert!(due::interval(&object).is_ok(), "{file}");
         } else {
             let store: SecretStore = serde_json::from_value(object).unwrap();

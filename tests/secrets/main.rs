@@ -14,6 +14,7 @@ mod creation;
 mod deletion;
 mod drift;
 mod faults;
+mod generators;
 mod guide;
 mod input;
 mod ownership;

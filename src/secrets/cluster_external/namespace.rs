@@ -1,9 +1,6 @@
 //! One namespace of one ClusterExternalSecret.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use kube::ResourceExt;
 
@@ -40,8 +37,7 @@ impl Failure {
     fn class(&self) -> (&'static str, Next) {
         match self {
             // Its end, or another owner, wakes this namespace.
-            Self::Taken(_) => ("NameTaken", Next::RetryAfter(RECHECK)),
-            Self::Leaving => ("NameTaken", Next::RetryAfter(RECHECK)),
+            Self::Taken(_) | Self::Leaving => ("NameTaken", Next::RetryAfter(RECHECK)),
             Self::Fight => ("Fight", Next::RetryAfter(TRUCE)),
             Self::Cluster(error) => match error.class() {
                 (reason, Retry::Backoff) => (reason, Next::Retry),
@@ -149,6 +145,7 @@ async fn converge(
         provision(context, key, known, wanted).await?;
         NamespaceOutcome::Provisioned
     } else {
+        context.cluster_externals.forget_writes(&key.name, &key.namespace);
         NamespaceOutcome::Nothing
     };
     let uid = known.object.metadata.uid.as_deref().unwrap_or_default();

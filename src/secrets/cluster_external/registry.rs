@@ -278,6 +278,13 @@ impl ClusterExternals {
         writes.last = Some((uid, version)).filter(|_| !gone);
     }
 
+    /// A namespace that is none of ours any more has no history.
+    pub(crate) fn forget_writes(&self, name: &str, namespace: &str) {
+        if let Some(entry) = self.lock().entries.get_mut(name) {
+            entry.writes.remove(namespace);
+        }
+    }
+
     /// Whether the last write of our own has not been shown by the watch yet.
     pub(crate) fn awaits(&self, name: &str, namespace: &str) -> bool {
         let inner = self.lock();

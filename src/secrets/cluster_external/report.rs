@@ -24,6 +24,9 @@ use crate::cluster::{
 
 /// While namespaces are left to do, the status is written this often.
 const PACE: Duration = Duration::from_secs(2);
+/// The same for a spec whose status was complete before: one namespace that is new, or a restart, takes less, and is no
+/// reason to say that the object is not ready.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// External Secrets Operator puts this on every ClusterExternalSecret. Gabion adds none, and removes this one.
 const ESO_FINALIZER: &str = "externalsecrets.external-secrets.io/clusterexternalsecret-cleanup";
 
@@ -62,10 +65,11 @@ pub(super) async fn reconcile(context: &Context, name: &Arc<str>) -> Next {
         return Next::Idle;
     };
     let now = Instant::now();
+    let pace = if was_complete(&known.object) { PATIENCE } else { PACE };
     if let Some(since) = since
-        && now < since + PACE
+        && now < since + pace
     {
-        return Next::At { earliest: since + PACE, due: since + PACE };
+        return Next::At { earliest: since + pace, due: since + pace };
     }
     let progress = complete(context, &known, progress);
     match report(context, name, &known, &progress).await {
@@ -73,7 +77,7 @@ pub(super) async fn reconcile(context: &Context, name: &Arc<str>) -> Next {
             registry.with_state(name, |_, state| {
                 state.pending_since = state.pending_since.map(|_| now);
             });
-            Next::At { earliest: now + PACE, due: now + PACE }
+            Next::At { earliest: now + pace, due: now + pace }
         }
         Ok(()) | Err(ApiError::NotFound { .. }) => Next::Idle,
         Err(error) => {
@@ -81,6 +85,15 @@ pub(super) async fn reconcile(context: &Context, name: &Arc<str>) -> Next {
             Next::Retry
         }
     }
+}
+
+/// Whether the stored status is about the present spec. That of External Secrets Operator does not say.
+fn was_complete(object: &ClusterExternalSecret) -> bool {
+    object.status.as_ref().is_some_and(|status| {
+        let ready = ready_reason(status);
+        status.observed_generation.is_none_or(|seen| Some(seen) == object.metadata.generation)
+            && ready != Some("Provisioning")
+    })
 }
 
 /// What the outcomes of namespaces do not say.

@@ -136,14 +136,17 @@ pub(crate) fn next_status(
     });
     next.observed_generation = Some(generation);
     next.external_secret_name = Some(progress.name.clone());
-    next.provisioned_namespaces =
-        progress.provisioned.iter().take(MAX_PROVISIONED).cloned().collect();
-    let failed = progress.failed.iter().take(MAX_FAILED);
-    let failed = failed.map(|(namespace, reason)| FailedNamespace {
-        namespace: namespace.clone(),
-        reason: Some(cut(reason, MAX_REASON)),
-    });
-    next.failed_namespaces = failed.collect();
+    // What nothing can be said about stays as it was.
+    if progress.problem.is_none() {
+        next.provisioned_namespaces =
+            progress.provisioned.iter().take(MAX_PROVISIONED).cloned().collect();
+        let failed = progress.failed.iter().take(MAX_FAILED);
+        let failed = failed.map(|(namespace, reason)| FailedNamespace {
+            namespace: namespace.clone(),
+            reason: Some(cut(reason, MAX_REASON)),
+        });
+        next.failed_namespaces = failed.collect();
+    }
     next.gabion =
         Some(progress.managed.clone()).filter(|managed| *managed != ManagedKeys::default());
     (comparable(old, &next) != next).then_some(next)

@@ -3,7 +3,7 @@ use serde_json::json;
 use super::{super::template::tests::with_engine, *};
 
 fn collect(spec: &ExternalSecretSpec, answers: &[Answer]) -> Result<Collected, PlanError> {
-    with_engine(|engine| super::collect(spec, answers, engine))
+    with_engine(|engine| super::collect(spec, answers, &Generated::new(), engine))
 }
 
 fn spec(value: serde_json::Value) -> ExternalSecretSpec {

@@ -14,6 +14,7 @@ pub(crate) mod desired;
 pub mod due;
 pub(crate) mod error;
 pub(crate) mod existing;
+pub mod generate;
 pub(crate) mod hash;
 pub mod key;
 pub(crate) mod metadata;
