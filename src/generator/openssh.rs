@@ -153,7 +153,7 @@ mod tests {
         ] {
             let mut buffer = Buffer::default();
             buffer.integer(bytes);
-            let hex: String = buffer.0.iter().map(|byte| format!("{byte:02x}")).collect();
+            let hex = buffer.0.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
             assert_eq!(hex, expected);
         }
     }

@@ -351,13 +351,11 @@ async fn ces_a_template_that_no_namespace_accepts_is_one_clear_condition() -> Re
     home.create(binding).await?;
     let probe = home.external("ces-nowhere", json!({}));
     eventually(SOON, "the policy is in force", || async {
-        match home.create(probe.clone()).await {
-            Err(_) => Ok(()),
-            Ok(_) => {
-                home.delete("ExternalSecret", "ces-nowhere").await?;
-                Err(Failure::new("accepted"))
-            }
+        if home.create(probe.clone()).await.is_err() {
+            return Ok(());
         }
+        home.delete("ExternalSecret", "ces-nowhere").await?;
+        Err(Failure::new("accepted"))
     })
     .await?;
     for nth in 0..6 {

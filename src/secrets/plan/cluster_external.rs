@@ -103,7 +103,7 @@ pub(crate) fn union(one: &ManagedKeys, other: &ManagedKeys) -> ManagedKeys {
 /// How often all namespaces are compared again.
 pub(crate) fn refresh(object: &ClusterExternalSecret) -> SignedDuration {
     let own = object.spec.refresh_time.as_deref().and_then(duration::parse);
-    own.filter(|own| own.is_positive()).unwrap_or(DEFAULT_REFRESH)
+    own.filter(SignedDuration::is_positive).unwrap_or(DEFAULT_REFRESH)
 }
 
 /// The uid of the ClusterExternalSecret that controls an object, if one does.

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecretSpec;
 
-fn object(spec: Value) -> ClusterExternalSecret {
+fn object(spec: &Value) -> ClusterExternalSecret {
     let mut whole = json!({"externalSecretSpec": {"data": [
         {"secretKey": "a", "remoteRef": {"key": "r"}},
     ]}});
@@ -34,14 +34,14 @@ fn next(object: &ClusterExternalSecret, child: &ExternalSecret) -> Step {
 
 #[test]
 fn ces_what_was_created_is_in_order() {
-    let object = object(json!({"externalSecretMetadata": {
+    let object = object(&json!({"externalSecretMetadata": {
         "labels": {"team": "core"}, "annotations": {"note": "x"}}}));
     assert_eq!(next(&object, &created(&object)), Step::InOrder);
 }
 
 #[test]
 fn ces_selectors_and_names_are_alternatives() {
-    let object = object(json!({
+    let object = object(&json!({
         "namespaceSelector": {"matchLabels": {"a": "1"}},
         "namespaceSelectors": [{"matchLabels": {"b": "1"}},
             {"matchExpressions": [{"key": "c", "operator": "In", "values": ["1", "2"]}]}],
@@ -57,8 +57,8 @@ fn ces_selectors_and_names_are_alternatives() {
 
 #[test]
 fn ces_an_empty_selector_selects_all_and_none_selects_nothing() {
-    let all = Wanted::new(&object(json!({"namespaceSelectors": [{}]}))).unwrap();
-    let none = Wanted::new(&object(json!({}))).unwrap();
+    let all = Wanted::new(&object(&json!({"namespaceSelectors": [{}]}))).unwrap();
+    let none = Wanted::new(&object(&json!({}))).unwrap();
     assert!(all.selects("any", &map(&[])));
     assert!(!none.selects("any", &map(&[("a", "1")])));
 }
@@ -66,13 +66,13 @@ fn ces_an_empty_selector_selects_all_and_none_selects_nothing() {
 #[test]
 fn ces_a_broken_selector_is_named() {
     let broken = json!([{}, {"matchExpressions": [{"key": "a", "operator": "Maybe"}]}]);
-    let error = Wanted::new(&object(json!({"namespaceSelectors": broken}))).unwrap_err();
+    let error = Wanted::new(&object(&json!({"namespaceSelectors": broken}))).unwrap_err();
     assert_eq!(error.field, "namespaceSelectors[1]");
 }
 
 #[test]
 fn ces_one_that_is_not_ours_is_left_alone() {
-    let object = object(json!({}));
+    let object = object(&json!({}));
     let mut child = created(&object);
     child.metadata.owner_references = None;
     assert_eq!(next(&object, &child), Step::Taken(None));
@@ -89,7 +89,7 @@ fn ces_one_that_is_not_ours_is_left_alone() {
 
 #[test]
 fn ces_one_that_is_going_is_waited_for() {
-    let object = object(json!({}));
+    let object = object(&json!({}));
     let mut child = created(&object);
     child.metadata.deletion_timestamp =
         Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap());
@@ -98,11 +98,11 @@ fn ces_one_that_is_going_is_waited_for() {
 
 #[test]
 fn ces_force_sync_is_copied_and_taken_away() {
-    let mut forced = object(json!({}));
+    let mut forced = object(&json!({}));
     forced.annotations_mut().insert(FORCE_SYNC.to_owned(), "1".to_owned());
     let child = created(&forced);
     assert_eq!(child.annotations(), &map(&[(FORCE_SYNC, "1")]));
-    let calm = object(json!({}));
+    let calm = object(&json!({}));
     let managed = Wanted::new(&forced).unwrap().keys();
     let wanted = Wanted::new(&calm).unwrap();
     let Step::Patch(patch) = step(&calm, &wanted, &managed, Some(&child)) else { panic!() };
@@ -117,7 +117,7 @@ fn ces_force_sync_is_copied_and_taken_away() {
 #[test]
 fn ces_an_interval_that_is_none_is_an_hour() {
     for (text, hours) in [("30m", 0.5), ("0", 1.0), ("-5m", 1.0), ("soon", 1.0)] {
-        let object = object(json!({"refreshTime": text}));
+        let object = object(&json!({"refreshTime": text}));
         assert_eq!(refresh(&object), SignedDuration::from_secs_f64(hours * 3600.0), "{text}");
     }
 }

@@ -12,7 +12,7 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
 }
 
-fn spec(data_from: Value) -> ExternalSecretSpec {
+fn spec(data_from: &Value) -> ExternalSecretSpec {
     serde_json::from_value(json!({"dataFrom": data_from})).unwrap()
 }
 
@@ -22,7 +22,7 @@ fn generator(kind: &str) -> Value {
 
 /// One that was read at second 0 and is in step.
 fn synced() -> ExternalSecret {
-    let mut object = ExternalSecret::new("a", spec(json!([generator("Password")])));
+    let mut object = ExternalSecret::new("a", spec(&json!([generator("Password")])));
     object.metadata.generation = Some(1);
     object.metadata.uid = Some("u".to_owned());
     object.spec.refresh_interval = Some("1h".to_owned());
@@ -48,19 +48,19 @@ fn known(seconds: i64) -> Known {
 #[test]
 fn gen_references_are_found_and_what_is_unknown_is_named() {
     let mut plain = json!({"extract": {"key": "r"}});
-    let found = uses(&spec(json!([plain.take(), generator("UUID"), generator("Password")])));
+    let found = uses(&spec(&json!([plain.take(), generator("UUID"), generator("Password")])));
     let found = found.unwrap();
     assert_eq!(found.iter().map(|one| one.nth).collect::<Vec<_>>(), [1, 2]);
     assert!(may_mint(&found));
-    assert!(!may_mint(&uses(&spec(json!([generator("Fake")]))).unwrap()));
-    let error = uses(&spec(json!([generator("Dice")]))).unwrap_err().to_string();
+    assert!(!may_mint(&uses(&spec(&json!([generator("Fake")]))).unwrap()));
+    let error = uses(&spec(&json!([generator("Dice")]))).unwrap_err().to_string();
     assert!(error.contains("spec.dataFrom[0].sourceRef.generatorRef.kind is \"Dice\""), "{error}");
     let mut other = generator("UUID");
     other["sourceRef"]["generatorRef"]["apiVersion"] = json!("v1");
-    let error = uses(&spec(json!([other]))).unwrap_err().to_string();
+    let error = uses(&spec(&json!([other]))).unwrap_err().to_string();
     assert!(error.contains("generatorRef.apiVersion is \"v1\""), "{error}");
     let many: Vec<_> = (0..17).map(|_| generator("UUID")).collect();
-    assert!(matches!(uses(&spec(json!(many))), Err(PlanError::TooManyGenerators { count: 17 })));
+    assert!(matches!(uses(&spec(&json!(many))), Err(PlanError::TooManyGenerators { count: 17 })));
 }
 
 #[test]
