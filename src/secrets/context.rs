@@ -6,7 +6,7 @@ use gotemplate::Cache;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
 
-use super::cluster_external::ClusterExternals;
+use super::cluster_externals::ClusterExternals;
 use super::index::{self, Index, StoreKey};
 use super::outage::Outages;
 use super::plan::due::Restart;

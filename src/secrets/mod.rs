@@ -3,6 +3,7 @@
 mod auth;
 mod cleanup;
 mod cluster_external;
+mod cluster_externals;
 mod context;
 mod converge;
 mod digest;
@@ -30,7 +31,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
-use cluster_external::ClusterExternals;
+use cluster_externals::ClusterExternals;
 use context::Context;
 use index::Index;
 use outage::Outages;

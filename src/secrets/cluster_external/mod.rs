@@ -5,13 +5,11 @@
 //! are known from the watch: an object that is in order costs no request.
 
 mod namespace;
-mod registry;
 mod report;
 mod watches;
 
 use std::{sync::Arc, time::Instant};
 
-pub(crate) use registry::ClusterExternals;
 pub(crate) use watches::{child_gone, child_seen, children_listed, cluster_external_secret};
 pub(crate) use watches::{namespace_gone, namespace_seen};
 

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use kube::ResourceExt;
 
+use super::super::cluster_externals::{Known, NamespaceOutcome};
 use super::super::context::Context;
 use super::super::error::{Error, RECHECK};
 use super::super::plan::cluster_external::{self, Step, Wanted};
-use super::registry::{Known, NamespaceOutcome};
 use super::{KIND, MANAGER, report};
 use crate::api::external_secrets::external_secret::ExternalSecret;
 use crate::cluster::{

@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 
+use super::super::cluster_externals::{Known, NamespaceOutcome};
 use super::super::context::Context;
 use super::super::plan::cluster_status::{Progress, next_status};
-use super::registry::{Known, NamespaceOutcome};
 use super::{KIND, MANAGER};
 use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecret;
 use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecretStatus;

@@ -4,9 +4,9 @@ use std::{collections::HashSet, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::super::cluster_externals::NamespaceOutcome;
 use super::super::context::Context;
 use super::super::plan::cluster_external::{Step, step};
-use super::registry::NamespaceOutcome;
 use super::{report, wake, wake_all};
 use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecret;
 use crate::cluster::{Change, ObjectKey};

@@ -9,7 +9,7 @@ use std::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
-use super::super::plan::cluster_external::{self, BadSelector, FORCE_SYNC, Wanted, union};
+use super::plan::cluster_external::{self, BadSelector, FORCE_SYNC, Wanted, union};
 use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecret;
 use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecretStatus;
 use crate::api::external_secrets::cluster_external_secret::ManagedKeys;
