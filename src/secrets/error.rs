@@ -7,7 +7,7 @@ use super::{
     index::StoreKey,
     plan::{BadCondition, PlanError},
 };
-use crate::cluster::write::ApiError;
+use crate::cluster::write::{ApiError, FieldCause};
 use crate::generator::GeneratorError;
 use crate::provider::ProviderError;
 
@@ -238,10 +238,14 @@ fn refusal(error: &ApiError) -> String {
     match error {
         ApiError::Forbidden { message } => format!("not allowed: {}", admission(message)),
         ApiError::Invalid { what, causes } if !causes.is_empty() => {
-            let fields: Vec<_> = causes
-                .iter()
-                .map(|cause| format!("{} ({})", without_keys(&cause.field), cause.reason))
-                .collect();
+            let said = |cause: &FieldCause| {
+                if cause.field.is_empty() {
+                    admission(&cause.message)
+                } else {
+                    format!("{} ({})", without_keys(&cause.field), cause.reason)
+                }
+            };
+            let fields: Vec<_> = causes.iter().map(said).collect();
             format!("the API server refused {what}: {}", fields.join(", "))
         }
         other => other.to_string(),
@@ -346,7 +350,6 @@ fn plan_reason(error: &PlanError) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::write::FieldCause;
 
     #[test]
     fn what_the_api_server_says_is_repeated_without_values() {
@@ -363,6 +366,20 @@ mod tests {
             let text = Error::Cluster(ApiError::Forbidden { message: message.into() }).to_string();
             assert!(text.contains(kept) && !text.contains("hunter2"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_policy_that_refuses_names_no_field_and_is_named_itself() {
+        let cause = FieldCause {
+            field: String::new(),
+            reason: String::new(),
+            message: "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: hunter2"
+                .into(),
+        };
+        let error = ApiError::Invalid { what: "Secret t/db".to_owned(), causes: vec![cause] };
+        let text = Error::Cluster(error).to_string();
+        let shown = "the API server refused Secret t/db: ValidatingAdmissionPolicy 'p' with binding 'b' denied request;";
+        assert!(text.starts_with(shown) && !text.contains("hunter2"), "{text}");
     }
 
     #[test]

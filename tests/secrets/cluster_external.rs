@@ -364,7 +364,8 @@ async fn ces_a_template_that_no_namespace_accepts_is_one_clear_condition() -> Re
 
     home.create(object(&home, json!({}))).await?;
 
-    let text = "one or more namespaces failed: 6 of 6; in every namespace: not allowed: ";
+    let text = "one or more namespaces failed: 6 of 6; in every namespace: the API server refused \
+                ExternalSecret ces-nowhere: ValidatingAdmissionPolicy ";
     let object = says(&home, "False", text).await?;
     let message = object["status"]["conditions"][0]["message"].as_str().unwrap_or_default();
     assert!(message.contains("'ces-nowhere'") && !message.contains("hunter2"), "{message}");

@@ -116,7 +116,14 @@ async fn every_namespace(scene: &Scene<'_>) -> Result<()> {
     scene.patch(kind, "every", json!({"spec": {"namespaces": []}})).await?;
     scene.gone("ExternalSecret", "every").await?;
     scene.delete(kind, "every").await?;
-    scene.gone(kind, "every").await
+    scene.gone(kind, "every").await?;
+    // This one stays, so that its status is looked at.
+    let spec = json!({"secretStoreRef": {"name": "aws"}, "data": [scene.entry("value", "stays")]});
+    let nowhere = json!({"kind": kind, "metadata": {"name": "nowhere"},
+        "spec": {"externalSecretSpec": spec}});
+    scene.create(nowhere).await?;
+    scene.says(kind, "nowhere", |ready| ready["status"] == "True").await?;
+    Ok(())
 }
 
 /// Uses the rights for generators.

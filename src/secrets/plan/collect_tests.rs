@@ -129,7 +129,6 @@ fn nothing_is_ignored_in_silence() {
             "target.manifest",
         ),
         (json!({"dataFrom": [{"find": {}}]}), "dataFrom[0].find"),
-        (json!({"dataFrom": [{"sourceRef": generator}]}), "dataFrom[0].sourceRef.generatorRef"),
         (
             json!({"data": [{"secretKey": "a", "remoteRef": {"key": "r"}, "sourceRef": generator}]}),
             "data[0].sourceRef.generatorRef",
