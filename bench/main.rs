@@ -13,11 +13,12 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod audit;
-mod figures;
+mod exchange;
 mod floor;
 mod machine;
 mod observer;
 mod population;
+mod results;
 mod workloads;
 mod world;
 

@@ -14,8 +14,9 @@ use serde_json::{
 };
 
 use super::ObjectKey;
+use crate::meta::{ResourceVersion, Uid};
 
-/// Longest problem that is told, in bytes.
+/// Longest problem that is reported, in bytes.
 const MAX_PROBLEM: usize = 300;
 /// Fields of a spec that are tried to find the wrong one.
 const MAX_FIELDS: usize = 64;
@@ -29,8 +30,8 @@ type Fields<'a> = BTreeMap<String, &'a RawValue>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) key: ObjectKey,
-    pub(crate) uid: String,
-    pub(crate) resource_version: String,
+    pub(crate) uid: Uid,
+    pub(crate) resource_version: ResourceVersion,
 }
 
 impl Identity {
@@ -47,9 +48,9 @@ impl Identity {
             #[serde(default)]
             namespace: String,
             #[serde(default)]
-            uid: String,
+            uid: Uid,
             #[serde(default)]
-            resource_version: String,
+            resource_version: ResourceVersion,
         }
         let Metadata { name, namespace, uid, resource_version } =
             serde_json::from_str::<Object>(text).ok()?.metadata;

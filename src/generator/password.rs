@@ -190,5 +190,4 @@ fn base32(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-#[path = "password_tests.rs"]
 mod tests;

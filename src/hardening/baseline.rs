@@ -31,6 +31,7 @@ use crate::cluster::{
     write::{ApiError, Part, PatchKind},
 };
 use crate::marks::FIELD_MANAGER;
+use crate::meta::Uid;
 use crate::retry::Retry;
 
 const KIND: &str = "HardeningBaseline";
@@ -40,7 +41,7 @@ const RECHECK: Duration = Duration::from_hours(1);
 const TEARDOWN_PACE: Duration = Duration::from_secs(1);
 
 /// Compiles the baseline as it is now. The namespaces it may concern are woken if that changed anything.
-pub(crate) fn take_in(context: &Context, name: &str) -> Option<Baseline> {
+pub(crate) fn refresh(context: &Context, name: &str) -> Option<Baseline> {
     let known = context.index.baseline(name)?;
     if known.object.metadata.deletion_timestamp.is_some()
         && matches!(known.phase, Some(Phase::Leaving(..)))
@@ -48,8 +49,8 @@ pub(crate) fn take_in(context: &Context, name: &str) -> Option<Baseline> {
         return Some(known);
     }
     // Its policies go first; until they are gone the rest stays as it is.
-    let uid = known.object.metadata.uid.as_deref().unwrap_or_default();
-    if has_begun(&known.object) && !context.admissions.owns_any(uid) {
+    let uid = Uid::of(&known.object.metadata);
+    if has_begun(&known.object) && !context.admissions.owns_any(&uid) {
         context.index.set_phase(name, leaving(context, &known.object), None, &context.protected);
         context.wake_all();
         return context.index.baseline(name);
@@ -88,7 +89,7 @@ fn says_the_same(a: &Compiled, b: &Compiled) -> bool {
 /// Reconciles one baseline.
 pub(crate) async fn reconcile(context: Arc<Context>, name: Arc<str>) -> Next {
     let started = Instant::now();
-    let Some(known) = take_in(&context, &name) else { return Next::Idle };
+    let Some(known) = refresh(&context, &name) else { return Next::Idle };
     if known.vanished {
         // What it made stays in force until it is there again.
         let kept = admission::keep(&context, &name, &known).await;
@@ -170,7 +171,7 @@ async fn take_back(context: &Context, name: &str, known: &Baseline) -> Result<Ne
     if !has_finalizer(object) {
         return Ok(Next::Idle);
     }
-    let uid = object.metadata.uid.clone().unwrap_or_default();
+    let uid = Uid::of(&object.metadata);
     if has_begun(object) && !admission::take_away(context, name, known).await? {
         return Ok(in_a_while(TEARDOWN_PACE));
     }
@@ -235,7 +236,7 @@ fn leave(context: &Context, name: &str, object: &HardeningBaseline) -> Next {
 fn leaving(context: &Context, object: &HardeningBaseline) -> Phase {
     let selection = compile(object, context.server_minor()).ok().map(|compiled| compiled.selection);
     let leaving = Leaving {
-        uid: object.metadata.uid.clone().unwrap_or_default(),
+        uid: Uid::of(&object.metadata),
         policy: object.spec.deletion_policy.unwrap_or(DeletionPolicy::Revert),
     };
     Phase::Leaving(leaving, selection)

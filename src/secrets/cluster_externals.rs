@@ -13,7 +13,8 @@ use super::plan::cluster_external::{self, BadSelector, FORCE_SYNC, Wanted, union
 use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecret;
 use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecretStatus;
 use crate::api::external_secrets::cluster_external_secret::ManagedKeys;
-use crate::cluster::{ObjectKey, Tombstones, is_older};
+use crate::cluster::{ObjectKey, Tombstones};
+use crate::meta::{ResourceVersion, Uid};
 
 /// Writes of one ExternalSecret within [`FIGHT_WINDOW`] that somebody else takes back each time.
 const FIGHT_WRITES: u32 = 5;
@@ -60,7 +61,7 @@ struct Entry {
 /// The writes of the ExternalSecret of one namespace.
 struct Writes {
     /// uid and resourceVersion after the last one, while the watch has not shown it.
-    last: Option<(String, String)>,
+    last: Option<(Uid, ResourceVersion)>,
     count: u32,
     since: Instant,
 }
@@ -76,10 +77,10 @@ struct Inner {
     entries: BTreeMap<Arc<str>, Entry>,
     /// Objects by the name of the ExternalSecret that they want.
     by_child: HashMap<String, BTreeSet<Arc<str>>>,
-    by_uid: HashMap<String, Arc<str>>,
+    by_uid: HashMap<Uid, Arc<str>>,
     /// uid of the controlling ClusterExternalSecret, by ExternalSecret.
-    owners: HashMap<ObjectKey, Arc<str>>,
-    children: HashMap<Arc<str>, BTreeSet<ObjectKey>>,
+    owners: HashMap<ObjectKey, Uid>,
+    children: HashMap<Uid, BTreeSet<ObjectKey>>,
     tombstones: Tombstones,
 }
 
@@ -95,7 +96,7 @@ impl ClusterExternals {
             && is_same_intent(&entry.known.object, &object)
         {
             if let Some(entry) = inner.entries.get_mut(&name)
-                && !is_older(&version(&object), &version(&entry.known.object))
+                && !version(&object).is_older_than(&version(&entry.known.object))
             {
                 entry.known.object = Arc::new(object);
             }
@@ -112,7 +113,7 @@ impl ClusterExternals {
         if let Ok(wanted) = &wanted {
             inner.by_child.entry(wanted.name.clone()).or_default().insert(name.clone());
         }
-        inner.by_uid.insert(object.uid().unwrap_or_default(), name.clone());
+        inner.by_uid.insert(Uid::of(&object.metadata), name.clone());
         let known = Known { object: Arc::new(object), wanted, managed };
         match inner.entries.get_mut(&name) {
             Some(entry) if entry.known.object.uid() == known.object.uid() => {
@@ -185,12 +186,12 @@ impl ClusterExternals {
     ) {
         if let Some(entry) = self.lock().entries.get_mut(name) {
             let mut object = (*entry.known.object).clone();
-            let new = resource_version.unwrap_or_default();
-            // The watch may have told of a later change before the answer to our write arrived.
-            if is_older(&new, &version(&object)) {
+            let new = ResourceVersion::from(resource_version.unwrap_or_default());
+            // The watch may have delivered a later change before the answer to our write arrived.
+            if new.is_older_than(&version(&object)) {
                 return;
             }
-            object.metadata.resource_version = Some(new);
+            object.metadata.resource_version = Some(new.into());
             object.status = Some(status);
             entry.known.object = Arc::new(object);
         }
@@ -199,16 +200,15 @@ impl ClusterExternals {
     /// Takes in an ExternalSecret; the objects that it concerns: whoever controls it, and whoever wants its name.
     pub(crate) fn child_seen(&self, key: &ObjectKey, meta: &ObjectMeta) -> Vec<Arc<str>> {
         let mut inner = self.lock();
-        let owner = cluster_external::owner(meta).map(|owner| Arc::<str>::from(&*owner.uid));
+        let owner = cluster_external::owner(meta).map(|owner| Uid::from(owner.uid.as_str()));
         inner.set_owner(key, owner);
-        let uid = meta.uid.as_deref().unwrap_or_default();
-        let shown = meta.resource_version.as_deref().unwrap_or_default();
+        let (uid, shown) = (Uid::of(meta), ResourceVersion::of(meta));
         let concerned = inner.concerned(key);
         for name in &concerned {
             if let Some(entry) = inner.entries.get_mut(name)
                 && let Some(writes) = entry.writes.get_mut(&key.namespace)
                 && let Some((written, version)) = &writes.last
-                && (written != uid || !is_older(shown, version))
+                && (*written != uid || !shown.is_older_than(version))
             {
                 writes.last = None;
             }
@@ -217,9 +217,9 @@ impl ClusterExternals {
     }
 
     /// Forgets an ExternalSecret; the objects that it concerned.
-    pub(crate) fn child_gone(&self, key: &ObjectKey, uid: Option<&str>) -> Vec<Arc<str>> {
+    pub(crate) fn child_gone(&self, key: &ObjectKey, uid: &Uid) -> Vec<Arc<str>> {
         let mut inner = self.lock();
-        inner.tombstones.note(uid.unwrap_or_default());
+        inner.tombstones.note(uid);
         let concerned = inner.concerned(key);
         inner.set_owner(key, None);
         for name in &concerned {
@@ -245,7 +245,7 @@ impl ClusterExternals {
     }
 
     /// The ExternalSecrets in a namespace that an object made and that are not `except`.
-    pub(crate) fn children(&self, uid: &str, namespace: &str, except: &str) -> Vec<ObjectKey> {
+    pub(crate) fn children(&self, uid: &Uid, namespace: &str, except: &str) -> Vec<ObjectKey> {
         let inner = self.lock();
         let Some(children) = inner.children.get(uid) else { return Vec::new() };
         let all = children.range(ObjectKey::new(namespace, "")..);
@@ -254,7 +254,7 @@ impl ClusterExternals {
     }
 
     /// The namespaces in which an object made something.
-    pub(crate) fn occupied(&self, uid: &str) -> Vec<Arc<str>> {
+    pub(crate) fn occupied(&self, uid: &Uid) -> Vec<Arc<str>> {
         let inner = self.lock();
         let children = inner.children.get(uid).into_iter().flatten();
         let mut namespaces: Vec<_> = children.map(|key| key.namespace.clone()).collect();
@@ -265,7 +265,7 @@ impl ClusterExternals {
     /// Records a write of our own.
     pub(crate) fn wrote(&self, name: &str, namespace: &Arc<str>, meta: &ObjectMeta, now: Instant) {
         let mut inner = self.lock();
-        let uid = meta.uid.clone().unwrap_or_default();
+        let uid = Uid::of(meta);
         let gone = inner.tombstones.contains(&uid);
         let Some(entry) = inner.entries.get_mut(name) else { return };
         let fresh = || Writes { last: None, count: 0, since: now };
@@ -274,8 +274,7 @@ impl ClusterExternals {
             (writes.count, writes.since) = (0, now);
         }
         writes.count = writes.count.saturating_add(1);
-        let version = meta.resource_version.clone().unwrap_or_default();
-        writes.last = Some((uid, version)).filter(|_| !gone);
+        writes.last = Some((uid, ResourceVersion::of(meta))).filter(|_| !gone);
     }
 
     /// A namespace that is none of ours any more has no history.
@@ -316,7 +315,7 @@ impl Inner {
         self.by_uid.retain(|_, object| &**object != name);
     }
 
-    fn set_owner(&mut self, key: &ObjectKey, owner: Option<Arc<str>>) {
+    fn set_owner(&mut self, key: &ObjectKey, owner: Option<Uid>) {
         if self.owners.get(key) == owner.as_ref() {
             return;
         }
@@ -336,14 +335,14 @@ impl Inner {
 
     fn concerned(&self, key: &ObjectKey) -> Vec<Arc<str>> {
         let wanting = self.by_child.get(&*key.name).into_iter().flatten();
-        let owner = self.owners.get(key).and_then(|uid| self.by_uid.get(&**uid));
+        let owner = self.owners.get(key).and_then(|uid| self.by_uid.get(uid));
         let all: BTreeSet<_> = wanting.chain(owner).cloned().collect();
         all.into_iter().collect()
     }
 }
 
-fn version(object: &ClusterExternalSecret) -> String {
-    object.metadata.resource_version.clone().unwrap_or_default()
+fn version(object: &ClusterExternalSecret) -> ResourceVersion {
+    ResourceVersion::of(&object.metadata)
 }
 
 fn is_same_intent(known: &ClusterExternalSecret, new: &ClusterExternalSecret) -> bool {

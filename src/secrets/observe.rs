@@ -53,7 +53,7 @@ impl Reconciler<'_> {
         let data_hash = digest.data_hash.clone().filter(|_| digest.managed)?;
         let as_written = match status.gabion.as_ref().and_then(|gabion| gabion.target.as_ref()) {
             Some(written) => {
-                written.uid == digest.uid && written.resource_version == digest.resource_version
+                written.uid == *digest.uid && written.resource_version == *digest.resource_version
             }
             // Written by External Secrets Operator: its marks are trusted unless somebody wrote data after it.
             None => status.refresh_time.is_some() && !digest.touched && self.is_marked_ours(digest),
@@ -62,7 +62,7 @@ impl Reconciler<'_> {
         as_written.then(|| Verified {
             uid: digest.uid.clone(),
             resource_version: digest.resource_version.clone(),
-            // What a merging object contributed cannot be told from the hash of the whole.
+            // The hash of the whole does not show what a merging object contributed.
             contributed: (!self.merges()).then_some(data_hash),
             // What a template makes of labels and annotations depends on the data.
             shape: (unchanged && self.object().spec.target.template.is_none())

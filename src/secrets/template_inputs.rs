@@ -10,7 +10,8 @@ use std::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::plan::{hash, template::InputKind};
-use crate::cluster::{ObjectKey, is_older};
+use crate::cluster::ObjectKey;
+use crate::meta::{ResourceVersion, Uid};
 
 type Input = (InputKind, ObjectKey);
 
@@ -32,17 +33,14 @@ struct State {
 /// The state that an object is in.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Version {
-    uid: String,
-    resource_version: String,
+    uid: Uid,
+    resource_version: ResourceVersion,
 }
 
 impl Version {
     /// The state that this metadata is of.
     pub(crate) fn of(meta: &ObjectMeta) -> Self {
-        Self {
-            uid: meta.uid.clone().unwrap_or_default(),
-            resource_version: meta.resource_version.clone().unwrap_or_default(),
-        }
+        Self { uid: Uid::of(meta), resource_version: ResourceVersion::of(meta) }
     }
 }
 
@@ -64,7 +62,7 @@ impl Mark {
 }
 
 impl TemplateInputs {
-    /// Takes in what the template of an `ExternalSecret` is read from.
+    /// Records what the template of an `ExternalSecret` is read from.
     pub(crate) fn used(&self, user: &ObjectKey, inputs: BTreeSet<(InputKind, String)>) {
         let mut state = self.lock();
         state.unlink(user);
@@ -86,7 +84,7 @@ impl TemplateInputs {
         self.lock().unlink(user);
     }
 
-    /// Takes in an object in its present state; who has to be rendered again.
+    /// Records an object in its present state; who has to be rendered again.
     pub(crate) fn seen(
         &self,
         kind: InputKind,
@@ -102,7 +100,7 @@ impl TemplateInputs {
         let is_old = known.is_some_and(|known| {
             *known == seen
                 || known.uid == seen.uid
-                    && is_older(&seen.resource_version, &known.resource_version)
+                    && seen.resource_version.is_older_than(&known.resource_version)
         });
         if is_old {
             return Vec::new();
@@ -111,7 +109,7 @@ impl TemplateInputs {
         state.users(&input)
     }
 
-    /// Takes in that an object is gone; who has to be rendered again.
+    /// Records that an object is gone; who has to be rendered again.
     pub(crate) fn gone(&self, kind: InputKind, key: &ObjectKey) -> Vec<ObjectKey> {
         let input = (kind, key.clone());
         let mut state = self.lock();
@@ -144,7 +142,7 @@ impl TemplateInputs {
 
     /// A mark of the state that all inputs of an `ExternalSecret` are in; `None` if it has none.
     ///
-    /// Its own Secret as a input is no reason to render again: that would never end.
+    /// Its own Secret as an input is no reason to render again: that would never end.
     pub(crate) fn mark(&self, user: &ObjectKey, target: &ObjectKey) -> Option<String> {
         let state = self.lock();
         let inputs = state.uses.get(user)?;

@@ -11,12 +11,13 @@ use super::{
     context::Context,
     index::{News, StoreKey},
     plan::template::{self, InputKind},
-    stores::{Input, Store},
+    store::{Input, InputVersion, Store},
 };
 use crate::api::external_secrets::external_secret::ExternalSecret;
 use crate::api::external_secrets::secret_store::ClusterSecretStore;
 use crate::api::external_secrets::secret_store::SecretStore;
 use crate::cluster::{CacheSync, Change, ObjectKey, queue::Lane};
+use crate::meta::Uid;
 use crate::runtime::Dependency;
 use crate::runtime::Runtime;
 use crate::runtime::Watches;
@@ -89,12 +90,12 @@ fn external_secret(context: &Context, change: Change<ExternalSecret>) {
             }
         }
         Change::Deleted(object) => {
-            external_gone(context, &ObjectKey::of(&object), object.metadata.uid.as_deref());
+            external_gone(context, &ObjectKey::of(&object), &Uid::of(&object.metadata));
         }
-        Change::Listed(present) => {
+        Change::Replaced(present) => {
             cluster_external::children_listed(context, &present);
             for key in context.index.externals_missing(&present) {
-                external_gone(context, &key, None);
+                external_gone(context, &key, &Uid::default());
             }
         }
     }
@@ -110,7 +111,7 @@ fn owned_metadata(object: &ExternalSecret) -> ObjectMeta {
     }
 }
 
-fn external_gone(context: &Context, key: &ObjectKey, uid: Option<&str>) {
+fn external_gone(context: &Context, key: &ObjectKey, uid: &Uid) {
     let rivals = context.index.rivals(key);
     context.index.external_deleted(key);
     cluster_external::child_gone(context, key, uid);
@@ -121,7 +122,7 @@ fn external_gone(context: &Context, key: &ObjectKey, uid: Option<&str>) {
     context.externals.forget(key);
     context.outages.forget(key);
     if let Some(objects) = &context.metrics.objects {
-        objects.forget(&key.namespace, &key.name);
+        objects.forget(key);
     }
 }
 
@@ -129,7 +130,7 @@ fn secret(context: &Context, change: Change<PartialObjectMeta<Secret>>) {
     let woken = match change {
         Change::Applied(object) => {
             let key = ObjectKey::of(&object);
-            let version = auth::secret_version(&object.metadata);
+            let version = InputVersion::of_secret(&object.metadata);
             input(context, &Input::Secret(key.clone()), &version);
             let mut woken = context.template_inputs.seen(InputKind::Secret, &key, &object.metadata);
             woken.extend(context.index.secret_applied(&key, &object.metadata));
@@ -137,14 +138,14 @@ fn secret(context: &Context, change: Change<PartialObjectMeta<Secret>>) {
         }
         Change::Deleted(object) => {
             let key = ObjectKey::of(&object);
-            input(context, &Input::Secret(key.clone()), "");
+            input(context, &Input::Secret(key.clone()), &InputVersion::Absent);
             let mut woken = context.template_inputs.gone(InputKind::Secret, &key);
-            woken.extend(context.index.secret_deleted(&key, object.metadata.uid.as_deref()));
+            woken.extend(context.index.secret_deleted(&key, &Uid::of(&object.metadata)));
             woken
         }
-        Change::Listed(present) => {
+        Change::Replaced(present) => {
             for gone in context.stores.inputs_gone(&present, true) {
-                input(context, &gone, "");
+                input(context, &gone, &InputVersion::Absent);
             }
             let mut woken = context.template_inputs.listed(InputKind::Secret, &present);
             woken.extend(context.index.secrets_listed(&present));
@@ -166,7 +167,7 @@ fn config_map(context: &Context, change: Change<PartialObjectMeta<ConfigMap>>) {
         Change::Deleted(object) => {
             context.template_inputs.gone(InputKind::ConfigMap, &ObjectKey::of(&object))
         }
-        Change::Listed(present) => context.template_inputs.listed(InputKind::ConfigMap, &present),
+        Change::Replaced(present) => context.template_inputs.listed(InputKind::ConfigMap, &present),
     };
     for key in woken {
         context.wake(&key, Lane::Urgent);
@@ -176,22 +177,22 @@ fn config_map(context: &Context, change: Change<PartialObjectMeta<ConfigMap>>) {
 fn service_account(context: &Context, change: Change<PartialObjectMeta<ServiceAccount>>) {
     match change {
         Change::Applied(object) => {
-            let version = auth::account_version(&object.metadata);
+            let version = InputVersion::of_account(&object.metadata);
             input(context, &Input::ServiceAccount(ObjectKey::of(&object)), &version);
         }
         Change::Deleted(object) => {
-            input(context, &Input::ServiceAccount(ObjectKey::of(&object)), "");
+            input(context, &Input::ServiceAccount(ObjectKey::of(&object)), &InputVersion::Absent);
         }
-        Change::Listed(present) => {
+        Change::Replaced(present) => {
             for gone in context.stores.inputs_gone(&present, false) {
-                input(context, &gone, "");
+                input(context, &gone, &InputVersion::Absent);
             }
         }
     }
 }
 
 /// Something that credentials are made of is in this state now: validates the stores made of another one.
-fn input(context: &Context, input: &Input, version: &str) {
+fn input(context: &Context, input: &Input, version: &InputVersion) {
     for store in context.stores.input_seen(input, version) {
         context.validations.wake(&store, &store, Lane::Urgent);
         // A referent store is not validated itself: its users find out.
@@ -205,7 +206,7 @@ fn secret_store(context: &Context, change: Change<SecretStore>) {
     match change {
         Change::Applied(object) => store_applied(context, object.into()),
         Change::Deleted(object) => store_gone(context, &StoreKey(ObjectKey::of(&object))),
-        Change::Listed(present) => stores_listed(context, false, &present),
+        Change::Replaced(present) => stores_listed(context, false, &present),
     }
 }
 
@@ -213,7 +214,7 @@ fn cluster_secret_store(context: &Context, change: Change<ClusterSecretStore>) {
     match change {
         Change::Applied(object) => store_applied(context, object.into()),
         Change::Deleted(object) => store_gone(context, &StoreKey(ObjectKey::of(&object))),
-        Change::Listed(present) => stores_listed(context, true, &present),
+        Change::Replaced(present) => stores_listed(context, true, &present),
     }
 }
 
@@ -252,7 +253,7 @@ fn namespaces(context: &Context, change: Change<PartialObjectMeta<Namespace>>) {
             context.index.namespace_deleted(name);
             cluster_external::namespace_gone(context, name);
         }
-        Change::Listed(present) => {
+        Change::Replaced(present) => {
             context.index.namespaces_listed(&present);
             cluster_external::wake_every(context);
         }

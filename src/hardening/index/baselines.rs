@@ -2,19 +2,17 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-
 use super::{Baseline, Index, Phase};
 use crate::api::gabion::hardening_baseline::HardeningBaseline;
-use crate::cluster::is_older;
 use crate::hardening::{
     plan::{error::Error, objects::ObservedObject, teardown::is_paused},
     stored::Stored,
 };
+use crate::meta::ResourceVersion;
 use crate::policy::selection::Protected;
 
 impl Index {
-    /// Takes in a baseline. True if its spec, deletion or annotations changed.
+    /// Records a baseline. True if its spec, deletion or annotations changed.
     pub(crate) fn baseline_applied(&self, stored: Stored) -> bool {
         let Stored { mut object, unreadable } = stored;
         object.metadata.managed_fields = None;
@@ -24,7 +22,8 @@ impl Index {
         let same_object =
             known.as_ref().filter(|known| known.object.metadata.uid == object.metadata.uid);
         if let Some(known) = same_object
-            && is_older(version(&object.metadata), version(&known.object.metadata))
+            && ResourceVersion::of(&object.metadata)
+                .is_older_than(&ResourceVersion::of(&known.object.metadata))
         {
             return false;
         }
@@ -112,18 +111,15 @@ impl Index {
         }
     }
 
-    /// Takes in a baseline as our own write left it.
+    /// Records a baseline as our own write left it.
     pub(crate) fn baseline_written(&self, name: &str, object: HardeningBaseline) {
         if let Some(baseline) = self.lock().baselines.get_mut(name)
             && baseline.object.metadata.uid == object.metadata.uid
-            // The watch may have told of a deletion before the answer to our own write arrived.
-            && !is_older(version(&object.metadata), version(&baseline.object.metadata))
+            // The watch may have delivered a deletion before the answer to our own write arrived.
+            && !ResourceVersion::of(&object.metadata)
+                .is_older_than(&ResourceVersion::of(&baseline.object.metadata))
         {
             baseline.object = Arc::new(object);
         }
     }
-}
-
-fn version(meta: &ObjectMeta) -> &str {
-    meta.resource_version.as_deref().unwrap_or_default()
 }

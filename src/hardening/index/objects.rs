@@ -3,45 +3,41 @@
 use std::{collections::HashSet, sync::Arc};
 
 use super::{Entry, Index, Right, State};
-use crate::cluster::{self, is_older};
+use crate::cluster;
 use crate::digest::Digest;
 use crate::hardening::plan::{
     objects::{GeneratedKey, ObjectKind, ObservedObject},
     permissive_policies::Opened,
     resources::UserLimits,
 };
+use crate::meta::{ResourceVersion, Uid};
 
 impl Index {
-    /// Takes in what a network policy opens to everyone, whoever made it. True if that changed.
-    pub(crate) fn permissive_policy_seen(
-        &self,
-        namespace: &str,
-        name: &str,
-        opened: Opened,
-    ) -> bool {
+    /// Records what a network policy opens to everyone, whoever made it. True if that changed.
+    pub(crate) fn permissive_policy_seen(&self, key: &cluster::ObjectKey, opened: Opened) -> bool {
         let mut state = self.lock();
-        let entry = state.namespaces.entry(namespace.into()).or_default();
+        let entry = state.namespaces.entry(Arc::clone(&key.namespace)).or_default();
         if opened.is_nothing() {
-            let gone = entry.permissive.remove(name).is_some();
-            state.prune(namespace);
+            let gone = entry.permissive.remove(&*key.name).is_some();
+            state.prune(&key.namespace);
             return gone;
         }
-        entry.permissive.insert(name.to_owned(), opened.clone()) != Some(opened)
+        entry.permissive.insert(key.name.to_string(), opened.clone()) != Some(opened)
     }
 
-    /// Takes in a `LimitRange` of a user. True if that changed what matters of it.
-    pub(crate) fn limit_range_seen(&self, namespace: &str, name: &str, seen: UserLimits) -> bool {
+    /// Records a `LimitRange` of a user. True if that changed what matters of it.
+    pub(crate) fn limit_range_seen(&self, key: &cluster::ObjectKey, seen: UserLimits) -> bool {
         let mut state = self.lock();
-        let entry = state.namespaces.entry(namespace.into()).or_default();
+        let entry = state.namespaces.entry(Arc::clone(&key.namespace)).or_default();
         if seen.is_nothing() {
-            let gone = entry.limit_ranges.remove(name).is_some();
-            state.prune(namespace);
+            let gone = entry.limit_ranges.remove(&*key.name).is_some();
+            state.prune(&key.namespace);
             return gone;
         }
-        entry.limit_ranges.insert(name.to_owned(), seen.clone()) != Some(seen)
+        entry.limit_ranges.insert(key.name.to_string(), seen.clone()) != Some(seen)
     }
 
-    /// Takes in an object of a generated kind. True if it is not what we knew.
+    /// Records an object of a generated kind. True if it is not what we knew.
     pub(crate) fn object_seen(
         &self,
         namespace: &str,
@@ -66,19 +62,23 @@ impl Index {
     }
 
     /// Uid and resourceVersion of an object, as it is known now.
-    pub(crate) fn object(&self, namespace: &str, key: &GeneratedKey) -> Option<(String, String)> {
+    pub(crate) fn object(
+        &self,
+        namespace: &str,
+        key: &GeneratedKey,
+    ) -> Option<(Uid, ResourceVersion)> {
         let state = self.lock();
         let live = state.namespaces.get(namespace)?.observed.objects.get(key)?;
         Some((live.uid.clone(), live.resource_version.clone()))
     }
 
-    /// Takes in that an object of a generated kind is gone. True if we knew it.
-    pub(crate) fn object_gone(&self, namespace: &str, key: &GeneratedKey, uid: &str) -> bool {
+    /// Records that an object of a generated kind is gone. True if we knew it.
+    pub(crate) fn object_gone(&self, namespace: &str, key: &GeneratedKey, uid: &Uid) -> bool {
         let mut state = self.lock();
         state.tombstones.note(uid);
         let Some(entry) = state.namespaces.get_mut(namespace) else { return false };
         // A namesake may have taken its place already.
-        let known = entry.observed.objects.get(key).is_some_and(|known| known.uid == uid);
+        let known = entry.observed.objects.get(key).is_some_and(|known| known.uid == *uid);
         let gone = known && entry.observed.objects.remove(key).is_some();
         state.prune(namespace);
         gone
@@ -123,7 +123,7 @@ impl Index {
         entry.drifted.remove(&key.to_string());
         entry.set_right(key, Right { uid: seen.uid.clone(), digest: seen.digest });
         let known = entry.observed.objects.get(key);
-        // The watch may have told of a later change, or of its end, before the answer to our write arrived.
+        // The watch may have delivered a later change, or its deletion, before the answer to our write arrived.
         if !tombstones.contains(&seen.uid) && known.is_none_or(|known| !is_overtaken(&seen, known))
         {
             entry.observed.objects.insert(key.clone(), Arc::new(seen));
@@ -191,5 +191,5 @@ impl Entry {
 
 /// True if `seen` is an earlier state of the same object.
 fn is_overtaken(seen: &ObservedObject, known: &ObservedObject) -> bool {
-    known.uid == seen.uid && is_older(&seen.resource_version, &known.resource_version)
+    known.uid == seen.uid && seen.resource_version.is_older_than(&known.resource_version)
 }

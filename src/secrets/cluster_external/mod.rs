@@ -18,6 +18,7 @@ use crate::cluster::{
     ObjectKey,
     queue::{Lane, Next},
 };
+use crate::meta::Uid;
 
 const KIND: &str = "ClusterExternalSecret";
 /// Field manager of writes, as External Secrets Operator has it.
@@ -42,8 +43,8 @@ fn wake_all(context: &Context, name: &Arc<str>) {
         namespaces = context.index.namespaces_where(|name, facts| {
             !facts.terminating && wanted.selects(name, &facts.labels)
         });
-        let uid = known.object.metadata.uid.as_deref().unwrap_or_default();
-        namespaces.extend(context.cluster_externals.occupied(uid));
+        let uid = Uid::of(&known.object.metadata);
+        namespaces.extend(context.cluster_externals.occupied(&uid));
     }
     let had = context
         .cluster_externals

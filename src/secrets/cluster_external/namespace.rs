@@ -15,6 +15,7 @@ use crate::cluster::{
     queue::Next,
     write::{ApiError, Part, PatchKind},
 };
+use crate::meta::{ResourceVersion, Uid};
 use crate::retry::Retry;
 
 /// How long one that somebody else keeps changing is left alone.
@@ -148,10 +149,10 @@ async fn converge(
         context.cluster_externals.forget_writes(&key.name, &key.namespace);
         NamespaceOutcome::Nothing
     };
-    let uid = known.object.metadata.uid.as_deref().unwrap_or_default();
+    let uid = Uid::of(&known.object.metadata);
     let kept = if selected { wanted.name.as_str() } else { "" };
-    for child in context.cluster_externals.children(uid, &key.namespace, kept) {
-        remove(context, &child, uid).await?;
+    for child in context.cluster_externals.children(&uid, &key.namespace, kept) {
+        remove(context, &child, &uid).await?;
     }
     Ok(outcome)
 }
@@ -198,17 +199,14 @@ async fn provision(
 }
 
 /// Deletes exactly the ExternalSecret that is known, if it is still of this object.
-async fn remove(context: &Context, child: &ObjectKey, uid: &str) -> Result<(), Failure> {
+async fn remove(context: &Context, child: &ObjectKey, uid: &Uid) -> Result<(), Failure> {
     let Some(tracked) = context.index.external(child) else { return Ok(()) };
     let meta = &tracked.object.metadata;
-    let is_ours = cluster_external::owner(meta).is_some_and(|owner| owner.uid == uid);
+    let is_ours = cluster_external::owner(meta).is_some_and(|owner| owner.uid == **uid);
     if !is_ours || meta.deletion_timestamp.is_some() {
         return Ok(());
     }
-    let text = |part: &Option<String>| part.clone().unwrap_or_default();
-    let deleted = context
-        .writer
-        .delete::<ExternalSecret>(child, &text(&meta.uid), &text(&meta.resource_version))
-        .await;
+    let (uid, version) = (Uid::of(meta), ResourceVersion::of(meta));
+    let deleted = context.writer.delete::<ExternalSecret>(child, &uid, &version).await;
     deleted.map_err(|error| Failure::Cluster(error.into()))
 }

@@ -10,6 +10,7 @@ use super::super::plan::cluster_external::{Step, step};
 use super::{report, wake, wake_all};
 use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecret;
 use crate::cluster::{Change, ObjectKey};
+use crate::meta::Uid;
 
 /// A ClusterExternalSecret.
 pub(crate) fn cluster_external_secret(context: &Context, change: Change<ClusterExternalSecret>) {
@@ -21,7 +22,7 @@ pub(crate) fn cluster_external_secret(context: &Context, change: Change<ClusterE
             }
         }
         Change::Deleted(object) => gone(context, &ObjectKey::of(&object).name),
-        Change::Listed(present) => {
+        Change::Replaced(present) => {
             for name in context.cluster_externals.missing(&present) {
                 gone(context, &name);
             }
@@ -64,7 +65,7 @@ fn is_in_order(context: &Context, name: &str, key: &ObjectKey) -> bool {
 }
 
 /// An ExternalSecret is gone.
-pub(crate) fn child_gone(context: &Context, key: &ObjectKey, uid: Option<&str>) {
+pub(crate) fn child_gone(context: &Context, key: &ObjectKey, uid: &Uid) {
     for name in context.cluster_externals.child_gone(key, uid) {
         wake(context, &name, &key.namespace);
     }
@@ -85,10 +86,10 @@ pub(crate) fn namespace_seen(context: &Context, namespace: &str) {
         let concerned = context
             .cluster_externals
             .with_state(&name, |_, state| state.outcomes.contains_key(&namespace));
-        let uid = known.object.metadata.uid.as_deref().unwrap_or_default();
+        let uid = Uid::of(&known.object.metadata);
         if wanted.selects(&namespace, &facts.labels)
             || concerned == Some(true)
-            || !context.cluster_externals.children(uid, &namespace, "").is_empty()
+            || !context.cluster_externals.children(&uid, &namespace, "").is_empty()
         {
             wake(context, &name, &namespace);
         }

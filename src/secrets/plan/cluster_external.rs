@@ -209,5 +209,4 @@ fn creation(object: &ClusterExternalSecret, wanted: &Wanted) -> Value {
 }
 
 #[cfg(test)]
-#[path = "cluster_external_tests.rs"]
 mod tests;

@@ -173,5 +173,4 @@ fn comparable(
 }
 
 #[cfg(test)]
-#[path = "cluster_status_tests.rs"]
 mod tests;

@@ -139,5 +139,4 @@ pub(crate) fn keep(
 }
 
 #[cfg(test)]
-#[path = "generate_tests.rs"]
 mod tests;
