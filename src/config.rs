@@ -65,6 +65,8 @@ pub(crate) struct SecretsConfig {
     pub(crate) controller_class: String,
     /// ClusterSecretStores are reconciled.
     pub(crate) cluster_stores: bool,
+    /// ClusterExternalSecrets are reconciled.
+    pub(crate) cluster_external_secrets: bool,
     /// SecretStores are reconciled.
     pub(crate) namespaced_stores: bool,
     /// An ExternalSecret waits for its store to be Ready.

@@ -16,6 +16,7 @@ pub mod cluster;
 pub mod config;
 pub(crate) mod digest;
 pub(crate) mod duration;
+pub(crate) mod generator;
 pub mod gjson;
 pub mod hardening;
 pub mod inspect;

@@ -42,7 +42,7 @@ pub(crate) struct RunFlags {
     #[arg(long, env = "GABION_PER_OBJECT_METRICS", default_value = "failing", num_args = 0..=1, require_equals = true, default_missing_value = "all", value_parser = per_object, value_name = "WHICH")]
     per_object_metrics: PerObject,
 
-    /// Run the secrets subsystem (ExternalSecret, SecretStore, ClusterSecretStore)
+    /// Run the secrets subsystem (ExternalSecret, its stores, ClusterExternalSecret)
     #[arg(long, env = "GABION_ENABLE_SECRETS", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     enable_secrets: bool,
     /// Reconcile the stores whose spec.controller is this, or empty
@@ -56,6 +56,9 @@ pub(crate) struct RunFlags {
     /// Reconcile ClusterSecretStores
     #[arg(long, env = "GABION_ENABLE_CLUSTER_STORE_RECONCILER", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     enable_cluster_store_reconciler: bool,
+    /// Reconcile ClusterExternalSecrets
+    #[arg(long, env = "GABION_ENABLE_CLUSTER_EXTERNAL_SECRET_RECONCILER", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    enable_cluster_external_secret_reconciler: bool,
     /// Reconcile SecretStores
     #[arg(long, env = "GABION_ENABLE_SECRET_STORE_RECONCILER", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     enable_secret_store_reconciler: bool,
@@ -167,6 +170,7 @@ impl RunFlags {
                 enabled: self.enable_secrets,
                 controller_class: self.controller_class,
                 cluster_stores: self.enable_cluster_store_reconciler,
+                cluster_external_secrets: self.enable_cluster_external_secret_reconciler,
                 namespaced_stores: self.enable_secret_store_reconciler,
                 store_gate: self.enable_flood_gate,
                 store_interval: self.store_requeue_interval,

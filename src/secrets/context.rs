@@ -6,6 +6,7 @@ use gotemplate::Cache;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
 
+use super::cluster_externals::ClusterExternals;
 use super::index::{self, Index, StoreKey};
 use super::outage::Outages;
 use super::plan::due::Restart;
@@ -36,8 +37,11 @@ pub(crate) struct Context {
     pub(crate) templates: Cache,
     pub(crate) rendering: Rendering,
     pub(crate) outages: Outages,
+    pub(crate) cluster_externals: ClusterExternals,
     pub(crate) externals: Queue<ObjectKey, StoreKey>,
     pub(crate) validations: Queue<StoreKey, StoreKey>,
+    /// Namespaces of ClusterExternalSecrets, in groups by the name of the object; without a namespace, its status.
+    pub(crate) clusters: Queue<ObjectKey, Arc<str>>,
 }
 
 impl Context {

@@ -7,7 +7,8 @@ use super::{
     index::StoreKey,
     plan::{BadCondition, PlanError},
 };
-use crate::cluster::write::ApiError;
+use crate::cluster::write::{ApiError, FieldCause};
+use crate::generator::GeneratorError;
 use crate::provider::ProviderError;
 
 /// How often something that only a change can mend is reconciled all the same.
@@ -106,6 +107,60 @@ pub(crate) enum Error {
         /// What is wrong with it.
         source: BadCondition,
     },
+    /// A generator does not exist.
+    #[error("spec.{field}: {kind} {name:?} does not exist: create it, or correct the reference")]
+    GeneratorMissing {
+        /// Path below `spec`.
+        field: String,
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+    /// A generator is of a kind that Gabion does not have.
+    #[error(
+        "spec.{field}: generators of kind {kind} are not supported by Gabion; the fields of {name:?} are kept and nothing is generated"
+    )]
+    GeneratorNotSupported {
+        /// Path below `spec`.
+        field: String,
+        /// The kind.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+    /// A generator contradicts itself.
+    #[error("spec.{field}: {kind} {name:?}: {reason}")]
+    GeneratorField {
+        /// Path below `spec`.
+        field: String,
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// A generator makes nothing.
+    #[error("spec.{field}: {kind} {name:?}: {source}")]
+    Generator {
+        /// Path below `spec`.
+        field: String,
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// Why.
+        source: GeneratorError,
+    },
+    /// The API server does not show a generator.
+    #[error("spec.{field}: {}", refusal(source))]
+    GeneratorUnreadable {
+        /// Path below `spec`.
+        field: String,
+        /// Why not.
+        source: ApiError,
+    },
     /// The whole reconcile took too long.
     #[error("gave up after {0} s")]
     Deadline(u64),
@@ -131,6 +186,17 @@ impl Error {
             }
             Self::Plan(PlanError::Provider { source, .. }) => provider_class(source),
             Self::Plan(error) => (plan_reason(error), error.retry()),
+            Self::GeneratorMissing { .. } => ("GeneratorMissing", Retry::Backoff),
+            Self::GeneratorNotSupported { .. } => ("GeneratorNotSupported", Retry::OnChange),
+            Self::GeneratorField { .. }
+            | Self::Generator { source: GeneratorError::Field { .. }, .. } => {
+                // Generators are read when they are used, and not watched.
+                ("InvalidGenerator", Retry::Backoff)
+            }
+            Self::Generator { source: GeneratorError::Entropy, .. } => {
+                ("GeneratorFailed", Retry::Backoff)
+            }
+            Self::GeneratorUnreadable { source, .. } => cluster_class(source),
             Self::Deadline(_) => ("Deadline", Retry::Backoff),
         }
     }
@@ -172,10 +238,14 @@ fn refusal(error: &ApiError) -> String {
     match error {
         ApiError::Forbidden { message } => format!("not allowed: {}", admission(message)),
         ApiError::Invalid { what, causes } if !causes.is_empty() => {
-            let fields: Vec<_> = causes
-                .iter()
-                .map(|cause| format!("{} ({})", without_keys(&cause.field), cause.reason))
-                .collect();
+            let said = |cause: &FieldCause| {
+                if cause.field.is_empty() {
+                    admission(&cause.message)
+                } else {
+                    format!("{} ({})", without_keys(&cause.field), cause.reason)
+                }
+            };
+            let fields: Vec<_> = causes.iter().map(said).collect();
             format!("the API server refused {what}: {}", fields.join(", "))
         }
         other => other.to_string(),
@@ -253,6 +323,7 @@ fn plan_reason(error: &PlanError) -> &'static str {
         PlanError::PriorityAbsent { .. } => "PriorityAbsent",
         PlanError::NoStore { .. } => "NoStore",
         PlanError::NoSource { .. } | PlanError::Nothing => "NothingToRead",
+        PlanError::TooManyGenerators { .. } => "TooManyGenerators",
         PlanError::DuplicateKey { .. } => "DuplicateKey",
         PlanError::Provider { .. } => "ProviderError",
         PlanError::PropertyAbsent { .. } => "PropertyAbsent",
@@ -282,7 +353,6 @@ fn plan_reason(error: &PlanError) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::write::FieldCause;
 
     #[test]
     fn what_the_api_server_says_is_repeated_without_values() {
@@ -299,6 +369,20 @@ mod tests {
             let text = Error::Cluster(ApiError::Forbidden { message: message.into() }).to_string();
             assert!(text.contains(kept) && !text.contains("hunter2"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_policy_that_refuses_names_no_field_and_is_named_itself() {
+        let cause = FieldCause {
+            field: String::new(),
+            reason: String::new(),
+            message: "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: hunter2"
+                .into(),
+        };
+        let error = ApiError::Invalid { what: "Secret t/db".to_owned(), causes: vec![cause] };
+        let text = Error::Cluster(error).to_string();
+        let shown = "the API server refused Secret t/db: ValidatingAdmissionPolicy 'p' with binding 'b' denied request;";
+        assert!(text.starts_with(shown) && !text.contains("hunter2"), "{text}");
     }
 
     #[test]

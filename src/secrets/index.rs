@@ -132,6 +132,7 @@ struct State {
     /// Uids of Secrets that went lately.
     tombstones: Tombstones,
     namespaces: HashMap<Arc<str>, NamespaceFacts>,
+    namespaces_listed: bool,
 }
 
 /// What an event about an ExternalSecret means.
@@ -354,7 +355,24 @@ impl Index {
     /// Forgets every namespace that is not in `present`.
     pub(crate) fn namespaces_listed(&self, present: &HashSet<ObjectKey>) {
         let present: HashSet<&str> = present.iter().map(|key| &*key.name).collect();
-        self.lock().namespaces.retain(|name, _| present.contains(&**name));
+        let mut state = self.lock();
+        state.namespaces.retain(|name, _| present.contains(&**name));
+        state.namespaces_listed = true;
+    }
+
+    /// Whether a complete list of namespaces has arrived: one that is not known does not exist.
+    pub(crate) fn namespaces_are_known(&self) -> bool {
+        self.lock().namespaces_listed
+    }
+
+    /// The namespaces that `is_wanted` says.
+    pub(crate) fn namespaces_where(
+        &self,
+        is_wanted: impl Fn(&str, &NamespaceFacts) -> bool,
+    ) -> Vec<Arc<str>> {
+        let state = self.lock();
+        let wanted = state.namespaces.iter().filter(|(name, facts)| is_wanted(name, facts));
+        wanted.map(|(name, _)| name.clone()).collect()
     }
 
     /// What is known of a namespace.

@@ -3,9 +3,11 @@
 use std::{collections::HashSet, sync::Arc};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Api, Client, Resource, core::NamespaceResourceScope, core::PartialObjectMeta};
 
 use super::{
+    cluster_external,
     context::Context,
     index::{News, StoreKey},
     plan::template::{self, InputKind},
@@ -41,6 +43,13 @@ pub(crate) fn start(context: &Arc<Context>, runtime: &mut Runtime<'_>) -> CacheS
     if context.config.cluster_stores {
         let stores = Api::all(client.clone());
         watches.follow("ClusterSecretStore", Dependency::Optional, stores, cluster_secret_store);
+    }
+    if context.config.cluster_external_secrets {
+        let objects = Api::all(client.clone());
+        let sink = cluster_external::cluster_external_secret;
+        watches.follow("ClusterExternalSecret", Dependency::Optional, objects, sink);
+    }
+    if context.config.cluster_stores || context.config.cluster_external_secrets {
         watches.follow("Namespace", Dependency::Optional, Api::all(client), namespaces);
     }
     watches.caches()
@@ -64,7 +73,9 @@ fn external_secret(context: &Context, change: Change<ExternalSecret>) {
             let inputs = template::inputs(&object);
             let rivals = context.index.rivals(&key);
             let synced = object.status.as_ref().is_some_and(|status| status.refresh_time.is_some());
+            let meta = owned_metadata(&object);
             let news = context.index.external_applied(object);
+            cluster_external::child_seen(context, &key, &meta);
             if news != News::Nothing {
                 context.template_inputs.used(&key, inputs);
             }
@@ -78,18 +89,32 @@ fn external_secret(context: &Context, change: Change<ExternalSecret>) {
                 context.wake(&rival, Lane::Urgent);
             }
         }
-        Change::Deleted(object) => external_gone(context, &ObjectKey::of(&object)),
+        Change::Deleted(object) => {
+            external_gone(context, &ObjectKey::of(&object), &Uid::of(&object.metadata));
+        }
         Change::Replaced(present) => {
+            cluster_external::children_listed(context, &present);
             for key in context.index.externals_missing(&present) {
-                external_gone(context, &key);
+                external_gone(context, &key, &Uid::default());
             }
         }
     }
 }
 
-fn external_gone(context: &Context, key: &ObjectKey) {
+/// What says whose it is, and which state of it this is.
+fn owned_metadata(object: &ExternalSecret) -> ObjectMeta {
+    ObjectMeta {
+        uid: object.metadata.uid.clone(),
+        resource_version: object.metadata.resource_version.clone(),
+        owner_references: object.metadata.owner_references.clone(),
+        ..ObjectMeta::default()
+    }
+}
+
+fn external_gone(context: &Context, key: &ObjectKey, uid: &Uid) {
     let rivals = context.index.rivals(key);
     context.index.external_deleted(key);
+    cluster_external::child_gone(context, key, uid);
     for rival in rivals {
         context.wake(&rival, Lane::Urgent);
     }
@@ -220,12 +245,17 @@ fn namespaces(context: &Context, change: Change<PartialObjectMeta<Namespace>>) {
                 for user in context.index.cluster_store_users_in(name) {
                     context.wake(&user, Lane::Urgent);
                 }
+                cluster_external::namespace_seen(context, name);
             }
         }
         Change::Deleted(object) => {
             let name = object.metadata.name.as_deref().unwrap_or_default();
             context.index.namespace_deleted(name);
+            cluster_external::namespace_gone(context, name);
         }
-        Change::Replaced(present) => context.index.namespaces_listed(&present),
+        Change::Replaced(present) => {
+            context.index.namespaces_listed(&present);
+            cluster_external::wake_every(context);
+        }
     }
 }

@@ -36,7 +36,15 @@ pub(crate) enum PerObject {
 
 /// The series per object.
 #[derive(Clone)]
-pub(crate) enum ObjectSeries {
+pub(crate) struct ObjectSeries {
+    externals: ExternalSeries,
+    /// Of all ClusterExternalSecrets: there are few.
+    clusters: Family<ConditionLabels, Gauge>,
+}
+
+/// The series of ExternalSecrets.
+#[derive(Clone)]
+enum ExternalSeries {
     /// Of objects that fail.
     Failing(FailingSeries),
     /// Of all objects.
@@ -46,18 +54,23 @@ pub(crate) enum ObjectSeries {
 impl ObjectSeries {
     /// Those that are wanted, if any.
     pub(super) fn wanted(per_object: PerObject) -> Option<Self> {
-        match per_object {
-            PerObject::Off => None,
-            PerObject::Failing => Some(Self::Failing(FailingSeries::default())),
-            PerObject::All => Some(Self::All(AllSeries::default())),
-        }
+        let externals = match per_object {
+            PerObject::Off => return None,
+            PerObject::Failing => ExternalSeries::Failing(FailingSeries::default()),
+            PerObject::All => ExternalSeries::All(AllSeries::default()),
+        };
+        Some(Self { externals, clusters: Family::default() })
     }
 
     pub(super) fn register(&self, registry: &mut Registry) {
-        match self {
-            Self::Failing(series) => registry.register_collector(Box::new(series.clone())),
-            Self::All(series) => series.register(registry),
+        match &self.externals {
+            ExternalSeries::Failing(series) => {
+                registry.register_collector(Box::new(series.clone()))
+            }
+            ExternalSeries::All(series) => series.register(registry),
         }
+        let help = "1 for the present status of the condition, 0 for the other";
+        registry.register("clusterexternalsecret_status_condition", help, self.clusters.clone());
     }
 
     /// Records one reconcile of an ExternalSecret. One that was deleted meanwhile leaves no series: who deletes it
@@ -69,9 +82,9 @@ impl ObjectSeries {
         took: Duration,
         exists: impl FnOnce() -> bool,
     ) {
-        match self {
-            Self::Failing(series) => series.reconciled(key, ready),
-            Self::All(series) => series.reconciled(key, ready, took),
+        match &self.externals {
+            ExternalSeries::Failing(series) => series.reconciled(key, ready),
+            ExternalSeries::All(series) => series.reconciled(key, ready, took),
         }
         if !exists() {
             self.forget(key);
@@ -80,16 +93,31 @@ impl ObjectSeries {
 
     /// Drops the series of an object that is gone.
     pub(crate) fn forget(&self, key: &ObjectKey) {
-        match self {
-            Self::Failing(series) => series.reconciled(key, true),
-            Self::All(series) => series.forget(key),
+        match &self.externals {
+            ExternalSeries::Failing(series) => series.reconciled(key, true),
+            ExternalSeries::All(series) => series.forget(key),
+        }
+    }
+
+    /// Records the Ready condition of a ClusterExternalSecret.
+    pub(crate) fn cluster_condition(&self, name: &str, ready: bool) {
+        for (status, is) in [("True", ready), ("False", !ready)] {
+            let labels = condition(&ObjectKey::new("", name), status);
+            self.clusters.get_or_create(&labels).set(i64::from(is));
+        }
+    }
+
+    /// Drops the series of a ClusterExternalSecret that is gone.
+    pub(crate) fn forget_cluster(&self, name: &str) {
+        for status in ["True", "False"] {
+            self.clusters.remove(&condition(&ObjectKey::new("", name), status));
         }
     }
 }
 
 /// Objects that fail now, by namespace and name.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct FailingSeries(Arc<Mutex<BTreeSet<(String, String)>>>);
+struct FailingSeries(Arc<Mutex<BTreeSet<(String, String)>>>);
 
 impl FailingSeries {
     fn reconciled(&self, key: &ObjectKey, ready: bool) {
@@ -153,7 +181,7 @@ struct ConditionLabels {
 
 /// All series per object that External Secrets Operator has.
 #[derive(Clone, Default)]
-pub(crate) struct AllSeries {
+struct AllSeries {
     syncs: Family<ObjectLabels, Counter>,
     /// A gauge, because its name lacks the suffix of counters.
     errors: Family<ObjectLabels, Gauge>,

@@ -18,12 +18,14 @@ use support::{
 
 /// Files whose kinds other products define, none of which is installed here.
 const OF_OTHERS: [&str; 1] = ["guide/service-mesh.yaml"];
+/// A value that is made, and that nobody knows before.
+const MADE: &str = "<made>";
 const NAMESPACE: &str = "shop";
 /// A bound for what takes a second or two on a quiet machine.
 const SOON: Duration = Duration::from_mins(1);
 
 /// The data of the Secret of each ExternalSecret in `examples/secrets`, by its name.
-const ARRIVES: [(&str, &[(&str, &str)]); 21] = [
+const ARRIVES: [(&str, &[(&str, &str)]); 27] = [
     (
         "database",
         &[
@@ -50,6 +52,12 @@ const ARRIVES: [(&str, &[(&str, &str)]); 21] = [
         ],
     ),
     ("from-two-stores", &[("ours", "key-2"), ("shared", "licence-1")]),
+    ("generated-fixed", &[("salutation", "hello")]),
+    // Random values: only their keys are known.
+    ("generated-id", &[("uuid", MADE)]),
+    ("generated-password", &[("password", MADE)]),
+    ("generated-ssh-key", &[("ssh-privatekey", MADE), ("ssh-publickey", MADE)]),
+    ("generated-token", &[("timeLeft", MADE), ("token", MADE)]),
     ("gone-with-the-source", &[("greeting", "hello")]),
     ("keys-in-any-case", &[("greeting", "hello")]),
     ("keystore", &[("keystore.p12", "a keystore"), ("password", "changeit")]),
@@ -70,6 +78,8 @@ const ARRIVES: [(&str, &[(&str, &str)]); 21] = [
     ("read-once", &[("greeting", "hello")]),
     // It writes nothing.
     ("readable", &[]),
+    // A ClusterExternalSecret creates it.
+    ("shared-licence", &[("licence", "licence-1")]),
     ("taken-over", &[("greeting", "hello")]),
     (
         "template",
@@ -147,6 +157,8 @@ async fn the_secrets_of_the_examples_arrive() -> Result<()> {
 
     let client = plane.client().await?;
     let objects = Api::<ExternalSecret>::namespaced(client.clone(), NAMESPACE);
+    let created = || async { Ok::<_, Failure>(objects.get("shared-licence").await.map(|_| ())?) };
+    eventually(SOON, "the ClusterExternalSecret is provisioned", created).await?;
     let listed = objects.list(&ListParams::default()).await?;
     let names: Vec<_> = listed.iter().map(ResourceExt::name_any).collect();
     assert_eq!(names, ARRIVES.map(|(name, _)| name), "the table above is the list of examples");
@@ -160,10 +172,16 @@ async fn the_secrets_of_the_examples_arrive() -> Result<()> {
         let target = object.spec.target.name.clone().unwrap_or_else(|| name.clone());
         let held = secrets.get_opt(&target).await?.and_then(|secret| secret.data);
         let held: BTreeMap<_, _> = held.into_iter().flatten().collect();
-        let held: BTreeMap<_, _> =
-            held.iter().map(|(k, v)| (&**k, String::from_utf8_lossy(&v.0))).collect();
         let expected = ARRIVES.iter().find(|(known, _)| *known == name);
         let expected = expected.into_iter().flat_map(|(_, data)| *data);
+        let held: BTreeMap<_, _> = held
+            .iter()
+            .map(|(k, v)| {
+                let is_made = expected.clone().any(|(key, value)| key == k && *value == MADE);
+                assert!(!v.0.is_empty(), "{k} of {name}");
+                (&**k, if is_made { MADE.into() } else { String::from_utf8_lossy(&v.0) })
+            })
+            .collect();
         let expected: BTreeMap<_, _> = expected.map(|(k, v)| (*k, (*v).into())).collect();
         assert_eq!(held, expected, "of {name}");
     }
@@ -212,6 +230,7 @@ fn prepare(kubectl: &Kubectl) -> Result<()> {
         "create secret generic aws-credentials -n shop --from-literal=access-key-id=AKIAEXAMPLE \
          --from-literal=secret-access-key=example",
         "create secret generic made-by-hand -n shop --from-literal=greeting=good-day",
+        "create secret generic mfa-device -n shop --from-literal=seed=GEZDGNBVGY3TQOJQ",
         "create secret generic settings -n shop --from-literal=theirs=stays",
     ] {
         kubectl.run(&command.split_whitespace().collect::<Vec<_>>())?;

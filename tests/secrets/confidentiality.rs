@@ -6,7 +6,8 @@ use std::{collections::BTreeSet, path::Path};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde_json::{Value, json};
 use support::{
-    Cluster, Options, Result, SOON, Subsystem, TestEnv, audit, eventually, fetch, repository,
+    Cluster, Failure, Options, Result, SOON, Subsystem, TestEnv, audit, eventually, fetch,
+    repository,
 };
 
 use crate::scene::{MARK, Scene, value};
@@ -87,7 +88,65 @@ async fn exercise(env: &TestEnv) -> Result<()> {
     scene.delete("ExternalSecret", "db").await?;
     scene.gone("ExternalSecret", "db").await?;
     scene.gone("Secret", "db").await?;
+    every_namespace(&scene).await?;
+    generators(&scene).await?;
     elections(env).await
+}
+
+/// Uses the rights for ClusterExternalSecrets.
+async fn every_namespace(scene: &Scene<'_>) -> Result<()> {
+    let kind = "ClusterExternalSecret";
+    let finalizer = "externalsecrets.external-secrets.io/clusterexternalsecret-cleanup";
+    let spec = json!({
+        "secretStoreRef": {"name": "aws"},
+        "data": [scene.entry("value", "stays")],
+    });
+    let object = json!({"kind": kind,
+        "metadata": {"name": "every", "finalizers": [finalizer]},
+        "spec": {"namespaces": [scene.ns], "externalSecretSpec": spec}});
+    scene.create(object).await?;
+    scene.ready("every").await?;
+    let labels = json!({"externalSecretMetadata": {"labels": {"a": "b"}}});
+    scene.patch(kind, "every", json!({"spec": labels})).await?;
+    eventually(SOON, "the label arrives", || async {
+        let child = scene.get("ExternalSecret", "every").await?.unwrap_or_default();
+        if child["metadata"]["labels"]["a"] == "b" { Ok(()) } else { Err(Failure::new("not yet")) }
+    })
+    .await?;
+    scene.patch(kind, "every", json!({"spec": {"namespaces": []}})).await?;
+    scene.gone("ExternalSecret", "every").await?;
+    scene.delete(kind, "every").await?;
+    scene.gone(kind, "every").await?;
+    // This one stays, so that its status is looked at.
+    let spec = json!({"secretStoreRef": {"name": "aws"}, "data": [scene.entry("value", "stays")]});
+    let nowhere = json!({"kind": kind, "metadata": {"name": "nowhere"},
+        "spec": {"externalSecretSpec": spec}});
+    scene.create(nowhere).await?;
+    scene.says(kind, "nowhere", |ready| ready["status"] == "True").await?;
+    Ok(())
+}
+
+/// Uses the rights for generators.
+async fn generators(scene: &Scene<'_>) -> Result<()> {
+    let seed = json!({"kind": "Secret", "metadata": {"name": "device"},
+        "stringData": {"seed": "GEZDGNBVGY3TQOJQ"}});
+    scene.create(seed).await?;
+    let mfa = json!({"secret": {"name": "device", "key": "seed"}});
+    let cluster = json!({"kind": "UUID", "generator": {"uuidSpec": {}}});
+    for (kind, spec) in [
+        ("Password", json!({})),
+        ("UUID", json!({})),
+        ("SSHKey", json!({"keyType": "ed25519"})),
+        ("Fake", json!({"data": {"value": value("fake")}})),
+        ("MFA", mfa),
+        ("ClusterGenerator", cluster),
+    ] {
+        let name = kind.to_lowercase();
+        scene.create(json!({"kind": kind, "metadata": {"name": name}, "spec": spec})).await?;
+        let from = json!([{"sourceRef": {"generatorRef": {"kind": kind, "name": name}}}]);
+        scene.synced(&name, json!({"data": [], "dataFrom": from})).await?;
+    }
+    Ok(())
 }
 
 /// A process of its own that leads for a moment and gives the lease back. Nothing is written beside the lease.
@@ -149,7 +208,9 @@ async fn outputs(env: &TestEnv, namespace: &str) -> Result<Vec<(String, String)>
         ("/metrics".to_owned(), fetch(&env.metrics, "/metrics").await?.1),
         ("/readyz".to_owned(), fetch(&env.health, "/readyz").await?.1),
     ];
-    for kind in ["Event", "ExternalSecret", "SecretStore", "ClusterSecretStore"] {
+    for kind in
+        ["Event", "ExternalSecret", "SecretStore", "ClusterSecretStore", "ClusterExternalSecret"]
+    {
         let mut list = cluster.list(kind, namespace).await?;
         for object in &mut list {
             // A fake store has its values in its spec, in clear text.

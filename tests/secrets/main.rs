@@ -7,6 +7,7 @@
 #![allow(clippy::unused_self, clippy::needless_pass_by_value)]
 
 mod access;
+mod cluster_external;
 mod cluster_stores;
 mod confidentiality;
 mod creation;
@@ -14,6 +15,7 @@ mod deletion;
 mod drift;
 mod faults;
 mod find;
+mod generators;
 mod guide;
 mod input;
 mod ownership;

@@ -11,6 +11,7 @@ use super::references::Condition;
 use super::references::DecodingStrategy;
 use super::references::StoreRef;
 use super::references::data_key;
+use super::references::duration_rule;
 use super::references::null_is_absent;
 use super::references::object_name;
 use super::template::Template;
@@ -384,10 +385,7 @@ fn refresh_interval(_: &mut SchemaGenerator) -> Schema {
         "type": "string",
         "default": "1h0m0s",
         "maxLength": 64,
-        "x-kubernetes-validations": [{
-            "rule": "self.matches('^[-+]?(0|(([0-9]+([.][0-9]*)?|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$')",
-            "message": "refreshInterval must be a duration such as 30s, 15m or 1h0m0s; days are not a unit, write 24h",
-        }],
+        "x-kubernetes-validations": [duration_rule("refreshInterval")],
     })
 }
 

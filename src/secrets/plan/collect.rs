@@ -13,6 +13,7 @@ use super::error::PlanError;
 use super::find;
 use super::find::Found;
 use super::find::Search;
+use super::generate::Generated;
 use super::key::{Key, KeyName};
 use super::rewrite;
 use super::template::Engine;
@@ -103,7 +104,10 @@ pub fn lookups(spec: &ExternalSecretSpec) -> Result<Vec<Lookup>, PlanError> {
     if spec.data.is_empty() && spec.data_from.is_empty() {
         return Err(PlanError::Nothing);
     }
-    let from = spec.data_from.iter().enumerate().map(|(nth, entry)| {
+    // Generators are asked apart.
+    let of_stores = spec.data_from.iter().enumerate();
+    let of_stores = of_stores.filter(|(_, entry)| !has_generator(entry.source_ref.as_ref()));
+    let from = of_stores.map(|(nth, entry)| {
         let field = format!("dataFrom[{nth}]");
         let store = store(spec, &field, entry.source_ref.as_ref());
         match (&entry.extract, &entry.find) {
@@ -177,11 +181,6 @@ fn check_supported(spec: &ExternalSecretSpec) -> Result<(), PlanError> {
     if spec.target.manifest.is_some() {
         unsupported.push("target.manifest".to_owned());
     }
-    for (nth, entry) in spec.data_from.iter().enumerate() {
-        if has_generator(entry.source_ref.as_ref()) {
-            unsupported.push(format!("dataFrom[{nth}].sourceRef.generatorRef"));
-        }
-    }
     for (nth, entry) in spec.data.iter().enumerate() {
         if has_generator(entry.source_ref.as_ref()) {
             unsupported.push(format!("data[{nth}].sourceRef.generatorRef"));
@@ -197,13 +196,14 @@ fn has_generator(source: Option<&SourceRef>) -> bool {
     source.is_some_and(|source| source.generator_ref.is_some())
 }
 
-/// Makes the data out of the answers, which are in the order of [`lookups`].
+/// Makes the data out of the answers, which are in the order of [`lookups`], and of what generators made.
 ///
 /// dataFrom in its order, then data: the later wins. A secret that is missing is an error under
 /// `deletionPolicy: Retain` and is left out otherwise.
 pub(crate) fn collect(
     spec: &ExternalSecretSpec,
     answers: &[Answer],
+    generated: &Generated,
     engine: &mut Engine<'_>,
 ) -> Result<Collected, PlanError> {
     check_duplicates(spec)?;
@@ -215,6 +215,12 @@ pub(crate) fn collect(
         source: ProviderError::Unavailable { reason: "no answer".to_owned(), source: None },
     };
     for (nth, entry) in spec.data_from.iter().enumerate() {
+        if has_generator(entry.source_ref.as_ref()) {
+            let field = format!("dataFrom[{nth}].sourceRef");
+            let made = generated.get(&nth).cloned().ok_or_else(|| unanswered(field.clone()))?;
+            collected.data.extend(rewritten_keys(&field, entry, made, engine)?);
+            continue;
+        }
         let part = if entry.extract.is_some() { "extract" } else { "find" };
         let field = format!("dataFrom[{nth}].{part}");
         let answer = answers.next().ok_or_else(|| unanswered(field.clone()))?;

@@ -144,6 +144,14 @@ pub enum PlanError {
     /// Neither data nor dataFrom.
     #[error("spec names no remote secret: set data or dataFrom")]
     Nothing,
+    /// More generators than one object may use.
+    #[error(
+        "spec.dataFrom names {count} generators and at most 16 are asked: use several ExternalSecrets"
+    )]
+    TooManyGenerators {
+        /// How many.
+        count: usize,
+    },
     /// Two entries of one key.
     #[error("spec.data has two entries with secretKey {key:?}: rename or remove one")]
     DuplicateKey {
@@ -412,6 +420,7 @@ impl PlanError {
             | Self::NoStore { .. }
             | Self::NoSource { .. }
             | Self::Nothing
+            | Self::TooManyGenerators { .. }
             | Self::DuplicateKey { .. }
             | Self::Provider { .. }
             | Self::PropertyAbsent { .. }
@@ -467,6 +476,7 @@ impl PlanError {
             | Self::NoStore { .. }
             | Self::NoSource { .. }
             | Self::Nothing
+            | Self::TooManyGenerators { .. }
             | Self::DuplicateKey { .. }
             | Self::PropertyPath { .. }
             | Self::Foreign { .. }

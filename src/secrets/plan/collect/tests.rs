@@ -3,7 +3,7 @@ use serde_json::json;
 use super::{super::template::tests::with_engine, *};
 
 fn collect(spec: &ExternalSecretSpec, answers: &[Answer]) -> Result<Collected, PlanError> {
-    with_engine(|engine| super::collect(spec, answers, engine))
+    with_engine(|engine| super::collect(spec, answers, &Generated::new(), engine))
 }
 
 fn spec(value: serde_json::Value) -> ExternalSecretSpec {
@@ -123,7 +123,6 @@ fn nothing_is_ignored_in_silence() {
             json!({"data": data, "target": {"manifest": {"apiVersion": "v1", "kind": "X"}}}),
             "target.manifest",
         ),
-        (json!({"dataFrom": [{"sourceRef": generator}]}), "dataFrom[0].sourceRef.generatorRef"),
         (
             json!({"data": [{"secretKey": "a", "remoteRef": {"key": "r"}, "sourceRef": generator}]}),
             "data[0].sourceRef.generatorRef",
