@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Api, Client, Resource, core::NamespaceResourceScope, core::PartialObjectMeta};
 
 use super::{
-    auth, cluster_external,
+    cluster_external,
     context::Context,
     index::{News, StoreKey},
     plan::template::{self, InputKind},
