@@ -21,33 +21,33 @@ pub struct CheckFlags {
     /// Evaluate by the HardeningBaseline in this file, the one that the cluster has
     #[arg(long, value_name = "FILE", conflicts_with = "profile", help_heading = "Rules")]
     baseline: Option<PathBuf>,
-    /// Evaluate by built-in rules: baseline and restricted are the Pod Security Standards, guide is all that the hardening guide asks
+    /// Evaluate by built-in rules: baseline and restricted are the Pod Security Standards, guide is everything that the hardening guide asks for
     #[arg(long, value_name = "NAME", default_value = "guide", value_parser = ["baseline", "restricted", "guide"], help_heading = "Rules")]
     profile: String,
-    /// Leave out files and folders whose path ends like this: * stands for a part of a name, ** for folders. Can be repeated
+    /// Leave out files and folders whose path ends with this pattern: * matches within a name, ** across folders. Can be repeated
     #[arg(long, value_name = "PATTERN", value_parser = glob, help_heading = "Rules")]
     exclude: Vec<Regex>,
     /// Do not evaluate this control. Can be repeated
     #[arg(long, value_name = "CONTROL", value_parser = control, help_heading = "Rules")]
     skip: Vec<ControlId>,
-    /// Count findings that a suppression in a file covers, as for a gate that authors must not open by themselves
+    /// Ignore suppressions in files, for a gate that authors must not bypass
     #[arg(long, help_heading = "Rules")]
     no_suppress: bool,
-    /// Most critical vulnerabilities that a scanner's report may list; without it what the baseline says, else 0
+    /// Critical vulnerabilities that a scanner's report may contain; by default the baseline's value, or 0
     #[arg(long, value_name = "NUMBER", help_heading = "Rules")]
     max_critical: Option<u32>,
-    /// Most high vulnerabilities that a scanner's report may list; without it what the baseline says, else any number
+    /// High vulnerabilities that a scanner's report may contain; by default the baseline's value, or any number
     #[arg(long, value_name = "NUMBER", help_heading = "Rules")]
     max_high: Option<u32>,
 
-    /// Write what is missing and has one right answer into the manifests: security contexts, volumes beside a read-only root, requests and limits. Comments and order stay
+    /// Add to the manifests what is missing and has one right answer: security contexts, volumes beside a read-only root, requests and limits. Comments and order stay
     #[arg(long, help_heading = "Repair")]
     fix: bool,
     /// With --fix: show the change as a diff and write nothing
     #[arg(long, requires = "fix", help_heading = "Repair")]
     dry_run: bool,
 
-    /// How the result is shown: text for people, json for programs, sarif for code scanning, junit for test reports
+    /// Output format: text for people, json for programs, sarif for code scanning, junit for test reports
     #[arg(
         short = 'o',
         long,

@@ -156,7 +156,7 @@ async fn behind_a_closed_fence_nothing_is_sent_but_reads() {
 }
 
 #[tokio::test]
-async fn a_write_that_waited_for_a_place_looks_at_the_fence_again() {
+async fn a_write_that_waited_for_a_permit_checks_the_fence_again() {
     let script = Script::of([Step::Silence, metadata("u", "1")]);
     let fence = Fence::open();
     let writer = Writer::new(script.client(), fence.clone(), 1, RequestCounts::default());

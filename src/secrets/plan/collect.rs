@@ -65,7 +65,7 @@ pub(crate) enum Ask {
 pub(crate) enum Answer {
     /// To [`Ask::Read`].
     Read {
-        /// What the provider said.
+        /// What the provider answered.
         result: Result<Arc<Fetched>, ProviderError>,
         /// Whether a property that the secret does not have counts as a missing secret. It does for the fake
         /// provider; for AWS it is an error, which no deletion policy excuses.
@@ -424,5 +424,4 @@ fn check_duplicates(spec: &ExternalSecretSpec) -> Result<(), PlanError> {
 }
 
 #[cfg(test)]
-#[path = "collect_tests.rs"]
 mod tests;
