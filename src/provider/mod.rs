@@ -1,7 +1,7 @@
 //! Where secrets are read: providers behind one shared fetcher.
 //!
 //! A provider translates between its own API and the closed types below. It never retries beyond its SDK's
-//! two attempts, never logs a value, and never decides when to read: `fetcher` does.
+//! two attempts, but for a throttled page of a list; never logs a value; and never decides when to read: `fetcher` does.
 
 pub mod aws;
 pub(crate) mod endpoint;

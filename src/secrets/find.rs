@@ -88,6 +88,9 @@ impl Reconciler<'_> {
         let refused = |source| PlanError::Provider { field: field.to_owned(), source };
         let listing = self.listing(asking, search).await.map_err(refused)?;
         let keys = self.matching(field, pattern, &listing).await?;
+        let prefix = listing.prefix.clone();
+        // All names of a store, while the values of a few are read: that can take a minute, in many objects at once.
+        drop(listing);
         asking.budget.add_secrets(field, keys.len())?;
         let mut found = Found::with_capacity(keys.len());
         for keys in keys.chunks(AT_ONCE) {
@@ -96,7 +99,7 @@ impl Reconciler<'_> {
                 match result {
                     Ok(fetched) => {
                         asking.budget.add_bytes(field, size(&fetched))?;
-                        found.push((format!("{}{key}", listing.prefix), fetched));
+                        found.push((format!("{prefix}{key}"), fetched));
                     }
                     // It went after it was listed.
                     Err(ProviderError::NotFound { .. }) => {}

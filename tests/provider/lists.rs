@@ -202,3 +202,31 @@ async fn more_names_than_a_list_holds_are_refused_with_a_remedy() {
     let none = Filter { tags: BTreeMap::from([("a".into(), "b".into())]), ..Filter::default() };
     assert_eq!(keys(&fetcher, &store, none).await, [""; 0]);
 }
+
+#[tokio::test]
+async fn an_urgent_list_does_not_wait_for_periodic_ones() {
+    let server = tagged();
+    server.fault("ListSecrets", &Fault::Delay(Duration::from_secs(5)), 1);
+    let settings = FetcherSettings { concurrency: 1, ..FetcherSettings::default() };
+    let (fetcher, store) = (plane_with(&server, settings), store("a"));
+    let periodic = fetcher.list(&store, filter("app/", &[]), Lane::Periodic);
+    let urgent = async {
+        eventually(|| server.calls("ListSecrets") >= 1).await;
+        keys(&fetcher, &store, filter("other/", &[])).await
+    };
+    let urgent = tokio::time::timeout(Duration::from_secs(4), urgent);
+    let (found, periodic) = tokio::join!(urgent, periodic);
+    assert_eq!(found.expect("it does not wait for the slow one"), ["other/db"]);
+    assert!(periodic.is_ok());
+}
+
+#[tokio::test]
+async fn a_list_that_does_not_end_in_time_says_what_shortens_it() {
+    let server = tagged();
+    server.fault("ListSecrets", &Fault::Delay(Duration::from_secs(2)), 1);
+    let deadline = Duration::from_millis(200);
+    let settings = FetcherSettings { deadline, ..FetcherSettings::default() };
+    let (fetcher, store) = (plane_with(&server, settings), store("a"));
+    let error = list(&fetcher, &store, filter("app/", &[])).await.expect_err("late");
+    assert!(error.contains("not complete within 0.2 s") && error.contains("find.path"), "{error}");
+}

@@ -166,8 +166,15 @@ async fn without_the_right_to_a_path_parameters_are_found_by_their_descriptions(
     let (fetcher, store) = (fetcher(&server), parameters_of("a", ""));
     assert_eq!(keys(&fetcher, &store, filter("/app", &[])).await.len(), 12);
     server.deny(Denial { operation: Some("DescribeParameters"), ..Denial::default() });
-    let error = fetcher.list(&store, filter("/app", &[]), Lane::Urgent).await.expect_err("denied");
-    assert!(error.to_string().contains("ssm:DescribeParameters"), "{error}");
+    let denied = async |tags: &[(&str, &str)]| {
+        let names = fetcher.list(&store, filter("/app", tags), Lane::Urgent).await;
+        names.expect_err("denied").to_string()
+    };
+    // The smaller of the two rights that would help.
+    let error = denied(&[]).await;
+    assert!(error.contains("may not call ssm:GetParametersByPath on \"/app\""), "{error}");
+    let error = denied(&[("env", "prod")]).await;
+    assert!(error.contains("ssm:DescribeParameters"), "{error}");
 }
 
 #[tokio::test]
@@ -180,4 +187,74 @@ async fn throttling_of_parameters_slows_nobody_who_reads_secrets() {
     assert_eq!(error, "the provider is throttling requests");
     assert!(fetcher.metrics().slowdowns() > 0);
     assert_eq!(read(&fetcher, &store("a"), "db").await, Ok("v".to_owned()));
+}
+
+#[tokio::test]
+async fn a_version_in_a_key_is_never_taken_for_the_current_one() {
+    let server = SecretsManager::start();
+    server.put_parameter("/app/db", "first", &["stable"]);
+    server.put_parameter("/app/db", "second", &[]);
+    server.put_parameter("/app/other", "other", &[]);
+    let (fetcher, store) = (fetcher(&server), parameters_of("a", ""));
+    let arn = "arn:aws:ssm:eu-west-1:000000000000:parameter/app/other";
+    let asked = ["/app/db", "/app/db:1", "/app/db:stable", "/app/other", arn];
+    let answers = read_all(&fetcher, &store, &asked).await;
+    for (name, (answer, text)) in
+        asked.iter().zip(answers.iter().zip(["second", "first", "first", "other", "other"]))
+    {
+        assert_eq!(*answer, Ok(text.to_owned()), "{name}");
+    }
+    let error = read(&fetcher, &store, "/app/db:9").await.expect_err("there is no version 9");
+    assert!(error.contains(r#"secret "/app/db:9" has no version 9; it has those"#), "{error}");
+}
+
+#[tokio::test]
+async fn only_a_single_read_proves_that_a_parameter_does_not_exist() {
+    let server = filled(2);
+    server.put_parameter("/app/later", "v", &[]);
+    let (fetcher, store) = (fetcher(&server), parameters_of("a", ""));
+    server.omit_from_batches("/app/later");
+    let answers = read_all(&fetcher, &store, &["/app/p000", "/app/later", "/app/none"]).await;
+    assert_eq!(answers[0], Ok("v0".to_owned()));
+    assert_eq!(answers[1], Ok("v".to_owned()), "AWS does not say why a name is not valid");
+    assert_eq!(answers[2], Err(r#"secret "/app/none" does not exist"#.to_owned()));
+    assert_eq!(server.calls("GetParameter"), 2);
+}
+
+#[tokio::test]
+async fn a_name_that_no_parameter_has_costs_nobody_a_call() {
+    let server = filled(2);
+    let (fetcher, store) = (fetcher(&server), parameters_of("a", ""));
+    let answers =
+        read_all(&fetcher, &store, &["/app/p000", "/app/", "/app/*", "/app/a b", "/app/p001"])
+            .await;
+    for (nth, text) in [(1, "dataFrom[].find.path"), (2, "letters, digits"), (3, "letters, digits")]
+    {
+        let error = answers[nth].as_ref().expect_err("no name");
+        assert!(error.contains(text), "{error}");
+    }
+    assert_eq!((&answers[0], &answers[4]), (&Ok("v0".to_owned()), &Ok("v1".to_owned())));
+    assert_eq!((server.calls("GetParameters"), server.calls("GetParameter")), (1, 0));
+    // AWS would say that it does not exist.
+    for name in ["/app/p000:1", "arn:aws:ssm:eu-west-1:000000000000:parameter/app/p000"] {
+        let request = ReadRequest { content: Content::Tags, ..request(name) };
+        let answer = text(&fetcher.fetch(&store, request, Lane::Urgent).await);
+        let error = answer.expect_err("no name");
+        assert!(error.contains("without an ARN and without a version"), "{error}");
+    }
+    let empty = fetcher.list(&store, filter("/app", &[("env", "")]), Lane::Urgent).await;
+    let error = empty.expect_err("no such search").to_string();
+    assert!(error.contains("a tag whose value is empty"), "{error}");
+    assert_eq!((server.calls("ListTagsForResource"), server.calls("DescribeParameters")), (0, 0));
+}
+
+#[tokio::test]
+async fn a_page_that_is_throttled_does_not_cost_the_pages_before_it() {
+    let server = filled(25);
+    // The client's own second attempt is throttled, too.
+    server.fault("GetParametersByPath", &Fault::Delay(Duration::ZERO), 2);
+    server.fault("GetParametersByPath", &Fault::Throttle, 2);
+    let (fetcher, store) = (fetcher(&server), parameters_of("a", ""));
+    assert_eq!(keys(&fetcher, &store, filter("/app", &[])).await.len(), 25);
+    assert_eq!(server.calls("GetParametersByPath"), 5);
 }

@@ -19,6 +19,17 @@ use crate::provider::metrics::Operation;
 use crate::provider::rate_limit::Meter;
 use crate::provider::{Note, ProviderError, ReadRequest, Validation};
 
+/// A page that is throttled is asked for again so many times.
+const MOST_REPEATS: usize = 4;
+
+/// One page of a list.
+#[derive(Clone, Copy)]
+pub(super) struct Page<'a> {
+    pub(super) operation: Operation,
+    pub(super) lane: Lane,
+    pub(super) key: &'a str,
+}
+
 /// One identity's way to one service.
 pub(super) struct Calls {
     pub(super) source: AwsSource,
@@ -72,6 +83,29 @@ impl Calls {
             self.credentials.discard(&keys);
         }
         result
+    }
+
+    /// One page of a list. If AWS throttles it, it is asked for again at the slower pace that follows: otherwise the
+    /// list would be lost, and the next try would ask for all pages before it, too.
+    pub(super) async fn page<T, E, F>(
+        &self,
+        page: Page<'_>,
+        send: impl Fn() -> F,
+    ) -> Result<T, ProviderError>
+    where
+        F: Future<Output = Result<T, SdkError<E, Response>>>,
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let Page { operation, lane, key } = page;
+        for _ in 0..MOST_REPEATS {
+            let request = Box::pin(send());
+            match self.call(operation, lane, key, request).await {
+                Err(ProviderError::Throttled) => {}
+                answer => return answer,
+            }
+        }
+        let request = Box::pin(send());
+        self.call(operation, lane, key, request).await
     }
 
     pub(super) fn subject<'a>(&'a self, operation: Operation, key: &'a str) -> Subject<'a> {

@@ -417,6 +417,7 @@ mod tests {
         };
         let all = [
             of(&|_| {}),
+            of(&|s| s.service = Service::ParameterStore),
             of(&|s| s.region = "eu-west-2".to_owned()),
             of(&|s| s.prefix = "p/".to_owned()),
             of(&|s| s.additional_roles = vec![arn.to_owned()]),

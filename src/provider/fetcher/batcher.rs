@@ -122,7 +122,7 @@ impl Batcher {
             let batcher = self.clone();
             Box::pin(async move {
                 sleep(batcher.window(lane)).await;
-                let permit = batcher.lists.permits.clone().acquire_owned().await;
+                let permit = batcher.lists.permits[lane as usize].clone().acquire_owned().await;
                 sent.store(true, Ordering::Relaxed);
                 // A task of its own, so that whoever waits survives a panic in it.
                 let list = tokio::spawn(async move { batcher.provider.list(&filter, lane).await });

@@ -31,13 +31,14 @@ struct Open {
 /// The lists of one identity.
 pub(super) struct Lists {
     open: Mutex<HashMap<Filter, Open>>,
-    /// Lists under way at once.
-    pub(super) permits: Arc<Semaphore>,
+    /// Lists under way at once, of each lane: one that is urgent waits for no periodic one.
+    pub(super) permits: [Arc<Semaphore>; 2],
 }
 
 impl Lists {
     pub(super) fn new(at_once: usize) -> Self {
-        Self { open: Mutex::default(), permits: Arc::new(Semaphore::new(at_once.max(1))) }
+        let permits = || Arc::new(Semaphore::new(at_once.max(1)));
+        Self { open: Mutex::default(), permits: [permits(), permits()] }
     }
 
     /// Joins an equal list that is under way, or begins the one that `make` makes; it says when it is sent. Also

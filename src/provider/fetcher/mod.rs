@@ -174,8 +174,7 @@ impl Fetcher {
         filter: Filter,
         lane: Lane,
     ) -> Result<Arc<Listing>, ProviderError> {
-        self.0.metrics.count_requests(1);
-        self.within(self.batcher(connection).list(filter, lane, Join::Any)).await
+        self.names(connection, filter, lane, Join::Any).await
     }
 
     /// The same, for somebody who wants the state of now: no answer of a list that was begun before this.
@@ -185,8 +184,26 @@ impl Fetcher {
         filter: Filter,
         lane: Lane,
     ) -> Result<Arc<Listing>, ProviderError> {
+        self.names(connection, filter, lane, Join::Unsent).await
+    }
+
+    async fn names(
+        &self,
+        connection: &Connection,
+        filter: Filter,
+        lane: Lane,
+        join: Join,
+    ) -> Result<Arc<Listing>, ProviderError> {
         self.0.metrics.count_requests(1);
-        self.within(self.batcher(connection).list(filter, lane, Join::Unsent)).await
+        let deadline = self.0.settings.deadline;
+        let names = timeout(deadline, self.batcher(connection).list(filter, lane, join)).await;
+        names.unwrap_or_else(|_| {
+            let seconds = deadline.as_secs_f64();
+            // Where AWS allows few calls, a long list does not end in time, however often it is tried.
+            Err(unavailable(format!(
+                "the list of names was not complete within {seconds} s; if this persists, set find.path to select fewer"
+            )))
+        })
     }
 
     /// Whether credentials can be obtained. Permissions are not checked.

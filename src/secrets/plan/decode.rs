@@ -79,7 +79,9 @@ pub(crate) fn check_key(field: &str, key: Key<'_>) -> Result<(), PlanError> {
 }
 
 fn is_valid_key(text: &str) -> bool {
-    !text.is_empty() && text.len() <= MAX_KEY && text.chars().all(is_key_char)
+    // A key is a file where the Secret is mounted: the API server allows no `.`, and nothing that begins with `..`.
+    let is_file = text != "." && !text.starts_with("..");
+    !text.is_empty() && text.len() <= MAX_KEY && is_file && text.chars().all(is_key_char)
 }
 
 fn is_key_char(c: char) -> bool {
@@ -194,6 +196,18 @@ mod tests {
         assert!(converted(&ConversionStrategy::Default, &[&"a".repeat(253)]).is_ok());
         let error = converted(&ConversionStrategy::Default, &[&"a".repeat(254)]).unwrap_err();
         assert!(matches!(error, PlanError::BadKey { .. }));
+    }
+
+    #[test]
+    fn a_key_that_would_be_a_file_elsewhere_is_refused() {
+        for bad in [".", "..", "../a", "..a"] {
+            let error = converted(&ConversionStrategy::Default, &[bad]).unwrap_err();
+            assert!(matches!(error, PlanError::BadKey { .. }), "{bad}");
+        }
+        assert_eq!(
+            converted(&ConversionStrategy::Default, &["./a", ".a", "a.."]).unwrap(),
+            ["._a", ".a", "a.."]
+        );
     }
 
     #[test]

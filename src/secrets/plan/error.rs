@@ -234,7 +234,7 @@ pub enum PlanError {
     },
     /// A key that a Secret cannot have.
     #[error(
-        "spec.{field}: {key} is no valid Secret key (1 to 253 of A-Z, a-z, 0-9, '-', '_', '.'): use rewrite or conversionStrategy"
+        "spec.{field}: {key} is no valid Secret key (1 to 253 of A-Z, a-z, 0-9, '-', '_', '.'; not '.' alone, nor '..' in front): use rewrite or conversionStrategy"
     )]
     BadKey {
         /// Path below `spec`.

@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 type Refusal = (&'static str, String);
 
+/// What stands in front of a name in an ARN.
+const ARN: &str = "arn:aws:ssm:eu-west-1:000000000000:parameter";
+
 /// All parameters.
 #[derive(Default)]
 pub(crate) struct Parameters(BTreeMap<String, Parameter>);
@@ -37,11 +40,13 @@ impl Parameters {
         self.0.remove(name);
     }
 
-    /// The answer to an operation; `may_read` says whether a name may be read by it.
+    /// The answer to an operation; `omitted` are missing in it if it is about many, and `may_read` says whether a name
+    /// may be read by it.
     pub(crate) fn reply(
         &self,
         operation: &str,
         input: &Value,
+        omitted: &[String],
         may_read: impl Fn(&str) -> Result<(), Refusal>,
     ) -> Result<String, Refusal> {
         let output = match operation {
@@ -50,7 +55,7 @@ impl Parameters {
                 may_read(plain(name))?;
                 json!({"Parameter": self.value(name, decrypts(input))?})
             }
-            "GetParameters" => self.many(input, may_read)?,
+            "GetParameters" => self.many(input, omitted, may_read)?,
             "GetParametersByPath" => {
                 let path = input["Path"].as_str().unwrap_or_default();
                 may_read(path)?;
@@ -85,6 +90,7 @@ impl Parameters {
 
     /// A version is a number or a label behind a colon.
     fn value(&self, name: &str, decrypts: bool) -> Result<Value, Refusal> {
+        let name = name.strip_prefix(ARN).unwrap_or(name);
         if name.contains("//") || plain(name).contains(' ') {
             return Err(("ValidationException", "Parameter name: can't be prefixed".to_owned()));
         }
@@ -103,14 +109,19 @@ impl Parameters {
         let missing = ("ParameterVersionNotFound", "Systems Manager could not find it".to_owned());
         let (version, (text, _)) = found.ok_or(missing)?;
         let text = if decrypts { text.clone() } else { "ciphertext".to_owned() };
-        let arn = format!("arn:aws:ssm:eu-west-1:000000000000:parameter{}", plain(name));
-        Ok(json!({"Name": plain(name), "Type": "SecureString", "Value": text,
-            "Version": version, "ARN": arn}))
+        let arn = format!("{ARN}{}", plain(name));
+        let mut output = json!({"Name": plain(name), "Type": "SecureString", "Value": text,
+            "Version": version, "ARN": arn});
+        if let Some(selector) = name.strip_prefix(plain(name)).filter(|text| !text.is_empty()) {
+            output["Selector"] = json!(selector);
+        }
+        Ok(output)
     }
 
     fn many(
         &self,
         input: &Value,
+        omitted: &[String],
         may_read: impl Fn(&str) -> Result<(), Refusal>,
     ) -> Result<Value, Refusal> {
         let names: Vec<_> = input["Names"].as_array().into_iter().flatten().collect();
@@ -122,6 +133,7 @@ impl Parameters {
         for name in names {
             may_read(plain(name))?;
             match self.value(name, decrypts(input)) {
+                Ok(_) if omitted.iter().any(|omitted| omitted == name) => invalid.push(name),
                 Ok(value) => found.push(value),
                 Err(refusal @ ("ValidationException", _)) => return Err(refusal),
                 Err(_) => invalid.push(name),
@@ -147,6 +159,9 @@ impl Parameters {
         let (key, option) = (filter["Key"].as_str().unwrap_or_default(), filter["Option"].as_str());
         let values: Vec<_> = filter["Values"].as_array().into_iter().flatten().collect();
         let values: Vec<_> = values.into_iter().filter_map(Value::as_str).collect();
+        if values.is_empty() || values.contains(&"") {
+            return Err(("ValidationException", "Member must have length at least 1".to_owned()));
+        }
         let names = |wanted: &dyn Fn(&str, &Parameter) -> bool| {
             let all = self.0.iter().filter(|(name, parameter)| wanted(name, parameter));
             all.map(|(name, _)| name.clone()).collect()
@@ -191,6 +206,7 @@ impl Parameters {
 
 /// The name without a version.
 fn plain(name: &str) -> &str {
+    let name = name.strip_prefix(ARN).unwrap_or(name);
     name.rsplit_once(':').map_or(name, |(name, _)| name)
 }
 

@@ -244,7 +244,7 @@ impl SecretsManager {
         };
     }
 
-    /// Batches leave this secret out: no value and no error.
+    /// Batches leave this secret out: no value and no error. Those of parameters call it invalid.
     pub fn omit_from_batches(&self, name: &str) {
         self.contents().omitted.push(name.to_owned());
     }
@@ -547,7 +547,9 @@ impl Contents {
             if denied { Err(call.denied(name)) } else { Ok(()) }
         };
         let result = match call.operation.as_str() {
-            operation if call.ssm => self.parameters.reply(operation, &call.input, may_read),
+            operation if call.ssm => {
+                self.parameters.reply(operation, &call.input, &self.omitted, may_read)
+            }
             "GetSecretValue" => self.get(call),
             "BatchGetSecretValue" => self.batch(call),
             "DescribeSecret" => self.describe(call),

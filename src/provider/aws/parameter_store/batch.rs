@@ -3,7 +3,7 @@
 use aws_sdk_ssm::operation::get_parameters::GetParametersOutput;
 use futures::future::join_all;
 
-use super::{ParameterStore, check_slashes};
+use super::{ParameterStore, check_name};
 use crate::lane::Lane;
 use crate::provider::{Fetched, ProviderError, ReadRequest, metrics::Operation};
 
@@ -14,14 +14,15 @@ type Answers = Vec<Option<Result<Fetched, ProviderError>>>;
 
 impl ParameterStore {
     /// One answer per request. What the batch does not answer is read on its own: AWS refuses all of them for one
-    /// that is not allowed or malformed, and does not say why a name is not valid.
+    /// that is not allowed or malformed, and does not say why a name is not valid. Only a single read proves that a
+    /// parameter does not exist.
     pub(super) async fn values(
         &self,
         requests: &[&ReadRequest],
         lane: Lane,
     ) -> Vec<Result<Fetched, ProviderError>> {
         let names: Vec<String> = requests.iter().map(|request| self.calls.id(request)).collect();
-        let refused = |name: &String| check_slashes(name).err().map(Err);
+        let refused = |name: &String| check_name(name).err().map(Err);
         let mut answers: Answers = names.iter().map(refused).collect();
         let (mut calls, mut refusal) = (0, None);
         // The note counts from the moment of the refusal; a request may have been queued before it.
@@ -88,21 +89,15 @@ impl ParameterStore {
 
 /// Gives a batch's values to those who asked for them.
 fn place(batch: GetParametersOutput, names: &[String], answers: &mut Answers) {
-    let mut give = |means: &dyn Fn(&String) -> bool, given: Result<Fetched, ProviderError>| {
+    for parameter in batch.parameters.unwrap_or_default() {
+        let fetched = Fetched { text: parameter.value.map(Into::into), binary: None };
         for (asked, answer) in names.iter().zip(answers.iter_mut()) {
-            if means(asked) && answer.is_none() {
-                *answer = Some(given.clone());
+            let is_meant = [&parameter.name, &parameter.arn]
+                .into_iter()
+                .any(|name| name.as_ref() == Some(asked));
+            if is_meant && answer.is_none() {
+                *answer = Some(Ok(fetched.clone()));
             }
         }
-    };
-    for parameter in batch.parameters.unwrap_or_default() {
-        let (name, arn) = (parameter.name, parameter.arn);
-        let fetched = Fetched { text: parameter.value.map(Into::into), binary: None };
-        let means = |asked: &String| Some(asked) == name.as_ref() || Some(asked) == arn.as_ref();
-        give(&means, Ok(fetched));
-    }
-    for invalid in batch.invalid_parameters.unwrap_or_default() {
-        let missing = ProviderError::NotFound { key: invalid.clone() };
-        give(&|asked| *asked == invalid, Err(missing));
     }
 }

@@ -2,8 +2,9 @@
 
 use aws_sdk_ssm::types::ParameterStringFilter;
 
-use super::{ParameterStore, check_slashes};
+use super::{ParameterStore, check_slashes, invalid};
 use crate::lane::Lane;
+use crate::provider::aws::calls::Page;
 use crate::provider::{Filter, Listing, MOST_LISTED, ProviderError, metrics::Operation};
 
 /// More pages than any list within bounds has. AWS may send pages that are nearly empty.
@@ -17,17 +18,20 @@ impl ParameterStore {
         lane: Lane,
     ) -> Result<Listing, ProviderError> {
         let prefix = self.calls.source.settings().prefix.clone();
+        check_tags(filter)?;
         let path = match filter.path.as_str() {
             "" => folder(&prefix),
             path => Some(hierarchy(&self.calls.full_path(path))?),
         };
         let names = match &path {
             Some(path) if filter.tags.is_empty() => match self.below(path, lane).await {
-                // The right to describe is another one.
-                Err(ProviderError::Denied { action, .. })
-                    if action == Operation::GetParametersByPath.action() =>
-                {
-                    self.described(filters(&prefix, Some(path), filter)?, lane).await?
+                Err(refusal) if is_by_path(&refusal) => {
+                    let filters = filters(&prefix, Some(path), filter)?;
+                    match self.described(filters, lane).await {
+                        // Of the two rights that are missing, that to the path is the smaller one.
+                        Err(ProviderError::Denied { .. }) => return Err(refusal),
+                        names => names?,
+                    }
                 }
                 names => names?,
             },
@@ -55,8 +59,9 @@ impl ParameterStore {
                 .with_decryption(false)
                 .max_results(10)
                 .set_next_token(token.take());
-            let call = Box::pin(request.send());
-            let page = self.calls.call(Operation::GetParametersByPath, lane, path, call).await?;
+            let send = move || request.clone().send();
+            let page = Page { operation: Operation::GetParametersByPath, lane, key: path };
+            let page = self.calls.page(page, send).await?;
             names.extend(page.parameters.unwrap_or_default().into_iter().filter_map(|it| it.name));
             token = page.next_token.filter(|token| !token.is_empty());
             if token.is_none() || names.len() > MOST_LISTED {
@@ -80,8 +85,9 @@ impl ParameterStore {
                 .set_parameter_filters((!filters.is_empty()).then(|| filters.clone()))
                 .max_results(50)
                 .set_next_token(token.take());
-            let call = Box::pin(request.send());
-            let page = self.calls.call(Operation::DescribeParameters, lane, "*", call).await?;
+            let send = move || request.clone().send();
+            let page = Page { operation: Operation::DescribeParameters, lane, key: "*" };
+            let page = self.calls.page(page, send).await?;
             names.extend(page.parameters.unwrap_or_default().into_iter().filter_map(|it| it.name));
             token = page.next_token.filter(|token| !token.is_empty());
             if token.is_none() || names.len() > MOST_LISTED {
@@ -89,6 +95,23 @@ impl ParameterStore {
             }
         }
         bounded(names, token.is_none())
+    }
+}
+
+/// Whether it is the hierarchy that may not be asked. The right to describe is another one.
+fn is_by_path(error: &ProviderError) -> bool {
+    let by_path = Operation::GetParametersByPath.action();
+    matches!(error, ProviderError::Denied { action, .. } if *action == by_path)
+}
+
+/// AWS cannot search for a tag without a value, and its descriptions do not have the tags.
+fn check_tags(filter: &Filter) -> Result<(), ProviderError> {
+    match filter.tags.iter().find(|(_, value)| value.is_empty()) {
+        Some((key, _)) => Err(invalid(
+            key,
+            "Parameter Store cannot find a tag whose value is empty: remove it from find.tags",
+        )),
+        None => Ok(()),
     }
 }
 
@@ -103,11 +126,8 @@ fn bounded(names: Vec<String>, complete: bool) -> Result<Vec<String>, ProviderEr
 fn hierarchy(path: &str) -> Result<String, ProviderError> {
     check_slashes(path)?;
     if !path.starts_with('/') {
-        return Err(ProviderError::Invalid {
-            key: path.to_owned(),
-            reason: "a path of Parameter Store begins with a slash, for example /prod/db"
-                .to_owned(),
-        });
+        let reason = "a path of Parameter Store begins with a slash, for example /prod/db";
+        return Err(invalid(path, reason));
     }
     let path = path.trim_end_matches('/');
     Ok(if path.is_empty() { "/".to_owned() } else { path.to_owned() })

@@ -45,10 +45,10 @@ impl ParameterStore {
         Self { client, calls }
     }
 
-    /// The name that AWS knows a parameter by, without its version.
+    /// The name that AWS knows a parameter by, without the version of the request.
     fn name(&self, request: &ReadRequest) -> Result<String, ProviderError> {
         let name = self.calls.id(request);
-        check_slashes(&name).map(|()| name)
+        check_name(&name).map(|()| name)
     }
 
     /// One value, decrypted.
@@ -67,8 +67,8 @@ impl ParameterStore {
                 Ok(Fetched { text: text.map(Into::into), binary: None })
             }
             Err(ProviderError::NoSuchVersion { key, .. }) => Err(ProviderError::NoSuchVersion {
+                version: version.or(selector(&key)).unwrap_or_default().to_owned(),
                 key,
-                version: version.unwrap_or_default().to_owned(),
                 available: vec!["those that aws ssm get-parameter-history lists".to_owned()],
             }),
             Err(error) => Err(error),
@@ -78,6 +78,11 @@ impl ParameterStore {
     /// The tags as a JSON object.
     async fn tags(&self, request: &ReadRequest, lane: Lane) -> Result<Fetched, ProviderError> {
         let name = self.name(request)?;
+        if name.contains(':') {
+            // AWS says the same of it as of a parameter that does not exist.
+            let reason = "tags are those of a name: write it without an ARN and without a version";
+            return Err(invalid(&name, reason));
+        }
         let sdk_request = self
             .client
             .list_tags_for_resource()
@@ -94,10 +99,7 @@ impl ParameterStore {
 
 /// A version is a number or a label; both are asked for in the same way.
 fn version<'a>(name: &str, version: &'a Version) -> Result<Option<&'a str>, ProviderError> {
-    let wrong = |reason: &str| {
-        let (key, reason) = (name.to_owned(), reason.to_owned());
-        Err(ProviderError::Invalid { key, reason })
-    };
+    let wrong = |reason: &str| Err(invalid(name, reason));
     match version {
         Version::Current => Ok(None),
         Version::Id(_) => wrong("a parameter has no version ids: write its number or a label"),
@@ -108,23 +110,49 @@ fn version<'a>(name: &str, version: &'a Version) -> Result<Option<&'a str>, Prov
     }
 }
 
+/// The version in a name such as `/prod/db:3`, which AWS takes as well. An ARN has five colons of its own.
+fn selector(name: &str) -> Option<&str> {
+    let path = if name.starts_with("arn:") { name.splitn(6, ':').nth(5)? } else { name };
+    path.rsplit_once(':').map(|(_, selector)| selector)
+}
+
+fn invalid(key: &str, reason: &str) -> ProviderError {
+    ProviderError::Invalid { key: key.to_owned(), reason: reason.to_owned() }
+}
+
+/// Refuses what no parameter is called. AWS's own words do not explain it, and AWS refuses all names of a call for
+/// one of them.
+fn check_name(name: &str) -> Result<(), ProviderError> {
+    check_slashes(name)?;
+    if name.ends_with('/') {
+        let reason = "it ends in a slash, as a path does: read what is below a path with dataFrom[].find.path";
+        return Err(invalid(name, reason));
+    }
+    // The names of Secrets Manager, too: its secrets are below /aws/reference/secretsmanager/.
+    let is_named = |c: char| c.is_ascii_alphanumeric() || "_.-/:+=@!".contains(c);
+    if name.is_empty() || !name.chars().all(is_named) {
+        let reason = "the name of a parameter has letters, digits and _ . - / only, and at least one of them";
+        return Err(invalid(name, reason));
+    }
+    Ok(())
+}
+
 /// An empty step of a hierarchy is a mistake that AWS's own words do not explain.
 fn check_slashes(name: &str) -> Result<(), ProviderError> {
     if !name.contains("//") {
         return Ok(());
     }
-    Err(ProviderError::Invalid {
-        key: name.to_owned(),
-        reason: "it has two slashes in a row, which no parameter has: remove one (the store's prefix and the key or \
-                 path are put together as they are)"
-            .to_owned(),
-    })
+    let reason = "it has two slashes in a row, which no parameter has: remove one (the store's prefix and the key or \
+                  path are put together as they are)";
+    Err(invalid(name, reason))
 }
 
 impl Provider for ParameterStore {
     fn batch(&self, request: &ReadRequest) -> usize {
         let current = request.version == Version::Current && request.content == Content::Value;
-        if current && !self.calls.is_batch_refused() { BATCH } else { 1 }
+        // The answer has the name without the version: among others it could be taken for the current one.
+        let plain = selector(&self.calls.id(request)).is_none();
+        if current && plain && !self.calls.is_batch_refused() { BATCH } else { 1 }
     }
 
     fn read<'a>(

@@ -7,6 +7,7 @@ use aws_sdk_secretsmanager::types::{
 
 use super::SecretsManager;
 use crate::lane::Lane;
+use crate::provider::aws::calls::Page;
 use crate::provider::{Filter, Listing, MOST_LISTED, ProviderError, metrics::Operation};
 
 /// AWS's limit of filters in one request.
@@ -35,10 +36,8 @@ impl SecretsManager {
                 .max_results(PAGE)
                 .set_filters((!sent.is_empty()).then(|| sent.clone()))
                 .set_next_token(token.take());
-            let page = self
-                .calls
-                .call(Operation::ListSecrets, lane, "*", Box::pin(request.send()))
-                .await?;
+            let page = Page { operation: Operation::ListSecrets, lane, key: "*" };
+            let page = self.calls.page(page, move || request.clone().send()).await?;
             let entries = page.secret_list.unwrap_or_default();
             let found = entries.into_iter().filter(|entry| is_meant(entry, &path, filter));
             let keys = found.filter_map(|entry| Some(entry.name?.split_off(listing.prefix.len())));
