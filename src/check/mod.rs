@@ -64,7 +64,7 @@ use output::Format;
 use position::Position;
 use progress::Progress;
 use project::Project;
-use report::{FileReport, Report};
+use report::{By, FileReport, Report};
 use rules::Rules;
 pub use watch::watch;
 
@@ -214,8 +214,8 @@ struct Pass {
 
 impl Pass {
     fn of(options: &Options, fix: Fix, stdin: &mut dyn Read) -> Self {
-        let leaves_out = |path: &Path| leaves_out(path, options);
-        let Inputs { found: inputs, hidden, charts } = input::inputs(&options.paths, &leaves_out);
+        let Inputs { found: inputs, hidden, charts } =
+            input::inputs(&options.paths, &|path| leaves_out(path, options));
         let overlays = kustomize::overlays(&inputs);
         let patches = kustomize::patches(&inputs);
         let mut across = CrossReferences::default();
@@ -243,7 +243,7 @@ impl Pass {
             let whole = report.files.pop().unwrap_or_default();
             broken.extend(rendered.split(whole));
         }
-        split(&mut report, &overlays, &starts, &leaves_out);
+        split(&mut report, &overlays, &starts, options);
         report.files.extend(broken);
         if let Some(problem) = nothing(&inputs, &report, options, scans) {
             report.files.push(FileReport::fault(&names(options), problem));
@@ -300,18 +300,18 @@ fn is_part(input: &Input, overlays: &Overlays) -> bool {
 }
 
 /// Puts what was found in kustomizations, whose reports come first, to the files in which it is written.
-fn split(
-    report: &mut Report,
-    overlays: &Overlays,
-    starts: &[Vec<Position>],
-    leaves_out: &dyn Fn(&Path) -> bool,
-) {
+fn split(report: &mut Report, overlays: &Overlays, starts: &[Vec<Position>], options: &Options) {
     let others = report.files.split_off(overlays.made.len().min(report.files.len()));
     let whole = std::mem::take(&mut report.files).into_iter();
     let parts = overlays.made.iter().zip(whole).zip(starts);
-    let parts = parts.flat_map(|((overlay, whole), starts)| overlay.split(whole, starts));
+    let parts = parts.flat_map(|((overlay, mut whole), starts)| {
+        if let Some(project) = &options.project {
+            project.accept(&overlay.file, &mut whole.findings);
+        }
+        overlay.split(whole, starts)
+    });
     report.files = kustomize::joined(parts.collect());
-    report.files.retain(|file| !leaves_out(Path::new(&file.name)));
+    report.files.retain(|file| !leaves_out(Path::new(&file.name), options));
     report.files.extend(overlays.refused.iter().cloned());
     report.files.extend(others);
     report.rendered = overlays.made.iter().map(|overlay| overlay.name.clone()).collect();
@@ -344,10 +344,10 @@ fn accept(file: &mut FileReport, options: &Options) {
         !options.skip.contains(&id) && (options.only.is_empty() || options.only.contains(&id))
     });
     for located in file.findings.iter_mut().filter(|_| options.no_suppress) {
-        located.suppressed = None;
+        located.suppressed.take_if(|accepted| accepted.by == By::Author);
     }
     if let Some(project) = &options.project {
-        project.accept(file);
+        project.accept(&file.name, &mut file.findings);
     }
     file.findings.sort_by_key(|located| located.position);
     file.remarks.sort_by_key(|remark| remark.position);
