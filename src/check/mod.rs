@@ -243,6 +243,7 @@ impl Pass {
             let whole = report.files.pop().unwrap_or_default();
             broken.extend(rendered.split(whole));
         }
+        broken.retain(|file| !leaves_out(Path::new(&file.name), options));
         split(&mut report, &overlays, &starts, options);
         report.files.extend(broken);
         if let Some(problem) = nothing(&inputs, &report, options, scans) {
