@@ -6,7 +6,10 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
+use k8s_openapi::{
+    api::core::v1::{Secret, ServiceAccount},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -314,7 +317,8 @@ impl Resolver<'_> {
 
     /// The connection is made of this.
     fn note(&mut self, input: Input, version: InputVersion) {
-        self.digest.push_str(&format!("{version};"));
+        self.digest.push_str(&version.to_string());
+        self.digest.push(';');
         self.inputs.push((input, version));
     }
 

@@ -148,8 +148,8 @@ impl<R: FnMut(Undecodable), S> Watch<R, S> {
             self.position = None;
         }
         // Something that ends each watch at once must not be asked without a pause.
-        if started.elapsed() < FIRST_PAUSE {
-            time::sleep(FIRST_PAUSE).await;
+        if started.elapsed() < RETRY.first {
+            time::sleep(RETRY.first).await;
         }
         Ok(())
     }
