@@ -92,7 +92,9 @@ fn is_library(folder: &Path) -> bool {
 
 fn run(helm: &Path, folder: &Path) -> Result<String, String> {
     let mut command = Command::new(helm);
-    command.args(["template", "--skip-tests", "release"]).arg(folder.canonicalize().as_deref().unwrap_or(folder));
+    command
+        .args(["template", "--skip-tests", "release"])
+        .arg(folder.canonicalize().as_deref().unwrap_or(folder));
     command.env("HELM_NO_PLUGINS", "1");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let failed = |error: io::Error| format!("cannot be rendered: {error}");

@@ -1,6 +1,6 @@
 //! Kustomizations and charts: what is deployed counts, and findings point at what was written.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 use super::program::{Folder, GOOD, Run, check_with, writable};
 
