@@ -258,6 +258,8 @@ fn leaves_out(path: &Path, options: &Options) -> bool {
     let name = input::shown(path);
     options.exclude.iter().any(|pattern| pattern.is_match(&name))
         || options.project.as_ref().is_some_and(|project| project.leaves_out(path))
+        || options.known.as_ref().is_some_and(|known| known.is_at(path))
+        || options.write_known.as_ref().is_some_and(|known| known.as_path() == path)
 }
 
 /// Charts, as helm renders them, each with a report at the end of all others; and those that it cannot render.

@@ -305,7 +305,7 @@ impl Reader<'_> {
         }
         Ok(Project {
             name: self.name.clone(),
-            known: written.baseline_file.map(|file| self.folder.join(file)),
+            known: written.baseline_file.map(|file| relative(&self.folder.join(file))),
             folder: self.folder.clone(),
             rules,
             exclude,

@@ -59,8 +59,8 @@ fn an_overlay_is_evaluated_as_it_is_deployed() {
     assert_eq!(
         places(&run),
         [
-            "base/web.yaml:16 HB-ROFS Pod dev-web of dev",
-            "dev/kustomization.yaml:4 HB-IMG-TAG Pod dev-web of dev"
+            "dev/kustomization.yaml:4 HB-IMG-TAG Pod dev-web of dev",
+            "base/web.yaml:21 HB-ROFS Pod dev-web of dev"
         ],
         "{}",
         run.out
