@@ -123,6 +123,31 @@ enum When {
     Never,
 }
 
+impl FormatWord {
+    const fn format(self) -> Format {
+        match self {
+            Self::Text => Format::Text,
+            Self::Json => Format::Json,
+            Self::Sarif => Format::Sarif,
+            Self::Junit => Format::Junit,
+            Self::Github => Format::Github,
+            Self::Gitlab => Format::Gitlab,
+        }
+    }
+}
+
+impl FailOn {
+    const fn severity(self) -> Option<Severity> {
+        match self {
+            Self::Low => Some(Severity::Low),
+            Self::Medium => Some(Severity::Medium),
+            Self::High => Some(Severity::High),
+            Self::Critical => Some(Severity::Critical),
+            Self::Never => None,
+        }
+    }
+}
+
 impl CheckFlags {
     /// Whether to check again and again.
     pub fn watches(&self) -> bool {
@@ -178,21 +203,8 @@ impl CheckFlags {
             expects_scan: self.max_critical.or(self.max_high).is_some(),
             paths: self.paths,
             rules,
-            format: match self.format {
-                FormatWord::Text => Format::Text,
-                FormatWord::Json => Format::Json,
-                FormatWord::Sarif => Format::Sarif,
-                FormatWord::Junit => Format::Junit,
-                FormatWord::Github => Format::Github,
-                FormatWord::Gitlab => Format::Gitlab,
-            },
-            fail_on: match self.fail_on {
-                FailOn::Low => Some(Severity::Low),
-                FailOn::Medium => Some(Severity::Medium),
-                FailOn::High => Some(Severity::High),
-                FailOn::Critical => Some(Severity::Critical),
-                FailOn::Never => None,
-            },
+            format: self.format.format(),
+            fail_on: self.fail_on.severity(),
             quiet: self.quiet,
             colour: colour(self.color),
             terminal: std::io::stdout().is_terminal(),
