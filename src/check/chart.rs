@@ -20,7 +20,7 @@ use super::{
 };
 
 /// Longest time that rendering may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Most that is read of what it renders, in bytes.
 const LARGEST: u64 = 64 * 1024 * 1024;
@@ -165,7 +165,8 @@ fn split(folder: &Path, text: &str, whole: FileReport) -> Vec<FileReport> {
         };
         if position == Position::default() {
             let line = located.position.line;
-            located.finding.message += &format!(" (line {line} of what helm renders)");
+            let message = &mut located.finding.message;
+            *message = format!("{message} (line {line} of what helm renders)");
         }
         located.position = Position { line: position.line.max(1), column: position.column.max(1) };
         report.findings.push(located);

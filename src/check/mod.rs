@@ -190,11 +190,15 @@ pub(crate) fn evaluate(options: &Options, stdin: &mut dyn Read) -> Report {
             let before = std::mem::take(&mut pass.report.files);
             pass.report = Pass::of(options, Fix::No, stdin).report;
             for earlier in before.into_iter().filter(|file| !file.diff.is_empty()) {
-                let now = pass.report.files.iter_mut().find(|file| file.name == earlier.name);
-                now.into_iter().for_each(|now| now.diff.clone_from(&earlier.diff));
+                let same = |file: &&mut FileReport| file.name == earlier.name;
+                if let Some(now) = pass.report.files.iter_mut().find(same) {
+                    now.diff = earlier.diff;
+                }
             }
         }
-        told.into_iter().for_each(|told| told.tell(&mut pass.report));
+        for told in told {
+            told.tell(&mut pass.report);
+        }
     }
     let mut report = pass.report;
     compare_with_known(options, &mut report);
