@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_judged_by_what_all_blocks_hold_together() {
+    fn addresses_are_evaluated_by_what_all_blocks_hold_together() {
         for (cidrs, open) in [
             (&["0.0.0.0/0"][..], true),
             (&["::/0"], true),
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn selectors_are_judged_by_what_they_hold_for() {
+    fn selectors_are_evaluated_by_what_they_hold_for() {
         let name = json!({"matchExpressions": [{"key": NAME_LABEL, "operator": "Exists"}]});
         let web = json!({"matchLabels": {"app": "web"}});
         for (peers, wanted) in [

@@ -19,10 +19,10 @@ use support::{Failure, Result};
 use tokio::time::sleep;
 
 use crate::{
-    figures::{Samples, Table, count, seconds},
     floor::CONCURRENCY,
     machine,
     population::Population,
+    results::{Samples, Table, count, seconds},
     world::{OPERATOR, Running, Spent, World},
 };
 

@@ -1,6 +1,6 @@
 //! `gabion check`: the rules of a baseline over files, before a cluster sees them.
 //!
-//! [`input`] finds and reads files, [`yaml`] gives their values places, [`manifest`], [`dockerfile`] and [`scan`]
+//! [`input`] finds and reads files, [`yaml`] gives their values positions, [`manifest`], [`dockerfile`] and [`scan`]
 //! evaluate them, with the same rules as admission where the object is a pod. [`fix`] writes what is mechanical,
 //! [`output`] shows the rest.
 

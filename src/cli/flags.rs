@@ -32,10 +32,10 @@ pub(crate) struct RunFlags {
     /// Log format: json or text
     #[arg(long, env = "LOG_FORMAT", default_value_t = LogFormat::Json)]
     log_format: LogFormat,
-    /// Objects under way at once, per controller (ESO's --concurrent is accepted too)
+    /// Concurrent reconciles per controller (ESO's --concurrent is accepted too)
     #[arg(long, alias = "concurrent", env = "GABION_CONCURRENCY", default_value_t = 128, value_parser = at_least_one)]
     concurrency: usize,
-    /// Requests to the API server under way at once
+    /// Concurrent requests to the API server
     #[arg(long, env = "GABION_WRITE_CONCURRENCY", default_value_t = 32, value_parser = at_least_one)]
     write_concurrency: usize,
     /// Series per object in /metrics, under ESO's names; grows with the number of objects
@@ -45,7 +45,7 @@ pub(crate) struct RunFlags {
     /// Run the secrets subsystem (ExternalSecret, SecretStore, ClusterSecretStore)
     #[arg(long, env = "GABION_ENABLE_SECRETS", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     enable_secrets: bool,
-    /// Stores whose spec.controller is this, or empty, are ours
+    /// Reconcile the stores whose spec.controller is this, or empty
     #[arg(
         long,
         env = "GABION_CONTROLLER_CLASS",
@@ -68,7 +68,7 @@ pub(crate) struct RunFlags {
     /// status.refreshTime of an unchanged ExternalSecret is rewritten at most this often
     #[arg(long, env = "GABION_REFRESH_HEARTBEAT", help_heading = "Secrets", default_value = "15m", value_parser = duration::unsigned, value_name = "DURATION")]
     refresh_heartbeat: Duration,
-    /// Take over existing Secrets that no ExternalSecret made, as ESO does in silence
+    /// Take over existing Secrets that no ExternalSecret created, as ESO does silently
     #[arg(long, env = "GABION_ADOPT_UNMANAGED", help_heading = "Secrets", default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     adopt_unmanaged: bool,
     /// Which stores without `auth` may use Gabion's own AWS credentials; `all` is what ESO does
@@ -80,17 +80,17 @@ pub(crate) struct RunFlags {
         value_enum
     )]
     ambient_credentials: AmbientCredentials,
-    /// What opens an action of a template
+    /// Opening delimiter of template actions
     #[arg(long, env = "GABION_TEMPLATE_LEFT_DELIMITER", help_heading = "Secrets", default_value = "{{", value_parser = delimiter)]
     template_left_delimiter: String,
-    /// What closes an action of a template
+    /// Closing delimiter of template actions
     #[arg(long, env = "GABION_TEMPLATE_RIGHT_DELIMITER", help_heading = "Secrets", default_value = "}}", value_parser = delimiter)]
     template_right_delimiter: String,
 
     /// Run the hardening subsystem (HardeningBaseline)
     #[arg(long, env = "GABION_ENABLE_HARDENING", help_heading = "Hardening", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     enable_hardening: bool,
-    /// Namespace Gabion itself runs in: never hardened, holds the Lease
+    /// Namespace that Gabion itself runs in; never hardened, contains the Lease
     #[arg(
         long,
         env = "GABION_OPERATOR_NAMESPACE",
@@ -98,7 +98,7 @@ pub(crate) struct RunFlags {
         default_value = "gabion-system"
     )]
     operator_namespace: String,
-    /// Namespace in which pods are tried by dry run, to prove admission policies: never hardened
+    /// Namespace of the dry-run pods that test admission policies; never hardened
     #[arg(
         long,
         env = "GABION_PROBE_NAMESPACE",
@@ -127,10 +127,10 @@ pub(crate) struct RunFlags {
         default_value = "gabion"
     )]
     leader_election_id: String,
-    /// How long others wait after the last renewal they saw
+    /// How long other replicas wait after the last renewal they saw
     #[arg(long, env = "GABION_LEADER_ELECTION_LEASE_DURATION", help_heading = "Leader election", default_value = "15s", value_parser = duration::unsigned, value_name = "DURATION")]
     leader_election_lease_duration: Duration,
-    /// How long the leader writes without a renewal
+    /// How long the leader keeps writing without a renewal
     #[arg(long, env = "GABION_LEADER_ELECTION_RENEW_DEADLINE", help_heading = "Leader election", default_value = "10s", value_parser = duration::unsigned, value_name = "DURATION")]
     leader_election_renew_deadline: Duration,
     /// Pause between tries

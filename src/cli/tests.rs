@@ -23,7 +23,7 @@ fn an_existing_deployments_arguments_keep_working() {
         "--store-requeue-interval=1m30s",
         "--namespace=team",
     ]);
-    // The same flag twice is the one thing Go accepts and clap must be told to.
+    // The same flag twice is the one thing Go accepts and clap refuses by default.
     let config = config.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(config.concurrency, 5);
     assert!(config.election.is_none());

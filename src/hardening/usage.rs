@@ -1,4 +1,4 @@
-//! What pods use, looked up before a quota is written. Pods are not watched: there are too many of them.
+//! What pods use, read before a quota is written. Pods are not watched: there are too many of them.
 //!
 //! When a baseline comes, every namespace asks at once. Then one list of all pods answers all of them: it costs
 //! one request for 250 pods instead of one for each namespace. Namespaces go on asking while that list is read,
@@ -51,7 +51,7 @@ impl Pods for Writer {
     }
 }
 
-/// Looks up what pods use.
+/// Reads what pods use.
 #[derive(Default)]
 pub(crate) struct Usage {
     all: Arc<Mutex<Option<Snapshot>>>,

@@ -1,6 +1,6 @@
 //! What the API server's limits leave room for, computed before anything is written.
 //!
-//! A pod is let pass by one expression ([`super::holds`]), which therefore is the longest and the dearest of a policy.
+//! A pod is let pass by one expression ([`super::fast_path`]), which therefore is the longest and the dearest of a policy.
 
 use std::collections::BTreeSet;
 

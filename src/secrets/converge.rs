@@ -42,7 +42,7 @@ pub(crate) enum Converged {
     NotDue,
     /// Something else has to happen first, and will wake the object; or it is not ours.
     Waiting,
-    /// Reconciler again after this time before saying anything.
+    /// Reconcile again after this time; until then nothing is reported.
     Again(Duration),
     /// Done.
     Done(Done),
@@ -81,7 +81,7 @@ impl Reconciler<'_> {
             super::cleanup::leave(self).await?;
             return Ok(Converged::Waiting);
         }
-        // Before anything is said: what another controller reads may be beyond this one.
+        // Before anything is reported: what another controller reads may be beyond this one.
         if !self.all_ours() {
             return Ok(Converged::Waiting);
         }
@@ -319,7 +319,7 @@ impl Reconciler<'_> {
         self.record("Updated", text, EventType::Done);
     }
 
-    /// Takes in a Secret as our own write left it.
+    /// Records a Secret as our own write left it.
     fn wrote(&self, meta: &ObjectMeta, contributed: String, shape: u64) -> Done {
         self.context.index.secret_written(&self.target(), meta);
         self.verified(meta, contributed, shape);

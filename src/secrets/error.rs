@@ -37,7 +37,7 @@ pub(crate) enum Error {
         /// The namespace that asked.
         namespace: String,
     },
-    /// Nobody has said yet which labels the namespace has, and the store's conditions are about labels.
+    /// The watch has not delivered the labels of the namespace yet, and the store's conditions are about labels.
     #[error(
         "the labels of namespace {namespace:?} are not known, and spec.conditions of cluster store {store:?} are \
          about labels: the operator needs the right to list and watch namespaces (see /readyz)"
@@ -83,10 +83,10 @@ pub(crate) enum Error {
         /// What is missing.
         what: String,
     },
-    /// The provider said no.
+    /// The provider refused.
     #[error(transparent)]
     Provider(#[from] ProviderError),
-    /// The API server said no.
+    /// The API server refused.
     #[error("{}", refusal(_0))]
     Cluster(#[from] ApiError),
     /// The API server did not let a Secret be deleted.
@@ -166,7 +166,7 @@ impl Error {
     }
 }
 
-/// What the API server said, without what may be a value: admission plugins and webhooks put parts of the object into
+/// The answer of the API server, without what may be a value: admission plugins and webhooks put parts of the object into
 /// their words, and paths of fields hold keys.
 fn refusal(error: &ApiError) -> String {
     match error {

@@ -80,7 +80,7 @@ struct Entry {
 }
 
 impl Stores {
-    /// Takes in a store from the watch. True if its spec is new.
+    /// Records a store from the watch. True if its spec is new.
     pub(crate) fn applied(&self, store: Store) -> bool {
         let mut state = self.lock();
         match state.entries.get_mut(&store.key) {
@@ -166,7 +166,7 @@ impl Stores {
     }
 
     /// Notes what a connection is made of, and in which state each of it was read. The stores that were made of an
-    /// older state of it are made anew: the watch may tell of the change later than a read shows it.
+    /// older state of it are made anew: the watch may deliver the change later than a read shows it.
     pub(crate) fn depends_on(
         &self,
         key: &StoreKey,
@@ -217,7 +217,7 @@ impl Stores {
         passing.map(|(key, _)| key.clone()).collect()
     }
 
-    /// Takes in a store's metadata and status as our own write left them.
+    /// Records a store's metadata and status as our own write left them.
     pub(crate) fn own_write(
         &self,
         key: &StoreKey,
@@ -226,7 +226,7 @@ impl Stores {
     ) {
         let mut state = self.lock();
         if let Some(entry) = state.entries.get_mut(key) {
-            // The watch may have told of a later change before the answer to our write arrived.
+            // The watch may have delivered a later change before the answer to our write arrived.
             if resource_version.is_older_than(&entry.store.resource_version) {
                 return;
             }
@@ -337,7 +337,7 @@ mod tests {
     fn q8_a_store_that_was_made_of_older_keys_than_another_is_made_anew() {
         let stores = Stores::default();
         assert!(made(&stores, "a", "1").is_empty());
-        // Read before the watch tells of the change.
+        // Read before the watch delivers the change.
         assert_eq!(made(&stores, "b", "2"), [key("a")]);
         assert!(made(&stores, "a", "2").is_empty());
         assert!(stores.input_seen(&keys(), &version("1")).is_empty(), "an event that comes late");

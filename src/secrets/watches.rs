@@ -79,7 +79,7 @@ fn external_secret(context: &Context, change: Change<ExternalSecret>) {
             }
         }
         Change::Deleted(object) => external_gone(context, &ObjectKey::of(&object)),
-        Change::Listed(present) => {
+        Change::Replaced(present) => {
             for key in context.index.externals_missing(&present) {
                 external_gone(context, &key);
             }
@@ -97,7 +97,7 @@ fn external_gone(context: &Context, key: &ObjectKey) {
     context.externals.forget(key);
     context.outages.forget(key);
     if let Some(objects) = &context.metrics.objects {
-        objects.forget(&key.namespace, &key.name);
+        objects.forget(key);
     }
 }
 
@@ -118,7 +118,7 @@ fn secret(context: &Context, change: Change<PartialObjectMeta<Secret>>) {
             woken.extend(context.index.secret_deleted(&key, &Uid::of(&object.metadata)));
             woken
         }
-        Change::Listed(present) => {
+        Change::Replaced(present) => {
             for gone in context.stores.inputs_gone(&present, true) {
                 input(context, &gone, &InputVersion::Absent);
             }
@@ -142,7 +142,7 @@ fn config_map(context: &Context, change: Change<PartialObjectMeta<ConfigMap>>) {
         Change::Deleted(object) => {
             context.template_inputs.gone(InputKind::ConfigMap, &ObjectKey::of(&object))
         }
-        Change::Listed(present) => context.template_inputs.listed(InputKind::ConfigMap, &present),
+        Change::Replaced(present) => context.template_inputs.listed(InputKind::ConfigMap, &present),
     };
     for key in woken {
         context.wake(&key, Lane::Urgent);
@@ -158,7 +158,7 @@ fn service_account(context: &Context, change: Change<PartialObjectMeta<ServiceAc
         Change::Deleted(object) => {
             input(context, &Input::ServiceAccount(ObjectKey::of(&object)), &InputVersion::Absent);
         }
-        Change::Listed(present) => {
+        Change::Replaced(present) => {
             for gone in context.stores.inputs_gone(&present, false) {
                 input(context, &gone, &InputVersion::Absent);
             }
@@ -181,7 +181,7 @@ fn secret_store(context: &Context, change: Change<SecretStore>) {
     match change {
         Change::Applied(object) => store_applied(context, object.into()),
         Change::Deleted(object) => store_gone(context, &StoreKey(ObjectKey::of(&object))),
-        Change::Listed(present) => stores_listed(context, false, &present),
+        Change::Replaced(present) => stores_listed(context, false, &present),
     }
 }
 
@@ -189,7 +189,7 @@ fn cluster_secret_store(context: &Context, change: Change<ClusterSecretStore>) {
     match change {
         Change::Applied(object) => store_applied(context, object.into()),
         Change::Deleted(object) => store_gone(context, &StoreKey(ObjectKey::of(&object))),
-        Change::Listed(present) => stores_listed(context, true, &present),
+        Change::Replaced(present) => stores_listed(context, true, &present),
     }
 }
 
@@ -226,6 +226,6 @@ fn namespaces(context: &Context, change: Change<PartialObjectMeta<Namespace>>) {
             let name = object.metadata.name.as_deref().unwrap_or_default();
             context.index.namespace_deleted(name);
         }
-        Change::Listed(present) => context.index.namespaces_listed(&present),
+        Change::Replaced(present) => context.index.namespaces_listed(&present),
     }
 }

@@ -20,7 +20,7 @@ use prometheus_client::{
 };
 
 use super::Health;
-use crate::cluster::{RequestCounts, queue::QueueStats};
+use crate::cluster::{ObjectKey, RequestCounts, queue::QueueStats};
 
 /// Everything that is counted.
 pub(crate) struct Metrics {
@@ -54,7 +54,7 @@ impl Metrics {
         add(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Registers the figures of a queue.
+    /// Registers the metrics of a queue.
     pub(crate) fn queue(
         &self,
         name: &'static str,
@@ -198,12 +198,12 @@ impl ObjectSeries {
     /// from the index forgets its series afterwards, so whoever comes last finds it gone.
     pub(crate) fn reconciled(
         &self,
-        (namespace, name): (&str, &str),
+        key: &ObjectKey,
         ready: bool,
         took: Duration,
         exists: impl FnOnce() -> bool,
     ) {
-        let labels = ObjectLabels { name: name.to_owned(), namespace: namespace.to_owned() };
+        let labels = ObjectLabels::of(key);
         self.syncs.get_or_create(&labels).inc();
         if !ready {
             self.errors.get_or_create(&labels).inc();
@@ -211,30 +211,36 @@ impl ObjectSeries {
         let nanoseconds = i64::try_from(took.as_nanos()).unwrap_or(i64::MAX);
         self.duration.get_or_create(&labels).set(nanoseconds);
         for (status, is) in [("True", ready), ("False", !ready)] {
-            let labels = condition(namespace, name, status);
+            let labels = condition(key, status);
             self.condition.get_or_create(&labels).set(i64::from(is));
         }
         if !exists() {
-            self.forget(namespace, name);
+            self.forget(key);
         }
     }
 
     /// Drops the series of an object that is gone.
-    pub(crate) fn forget(&self, namespace: &str, name: &str) {
-        let labels = ObjectLabels { name: name.to_owned(), namespace: namespace.to_owned() };
+    pub(crate) fn forget(&self, key: &ObjectKey) {
+        let labels = ObjectLabels::of(key);
         self.syncs.remove(&labels);
         self.errors.remove(&labels);
         self.duration.remove(&labels);
         for status in ["True", "False"] {
-            self.condition.remove(&condition(namespace, name, status));
+            self.condition.remove(&condition(key, status));
         }
     }
 }
 
-fn condition(namespace: &str, name: &str, status: &'static str) -> ConditionLabels {
+impl ObjectLabels {
+    fn of(key: &ObjectKey) -> Self {
+        Self { name: key.name.to_string(), namespace: key.namespace.to_string() }
+    }
+}
+
+fn condition(key: &ObjectKey, status: &'static str) -> ConditionLabels {
     ConditionLabels {
-        name: name.to_owned(),
-        namespace: namespace.to_owned(),
+        name: key.name.to_string(),
+        namespace: key.namespace.to_string(),
         condition: "Ready",
         status,
     }
@@ -325,8 +331,8 @@ mod tests {
         metrics.queue("secrets", QueueStats::default);
         metrics.requests.count("create", "Secret", "ok");
         metrics.reconciles.done("ExternalSecret", "SecretSynced", Duration::from_millis(3));
-        let objects = metrics.objects.clone().unwrap();
-        objects.reconciled(("shop", "db"), true, Duration::from_millis(3), || true);
+        let (objects, key) = (metrics.objects.clone().unwrap(), ObjectKey::new("shop", "db"));
+        objects.reconciled(&key, true, Duration::from_millis(3), || true);
         let text = metrics.render().unwrap();
         for line in [
             r#"gabion_api_requests_total{verb="create",kind="Secret",outcome="ok"} 1"#,
@@ -338,16 +344,16 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
-        objects.forget("shop", "db");
+        objects.forget(&key);
         assert!(!metrics.render().unwrap().contains("shop"));
     }
 
     #[test]
     fn a_reconcile_that_ends_after_its_object_was_deleted_leaves_no_series() {
         let metrics = Metrics::new(&Health::default(), true);
-        let objects = metrics.objects.clone().unwrap();
-        objects.forget("shop", "db");
-        objects.reconciled(("shop", "db"), false, Duration::from_millis(3), || false);
+        let (objects, key) = (metrics.objects.clone().unwrap(), ObjectKey::new("shop", "db"));
+        objects.forget(&key);
+        objects.reconciled(&key, false, Duration::from_millis(3), || false);
         assert!(!metrics.render().unwrap().contains("shop"));
     }
 }

@@ -18,7 +18,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::model_namespace::Model;
-use crate::shop::{assert_name_service, dns_facts, enforced, planned, planned_with, prod};
+use crate::shop::{assert_dns, dns_facts, enforced, planned, planned_with, prod};
 
 #[test]
 fn the_full_set_appears_in_order_and_goes_in_the_reverse_order() {
@@ -127,7 +127,7 @@ fn hardening_that_is_killed_between_any_two_writes_ends_the_same() {
     for killed_after in 0..=whole.steps().count() {
         let mut model = fresh.clone();
         whole.steps().take(killed_after).for_each(|step| model.apply(step));
-        assert_name_service(&model, "killed");
+        assert_dns(&model, "killed");
         model.apply_all(&planned(&model, &[prod()]));
         assert_eq!(model.content(), done.content(), "killed after {killed_after}");
     }
@@ -161,7 +161,7 @@ fn deleting_one_of_two_baselines_never_leaves_the_namespace_open() {
                 .contains_key(&GeneratedKey::new(ObjectKind::ResourceQuota, "gabion-quota"))
         );
         assert!(both.labels.contains_key("pod-security.kubernetes.io/enforce"));
-        assert_name_service(&both, &step.object());
+        assert_dns(&both, &step.object());
     }
     let mut only_org = Model::new(&[("env", "prod")]);
     only_org.apply_all(&planned(&only_org, &[org]));
@@ -214,7 +214,7 @@ fn a_name_taken_by_somebody_else_is_left_alone_and_the_rest_is_applied() {
 }
 
 #[test]
-fn nothing_is_denied_while_the_policy_that_keeps_name_service_open_is_not_ours() {
+fn nothing_is_denied_while_the_policy_that_keeps_dns_open_is_not_ours() {
     let mut model = Model::new(&[("env", "prod")]);
     model.put(foreign("gabion-allow-dns", json!({})));
     let plan = planned(&model, &[prod()]);

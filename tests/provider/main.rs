@@ -1,5 +1,5 @@
 //! The fetch fetcher and Secrets Manager, request by request, against a server that counts.
-#![allow(missing_docs, clippy::expect_used, clippy::unwrap_in_result)]
+#![allow(clippy::expect_used, clippy::unwrap_in_result)]
 
 mod credentials;
 mod fetcher;

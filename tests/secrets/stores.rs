@@ -312,8 +312,8 @@ async fn s4_a_store_in_a_namespace_does_not_get_the_operators_own_credentials() 
         let mut store = scene.store(name);
         store["spec"]["provider"]["aws"]["auth"] = auth;
         scene.create(store).await?;
-        let said = scene.store_says("SecretStore", name, "False", field).await?;
-        assert_eq!(ready_of(&said)["reason"], "InvalidProviderConfig", "{name}");
+        let reported = scene.store_says("SecretStore", name, "False", field).await?;
+        assert_eq!(ready_of(&reported)["reason"], "InvalidProviderConfig", "{name}");
         scene.put(name, &value("x"));
         scene.create(scene.external(name, json!({"secretStoreRef": {"name": name}}))).await?;
         scene.fails(name, "is not ready").await?;

@@ -45,7 +45,7 @@ pub(crate) enum Change<K> {
     /// The object is gone; this is its last known form.
     Deleted(K),
     /// A complete list has been delivered: whatever is not in the set does not exist.
-    Listed(HashSet<ObjectKey>),
+    Replaced(HashSet<ObjectKey>),
 }
 
 /// An object that exists and cannot be decoded. What was known of it before stays.
@@ -61,7 +61,7 @@ pub(crate) struct Undecodable {
 pub(crate) enum Refusal {
     /// A right or a CRD is missing, and somebody must mend it.
     Fails,
-    /// Only some clusters have the kind, and only some installations may see it: said once, asked rarely.
+    /// Only some clusters have the kind, and only some installations may see it: logged once, asked rarely.
     IsNormal,
 }
 
@@ -277,7 +277,7 @@ impl<R: FnMut(Undecodable), S> Cache<R, S> {
     {
         self.undecodable = listing.undecodable;
         self.health.set_undecodable(self.undecodable.len());
-        (self.sink)(Change::Listed(listing.present));
+        (self.sink)(Change::Replaced(listing.present));
         self.health.list_delivered();
     }
 
@@ -296,7 +296,7 @@ impl<R: FnMut(Undecodable), S> Cache<R, S> {
         self.health.set_undecodable(self.undecodable.len());
     }
 
-    /// False if it cannot be said which object went, because its last form cannot be decoded.
+    /// False if it is unknown which object went, because its last form cannot be decoded.
     fn deleted<K>(&mut self, identity: &Identity, text: &str) -> bool
     where
         K: DeserializeOwned,

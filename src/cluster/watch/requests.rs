@@ -35,7 +35,7 @@ pub(super) enum WatchError {
     Expired,
     /// No answer, or an answer that broke off.
     Connection(String),
-    /// The API server said nothing for so long.
+    /// The API server sent nothing for so long.
     Silent(Duration),
     /// An answer that is none of the API server.
     Form(&'static str),

@@ -92,13 +92,13 @@ impl Seen {
 /// Follows SecretStores for this long.
 async fn follow_for(server: &Server, health: &Arc<WatchHealth>, seen: &Seen, time: Duration) {
     let api: Api<SecretStore> = Api::all(server.client());
-    let (told, delivered) = (seen.clone(), seen.clone());
+    let (reported, delivered) = (seen.clone(), seen.clone());
     let report =
-        move |bad: Undecodable| told.add(format!("! {} {}", bad.identity.key, bad.problem));
+        move |bad: Undecodable| reported.add(format!("! {} {}", bad.identity.key, bad.problem));
     let sink = move |change: Change<SecretStore>| match change {
         Change::Applied(store) => delivered.add(format!("+ {}", store.name_any())),
         Change::Deleted(store) => delivered.add(format!("- {}", store.name_any())),
-        Change::Listed(present) => {
+        Change::Replaced(present) => {
             let mut present: Vec<_> = present.into_iter().map(|key| key.to_string()).collect();
             present.sort();
             delivered.add(format!("= {}", present.join(" ")));

@@ -128,9 +128,9 @@ pub(crate) struct Material {
     pub(crate) contested: BTreeMap<String, String>,
     /// When the first of those is tried again.
     pub(crate) contested_until: Option<Timestamp>,
-    /// What is said of it now.
+    /// Its report as it is stored.
     pub(crate) effective: Option<Effective>,
-    /// Whether somebody else changed or deleted what we said of it.
+    /// Whether somebody else changed or deleted that report.
     pub(crate) effective_drifted: bool,
     /// How DNS was found.
     pub(crate) dns: DnsFacts,
@@ -151,7 +151,7 @@ struct State {
     /// Uids of generated objects and reports that went lately.
     tombstones: Tombstones,
     /// Namespaces that were there at the start and were not reconciled since.
-    unlooked: HashSet<Arc<str>>,
+    unreconciled: HashSet<Arc<str>>,
     dns_services: BTreeMap<(String, String), DnsService>,
     node_local: Option<Vec<IpNet>>,
 }
@@ -173,7 +173,7 @@ impl State {
 }
 
 impl Index {
-    /// Takes in a namespace. True if something that matters changed.
+    /// Records a namespace. True if something that matters changed.
     pub(crate) fn namespace_applied(&self, namespace: &Namespace) -> bool {
         let seen = NamespaceObserved::of(namespace);
         let mut state = self.lock();
@@ -227,7 +227,7 @@ impl Index {
     }
 
     /// Forgets a namespace. What is in it is forgotten when its own watch says so: one of the same name may be there
-    /// already, and its objects may have been told of first.
+    /// already, and its objects may have been delivered first.
     pub(crate) fn namespace_deleted(&self, name: &str) {
         self.lock().forget_namespace(name);
     }
@@ -250,7 +250,7 @@ impl Index {
         there.map(|(name, _)| Arc::clone(name)).collect()
     }
 
-    /// Takes in a DNS (`None` = gone). True if it changed.
+    /// Records a DNS Service (`None` = gone). True if it changed.
     pub(crate) fn dns_service_seen(&self, key: (String, String), seen: Option<DnsService>) -> bool {
         let mut state = self.lock();
         match seen {
@@ -259,7 +259,7 @@ impl Index {
         }
     }
 
-    /// Takes in the addresses of the cache on each node (`None` = there is none). True if they changed.
+    /// Records the addresses of the cache on each node (`None` = there is none). True if they changed.
     pub(crate) fn node_local_seen(&self, seen: Option<Vec<IpNet>>) -> bool {
         let mut state = self.lock();
         let changed = state.node_local != seen;
@@ -321,7 +321,7 @@ impl Index {
         Some(material)
     }
 
-    /// Takes in which fields somebody else changed since they were last right. Those that are news: a change
+    /// Records which fields somebody else changed since they were last right. Those that are news: a change
     /// whose repair fails is no further change, however often that is tried.
     pub(crate) fn drifted(&self, namespace: &str, fields: &[String]) -> Vec<bool> {
         let mut state = self.lock();
@@ -371,22 +371,22 @@ impl Index {
     /// All namespaces of now are to be reconciled once before anything is counted.
     pub(crate) fn begin_first_round(&self) {
         let mut state = self.lock();
-        state.unlooked = state.namespaces.keys().cloned().collect();
+        state.unreconciled = state.namespaces.keys().cloned().collect();
     }
 
     /// A namespace was reconciled, however that ended.
     pub(crate) fn reconciled_once(&self, namespace: &str) {
-        self.lock().unlooked.remove(namespace);
+        self.lock().unreconciled.remove(namespace);
     }
 
     /// Whether some namespace that was there at the start was never reconciled.
     pub(crate) fn in_first_round(&self) -> bool {
         let mut state = self.lock();
-        if !state.unlooked.is_empty() {
-            let State { unlooked, namespaces, .. } = &mut *state;
-            unlooked.retain(|name| namespaces.contains_key(name));
+        if !state.unreconciled.is_empty() {
+            let State { unreconciled, namespaces, .. } = &mut *state;
+            unreconciled.retain(|name| namespaces.contains_key(name));
         }
-        !state.unlooked.is_empty()
+        !state.unreconciled.is_empty()
     }
 
     /// Namespaces that may still hold something of a leaving baseline.

@@ -107,7 +107,7 @@ impl Reconciler<'_> {
         self.note_right(&after);
         let all_well = !failed && after.is_settled() && after.problems.is_empty();
         let reported = if wrote && all_well && !selecting.is_empty() && self.is_in_a_crowd() {
-            // The others are hardened before anybody is told that this one is.
+            // The others are hardened before the report on this one is written.
             self.context.namespaces.wake(self.key, &(), Lane::Periodic);
             Ok(())
         } else {
@@ -159,7 +159,7 @@ impl Reconciler<'_> {
         after
     }
 
-    /// Takes in the state after the writes, which have woken this namespace themselves. True if what decides
+    /// Reads the state after the writes, which have woken this namespace themselves. True if what decides
     /// whether and how it is hardened is no longer the same.
     fn observe_again(&mut self, selecting: &[Compiled]) -> bool {
         let Some(mut now) = self.context.index.material(self.name, self.now) else { return true };
@@ -185,7 +185,7 @@ impl Reconciler<'_> {
     fn untouchable(&self) -> Option<Error> {
         let observed = &self.material.observed;
         let made = |uid: &Uid| observed.objects.values().any(|o| o.owners.contains(uid));
-        // Labels and accounts name no baseline; what was said of the namespace does.
+        // Labels and accounts name no baseline; the report on the namespace does.
         let listed = |name: &String| match &self.material.effective {
             Some(effective) => effective.digest.names(name),
             None => !observed.memory.record.is_empty(),

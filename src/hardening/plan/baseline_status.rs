@@ -289,7 +289,7 @@ fn applied(baseline: &HardeningBaseline, selected: usize, missing: usize) -> Str
     message
 }
 
-/// Why no namespace is selected, as far as that can be told.
+/// Why no namespace is selected, as far as that is known.
 fn nothing_selected(baseline: &HardeningBaseline) -> String {
     let selector = baseline.spec.namespace_selector.clone().unwrap_or_default();
     let protected = ALWAYS_PROTECTED

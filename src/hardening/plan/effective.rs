@@ -19,7 +19,7 @@ use crate::digest::{Digest, digest};
 /// Conflicts that are listed.
 const MAX_CONFLICTS: usize = 32;
 
-/// What is kept of a status: enough to tell whether the next one says anything else. The status itself would be
+/// What is kept of a status: enough to see whether the next one differs. The status itself would be
 /// most of the memory of a cluster with many namespaces.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StatusDigest {

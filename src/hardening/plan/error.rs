@@ -128,7 +128,7 @@ pub enum Error {
     ProbeFailed {
         /// The revision.
         revision: String,
-        /// What the API server said.
+        /// What the API server answered.
         words: String,
     },
     /// The namespace in which pods are tried is missing.
@@ -161,7 +161,7 @@ pub enum Error {
         object: String,
         /// The field of the baseline that it is made from.
         field: String,
-        /// What the API server said.
+        /// What the API server answered.
         words: String,
     },
     /// Somebody changed the object first.

@@ -2,7 +2,7 @@
 //!
 //! [`baseline`] compiles a stored object, [`selection`] says which namespaces it reaches, [`merge`] joins all
 //! baselines of a namespace, and [`namespace`] turns the result and what is observed into ordered steps.
-//! [`effective`] and [`baseline_status`] say it in status. Nothing here knows a client, a clock or chance.
+//! [`effective`] and [`baseline_status`] say it in status. Nothing here knows a client, a clock or randomness.
 
 pub(crate) mod admission;
 pub mod baseline;

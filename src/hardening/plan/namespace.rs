@@ -50,7 +50,7 @@ pub struct NamespaceObserved {
     pub permissive: Vec<(String, BTreeSet<Direction>)>,
     /// Users' own `LimitRanges`.
     pub limit_ranges: Vec<(String, UserLimits)>,
-    /// What is in use there, when it was looked up; see [`needs_usage`].
+    /// What is in use there, when it was read; see [`needs_usage`].
     pub usage: Option<Amounts>,
 }
 

@@ -111,7 +111,7 @@ impl SecretsManager {
         }
     }
 
-    /// When each item is denied, it may be the batch that is: one single read tells. The number of calls.
+    /// When each item is denied, it may be the batch that is: one single read shows it. The number of calls.
     async fn doubt_total_denial(
         &self,
         requests: &[&ReadRequest],

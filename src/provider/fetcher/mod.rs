@@ -152,7 +152,7 @@ impl Fetcher {
         answers
     }
 
-    /// Whether credentials can be obtained. Nothing is said about permissions.
+    /// Whether credentials can be obtained. Permissions are not checked.
     ///
     /// # Errors
     /// Why they cannot.

@@ -47,7 +47,7 @@ pub struct Lookup {
 /// One answer to a [`Lookup`].
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
-    /// What the provider said.
+    /// What the provider answered.
     pub(crate) result: Result<Arc<Fetched>, ProviderError>,
     /// Whether a property that the secret does not have counts as a missing secret. It does for the fake
     /// provider; for AWS it is an error, which no deletion policy excuses.
@@ -321,5 +321,4 @@ fn check_duplicates(spec: &ExternalSecretSpec) -> Result<(), PlanError> {
 }
 
 #[cfg(test)]
-#[path = "collect_tests.rs"]
 mod tests;

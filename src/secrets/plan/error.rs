@@ -100,7 +100,7 @@ pub enum PlanError {
         /// The key.
         key: String,
     },
-    /// The provider said no.
+    /// The provider refused.
     #[error("spec.{field}: {source}")]
     Provider {
         /// Path below `spec`.
@@ -374,7 +374,7 @@ impl PlanError {
 
     /// Whether trying again by itself can help.
     ///
-    /// What comes from the remote secret may be corrected there, where nobody tells us: those back off.
+    /// What comes from the remote secret may be corrected there, where no watch reports it: those back off.
     pub(crate) fn retry(&self) -> Retry {
         match self {
             // The text itself is wrong, whatever the data.

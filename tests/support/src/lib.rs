@@ -4,7 +4,6 @@
 //! Everything that is started here ends when its owner does, even if that is killed: see [`Leash`].
 //! What is needed for it is built or installed once, on first use (`dev/`).
 #![allow(
-    missing_docs,
     clippy::expect_used,
     clippy::missing_panics_doc,
     clippy::needless_pass_by_value,

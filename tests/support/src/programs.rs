@@ -32,10 +32,11 @@ pub fn gabion() -> Result<PathBuf> {
         return Ok(path.into());
     }
     let own = std::env::current_exe()?;
-    let places: Vec<_> = own.ancestors().skip(1).take(2).map(|dir| dir.join("gabion")).collect();
-    places.iter().find(|path| path.is_file()).cloned().ok_or_else(|| {
+    let candidates: Vec<_> =
+        own.ancestors().skip(1).take(2).map(|dir| dir.join("gabion")).collect();
+    candidates.iter().find(|path| path.is_file()).cloned().ok_or_else(|| {
         Failure::new(format!(
-            "there is no gabion at {places:?}: run `cargo build --bin gabion` first, with the cargo profile \
+            "there is no gabion at {candidates:?}: run `cargo build --bin gabion` first, with the cargo profile \
              that this program was built with"
         ))
     })

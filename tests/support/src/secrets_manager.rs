@@ -121,7 +121,7 @@ impl SecretsManager {
         server
     }
 
-    /// For benchmarks: listens where it is told (port 0: any), and counts, but keeps no list of requests.
+    /// For benchmarks: listens on the given port (0: any), and counts, but keeps no list of requests.
     pub fn start_at(address: SocketAddr) -> Self {
         let listener = std::net::TcpListener::bind(address).expect("a free port");
         listener.set_nonblocking(true).expect("a socket option");

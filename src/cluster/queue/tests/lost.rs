@@ -119,7 +119,7 @@ fn a_ready_object_that_changes_its_group_waits_behind_that_one() {
     assert_eq!(state.stats(now).waiting, 0);
 }
 
-/// Runs everything with a pause that `pause` gives, and tells what was done.
+/// Runs everything with a pause that `pause` gives, and returns what was done.
 fn worker(
     queue: &Queue<usize, &'static str>,
     stop: &CancellationToken,
