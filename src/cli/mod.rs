@@ -6,6 +6,7 @@ mod eso;
 mod flags;
 mod generated;
 mod inspect;
+mod lsp;
 pub mod pipe;
 
 use std::fmt::Write as _;
@@ -15,6 +16,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 pub use check::CheckFlags;
 pub(crate) use flags::RunFlags;
 pub use generated::{completion, man_pages};
+pub use lsp::LspFlags;
 
 use crate::{config::Config, inspect::Question};
 
@@ -86,6 +88,8 @@ enum Subcommands {
         /// The folder; it must exist
         folder: std::path::PathBuf,
     },
+    /// Show findings and quick fixes in an editor, by the Language Server Protocol over standard input and output.
+    Lsp(Box<LspFlags>),
 }
 
 /// What the user asked for.
@@ -103,6 +107,8 @@ pub enum Command {
     Completion(clap_complete::Shell),
     /// `gabion man`.
     Man(std::path::PathBuf),
+    /// `gabion lsp`.
+    Lsp(Box<LspFlags>),
 }
 
 /// Reads the command line; prints help or an error and exits where clap says so.
@@ -115,6 +121,7 @@ pub fn parse() -> Command {
         Subcommands::Doctor(flags) => Command::Inspect(Box::new(flags.question())),
         Subcommands::Completion { shell } => Command::Completion(shell),
         Subcommands::Man { folder } => Command::Man(folder),
+        Subcommands::Lsp(flags) => Command::Lsp(flags),
         Subcommands::Run(flags) => match flags.config() {
             Ok(config) => Command::Run(Box::new(config)),
             Err(message) => {
@@ -153,6 +160,12 @@ pub fn flags_markdown() -> String {
             );
             tables(&mut text, command, "##");
         }
+    }
+    if let Some(lsp) = command.find_subcommand("lsp") {
+        text.push_str(
+            "\n# Flags of `gabion lsp`\n\nWhat it does: [In an editor](check.md#in-an-editor).\n",
+        );
+        tables(&mut text, lsp, "##");
     }
     text
 }

@@ -4,13 +4,19 @@
 
 mod bad_input;
 mod controls;
+mod daily;
 mod examples;
 mod fixes;
 mod formats;
 mod guide;
+mod known;
+mod lsp;
+mod overlays;
+mod own;
 mod parity;
 mod places;
 mod program;
+mod project;
 mod reports;
 mod rules;
 mod suppressions;

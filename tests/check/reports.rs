@@ -77,7 +77,16 @@ fn amounts_that_our_own_limit_range_refuses_are_found() {
 fn patches_of_kustomize_are_no_objects() {
     let patch = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  template:\n    spec:\n      containers:\n        - name: web\n          resources: {limits: {memory: 1Gi}}\n";
     let kustomization = "resources: [../base]\npatchesStrategicMerge: [res.yaml]\n";
-    let folder = Folder::of(&[("o/kustomization.yaml", kustomization), ("o/res.yaml", patch)]);
+    let (_, spec) = GOOD.split_once("spec:\n").unwrap();
+    let spec = spec.replace("name: app\n", "name: web\n").replace("\n  ", "\n      ");
+    let head = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  template:\n    spec:\n    ";
+    let workload = format!("{head}{spec}");
+    let folder = Folder::of(&[
+        ("base/kustomization.yaml", "resources: [web.yaml]\n"),
+        ("base/web.yaml", &workload),
+        ("o/kustomization.yaml", kustomization),
+        ("o/res.yaml", patch),
+    ]);
     for path in ["o", "o/res.yaml"] {
         let run = folder.check(&["--fix", path]);
         assert_eq!(run.code, 0, "{}", run.all());

@@ -63,7 +63,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("check", &["api", "duration", "hardening", "network_peers", "policy", "quantity"]),
+    ("check", &["api", "digest", "duration", "hardening", "network_peers", "policy", "quantity"]),
     (
         "cli",
         &[
