@@ -11,6 +11,7 @@ pub(crate) mod queue;
 mod reader;
 mod requests;
 mod tombstones;
+pub(crate) mod undecodable;
 mod watch;
 pub mod write;
 
@@ -20,4 +21,5 @@ pub use key::ObjectKey;
 pub(crate) use reader::{ReadError, Reader, Step, Target};
 pub use requests::RequestCounts;
 pub(crate) use tombstones::Tombstones;
-pub(crate) use watch::{CacheSync, Change, Refusal, Undecodable, WatchHealth, follow, until};
+pub(crate) use undecodable::Undecodable;
+pub(crate) use watch::{CacheSync, Change, Refusal, WatchHealth, follow, until};

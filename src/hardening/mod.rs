@@ -40,6 +40,8 @@ use admission::{Admissions, ProbeSite};
 use index::Index;
 use usage::Usage;
 
+/// As many namespaces in line as make it worth to do something for all of them together.
+const CROWD: usize = 32;
 /// Baselines are woken once for changes of many namespaces.
 const TELL_BASELINES_AFTER: Duration = Duration::from_millis(500);
 

@@ -564,7 +564,7 @@ fn credentials_are_known_by_their_names_and_urls() {
 }
 
 #[test]
-fn a_reference_to_a_literal_of_the_same_container_is_a_literal() {
+fn weak_a_reference_to_a_literal_of_the_same_container_is_a_literal() {
     let settings = Settings { literal_credential_env: Verdict::Deny, ..Settings::default() };
     let env = |entries: Value| paths(&settings, &with(&format!("{APP}/env"), entries));
     let entry = |name: &str, value: &str| json!({ "name": name, "value": value });
@@ -583,7 +583,7 @@ fn a_reference_to_a_literal_of_the_same_container_is_a_literal() {
 }
 
 #[test]
-fn a_token_is_refused_where_its_volume_is_asked_for() {
+fn a3_a4_a_token_is_refused_where_its_volume_is_asked_for() {
     let settings =
         Settings { no_token: true, token_audiences: vec!["vault".into()], ..Settings::default() };
     let source = |token: Value| json!({ "name": "t", "projected": { "sources": [{ "serviceAccountToken": token }] } });
@@ -604,7 +604,7 @@ fn a_token_is_refused_where_its_volume_is_asked_for() {
 }
 
 #[test]
-fn the_stricter_profile_is_never_milder() {
+fn reports_16_the_stricter_profile_is_never_milder() {
     let pod = with(
         "/spec/volumes/0",
         json!({ "name": "v", "hostPath": { "path": "/var/run/docker.sock" } }),

@@ -32,6 +32,7 @@ use crate::provider::aws::AwsSource;
 use crate::provider::aws::BaseCredentials;
 use crate::provider::aws::RetrySettings;
 use crate::provider::aws::Service;
+use crate::provider::aws::unusable;
 use crate::provider::fake::FakeEntry;
 use crate::provider::fake::FakeSource;
 use crate::provider::fake::FakeValidation;
@@ -302,11 +303,14 @@ impl Resolver<'_> {
             let what = format!("Secret {secret} has no key {key:?}");
             return Err(Error::AuthMissing { field, what });
         };
-        let what = || format!("key {key:?} of Secret {secret} cannot be decoded");
-        let decoded = STANDARD.decode(encoded.as_bytes());
-        decoded
-            .map(SecretBytes::new)
-            .map_err(|_| Error::AuthMissing { field: field.clone(), what: what() })
+        let what = format!("key {key:?} of Secret {secret}");
+        let Ok(decoded) = STANDARD.decode(encoded.as_bytes()).map(SecretBytes::new) else {
+            return Err(Error::AuthMissing { field, what: format!("{what} cannot be decoded") });
+        };
+        match unusable(decoded.expose()) {
+            Some(problem) => Err(Error::StoreField { field, reason: format!("{what} {problem}") }),
+            None => Ok(decoded),
+        }
     }
 
     /// A Secret, read once however many references name it.

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
 
 use super::cluster_externals::ClusterExternals;
+use super::error::Error;
 use super::index::{self, Index, StoreKey};
 use super::outage::Outages;
 use super::plan::due::Restart;
@@ -60,6 +61,17 @@ impl Context {
         let Some(tracked) = self.index.external(key) else { return };
         let group = index::stores_of(&tracked.object.spec, &key.namespace).into_iter().next();
         self.externals.wake(key, &group.unwrap_or_else(StoreKey::none), lane);
+    }
+
+    /// Why nothing is known of a store.
+    pub(crate) fn unknown(&self, store: &StoreKey) -> Error {
+        match self.stores.why_undecodable(store) {
+            Some(problem) => Error::StoreNotReady {
+                store: store.clone(),
+                cause: format!("it cannot be decoded: {problem}"),
+            },
+            None => Error::StoreMissing(store.clone()),
+        }
     }
 
     pub(crate) fn record(

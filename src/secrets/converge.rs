@@ -101,7 +101,7 @@ impl Reconciler<'_> {
         if self.context.externals.failures(self.key) == 0
             && let Some(store) = self.unknown_store()
         {
-            return Err(Error::StoreMissing(store));
+            return Err(self.context.unknown(&store));
         }
         let lookups = collect::lookups(&object.spec)?;
         let uses = generate::uses(&object.spec)?;

@@ -179,7 +179,7 @@ impl Reconciler<'_> {
     async fn connection(&self, key: &StoreKey) -> Result<Option<(Connection, bool)>, Error> {
         let context = self.context;
         let Some((store, readiness, epoch)) = context.stores.find(key) else {
-            return Err(Error::StoreMissing(key.clone()));
+            return Err(context.unknown(key));
         };
         if key.is_cluster() {
             self.check_access(key, &store)?;

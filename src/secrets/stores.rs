@@ -67,6 +67,8 @@ struct State {
     entries: HashMap<StoreKey, Entry>,
     /// Which connections are made of an input, and of which state of it.
     by_input: HashMap<Input, BTreeMap<(StoreKey, User), InputVersion>>,
+    /// Stores that exist and cannot be decoded, and why.
+    undecodable: HashMap<StoreKey, String>,
 }
 
 struct Entry {
@@ -83,6 +85,8 @@ impl Stores {
     /// Records a store from the watch. True if its spec is new.
     pub(crate) fn applied(&self, store: Store) -> bool {
         let mut state = self.lock();
+        // Its status may say that it cannot be decoded.
+        let decodable_again = state.undecodable.remove(&store.key).is_some();
         match state.entries.get_mut(&store.key) {
             Some(entry)
                 if entry.store.uid == store.uid
@@ -90,7 +94,7 @@ impl Stores {
                     && entry.store.deleting == store.deleting =>
             {
                 entry.store = Arc::new(store);
-                false
+                decodable_again
             }
             Some(entry) => {
                 entry.store = Arc::new(store);
@@ -116,17 +120,29 @@ impl Stores {
     pub(crate) fn deleted(&self, key: &StoreKey) {
         let mut state = self.lock();
         state.entries.remove(key);
+        state.undecodable.remove(key);
         state.by_input.retain(|_, uses| {
             uses.retain(|(store, _), _| store != key);
             !uses.is_empty()
         });
     }
 
+    /// A store exists and cannot be decoded. What was known of it before stays in force.
+    pub(crate) fn undecodable(&self, key: &StoreKey, problem: &str) {
+        self.lock().undecodable.insert(key.clone(), problem.to_owned());
+    }
+
+    /// Why a store cannot be decoded that exists and is not known.
+    pub(crate) fn why_undecodable(&self, key: &StoreKey) -> Option<String> {
+        self.lock().undecodable.get(key).cloned()
+    }
+
     /// Forgets every store of one kind that is not in `present` and returns them.
     pub(crate) fn listed(&self, cluster: bool, present: &HashSet<ObjectKey>) -> Vec<StoreKey> {
         let gone: Vec<_> = {
             let state = self.lock();
-            let of_kind = state.entries.keys().filter(|key| key.is_cluster() == cluster);
+            let known = state.entries.keys().chain(state.undecodable.keys());
+            let of_kind = known.filter(|key| key.is_cluster() == cluster);
             of_kind.filter(|key| !present.contains(&key.0)).cloned().collect()
         };
         for key in &gone {

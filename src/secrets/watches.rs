@@ -16,7 +16,7 @@ use super::{
 use crate::api::external_secrets::external_secret::ExternalSecret;
 use crate::api::external_secrets::secret_store::ClusterSecretStore;
 use crate::api::external_secrets::secret_store::SecretStore;
-use crate::cluster::{CacheSync, Change, ObjectKey, queue::Lane};
+use crate::cluster::{CacheSync, Change, ObjectKey, Undecodable, queue::Lane};
 use crate::meta::Uid;
 use crate::runtime::Dependency;
 use crate::runtime::Runtime;
@@ -38,11 +38,14 @@ pub(crate) fn start(context: &Arc<Context>, runtime: &mut Runtime<'_>) -> CacheS
     );
     watches.follow("ConfigMap", Dependency::Optional, within(&client, namespace), config_map);
     if context.config.namespaced_stores {
-        watches.follow("SecretStore", vital, within(&client, namespace), secret_store);
+        let stores = within::<SecretStore>(&client, namespace);
+        watches.follow_and_tell("SecretStore", vital, stores, secret_store, store_undecodable);
     }
     if context.config.cluster_stores {
         let stores = Api::all(client.clone());
-        watches.follow("ClusterSecretStore", Dependency::Optional, stores, cluster_secret_store);
+        let optional = Dependency::Optional;
+        let kind = "ClusterSecretStore";
+        watches.follow_and_tell(kind, optional, stores, cluster_secret_store, store_undecodable);
     }
     if context.config.cluster_external_secrets {
         let objects = Api::all(client.clone());
@@ -223,6 +226,13 @@ fn store_applied(context: &Context, store: Store) {
     if context.stores.applied(store) {
         context.validations.wake(&key, &key, Lane::Urgent);
     }
+}
+
+/// Its users are told that it is there. True if it is ours, and its status may say so.
+fn store_undecodable(context: &Context, object: &Undecodable) -> bool {
+    let key = StoreKey(object.identity.key.clone());
+    context.stores.undecodable(&key, &object.problem);
+    context.is_our_class(&object.controller)
 }
 
 fn store_gone(context: &Context, key: &StoreKey) {

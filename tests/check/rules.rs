@@ -43,7 +43,7 @@ fn a_baseline_file_evaluates_images_and_look_alikes() {
 }
 
 #[test]
-fn a_denied_repository_is_known_by_all_its_names() {
+fn a10_a_denied_repository_is_known_by_all_its_names() {
     let denying = "apiVersion: gabion.dev/v1alpha1\nkind: HardeningBaseline\nmetadata: {name: prod}\nspec:\n  allNamespaces: true\n  images: {deniedRepositories: [docker.io/library/ubuntu], tags: Any}\n";
     for image in
         ["docker.io/library/ubuntu", "ubuntu", "ubuntu:20.04", "index.docker.io/library/ubuntu"]

@@ -76,6 +76,7 @@ async fn a5_marks_of_ours_hide_no_policy_of_a_user() -> Result<()> {
     mine["metadata"]["annotations"] = json!({"gabion.dev/owner": "x"});
     scene.cluster.create_as(mine, "gabion").await?;
     widened(&scene, "marked", "mine").await?;
+    widened(&scene, "marked", "it carries marks of Gabion").await?;
     scene.take_back("marked").await?;
     scene.settle().await?;
     let left = scene.cluster.get("NetworkPolicy", "marked", "mine").await?;
@@ -265,7 +266,7 @@ async fn q2_a_repair_that_fails_is_no_fight_and_comes_soon_after_the_fault() -> 
 }
 
 #[tokio::test]
-async fn hardening_1_2_a_refused_rule_costs_only_itself_and_holds_no_other_baseline() -> Result<()>
+async fn hardening_1_2_3_a_refused_rule_costs_only_itself_and_holds_no_other_baseline() -> Result<()>
 {
     let scene = Scene::new("unwritable").await?;
     let cluster = &scene.cluster;

@@ -27,3 +27,4 @@ mod several;
 mod steady;
 mod taken;
 mod trouble;
+mod weak;

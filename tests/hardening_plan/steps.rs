@@ -8,7 +8,7 @@ use gabion::api::gabion::hardening_baseline::DeletionPolicy;
 use gabion::hardening::plan::effective;
 use gabion::hardening::plan::error::Error;
 use gabion::hardening::plan::labels;
-use gabion::hardening::plan::namespace::{Input, needs_usage, plan, remaining};
+use gabion::hardening::plan::namespace::{Input, needs_pods, plan, remaining};
 use gabion::hardening::plan::objects::{Generated, GeneratedKey, ObjectKind};
 use gabion::hardening::plan::steps::Step;
 use gabion::hardening::plan::teardown::Leaving;
@@ -225,7 +225,7 @@ fn nothing_is_denied_while_the_policy_that_keeps_dns_open_is_not_ours() {
 #[test]
 fn a_quota_below_usage_is_held_and_comes_after_the_limits_when_usage_falls() {
     let mut model = Model::new(&[("env", "prod")]);
-    assert!(needs_usage(&[prod()], &model.observed()));
+    assert!(needs_pods(&[prod()], &model.observed()));
     let used = |text| {
         Some([("limits.memory".to_owned(), Quantity::parse(text).expect("quantity"))].into())
     };
@@ -239,14 +239,16 @@ fn a_quota_below_usage_is_held_and_comes_after_the_limits_when_usage_falls() {
     assert!(condition.message.contains("Held: QuotaBelowUsage limits.memory used=80Gi hard=64Gi"));
     model.apply_all(&plan);
     let quota = GeneratedKey::new(ObjectKind::ResourceQuota, "gabion-quota");
-    assert!(!model.objects.contains_key(&quota));
+    // What is not in excess is in force.
+    let hard = |model: &Model| model.objects[&quota].spec()["hard"].clone();
+    assert_eq!(hard(&model), json!({"pods": "200", "services.nodeports": "0"}));
     assert!(
         model.objects.contains_key(&GeneratedKey::new(ObjectKind::LimitRange, "gabion-limits"))
     );
     model.usage = used("50Gi");
     model.apply_all(&planned(&model, &[prod()]));
-    assert!(model.objects.contains_key(&quota));
-    assert!(!needs_usage(&[prod()], &model.observed()));
+    assert_eq!(hard(&model)["limits.memory"], "64Gi");
+    assert!(!needs_pods(&[prod()], &model.observed()));
 }
 
 fn now() -> Timestamp {

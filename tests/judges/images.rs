@@ -94,7 +94,7 @@ async fn registries_that_look_alike_are_told_apart() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_denied_repository_is_known_under_all_its_names() -> Result<()> {
+async fn a10_a_denied_repository_is_known_under_all_its_names() -> Result<()> {
     let api = Api(plane()?.client().await?);
     let settings = Settings {
         denied_repositories: vec!["docker.io/library/ubuntu".to_owned()],

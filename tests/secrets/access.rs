@@ -159,7 +159,8 @@ async fn a_hanging_store_with_fifty_objects_does_not_hold_up_a_healthy_one() -> 
         let present = value(&round.to_string());
         scene.put("db", &present);
         scene.force("db", &round.to_string()).await?;
-        let arrived = tokio::time::timeout(Duration::from_secs(10), scene.holds("db", &present));
+        // A call that hangs is given up after 25 s.
+        let arrived = tokio::time::timeout(Duration::from_secs(20), scene.holds("db", &present));
         arrived.await.map_err(|_| Failure::new("the healthy one waits"))??;
     }
     scene.fails("stuck-0", "cannot be reached").await?;

@@ -104,7 +104,7 @@ async fn spoil(scene: &Scene<'_>, cluster: &Cluster) -> Result<()> {
 }
 
 #[tokio::test]
-async fn one_object_that_cannot_be_decoded_stops_nobody_else() -> Result<()> {
+async fn s1_one_object_that_cannot_be_decoded_stops_nobody_else() -> Result<()> {
     let mut env = Subsystem::Secrets.start(&[])?;
     // While the operator is away, so that its first lists hold all of it.
     env.operator.stop(SOON)?;
@@ -147,9 +147,19 @@ async fn one_object_that_cannot_be_decoded_stops_nobody_else() -> Result<()> {
     .await?;
     let note = spoilt.event("wide", "NotDecodable").await?;
     assert!(note.contains("spec.refreshInterval: invalid value: integer"), "{note}");
+    for (name, field) in [("wide", "spec.refreshInterval"), ("deep", "spec.provider")] {
+        let stored = spoilt.store_says("SecretStore", name, "False", field).await?;
+        assert_eq!(crate::scene::ready_of(&stored)["reason"], "NotDecodable");
+    }
+    spoilt
+        .store_says("ClusterSecretStore", "wide-cluster", "False", "spec.refreshInterval")
+        .await?;
+    spoilt.create(reader("of-wide", "wide")).await?;
+    spoilt.fails("of-wide", "cannot be decoded: spec.refreshInterval").await?;
     // Once it can be decoded it is like any other.
     let mended = json!({"spec": {"refreshInterval": 60}});
     spoilt.patch("SecretStore", "wide", mended).await?;
     spoilt.store_says("SecretStore", "wide", "True", "").await?;
+    spoilt.ready("of-wide").await?;
     answers(&env.health, "/healthz", "200 OK").await
 }

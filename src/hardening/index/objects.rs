@@ -93,6 +93,7 @@ impl Index {
         let mut state = self.lock();
         let mut concerned = Vec::new();
         for (namespace, entry) in &mut state.namespaces {
+            let users = entry.permissive.len() + entry.limit_ranges.len();
             if kind == ObjectKind::NetworkPolicy {
                 entry
                     .permissive
@@ -107,7 +108,8 @@ impl Index {
             entry.observed.objects.retain(|key, _| {
                 key.kind != kind || present.contains(&cluster::ObjectKey::new(namespace, &key.name))
             });
-            if entry.observed.objects.len() != before {
+            let users_now = entry.permissive.len() + entry.limit_ranges.len();
+            if (entry.observed.objects.len(), users_now) != (before, users) {
                 concerned.push(Arc::clone(namespace));
             }
         }

@@ -5,6 +5,7 @@
 //! [`effective`] and [`baseline_status`] say it in status. Nothing here knows a client, a clock or randomness.
 
 pub(crate) mod admission;
+mod amounts;
 pub mod baseline;
 pub(crate) mod baseline_status;
 pub(crate) mod conditions;
@@ -20,6 +21,9 @@ pub mod objects;
 pub mod owned;
 mod peers;
 pub(crate) mod permissive_policies;
+pub mod pods;
+#[cfg(test)]
+mod pods_tests;
 pub(crate) mod reach;
 pub(crate) mod resources;
 pub mod service_accounts;

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_only_sound_like_credentials_are_none() {
+    fn reports_10_names_that_only_sound_like_credentials_are_none() {
         for (name, value) in [
             ("TOKEN_BUDGET", "8192"),
             ("PASSWORD_HASHER", "bcrypt"),

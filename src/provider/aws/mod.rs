@@ -32,6 +32,7 @@ use parameter_store::ParameterStore;
 use secrets_manager::SecretsManager;
 use throttling::Throttling;
 
+pub(crate) use source::unusable;
 pub use source::{AssumedRole, AwsSettings, AwsSource, BaseCredentials, RetrySettings, Service};
 
 /// Where AWS is, if not at its own addresses. All of them are URLs such as `http://127.0.0.1:4566`.

@@ -266,14 +266,28 @@ const SESSION_TOKEN_FIELD: &str = "spec.provider.aws.auth.secretRef.sessionToken
 /// A trailing newline is the commonest slip of all, and no credential contains white space.
 fn trimmed(field: &'static str, value: &SecretBytes) -> Result<SecretBytes, ProviderError> {
     let bytes = value.expose().trim_ascii();
-    let wrong = if bytes.is_empty() {
-        "the key it names is empty: put the credential there"
-    } else if bytes.iter().any(|byte| !byte.is_ascii_graphic()) {
-        "the key it names holds white space or control characters: put the bare credential there"
+    match unusable(bytes) {
+        Some(problem) => {
+            Err(ProviderError::Settings { field, reason: format!("the key it names {problem}") })
+        }
+        None => Ok(SecretBytes::new(bytes.to_vec())),
+    }
+}
+
+/// Why a text is no credential, and what to do.
+pub(crate) fn unusable(bytes: &[u8]) -> Option<&'static str> {
+    let bytes = bytes.trim_ascii();
+    if bytes.is_empty() {
+        Some("is empty: put the credential there")
+    } else if bytes.starts_with("\u{FEFF}".as_bytes()) {
+        Some("starts with a byte-order mark, which an editor may have put there: remove it")
+    } else if bytes.iter().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control()) {
+        Some("holds white space or control characters: put the bare credential there")
+    } else if !bytes.iter().all(u8::is_ascii_graphic) {
+        Some("holds characters that no credential has: put the bare credential there")
     } else {
-        return Ok(SecretBytes::new(bytes.to_vec()));
-    };
-    Err(ProviderError::Settings { field, reason: wrong.to_owned() })
+        None
+    }
 }
 
 /// Every field with its length in front, so that no two settings have one encoding.
@@ -364,6 +378,7 @@ mod tests {
             ("", "s", ACCESS_KEY_FIELD),
             ("AKIA", " \n", SECRET_KEY_FIELD),
             ("A B", "s", ACCESS_KEY_FIELD),
+            ("\u{FEFF}AKIA", "s", ACCESS_KEY_FIELD),
         ] {
             let error = with_static(access, secret).expect_err("must be refused").to_string();
             assert!(error.contains(field), "{error}");

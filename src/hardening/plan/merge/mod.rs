@@ -1,7 +1,8 @@
 //! Several baselines on one namespace: one answer, whatever order they come in.
 //!
 //! The strictest value wins wherever values can be ordered; where only one can win, the highest priority does,
-//! ties going to the first name. A baseline never relaxes another. Each value carries where it came from.
+//! ties going to the first name. Each value carries where it came from. Whatever can be ordered, no baseline relaxes; allow
+//! rules cannot: those of the highest priority count, and may open what another does not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -307,6 +308,11 @@ fn network(enforced: &[&Compiled], merged: &mut Merged) {
         rule_kept(merged, top, rule, rule.name.clone(), why("highest priority", asking.len()));
     }
     for (baseline, ask) in &asking[1..] {
+        for rule in ask.allow.iter().filter(|_| !ask.additive) {
+            let item = format!("network.allow[{} of {}]", rule.name, baseline.name);
+            let reason = "another baseline has a higher priority, and additive is not true";
+            row(merged, item, "not used".into(), &baseline.name, reason.into());
+        }
         for rule in ask.allow.iter().filter(|_| ask.additive) {
             let suffix = format!("{}-{}", rule.name, baseline.name);
             rule_kept(merged, baseline, rule, suffix, "joins because additive is true".into());

@@ -83,7 +83,7 @@ fn the_later_template_wins_and_the_objects_own_most() {
 
 /// Finding B of the public reports: one conversion of scalars, the one that `fromYaml` has.
 #[test]
-fn scalars_of_keys_and_values_become_the_text_that_go_makes() {
+fn reports_2_scalars_of_keys_and_values_become_the_text_that_go_makes() {
     let literal = "pin: 0123\nversion: 1.0\nbig: 1000000.0\noff: x";
     let expected =
         [pair("big", "1e+06"), pair("false", "x"), pair("pin", "83"), pair("version", "1")];
