@@ -10,7 +10,7 @@ pub(crate) mod output;
 pub(crate) mod report;
 pub(crate) mod rules;
 
-mod arguments;
+mod credentials;
 mod cross_references;
 mod dockerfile;
 mod fix;
@@ -26,6 +26,7 @@ mod replace;
 mod scan;
 mod schema;
 mod secret;
+mod shell;
 mod suppression;
 mod yaml;
 
