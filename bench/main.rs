@@ -13,6 +13,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod audit;
+mod exchange;
 mod figures;
 mod floor;
 mod machine;

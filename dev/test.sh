@@ -10,8 +10,10 @@ trap 'rm -f "$log"' EXIT
 triple=$(rustc -vV | sed -n 's/^host: //p')
 runner=CARGO_TARGET_$(tr 'a-z-' 'A-Z_' <<<"$triple")_RUNNER
 env "$runner=env RUSTC_BOOTSTRAP=1" \
-  cargo test --workspace --no-fail-fast "$@" -- -Z unstable-options --report-time 2>&1 | tee "$log"
+  cargo test --workspace --no-fail-fast --lib --bins --tests "$@" -- -Z unstable-options --report-time 2>&1 | tee "$log"
 status=${PIPESTATUS[0]}
+# Examples in documentation are run by the compiler itself, which takes no unstable option.
+cargo test --workspace --no-fail-fast --doc || status=1
 
 echo
 echo "The ten slowest tests:"

@@ -19,6 +19,7 @@ pub mod gjson;
 pub mod hardening;
 pub mod lane;
 pub(crate) mod marks;
+pub mod meta;
 pub(crate) mod network_peers;
 pub mod operator;
 pub mod policy;

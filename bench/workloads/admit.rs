@@ -16,14 +16,13 @@ use gabion::policy::Settings;
 use gabion::policy::compile;
 use gabion::policy::selection::Protected;
 use gabion::policy::selection::Selection;
-use http::Request;
-use http_body_util::BodyExt as _;
 use kube::{Api, Client, api::PostParams};
 use serde_json::{Value, json};
 use support::{Failure, Result};
 use tokio::time::sleep;
 
 use crate::{
+    exchange::{exchange, expect},
     figures::{Samples, Table, count},
     machine,
     population::Population,
@@ -199,7 +198,7 @@ fn policies() -> Result<PolicySet> {
     let selector = Selector { match_labels: labels, ..Selector::default() };
     let scope = Scope {
         name: "budget".to_owned(),
-        uid: "bench".to_owned(),
+        uid: "bench".into(),
         selection: Selection { selector, ..Selection::default() },
         protected: Protected::new("gabion-system", []),
         behind: BTreeSet::new(),
@@ -264,23 +263,6 @@ async fn enforced(baselines: &Api<HardeningBaseline>) -> Result<bool> {
 
 async fn send(client: &Client, url: &str, body: &Value) -> Result<(u16, Value)> {
     exchange(client, "POST", url, body).await
-}
-
-async fn exchange(client: &Client, method: &str, url: &str, body: &Value) -> Result<(u16, Value)> {
-    let bytes = if body.is_null() { Vec::new() } else { serde_json::to_vec(body)? };
-    let request =
-        Request::builder().method(method).uri(url).header("content-type", "application/json");
-    let answer = client.send(request.body(bytes.into())?).await?;
-    let code = answer.status().as_u16();
-    let bytes = answer.into_body().collect().await?.to_bytes();
-    Ok((code, serde_json::from_slice(&bytes).unwrap_or_default()))
-}
-
-fn expect((code, body): (u16, Value)) -> Result<()> {
-    if code < 400 {
-        return Ok(());
-    }
-    Err(Failure::new(format!("{code}: {}", body["message"])))
 }
 
 async fn until(mut wanted: impl AsyncFnMut() -> Result<bool>) -> Result<()> {

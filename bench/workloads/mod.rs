@@ -10,13 +10,14 @@ mod outage;
 mod refresh;
 mod restart;
 mod rotation;
+mod status;
 
 use std::fmt;
 
 use support::{Failure, Result};
 
 /// Name, default number of objects, and what it is.
-pub const LIST: [(&str, usize, &str); 11] = [
+pub const LIST: [(&str, usize, &str); 12] = [
     ("floor", 1_000, "the API server's own limit: a plain loop of creates and status patches"),
     ("cold", 1_000, "the operator starts and has to synchronise everything"),
     ("restart", 1_000, "the operator restarts and everything is in sync"),
@@ -31,11 +32,12 @@ pub const LIST: [(&str, usize, &str); 11] = [
         1_000,
         "one baseline over that many namespaces; then idle; then one change at a time",
     ),
+    ("status", 1_000, "what a status write costs the API server, by verb and by schema"),
     ("admit", 1_000, "pods with and without the admission policies of a baseline"),
 ];
 
 /// Everything, in the order of `docs/performance.md`.
-pub const ALL: [&str; 16] = [
+pub const ALL: [&str; 17] = [
     "floor",
     "cold:1000",
     "cold:5000",
@@ -50,6 +52,7 @@ pub const ALL: [&str; 16] = [
     "outage:1000",
     "harden:1000",
     "harden:5000",
+    "status",
     "admit",
     "floor",
 ];
@@ -83,6 +86,7 @@ impl Workload {
             "rotation" => rotation::run(self.objects).await,
             "newcomer" => newcomer::run(self.objects).await,
             "drift" => drift::run(self.objects).await,
+            "status" => status::run(self.objects).await,
             "outage" => outage::run(self.objects).await,
             "harden" => harden::run(self.objects).await,
             _ => floor::run(self.objects).await,

@@ -8,6 +8,8 @@ use kube::{
 };
 use tokio::time;
 
+use crate::retry::Pauses;
+
 /// The three connections, kept apart so that none can starve another.
 #[derive(Clone)]
 pub(crate) struct Clients {
@@ -76,6 +78,7 @@ async fn from_file(path: &Path) -> Result<Config, ConnectError> {
 
 /// Minor version of the API server, asked until it answers.
 pub(crate) async fn server_minor(client: &Client) -> u16 {
+    let mut failures = 0_u32;
     loop {
         match time::timeout(Duration::from_secs(5), client.apiserver_version()).await {
             Ok(Ok(version)) => {
@@ -91,6 +94,7 @@ pub(crate) async fn server_minor(client: &Client) -> u16 {
             }
             Err(_) => tracing::warn!("the API server does not answer; asking again"),
         }
-        time::sleep(Duration::from_secs(2)).await;
+        failures = failures.saturating_add(1);
+        time::sleep(Pauses::of(Duration::from_secs(2)).after("version", failures)).await;
     }
 }

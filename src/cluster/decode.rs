@@ -14,6 +14,7 @@ use serde_json::{
 };
 
 use super::ObjectKey;
+use crate::meta::{ResourceVersion, Uid};
 
 /// Longest problem that is told, in bytes.
 const MAX_PROBLEM: usize = 300;
@@ -29,8 +30,8 @@ type Fields<'a> = BTreeMap<String, &'a RawValue>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) key: ObjectKey,
-    pub(crate) uid: String,
-    pub(crate) resource_version: String,
+    pub(crate) uid: Uid,
+    pub(crate) resource_version: ResourceVersion,
 }
 
 impl Identity {
@@ -47,9 +48,9 @@ impl Identity {
             #[serde(default)]
             namespace: String,
             #[serde(default)]
-            uid: String,
+            uid: Uid,
             #[serde(default)]
-            resource_version: String,
+            resource_version: ResourceVersion,
         }
         let Metadata { name, namespace, uid, resource_version } =
             serde_json::from_str::<Object>(text).ok()?.metadata;

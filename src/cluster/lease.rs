@@ -17,6 +17,7 @@ use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use super::Fence;
+use crate::retry::Pauses;
 
 /// Name and times of a lease.
 #[derive(Clone, Debug)]
@@ -68,14 +69,17 @@ impl Election {
 
     /// Waits until this process leads, or `stop`.
     pub async fn win(&mut self, stop: &CancellationToken) {
-        while !stop.is_cancelled() {
+        for tries in 1.. {
+            if stop.is_cancelled() {
+                return;
+            }
             if self.attempt().await {
                 tracing::info!(lease = self.settings.name, "leading");
                 return;
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = time::sleep(self.settings.retry_period) => {}
+                () = time::sleep(self.pause(tries)) => {}
             }
         }
     }
@@ -83,13 +87,14 @@ impl Election {
     /// Renews until `stop`. Fails once the lease is lost.
     pub async fn keep(&mut self, stop: &CancellationToken) -> Result<(), LeaseLost> {
         let mut last_success = Instant::now();
+        let mut failures = 0;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                () = time::sleep(self.settings.retry_period) => {}
+                () = time::sleep(self.pause(failures)) => {}
             }
             if self.attempt().await {
-                last_success = Instant::now();
+                (last_success, failures) = (Instant::now(), 0);
             } else if last_success.elapsed() >= self.settings.renew_deadline
                 || self.held_by_another()
             {
@@ -99,8 +104,15 @@ impl Election {
                     name: self.settings.name.clone(),
                     deadline: self.settings.renew_deadline,
                 });
+            } else {
+                failures = failures.saturating_add(1);
             }
         }
+    }
+
+    /// Never longer than the retry period, and another one for each replica.
+    fn pause(&self, failures: u32) -> Duration {
+        Pauses::of(self.settings.retry_period).after(&self.settings.identity, failures)
     }
 
     /// One try to take or renew the lease.

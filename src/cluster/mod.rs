@@ -17,5 +17,5 @@ pub(crate) use client::{Clients, ConnectError, server_minor};
 pub use fence::{Fence, Fenced};
 pub use key::ObjectKey;
 pub use requests::RequestCounts;
-pub(crate) use tombstones::{Tombstones, is_older};
+pub(crate) use tombstones::Tombstones;
 pub(crate) use watch::{CacheSync, Change, Refusal, Undecodable, WatchHealth, follow, until};

@@ -31,6 +31,7 @@ use crate::cluster::{
     write::{ApiError, FieldCause, Part, PatchKind},
 };
 use crate::marks::FIELD_MANAGER;
+use crate::meta::{ResourceVersion, Uid};
 
 /// Does the steps in one namespace.
 pub(crate) struct Applier<'a> {
@@ -126,8 +127,8 @@ impl Applier<'_> {
     async fn release(
         &self,
         key: &GeneratedKey,
-        uid: &str,
-        version: &str,
+        uid: &Uid,
+        version: &ResourceVersion,
         restores: bool,
     ) -> Result<(), Error> {
         let live = self.live(key, uid, version).await?;
@@ -169,8 +170,8 @@ impl Applier<'_> {
     async fn live(
         &self,
         name: &GeneratedKey,
-        uid: &str,
-        version: &str,
+        uid: &Uid,
+        version: &ResourceVersion,
     ) -> Result<Generated, Error> {
         let (key, writer) = (self.key(&name.name), &self.context.writer);
         let read = match name.kind {
@@ -192,14 +193,17 @@ impl Applier<'_> {
         // in the next plan are what counts, and the write itself carries the version just read.
         live.filter(|live| {
             let meta = live.meta();
-            meta.uid.as_deref() == Some(uid)
-                && (name.kind == ObjectKind::ResourceQuota
-                    || meta.resource_version.as_deref() == Some(version))
+            uid.is_of(meta) && (name.kind == ObjectKind::ResourceQuota || version.is_of(meta))
         })
         .ok_or_else(|| Error::Stale { object: name.to_string() })
     }
 
-    async fn delete(&self, name: &GeneratedKey, uid: &str, version: &str) -> Result<(), Error> {
+    async fn delete(
+        &self,
+        name: &GeneratedKey,
+        uid: &Uid,
+        version: &ResourceVersion,
+    ) -> Result<(), Error> {
         let (key, writer) = (self.key(&name.name), &self.context.writer);
         let deleted = match name.kind {
             ObjectKind::NetworkPolicy => writer.delete::<NetworkPolicy>(&key, uid, version).await,
@@ -254,14 +258,14 @@ impl Applier<'_> {
     async fn apply_labels(
         &self,
         patch: &LabelPatch,
-        version: &str,
+        version: &ResourceVersion,
         force: bool,
     ) -> Result<(), ApiError> {
         let mut metadata = Map::new();
         metadata.insert("name".to_owned(), self.namespace.into());
         // With the uid a namespace that was deleted meanwhile is not made anew.
-        metadata.insert("uid".to_owned(), patch.uid.clone().into());
-        metadata.insert("resourceVersion".to_owned(), version.into());
+        metadata.insert("uid".to_owned(), json!(patch.uid));
+        metadata.insert("resourceVersion".to_owned(), json!(version));
         metadata.insert("labels".to_owned(), json!(patch.apply));
         if let Some(record) = &patch.record {
             metadata.insert("annotations".to_owned(), json!({RECORD: record}));
@@ -276,14 +280,18 @@ impl Applier<'_> {
         Ok(())
     }
 
-    async fn patch_namespace(&self, patch: &LabelPatch, body: &Value) -> Result<String, Error> {
+    async fn patch_namespace(
+        &self,
+        patch: &LabelPatch,
+        body: &Value,
+    ) -> Result<ResourceVersion, Error> {
         let (key, kind) = (ObjectKey::new("", self.namespace), PatchKind::Merge);
         let writer = &self.context.writer;
         let patched =
             writer.patch::<Namespace>(&key, Part::Object, kind, body, FIELD_MANAGER).await;
         let meta = patched.map_err(|error| explain("patch", LABELS, &error))?;
         self.context.index.namespace_written(self.namespace, &meta, patch);
-        Ok(meta.resource_version.unwrap_or_default())
+        Ok(ResourceVersion::of(&meta))
     }
 
     /// `imagePullSecrets` is never part of this write. What we set is applied, because the API server notes whose

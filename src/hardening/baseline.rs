@@ -31,6 +31,7 @@ use crate::cluster::{
     write::{ApiError, Part, PatchKind},
 };
 use crate::marks::FIELD_MANAGER;
+use crate::meta::Uid;
 use crate::retry::Retry;
 
 const KIND: &str = "HardeningBaseline";
@@ -48,8 +49,8 @@ pub(crate) fn take_in(context: &Context, name: &str) -> Option<Baseline> {
         return Some(known);
     }
     // Its policies go first; until they are gone the rest stays as it is.
-    let uid = known.object.metadata.uid.as_deref().unwrap_or_default();
-    if has_begun(&known.object) && !context.admissions.owns_any(uid) {
+    let uid = Uid::of(&known.object.metadata);
+    if has_begun(&known.object) && !context.admissions.owns_any(&uid) {
         context.index.set_phase(name, leaving(context, &known.object), None, &context.protected);
         context.wake_all();
         return context.index.baseline(name);
@@ -170,7 +171,7 @@ async fn take_back(context: &Context, name: &str, known: &Baseline) -> Result<Ne
     if !has_finalizer(object) {
         return Ok(Next::Idle);
     }
-    let uid = object.metadata.uid.clone().unwrap_or_default();
+    let uid = Uid::of(&object.metadata);
     if has_begun(object) && !admission::take_away(context, name, known).await? {
         return Ok(in_a_while(TEARDOWN_PACE));
     }
@@ -235,7 +236,7 @@ fn leave(context: &Context, name: &str, object: &HardeningBaseline) -> Next {
 fn leaving(context: &Context, object: &HardeningBaseline) -> Phase {
     let selection = compile(object, context.server_minor()).ok().map(|compiled| compiled.selection);
     let leaving = Leaving {
-        uid: object.metadata.uid.clone().unwrap_or_default(),
+        uid: Uid::of(&object.metadata),
         policy: object.spec.deletion_policy.unwrap_or(DeletionPolicy::Revert),
     };
     Phase::Leaving(leaving, selection)

@@ -26,6 +26,7 @@ use crate::api::gabion::namespace_hardening::NamespaceHardening;
 use crate::cluster::{CacheSync, Change, ObjectKey, queue::Lane};
 use crate::hardening::plan::permissive_policies::Opened;
 use crate::hardening::plan::resources::UserLimits;
+use crate::meta::Uid;
 use crate::runtime::Dependency;
 use crate::runtime::Runtime;
 use crate::runtime::Watches;
@@ -167,8 +168,8 @@ fn object<K: Resource<DynamicType = ()>>(
                 }
                 _ => context.index.permissive_policy_seen(&namespace, &key.name, Opened::default()),
             };
-            let uid = object.meta().uid.as_deref().unwrap_or_default();
-            if context.index.object_gone(&namespace, &key, uid) || gone {
+            let uid = Uid::of(object.meta());
+            if context.index.object_gone(&namespace, &key, &uid) || gone {
                 context.namespaces.wake(&namespace.into(), &(), Lane::Urgent);
             }
         }

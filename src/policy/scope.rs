@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::meta::Uid;
 use crate::policy::selection::Protected;
 use crate::policy::selection::Selection;
 
@@ -11,7 +12,7 @@ pub struct Scope {
     /// Name of the baseline; part of every object's name.
     pub name: String,
     /// Uid of the baseline: owner mark and owner reference.
-    pub uid: String,
+    pub uid: Uid,
     /// The namespaces that the baseline wants.
     pub selection: Selection,
     /// Namespaces that no baseline ever touches.

@@ -6,16 +6,12 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use k8s_openapi::{
-    api::core::v1::{Secret, ServiceAccount},
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
+use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::error::Error;
-use super::stores::Input;
-use super::stores::Store;
+use super::store::{AUDIENCE_ANNOTATION, Caller, Input, InputVersion, ROLE_ANNOTATION, Store};
 use super::token::ServiceAccountToken;
 use crate::api::external_secrets::aws::AwsProvider;
 use crate::api::external_secrets::aws::AwsService;
@@ -41,8 +37,6 @@ use crate::provider::fetcher::Identity;
 const NAMESPACE_TAG: &str = "esoNamespace";
 const STORE_NAME_TAG: &str = "esoStoreName";
 const STORE_KIND_TAG: &str = "esoStoreKind";
-const ROLE_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
-const AUDIENCE_ANNOTATION: &str = "eks.amazonaws.com/audience";
 const DEFAULT_AUDIENCE: &str = "sts.amazonaws.com";
 
 /// True if the store's credentials are looked up in the namespace of whoever uses it.
@@ -78,19 +72,10 @@ pub(crate) fn is_tagged_by_caller(store: &Store) -> bool {
         })
 }
 
-/// For whom a connection is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Caller<'a> {
-    /// The store itself, which is being validated.
-    Store,
-    /// ExternalSecrets of a namespace.
-    Namespace(&'a str),
-}
-
 /// What came of resolving a store.
 pub(crate) struct Resolved {
     /// What the connection is made of, whether that worked or not: a change of any of it makes it stale.
-    pub(crate) inputs: Vec<(Input, String)>,
+    pub(crate) inputs: Vec<(Input, InputVersion)>,
     /// The connection depends on the caller, so it must not be shared with another namespace.
     pub(crate) of_caller: bool,
     /// The connection.
@@ -140,7 +125,7 @@ fn fake_connection(store: &Store, fake: &FakeProvider) -> Result<Connection, Err
     });
     let validation = FakeValidation::try_from(i64::from(fake.validation_result.unwrap_or(0)))?;
     let source = FakeSource { data: entries.collect(), validation };
-    Ok(Connection::fake(&Identity::new(&store.uid, store.generation, ""), source))
+    Ok(Connection::fake(&Identity::new(store.uid.clone(), store.generation, ""), source))
 }
 
 struct Resolver<'a> {
@@ -155,7 +140,7 @@ struct Resolver<'a> {
     /// The Secrets that were read; `None` does not exist.
     secrets: BTreeMap<ObjectKey, Option<SecretData>>,
     /// What was read, and in which state it was.
-    inputs: Vec<(Input, String)>,
+    inputs: Vec<(Input, InputVersion)>,
     /// Everything that the store's generation does not show: uids and versions of what was read.
     digest: String,
 }
@@ -170,7 +155,7 @@ impl Resolver<'_> {
         settings.retry = self.retry()?;
         let digest = std::mem::take(&mut self.digest);
         settings.tenant.clone_from(&self.tenant);
-        let identity = Identity::new(&self.store.uid, self.store.generation, digest);
+        let identity = Identity::new(self.store.uid.clone(), self.store.generation, digest);
         Ok(Connection::aws(&identity, AwsSource::new(settings)?))
     }
 
@@ -319,13 +304,18 @@ impl Resolver<'_> {
     async fn secret(&mut self, key: &ObjectKey) -> Result<Option<&SecretData>, Error> {
         if !self.secrets.contains_key(key) {
             let found: Option<SecretData> = self.writer.read::<Secret, _>(key).await?;
-            let version = found.as_ref().map(|f| secret_version(&f.metadata)).unwrap_or_default();
-            self.digest.push_str(&version);
-            self.digest.push(';');
-            self.inputs.push((Input::Secret(key.clone()), version));
+            let version =
+                found.as_ref().map(|f| InputVersion::of_secret(&f.metadata)).unwrap_or_default();
+            self.note(Input::Secret(key.clone()), version);
             self.secrets.insert(key.clone(), found);
         }
         Ok(self.secrets.get(key).and_then(Option::as_ref))
+    }
+
+    /// The connection is made of this.
+    fn note(&mut self, input: Input, version: InputVersion) {
+        self.digest.push_str(&format!("{version};"));
+        self.inputs.push((input, version));
     }
 
     async fn web_identity(
@@ -337,10 +327,9 @@ impl Resolver<'_> {
         let key = ObjectKey::new(&namespace, &selector.name);
         self.tenant.clone_from(&namespace);
         let account: Option<ServiceAccount> = self.writer.read::<ServiceAccount, _>(&key).await?;
-        let version = account.as_ref().map(|a| account_version(&a.metadata)).unwrap_or_default();
-        self.digest.push_str(&version);
-        self.digest.push(';');
-        self.inputs.push((Input::ServiceAccount(key.clone()), version));
+        let version =
+            account.as_ref().map(|a| InputVersion::of_account(&a.metadata)).unwrap_or_default();
+        self.note(Input::ServiceAccount(key.clone()), version);
         let Some(account) = account else {
             let what = format!("ServiceAccount {key} does not exist");
             return Err(Error::AuthMissing { field, what });
@@ -377,19 +366,6 @@ impl Resolver<'_> {
             _ => Ok(own.to_owned()),
         }
     }
-}
-
-/// The state of a Secret as far as credentials are concerned.
-pub(crate) fn secret_version(meta: &ObjectMeta) -> String {
-    let text = |part: &Option<String>| part.clone().unwrap_or_default();
-    format!("{}@{}", text(&meta.uid), text(&meta.resource_version))
-}
-
-/// The state of a ServiceAccount as far as credentials are concerned.
-pub(crate) fn account_version(meta: &ObjectMeta) -> String {
-    let note = |name| meta.annotations.as_ref().and_then(|notes| notes.get(name));
-    let (role, audience) = (note(ROLE_ANNOTATION), note(AUDIENCE_ANNOTATION));
-    format!("{}@{role:?}@{audience:?}", meta.uid.as_deref().unwrap_or_default())
 }
 
 /// Tags that say who asks, and on which IAM decides: only the operator sets them. IAM compares keys without regard

@@ -29,6 +29,7 @@ use crate::api::external_secrets::external_secret::DeletionPolicy;
 use crate::api::external_secrets::external_secret::GabionStatus;
 use crate::api::external_secrets::external_secret::WrittenTarget;
 use crate::cluster::{events::EventType, write::ApiError};
+use crate::meta::{ResourceVersion, Uid};
 use crate::secrets::reconciler::Reconciler;
 
 /// A Secret is deleted only after this many answers in a row that say that nothing is left.
@@ -283,8 +284,8 @@ impl Reconciler<'_> {
         let desired: Desired = desired(self.object(), rendered, Some(&existing))?;
         if !desired.differs(&existing) {
             let meta = ObjectMeta {
-                uid: Some(existing.uid.clone()),
-                resource_version: Some(existing.resource_version.clone()),
+                uid: Some(existing.uid.to_string()),
+                resource_version: Some(existing.resource_version.to_string()),
                 ..ObjectMeta::default()
             };
             self.verified(&meta, contributed, shape);
@@ -322,23 +323,22 @@ impl Reconciler<'_> {
     fn wrote(&self, meta: &ObjectMeta, contributed: String, shape: u64) -> Done {
         self.context.index.secret_written(&self.target(), meta);
         self.verified(meta, contributed, shape);
-        let text = |part: &Option<String>| part.clone().unwrap_or_default();
-        self.synced(&text(&meta.uid), &text(&meta.resource_version))
+        self.synced(&Uid::of(meta), &ResourceVersion::of(meta))
     }
 
     fn verified(&self, meta: &ObjectMeta, contributed: String, shape: u64) {
         let verified = Verified {
-            uid: meta.uid.clone().unwrap_or_default(),
-            resource_version: meta.resource_version.clone().unwrap_or_default(),
+            uid: Uid::of(meta),
+            resource_version: ResourceVersion::of(meta),
             contributed: Some(contributed),
             shape: Some(shape),
         };
         self.context.index.remember(self.key, self.uid(), |m| m.verified = Some(verified));
     }
 
-    fn synced(&self, uid: &str, resource_version: &str) -> Done {
+    fn synced(&self, uid: &Uid, resource_version: &ResourceVersion) -> Done {
         let target =
-            WrittenTarget { uid: uid.to_owned(), resource_version: resource_version.to_owned() };
+            WrittenTarget { uid: uid.to_string(), resource_version: resource_version.to_string() };
         let written = GabionStatus { target: Some(target), template: None };
         Done::Synced(self.target().name.to_string(), written)
     }

@@ -6,15 +6,15 @@ use super::plan::{
     existing::{CREATED_BY, DATA_HASH, MANAGED},
     hash,
 };
-use crate::cluster;
+use crate::meta::{ResourceVersion, Uid};
 
 /// What is remembered of a Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Digest {
     /// Its uid.
-    pub(crate) uid: String,
+    pub(crate) uid: Uid,
     /// Its resourceVersion.
-    pub(crate) resource_version: String,
+    pub(crate) resource_version: ResourceVersion,
     /// It carries the managed label.
     pub(crate) managed: bool,
     /// Value of the created-by label.
@@ -31,8 +31,8 @@ impl Digest {
         let annotation =
             |name: &str| meta.annotations.as_ref().and_then(|notes| notes.get(name)).cloned();
         Self {
-            uid: meta.uid.clone().unwrap_or_default(),
-            resource_version: meta.resource_version.clone().unwrap_or_default(),
+            uid: Uid::of(meta),
+            resource_version: ResourceVersion::of(meta),
             managed: label(MANAGED).as_deref() == Some("true"),
             created_by: label(CREATED_BY),
             data_hash: annotation(DATA_HASH),
@@ -41,7 +41,7 @@ impl Digest {
     }
 
     pub(crate) fn is_older_than(&self, other: &Self) -> bool {
-        self.uid == other.uid && cluster::is_older(&self.resource_version, &other.resource_version)
+        self.uid == other.uid && self.resource_version.is_older_than(&other.resource_version)
     }
 }
 

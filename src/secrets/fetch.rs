@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use futures::future::join_all;
 
-use super::auth::Caller;
 use super::error::Error;
 use super::index::StoreKey;
 use super::index::stores_of;
@@ -12,8 +11,8 @@ use super::plan::access;
 use super::plan::access::Access;
 use super::plan::collect;
 use super::plan::due::Why;
+use super::store::{Caller, Store};
 use super::stores::Readiness;
-use super::stores::Store;
 use crate::cluster::ObjectKey;
 use crate::lane::Lane;
 use crate::provider::Fetched;

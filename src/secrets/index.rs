@@ -18,7 +18,8 @@ use crate::api::external_secrets::external_secret::ExternalSecret;
 use crate::api::external_secrets::external_secret::ExternalSecretSpec;
 use crate::api::external_secrets::references::StoreKind;
 use crate::api::external_secrets::references::StoreRef;
-use crate::cluster::{self, ObjectKey, Tombstones};
+use crate::cluster::{ObjectKey, Tombstones};
+use crate::meta::{ResourceVersion, Uid};
 
 /// A SecretStore or a ClusterSecretStore (whose namespace is empty).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -90,9 +91,9 @@ pub(crate) struct Memory {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verified {
     /// Its uid.
-    pub(crate) uid: String,
+    pub(crate) uid: Uid,
     /// Its resourceVersion.
-    pub(crate) resource_version: String,
+    pub(crate) resource_version: ResourceVersion,
     /// Hash of the data that this ExternalSecret contributed, where that is known.
     pub(crate) contributed: Option<String>,
     /// Digest of everything else that was wanted of it, where that is known.
@@ -259,10 +260,10 @@ impl Index {
     }
 
     /// Takes in that a Secret is gone; the ExternalSecrets that write to it.
-    pub(crate) fn secret_deleted(&self, key: &ObjectKey, uid: Option<&str>) -> Vec<ObjectKey> {
+    pub(crate) fn secret_deleted(&self, key: &ObjectKey, uid: &Uid) -> Vec<ObjectKey> {
         let mut state = self.lock();
-        state.tombstones.note(uid.unwrap_or_default());
-        if state.secrets.get(key).is_some_and(|known| Some(known.uid.as_str()) != uid) {
+        state.tombstones.note(uid);
+        if state.secrets.get(key).is_some_and(|known| known.uid != *uid) {
             return Vec::new(); // a namesake has taken its place already
         }
         state.drop_secret(key);
@@ -475,10 +476,6 @@ pub(crate) fn target_key(key: &ObjectKey, spec: &ExternalSecretSpec) -> ObjectKe
     }
 }
 
-fn resource_version(object: &ExternalSecret) -> &str {
-    object.metadata.resource_version.as_deref().unwrap_or_default()
-}
-
 /// False if `new` is the state that is known, or an earlier one, as when a watch lags behind our own write.
 fn is_newer(new: &ExternalSecret, known: &ExternalSecret) -> bool {
     new.metadata.uid != known.metadata.uid
@@ -488,7 +485,7 @@ fn is_newer(new: &ExternalSecret, known: &ExternalSecret) -> bool {
 /// True if `new` is an earlier state of `known`.
 fn is_older(new: &ExternalSecret, known: &ExternalSecret) -> bool {
     new.metadata.uid == known.metadata.uid
-        && cluster::is_older(resource_version(new), resource_version(known))
+        && ResourceVersion::of(&new.metadata).is_older_than(&ResourceVersion::of(&known.metadata))
 }
 
 fn is_same_intent(

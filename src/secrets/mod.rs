@@ -17,6 +17,7 @@ mod reconciler;
 mod render;
 mod rendering;
 mod secret_store;
+mod store;
 mod stores;
 mod target;
 mod template_inputs;

@@ -53,7 +53,7 @@ impl Reconciler<'_> {
         let data_hash = digest.data_hash.clone().filter(|_| digest.managed)?;
         let as_written = match status.gabion.as_ref().and_then(|gabion| gabion.target.as_ref()) {
             Some(written) => {
-                written.uid == digest.uid && written.resource_version == digest.resource_version
+                written.uid == *digest.uid && written.resource_version == *digest.resource_version
             }
             // Written by External Secrets Operator: its marks are trusted unless somebody wrote data after it.
             None => status.refresh_time.is_some() && !digest.touched && self.is_marked_ours(digest),

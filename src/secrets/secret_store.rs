@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::auth;
-use super::auth::Caller;
 use super::auth::is_referent;
 use super::auth::is_tagged_by_caller;
 use super::context::Context;
@@ -18,8 +17,8 @@ use super::error::RECHECK;
 use super::index::StoreKey;
 use super::plan::store_status::StoreOutcome;
 use super::plan::store_status::next_status;
+use super::store::{Caller, Store};
 use super::stores::Readiness;
-use super::stores::Store;
 use super::stores::User;
 use crate::api::external_secrets::secret_store::ClusterSecretStore;
 use crate::api::external_secrets::secret_store::SecretStore;
@@ -30,6 +29,7 @@ use crate::cluster::{
     write::{ApiError, Part, PatchKind},
 };
 use crate::duration;
+use crate::meta::ResourceVersion;
 use crate::provider::ProviderError;
 use crate::provider::Validation;
 use crate::provider::fetcher::Connection;
@@ -139,7 +139,7 @@ async fn report(context: &Context, store: &Store, outcome: &StoreOutcome) -> Res
         return Ok(());
     };
     let written = write_status(context, store, &next).await?;
-    context.stores.own_write(&store.key, &written, next);
+    context.stores.own_write(&store.key, written, next);
     Ok(())
 }
 
@@ -147,7 +147,7 @@ async fn write_status(
     context: &Context,
     store: &Store,
     status: &SecretStoreStatus,
-) -> Result<String, ApiError> {
+) -> Result<ResourceVersion, ApiError> {
     let body = serde_json::json!({
         "metadata": {"resourceVersion": store.resource_version},
         "status": status,
@@ -159,7 +159,7 @@ async fn write_status(
     } else {
         context.writer.patch::<SecretStore>(key, part, kind, &body, MANAGER).await?
     };
-    Ok(meta.resource_version.unwrap_or_default())
+    Ok(ResourceVersion::of(&meta))
 }
 
 fn interval(context: &Context, store: &Store) -> Duration {
@@ -179,7 +179,7 @@ fn store_reference(store: &Store) -> k8s_openapi::api::core::v1::ObjectReference
         kind: Some(store.key.kind().to_owned()),
         namespace: (!store.key.is_cluster()).then(|| store.key.0.namespace.to_string()),
         name: Some(store.key.0.name.to_string()),
-        uid: Some(store.uid.clone()),
+        uid: Some(store.uid.to_string()),
         ..Default::default()
     }
 }

@@ -6,68 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::auth::Caller;
 use super::index::StoreKey;
 use super::plan::store_status::StoreOutcome;
-use crate::api::external_secrets::secret_store::ClusterSecretStore;
-use crate::api::external_secrets::secret_store::SecretStore;
+use super::store::{Caller, Input, InputVersion, Store};
 use crate::api::external_secrets::secret_store::SecretStoreStatus;
-use crate::api::external_secrets::secret_store::StoreSpec;
-use crate::cluster::{ObjectKey, is_older};
+use crate::cluster::ObjectKey;
+use crate::meta::ResourceVersion;
 use crate::provider::fetcher::Connection;
 use crate::provider::fetcher::Identity;
-
-/// One store as the API server has it.
-#[derive(Clone, Debug)]
-pub(crate) struct Store {
-    /// Which.
-    pub(crate) key: StoreKey,
-    /// Its uid.
-    pub(crate) uid: String,
-    /// Its generation.
-    pub(crate) generation: i64,
-    /// Its resourceVersion.
-    pub(crate) resource_version: String,
-    /// Its spec.
-    pub(crate) spec: StoreSpec,
-    /// Its status as stored.
-    pub(crate) status: Option<SecretStoreStatus>,
-    /// It is being deleted.
-    pub(crate) deleting: bool,
-}
-
-impl From<SecretStore> for Store {
-    fn from(object: SecretStore) -> Self {
-        let key = StoreKey(ObjectKey::of(&object));
-        Self::new(key, &object.metadata, object.spec.0, object.status)
-    }
-}
-
-impl From<ClusterSecretStore> for Store {
-    fn from(object: ClusterSecretStore) -> Self {
-        let key = StoreKey(ObjectKey::of(&object));
-        Self::new(key, &object.metadata, object.spec.0, object.status)
-    }
-}
-
-impl Store {
-    fn new(
-        key: StoreKey,
-        meta: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
-        spec: StoreSpec,
-        status: Option<SecretStoreStatus>,
-    ) -> Self {
-        Self {
-            key,
-            uid: meta.uid.clone().unwrap_or_default(),
-            generation: meta.generation.unwrap_or_default(),
-            resource_version: meta.resource_version.clone().unwrap_or_default(),
-            spec,
-            status,
-            deleting: meta.deletion_timestamp.is_some(),
-        }
-    }
-}
 
 /// What the last validation of a store found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -110,15 +56,6 @@ impl User {
 /// Keys that a provider refused are not read again for this long.
 const DOUBT_EVERY: Duration = Duration::from_secs(10);
 
-/// An object whose content goes into a store's credentials.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Input {
-    /// A Secret with keys.
-    Secret(ObjectKey),
-    /// A ServiceAccount whose token is exchanged.
-    ServiceAccount(ObjectKey),
-}
-
 /// The registry. Every method locks for a moment only.
 #[derive(Default)]
 pub(crate) struct Stores {
@@ -128,8 +65,8 @@ pub(crate) struct Stores {
 #[derive(Default)]
 struct State {
     entries: HashMap<StoreKey, Entry>,
-    /// Which connections are made of an input, and of which state of it ("" = it did not exist).
-    by_input: HashMap<Input, BTreeMap<(StoreKey, User), String>>,
+    /// Which connections are made of an input, and of which state of it.
+    by_input: HashMap<Input, BTreeMap<(StoreKey, User), InputVersion>>,
 }
 
 struct Entry {
@@ -234,7 +171,7 @@ impl Stores {
         &self,
         key: &StoreKey,
         user: &User,
-        inputs: impl IntoIterator<Item = (Input, String)>,
+        inputs: impl IntoIterator<Item = (Input, InputVersion)>,
     ) -> Vec<StoreKey> {
         let mut state = self.lock();
         let mut stale = Vec::new();
@@ -284,32 +221,34 @@ impl Stores {
     pub(crate) fn own_write(
         &self,
         key: &StoreKey,
-        resource_version: &str,
+        resource_version: ResourceVersion,
         status: SecretStoreStatus,
     ) {
         let mut state = self.lock();
         if let Some(entry) = state.entries.get_mut(key) {
             // The watch may have told of a later change before the answer to our write arrived.
-            if is_older(resource_version, &entry.store.resource_version) {
+            if resource_version.is_older_than(&entry.store.resource_version) {
                 return;
             }
             let mut store = (*entry.store).clone();
-            resource_version.clone_into(&mut store.resource_version);
+            store.resource_version = resource_version;
             store.status = Some(status);
             entry.store = Arc::new(store);
         }
     }
 
-    /// Takes in the present state of an input ("" = it is gone). Drops what was made of another state; the stores
+    /// Records the present state of an input. Drops what was made of another state; the stores
     /// concerned.
-    pub(crate) fn input_seen(&self, input: &Input, version: &str) -> Vec<StoreKey> {
+    pub(crate) fn input_seen(&self, input: &Input, version: &InputVersion) -> Vec<StoreKey> {
         self.lock().drop_stale(input, version)
     }
 
     /// Every input of one kind that is known to exist but is not in `present`.
     pub(crate) fn inputs_gone(&self, present: &HashSet<ObjectKey>, secrets: bool) -> Vec<Input> {
         let state = self.lock();
-        let existed = |uses: &BTreeMap<_, String>| uses.values().any(|version| !version.is_empty());
+        let existed = |uses: &BTreeMap<_, InputVersion>| {
+            uses.values().any(|version| *version != InputVersion::Absent)
+        };
         let known = state.by_input.iter().filter(|(_, uses)| existed(uses));
         let gone = known.filter(|(input, _)| match input {
             Input::Secret(key) => secrets && !present.contains(key),
@@ -345,9 +284,10 @@ impl Stores {
 impl State {
     /// Drops what was made of another state of `input` than this. A state that is known to be older than the one
     /// that something was made of is no news.
-    fn drop_stale(&mut self, input: &Input, version: &str) -> Vec<StoreKey> {
+    fn drop_stale(&mut self, input: &Input, version: &InputVersion) -> Vec<StoreKey> {
         let Some(uses) = self.by_input.get_mut(input) else { return Vec::new() };
-        let is_stale = |made_of: &String| made_of != version && !is_older_state(version, made_of);
+        let is_stale =
+            |made_of: &InputVersion| made_of != version && !version.is_older_than(made_of);
         let mut stale: Vec<StoreKey> = Vec::new();
         for (store, _) in uses.extract_if(.., |_, made_of| is_stale(made_of)).map(|(user, _)| user)
         {
@@ -361,17 +301,6 @@ impl State {
             }
         }
         stale
-    }
-}
-
-/// Whether one state of an object is earlier than another; both are uid and resourceVersion, as far as that can be
-/// told ([`super::auth::secret_version`]).
-fn is_older_state(new: &str, known: &str) -> bool {
-    match (new.split_once('@'), known.split_once('@')) {
-        (Some((new_uid, new)), Some((known_uid, known))) => {
-            new_uid == known_uid && is_older(new, known)
-        }
-        _ => false,
     }
 }
 
@@ -396,30 +325,34 @@ mod tests {
         Input::Secret(ObjectKey::new("shop", "keys"))
     }
 
-    fn made(stores: &Stores, name: &str, version: &str) -> Vec<StoreKey> {
-        stores.depends_on(&key(name), &User::Anybody, [(keys(), version.to_owned())])
+    fn version(of: &str) -> InputVersion {
+        InputVersion::Secret("u".into(), of.into())
+    }
+
+    fn made(stores: &Stores, name: &str, of: &str) -> Vec<StoreKey> {
+        stores.depends_on(&key(name), &User::Anybody, [(keys(), version(of))])
     }
 
     #[test]
     fn q8_a_store_that_was_made_of_older_keys_than_another_is_made_anew() {
         let stores = Stores::default();
-        assert!(made(&stores, "a", "u@1").is_empty());
+        assert!(made(&stores, "a", "1").is_empty());
         // Read before the watch tells of the change.
-        assert_eq!(made(&stores, "b", "u@2"), [key("a")]);
-        assert!(made(&stores, "a", "u@2").is_empty());
-        assert!(stores.input_seen(&keys(), "u@1").is_empty(), "an event that comes late");
-        assert!(stores.input_seen(&keys(), "u@2").is_empty(), "known to both");
-        assert_eq!(stores.input_seen(&keys(), "u@3"), [key("a"), key("b")]);
-        assert!(made(&stores, "a", "u@3").is_empty());
-        assert_eq!(stores.input_seen(&keys(), ""), [key("a")], "it is gone");
+        assert_eq!(made(&stores, "b", "2"), [key("a")]);
+        assert!(made(&stores, "a", "2").is_empty());
+        assert!(stores.input_seen(&keys(), &version("1")).is_empty(), "an event that comes late");
+        assert!(stores.input_seen(&keys(), &version("2")).is_empty(), "known to both");
+        assert_eq!(stores.input_seen(&keys(), &version("3")), [key("a"), key("b")]);
+        assert!(made(&stores, "a", "3").is_empty());
+        assert_eq!(stores.input_seen(&keys(), &InputVersion::Absent), [key("a")], "it is gone");
     }
 
     #[test]
     fn q8_of_one_store_too_every_connection_counts() {
         let stores = Stores::default();
         let user = |name: &str| User::Namespace(name.into());
-        stores.depends_on(&key("a"), &user("one"), [(keys(), "u@1".to_owned())]);
-        let stale = stores.depends_on(&key("a"), &user("two"), [(keys(), "u@2".to_owned())]);
+        stores.depends_on(&key("a"), &user("one"), [(keys(), version("1"))]);
+        let stale = stores.depends_on(&key("a"), &user("two"), [(keys(), version("2"))]);
         assert_eq!(stale, [key("a")]);
     }
 }

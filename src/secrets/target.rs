@@ -14,6 +14,7 @@ use crate::cluster::{
     ObjectKey,
     write::{ApiError, Part, PatchKind, Writer},
 };
+use crate::meta::ResourceVersion;
 use crate::provider::SecretBytes;
 
 /// Reads the Secret whole. The only read of values in the secrets subsystem beside credentials.
@@ -69,7 +70,7 @@ pub(crate) async fn update(
 pub(crate) async fn replace_data(
     writer: &Writer,
     key: &ObjectKey,
-    resource_version: &str,
+    resource_version: &ResourceVersion,
     data: &BTreeMap<String, SecretBytes>,
     data_hash: &str,
     manager: &str,
@@ -91,7 +92,7 @@ fn encoded(data: &BTreeMap<String, SecretBytes>) -> Map<String, Value> {
 /// What a merge patch has to say to get from one to the other.
 fn differences(existing: &Existing, desired: &Desired) -> Value {
     let mut metadata = Map::new();
-    metadata.insert("resourceVersion".to_owned(), existing.resource_version.clone().into());
+    metadata.insert("resourceVersion".to_owned(), json!(existing.resource_version));
     let labels = changed(&existing.labels, &desired.labels, |text| text.as_str().into());
     let annotations =
         changed(&existing.annotations, &desired.annotations, |text| text.as_str().into());

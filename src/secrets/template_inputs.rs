@@ -10,7 +10,8 @@ use std::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::plan::{hash, template::InputKind};
-use crate::cluster::{ObjectKey, is_older};
+use crate::cluster::ObjectKey;
+use crate::meta::{ResourceVersion, Uid};
 
 type Input = (InputKind, ObjectKey);
 
@@ -32,17 +33,14 @@ struct State {
 /// The state that an object is in.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Version {
-    uid: String,
-    resource_version: String,
+    uid: Uid,
+    resource_version: ResourceVersion,
 }
 
 impl Version {
     /// The state that this metadata is of.
     pub(crate) fn of(meta: &ObjectMeta) -> Self {
-        Self {
-            uid: meta.uid.clone().unwrap_or_default(),
-            resource_version: meta.resource_version.clone().unwrap_or_default(),
-        }
+        Self { uid: Uid::of(meta), resource_version: ResourceVersion::of(meta) }
     }
 }
 
@@ -102,7 +100,7 @@ impl TemplateInputs {
         let is_old = known.is_some_and(|known| {
             *known == seen
                 || known.uid == seen.uid
-                    && is_older(&seen.resource_version, &known.resource_version)
+                    && seen.resource_version.is_older_than(&known.resource_version)
         });
         if is_old {
             return Vec::new();

@@ -6,16 +6,16 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
 use kube::{Api, Client, Resource, core::NamespaceResourceScope, core::PartialObjectMeta};
 
 use super::{
-    auth,
     context::Context,
     index::{News, StoreKey},
     plan::template::{self, InputKind},
-    stores::{Input, Store},
+    store::{Input, InputVersion, Store},
 };
 use crate::api::external_secrets::external_secret::ExternalSecret;
 use crate::api::external_secrets::secret_store::ClusterSecretStore;
 use crate::api::external_secrets::secret_store::SecretStore;
 use crate::cluster::{CacheSync, Change, ObjectKey, queue::Lane};
+use crate::meta::Uid;
 use crate::runtime::Dependency;
 use crate::runtime::Runtime;
 use crate::runtime::Watches;
@@ -105,7 +105,7 @@ fn secret(context: &Context, change: Change<PartialObjectMeta<Secret>>) {
     let woken = match change {
         Change::Applied(object) => {
             let key = ObjectKey::of(&object);
-            let version = auth::secret_version(&object.metadata);
+            let version = InputVersion::of_secret(&object.metadata);
             input(context, &Input::Secret(key.clone()), &version);
             let mut woken = context.template_inputs.seen(InputKind::Secret, &key, &object.metadata);
             woken.extend(context.index.secret_applied(&key, &object.metadata));
@@ -113,14 +113,14 @@ fn secret(context: &Context, change: Change<PartialObjectMeta<Secret>>) {
         }
         Change::Deleted(object) => {
             let key = ObjectKey::of(&object);
-            input(context, &Input::Secret(key.clone()), "");
+            input(context, &Input::Secret(key.clone()), &InputVersion::Absent);
             let mut woken = context.template_inputs.gone(InputKind::Secret, &key);
-            woken.extend(context.index.secret_deleted(&key, object.metadata.uid.as_deref()));
+            woken.extend(context.index.secret_deleted(&key, &Uid::of(&object.metadata)));
             woken
         }
         Change::Listed(present) => {
             for gone in context.stores.inputs_gone(&present, true) {
-                input(context, &gone, "");
+                input(context, &gone, &InputVersion::Absent);
             }
             let mut woken = context.template_inputs.listed(InputKind::Secret, &present);
             woken.extend(context.index.secrets_listed(&present));
@@ -152,22 +152,22 @@ fn config_map(context: &Context, change: Change<PartialObjectMeta<ConfigMap>>) {
 fn service_account(context: &Context, change: Change<PartialObjectMeta<ServiceAccount>>) {
     match change {
         Change::Applied(object) => {
-            let version = auth::account_version(&object.metadata);
+            let version = InputVersion::of_account(&object.metadata);
             input(context, &Input::ServiceAccount(ObjectKey::of(&object)), &version);
         }
         Change::Deleted(object) => {
-            input(context, &Input::ServiceAccount(ObjectKey::of(&object)), "");
+            input(context, &Input::ServiceAccount(ObjectKey::of(&object)), &InputVersion::Absent);
         }
         Change::Listed(present) => {
             for gone in context.stores.inputs_gone(&present, false) {
-                input(context, &gone, "");
+                input(context, &gone, &InputVersion::Absent);
             }
         }
     }
 }
 
 /// Something that credentials are made of is in this state now: validates the stores made of another one.
-fn input(context: &Context, input: &Input, version: &str) {
+fn input(context: &Context, input: &Input, version: &InputVersion) {
     for store in context.stores.input_seen(input, version) {
         context.validations.wake(&store, &store, Lane::Urgent);
         // A referent store is not validated itself: its users find out.

@@ -1,15 +1,15 @@
 //! Scenario 18: deletion reverts, with a seat belt.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use support::{
-    Cluster, Failure, Options, Result, SOON, Subsystem, answers, audit, condition, eventually,
-    path, repository,
+    Cluster, Failure, Options, Result, SOON, Subsystem, answers,
+    api_proxy::{self, Faults},
+    audit, condition, eventually, path, repository,
 };
 
 use crate::{
-    proxy::Proxy,
     recorder::Recorder,
     scene::{FULL_SET, PSS, Scene, full, merge},
 };
@@ -90,14 +90,18 @@ async fn a_process_that_is_killed_between_any_two_steps_is_followed_by_one_that_
         let recorder = Recorder::start(&cluster, "NetworkPolicy", &name).await?;
         env.operator.kill();
 
-        let proxy = Proxy::start(env.plane(), &kubeconfig).await?;
-        let (mut doomed, health) = env.another_with(&proxy.kubeconfig, &[])?;
+        let faults = Arc::new(Faults::default());
+        let through = api_proxy::start(&kubeconfig, faults.clone())?;
+        let (mut doomed, health) = env.another_with(&through, &[])?;
         answers(&health, "/readyz", "200 OK").await?;
-        proxy.cut_after(writes);
+        faults.cut_after(writes);
         let scene = Scene { env: &env, name: name.clone(), cluster: cluster.clone() };
         // The confirmation is a write of ours, not of the operator.
         scene.delete_baseline(&name).await?;
-        let cut = proxy.is_cut(&cluster, &name).await?;
+        let cut = tokio::select! {
+            () = faults.is_cut() => true,
+            gone = cluster.gone("HardeningBaseline", "", &name) => gone.map(|()| false)?,
+        };
         doomed.kill();
 
         env.start_again(&[])?;

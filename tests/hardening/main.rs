@@ -12,7 +12,6 @@
     clippy::needless_pass_by_value
 )]
 
-mod proxy;
 mod recorder;
 mod scene;
 

@@ -9,6 +9,7 @@ use gabion::hardening::plan::objects::{Generated, GeneratedKey, ObservedObject, 
 use gabion::hardening::plan::owned::claim;
 use gabion::hardening::plan::service_accounts::{ObservedServiceAccount, Previous};
 use gabion::hardening::plan::steps::Step;
+use gabion::meta::{ResourceVersion, Uid};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
@@ -158,10 +159,10 @@ impl Model {
         }
     }
 
-    fn checked(&self, key: &GeneratedKey, uid: &str, version: &str) -> Generated {
+    fn checked(&self, key: &GeneratedKey, uid: &Uid, version: &ResourceVersion) -> Generated {
         let live = self.objects.get(key).unwrap_or_else(|| panic!("{key} is gone"));
-        assert_eq!(live.meta().uid.as_deref(), Some(uid), "{key}");
-        assert_eq!(live.meta().resource_version.as_deref(), Some(version), "{key}");
+        assert_eq!(live.meta().uid.as_deref(), Some(&**uid), "{key}");
+        assert_eq!(live.meta().resource_version.as_deref(), Some(&**version), "{key}");
         live.clone()
     }
 

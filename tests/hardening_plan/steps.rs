@@ -113,7 +113,7 @@ fn a_teardown_that_is_killed_between_any_two_writes_ends_the_same() {
         model.apply_all(&rest);
         assert_eq!(model.content(), before, "killed after {killed_after}");
         let end = planned_with(&model, &[], &leaving, &BTreeMap::new());
-        assert!(remaining("uid-prod", &model.observed(), &end).is_empty());
+        assert!(remaining(&"uid-prod".into(), &model.observed(), &end).is_empty());
         assert!(end.is_settled());
     }
 }
@@ -337,7 +337,7 @@ fn a_namespace_that_is_being_deleted_gets_no_write_and_blocks_nothing() {
         contested: &contested,
     });
     assert!(plan.is_settled());
-    assert!(remaining("uid-prod", &observed, &plan).is_empty());
+    assert!(remaining(&"uid-prod".into(), &observed, &plan).is_empty());
 }
 
 #[test]

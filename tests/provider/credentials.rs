@@ -188,7 +188,7 @@ async fn a_store_that_is_gone_or_changed_loses_its_session() {
     };
     both().await;
     assert_eq!(server.calls("AssumeRole"), 2);
-    fetcher.retain(&|identity| identity.store_uid() == "kept");
+    fetcher.retain(&|identity| &**identity.store_uid() == "kept");
     both().await;
     assert_eq!(server.calls("AssumeRole"), 3);
     fetcher.forget(kept.identity());

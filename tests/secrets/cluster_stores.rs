@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use support::{Cluster, Options, Result, Subsystem};
+use support::{
+    Cluster, Options, Result, Subsystem,
+    api_proxy::{self, Faults},
+};
 
-use crate::proxy;
 use crate::scene::{Scene, aws_provider, value};
 
 /// A ClusterSecretStore with the credentials of the scene.
@@ -166,16 +168,16 @@ async fn s2_each_namespace_has_a_session_with_its_own_name_in_the_tag() -> Resul
 
 #[tokio::test]
 async fn s3_labels_that_are_not_known_let_nobody_in() -> Result<()> {
-    let plan = Arc::new(proxy::Plan::default());
-    plan.fail_lists("namespaces", 4);
-    let (plane, through) = (Subsystem::Secrets.control_plane(&Options::default())?, plan.clone());
+    let faults = Arc::new(Faults::default());
+    faults.fail_lists("namespaces", 4);
+    let (plane, through) = (Subsystem::Secrets.control_plane(&Options::default())?, faults.clone());
     let admin = Cluster::new(&plane).await?;
     let label = json!({"kind": "Namespace", "metadata": {"name": "unknown-labels",
         "labels": {"untrusted": "1"}}});
     admin.create_in("unknown-labels", label, "kubectl-create").await?;
     let env = Subsystem::Secrets.start_through(
         plane,
-        move |direct| proxy::start(&direct, through),
+        move |direct| api_proxy::start(&direct, through),
         &[],
     )?;
     let scene = Scene::enter(&env, "unknown-labels").await?;
@@ -192,7 +194,7 @@ async fn s3_labels_that_are_not_known_let_nobody_in() -> Result<()> {
     // First nothing is known; then the list comes, and the condition says no.
     scene.fails("db", "not allowed from namespace \"unknown-labels\"").await?;
     assert_eq!(scene.data("db").await?, None);
-    assert!(plan.lists_failed() > 0, "the fault was not met");
+    assert!(faults.lists_failed() > 0, "the fault was not met");
     // What arrives later is evaluated anew.
     let change = json!({"metadata": {"labels": {"untrusted": null}}});
     scene.patch("Namespace", "unknown-labels", change).await?;

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use support::{Failure, Options, Result, SOON, Subsystem, eventually};
-
-use crate::{
-    proxy::{self, Failing, Plan},
-    scene::{Scene, value},
+use support::{
+    Failure, Options, Result, SOON, Subsystem,
+    api_proxy::{self, Failing, Faults},
+    eventually,
 };
+
+use crate::scene::{Scene, value};
 
 const WAYS: [(&str, Failing); 6] = [
     ("r500", Failing::Refused(500)),
@@ -82,17 +83,17 @@ async fn single(scene: &Scene<'_>) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whichever_write_fails_and_however_the_end_is_the_same() -> Result<()> {
-    let plan = Arc::new(Plan::default());
+    let faults = Arc::new(Faults::default());
     let plane = Subsystem::Secrets.control_plane(&Options::default())?;
     let env = Subsystem::Secrets.start_through(
         plane,
-        |direct| proxy::start(&direct, plan.clone()),
+        |direct| api_proxy::start(&direct, faults.clone()),
         &[],
     )?;
 
     let clean = Scene::bare(&env, "clean").await?;
     life(&clean).await?;
-    let writes = plan.writes("clean");
+    let writes = faults.writes("clean");
     assert!(writes.len() >= 9, "{writes:?}");
     // What a life without faults costs: nothing is written twice.
     let of = |what: &str| writes.iter().filter(|write| write.starts_with(what)).count();
@@ -103,7 +104,7 @@ async fn whichever_write_fails_and_however_the_end_is_the_same() -> Result<()> {
     for nth in 1..=writes.len() {
         for (name, how) in WAYS {
             let namespace = format!("fault-{nth}-{name}");
-            plan.fail(&namespace, nth, how);
+            faults.fail(&namespace, nth, how);
             let env = &env;
             lives.push(async move {
                 let scene = Scene::bare(env, &namespace).await?;

@@ -16,7 +16,6 @@ mod faults;
 mod guide;
 mod input;
 mod ownership;
-mod proxy;
 mod references;
 mod refresh;
 mod restart;

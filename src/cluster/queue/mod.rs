@@ -13,7 +13,7 @@ mod state;
 use std::{
     fmt::Debug,
     future::Future,
-    hash::{DefaultHasher, Hash, Hasher},
+    hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -22,14 +22,14 @@ use tokio::{sync::Notify, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use crate::lane::Lane;
+use crate::retry::Pauses;
 use state::{Cause, Limits, Running, State, Stuck};
 
 /// After this time a running object no longer counts against the bound.
 const SLOW: Duration = Duration::from_secs(1);
 /// Waiting work and nothing done for this long mean that the queue is stuck.
 const STUCK: Limits = Limits { idle: Duration::from_mins(2), hung: Duration::from_mins(15) };
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LONGEST_RETRY: Duration = Duration::from_mins(5);
+const RETRY: Pauses = Pauses { first: Duration::from_secs(1), longest: Duration::from_mins(5) };
 
 /// What the queue should do with an object after it was reconciled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -206,7 +206,7 @@ where
 
     fn finish(&self, key: &K, next: &Next) {
         let now = Instant::now();
-        self.lock().finish(key, next, now, |failures| backoff(key, failures));
+        self.lock().finish(key, next, now, |failures| RETRY.after(key, failures));
         self.shared.changed.notify_one();
     }
 
@@ -256,21 +256,6 @@ fn explain<G: Debug>(name: &str, stuck: &Stuck<G>) -> String {
              none of those finished for {idle} s: the provider hangs; other work goes on"
         ),
     }
-}
-
-/// 1 s, 2 s, 4 s, ... 5 min, each a little shorter by [`spread`].
-pub(crate) fn backoff<K: Hash>(key: &K, failures: u32) -> Duration {
-    let pause = FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(10));
-    spread(&(key, failures), pause.min(LONGEST_RETRY))
-}
-
-/// `pause`, minus up to a fifth derived from the key, so that objects that failed together do not come back
-/// together.
-pub(crate) fn spread<K: Hash>(key: &K, pause: Duration) -> Duration {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    let fifth = u32::try_from(hasher.finish() % 200).unwrap_or(0);
-    pause.saturating_sub(pause * fifth / 1000)
 }
 
 #[cfg(test)]

@@ -233,15 +233,6 @@ fn a_forgotten_object_leaves_nothing_behind() {
     assert_eq!(state.stats(now), QueueStats::default());
 }
 
-#[test]
-fn backoff_grows_is_bounded_and_differs_between_keys() {
-    let pauses: Vec<_> = (1..20).map(|n| backoff(&"a", n)).collect();
-    assert!(pauses[0] >= Duration::from_millis(800) && pauses[0] <= Duration::from_secs(1));
-    assert!(pauses.iter().all(|p| *p <= LONGEST_RETRY));
-    assert!(pauses[18] >= LONGEST_RETRY * 4 / 5);
-    assert_ne!(backoff(&"a", 5), backoff(&"b", 5));
-}
-
 #[tokio::test(start_paused = true)]
 async fn every_object_is_worked_on_and_never_twice_at_once() {
     let queue: Queue<usize, usize> =

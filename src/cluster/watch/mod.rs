@@ -24,13 +24,13 @@ use tokio_util::sync::CancellationToken;
 use super::{
     ObjectKey,
     decode::{Decoded, Identity, decode},
-    queue::spread,
 };
+use crate::meta::ResourceVersion;
+use crate::retry::Pauses;
 pub(crate) use health::{CacheSync, WatchHealth};
 use requests::{Line, Requests, WatchError};
 
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const RETRY: Pauses = Pauses { first: Duration::from_millis(200), longest: Duration::from_secs(5) };
 /// Pause after a refusal of a watch that may be refused.
 const REFUSED_PAUSE: Duration = Duration::from_mins(10);
 /// After so many failures in a row the list is read again: the API server may have been restored to a state in
@@ -89,7 +89,7 @@ pub(crate) async fn follow<K>(
         let health = &watch.cache.health;
         let why = error.explain(health.kind);
         failures = failures.saturating_add(1);
-        let pause = pause(health.kind, failures);
+        let pause = RETRY.after(health.kind, failures);
         let is_refusal = matches!(error, WatchError::Refused { code: 403 | 404, .. });
         if refusal == Refusal::IsNormal && is_refusal {
             if !refused {
@@ -110,12 +110,6 @@ pub(crate) async fn follow<K>(
     }
 }
 
-/// 0.2 s, 0.4 s, ... 5 s, a little shorter by chance.
-fn pause(kind: &str, failures: u32) -> Duration {
-    let pause = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(10));
-    spread(&(kind, failures), pause.min(LONGEST_PAUSE))
-}
-
 /// Runs `work` until it ends or `stop`.
 pub(crate) async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
     tokio::select! {
@@ -128,7 +122,7 @@ struct Watch<R, S> {
     requests: Requests,
     cache: Cache<R, S>,
     /// The version after which to go on. Without one the list comes first.
-    position: Option<String>,
+    position: Option<ResourceVersion>,
     /// The list must be read again when the watch ends.
     relist: bool,
     /// A list was delivered, or an event, or a watch lasted.
@@ -179,8 +173,9 @@ impl<R: FnMut(Undecodable), S> Watch<R, S> {
             token = contents.metadata.continue_.filter(|token| !token.is_empty());
             if token.is_none() {
                 let version = contents.metadata.resource_version.filter(|v| !v.is_empty());
-                self.position =
-                    Some(version.ok_or(WatchError::Form("the list has no resourceVersion"))?);
+                self.position = Some(
+                    version.ok_or(WatchError::Form("the list has no resourceVersion"))?.into(),
+                );
                 self.cache.listed::<K>(listing);
                 return Ok(());
             }
@@ -220,26 +215,26 @@ impl<R: FnMut(Undecodable), S> Watch<R, S> {
     }
 }
 
-fn bookmark(object: &str) -> Option<String> {
+fn bookmark(object: &str) -> Option<ResourceVersion> {
     #[derive(serde::Deserialize)]
     struct Bookmark {
         metadata: k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta,
     }
-    serde_json::from_str::<Bookmark>(object).ok()?.metadata.resource_version
+    Some(serde_json::from_str::<Bookmark>(object).ok()?.metadata.resource_version?.into())
 }
 
 /// What a list has brought so far.
 #[derive(Default)]
 struct Listing {
     present: HashSet<ObjectKey>,
-    undecodable: HashMap<ObjectKey, String>,
+    undecodable: HashMap<ObjectKey, ResourceVersion>,
 }
 
 /// Decodes what arrives and hands it on.
 struct Cache<R, S> {
     health: Arc<WatchHealth>,
     /// The versions of what cannot be decoded, each of which is reported once.
-    undecodable: HashMap<ObjectKey, String>,
+    undecodable: HashMap<ObjectKey, ResourceVersion>,
     report: R,
     sink: S,
 }
@@ -250,7 +245,7 @@ impl<R: FnMut(Undecodable), S> Cache<R, S> {
         &mut self,
         identity: Identity,
         text: &str,
-        undecodable: &mut HashMap<ObjectKey, String>,
+        undecodable: &mut HashMap<ObjectKey, ResourceVersion>,
     ) where
         K: DeserializeOwned,
         S: FnMut(Change<K>),

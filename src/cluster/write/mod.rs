@@ -16,6 +16,7 @@ use http::{
 use http_body_util::BodyExt as _;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta};
 use kube::{Client, Resource};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
@@ -26,6 +27,7 @@ use super::{
     metadata::slim,
     requests::RequestCounts,
 };
+use crate::meta::{ResourceVersion, Uid};
 pub(crate) use dry_run::DryRun;
 pub use error::{ApiError, FieldCause};
 use error::{outcome_label, refusal};
@@ -122,7 +124,7 @@ impl Writer {
             url.push_str("/status");
         }
         url.push_str("?fieldManager=");
-        url.push_str(&encode(manager));
+        url.extend(encode(manager));
         let content_type = match kind {
             PatchKind::Merge => "application/merge-patch+json",
             PatchKind::Json => "application/json-patch+json",
@@ -157,8 +159,8 @@ impl Writer {
     pub async fn delete<K>(
         &self,
         key: &ObjectKey,
-        uid: &str,
-        resource_version: &str,
+        uid: &Uid,
+        resource_version: &ResourceVersion,
     ) -> Result<(), ApiError>
     where
         K: Resource<DynamicType = ()>,
@@ -343,21 +345,12 @@ fn object<K: Resource<DynamicType = ()>>(key: &ObjectKey) -> String {
     format!("{}/{}", collection::<K>(key), encode(&key.name))
 }
 
+/// What needs no encoding in a path segment or a query value.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// Percent-encodes one path segment or query value.
-fn encode(text: &str) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(char::from(byte));
-            }
-            other => {
-                let _ = write!(out, "%{other:02X}");
-            }
-        }
-    }
-    out
+fn encode(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, UNRESERVED)
 }
 
 fn to_bytes(body: &impl Serialize) -> Result<Vec<u8>, ApiError> {

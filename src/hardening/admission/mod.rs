@@ -23,6 +23,7 @@ use super::{
     },
 };
 use crate::cluster::{Change, queue::Lane};
+use crate::meta::Uid;
 use crate::runtime::Dependency;
 use crate::runtime::Watches;
 
@@ -99,7 +100,7 @@ fn seen<K: Resource + Serialize>(context: &Context, kind: AdmissionKind, change:
             context.admissions.applied(key, &object)
         }
         Change::Deleted(object) => {
-            let uid = object.uid().unwrap_or_default();
+            let uid = Uid::of(object.meta());
             context.admissions.gone(&AdmissionKey { kind, name: object.name_any() }, &uid)
         }
         Change::Listed(present) => context.admissions.listed(kind, &present),
@@ -110,9 +111,9 @@ fn seen<K: Resource + Serialize>(context: &Context, kind: AdmissionKind, change:
 }
 
 /// Wakes the baseline with this uid; all of them if there is none.
-fn wake(context: &Context, uid: &str) {
+fn wake(context: &Context, uid: &Uid) {
     let objects = context.index.baseline_objects();
-    let owned = objects.iter().find(|object| object.metadata.uid.as_deref() == Some(uid));
+    let owned = objects.iter().find(|object| uid.is_of(&object.metadata));
     if let Some(name) = owned.and_then(|object| object.metadata.name.as_deref()) {
         context.baselines.wake(&name.into(), &(), Lane::Urgent);
         return;
@@ -127,10 +128,9 @@ fn wake(context: &Context, uid: &str) {
 pub(crate) async fn sweep(context: &Context) {
     loop {
         context.admissions.asked_to_sweep().await;
-        let uids: Vec<_> = context.index.baseline_objects();
-        let known: Vec<&str> = uids.iter().filter_map(|o| o.metadata.uid.as_deref()).collect();
+        let known = context.index.baseline_objects();
         for uid in context.admissions.owners() {
-            if known.contains(&uid.as_str()) {
+            if known.iter().any(|object| uid.is_of(&object.metadata)) {
                 continue;
             }
             if let Err(error) = work::remove_all(context, &uid).await {

@@ -10,7 +10,8 @@ use tokio::sync::Notify;
 
 use crate::api::gabion::hardening_baseline::Stage;
 
-use crate::cluster::{self, Tombstones, is_older};
+use crate::cluster::{self, Tombstones};
+use crate::meta::Uid;
 
 use crate::hardening::index::Baseline;
 use crate::hardening::index::Phase;
@@ -57,7 +58,7 @@ struct State {
 
 #[derive(Default)]
 struct Entry {
-    uid: String,
+    uid: Uid,
     desired: Option<(Arc<Compiled>, Arc<Desired>)>,
     proof: Proof,
     /// Digest of each object as we last wrote it.
@@ -101,7 +102,7 @@ impl Admissions {
             return Err(Error::NeedsClusterInstall);
         }
         let Some(Phase::InForce(compiled)) = &known.phase else { return Ok(None) };
-        let uid = known.object.metadata.uid.clone().unwrap_or_default();
+        let uid = Uid::of(&known.object.metadata);
         let cached = {
             let mut state = self.lock();
             let entry = state.baselines.entry(name.to_owned()).or_default();
@@ -123,7 +124,7 @@ impl Admissions {
     }
 
     /// Takes in an object; the owners that it is news to.
-    pub(crate) fn applied(&self, key: AdmissionKey, object: &Value) -> Vec<String> {
+    pub(crate) fn applied(&self, key: AdmissionKey, object: &Value) -> Vec<Uid> {
         let seen = observed(key.kind, object);
         if !seen.ours && !key.name.starts_with("gabion-") {
             return Vec::new();
@@ -143,11 +144,11 @@ impl Admissions {
     }
 
     /// Takes in that an object is gone; the owners that it is news to.
-    pub(crate) fn gone(&self, key: &AdmissionKey, uid: &str) -> Vec<String> {
+    pub(crate) fn gone(&self, key: &AdmissionKey, uid: &Uid) -> Vec<Uid> {
         let mut state = self.lock();
         state.tombstones.note(uid);
         // A namesake may have taken its place already.
-        if state.live.get(key).is_none_or(|known| known.uid != uid) {
+        if state.live.get(key).is_none_or(|known| known.uid != *uid) {
             return Vec::new();
         }
         let known = state.live.remove(key);
@@ -159,13 +160,13 @@ impl Admissions {
         &self,
         kind: AdmissionKind,
         present: &HashSet<cluster::ObjectKey>,
-    ) -> Vec<String> {
+    ) -> Vec<Uid> {
         let mut state = self.lock();
         state.listed.insert(kind.as_str());
         let is_gone = |key: &AdmissionKey| {
             key.kind == kind && !present.contains(&cluster::ObjectKey::new("", &key.name))
         };
-        let mut told: Vec<String> = state
+        let mut woken: Vec<Uid> = state
             .live
             .iter()
             .filter(|(key, _)| is_gone(key))
@@ -174,8 +175,8 @@ impl Admissions {
         state.live.retain(|key, _| !is_gone(key));
         // Those of baselines that went while the operator was down.
         self.sweep.notify_one();
-        told.dedup();
-        told
+        woken.dedup();
+        woken
     }
 
     /// All that is live, for one decision.
@@ -184,12 +185,12 @@ impl Admissions {
     }
 
     /// Whether a baseline owns something.
-    pub(crate) fn owns_any(&self, uid: &str) -> bool {
-        self.lock().live.values().any(|seen| seen.owner == uid)
+    pub(crate) fn owns_any(&self, uid: &Uid) -> bool {
+        self.lock().live.values().any(|seen| seen.owner == *uid)
     }
 
     /// Uids of the baselines that own something.
-    pub(crate) fn owners(&self) -> BTreeSet<String> {
+    pub(crate) fn owners(&self) -> BTreeSet<Uid> {
         let state = self.lock();
         state.live.values().map(|seen| seen.owner.clone()).filter(|uid| !uid.is_empty()).collect()
     }
@@ -260,8 +261,8 @@ impl Admissions {
     }
 }
 
-fn owners(before: Option<&Seen>, after: Option<&Seen>) -> Vec<String> {
-    let mut owners: Vec<String> =
+fn owners(before: Option<&Seen>, after: Option<&Seen>) -> Vec<Uid> {
+    let mut owners: Vec<Uid> =
         before.into_iter().chain(after).map(|seen| seen.owner.clone()).collect();
     owners.sort();
     owners.dedup();
@@ -270,7 +271,7 @@ fn owners(before: Option<&Seen>, after: Option<&Seen>) -> Vec<String> {
 
 /// True if `seen` is an earlier state of the same object.
 fn is_overtaken(seen: &Seen, known: &Seen) -> bool {
-    known.uid == seen.uid && is_older(&seen.resource_version, &known.resource_version)
+    known.uid == seen.uid && seen.resource_version.is_older_than(&known.resource_version)
 }
 
 /// Boils an object down.
@@ -279,11 +280,11 @@ pub(crate) fn observed(kind: AdmissionKind, object: &Value) -> Seen {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mark = Mark(object);
     Seen {
-        uid: text(&meta["uid"]),
-        resource_version: text(&meta["resourceVersion"]),
+        uid: text(&meta["uid"]).into(),
+        resource_version: text(&meta["resourceVersion"]).into(),
         generation: meta["generation"].as_i64().unwrap_or_default(),
         digest: mark.digest(),
-        owner: mark.owner().to_owned(),
+        owner: mark.owner().into(),
         ours: mark.is_ours(),
         manager: last_manager(&meta["managedFields"]),
         types: if kind == AdmissionKind::Policy { types(object) } else { Types::Clean },

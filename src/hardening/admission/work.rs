@@ -46,12 +46,14 @@ use crate::hardening::plan::admission::written;
 use crate::hardening::plan::error::Error;
 use crate::hardening::plan::objects::RELEASE_MANAGER;
 use crate::marks::FIELD_MANAGER;
+use crate::meta::Uid;
 use crate::policy::WorkloadKind;
+use crate::retry::Pauses;
 
 /// Longest time that one reconcile waits for a revision to come into force.
 const PATIENCE: Duration = Duration::from_secs(3);
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+const RETRY: Pauses =
+    Pauses { first: Duration::from_millis(20), longest: Duration::from_millis(200) };
 /// More moves than any set of policies needs: whoever undoes them meanwhile has to wait.
 const MOST_MOVES: usize = 100;
 
@@ -65,8 +67,8 @@ pub(crate) struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn uid(&self) -> &str {
-        self.known.object.metadata.uid.as_deref().unwrap_or_default()
+    fn uid(&self) -> Uid {
+        Uid::of(&self.known.object.metadata)
     }
 
     /// Makes moves until nothing is left to do, or to do now.
@@ -94,15 +96,15 @@ impl Work<'_> {
     /// `None` when all is done.
     async fn moves(&self, desired: &Desired) -> Result<Option<Progress>, Error> {
         let begun = Instant::now();
-        let (mut pause, mut tampered) = (FIRST_PAUSE, false);
+        let (mut waits, mut tampered) = (0, false);
         for _ in 0..MOST_MOVES {
             let live = self.context.admissions.live();
             let proof = self.context.admissions.proof(self.name);
-            let waits_for = match next(Some(desired), self.uid(), &live, &proof)? {
+            let waits_for = match next(Some(desired), &self.uid(), &live, &proof)? {
                 Move::Rest => return Ok(None),
                 Move::AwaitTypes(_) | Move::TryCompiled(_) | Move::TryEnforced(_) if tampered => {
                     // Told before it is proved again; and whoever goes on changing it sets no faster pace.
-                    tokio::time::sleep(LONGEST_PAUSE).await;
+                    tokio::time::sleep(RETRY.longest).await;
                     return Ok(Some(Progress::NotDenied));
                 }
                 Move::AwaitTypes(policy) => Progress::Compiling(format!(
@@ -136,8 +138,8 @@ impl Work<'_> {
             if begun.elapsed() > PATIENCE {
                 return Ok(Some(waits_for));
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            waits += 1;
+            tokio::time::sleep(RETRY.after(self.name, waits)).await;
         }
         Ok(Some(Progress::NotDenied))
     }
@@ -147,7 +149,7 @@ impl Work<'_> {
         let retain = self.known.object.spec.deletion_policy == Some(DeletionPolicy::Retain);
         for _ in 0..MOST_MOVES {
             let live = self.context.admissions.live();
-            match next(None, self.uid(), &live, &Proof::default())? {
+            match next(None, &self.uid(), &live, &Proof::default())? {
                 Move::Delete(key, seen) if retain => self.release(&key, &seen).await?,
                 Move::Delete(key, seen) => delete(self.context, self.name, &key, &seen).await?,
                 _ => {
@@ -179,7 +181,7 @@ impl Work<'_> {
                 // Of what is only taken away the API server keeps no record.
                 let manager =
                     Some(seen.manager.as_str()).filter(|manager| *manager != FIELD_MANAGER);
-                (&wanted.key, Some(seen.uid.clone()), "changed", manager.unwrap_or("somebody"))
+                (&wanted.key, Some(seen.uid.to_string()), "changed", manager.unwrap_or("somebody"))
             }
             _ => return false,
         };
@@ -263,7 +265,7 @@ impl Work<'_> {
             }
         };
         let live = read.map_err(|error| explain("get", &key.to_string(), &error))?;
-        let live = live.filter(|live| live["metadata"]["uid"] == seen.uid.as_str());
+        let live = live.filter(|live| live["metadata"]["uid"] == *seen.uid);
         let Some(live) = live else {
             // The watch may be behind: what is gone is gone.
             self.context.admissions.gone(key, &seen.uid);
@@ -385,7 +387,7 @@ async fn delete(
 }
 
 /// Takes away what belongs to a baseline that is gone.
-pub(crate) async fn remove_all(context: &Context, uid: &str) -> Result<(), Error> {
+pub(crate) async fn remove_all(context: &Context, uid: &Uid) -> Result<(), Error> {
     for _ in 0..MOST_MOVES {
         let live = context.admissions.live();
         match next(None, uid, &live, &Proof::default())? {

@@ -5,22 +5,23 @@ use std::collections::HashSet;
 use k8s_openapi::{api::core::v1::ServiceAccount, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 
 use super::{Index, last_writer};
-use crate::cluster::{ObjectKey, is_older};
+use crate::cluster::ObjectKey;
 use crate::hardening::plan::service_accounts::{ObservedServiceAccount, ServiceAccountPatch};
+use crate::meta::ResourceVersion;
 
 impl Index {
     /// Takes in a ServiceAccount. True if its automount or our mark on it changed.
     pub(crate) fn account_applied(&self, account: &ServiceAccount) -> bool {
         let meta = &account.metadata;
-        let (name, uid) = (meta.name.as_deref().unwrap_or_default(), meta.uid.as_deref());
+        let name = meta.name.as_deref().unwrap_or_default();
         let mut state = self.lock();
         let namespace = meta.namespace.as_deref().unwrap_or_default();
         let entry = state.namespaces.entry(namespace.into()).or_default();
         let place = entry.accounts.binary_search_by(|known| known.name.as_str().cmp(name));
         let known = place.ok().and_then(|at| entry.accounts.get(at));
-        let same = known.filter(|known| uid == Some(&known.uid));
-        let version = meta.resource_version.as_deref().unwrap_or_default();
-        if same.is_some_and(|known| is_older(version, &known.resource_version)) {
+        let same = known.filter(|known| known.uid.is_of(meta));
+        let version = ResourceVersion::of(meta);
+        if same.is_some_and(|known| version.is_older_than(&known.resource_version)) {
             return false;
         }
         let manager = last_writer(meta.managed_fields.as_deref());
@@ -47,15 +48,15 @@ impl Index {
         let mut state = self.lock();
         let Some(entry) = state.namespaces.get_mut(namespace) else { return };
         entry.drifted.remove(&format!("ServiceAccount/{}", patch.name));
-        let version = meta.resource_version.as_deref().unwrap_or_default();
+        let version = ResourceVersion::of(meta);
         let mut accounts = entry.accounts.iter_mut();
         if let Some(known) = accounts.find(|known| known.name == patch.name)
-            && meta.uid.as_deref() == Some(&known.uid)
+            && known.uid.is_of(meta)
         {
             // The watch may have told of a later change; what we noted stays noted all the same.
             known.previous = patch.previous;
-            if !is_older(version, &known.resource_version) {
-                version.clone_into(&mut known.resource_version);
+            if !version.is_older_than(&known.resource_version) {
+                known.resource_version = version;
                 known.automount = patch.automount;
                 known.stray = false;
             }

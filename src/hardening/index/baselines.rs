@@ -2,15 +2,13 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-
 use super::{Baseline, Index, Phase};
 use crate::api::gabion::hardening_baseline::HardeningBaseline;
-use crate::cluster::is_older;
 use crate::hardening::{
     plan::{error::Error, objects::ObservedObject, teardown::is_paused},
     stored::Stored,
 };
+use crate::meta::ResourceVersion;
 use crate::policy::selection::Protected;
 
 impl Index {
@@ -24,7 +22,8 @@ impl Index {
         let same_object =
             known.as_ref().filter(|known| known.object.metadata.uid == object.metadata.uid);
         if let Some(known) = same_object
-            && is_older(version(&object.metadata), version(&known.object.metadata))
+            && ResourceVersion::of(&object.metadata)
+                .is_older_than(&ResourceVersion::of(&known.object.metadata))
         {
             return false;
         }
@@ -117,13 +116,10 @@ impl Index {
         if let Some(baseline) = self.lock().baselines.get_mut(name)
             && baseline.object.metadata.uid == object.metadata.uid
             // The watch may have told of a deletion before the answer to our own write arrived.
-            && !is_older(version(&object.metadata), version(&baseline.object.metadata))
+            && !ResourceVersion::of(&object.metadata)
+                .is_older_than(&ResourceVersion::of(&baseline.object.metadata))
         {
             baseline.object = Arc::new(object);
         }
     }
-}
-
-fn version(meta: &ObjectMeta) -> &str {
-    meta.resource_version.as_deref().unwrap_or_default()
 }

@@ -33,9 +33,10 @@ use super::plan::resources::UserLimits;
 use super::plan::service_accounts::ObservedServiceAccount;
 use super::plan::teardown::Leaving;
 use crate::api::gabion::hardening_baseline::HardeningBaseline;
-use crate::cluster::{Tombstones, is_older};
+use crate::cluster::Tombstones;
 use crate::digest::Digest;
 use crate::marks::FIELD_MANAGER;
+use crate::meta::{ResourceVersion, Uid};
 use crate::policy::selection::Selection;
 
 /// The report, as a thing that somebody else may keep changing.
@@ -62,7 +63,7 @@ struct Entry {
     /// Whether a baseline selects it, or did since the start.
     reached: bool,
     /// Uids of leaving baselines that may still have something here.
-    holds: BTreeSet<String>,
+    holds: BTreeSet<Uid>,
     fights: BTreeMap<String, Fight>,
     /// Fields that somebody else changed, and that were not right again since: each change counts once.
     drifted: BTreeSet<String>,
@@ -72,7 +73,7 @@ struct Entry {
 
 /// An object that was as it should be: we wrote it so, or found it so.
 struct Right {
-    uid: String,
+    uid: Uid,
     digest: Digest,
 }
 
@@ -80,9 +81,9 @@ struct Right {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Effective {
     /// Its uid.
-    pub(crate) uid: String,
+    pub(crate) uid: Uid,
     /// Its resourceVersion.
-    pub(crate) resource_version: String,
+    pub(crate) resource_version: ResourceVersion,
     /// What it says.
     pub(crate) digest: Arc<StatusDigest>,
 }
@@ -122,7 +123,7 @@ pub(crate) struct Material {
     /// Baselines that are being taken back, each with the namespaces that it selects, if that is known.
     pub(crate) leaving: Vec<(Leaving, Option<Selection>)>,
     /// Baselines that cannot be compiled: name, uid and why.
-    pub(crate) broken: Vec<(String, String, Error)>,
+    pub(crate) broken: Vec<(String, Uid, Error)>,
     /// Fields that somebody else keeps writing, each with that manager.
     pub(crate) contested: BTreeMap<String, String>,
     /// When the first of those is tried again.
@@ -177,7 +178,7 @@ impl Index {
         let seen = NamespaceObserved::of(namespace);
         let mut state = self.lock();
         let entry = state.namespaces.entry(seen.name.as_str().into()).or_default();
-        if is_older(&seen.resource_version, &entry.observed.resource_version)
+        if seen.resource_version.is_older_than(&entry.observed.resource_version)
             && seen.uid == entry.observed.uid
         {
             return false;
@@ -204,10 +205,10 @@ impl Index {
 
     /// Records a namespace as our own write left it.
     pub(crate) fn namespace_written(&self, name: &str, meta: &ObjectMeta, patch: &LabelPatch) {
-        let version = meta.resource_version.as_deref().unwrap_or_default();
+        let version = ResourceVersion::of(meta);
         let mut state = self.lock();
         let Some(entry) = state.namespaces.get_mut(name) else { return };
-        if meta.uid.as_deref() != Some(&entry.observed.uid) {
+        if !entry.observed.uid.is_of(meta) {
             return;
         }
         for key in patch.apply.keys().chain(patch.restore.keys()) {
@@ -215,8 +216,8 @@ impl Index {
         }
         entry.drifted.remove(RECORD);
         entry.record = Some(patch.noted());
-        if !is_older(version, &entry.observed.resource_version) {
-            version.clone_into(&mut entry.observed.resource_version);
+        if !version.is_older_than(&entry.observed.resource_version) {
+            entry.observed.resource_version = version;
             entry.observed.labels = meta.labels.clone().unwrap_or_default();
             let present = entry.observed.labels.keys();
             let owned = present.filter(|key| patch.apply.contains_key(*key)).cloned();
@@ -304,7 +305,7 @@ impl Index {
                     material.leaving.push((leaving.clone(), selection.clone()));
                 }
                 Some(Phase::Broken(error)) => {
-                    let uid = baseline.object.metadata.uid.clone().unwrap_or_default();
+                    let uid = Uid::of(&baseline.object.metadata);
                     material.broken.push((name.to_string(), uid, error.clone()));
                 }
                 None => {}
@@ -357,7 +358,7 @@ impl Index {
     }
 
     /// Records how a namespace came out of a reconcile: its standing, and which leaving baselines are done here.
-    pub(crate) fn reconciled(&self, namespace: &str, standing: Standing, done: &[String]) -> bool {
+    pub(crate) fn reconciled(&self, namespace: &str, standing: Standing, done: &[Uid]) -> bool {
         let mut state = self.lock();
         let Some(entry) = state.namespaces.get_mut(namespace) else { return false };
         let held = entry.holds.len();
@@ -389,7 +390,7 @@ impl Index {
     }
 
     /// Namespaces that may still hold something of a leaving baseline.
-    pub(crate) fn holding(&self, uid: &str) -> Vec<String> {
+    pub(crate) fn holding(&self, uid: &Uid) -> Vec<String> {
         let state = self.lock();
         let holding = state.namespaces.iter().filter(|(_, entry)| {
             entry.holds.contains(uid)
@@ -450,9 +451,9 @@ impl Entry {
 /// Whether a baseline reached the namespace at any time. In any other namespace an object that looks like one of
 /// ours was made by somebody else.
 fn is_reached(state: &State, entry: &Entry) -> bool {
-    let known = |uid: &String| {
+    let known = |uid: &Uid| {
         let mut all = state.baselines.values();
-        all.any(|baseline| baseline.object.metadata.uid.as_ref() == Some(uid))
+        all.any(|baseline| uid.is_of(&baseline.object.metadata))
     };
     let ours = |live: &Arc<ObservedObject>| live.written_by_us && live.owners.iter().any(known);
     entry.reached

@@ -3,13 +3,14 @@
 use std::{collections::HashSet, sync::Arc};
 
 use super::{Entry, Index, Right, State};
-use crate::cluster::{self, is_older};
+use crate::cluster;
 use crate::digest::Digest;
 use crate::hardening::plan::{
     objects::{GeneratedKey, ObjectKind, ObservedObject},
     permissive_policies::Opened,
     resources::UserLimits,
 };
+use crate::meta::{ResourceVersion, Uid};
 
 impl Index {
     /// Takes in what a network policy opens to everyone, whoever made it. True if that changed.
@@ -66,19 +67,23 @@ impl Index {
     }
 
     /// Uid and resourceVersion of an object, as it is known now.
-    pub(crate) fn object(&self, namespace: &str, key: &GeneratedKey) -> Option<(String, String)> {
+    pub(crate) fn object(
+        &self,
+        namespace: &str,
+        key: &GeneratedKey,
+    ) -> Option<(Uid, ResourceVersion)> {
         let state = self.lock();
         let live = state.namespaces.get(namespace)?.observed.objects.get(key)?;
         Some((live.uid.clone(), live.resource_version.clone()))
     }
 
     /// Takes in that an object of a generated kind is gone. True if we knew it.
-    pub(crate) fn object_gone(&self, namespace: &str, key: &GeneratedKey, uid: &str) -> bool {
+    pub(crate) fn object_gone(&self, namespace: &str, key: &GeneratedKey, uid: &Uid) -> bool {
         let mut state = self.lock();
         state.tombstones.note(uid);
         let Some(entry) = state.namespaces.get_mut(namespace) else { return false };
         // A namesake may have taken its place already.
-        let known = entry.observed.objects.get(key).is_some_and(|known| known.uid == uid);
+        let known = entry.observed.objects.get(key).is_some_and(|known| known.uid == *uid);
         let gone = known && entry.observed.objects.remove(key).is_some();
         state.prune(namespace);
         gone
@@ -191,5 +196,5 @@ impl Entry {
 
 /// True if `seen` is an earlier state of the same object.
 fn is_overtaken(seen: &ObservedObject, known: &ObservedObject) -> bool {
-    known.uid == seen.uid && is_older(&seen.resource_version, &known.resource_version)
+    known.uid == seen.uid && seen.resource_version.is_older_than(&known.resource_version)
 }

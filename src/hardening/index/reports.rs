@@ -4,8 +4,9 @@ use std::{collections::HashSet, sync::Arc};
 
 use super::{Effective, Index, REPORT, State};
 use crate::api::gabion::namespace_hardening::{EFFECTIVE, NamespaceHardening};
-use crate::cluster::{ObjectKey, is_older};
+use crate::cluster::ObjectKey;
 use crate::hardening::plan::effective::StatusDigest;
+use crate::meta::{ResourceVersion, Uid};
 
 impl Index {
     /// Forgets every `effective` that is not in `present`; the namespaces concerned.
@@ -35,8 +36,8 @@ impl Index {
             return gone.is_some();
         };
         let mut seen = Effective {
-            uid: seen.metadata.uid.unwrap_or_default(),
-            resource_version: seen.metadata.resource_version.unwrap_or_default(),
+            uid: Uid::of(&seen.metadata),
+            resource_version: ResourceVersion::of(&seen.metadata),
             digest: Arc::new(StatusDigest::of(&seen.status.unwrap_or_default())),
         };
         // The same is kept once.
@@ -49,7 +50,7 @@ impl Index {
         let news = entry.expected_report.as_ref() != Some(&seen.digest)
             && entry.effective.as_ref().is_none_or(|known| known.digest != seen.digest);
         let older = entry.effective.as_ref().is_some_and(|known| {
-            known.uid == seen.uid && is_older(&seen.resource_version, &known.resource_version)
+            known.uid == seen.uid && seen.resource_version.is_older_than(&known.resource_version)
         });
         if older {
             return false;
@@ -77,7 +78,7 @@ impl Index {
             // Of the same version, what the watch showed is what is stored: an older definition drops the status.
             (Some(new), Some(known)) => {
                 let (written, seen) = (&new.resource_version, &known.resource_version);
-                new.uid == known.uid && (written == seen || is_older(written, seen))
+                new.uid == known.uid && (written == seen || written.is_older_than(seen))
             }
             _ => false,
         };

@@ -30,6 +30,7 @@ use crate::cluster::{
     events::EventType,
     queue::{Lane, Next},
 };
+use crate::meta::Uid;
 
 const KIND: &str = "Namespace";
 /// Longest time one reconcile may take.
@@ -59,7 +60,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, name: Arc<str>) -> Next {
     next
 }
 
-fn uids(material: &Material) -> Vec<String> {
+fn uids(material: &Material) -> Vec<Uid> {
     material.leaving.iter().map(|(leaving, _)| leaving.uid.clone()).collect()
 }
 
@@ -183,7 +184,7 @@ impl Reconciler<'_> {
     /// Why nothing here may be changed: a baseline that made some of it cannot be compiled.
     fn untouchable(&self) -> Option<Error> {
         let observed = &self.material.observed;
-        let made = |uid: &String| observed.objects.values().any(|o| o.owners.contains(uid));
+        let made = |uid: &Uid| observed.objects.values().any(|o| o.owners.contains(uid));
         // Labels and accounts name no baseline; what was said of the namespace does.
         let listed = |name: &String| match &self.material.effective {
             Some(effective) => effective.digest.names(name),
@@ -212,7 +213,7 @@ impl Reconciler<'_> {
     /// The baselines that leave this namespace: how others end decides nothing here.
     fn leaving_here(&self) -> Vec<Leaving> {
         let observed = &self.material.observed;
-        let owns = |uid: &String| observed.objects.values().any(|o| o.owners.contains(uid));
+        let owns = |uid: &Uid| observed.objects.values().any(|o| o.owners.contains(uid));
         let here = self.material.leaving.iter().filter(|(leaving, selection)| {
             owns(&leaving.uid)
                 || selection.as_ref().is_none_or(|selection| {
@@ -332,7 +333,7 @@ impl Reconciler<'_> {
     }
 
     /// Leaving baselines that have nothing left here.
-    fn done(&self, after: &Plan) -> Vec<String> {
+    fn done(&self, after: &Plan) -> Vec<Uid> {
         let uids = uids(&self.material).into_iter();
         uids.filter(|uid| remaining(uid, &self.material.observed, after).is_empty()).collect()
     }
@@ -348,14 +349,14 @@ impl Reconciler<'_> {
                 kind: Some("NamespaceHardening".to_owned()),
                 namespace: Some(self.name.to_owned()),
                 name: Some(EFFECTIVE.to_owned()),
-                uid: Some(effective.uid.clone()),
+                uid: Some(effective.uid.to_string()),
                 ..ObjectReference::default()
             },
             None => ObjectReference {
                 api_version: Some("v1".to_owned()),
                 kind: Some(KIND.to_owned()),
                 name: Some(self.name.to_owned()),
-                uid: Some(self.material.observed.uid.clone()),
+                uid: Some(self.material.observed.uid.to_string()),
                 ..ObjectReference::default()
             },
         };

@@ -23,6 +23,7 @@ use crate::hardening::{
     },
 };
 use crate::marks::{FIELD_MANAGER, MANAGED_BY};
+use crate::meta::{ResourceVersion, Uid};
 
 impl Reconciler<'_> {
     /// Brings the report up to date, or takes it away where nothing is left to report.
@@ -81,7 +82,7 @@ impl Reconciler<'_> {
         &self,
         known: Option<&Effective>,
         status: &NamespaceHardeningStatus,
-    ) -> Result<(String, String), Error> {
+    ) -> Result<(Uid, ResourceVersion), Error> {
         let (key, writer) = (ObjectKey::new(self.name, EFFECTIVE), &self.context.writer);
         let (verb, written) = if let Some(known) = known {
             let version = &known.resource_version;
@@ -105,7 +106,7 @@ impl Reconciler<'_> {
             ("create", writer.create::<NamespaceHardening>(&key, &body, FIELD_MANAGER).await)
         };
         let meta = written.map_err(|error| explain(verb, REPORT, &error))?;
-        Ok((meta.uid.unwrap_or_default(), meta.resource_version.unwrap_or_default()))
+        Ok((Uid::of(&meta), ResourceVersion::of(&meta)))
     }
 
     pub(super) async fn remove_effective(&self) -> Result<(), Error> {

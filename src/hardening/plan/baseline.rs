@@ -28,6 +28,7 @@ use crate::api::gabion::hardening_baseline::SelectorOperator;
 use crate::api::gabion::hardening_baseline::Stage;
 use crate::api::gabion::hardening_baseline::UserPolicies;
 use crate::api::gabion::schema::{COUNTED, MEASURED, STATED};
+use crate::meta::Uid;
 use crate::network_peers::most_addresses;
 use crate::policy::Settings;
 use crate::policy::image::canonical_prefix;
@@ -44,7 +45,7 @@ pub struct Compiled {
     /// Name of the baseline.
     pub(crate) name: String,
     /// Uid of the baseline, its owner mark on generated objects.
-    pub(crate) uid: String,
+    pub(crate) uid: Uid,
     /// Generation of the spec that was compiled.
     pub(crate) generation: Option<i64>,
     /// Weight where only one baseline can win; ties go to the first name.
@@ -115,7 +116,7 @@ pub fn compile(baseline: &HardeningBaseline, server_minor: u16) -> Result<Compil
     let checks = Settings::of(spec, PssVersion::pin(pinned, server_minor))?;
     Ok(Compiled {
         name: baseline.metadata.name.clone().unwrap_or_default(),
-        uid: baseline.metadata.uid.clone().unwrap_or_default(),
+        uid: Uid::of(&baseline.metadata),
         generation: baseline.metadata.generation,
         priority: spec.priority.unwrap_or_default(),
         stage: known(
@@ -453,7 +454,7 @@ pub(crate) struct Owner {
     /// Name of the baseline.
     pub(crate) name: String,
     /// Its uid.
-    pub(crate) uid: String,
+    pub(crate) uid: Uid,
 }
 
 impl From<&Compiled> for Owner {

@@ -14,6 +14,7 @@ use super::owned::{owns_annotation, owns_label};
 use crate::api::gabion::hardening_baseline::ConflictPolicy;
 use crate::api::gabion::hardening_baseline::DeletionPolicy;
 use crate::api::gabion::namespace_hardening::PreviousValue;
+use crate::meta::{ResourceVersion, Uid};
 
 /// Prefix of the Pod Security labels.
 pub const PREFIX: &str = "pod-security.kubernetes.io/";
@@ -49,9 +50,9 @@ pub struct LabelPatch {
     /// Keys that we set before and that somebody changed since.
     pub(crate) drifted: Vec<String>,
     /// Uid of the namespace.
-    pub(crate) uid: String,
+    pub(crate) uid: Uid,
     /// Resource version of the namespace that was read.
-    pub(crate) resource_version: String,
+    pub(crate) resource_version: ResourceVersion,
 }
 
 impl LabelPatch {

@@ -23,6 +23,7 @@ use crate::api::gabion::namespace_hardening::DnsFound;
 use crate::api::gabion::namespace_hardening::PreviousValue;
 use crate::digest::Digest;
 use crate::hardening::plan::permissive_policies;
+use crate::meta::{ResourceVersion, Uid};
 
 /// What is seen of a namespace.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,9 +31,9 @@ pub struct NamespaceObserved {
     /// Its name.
     pub name: String,
     /// Its uid.
-    pub uid: String,
+    pub uid: Uid,
     /// Its resource version.
-    pub resource_version: String,
+    pub resource_version: ResourceVersion,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// What it says of its labels before we set them.
@@ -59,8 +60,8 @@ impl NamespaceObserved {
         let meta = &namespace.metadata;
         Self {
             name: meta.name.clone().unwrap_or_default(),
-            uid: meta.uid.clone().unwrap_or_default(),
-            resource_version: meta.resource_version.clone().unwrap_or_default(),
+            uid: Uid::of(meta),
+            resource_version: ResourceVersion::of(meta),
             labels: meta.labels.clone().unwrap_or_default(),
             terminating: meta.deletion_timestamp.is_some(),
             ..Self::default()
@@ -252,14 +253,14 @@ fn label_patch(
 /// What a namespace still holds of a baseline that leaves: names of objects, for status. Empty means that the
 /// finalizer does not wait for this namespace any more. A namespace that is being deleted never holds anything.
 /// Writes that are about other baselines alone hold nothing either: these may wait for a correction for ever.
-pub fn remaining(uid: &str, observed: &NamespaceObserved, plan: &Plan) -> Vec<String> {
+pub fn remaining(uid: &Uid, observed: &NamespaceObserved, plan: &Plan) -> Vec<String> {
     if observed.terminating || !observed.reached {
         return Vec::new();
     }
     let owned = observed
         .objects
         .iter()
-        .filter(|(key, live)| key.could_be_ours() && live.owners.iter().any(|owner| owner == uid));
+        .filter(|(key, live)| key.could_be_ours() && live.owners.contains(uid));
     let mut left: Vec<String> = owned.map(|(key, _)| format!("{}: {key}", observed.name)).collect();
     // Labels and accounts name no baseline.
     let shared = plan.steps().filter(|s| matches!(s, Step::Labels(_) | Step::ServiceAccount(_)));

@@ -12,6 +12,7 @@ use super::owned::owns_annotation;
 use super::reach::Reach;
 use crate::digest::{Digest, digest};
 use crate::marks::{FIELD_MANAGER, MANAGED_BY, OWNER};
+use crate::meta::{ResourceVersion, Uid};
 use crate::quantity::Quantity;
 
 /// Field manager of the one write with which an object is let go.
@@ -178,7 +179,7 @@ pub(crate) fn marked(namespace: &str, name: &str, owners: &[Owner]) -> ObjectMet
     let mut owners = owners.to_vec();
     owners.sort_by(|a, b| a.uid.cmp(&b.uid));
     owners.dedup();
-    let uids: Vec<_> = owners.iter().map(|o| o.uid.as_str()).collect();
+    let uids: Vec<_> = owners.iter().map(|o| &*o.uid).collect();
     ObjectMeta {
         name: Some(name.into()),
         namespace: Some(namespace.into()),
@@ -193,9 +194,9 @@ pub(crate) fn marked(namespace: &str, name: &str, owners: &[Owner]) -> ObjectMet
 #[derive(Clone, Debug, PartialEq)]
 pub struct ObservedObject {
     /// Its uid.
-    pub uid: String,
+    pub uid: Uid,
     /// Its resource version.
-    pub(crate) resource_version: String,
+    pub(crate) resource_version: ResourceVersion,
     /// [`Generated::digest`] of it.
     pub(crate) digest: Digest,
     /// [`Generated::spec_digest`] of it, when it is not ours.
@@ -203,7 +204,7 @@ pub struct ObservedObject {
     /// Whether it carries our mark.
     pub ours: bool,
     /// Uids of the baselines behind it.
-    pub(crate) owners: Vec<String>,
+    pub(crate) owners: Vec<Uid>,
     /// Whether a user hands it over to us.
     pub(crate) adopt: bool,
     /// Whether it is ours and carries the spec from before we adopted it, noted by us.
@@ -242,17 +243,17 @@ impl ObservedObject {
         let has_previous = previous_spec(live).is_some();
         let owners = owner.split(',').filter(|uid| !uid.is_empty());
         Self {
-            uid: meta.uid.clone().unwrap_or_default(),
-            resource_version: meta.resource_version.clone().unwrap_or_default(),
+            uid: Uid::of(meta),
+            resource_version: ResourceVersion::of(meta),
             digest: live.digest(),
             spec_digest: (!ours).then(|| live.spec_digest()),
             ours,
-            owners: bounded(owners),
+            owners: bounded(owners).map(Uid::from).collect(),
             adopt: annotation(ADOPT).is_some_and(|v| v == "true"),
             has_previous,
             stray_previous: !has_previous && annotation(PREVIOUS_SPEC).is_some(),
             written_by_us,
-            finalizers: bounded(meta.finalizers.iter().flatten().map(String::as_str)),
+            finalizers: bounded(meta.finalizers.iter().flatten().map(String::as_str)).collect(),
             deleted: meta.deletion_timestamp.is_some(),
             reach: live.reach(),
             manager: shortened(manager),
@@ -260,8 +261,8 @@ impl ObservedObject {
     }
 }
 
-fn bounded<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
-    names.take(MOST_NAMES).map(shortened).collect()
+fn bounded<'a>(names: impl Iterator<Item = &'a str>) -> impl Iterator<Item = String> {
+    names.take(MOST_NAMES).map(shortened)
 }
 
 /// No more of a name than any real one has.

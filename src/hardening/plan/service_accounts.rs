@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use super::owned::owns_annotation;
 use crate::api::gabion::hardening_baseline::DeletionPolicy;
 use crate::api::gabion::namespace_hardening::PreviousValue;
+use crate::meta::{ResourceVersion, Uid};
 
 /// Annotation with the value from before: `unset`, `true` or `false`.
 pub(crate) const PREVIOUS_AUTOMOUNT: &str = "gabion.dev/previous-automount";
@@ -43,9 +44,9 @@ pub struct ObservedServiceAccount {
     /// Its name.
     pub name: String,
     /// Its uid.
-    pub uid: String,
+    pub uid: Uid,
     /// Its resource version.
-    pub resource_version: String,
+    pub resource_version: ResourceVersion,
     /// The field `automountServiceAccountToken`.
     pub automount: Option<bool>,
     /// The value from before, as we noted it in [`PREVIOUS_AUTOMOUNT`].
@@ -71,8 +72,8 @@ impl ObservedServiceAccount {
         let previous = known.or(noted);
         Self {
             name: meta.name.clone().unwrap_or_default(),
-            uid: meta.uid.clone().unwrap_or_default(),
-            resource_version: meta.resource_version.clone().unwrap_or_default(),
+            uid: Uid::of(meta),
+            resource_version: ResourceVersion::of(meta),
             automount,
             previous,
             stray: text.map(String::as_str) != previous.map(Previous::as_str),
@@ -87,9 +88,9 @@ pub struct ServiceAccountPatch {
     /// Name of the `ServiceAccount`.
     pub name: String,
     /// Its uid.
-    pub(crate) uid: String,
+    pub(crate) uid: Uid,
     /// Its resource version that was read.
-    pub(crate) resource_version: String,
+    pub(crate) resource_version: ResourceVersion,
     /// New value of `automountServiceAccountToken`; `None` removes the field.
     pub automount: Option<bool>,
     /// New content of the annotation [`PREVIOUS_AUTOMOUNT`]; `None` removes it.

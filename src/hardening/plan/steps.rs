@@ -14,6 +14,7 @@ use super::objects::{DEFAULT_DENY, Generated, GeneratedKey, ObjectKind, Observed
 use super::service_accounts::ServiceAccountPatch;
 use super::teardown::Departure;
 use crate::api::gabion::hardening_baseline::ConflictPolicy;
+use crate::meta::{ResourceVersion, Uid};
 
 /// One write, with what must still hold when it is done.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,9 +26,9 @@ pub enum Step {
         /// What it must become.
         object: Box<Generated>,
         /// Uid that it must have.
-        uid: String,
+        uid: Uid,
         /// Resource version that it must have.
-        resource_version: String,
+        resource_version: ResourceVersion,
         /// Whether the object was somebody else's until now.
         adopting: bool,
     },
@@ -36,9 +37,9 @@ pub enum Step {
         /// Which object.
         key: GeneratedKey,
         /// Uid that it must have.
-        uid: String,
+        uid: Uid,
         /// Resource version that it must have.
-        resource_version: String,
+        resource_version: ResourceVersion,
     },
     /// Delete the object that an earlier step of the chain made.
     Drop(GeneratedKey),
@@ -47,9 +48,9 @@ pub enum Step {
         /// Which object.
         key: GeneratedKey,
         /// Uid that it must have.
-        uid: String,
+        uid: Uid,
         /// Resource version that it must have.
-        resource_version: String,
+        resource_version: ResourceVersion,
         /// Whether it gets back the spec that it had before we adopted it.
         restores: bool,
     },

@@ -12,6 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::error::Error;
 use crate::api::gabion::hardening_baseline::DeletionPolicy;
 use crate::api::gabion::hardening_baseline::HardeningBaseline;
+use crate::meta::Uid;
 
 /// Reason of Ready while a baseline is being taken back.
 pub(crate) const TEARING_DOWN: &str = "TearingDown";
@@ -31,7 +32,7 @@ pub(crate) const MASS_WINDOW: Duration = Duration::from_mins(1);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leaving {
     /// Its uid.
-    pub uid: String,
+    pub uid: Uid,
     /// What it leaves behind.
     pub policy: DeletionPolicy,
 }
@@ -39,7 +40,7 @@ pub struct Leaving {
 /// All baselines that leave a namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Departure {
-    retaining: BTreeSet<String>,
+    retaining: BTreeSet<Uid>,
     all_retain: bool,
 }
 
@@ -47,12 +48,12 @@ impl Departure {
     /// Sums up the baselines that leave.
     pub(crate) fn of(leaving: &[Leaving]) -> Self {
         let retaining = leaving.iter().filter(|l| l.policy == DeletionPolicy::Retain);
-        let retaining: BTreeSet<String> = retaining.map(|l| l.uid.clone()).collect();
+        let retaining: BTreeSet<Uid> = retaining.map(|l| l.uid.clone()).collect();
         Self { all_retain: !leaving.is_empty() && retaining.len() == leaving.len(), retaining }
     }
 
     /// Whether an object with these owners stays behind: every one of them leaves and says so.
-    pub(crate) fn retains(&self, owners: &[String]) -> bool {
+    pub(crate) fn retains(&self, owners: &[Uid]) -> bool {
         !owners.is_empty() && owners.iter().all(|owner| self.retaining.contains(owner))
     }
 
@@ -230,7 +231,7 @@ mod tests {
             leaving("a", DeletionPolicy::Retain),
             leaving("b", DeletionPolicy::Revert),
         ]);
-        let owners = |list: &[&str]| list.iter().map(|o| (*o).to_owned()).collect::<Vec<_>>();
+        let owners = |list: &[&str]| list.iter().map(|o| Uid::from(*o)).collect::<Vec<_>>();
         assert!(departure.retains(&owners(&["a"])));
         for gone in [&["b"][..], &["a", "b"], &["a", "c"], &[]] {
             assert!(!departure.retains(&owners(gone)), "{gone:?}");

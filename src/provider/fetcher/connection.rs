@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use crate::meta::Uid;
 use crate::provider::{Provider, aws::AwsSource, fake::FakeSource};
 
 /// Who asks: part of every key, so that no value, batch, client or credential is ever shared between two.
@@ -13,7 +14,7 @@ pub struct Identity(Arc<Parts>);
 
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Parts {
-    store_uid: String,
+    store_uid: Uid,
     generation: i64,
     auth: String,
     backend: [u8; 32],
@@ -22,7 +23,7 @@ struct Parts {
 impl Identity {
     /// `auth` tells apart what the generation does not show: uid and resourceVersion of the auth Secrets, uid
     /// of the service account, and the namespace where a cluster store's reference is looked up in it.
-    pub fn new(store_uid: impl Into<String>, generation: i64, auth: impl Into<String>) -> Self {
+    pub fn new(store_uid: impl Into<Uid>, generation: i64, auth: impl Into<String>) -> Self {
         Self(Arc::new(Parts {
             store_uid: store_uid.into(),
             generation,
@@ -32,7 +33,7 @@ impl Identity {
     }
 
     /// As given.
-    pub fn store_uid(&self) -> &str {
+    pub fn store_uid(&self) -> &Uid {
         &self.0.store_uid
     }
 

@@ -12,6 +12,7 @@ use k8s_openapi::{
 use serde_json::Value;
 
 use super::hash;
+use crate::meta::{ResourceVersion, Uid};
 use crate::provider::SecretBytes;
 
 /// Label of every Secret that an `ExternalSecret` writes.
@@ -27,9 +28,9 @@ pub(crate) struct Existing {
     /// Its name.
     pub(crate) name: String,
     /// Its uid, for preconditions.
-    pub(crate) uid: String,
+    pub(crate) uid: Uid,
     /// Its resourceVersion, for preconditions.
-    pub(crate) resource_version: String,
+    pub(crate) resource_version: ResourceVersion,
     /// Its labels.
     pub(crate) labels: BTreeMap<String, String>,
     /// Its annotations.
@@ -74,8 +75,8 @@ impl Existing {
             all_by_externals: data.keys().all(|key| externals.data.contains(key)),
             holder: None,
             name: metadata.name.unwrap_or_default(),
-            uid: metadata.uid.unwrap_or_default(),
-            resource_version: metadata.resource_version.unwrap_or_default(),
+            uid: metadata.uid.unwrap_or_default().into(),
+            resource_version: metadata.resource_version.unwrap_or_default().into(),
             labels: metadata.labels.unwrap_or_default(),
             annotations: metadata.annotations.unwrap_or_default(),
             type_: secret.type_,

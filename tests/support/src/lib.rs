@@ -15,6 +15,7 @@
     reason = "a test says so by failing, and tables of cases read better whole"
 )]
 
+pub mod api_proxy;
 pub mod audit;
 mod cluster;
 mod control_plane;

@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use super::error::Error;
 use crate::api::gabion::hardening_baseline::Stage;
+use crate::meta::{ResourceVersion, Uid};
 use crate::policy::WorkloadKind;
 
 pub(crate) use desired::desired;
@@ -86,15 +87,15 @@ pub(crate) enum Types {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Seen {
     /// Its uid.
-    pub(crate) uid: String,
+    pub(crate) uid: Uid,
     /// Its resource version.
-    pub(crate) resource_version: String,
+    pub(crate) resource_version: ResourceVersion,
     /// Its generation.
     pub(crate) generation: i64,
     /// [`Mark::digest`] of it.
     pub(crate) digest: String,
     /// Uid of the baseline behind it; empty if the mark is gone.
-    pub(crate) owner: String,
+    pub(crate) owner: Uid,
     /// Whether it is ours by any mark that is left.
     pub(crate) ours: bool,
     /// Who wrote it last, apart from us.
@@ -167,7 +168,7 @@ pub(crate) enum Move {
 /// The next move, or why there is none. `None` wants nothing: all that `uid` owns goes, bindings first.
 pub(crate) fn next(
     desired: Option<&Desired>,
-    uid: &str,
+    uid: &Uid,
     live: &Live,
     proof: &Proof,
 ) -> Result<Move, Error> {
@@ -243,9 +244,9 @@ fn compare(wanted: &Wanted, live: &Live) -> Result<Option<Move>, Error> {
 }
 
 /// Something of ours that nothing wants: bindings before policies, so that no binding is left without its policy.
-fn leftover(uid: &str, live: &Live, wanted: impl Fn(&AdmissionKey) -> bool) -> Option<Move> {
+fn leftover(uid: &Uid, live: &Live, wanted: impl Fn(&AdmissionKey) -> bool) -> Option<Move> {
     let mut ours: Vec<_> =
-        live.iter().filter(|(key, seen)| seen.owner == uid && !wanted(key)).collect();
+        live.iter().filter(|(key, seen)| seen.owner == *uid && !wanted(key)).collect();
     ours.sort_by_key(|(key, _)| key.kind == AdmissionKind::Policy);
     ours.first().map(|(key, seen)| Move::Delete((*key).clone(), (*seen).clone()))
 }

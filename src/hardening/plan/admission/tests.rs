@@ -53,13 +53,13 @@ impl World {
     fn store(&mut self, wanted: &Wanted) {
         self.serial += 1;
         let before = self.live.get(&wanted.key);
-        let uid = before.map_or(format!("uid-{}", self.serial), |seen| seen.uid.clone());
+        let uid = before.map_or(format!("uid-{}", self.serial).into(), |seen| seen.uid.clone());
         let seen = Seen {
             uid,
-            resource_version: self.serial.to_string(),
+            resource_version: self.serial.to_string().into(),
             generation: before.map_or(1, |seen| seen.generation + 1),
             digest: wanted.digest.clone(),
-            owner: "u".to_owned(),
+            owner: "u".into(),
             ours: true,
             manager: "gabion".to_owned(),
             types: Types::Clean,
@@ -70,7 +70,7 @@ impl World {
     /// Does moves until there is none; whatever is tried succeeds.
     fn settle(&mut self, desired: Option<&Desired>) -> Result<(), Error> {
         for _ in 0..50 {
-            let step = next(desired, "u", &self.live, &self.proof)?;
+            let step = next(desired, &"u".into(), &self.live, &self.proof)?;
             let word = match &step {
                 Move::Create(wanted) => format!("create {}", wanted.key),
                 Move::Replace(wanted, _) => format!("replace {}", wanted.key),
@@ -206,7 +206,7 @@ fn types_that_are_not_checked_yet_are_waited_for() {
     let mut world = World::default();
     world.store(&one.policies[0]);
     world.live.get_mut(&one.policies[0].key).unwrap().types = Types::Pending;
-    let step = next(Some(&one), "u", &world.live, &world.proof).unwrap();
+    let step = next(Some(&one), &"u".into(), &world.live, &world.proof).unwrap();
     assert_eq!(step, Move::AwaitTypes("gabion-prod-one".to_owned()));
 }
 
@@ -251,8 +251,8 @@ fn an_object_of_somebody_else_is_left_alone() {
     let mut world = World::default();
     world.store(&one.policies[0]);
     let seen = world.live.get_mut(&one.policies[0].key).unwrap();
-    (seen.ours, seen.manager, seen.owner) = (false, "kubectl".to_owned(), String::new());
-    let error = next(Some(&one), "u", &world.live, &world.proof).unwrap_err();
+    (seen.ours, seen.manager, seen.owner) = (false, "kubectl".to_owned(), Uid::default());
+    let error = next(Some(&one), &"u".into(), &world.live, &world.proof).unwrap_err();
     assert!(matches!(error, Error::NameTaken { manager, .. } if manager == "kubectl"));
 }
 

@@ -14,7 +14,7 @@ use crate::quantity::Quantity;
 fn baseline(name: &str, priority: i32) -> Compiled {
     Compiled {
         name: name.into(),
-        uid: format!("uid-{name}"),
+        uid: format!("uid-{name}").into(),
         generation: Some(1),
         priority,
         stage: Stage::Enforce,

@@ -1,11 +1,11 @@
-//! Between the operator and the real API server: passes everything on, and lets the n-th write in a namespace fail.
+//! Between the operator and the real API server: passes everything on, but for what is to fail.
 
 use std::{
     collections::HashMap,
+    future::pending,
     path::{Path, PathBuf},
     pin::Pin,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use http::{Request, Response};
@@ -17,7 +17,9 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use kube::Client;
 use serde_json::json;
-use support::{ControlPlane, Result};
+use tokio::sync::Notify;
+
+use crate::{ControlPlane, Result};
 
 /// How a write fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,10 +52,24 @@ type Body = UnsyncBoxBody<Bytes, Error>;
 
 /// What is to fail, and what has been written.
 #[derive(Default)]
-pub struct Plan {
+pub struct Faults {
     namespaces: Mutex<HashMap<String, Namespace>>,
     /// How many lists of which cluster-wide resource are still to fail, and how many have failed.
     lists: Mutex<(HashMap<String, usize>, usize)>,
+    /// How many writes may still pass before the connection is cut.
+    left: Mutex<Option<usize>>,
+    cut: Notify,
+}
+
+/// What becomes of a request when the connection is to be cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    /// It passes.
+    No,
+    /// It is done, and never answered.
+    Answer,
+    /// It never arrives.
+    Request,
 }
 
 #[derive(Default)]
@@ -63,7 +79,7 @@ struct Namespace {
     writes: Vec<String>,
 }
 
-impl Plan {
+impl Faults {
     /// The n-th write (from 1) in a namespace is to fail.
     pub fn fail(&self, namespace: &str, nth: usize, how: Failing) {
         let mut namespaces = self.namespaces.lock().unwrap();
@@ -78,6 +94,31 @@ impl Plan {
     /// How many lists have failed.
     pub fn lists_failed(&self) -> usize {
         self.lists.lock().unwrap().1
+    }
+
+    /// Lets `writes` more writes be done; the answer to the last of them gets lost, and everything that comes later.
+    /// An operator that is killed then has done exactly that many.
+    pub fn cut_after(&self, writes: usize) {
+        *self.left.lock().unwrap() = Some(writes);
+    }
+
+    /// Waits until the connection is cut.
+    pub async fn is_cut(&self) {
+        self.cut.notified().await;
+    }
+
+    fn cut(&self, method: &str, path: &str) -> Cut {
+        let mut left = self.left.lock().unwrap();
+        match &mut *left {
+            None => Cut::No,
+            Some(0) => Cut::Request,
+            // Events are no part of the work.
+            Some(_) if method == "GET" || path.contains("/events") => Cut::No,
+            Some(left) => {
+                *left -= 1;
+                if *left == 0 { Cut::Answer } else { Cut::No }
+            }
+        }
     }
 
     fn meets_list(&self, path: &str, query: &str) -> bool {
@@ -120,7 +161,7 @@ impl Plan {
 }
 
 /// Starts it on a thread of its own, which ends with the process. Makes a kubeconfig that leads there.
-pub fn start(direct: &Path, plan: Arc<Plan>) -> Result<PathBuf> {
+pub fn start(direct: &Path, faults: Arc<Faults>) -> Result<PathBuf> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
@@ -128,27 +169,26 @@ pub fn start(direct: &Path, plan: Arc<Plan>) -> Result<PathBuf> {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(async {
-            let config = ControlPlane::config_of(&kubeconfig).await.expect("a kubeconfig");
-            let mut config = config;
+            let mut config = ControlPlane::config_of(&kubeconfig).await.expect("a kubeconfig");
             config.read_timeout = None;
             let client = Client::try_from(config).expect("a client");
             let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
             loop {
                 let Ok((stream, _)) = listener.accept().await else { continue };
                 let _ = stream.set_nodelay(true);
-                tokio::spawn(serve(stream, client.clone(), plan.clone()));
+                tokio::spawn(serve(stream, client.clone(), faults.clone()));
             }
         });
     });
     let mut config: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(direct)?)?;
     config["clusters"][0]["cluster"] = json!({"server": format!("http://{address}")});
-    let path = direct.with_extension("through-proxy");
+    let path = direct.with_extension(format!("through-{}", address.port()));
     std::fs::write(&path, config.to_string())?;
     Ok(path)
 }
 
-async fn serve(stream: tokio::net::TcpStream, client: Client, plan: Arc<Plan>) {
-    let service = service_fn(move |request| pass(request, client.clone(), plan.clone()));
+async fn serve(stream: tokio::net::TcpStream, client: Client, faults: Arc<Faults>) {
+    let service = service_fn(move |request| pass(request, client.clone(), faults.clone()));
     let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
     // An error is a client that went away, or a reply that was lost on purpose.
     let _ = builder.serve_connection(TokioIo::new(stream), service).await;
@@ -157,21 +197,24 @@ async fn serve(stream: tokio::net::TcpStream, client: Client, plan: Arc<Plan>) {
 type Answer<'a> =
     Pin<Box<dyn Future<Output = std::result::Result<Response<Body>, Error>> + Send + 'a>>;
 
-fn pass(request: Request<Incoming>, client: Client, plan: Arc<Plan>) -> Answer<'static> {
+fn pass(request: Request<Incoming>, client: Client, faults: Arc<Faults>) -> Answer<'static> {
     Box::pin(async move {
         let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
-        if request.method() == "GET" && plan.meets_list(path, query) {
+        if request.method() == "GET" && faults.meets_list(path, query) {
             return Ok(refusal(500));
         }
-        let fault = plan.meets(request.method().as_str(), request.uri().path());
+        let cut = faults.cut(request.method().as_str(), path);
+        if cut == Cut::Request {
+            return pending().await;
+        }
+        let fault = faults.meets(request.method().as_str(), path);
         match fault {
             Some(Failing::Refused(code)) => {
                 let _ = request.into_body().collect().await;
                 return Ok(refusal(code));
             }
             Some(Failing::Hang) => {
-                tokio::time::sleep(Duration::from_hours(1)).await;
-                return Err(broken("hanging is over"));
+                return pending().await;
             }
             _ => {}
         }
@@ -188,6 +231,10 @@ fn pass(request: Request<Incoming>, client: Client, plan: Arc<Plan>) -> Answer<'
         let response = client.send(request).await.map_err(broken)?;
         if fault == Some(Failing::LostReply) {
             return Err(broken("lost on purpose"));
+        }
+        if cut == Cut::Answer {
+            faults.cut.notify_one();
+            return pending().await;
         }
         let (mut head, body) = response.into_parts();
         for header in ["connection", "transfer-encoding", "content-length"] {
