@@ -8,7 +8,7 @@ use std::{
 
 use gabion::{
     check,
-    cli::{self, CheckFlags, Command, pipe::UntilClosed},
+    cli::{self, CheckFlags, Command, LspFlags, pipe::UntilClosed},
     config::Config,
     operator, telemetry,
 };
@@ -21,7 +21,9 @@ fn main() -> ExitCode {
     let outcome = match cli::parse() {
         Command::Crds => print_crds(),
         Command::Run(config) => run(*config),
+        Command::Check(flags) if flags.watches() => return watch(&flags),
         Command::Check(flags) => return check(*flags),
+        Command::Lsp(flags) => return lsp(*flags),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -43,8 +45,14 @@ fn run(config: Config) -> Result<(), Box<dyn Error>> {
 }
 
 /// What fails here is the user's to see, not a log's.
-#[allow(clippy::print_stderr)]
 fn check(flags: CheckFlags) -> ExitCode {
+    if let Some(text) = flags.text() {
+        let mut output = UntilClosed::new(io::stdout().lock());
+        return match output.write_all(text.as_bytes()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
     let ended = flags.options().and_then(|options| {
         let output = UntilClosed::new(io::stdout().lock());
         let (mut input, mut output) = (io::stdin().lock(), io::BufWriter::new(output));
@@ -52,12 +60,37 @@ fn check(flags: CheckFlags) -> ExitCode {
             .and_then(|outcome| output.flush().map(|()| outcome))
             .map_err(|error| format!("the result cannot be written: {error}"))
     });
-    match ended {
-        Ok(outcome) => ExitCode::from(outcome.code()),
-        Err(problem) => {
-            eprintln!("error: {problem}");
-            ExitCode::from(check::ExitStatus::Unevaluated.code())
-        }
+    ended.map_or_else(|problem| refused(&problem), |outcome| ExitCode::from(outcome.code()))
+}
+
+#[allow(clippy::print_stderr)]
+fn refused(problem: &str) -> ExitCode {
+    eprintln!("error: {problem}");
+    ExitCode::from(check::ExitStatus::Unevaluated.code())
+}
+
+fn watch(flags: &CheckFlags) -> ExitCode {
+    let options = || flags.clone().options();
+    let mut output = io::BufWriter::new(io::stdout().lock());
+    // It ends when it is stopped, or when nobody reads it any more.
+    match options().map(|_| check::watch(&options, &mut output)) {
+        Ok(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Ok(Err(error)) => refused(&error.to_string()),
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Err(problem) => refused(&problem),
+    }
+}
+
+/// The protocol has exit codes of its own: 0 for an editor that took its leave, 1 for one that has gone.
+fn lsp(flags: LspFlags) -> ExitCode {
+    let served = flags.options().and_then(|options| {
+        let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
+        check::serve(&options, &mut input, &mut output).map_err(|error| error.to_string())
+    });
+    match served {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(problem) => refused(&problem),
     }
 }
 

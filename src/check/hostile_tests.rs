@@ -119,7 +119,9 @@ fn assert_places(file: &FileReport, text: &str) {
 
 fn shown(files: Vec<FileReport>, rules: &Rules) {
     let report = Report { files, ..Report::default() };
-    for format in [Format::Text, Format::Json, Format::Sarif, Format::Junit] {
+    for format in
+        [Format::Text, Format::Json, Format::Sarif, Format::Junit, Format::Github, Format::Gitlab]
+    {
         let options = Options {
             paths: Vec::new(),
             rules: rules.clone(),
@@ -131,6 +133,14 @@ fn shown(files: Vec<FileReport>, rules: &Rules) {
             terminal: true,
             exclude: Vec::new(),
             skip: Vec::new(),
+            only: Vec::new(),
+            project: None,
+            same_rules: false,
+            known: None,
+            write_known: None,
+            allow_empty: false,
+            summary: false,
+            watched: false,
             no_suppress: false,
             fix: Fix::No,
         };

@@ -72,9 +72,15 @@ impl FileKind {
 
 /// What the paths of a command line name. Folders are searched, in the order of names; what starts with a
 /// dot is left out, and a folder that was seen already, through a link, is not entered again.
-pub(crate) fn inputs(paths: &[PathBuf], exclude: &[Regex]) -> Inputs {
-    let mut walk =
-        Walk { exclude, found: Vec::new(), hidden: Vec::new(), seen: BTreeSet::new(), named: None };
+pub(crate) fn inputs(paths: &[PathBuf], leaves_out: &dyn Fn(&Path) -> bool) -> Inputs {
+    let mut walk = Walk {
+        leaves_out,
+        found: Vec::new(),
+        hidden: Vec::new(),
+        charts: Vec::new(),
+        seen: BTreeSet::new(),
+        named: None,
+    };
     for path in paths {
         if path.as_os_str() == "-" {
             let origin = Ok(Origin::Stdin);
@@ -83,7 +89,7 @@ pub(crate) fn inputs(paths: &[PathBuf], exclude: &[Regex]) -> Inputs {
             walk.named(path);
         }
     }
-    Inputs { found: walk.found, hidden: walk.hidden }
+    Inputs { found: walk.found, hidden: walk.hidden, charts: walk.charts }
 }
 
 /// What there is to read.
@@ -92,6 +98,8 @@ pub(crate) struct Inputs {
     pub(crate) found: Vec<Input>,
     /// Folders that were not searched, because their names start with a dot.
     pub(crate) hidden: Vec<String>,
+    /// Folders of charts, whose templates are no manifests.
+    pub(crate) charts: Vec<PathBuf>,
 }
 
 /// Folders of tools, in which nobody keeps what is deployed.
@@ -123,22 +131,18 @@ pub(crate) fn glob(pattern: &str) -> Result<Regex, String> {
 }
 
 struct Walk<'e> {
-    exclude: &'e [Regex],
+    leaves_out: &'e dyn Fn(&Path) -> bool,
     found: Vec<Input>,
     hidden: Vec<String>,
+    charts: Vec<PathBuf>,
     seen: BTreeSet<PathBuf>,
     /// The folder of the command line that is searched.
     named: Option<PathBuf>,
 }
 
 impl Walk<'_> {
-    fn is_excluded(&self, path: &Path) -> bool {
-        let name = shown(path);
-        self.exclude.iter().any(|pattern| pattern.is_match(&name))
-    }
-
     fn named(&mut self, path: &Path) {
-        if self.is_excluded(path) {
+        if (self.leaves_out)(path) {
             return;
         }
         match fs::metadata(path) {
@@ -147,7 +151,11 @@ impl Walk<'_> {
                 self.folder(path, 0);
                 self.named = None;
             }
-            Ok(_) => self.file(path),
+            Ok(_) => match chart_of(path) {
+                Some(chart) if self.charts.contains(&chart) => {}
+                Some(chart) => self.charts.push(chart),
+                None => self.file(path),
+            },
             Err(error) => self.fault(path, &error),
         }
     }
@@ -166,10 +174,17 @@ impl Walk<'_> {
             Err(error) => return self.fault(path, &error),
         };
         entries.sort_by_key(fs::DirEntry::file_name);
+        let is_chart = entries.iter().any(|entry| entry.file_name() == "Chart.yaml");
+        if is_chart {
+            self.charts.push(path.to_owned());
+            // Helm renders these, and the charts within together with this one.
+            entries
+                .retain(|entry| entry.file_name() != "templates" && entry.file_name() != "charts");
+        }
         for entry in entries {
             let path = entry.path();
             let name = entry.file_name();
-            if self.is_excluded(&path) {
+            if (self.leaves_out)(&path) {
                 continue;
             }
             if name.as_encoded_bytes().starts_with(b".") {
@@ -212,7 +227,18 @@ impl Walk<'_> {
     }
 }
 
-fn shown(path: &Path) -> String {
+/// The chart that a file is a template of.
+fn chart_of(file: &Path) -> Option<PathBuf> {
+    let within =
+        file.ancestors().filter(|folder| folder.file_name().is_some_and(|n| n == "templates"));
+    let mut charts =
+        within.filter_map(Path::parent).filter(|chart| chart.join("Chart.yaml").is_file());
+    let chart = charts.next()?;
+    Some(if chart.as_os_str().is_empty() { PathBuf::from(".") } else { chart.to_owned() })
+}
+
+/// A path as messages show it.
+pub(crate) fn shown(path: &Path) -> String {
     path.strip_prefix("./").unwrap_or(path).display().to_string()
 }
 

@@ -3,12 +3,12 @@
 use serde_json::Value;
 
 use super::{
-    credentials,
+    anchor, credentials,
     cross_references::{self, CrossReferences},
     namespace, network,
     object::{Object, objects, short},
-    pipeline,
-    position::Lines,
+    pipeline, pod_level,
+    position::{Lines, Position},
     report::{Diagnostic, FileReport, Located, NO_OBJECT},
     rules::Rules,
     scan, secret,
@@ -28,7 +28,7 @@ pub(crate) fn check(
     rules: &Rules,
     across: &mut CrossReferences,
 ) -> FileReport {
-    evaluate_text(name, text, rules, across, false)
+    evaluate_text(name, text, rules, across, &Role::Whole)
 }
 
 /// Evaluates patches: what they leave out stands elsewhere, so that only what they say counts.
@@ -38,7 +38,7 @@ pub(crate) fn check_patch(
     rules: &Rules,
     across: &mut CrossReferences,
 ) -> FileReport {
-    evaluate_text(name, text, rules, across, true)
+    evaluate_text(name, text, rules, across, &Role::Patch)
 }
 
 fn evaluate_text(
@@ -46,7 +46,7 @@ fn evaluate_text(
     text: &str,
     rules: &Rules,
     across: &mut CrossReferences,
-    patch: bool,
+    role: &Role,
 ) -> FileReport {
     let mut file = FileReport { name: name.to_owned(), ..FileReport::default() };
     let lines = Lines::of(text);
@@ -57,14 +57,51 @@ fn evaluate_text(
             Ok(Document { root: Some(root), comments }) => {
                 let mut suppressions = Suppressions::default();
                 suppression::of_comments(&mut suppressions, &root, &comments, text, &lines);
+                let role = role.clone();
                 let mut evaluation =
-                    Evaluation { root, lines: &lines, number, suppressions, file, patch };
+                    Evaluation { root, lines: &lines, number, suppressions, file, role };
                 evaluation.run(rules, across);
                 file = evaluation.finish();
             }
         }
     }
     file
+}
+
+/// Evaluates objects that are put together from several texts. Each stands where its parts were written, in the texts
+/// as one; the comments of all of them count. Beside the report: where each object of it begins.
+pub(crate) fn check_rendered(
+    name: &str,
+    roots: Vec<Node>,
+    lines: &Lines<'_>,
+    comments: Suppressions,
+    rules: &Rules,
+    across: &mut CrossReferences,
+) -> (FileReport, Vec<Position>) {
+    let mut file = FileReport { name: name.to_owned(), ..FileReport::default() };
+    let (mut suppressions, mut starts) = (comments, Vec::new());
+    for (number, root) in roots.into_iter().enumerate() {
+        let start = lines.position(root.span.start);
+        let role = Role::Rendered(name.to_owned());
+        let mut evaluation = Evaluation { root, lines, number, suppressions, file, role };
+        evaluation.run(rules, across);
+        (suppressions, file) = (evaluation.suppressions, evaluation.file);
+        file.remarks.extend(suppressions.finish_object());
+        starts.resize(file.objects.len(), start);
+    }
+    file.remarks.extend(suppressions.finish());
+    (file, starts)
+}
+
+/// What a document is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Role {
+    /// What it says, and nothing else.
+    Whole,
+    /// A patch for what another file holds.
+    Patch,
+    /// Put together by this kustomization.
+    Rendered(String),
 }
 
 /// What to say about a document that cannot be read.
@@ -87,8 +124,7 @@ struct Evaluation<'a> {
     number: usize,
     suppressions: Suppressions,
     file: FileReport,
-    /// It is a patch for what another file holds.
-    patch: bool,
+    role: Role,
 }
 
 impl Evaluation<'_> {
@@ -122,7 +158,7 @@ impl Evaluation<'_> {
             None if value.get("items").and_then(Value::as_array).is_some_and(Vec::is_empty) => {
                 self.file.objects.push("an empty list".to_owned());
             }
-            None if self.patch => self.file.objects.push("a patch".to_owned()),
+            None if self.role == Role::Patch => self.file.objects.push("a patch".to_owned()),
             None => match half_an_object(value) {
                 Some(message) => {
                     let position = Some(self.lines.position(self.root.span.start));
@@ -143,7 +179,7 @@ impl Evaluation<'_> {
     }
 
     fn object(&mut self, object: &Object<'_>, rules: &Rules, across: &mut CrossReferences) {
-        if !self.patch {
+        if self.role != Role::Patch {
             across.note(object);
         }
         let subject = object.subject();
@@ -169,8 +205,11 @@ impl Evaluation<'_> {
                 return across.unevaluated(&unevaluated(group, kind));
             }
         };
-        let of = if self.patch { "patch of " } else { "" };
-        let title = format!("{of}{}", object.title());
+        let title = match &self.role {
+            Role::Whole => object.title(),
+            Role::Patch => format!("patch of {}", object.title()),
+            Role::Rendered(by) => format!("{} of {by}", object.title()),
+        };
         self.annotations(object, subject.as_ref());
         let located = self.located(findings, object, &title);
         for (wanted, finding) in cross_references::of(object) {
@@ -189,6 +228,7 @@ impl Evaluation<'_> {
         let place = |finding: Finding| {
             let path = FieldPath(object.at.0.iter().chain(&finding.path.0).cloned().collect());
             Located {
+                anchor: anchor::of(object.value, &finding),
                 position: self.lines.position(self.root.offset(&path)),
                 finding: Finding { path, ..finding },
                 object: title.to_owned(),
@@ -197,10 +237,11 @@ impl Evaluation<'_> {
             }
         };
         let mut located: Vec<_> = findings.into_iter().map(place).collect();
-        if self.patch {
+        if self.role == Role::Patch {
             located.retain(|located| self.root.at(&located.finding.path).is_some());
         }
         self.suppressions.apply(&mut located);
+        pod_level::once(&mut located, &self.root, self.lines);
         located
     }
 

@@ -5,11 +5,17 @@
 //! [`output`] shows the rest.
 
 pub(crate) mod baseline;
+pub(crate) mod catalogue;
 pub(crate) mod input;
+pub(crate) mod known;
+pub(crate) mod lsp;
 pub(crate) mod output;
+pub(crate) mod project;
 pub(crate) mod report;
 pub(crate) mod rules;
 
+mod anchor;
+mod chart;
 mod credentials;
 mod cross_references;
 mod dockerfile;
@@ -21,13 +27,17 @@ mod namespace;
 mod network;
 mod object;
 mod pipeline;
+mod pod_level;
 mod position;
+mod progress;
+mod repair;
 mod replace;
 mod scan;
 mod schema;
 mod secret;
 mod shell;
 mod suppression;
+mod watch;
 mod yaml;
 
 #[cfg(test)]
@@ -45,11 +55,19 @@ use std::{
 use regex::Regex;
 
 use crate::policy::{ControlId, Severity};
+use chart::{Outcome, Rendered};
 use cross_references::CrossReferences;
 use input::{FileKind, Input, Inputs, Origin, Text};
+use known::Known;
+use kustomize::Overlays;
+pub use lsp::{LspOptions, serve};
 use output::Format;
-use report::{Diagnostic, FileReport, Report};
+use position::Position;
+use progress::Progress;
+use project::Project;
+use report::{FileReport, Report};
 use rules::Rules;
+pub use watch::watch;
 
 /// What a run is asked to do.
 #[derive(Debug)]
@@ -75,6 +93,22 @@ pub struct Options {
     pub(crate) exclude: Vec<Regex>,
     /// Controls that are not evaluated.
     pub(crate) skip: Vec<ControlId>,
+    /// The controls that are evaluated; all, if it is empty.
+    pub(crate) only: Vec<ControlId>,
+    /// What the project says of itself.
+    pub(crate) project: Option<Project>,
+    /// The project's rules for single folders do not count, for the command line names rules.
+    pub(crate) same_rules: bool,
+    /// Findings that were known before.
+    pub(crate) known: Option<Known>,
+    /// The file into which all findings are written as known.
+    pub(crate) write_known: Option<PathBuf>,
+    /// It is no error that there is nothing to evaluate.
+    pub(crate) allow_empty: bool,
+    /// Totals only, in text.
+    pub(crate) summary: bool,
+    /// Somebody waits at a terminal and wants to know how far it is.
+    pub(crate) watched: bool,
     /// Suppressions in files do not count.
     pub(crate) no_suppress: bool,
     /// What becomes of findings with a mechanical remedy.
@@ -121,6 +155,22 @@ pub fn run(options: &Options, stdin: &mut dyn Read, out: &mut dyn Write) -> io::
     Ok(exit_status(&report, options.fail_on))
 }
 
+/// Marks the findings that are known, after they are written down if that is asked for.
+fn compare_with_known(options: &Options, report: &mut Report) {
+    let written = match &options.write_known {
+        Some(path) => known::write(path, report).map(Some),
+        None => Ok(None),
+    };
+    match (&written, &options.known) {
+        (Ok(Some(known)), _) | (Ok(None), Some(known)) => known.apply(report),
+        (Ok(None), None) => {}
+        (Err((name, problem)), _) => report.files.push(FileReport::fault(name, problem)),
+    }
+    if let (Some(known), Ok(Some(_))) = (&mut report.known, &written) {
+        known.written = true;
+    }
+}
+
 fn exit_status(report: &Report, fail_on: Option<Severity>) -> ExitStatus {
     if report.findings().any(|located| located.fails(fail_on)) {
         ExitStatus::Findings
@@ -133,38 +183,175 @@ fn exit_status(report: &Report, fail_on: Option<Severity>) -> ExitStatus {
 
 /// Evaluates all files.
 pub(crate) fn evaluate(options: &Options, stdin: &mut dyn Read) -> Report {
-    let Inputs { found: inputs, hidden } = input::inputs(&options.paths, &options.exclude);
-    let patches = kustomize::patches(&inputs);
-    let mut across = CrossReferences::default();
-    let mut report = Report { hidden, ..Report::default() };
-    for input in &inputs {
-        report.files.push(file(input, options, &patches, stdin, &mut across));
-        across.next_file();
-    }
-    let scans = across.scans();
-    across.finish(&mut report);
-    let names = names(options);
-    if inputs.is_empty() {
-        let message = "holds no manifest, Dockerfile or report: check the path";
-        report.files.push(FileReport::fault(&names, message));
-    } else if report.is_empty() {
-        let message =
-            "holds nothing to evaluate: there is no object, with apiVersion and kind, in it";
-        report.files.push(FileReport::fault(&names, message));
-    } else if options.expects_scan && scans == 0 {
-        let message =
-            "holds no report of a scanner, to which --max-critical and --max-high apply: name one";
-        report.files.push(FileReport::fault(&names, message));
-    }
-    for file in &mut report.files {
-        file.findings.retain(|located| !options.skip.contains(&located.finding.control.id));
-        for located in file.findings.iter_mut().filter(|_| options.no_suppress) {
-            located.suppressed = None;
+    let mut pass = Pass::of(options, options.fix, stdin);
+    if options.fix != Fix::No {
+        let Pass { report, inputs, overlays, patches } = &mut pass;
+        let (told, written) = repair::rendered(report, inputs, overlays, patches, options);
+        if written {
+            let before = std::mem::take(&mut pass.report.files);
+            pass.report = Pass::of(options, Fix::No, stdin).report;
+            for earlier in before.into_iter().filter(|file| !file.diff.is_empty()) {
+                let now = pass.report.files.iter_mut().find(|file| file.name == earlier.name);
+                now.into_iter().for_each(|now| now.diff.clone_from(&earlier.diff));
+            }
         }
-        file.findings.sort_by_key(|located| located.position);
-        file.remarks.sort_by_key(|remark| remark.position);
+        told.into_iter().for_each(|told| told.tell(&mut pass.report));
     }
+    let mut report = pass.report;
+    compare_with_known(options, &mut report);
+    report.files.extend(options.project.as_ref().and_then(Project::remarks));
+    report.parts = pass.overlays.used;
     report
+}
+
+/// One evaluation of all files.
+struct Pass {
+    report: Report,
+    inputs: Vec<Input>,
+    overlays: Overlays,
+    /// Files that are patches.
+    patches: BTreeSet<PathBuf>,
+}
+
+impl Pass {
+    fn of(options: &Options, fix: Fix, stdin: &mut dyn Read) -> Self {
+        let leaves_out = |path: &Path| leaves_out(path, options);
+        let Inputs { found: inputs, hidden, charts } = input::inputs(&options.paths, &leaves_out);
+        let overlays = kustomize::overlays(&inputs);
+        let patches = kustomize::patches(&inputs);
+        let mut across = CrossReferences::default();
+        let mut report = Report { hidden, ..Report::default() };
+        let mut progress = Progress::of(inputs.len(), options.watched);
+        let mut starts = Vec::new();
+        for overlay in &overlays.made {
+            let (whole, own) = overlay.evaluate(rules(&overlay.file, options), &mut across);
+            report.files.push(whole);
+            starts.push(own);
+            across.next_file();
+        }
+        for input in &inputs {
+            if !is_part(input, &overlays) {
+                report.files.push(file(input, (options, fix), &patches, stdin, &mut across));
+                across.next_file();
+            }
+            progress.step();
+        }
+        let (charts, mut broken) = evaluate_charts(&charts, options, &mut report, &mut across);
+        drop(progress);
+        let scans = across.scans();
+        across.finish(&mut report);
+        for rendered in charts.iter().rev() {
+            let whole = report.files.pop().unwrap_or_default();
+            broken.extend(rendered.split(whole));
+        }
+        split(&mut report, &overlays, &starts, &leaves_out);
+        report.files.extend(broken);
+        if let Some(problem) = nothing(&inputs, &report, options, scans) {
+            report.files.push(FileReport::fault(&names(options), problem));
+        }
+        report.files.iter_mut().for_each(|file| accept(file, options));
+        Self { report, inputs, overlays, patches }
+    }
+}
+
+fn leaves_out(path: &Path, options: &Options) -> bool {
+    let name = input::shown(path);
+    options.exclude.iter().any(|pattern| pattern.is_match(&name))
+        || options.project.as_ref().is_some_and(|project| project.leaves_out(path))
+}
+
+/// Charts, as helm renders them, each with a report at the end of all others; and those that it cannot render.
+fn evaluate_charts(
+    charts: &[PathBuf],
+    options: &Options,
+    report: &mut Report,
+    across: &mut CrossReferences,
+) -> (Vec<Rendered>, Vec<FileReport>) {
+    let helm = if charts.is_empty() { None } else { chart::helm() };
+    let (mut all, mut broken) = (Vec::new(), Vec::new());
+    for folder in charts {
+        match chart::render(folder, helm.as_deref()) {
+            Outcome::Rendered(rendered) => {
+                let rules = rules(&input::shown(&folder.join("Chart.yaml")), options);
+                report.files.push(rendered.evaluate(rules, across));
+                across.next_file();
+                all.push(rendered);
+            }
+            Outcome::Broken(fault) => broken.push(fault),
+            Outcome::Not(why) => report.not_evaluated.push(why),
+        }
+    }
+    (all, broken)
+}
+
+/// The rules for a file.
+fn rules<'o>(name: &str, options: &'o Options) -> &'o Rules {
+    let project = options.project.as_ref().filter(|_| !options.same_rules);
+    project.and_then(|project| project.rules_for(name)).unwrap_or(&options.rules)
+}
+
+/// Whether a file is a part of objects that are evaluated as a whole.
+fn is_part(input: &Input, overlays: &Overlays) -> bool {
+    match &input.origin {
+        Ok(Origin::File(path)) if !overlays.used.is_empty() => {
+            fs::canonicalize(path).is_ok_and(|path| overlays.used.contains(&path))
+        }
+        _ => false,
+    }
+}
+
+/// Puts what was found in kustomizations, whose reports come first, to the files in which it is written.
+fn split(
+    report: &mut Report,
+    overlays: &Overlays,
+    starts: &[Vec<Position>],
+    leaves_out: &dyn Fn(&Path) -> bool,
+) {
+    let others = report.files.split_off(overlays.made.len().min(report.files.len()));
+    let whole = std::mem::take(&mut report.files).into_iter();
+    let parts = overlays.made.iter().zip(whole).zip(starts);
+    let parts = parts.flat_map(|((overlay, whole), starts)| overlay.split(whole, starts));
+    report.files = kustomize::joined(parts.collect());
+    report.files.retain(|file| !leaves_out(Path::new(&file.name)));
+    report.files.extend(overlays.refused.iter().cloned());
+    report.files.extend(others);
+    report.rendered = overlays.made.iter().map(|overlay| overlay.name.clone()).collect();
+}
+
+/// What is wrong with all of the input together.
+fn nothing(
+    inputs: &[Input],
+    report: &Report,
+    options: &Options,
+    scans: usize,
+) -> Option<&'static str> {
+    if options.allow_empty && (inputs.is_empty() || report.is_empty()) {
+        None
+    } else if inputs.is_empty() {
+        Some("holds no manifest, Dockerfile or report: check the path")
+    } else if report.is_empty() {
+        Some("holds nothing to evaluate: there is no object, with apiVersion and kind, in it")
+    } else if options.expects_scan && scans == 0 {
+        Some("holds no report of a scanner, to which --max-critical and --max-high apply: name one")
+    } else {
+        None
+    }
+}
+
+/// Takes out of a file's findings what is not asked for, and marks what somebody lives with.
+fn accept(file: &mut FileReport, options: &Options) {
+    file.findings.retain(|located| {
+        let id = located.finding.control.id;
+        !options.skip.contains(&id) && (options.only.is_empty() || options.only.contains(&id))
+    });
+    for located in file.findings.iter_mut().filter(|_| options.no_suppress) {
+        located.suppressed = None;
+    }
+    if let Some(project) = &options.project {
+        project.accept(file);
+    }
+    file.findings.sort_by_key(|located| located.position);
+    file.remarks.sort_by_key(|remark| remark.position);
 }
 
 /// What the command line names, for what is wrong with all of it.
@@ -181,7 +368,7 @@ fn names(options: &Options) -> String {
 
 fn file(
     input: &Input,
-    options: &Options,
+    (options, fix): (&Options, Fix),
     patches: &BTreeSet<PathBuf>,
     stdin: &mut dyn Read,
     across: &mut CrossReferences,
@@ -190,59 +377,25 @@ fn file(
         Ok(origin) => input::read(origin, stdin),
         Err(problem) => Err(problem.clone()),
     };
+    let (name, rules) = (&input.name, rules(&input.name, options));
     match text {
         Ok(Text { text, .. }) if is_dockerfile(input, &text) => {
-            dockerfile::check(&input.name, &text, &options.rules)
+            dockerfile::check(name, &text, rules)
         }
-        Ok(text) => {
-            let (name, rules) = (&input.name, &options.rules);
-            match (&input.origin, options.fix) {
-                (Ok(Origin::File(path)), _)
-                    if fs::canonicalize(path).is_ok_and(|path| patches.contains(&path)) =>
-                {
-                    manifest::check_patch(name, &text.text, rules, across)
-                }
-                (Ok(Origin::File(path)), Fix::DryRun | Fix::Write) => {
-                    let place = (path.as_path(), input.folder.as_deref());
-                    fixed(name, place, &text, options, across)
-                }
-                _ => manifest::check(name, &text.text, rules, across),
+        Ok(text) => match (&input.origin, fix) {
+            (Ok(Origin::File(path)), _)
+                if fs::canonicalize(path).is_ok_and(|path| patches.contains(&path)) =>
+            {
+                manifest::check_patch(name, &text.text, rules, across)
             }
-        }
+            (Ok(Origin::File(path)), Fix::DryRun | Fix::Write) => {
+                let place = (path.as_path(), input.folder.as_deref());
+                repair::fixed(name, place, &text, (options, rules), across)
+            }
+            _ => manifest::check(name, &text.text, rules, across),
+        },
         Err(problem) => FileReport::fault(&input.name, problem),
     }
-}
-
-/// Evaluates a manifest, puts right what can be, and evaluates what was written.
-fn fixed(
-    name: &str,
-    (path, folder): (&Path, Option<&Path>),
-    before: &Text,
-    options: &Options,
-    across: &mut CrossReferences,
-) -> FileReport {
-    let rules = &options.rules;
-    // Nothing of this first pass is counted: what counts is what the file holds in the end.
-    let first = manifest::check(name, &before.text, rules, &mut CrossReferences::default());
-    let fixed = fix::fix(&before.text, &first.findings, rules);
-    let text = fix::apply(&before.text, &fixed);
-    let changed = !fixed.edits.is_empty();
-    let mark = if before.mark { "\u{FEFF}" } else { "" };
-    let written = match options.fix {
-        Fix::Write if changed => replace::replace(path, folder, &format!("{mark}{text}")),
-        _ => Ok(()),
-    };
-    let end = if options.fix == Fix::Write && written.is_ok() { &text } else { &before.text };
-    let mut report = manifest::check(name, end, rules, across);
-    let kept = written.is_ok();
-    if let Err(message) = written {
-        report.faults.push(Diagnostic { position: None, message });
-    }
-    report.remarks.extend(fixed.refused);
-    if kept {
-        report.diff = fix::unified(name, &before.text, &text);
-    }
-    report
 }
 
 /// By its name; without one that tells, by its first instruction.

@@ -1,6 +1,9 @@
 //! What was found.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use super::position::Position;
 use crate::policy::Finding;
@@ -18,8 +21,42 @@ pub(crate) struct Located {
     pub(crate) document: usize,
     /// Where in the file.
     pub(crate) position: Position,
+    /// Where in the object, in words that stay when lines move and items are added: what is known by it today is known
+    /// by it tomorrow.
+    pub(crate) anchor: String,
     /// Why it does not count.
-    pub(crate) suppressed: Option<String>,
+    pub(crate) suppressed: Option<Accepted>,
+}
+
+/// Why a finding does not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    /// The reason, as somebody wrote it.
+    pub(crate) reason: String,
+    /// Who says so.
+    pub(crate) by: By,
+}
+
+/// Who says that a finding does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum By {
+    /// A comment or an annotation beside it.
+    Author,
+    /// The configuration of the project.
+    Project,
+    /// The file of known findings.
+    Known,
+}
+
+impl By {
+    /// The word for it in reports.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Author => "file",
+            Self::Project => "configuration",
+            Self::Known => "baseline-file",
+        }
+    }
 }
 
 impl Located {
@@ -47,7 +84,7 @@ pub(crate) struct Diagnostic {
 }
 
 /// What was found in one file.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct FileReport {
     /// Its name as messages show it.
     pub(crate) name: String,
@@ -83,6 +120,25 @@ pub(crate) struct Report {
     pub(crate) unevaluated: BTreeMap<String, usize>,
     /// Folders that were not searched, because their names start with a dot.
     pub(crate) hidden: Vec<String>,
+    /// Kustomizations whose objects were evaluated as they are deployed.
+    pub(crate) rendered: Vec<String>,
+    /// The files that they are put together from, by their real paths.
+    pub(crate) parts: BTreeSet<PathBuf>,
+    /// Charts that were not evaluated, each with the reason.
+    pub(crate) not_evaluated: Vec<String>,
+    /// What became of the findings that were known before.
+    pub(crate) known: Option<KnownBefore>,
+}
+
+/// What became of the findings that were known before.
+#[derive(Debug, Default)]
+pub(crate) struct KnownBefore {
+    /// The file that lists them.
+    pub(crate) name: String,
+    /// Those that are no more.
+    pub(crate) gone: Vec<String>,
+    /// It was written by this run.
+    pub(crate) written: bool,
 }
 
 impl Report {

@@ -5,7 +5,7 @@
 
 use super::{
     position::{Lines, Position},
-    report::{Diagnostic, Located},
+    report::{Accepted, By, Diagnostic, Located},
     yaml::{Comment, Content, Node},
 };
 use crate::policy::ControlId;
@@ -23,10 +23,27 @@ const MARK: &str = "gabion:ignore";
 struct Suppression {
     control: ControlId,
     reason: String,
-    /// Covers what is at or below this path.
-    covers: FieldPath,
+    covers: Covers,
     position: Position,
     used: bool,
+}
+
+/// What a decision is about.
+#[derive(Debug)]
+enum Covers {
+    /// What is at or below a field.
+    Below(FieldPath),
+    /// What stands in a part of a text, wherever it has got to since.
+    Text(Position, Position),
+}
+
+impl Covers {
+    fn holds(&self, located: &Located) -> bool {
+        match self {
+            Self::Below(path) => located.finding.path.0.starts_with(&path.0),
+            Self::Text(start, end) => (*start..=*end).contains(&located.position),
+        }
+    }
 }
 
 /// The decisions of one document or file.
@@ -47,7 +64,7 @@ impl Suppressions {
         position: Position,
     ) {
         if let Some(id) = key.strip_prefix(ANNOTATION) {
-            self.add(id, value.unwrap_or_default(), covers, position);
+            self.add(id, value.unwrap_or_default(), Covers::Below(covers.clone()), position);
         }
     }
 
@@ -64,11 +81,38 @@ impl Suppressions {
             return;
         };
         for id in ids.split(',') {
-            self.add(id, reason.trim(), &covers, position);
+            self.add(id, reason.trim(), Covers::Below(covers.clone()), position);
         }
     }
 
-    fn add(&mut self, id: &str, reason: &str, covers: &FieldPath, position: Position) {
+    /// From here on comments cover what stands in their part of the text: the document becomes a part of objects.
+    pub(crate) fn by_text(&mut self, root: &Node, lines: &Lines<'_>) {
+        for suppression in &mut self.all {
+            if let Covers::Below(path) = &suppression.covers {
+                let end = root.at(path).map_or(root.span.end, |node| node.span.end);
+                let (start, end) = (lines.position(root.offset(path)), lines.position(end));
+                suppression.covers = Covers::Text(start, end.max(start));
+            }
+        }
+    }
+
+    /// Takes up the decisions of another document.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.all.extend(other.all);
+        self.remarks.extend(other.remarks);
+    }
+
+    /// What is to be said about the annotations of an object, which cover nothing else.
+    pub(crate) fn finish_object(&mut self) -> Vec<Diagnostic> {
+        let (own, rest) = std::mem::take(&mut self.all)
+            .into_iter()
+            .partition(|suppression| matches!(suppression.covers, Covers::Below(_)));
+        self.all = rest;
+        let remarks = std::mem::take(&mut self.remarks);
+        Self { all: own, remarks }.finish()
+    }
+
+    fn add(&mut self, id: &str, reason: &str, covers: Covers, position: Position) {
         let Some(control) = ControlId::parse(id) else {
             return self.remark(
                 position,
@@ -84,7 +128,7 @@ impl Suppressions {
         self.all.push(Suppression {
             control,
             reason: reason.trim().to_owned(),
-            covers: covers.clone(),
+            covers,
             position,
             used: false,
         });
@@ -99,11 +143,12 @@ impl Suppressions {
         for located in located.iter_mut().filter(|located| located.suppressed.is_none()) {
             let covering = self.all.iter_mut().find(|suppression| {
                 suppression.control == located.finding.control.id
-                    && located.finding.path.0.starts_with(&suppression.covers.0)
+                    && suppression.covers.holds(located)
             });
             if let Some(suppression) = covering {
                 suppression.used = true;
-                located.suppressed = Some(suppression.reason.clone());
+                let reason = suppression.reason.clone();
+                located.suppressed = Some(Accepted { reason, by: By::Author });
             }
         }
     }

@@ -7,32 +7,53 @@ use jiff::Timestamp;
 
 use regex::Regex;
 
-use crate::check::{Fix, Options, baseline, input::glob, output::Format};
+use crate::check::{
+    Fix, Options, baseline, catalogue, input::glob, known::Known, output::Format, project::Project,
+};
 use crate::policy::{ControlId, Severity};
 
 /// Flags of `gabion check`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[allow(clippy::struct_excessive_bools)] // each is a flag of its own
 pub struct CheckFlags {
     /// Files and folders to check: manifests (YAML or JSON), Dockerfiles, and reports of scanners; - reads standard input
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present_any = ["list", "explain"], value_name = "PATH")]
     paths: Vec<PathBuf>,
+
+    /// Print the controls that files are evaluated by, and check nothing
+    #[arg(long, help_heading = "Help")]
+    list: bool,
+    /// Print what is known of a control, and check nothing
+    #[arg(long, value_name = "CONTROL", value_parser = catalogue::named, help_heading = "Help")]
+    explain: Option<ControlId>,
 
     /// Evaluate by the HardeningBaseline in this file, the one that the cluster has
     #[arg(long, value_name = "FILE", conflicts_with = "profile", help_heading = "Rules")]
     baseline: Option<PathBuf>,
-    /// Evaluate by built-in rules: baseline and restricted are the Pod Security Standards, guide is all that the hardening guide asks
-    #[arg(long, value_name = "NAME", default_value = "guide", value_parser = ["baseline", "restricted", "guide"], help_heading = "Rules")]
-    profile: String,
+    /// Evaluate by built-in rules: baseline and restricted are the Pod Security Standards, guide is all that the hardening guide asks. Without it what .gabion.yaml says, else guide
+    #[arg(long, value_name = "NAME", value_parser = ["baseline", "restricted", "guide"], help_heading = "Rules")]
+    profile: Option<String>,
+    /// Read what the project says of itself from this file; without it from .gabion.yaml in the folder of what is checked, or above it in the same repository
+    #[arg(long, value_name = "FILE", help_heading = "Rules")]
+    config: Option<PathBuf>,
     /// Leave out files and folders whose path ends like this: * stands for a part of a name, ** for folders. Can be repeated
     #[arg(long, value_name = "PATTERN", value_parser = glob, help_heading = "Rules")]
     exclude: Vec<Regex>,
     /// Do not evaluate this control. Can be repeated
-    #[arg(long, value_name = "CONTROL", value_parser = control, help_heading = "Rules")]
+    #[arg(long, value_name = "CONTROL", value_parser = catalogue::named, help_heading = "Rules")]
     skip: Vec<ControlId>,
-    /// Count findings that a suppression in a file covers, as for a gate that authors must not open by themselves
+    /// Evaluate this control and no other. Can be repeated
+    #[arg(long, value_name = "CONTROL", value_parser = catalogue::named, help_heading = "Rules")]
+    only: Vec<ControlId>,
+    /// Count findings that a suppression in a file covers, and read no .gabion.yaml but that of --config, as for a gate that authors must not open by themselves
     #[arg(long, help_heading = "Rules")]
     no_suppress: bool,
+    /// Findings that are listed in this file are known: only others fail the run
+    #[arg(long, value_name = "FILE", help_heading = "Rules")]
+    baseline_file: Option<PathBuf>,
+    /// Write all findings into this file, as known from now on
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["baseline_file", "fix"], help_heading = "Rules")]
+    write_baseline_file: Option<PathBuf>,
     /// Most critical vulnerabilities that a scanner's report may list; without it what the baseline says, else 0
     #[arg(long, value_name = "NUMBER", help_heading = "Rules")]
     max_critical: Option<u32>,
@@ -47,7 +68,7 @@ pub struct CheckFlags {
     #[arg(long, requires = "fix", help_heading = "Repair")]
     dry_run: bool,
 
-    /// How the result is shown: text for people, json for programs, sarif for code scanning, junit for test reports
+    /// How the result is shown: text for people, json for programs, sarif for code scanning, junit for test reports, github for workflows of GitHub Actions, gitlab for GitLab Code Quality
     #[arg(
         short = 'o',
         long,
@@ -62,6 +83,15 @@ pub struct CheckFlags {
     /// Print findings and errors only, no summary
     #[arg(short, long, help_heading = "Result")]
     quiet: bool,
+    /// It is no error if there is nothing to evaluate, as for a hook that is given whatever has changed
+    #[arg(long, help_heading = "Result")]
+    allow_empty: bool,
+    /// Check again whenever a file changes, until it is stopped
+    #[arg(long, conflicts_with_all = ["fix", "write_baseline_file"], help_heading = "Result")]
+    watch: bool,
+    /// Print totals by control in place of each finding
+    #[arg(long, conflicts_with = "quiet", help_heading = "Result")]
+    summary: bool,
     /// Colour in text: auto is on a terminal, unless NO_COLOR is set
     #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Result")]
     color: When,
@@ -73,6 +103,8 @@ enum FormatWord {
     Json,
     Sarif,
     Junit,
+    Github,
+    Gitlab,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -92,16 +124,38 @@ enum When {
 }
 
 impl CheckFlags {
+    /// Whether to check again and again.
+    pub fn watches(&self) -> bool {
+        self.watch
+    }
+
+    /// What is printed in place of a check.
+    pub fn text(&self) -> Option<String> {
+        let explained = self.explain.map(catalogue::explain);
+        explained.or_else(|| self.list.then(catalogue::list))
+    }
+
     /// Reads the rules, and says what is to be done; the error is for the user.
     pub fn options(self) -> Result<Options, String> {
-        let mut rules = match &self.baseline {
-            Some(path) => baseline::from_file(path)?,
-            None => baseline::built_in(&self.profile)?,
+        let now = Timestamp::now();
+        let project = self.project(now)?;
+        let own = project.as_ref().and_then(|project| project.rules.clone());
+        let mut rules = match (&self.baseline, &self.profile, own) {
+            (Some(path), ..) => baseline::from_file(path)?,
+            (None, Some(name), _) => baseline::built_in(name)?,
+            (None, None, Some(own)) => own,
+            (None, None, None) => baseline::built_in("guide")?,
         };
         rules.vulnerabilities.critical = self.max_critical.or(rules.vulnerabilities.critical);
         rules.vulnerabilities.high = self.max_high.or(rules.vulnerabilities.high);
-        rules.now = Timestamp::now();
-        if self.fix && self.paths.iter().any(|path| path.as_os_str() == "-") {
+        rules.now = now;
+        let reads_stdin = self.paths.iter().any(|path| path.as_os_str() == "-");
+        if self.watch && reads_stdin {
+            return Err(
+                "--watch waits for files, and standard input is none: name a file".to_owned()
+            );
+        }
+        if self.fix && reads_stdin {
             return Err(
                 "--fix writes files and cannot write standard input: name a file".to_owned()
             );
@@ -109,7 +163,18 @@ impl CheckFlags {
         if self.dry_run && !matches!(self.format, FormatWord::Text) {
             return Err("--dry-run shows a diff, which only --format text has room for".to_owned());
         }
+        let known = self.baseline_file.as_ref();
+        let known = known.or(project.as_ref().and_then(|project| project.known.as_ref()));
+        let known = known.filter(|_| self.write_baseline_file.is_none());
         Ok(Options {
+            known: known.map(|path| Known::read(path)).transpose()?,
+            write_known: self.write_baseline_file,
+            same_rules: self.baseline.is_some() || self.profile.is_some(),
+            project,
+            only: self.only,
+            summary: self.summary,
+            allow_empty: self.allow_empty,
+            watched: std::io::stderr().is_terminal(),
             expects_scan: self.max_critical.or(self.max_high).is_some(),
             paths: self.paths,
             rules,
@@ -118,6 +183,8 @@ impl CheckFlags {
                 FormatWord::Json => Format::Json,
                 FormatWord::Sarif => Format::Sarif,
                 FormatWord::Junit => Format::Junit,
+                FormatWord::Github => Format::Github,
+                FormatWord::Gitlab => Format::Gitlab,
             },
             fail_on: match self.fail_on {
                 FailOn::Low => Some(Severity::Low),
@@ -139,17 +206,13 @@ impl CheckFlags {
             },
         })
     }
-}
 
-/// The control that a user names.
-fn control(id: &str) -> Result<ControlId, String> {
-    ControlId::parse(id).ok_or_else(|| {
-        let near = ControlId::ALL.iter().find(|known| {
-            strsim::osa_distance(&known.as_str().to_lowercase(), &id.to_lowercase()) <= 2
-        });
-        let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-        format!("is no control{hint} (docs/controls.md lists them)")
-    })
+    /// What the project says of itself. A gate that authors must not open reads no file that they could bring.
+    fn project(&self, now: Timestamp) -> Result<Option<Project>, String> {
+        let found = || Project::find(&self.paths).filter(|_| !self.no_suppress);
+        let file = self.config.clone().or_else(found);
+        file.map(|file| Project::read(&file, now)).transpose()
+    }
 }
 
 fn colour(when: When) -> bool {

@@ -4,6 +4,7 @@ mod aws;
 mod check;
 mod eso;
 mod flags;
+mod lsp;
 pub mod pipe;
 
 use std::fmt::Write as _;
@@ -12,6 +13,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub use check::CheckFlags;
 pub(crate) use flags::RunFlags;
+pub use lsp::LspFlags;
 
 use crate::config::Config;
 
@@ -49,6 +51,8 @@ enum Subcommands {
     /// Exit code: 0 nothing found, 1 findings, 2 wrong usage or something that could not be read.
     #[command(verbatim_doc_comment)]
     Check(Box<CheckFlags>),
+    /// Show findings and quick fixes in an editor, by the Language Server Protocol over standard input and output.
+    Lsp(Box<LspFlags>),
 }
 
 /// What the user asked for.
@@ -60,6 +64,8 @@ pub enum Command {
     Crds,
     /// `gabion check`.
     Check(Box<CheckFlags>),
+    /// `gabion lsp`.
+    Lsp(Box<LspFlags>),
 }
 
 /// Reads the command line; prints help or an error and exits where clap says so.
@@ -67,6 +73,7 @@ pub fn parse() -> Command {
     match Cli::parse().command {
         Subcommands::Crds => Command::Crds,
         Subcommands::Check(flags) => Command::Check(flags),
+        Subcommands::Lsp(flags) => Command::Lsp(flags),
         Subcommands::Run(flags) => match flags.config() {
             Ok(config) => Command::Run(Box::new(config)),
             Err(message) => {
@@ -92,6 +99,12 @@ pub fn flags_markdown() -> String {
              [Checking files](check.md). Apart from `NO_COLOR` it reads no variables.\n",
         );
         tables(&mut text, check, "##");
+    }
+    if let Some(lsp) = command.find_subcommand("lsp") {
+        text.push_str(
+            "\n# Flags of `gabion lsp`\n\nWhat it does: [In an editor](check.md#in-an-editor).\n",
+        );
+        tables(&mut text, lsp, "##");
     }
     text
 }

@@ -4,7 +4,7 @@ fn config(arguments: &[&str]) -> Result<Config, String> {
     let all = ["gabion", "run"].iter().chain(arguments);
     match Cli::try_parse_from(all).map_err(|error| error.to_string())?.command {
         Subcommands::Run(flags) => flags.config(),
-        Subcommands::Crds | Subcommands::Check(_) => Err("not run".into()),
+        Subcommands::Crds | Subcommands::Check(_) | Subcommands::Lsp(_) => Err("not run".into()),
     }
 }
 

@@ -279,3 +279,42 @@ fn names_cannot_steer_a_terminal() {
     let run = Folder::of(&[("x.yaml", &text)]).check(&["x.yaml"]);
     assert!(run.code == 1 && !run.out.contains('\u{1b}'), "{}", run.out);
 }
+
+#[test]
+fn a_file_of_fifty_megabytes_is_not_kept() {
+    let folder = Folder::of(&[("good.yaml", GOOD)]);
+    // Holes on most file systems; the program reads them as zero bytes.
+    let file = fs::File::create(folder.path("large.yaml")).unwrap();
+    file.set_len(50 << 20).unwrap();
+    folder.write("text.json", format!("{{\"a\": \"{}\"}}", "x".repeat(50 << 20)).as_bytes());
+    let mut command = Command::new("bash");
+    // Ten megabytes are read of each, and the program itself takes its part.
+    command.args(["-c", "ulimit -v 600000; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_gabion")]);
+    let run = check_with(command, &folder.path(""), &["."], b"");
+    assert_eq!(run.code, 2, "{}", run.all());
+    assert_eq!(run.out.matches("larger than 10 MiB").count(), 2, "{}", run.out);
+}
+
+#[test]
+fn many_files_take_the_time_of_many_files() {
+    // Each is linked to one text: what takes long is not to write them.
+    let folder = Folder::of(&[
+        ("0/0.yaml", GOOD),
+        (".gabion.yaml", "exclude: [left-out]\noverrides: [{paths: [/left], profile: baseline}]\n"),
+    ]);
+    for nth in 1..20_000 {
+        let name = format!("{}/{nth}.yaml", nth / 100);
+        if nth % 100 == 0 {
+            fs::create_dir(folder.path(&format!("{}", nth / 100))).unwrap();
+        }
+        fs::hard_link(folder.path("0/0.yaml"), folder.path(&name)).unwrap();
+    }
+    // A ring of links through all of them is entered once.
+    for nth in 0..200 {
+        symlink("../0", folder.path(&format!("{nth}/next"))).unwrap();
+        symlink("..", folder.path(&format!("{nth}/up"))).unwrap();
+    }
+    let run = folder.check(&["--summary", "."]);
+    assert_eq!(run.code, 0, "{}", run.all());
+    assert!(run.out.contains("No findings in 20000 objects"), "{}", run.out);
+}

@@ -185,3 +185,57 @@ fn a_reader_that_has_seen_enough_changes_no_verdict() {
     assert_eq!(ended.status.code(), Some(1));
     assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
 }
+
+#[test]
+fn github_shows_each_finding_at_its_line_and_nothing_of_a_name_is_a_command() {
+    let run = run("github");
+    assert_eq!(run.code, 1);
+    assert!(
+        run.out
+            .contains("::error file=a b.yaml,line=23,col=9,title=HB-ROFS (high)::Pod shop/good: "),
+        "{}",
+        run.out
+    );
+    assert!(run.out.contains("::error file=broken.yaml,line=1,col="), "{}", run.out);
+    assert!(!run.out.contains("c.yaml"), "what is suppressed is left out: {}", run.out);
+    let hostile =
+        writable().replace("name: good", "name: \"x\\n::set-output name=a::b%0A::error::c\"");
+    let folder = Folder::of(&[("a,b:c.yaml", hostile.as_str())]);
+    let run = folder.check(&["-o", "github", "."]);
+    assert!(
+        run.out.lines().all(|line| line.starts_with("::error file=a%2Cb%3Ac.yaml,line=")),
+        "{}",
+        run.out
+    );
+    assert!(run.out.contains("x%0A::set-output name=a::b%250A::error::c"), "{}", run.out);
+}
+
+#[test]
+fn gitlab_tells_every_finding_by_a_fingerprint_that_stays() {
+    let entries = run("gitlab").json();
+    let entries = entries.as_array().unwrap();
+    let mut fingerprints = BTreeSet::new();
+    for entry in entries {
+        assert!(fingerprints.insert(entry["fingerprint"].as_str().unwrap()), "{entry}");
+        for text in ["description", "check_name"] {
+            assert!(!entry[text].as_str().unwrap().is_empty(), "{entry}");
+        }
+        let severity = entry["severity"].as_str().unwrap();
+        assert!(["info", "minor", "major", "critical", "blocker"].contains(&severity));
+        assert!(entry["location"]["lines"]["begin"].as_u64().unwrap() >= 1);
+        assert_ne!(entry["location"]["path"], "c.yaml", "what is suppressed is left out");
+    }
+    assert!(entries.iter().any(|entry| entry["check_name"] == "unreadable"));
+    let folder = Folder::of(&[("a.yaml", &writable())]);
+    let of = |folder: &Folder| {
+        let entry = folder.check(&["-o", "gitlab", "."]).json()[0].clone();
+        (entry["fingerprint"].clone(), entry["location"]["lines"]["begin"].as_u64().unwrap())
+    };
+    let (before, line) = of(&folder);
+    folder.write("a.yaml", format!("# moved\n{}", writable()).as_bytes());
+    assert_eq!(of(&folder), (before, line + 1));
+    assert_eq!(
+        Folder::of(&[("a.yaml", super::program::GOOD)]).check(&["-o", "gitlab", "."]).out,
+        "[]\n"
+    );
+}

@@ -7,7 +7,8 @@ use super::program::{Folder, check_in};
 fn controls(file: &str, profile: &str) -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let file = format!("examples/guide/{file}");
-    check_in(root, &["-o", "json", "--profile", profile, &file], b"").controls()
+    // Without the reasons that this repository has for what its samples leave out.
+    check_in(root, &["-o", "json", "--no-suppress", "--profile", profile, &file], b"").controls()
 }
 
 fn has(found: &[String], prefix: &str) -> bool {

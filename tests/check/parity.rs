@@ -6,6 +6,7 @@ use gabion::policy::Settings;
 use gabion::policy::Subject;
 use gabion::policy::WorkloadKind;
 use gabion::policy::evaluate;
+use regex::Regex;
 use serde_json::Value;
 
 use super::program::{Folder, GOOD, check_in, writable};
@@ -22,17 +23,25 @@ fn by_the_rules(text: &str, profile: &str) -> BTreeSet<(String, String)> {
         let subject = kind.map(|kind| Subject::of_kind(kind, document));
         let findings = subject.map(|subject| evaluate(&settings, &subject));
         for finding in findings.into_iter().flatten() {
-            found.insert((finding.control.id.to_string(), finding.path.to_string()));
+            found.insert((finding.control.id.to_string(), of_the_pod(&finding.path.to_string())));
         }
     }
     found
+}
+
+/// What containers inherit from their pod, as a field of the pod: a file says it once for all of them.
+fn of_the_pod(field: &str) -> String {
+    let inherited = r"\.\w*[cC]ontainers\[\d+\]\.securityContext\.(runAsNonRoot|runAsUser|runAsGroup|seccompProfile)(\.type)?$";
+    Regex::new(inherited).unwrap().replace(field, ".securityContext.$1").into_owned()
 }
 
 fn by_the_program(folder: &Path, name: &str, profile: &str) -> BTreeSet<(String, String)> {
     let report = check_in(folder, &["-o", "json", "--profile", profile, name], b"").json();
     let findings = report["files"][0]["findings"].as_array().unwrap();
     let text = |finding: &Value, key: &str| finding[key].as_str().unwrap().to_owned();
-    let found = findings.iter().map(|finding| (text(finding, "control"), text(finding, "field")));
+    let found = findings.iter();
+    let found =
+        found.map(|finding| (text(finding, "control"), of_the_pod(&text(finding, "field"))));
     found
         .filter(|(control, _)| !["HB-PSA", "HB-NP-OPEN", "HB-ESO"].contains(&control.as_str()))
         .collect()

@@ -65,7 +65,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("check", &["api", "duration", "hardening", "network_peers", "policy", "quantity"]),
+    ("check", &["api", "digest", "duration", "hardening", "network_peers", "policy", "quantity"]),
     ("cli", &["check", "config", "duration", "policy", "provider", "telemetry"]),
     ("operator", &["api", "cluster", "config", "hardening", "runtime", "secrets", "telemetry"]),
 ];

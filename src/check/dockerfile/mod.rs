@@ -191,6 +191,8 @@ fn located(
     let stage = model.stages.iter().position(|stage| stage.range.contains(&number));
     let object = stage.and_then(|stage| stages.get(stage)).cloned();
     Located {
+        // Instructions have no names; what is said of one names what it does.
+        anchor: finding.message.clone(),
         finding,
         object: object.unwrap_or_else(|| "before the first stage".to_owned()),
         document: 0,

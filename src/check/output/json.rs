@@ -27,6 +27,9 @@ pub(crate) fn write(report: &Report, options: &Options, out: &mut dyn Write) -> 
         "files": files,
         "unevaluated": report.unevaluated,
         "notSearched": report.hidden,
+        "rendered": report.rendered,
+        "notEvaluated": report.not_evaluated,
+        "gone": report.known.as_ref().map(|known| &known.gone),
     });
     serde_json::to_writer_pretty(&mut *out, &document)?;
     writeln!(out)
@@ -55,7 +58,9 @@ fn finding(located: &Located) -> Value {
         "document": located.document,
         "line": located.position.line,
         "column": located.position.column,
-        "suppressed": located.suppressed,
+        "suppressed": located.suppressed.as_ref().map(|accepted| &accepted.reason),
+        "suppressedBy": located.suppressed.as_ref().map(|accepted| accepted.by.as_str()),
+        "anchor": located.anchor,
     })
 }
 

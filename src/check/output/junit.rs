@@ -7,7 +7,7 @@ use std::{
 
 use super::super::{
     Options,
-    report::{Diagnostic, FileReport, Located, Report},
+    report::{Accepted, Diagnostic, FileReport, Located, Report},
 };
 
 /// Writes the report.
@@ -96,7 +96,7 @@ impl Suite {
         let name = format!("{} {} {}", located.object, located.finding.control.id, located.field());
         let message = escaped(&located.finding.message);
         let (line, column) = (located.position.line, located.position.column);
-        if let Some(reason) = &located.suppressed {
+        if let Some(Accepted { reason, .. }) = &located.suppressed {
             self.skipped += 1;
             self.case(name.trim_end(), &format!("<skipped message=\"{}\"/>", escaped(reason)));
         } else if fails {

@@ -1,5 +1,7 @@
 //! The forms in which a report is shown.
 
+mod github;
+mod gitlab;
 mod json;
 mod junit;
 mod sarif;
@@ -20,6 +22,10 @@ pub(crate) enum Format {
     Sarif,
     /// JUnit XML, for test reports.
     Junit,
+    /// Workflow commands of GitHub Actions.
+    Github,
+    /// GitLab Code Quality.
+    Gitlab,
 }
 
 /// Shows a report.
@@ -29,5 +35,14 @@ pub(crate) fn write(report: &Report, options: &Options, out: &mut dyn Write) -> 
         Format::Json => json::write(report, options, out),
         Format::Sarif => sarif::write(report, options, out),
         Format::Junit => junit::write(report, options, out),
+        Format::Github => github::write(report, options, out),
+        Format::Gitlab => gitlab::write(report, options, out),
     }
+}
+
+/// Whether a character can steer a terminal or turn the order of letters around: names and messages hold what stands
+/// in the file.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }

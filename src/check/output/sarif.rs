@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::super::{
     Options,
-    report::{Diagnostic, FileReport, Located, Report},
+    report::{Accepted, By, Diagnostic, FileReport, Located, Report},
 };
 use crate::policy::Control;
 use crate::policy::ControlId;
@@ -117,7 +117,8 @@ fn groups(file: &FileReport) -> Vec<Vec<&Located>> {
     let mut known = BTreeMap::new();
     let mut groups: Vec<Vec<&Located>> = Vec::new();
     for located in &file.findings {
-        let reason = located.suppressed.as_deref();
+        let reason =
+            located.suppressed.as_ref().map(|accepted| (accepted.by, accepted.reason.as_str()));
         let key = (
             located.document,
             located.object.as_str(),
@@ -156,8 +157,9 @@ fn result(
     if let Some(index) = numbers.get(&first.finding.control.id) {
         result["ruleIndex"] = json!(index);
     }
-    if let Some(reason) = &first.suppressed {
-        result["suppressions"] = json!([{ "kind": "inSource", "justification": reason }]);
+    if let Some(Accepted { reason, by }) = &first.suppressed {
+        let kind = if *by == By::Author { "inSource" } else { "external" };
+        result["suppressions"] = json!([{ "kind": kind, "justification": reason }]);
     }
     Some(result)
 }

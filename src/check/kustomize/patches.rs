@@ -1,4 +1,4 @@
-//! Patches of kustomize: files that hold a part of an object, which another file holds as a whole.
+//! Files of patches: files that hold a part of an object, which another file holds as a whole.
 
 use std::{
     collections::BTreeSet,
@@ -8,13 +8,13 @@ use std::{
 
 use serde_json::Value;
 
-use super::{
+use super::super::{
     input::{self, Input, Origin},
     yaml,
 };
 
 /// Names under which kustomize looks for what it is to do.
-const NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+pub(super) const NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
 /// The files among these that are patches, by the kustomizations beside them.
 pub(crate) fn patches(inputs: &[Input]) -> BTreeSet<PathBuf> {

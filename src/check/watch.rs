@@ -1,0 +1,102 @@
+//! `--watch`: evaluates again whenever something changes, until it is stopped.
+//!
+//! It looks at the times and sizes of files, which works on every file system, network folders and containers included.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use super::{
+    Options, evaluate,
+    input::{self, Origin},
+    leaves_out, output,
+};
+
+/// Between two looks, at least; and so much longer than a look takes, so that a large tree does not keep a processor busy.
+const REST: Duration = Duration::from_millis(300);
+const TIMES: u32 = 20;
+
+/// What a file looked like.
+type Seen = BTreeMap<PathBuf, (Option<SystemTime>, u64)>;
+
+/// Evaluates, and again after each change. What to evaluate by is read each time, for it may be what has changed.
+pub fn watch(options: &dyn Fn() -> Result<Options, String>, out: &mut dyn Write) -> io::Result<()> {
+    let mut last: Option<Options> = None;
+    loop {
+        let mut parts = BTreeSet::new();
+        match options() {
+            Ok(options) => {
+                let report = evaluate(&options, &mut io::empty());
+                output::write(&report, &options, out)?;
+                parts = report.parts;
+                last = Some(options);
+            }
+            Err(problem) => writeln!(out, "error: {problem}")?,
+        }
+        let Some(known) = &last else { return Err(io::Error::other("there is nothing to watch")) };
+        let before = look(known, &parts);
+        out.flush()?;
+        let changed = wait(known, &parts, &before);
+        writeln!(out, "\nChanged: {}\n", input::shown(&changed))?;
+    }
+}
+
+fn wait(options: &Options, parts: &BTreeSet<PathBuf>, before: &Seen) -> PathBuf {
+    loop {
+        let start = Instant::now();
+        let now = look(options, parts);
+        if let Some(changed) = difference(before, &now) {
+            return changed;
+        }
+        thread::sleep(REST.max(start.elapsed() * TIMES));
+    }
+}
+
+/// A file that is new, gone or another.
+fn difference(before: &Seen, now: &Seen) -> Option<PathBuf> {
+    let other = now.iter().find(|(path, seen)| before.get(*path) != Some(seen));
+    let gone = before.keys().find(|path| !now.contains_key(*path));
+    other.map(|(path, _)| path).or(gone).cloned()
+}
+
+/// All files that have a part in the result.
+fn look(options: &Options, parts: &BTreeSet<PathBuf>) -> Seen {
+    let inputs = input::inputs(&options.paths, &|path: &Path| leaves_out(path, options));
+    let found = inputs.found.into_iter().filter_map(|input| match input.origin {
+        Ok(Origin::File(path)) => Some(path),
+        _ => None,
+    });
+    let project = options.project.as_ref().map(|project| PathBuf::from(&project.name));
+    let all = found.chain(parts.iter().cloned()).chain(project);
+    let seen = all.filter_map(|path| {
+        let metadata = fs::metadata(&path).ok()?;
+        Some((path, (metadata.modified().ok(), metadata.len())))
+    });
+    seen.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_new_gone_or_another_is_a_change() {
+        let seen = |files: &[(&str, u64)]| -> Seen {
+            files.iter().map(|(name, size)| (PathBuf::from(name), (None, *size))).collect()
+        };
+        let before = seen(&[("a", 1), ("b", 2)]);
+        for (now, changed) in [
+            (seen(&[("a", 1), ("b", 2)]), None),
+            (seen(&[("a", 1), ("b", 3)]), Some("b")),
+            (seen(&[("a", 1)]), Some("b")),
+            (seen(&[("a", 1), ("b", 2), ("c", 0)]), Some("c")),
+        ] {
+            assert_eq!(difference(&before, &now), changed.map(PathBuf::from));
+        }
+    }
+}
