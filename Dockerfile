@@ -16,6 +16,9 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY src src
 COPY crates crates
+# The command line quotes permissions and reasons.
+COPY config config
+COPY docs/reasons.md docs/reasons.md
 # Members of the workspace: cargo reads their manifests, and compiles nothing of them.
 COPY dev/demo dev/demo
 COPY tests/support tests/support

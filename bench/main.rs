@@ -14,11 +14,11 @@
 
 mod audit;
 mod exchange;
-mod figures;
 mod floor;
 mod machine;
 mod observer;
 mod population;
+mod results;
 mod workloads;
 mod world;
 

@@ -214,7 +214,7 @@ pub const STATUS_WRITTEN: &str =
 
 /// How often progress is polled where that is cheap.
 const ONE_TICK: Duration = Duration::from_millis(10);
-const UNDER_WAY: &str = "gabion_externalsecret_queue_running";
+const UNDER_WAY: &str = r#"gabion_queue_running{queue="externalsecret"}"#;
 /// Successful reconciles of ExternalSecrets.
 pub const SYNCED: &str = r#"gabion_reconciles_total{kind="ExternalSecret",reason="SecretSynced"}"#;
 
@@ -235,7 +235,7 @@ impl Running {
     pub async fn queue(&self) -> [u64; 3] {
         let text = get(self.metrics, "/metrics").await.unwrap_or_default();
         ["known", "waiting", "running"].map(|name| {
-            let series = format!("gabion_externalsecret_queue_{name}");
+            let series = format!(r#"gabion_queue_{name}{{queue="externalsecret"}}"#);
             value(&text, &series).unwrap_or_default()
         })
     }

@@ -4,7 +4,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use gotemplate::Delimiters;
 
-use crate::{provider::aws::Endpoints, telemetry::LogFormat};
+use crate::{
+    provider::aws::Endpoints,
+    telemetry::{LogFormat, PerObject},
+};
 
 /// Everything `gabion run` needs to know.
 #[derive(Clone, Debug)]
@@ -33,10 +36,12 @@ pub struct Config {
     pub(crate) concurrency: usize,
     /// Requests to the API server under way at once.
     pub(crate) write_concurrency: usize,
-    /// Series per object, as External Secrets Operator has them.
-    pub(crate) per_object_metrics: bool,
+    /// Which objects have series of their own.
+    pub(crate) per_object_metrics: PerObject,
     /// ESO flags that were given and mean nothing here.
     pub(crate) ignored_flags: Vec<&'static str>,
+    /// Values of the chart that were given and that nothing reads.
+    pub(crate) ignored_values: Vec<String>,
 }
 
 /// Which stores without `auth` may use the operator's own credentials.
@@ -60,6 +65,8 @@ pub(crate) struct SecretsConfig {
     pub(crate) controller_class: String,
     /// ClusterSecretStores are reconciled.
     pub(crate) cluster_stores: bool,
+    /// ClusterExternalSecrets are reconciled.
+    pub(crate) cluster_external_secrets: bool,
     /// SecretStores are reconciled.
     pub(crate) namespaced_stores: bool,
     /// An ExternalSecret waits for its store to be Ready.

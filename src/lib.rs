@@ -3,7 +3,8 @@
 //! Data flows one way: watch -> queue -> observe -> decide -> act -> report. [`api`] holds the kinds and
 //! nothing else; `plan` modules decide, values in and values out; [`cluster`] is the only code that talks to
 //! the API server and [`provider`] the only code that talks to a secret manager; [`secrets`] and
-//! [`hardening`] are the controllers; [`check`] applies the rules to files; [`operator`] wires them and is the
+//! [`hardening`] are the controllers; [`check`] applies the rules to files; [`inspect`]
+//! tells people what state a cluster is in, by the survey; [`operator`] wires them and is the
 //! only module that sees all others. Which module may import which is a table in `tests/layers`.
 
 #![warn(unreachable_pub)]
@@ -15,8 +16,10 @@ pub mod cluster;
 pub mod config;
 pub(crate) mod digest;
 pub(crate) mod duration;
+pub(crate) mod generator;
 pub mod gjson;
 pub mod hardening;
+pub mod inspect;
 pub mod lane;
 pub(crate) mod marks;
 pub mod meta;
@@ -29,4 +32,5 @@ pub(crate) mod retry;
 pub(crate) mod runtime;
 pub(crate) mod secret_bytes;
 pub mod secrets;
+pub(crate) mod survey;
 pub mod telemetry;

@@ -10,6 +10,7 @@ use gabion::{
     check,
     cli::{self, CheckFlags, Command, LspFlags, pipe::UntilClosed},
     config::Config,
+    inspect::{self, Question},
     operator, telemetry,
 };
 
@@ -23,6 +24,12 @@ fn main() -> ExitCode {
         Command::Run(config) => run(*config),
         Command::Check(flags) if flags.watches() => return watch(&flags),
         Command::Check(flags) => return check(*flags),
+        Command::Inspect(question) => return ask(*question),
+        Command::Completion(shell) => {
+            cli::completion(shell, &mut UntilClosed::new(io::stdout().lock()));
+            Ok(())
+        }
+        Command::Man(folder) => cli::man_pages(&folder).map_err(Into::into),
         Command::Lsp(flags) => return lsp(*flags),
     };
     match outcome {
@@ -92,6 +99,30 @@ fn lsp(flags: LspFlags) -> ExitCode {
         Ok(false) => ExitCode::FAILURE,
         Err(problem) => refused(&problem),
     }
+}
+
+/// What fails here is the user's to see, not a log's.
+#[allow(clippy::print_stderr)]
+fn ask(question: Question) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let mut output = io::BufWriter::new(UntilClosed::new(io::stdout().lock()));
+    let ended = runtime.map_err(|error| error.to_string()).and_then(|runtime| {
+        let answer = runtime.block_on(inspect::answer(question, &mut output));
+        answer.map_err(|error| error.to_string())
+    });
+    let ended = ended.and_then(|status| {
+        output
+            .flush()
+            .map(|()| status)
+            .map_err(|error| format!("the answer cannot be written: {error}"))
+    });
+    ExitCode::from(match ended {
+        Ok(status) => status.code(),
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            inspect::ExitStatus::Unknown.code()
+        }
+    })
 }
 
 #[allow(clippy::print_stdout)]

@@ -126,6 +126,10 @@ fn prepare(config: &Config) -> Result<(), OperatorError> {
     for flag in &config.ignored_flags {
         tracing::warn!(flag, "this flag of External Secrets Operator has no effect in Gabion");
     }
+    if !config.ignored_values.is_empty() {
+        let values = config.ignored_values.join(", ");
+        tracing::warn!(values, "these values of the chart have no effect: its README says why");
+    }
     Ok(())
 }
 

@@ -51,6 +51,13 @@ impl Quantity {
         Self { nanos, binary: self.binary || other.binary }
     }
 
+    /// So many times the amount, capped like any quantity.
+    #[must_use]
+    pub(crate) fn times(self, count: i64) -> Self {
+        let nanos = self.nanos.saturating_mul(i128::from(count)).clamp(-CAP, CAP);
+        Self { nanos, ..self }
+    }
+
     /// A text that is the same for equal amounts, whatever their notation.
     pub(crate) fn exact(self) -> String {
         format!("{}n", self.nanos)

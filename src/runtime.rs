@@ -12,12 +12,15 @@ use crate::{
     cluster::{
         CacheSync, Change, Refusal, Undecodable, WatchHealth,
         events::{Event, EventType, Events},
-        follow, until,
+        follow, undecodable, until,
         write::Writer,
     },
     config::Config,
     telemetry::{Health, Metrics},
 };
+
+/// Field manager of a status that says that its object cannot be decoded.
+const STATUS_MANAGER: &str = "external-secrets";
 
 /// Everything a subsystem needs from outside.
 pub(crate) struct Runtime<'a> {
@@ -76,7 +79,35 @@ impl<'a, 'b, C: Send + Sync + 'static> Watches<'a, 'b, C> {
             Dependency::Required => self.caches.require(Arc::clone(&health)),
             Dependency::Optional => self.caches.prefer(Arc::clone(&health)),
         }
-        self.start(api, health, Refusal::Fails, sink);
+        self.start(api, health, Refusal::Fails, sink, |_, _| {});
+    }
+
+    /// One more whose objects have conditions. `undecodable` is told of each object that cannot be decoded; if it says
+    /// so, the status of that object tells it.
+    pub(crate) fn follow_and_tell<K>(
+        &mut self,
+        kind: &'static str,
+        dependency: Dependency,
+        api: Api<K>,
+        sink: impl Fn(&C, Change<K>) + Send + 'static,
+        undecodable: impl Fn(&C, &Undecodable) -> bool + Send + 'static,
+    ) where
+        K: Resource<DynamicType = ()> + DeserializeOwned + 'static,
+    {
+        let health = self.runtime.health.watch(kind);
+        match dependency {
+            Dependency::Required => self.caches.require(Arc::clone(&health)),
+            Dependency::Optional => self.caches.prefer(Arc::clone(&health)),
+        }
+        let (statuses, write) =
+            undecodable::statuses::<K>(self.runtime.writer.clone(), STATUS_MANAGER);
+        self.runtime.tasks.spawn(until(self.runtime.stop.clone(), write));
+        self.start(api, health, Refusal::Fails, sink, move |context: &C, object| {
+            if undecodable(context, object) {
+                // If too many wait, the event has to do.
+                let _ = statuses.try_send(object.clone());
+            }
+        });
     }
 
     /// One more for what only some clusters have, and only some installations may see.
@@ -88,7 +119,7 @@ impl<'a, 'b, C: Send + Sync + 'static> Watches<'a, 'b, C> {
     ) where
         K: Resource<DynamicType = ()> + DeserializeOwned + 'static,
     {
-        self.start(api, WatchHealth::new(kind), Refusal::IsNormal, sink);
+        self.start(api, WatchHealth::new(kind), Refusal::IsNormal, sink, |_, _| {});
     }
 
     fn start<K>(
@@ -97,12 +128,16 @@ impl<'a, 'b, C: Send + Sync + 'static> Watches<'a, 'b, C> {
         health: Arc<WatchHealth>,
         refusal: Refusal,
         sink: impl Fn(&C, Change<K>) + Send + 'static,
+        undecodable: impl Fn(&C, &Undecodable) + Send + 'static,
     ) where
         K: Resource<DynamicType = ()> + DeserializeOwned + 'static,
     {
         let context = Arc::clone(&self.context);
-        let events = self.runtime.events.clone();
-        let report = move |undecodable| events.record(warning::<K>(undecodable));
+        let (events, told) = (self.runtime.events.clone(), Arc::clone(&self.context));
+        let report = move |object: Undecodable| {
+            undecodable(&told, &object);
+            events.record(warning::<K>(&object));
+        };
         let work = follow(api, health, refusal, report, move |change| sink(&context, change));
         self.runtime.tasks.spawn(until(self.runtime.stop.clone(), work));
     }
@@ -114,8 +149,8 @@ impl<'a, 'b, C: Send + Sync + 'static> Watches<'a, 'b, C> {
 }
 
 /// Tells the owner of an object that it cannot be decoded.
-fn warning<K: Resource<DynamicType = ()>>(undecodable: Undecodable) -> Event {
-    let Undecodable { identity, problem } = undecodable;
+fn warning<K: Resource<DynamicType = ()>>(object: &Undecodable) -> Event {
+    let identity = &object.identity;
     let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     Event {
         regarding: ObjectReference {
@@ -127,10 +162,8 @@ fn warning<K: Resource<DynamicType = ()>>(undecodable: Undecodable) -> Event {
             resource_version: text(&identity.resource_version),
             ..ObjectReference::default()
         },
-        reason: "NotDecodable",
-        message: format!(
-            "Gabion cannot decode this object and leaves it out: {problem}; correct what is named"
-        ),
+        reason: undecodable::REASON,
+        message: object.says(),
         event_type: EventType::Warning,
     }
 }

@@ -23,9 +23,9 @@ use tokio::time::sleep;
 
 use crate::{
     exchange::{exchange, expect},
-    figures::{Samples, Table, count},
     machine,
     population::Population,
+    results::{Samples, Table, count},
     world::World,
 };
 

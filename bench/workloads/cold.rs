@@ -3,10 +3,10 @@
 use support::Result;
 
 use crate::{
-    figures::{Table, count, seconds},
     floor::Floor,
     machine,
     population::Population,
+    results::{Table, count, seconds},
     world::{OPERATOR, World},
 };
 

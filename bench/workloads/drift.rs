@@ -13,10 +13,10 @@ use support::Result;
 use tokio::time::sleep;
 
 use crate::{
-    figures::{Samples, Table, count},
     machine,
     observer::Observer,
     population::{self, Population},
+    results::{Samples, Table, count},
     world::{OPERATOR, World},
 };
 

@@ -3,9 +3,9 @@
 use support::Result;
 
 use crate::{
-    figures::{count, seconds},
     floor::{Floor, Write},
     machine,
+    results::{count, seconds},
 };
 
 /// One third of the objects at each concurrency, so that all write new Secrets.

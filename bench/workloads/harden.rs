@@ -19,10 +19,10 @@ use support::{Failure, Result};
 use tokio::time::sleep;
 
 use crate::{
-    figures::{Samples, Table, count, seconds},
     floor::CONCURRENCY,
     machine,
     population::Population,
+    results::{Samples, Table, count, seconds},
     world::{OPERATOR, Running, Spent, World},
 };
 
@@ -129,7 +129,7 @@ async fn while_converging(world: &World, operator: &Running, namespaces: usize) 
     create(&baselines, second).await?;
     sleep(Duration::from_millis(200)).await;
     let mut samples = Samples::default();
-    let waiting = "gabion_namespace_queue_waiting";
+    let waiting = r#"gabion_queue_waiting{queue="namespace"}"#;
     // From the end: those are the last in line.
     for nth in (0..namespaces).rev().step_by((namespaces / 200).max(1)) {
         let policies = Api::<NetworkPolicy>::namespaced(world.client.clone(), &name(nth));

@@ -8,10 +8,10 @@ use support::{Result, Signal};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::{
-    figures::{Samples, Table},
     machine,
     observer::Observer,
     population::{self, Population, namespace},
+    results::{Samples, Table},
     world::World,
 };
 

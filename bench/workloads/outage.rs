@@ -9,10 +9,10 @@ use support::{Result, secrets_manager::Fault};
 use tokio::time::sleep;
 
 use crate::{
-    figures::{Table, count},
     machine,
     observer::{Observer, Seen},
     population::Population,
+    results::{Table, count},
     world::{OPERATOR, World},
 };
 

@@ -6,9 +6,9 @@ use support::Result;
 use tokio::time::sleep;
 
 use crate::{
-    figures::{Table, count},
     machine,
     population::Population,
+    results::{Table, count},
     world::{OPERATOR, SYNCED, World},
 };
 

@@ -6,9 +6,9 @@ use support::{Failure, Result};
 use tokio::time::sleep;
 
 use crate::{
-    figures::{Table, count, seconds},
     machine,
     population::Population,
+    results::{Table, count, seconds},
     world::{OPERATOR, Running, World},
 };
 

@@ -6,11 +6,11 @@ use support::{Result, Signal};
 use tokio::time::sleep;
 
 use crate::{
-    figures::{Samples, Table, count, seconds},
     floor::{CONCURRENCY, Floor, Write},
     machine,
     observer::Observer,
     population::Population,
+    results::{Samples, Table, count, seconds},
     world::{OPERATOR, Running, STATUS_WRITTEN, World},
 };
 

@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use gabion::api::crds;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Client;
@@ -11,9 +12,9 @@ use support::{Failure, Result};
 
 use crate::{
     exchange::{exchange, expect},
-    figures::{Samples, Table, count},
     machine,
     population::{Population, external_secret},
+    results::{Samples, Table, count},
     world::World,
 };
 
@@ -117,7 +118,7 @@ impl Series {
         let url = format!("{object}{}?fieldManager=bench", self.suffix);
         let changed = format!("{:?}-{turn}", self.verb);
         let (part, value) = if self.suffix.is_empty() {
-            ("data", json!({"password": hex(&changed)}))
+            ("data", json!({"password": STANDARD.encode(&changed)}))
         } else {
             ("status", status(turn, &changed))
         };
@@ -149,13 +150,6 @@ impl Series {
         self.took.push(start.elapsed());
         expect(answer).map(|_| ())
     }
-}
-
-/// Valid base64 of any length that is a multiple of four.
-fn hex(text: &str) -> String {
-    let text: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
-    let whole = text.len() / 4 * 4;
-    text.chars().take(whole).collect()
 }
 
 /// A status as the operator writes it.
@@ -216,7 +210,7 @@ async fn create(client: &Client, url: &str, object: &Value) -> Result<()> {
 fn variant(ours: &CustomResourceDefinition, group: &str) -> Result<Value> {
     let mut crd = ours.clone();
     crd.metadata.name = Some(format!("externalsecrets.{group}"));
-    crd.spec.group = group.to_owned();
+    group.clone_into(&mut crd.spec.group);
     let mut crd = serde_json::to_value(crd)?;
     crd["apiVersion"] = json!("apiextensions.k8s.io/v1");
     crd["kind"] = json!("CustomResourceDefinition");
@@ -224,6 +218,7 @@ fn variant(ours: &CustomResourceDefinition, group: &str) -> Result<Value> {
         let schema = &mut version["schema"]["openAPIV3Schema"];
         if group.starts_with("no-schema") {
             *schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+            version["selectableFields"] = Value::Null;
         } else {
             without_rules(schema);
         }

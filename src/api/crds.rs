@@ -1,15 +1,18 @@
 //! The CustomResourceDefinitions as they are applied to a cluster.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, CustomResourceDefinitionVersion,
+    CustomResourceDefinition, CustomResourceDefinitionVersion, CustomResourceSubresourceStatus,
+    CustomResourceSubresources,
 };
 use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
 
+use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecret;
 use crate::api::external_secrets::external_secret::ExternalSecret;
 use crate::api::external_secrets::secret_store::ClusterSecretStore;
 use crate::api::external_secrets::secret_store::SecretStore;
 use crate::api::gabion;
+use crate::api::generators::{aws, cluster, foreign, local, mfa};
 
 /// Why the definitions could not be made. Not reachable with the types of this crate; the tests prove it.
 #[derive(Debug, thiserror::Error)]
@@ -40,14 +43,60 @@ const V1BETA1_DEFAULTS: [(&str, &str); 3] =
 /// Every definition, in the order of their names.
 pub fn all() -> Result<Vec<CustomResourceDefinition>, CrdError> {
     let secrets = [
+        two_versions(ClusterExternalSecret::crd()),
         two_versions(ClusterSecretStore::crd()),
         two_versions(ExternalSecret::crd()),
         two_versions(SecretStore::crd()),
     ];
+    let generators = generators().into_iter().map(generator);
     let hardening = gabion::crds::crds().into_iter().map(Ok);
-    let mut all: Vec<_> = secrets.into_iter().chain(hardening).collect::<Result<_, _>>()?;
+    let all = secrets.into_iter().chain(generators).chain(hardening);
+    let mut all: Vec<_> = all.collect::<Result<_, _>>()?;
     all.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     Ok(all)
+}
+
+/// The kinds of `generators.external-secrets.io`.
+fn generators() -> Vec<CustomResourceDefinition> {
+    vec![
+        local::Password::crd(),
+        local::UUID::crd(),
+        local::SSHKey::crd(),
+        local::Fake::crd(),
+        aws::ECRAuthorizationToken::crd(),
+        aws::STSSessionToken::crd(),
+        cluster::ClusterGenerator::crd(),
+        foreign::ACRAccessToken::crd(),
+        foreign::BeyondtrustWorkloadCredentialsDynamicSecret::crd(),
+        foreign::CloudsmithAccessToken::crd(),
+        foreign::GCRAccessToken::crd(),
+        foreign::GeneratorState::crd(),
+        foreign::GithubAccessToken::crd(),
+        foreign::GitlabDeployToken::crd(),
+        foreign::Grafana::crd(),
+        mfa::MFA::crd(),
+        foreign::QuayAccessToken::crd(),
+        foreign::VaultDynamicSecret::crd(),
+        foreign::Webhook::crd(),
+    ]
+}
+
+/// A kind of generator has a status subresource without fields, and its spec may be left out.
+fn generator(mut crd: CustomResourceDefinition) -> Result<CustomResourceDefinition, CrdError> {
+    let kind = crd.spec.names.kind.clone();
+    for version in &mut crd.spec.versions {
+        *version = rewrite(version, &kind, tidy)?;
+        if let Some(root) =
+            version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut())
+        {
+            root.required = None;
+        }
+        if kind != "GeneratorState" {
+            let status = Some(CustomResourceSubresourceStatus(json!({})));
+            version.subresources = Some(CustomResourceSubresources { status, scale: None });
+        }
+    }
+    Ok(crd)
 }
 
 /// Every definition as one stream of YAML documents.

@@ -7,3 +7,4 @@ mod crd_enum;
 pub mod crds;
 pub mod external_secrets;
 pub mod gabion;
+pub mod generators;

@@ -51,7 +51,7 @@ fn guide_defaults() -> Defaults {
     }
 }
 
-/// The rules of the baseline in a file. What is wrong with it is said with file, line and column, one a line.
+/// The rules of the baseline in a file. Each mistake is reported with file, line and column, one a line.
 pub(crate) fn from_file(path: &Path) -> Result<Rules, String> {
     let name = path.display().to_string();
     let origin = input::Origin::File(path.to_owned());

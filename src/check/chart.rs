@@ -14,13 +14,13 @@ use super::{
     input::{self, Origin, shown},
     manifest,
     position::Position,
-    report::{Diagnostic, FileReport},
+    report::FileReport,
     rules::Rules,
     yaml,
 };
 
 /// Longest time that rendering may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Most that is read of what it renders, in bytes.
 const LARGEST: u64 = 64 * 1024 * 1024;
@@ -92,7 +92,9 @@ fn is_library(folder: &Path) -> bool {
 
 fn run(helm: &Path, folder: &Path) -> Result<String, String> {
     let mut command = Command::new(helm);
-    command.args(["template", "release"]).arg(folder.canonicalize().as_deref().unwrap_or(folder));
+    command
+        .args(["template", "--skip-tests", "release"])
+        .arg(folder.canonicalize().as_deref().unwrap_or(folder));
     command.env("HELM_NO_PLUGINS", "1");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let failed = |error: io::Error| format!("cannot be rendered: {error}");
@@ -163,7 +165,8 @@ fn split(folder: &Path, text: &str, whole: FileReport) -> Vec<FileReport> {
         };
         if position == Position::default() {
             let line = located.position.line;
-            located.finding.message += &format!(" (line {line} of what helm renders)");
+            let message = &mut located.finding.message;
+            *message = format!("{message} (line {line} of what helm renders)");
         }
         located.position = Position { line: position.line.max(1), column: position.column.max(1) };
         report.findings.push(located);

@@ -174,7 +174,7 @@ fn broken_inputs_are_told_apart_and_nothing_panics() {
         let mut random = TestRandom::new(round + 1);
         let text = broken(&mut random, &seeds);
         // Which one it was, if it does not end well.
-        let told = std::panic::catch_unwind(|| evaluated(&text, &rules, round % 16 == 0));
-        assert!(told.is_ok(), "round {round}:\n{text}");
+        let outcome = std::panic::catch_unwind(|| evaluated(&text, &rules, round % 16 == 0));
+        assert!(outcome.is_ok(), "round {round}:\n{text}");
     }
 }

@@ -35,7 +35,7 @@ pub(crate) struct Input {
     pub(crate) folder: Option<PathBuf>,
 }
 
-/// What kind of text a name kinds.
+/// What kind of text a file holds, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileKind {
     /// A Dockerfile.
@@ -47,7 +47,7 @@ pub(crate) enum FileKind {
 }
 
 impl FileKind {
-    /// What a file's name kinds.
+    /// The kind of a file with this name.
     pub(crate) fn of(path: &Path) -> Self {
         let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase());
         let name = name.unwrap_or_default();
@@ -261,7 +261,7 @@ pub(crate) struct Text {
     pub(crate) mark: bool,
 }
 
-/// The text of a input.
+/// The text of an input.
 pub(crate) fn read(origin: &Origin, stdin: &mut dyn Read) -> Result<Text, String> {
     let bytes = match origin {
         Origin::Stdin => bounded(stdin),
@@ -305,7 +305,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_kind_what_is_inside() {
+    fn a_name_shows_what_is_inside() {
         for (name, kind) in [
             ("a/web.yaml", FileKind::Data),
             ("a.YML", FileKind::Data),

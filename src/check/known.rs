@@ -60,6 +60,8 @@ const fn is_once(count: &usize) -> bool {
 #[derive(Debug)]
 pub(crate) struct Known {
     name: String,
+    /// The file itself, which is no input.
+    path: PathBuf,
     /// What files are called relative to: that of the list.
     folder: PathBuf,
     findings: BTreeMap<Key, usize>,
@@ -93,7 +95,12 @@ impl Known {
             let sum: &mut usize = findings.entry(key).or_default();
             *sum = sum.saturating_add(count);
         }
-        Ok(Self { folder: folder(path), name, findings })
+        Ok(Self { folder: folder(path), path: absolute(path), name, findings })
+    }
+
+    /// Whether a path is that of the list.
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
+        self.path.file_name() == path.file_name() && self.path == absolute(path)
     }
 
     /// Marks what is known, and says what is known and no longer there.
@@ -137,7 +144,7 @@ pub(crate) fn write(path: &Path, report: &Report) -> Result<Known, (String, Stri
         }
     }
     match replace(path, &folder, &findings) {
-        Ok(()) => Ok(Known { name, folder, findings }),
+        Ok(()) => Ok(Known { name, folder, path: absolute(path), findings }),
         Err(error) => Err((name, format!("cannot be written: {error}"))),
     }
 }

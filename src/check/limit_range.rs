@@ -113,7 +113,7 @@ mod tests {
     use crate::policy::WorkloadKind;
 
     #[test]
-    fn amounts_that_our_own_limit_range_refuses_are_found() {
+    fn reports_5_amounts_that_our_own_limit_range_refuses_are_found() {
         let spec: HardeningBaselineSpec =
             serde_json::from_value(json!({"allNamespaces": true, "resources": {
                 "containerDefaults": {"limits": {"memory": "512Mi"}, "requests": {"cpu": "100m"}},

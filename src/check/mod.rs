@@ -1,6 +1,6 @@
 //! `gabion check`: the rules of a baseline over files, before a cluster sees them.
 //!
-//! [`input`] finds and reads files, [`yaml`] gives their values places, [`manifest`], [`dockerfile`] and [`scan`]
+//! [`input`] finds and reads files, [`yaml`] gives their values positions, [`manifest`], [`dockerfile`] and [`scan`]
 //! evaluate them, with the same rules as admission where the object is a pod. [`fix`] writes what is mechanical,
 //! [`output`] shows the rest.
 
@@ -65,7 +65,7 @@ use output::Format;
 use position::Position;
 use progress::Progress;
 use project::Project;
-use report::{FileReport, Report};
+use report::{By, FileReport, Report};
 use rules::Rules;
 pub use watch::watch;
 
@@ -191,11 +191,15 @@ pub(crate) fn evaluate(options: &Options, stdin: &mut dyn Read) -> Report {
             let before = std::mem::take(&mut pass.report.files);
             pass.report = Pass::of(options, Fix::No, stdin).report;
             for earlier in before.into_iter().filter(|file| !file.diff.is_empty()) {
-                let now = pass.report.files.iter_mut().find(|file| file.name == earlier.name);
-                now.into_iter().for_each(|now| now.diff.clone_from(&earlier.diff));
+                let same = |file: &&mut FileReport| file.name == earlier.name;
+                if let Some(now) = pass.report.files.iter_mut().find(same) {
+                    now.diff = earlier.diff;
+                }
             }
         }
-        told.into_iter().for_each(|told| told.tell(&mut pass.report));
+        for told in told {
+            told.tell(&mut pass.report);
+        }
     }
     let mut report = pass.report;
     compare_with_known(options, &mut report);
@@ -215,8 +219,8 @@ struct Pass {
 
 impl Pass {
     fn of(options: &Options, fix: Fix, stdin: &mut dyn Read) -> Self {
-        let leaves_out = |path: &Path| leaves_out(path, options);
-        let Inputs { found: inputs, hidden, charts } = input::inputs(&options.paths, &leaves_out);
+        let Inputs { found: inputs, hidden, charts } =
+            input::inputs(&options.paths, &|path| leaves_out(path, options));
         let overlays = kustomize::overlays(&inputs);
         let patches = kustomize::patches(&inputs);
         let mut across = CrossReferences::default();
@@ -244,7 +248,8 @@ impl Pass {
             let whole = report.files.pop().unwrap_or_default();
             broken.extend(rendered.split(whole));
         }
-        split(&mut report, &overlays, &starts, &leaves_out);
+        broken.retain(|file| !leaves_out(Path::new(&file.name), options));
+        split(&mut report, &overlays, &starts, options);
         report.files.extend(broken);
         if let Some(problem) = nothing(&inputs, &report, options, scans) {
             report.files.push(FileReport::fault(&names(options), problem));
@@ -258,6 +263,8 @@ fn leaves_out(path: &Path, options: &Options) -> bool {
     let name = input::shown(path);
     options.exclude.iter().any(|pattern| pattern.is_match(&name))
         || options.project.as_ref().is_some_and(|project| project.leaves_out(path))
+        || options.known.as_ref().is_some_and(|known| known.is_at(path))
+        || options.write_known.as_ref().is_some_and(|known| known.as_path() == path)
 }
 
 /// Charts, as helm renders them, each with a report at the end of all others; and those that it cannot render.
@@ -301,18 +308,18 @@ fn is_part(input: &Input, overlays: &Overlays) -> bool {
 }
 
 /// Puts what was found in kustomizations, whose reports come first, to the files in which it is written.
-fn split(
-    report: &mut Report,
-    overlays: &Overlays,
-    starts: &[Vec<Position>],
-    leaves_out: &dyn Fn(&Path) -> bool,
-) {
+fn split(report: &mut Report, overlays: &Overlays, starts: &[Vec<Position>], options: &Options) {
     let others = report.files.split_off(overlays.made.len().min(report.files.len()));
     let whole = std::mem::take(&mut report.files).into_iter();
     let parts = overlays.made.iter().zip(whole).zip(starts);
-    let parts = parts.flat_map(|((overlay, whole), starts)| overlay.split(whole, starts));
+    let parts = parts.flat_map(|((overlay, mut whole), starts)| {
+        if let Some(project) = &options.project {
+            project.accept(&overlay.file, &mut whole.findings);
+        }
+        overlay.split(whole, starts)
+    });
     report.files = kustomize::joined(parts.collect());
-    report.files.retain(|file| !leaves_out(Path::new(&file.name)));
+    report.files.retain(|file| !leaves_out(Path::new(&file.name), options));
     report.files.extend(overlays.refused.iter().cloned());
     report.files.extend(others);
     report.rendered = overlays.made.iter().map(|overlay| overlay.name.clone()).collect();
@@ -345,10 +352,10 @@ fn accept(file: &mut FileReport, options: &Options) {
         !options.skip.contains(&id) && (options.only.is_empty() || options.only.contains(&id))
     });
     for located in file.findings.iter_mut().filter(|_| options.no_suppress) {
-        located.suppressed = None;
+        located.suppressed.take_if(|accepted| accepted.by == By::Author);
     }
     if let Some(project) = &options.project {
-        project.accept(file);
+        project.accept(&file.name, &mut file.findings);
     }
     file.findings.sort_by_key(|located| located.position);
     file.remarks.sort_by_key(|remark| remark.position);

@@ -7,7 +7,7 @@ pub(crate) struct Position {
     pub(crate) column: usize,
 }
 
-/// Bytes between two places whose number of characters is kept.
+/// Bytes between two positions whose number of characters is kept.
 const STRIDE: usize = 1024;
 
 /// Where the lines of a text start.

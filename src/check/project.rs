@@ -14,7 +14,7 @@ use super::{
     baseline, catalogue,
     input::{self, glob},
     position::{Lines, Position},
-    report::{Accepted, By, Diagnostic, FileReport},
+    report::{Accepted, By, Diagnostic, FileReport, Located},
     rules::Rules,
     schema::misfits,
     yaml::{self, Node},
@@ -147,12 +147,12 @@ impl Project {
         own.filter(|own| covers(&own.paths, &path)).find_map(|own| own.rules.as_ref())
     }
 
-    /// Marks the findings that the project lives with.
-    pub(crate) fn accept(&self, file: &mut FileReport) {
-        let path = self.relative(Path::new(&file.name));
+    /// Marks the findings that the project lives with in a file, or in what a kustomization makes of several.
+    pub(crate) fn accept(&self, file: &str, findings: &mut [Located]) {
+        let path = self.relative(Path::new(file));
         let own = self.overrides.iter().filter(|own| covers(&own.paths, &path));
         let skips: Vec<_> = self.skips.iter().chain(own.flat_map(|own| &own.skips)).collect();
-        for located in file.findings.iter_mut().filter(|located| located.suppressed.is_none()) {
+        for located in findings.iter_mut().filter(|located| located.suppressed.is_none()) {
             let skip = skips.iter().find(|skip| skip.control == located.finding.control.id);
             located.suppressed =
                 skip.map(|skip| Accepted { reason: skip.reason.clone(), by: By::Project });
@@ -305,7 +305,7 @@ impl Reader<'_> {
         }
         Ok(Project {
             name: self.name.clone(),
-            known: written.baseline_file.map(|file| self.folder.join(file)),
+            known: written.baseline_file.map(|file| relative(&self.folder.join(file))),
             folder: self.folder.clone(),
             rules,
             exclude,

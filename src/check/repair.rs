@@ -78,14 +78,12 @@ pub(super) struct Told {
 impl Told {
     /// Adds it to a report.
     pub(super) fn tell(self, report: &mut Report) {
-        match report.files.iter_mut().find(|file| file.name == self.name) {
-            Some(file) => self.change.tell(file),
-            None => {
-                let mut file = FileReport { name: self.name, ..FileReport::default() };
-                self.change.tell(&mut file);
-                report.files.push(file);
-            }
+        if let Some(file) = report.files.iter_mut().find(|file| file.name == self.name) {
+            return self.change.tell(file);
         }
+        let mut file = FileReport { name: self.name, ..FileReport::default() };
+        self.change.tell(&mut file);
+        report.files.push(file);
     }
 }
 

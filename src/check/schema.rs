@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_fit_is_named_with_its_path_and_what_to_do() {
+    fn check_4_what_does_not_fit_is_named_with_its_path_and_what_to_do() {
         let schema = json!({
             "type": "object",
             "required": ["spec"],

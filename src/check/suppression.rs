@@ -153,7 +153,7 @@ impl Suppressions {
         }
     }
 
-    /// What is to be said about the decisions themselves; call it after all findings are marked.
+    /// Findings about the decisions themselves; call it after all findings are marked.
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
         for unused in self.all.iter().filter(|suppression| !suppression.used) {
             self.remarks.push(Diagnostic {

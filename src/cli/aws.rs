@@ -19,6 +19,7 @@ pub(super) fn endpoints(variable: impl Fn(&str) -> Option<String>) -> Endpoints 
             "AWS_ENDPOINT_URL_SECRETS_MANAGER",
             "AWS_ENDPOINT_URL",
         ]),
+        parameter_store: first(["AWS_SSM_ENDPOINT", "AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL"]),
         sts: first(["AWS_STS_ENDPOINT", "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"]),
         fips: is_true("AWS_USE_FIPS_ENDPOINT"),
         dual_stack: is_true("AWS_USE_DUALSTACK_ENDPOINT"),
@@ -37,10 +38,12 @@ mod tests {
             ("AWS_ENDPOINT_URL", "http://all"),
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://sdk"),
             ("AWS_STS_ENDPOINT", " http://eso\n"),
+            ("AWS_SSM_ENDPOINT", "http://parameters"),
             ("AWS_SECRETSMANAGER_ENDPOINT", " "),
         ]);
         let endpoints = endpoints(|name| variables.get(name).map(|url| (*url).to_owned()));
         assert_eq!(endpoints.secrets_manager.as_deref(), Some("http://sdk"));
+        assert_eq!(endpoints.parameter_store.as_deref(), Some("http://parameters"));
         assert_eq!(endpoints.sts.as_deref(), Some("http://eso"));
     }
 

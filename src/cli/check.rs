@@ -30,13 +30,13 @@ pub struct CheckFlags {
     /// Evaluate by the HardeningBaseline in this file, the one that the cluster has
     #[arg(long, value_name = "FILE", conflicts_with = "profile", help_heading = "Rules")]
     baseline: Option<PathBuf>,
-    /// Evaluate by built-in rules: baseline and restricted are the Pod Security Standards, guide is all that the hardening guide asks. Without it what .gabion.yaml says, else guide
+    /// Evaluate by built-in rules: baseline and restricted are the Pod Security Standards, guide is everything that the hardening guide asks for. By default what .gabion.yaml says, or guide
     #[arg(long, value_name = "NAME", value_parser = ["baseline", "restricted", "guide"], help_heading = "Rules")]
     profile: Option<String>,
-    /// Read what the project says of itself from this file; without it from .gabion.yaml in the folder of what is checked, or above it in the same repository
+    /// Configuration file of the project; by default the .gabion.yaml in the folder of what is checked, or above it in the same repository
     #[arg(long, value_name = "FILE", help_heading = "Rules")]
     config: Option<PathBuf>,
-    /// Leave out files and folders whose path ends like this: * stands for a part of a name, ** for folders. Can be repeated
+    /// Leave out files and folders whose path ends with this pattern: * matches within a name, ** across folders. Can be repeated
     #[arg(long, value_name = "PATTERN", value_parser = glob, help_heading = "Rules")]
     exclude: Vec<Regex>,
     /// Do not evaluate this control. Can be repeated
@@ -45,7 +45,7 @@ pub struct CheckFlags {
     /// Evaluate this control and no other. Can be repeated
     #[arg(long, value_name = "CONTROL", value_parser = catalogue::named, help_heading = "Rules")]
     only: Vec<ControlId>,
-    /// Count findings that a suppression in a file covers, and read no .gabion.yaml but that of --config, as for a gate that authors must not open by themselves
+    /// Ignore suppressions in files, and any .gabion.yaml but that of --config, for a gate that authors must not bypass
     #[arg(long, help_heading = "Rules")]
     no_suppress: bool,
     /// Findings that are listed in this file are known: only others fail the run
@@ -54,21 +54,21 @@ pub struct CheckFlags {
     /// Write all findings into this file, as known from now on
     #[arg(long, value_name = "FILE", conflicts_with_all = ["baseline_file", "fix"], help_heading = "Rules")]
     write_baseline_file: Option<PathBuf>,
-    /// Most critical vulnerabilities that a scanner's report may list; without it what the baseline says, else 0
+    /// Critical vulnerabilities that a scanner's report may contain; by default the baseline's value, or 0
     #[arg(long, value_name = "NUMBER", help_heading = "Rules")]
     max_critical: Option<u32>,
-    /// Most high vulnerabilities that a scanner's report may list; without it what the baseline says, else any number
+    /// High vulnerabilities that a scanner's report may contain; by default the baseline's value, or any number
     #[arg(long, value_name = "NUMBER", help_heading = "Rules")]
     max_high: Option<u32>,
 
-    /// Write what is missing and has one right answer into the manifests: security contexts, volumes beside a read-only root, requests and limits. Comments and order stay
+    /// Add to the manifests what is missing and has one right answer: security contexts, volumes beside a read-only root, requests and limits. Comments and order stay
     #[arg(long, help_heading = "Repair")]
     fix: bool,
     /// With --fix: show the change as a diff and write nothing
     #[arg(long, requires = "fix", help_heading = "Repair")]
     dry_run: bool,
 
-    /// How the result is shown: text for people, json for programs, sarif for code scanning, junit for test reports, github for workflows of GitHub Actions, gitlab for GitLab Code Quality
+    /// Output format: text for people, json for programs, sarif for code scanning, junit for test reports, github for workflows of GitHub Actions, gitlab for GitLab Code Quality
     #[arg(
         short = 'o',
         long,
@@ -83,7 +83,7 @@ pub struct CheckFlags {
     /// Print findings and errors only, no summary
     #[arg(short, long, help_heading = "Result")]
     quiet: bool,
-    /// It is no error if there is nothing to evaluate, as for a hook that is given whatever has changed
+    /// Exit with 0 if there is nothing to evaluate, for a hook that passes whatever has changed
     #[arg(long, help_heading = "Result")]
     allow_empty: bool,
     /// Check again whenever a file changes, until it is stopped
@@ -121,6 +121,31 @@ enum When {
     Auto,
     Always,
     Never,
+}
+
+impl FormatWord {
+    const fn format(self) -> Format {
+        match self {
+            Self::Text => Format::Text,
+            Self::Json => Format::Json,
+            Self::Sarif => Format::Sarif,
+            Self::Junit => Format::Junit,
+            Self::Github => Format::Github,
+            Self::Gitlab => Format::Gitlab,
+        }
+    }
+}
+
+impl FailOn {
+    const fn severity(self) -> Option<Severity> {
+        match self {
+            Self::Low => Some(Severity::Low),
+            Self::Medium => Some(Severity::Medium),
+            Self::High => Some(Severity::High),
+            Self::Critical => Some(Severity::Critical),
+            Self::Never => None,
+        }
+    }
 }
 
 impl CheckFlags {
@@ -178,21 +203,8 @@ impl CheckFlags {
             expects_scan: self.max_critical.or(self.max_high).is_some(),
             paths: self.paths,
             rules,
-            format: match self.format {
-                FormatWord::Text => Format::Text,
-                FormatWord::Json => Format::Json,
-                FormatWord::Sarif => Format::Sarif,
-                FormatWord::Junit => Format::Junit,
-                FormatWord::Github => Format::Github,
-                FormatWord::Gitlab => Format::Gitlab,
-            },
-            fail_on: match self.fail_on {
-                FailOn::Low => Some(Severity::Low),
-                FailOn::Medium => Some(Severity::Medium),
-                FailOn::High => Some(Severity::High),
-                FailOn::Critical => Some(Severity::Critical),
-                FailOn::Never => None,
-            },
+            format: self.format.format(),
+            fail_on: self.fail_on.severity(),
             quiet: self.quiet,
             colour: colour(self.color),
             terminal: std::io::stdout().is_terminal(),

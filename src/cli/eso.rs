@@ -27,6 +27,8 @@ macro_rules! eso_flags {
 }
 
 eso_flags! {
+    // There it is a number of workers, one by default: taken literally it would make Gabion wait.
+    concurrent = "concurrent", "GABION_CONCURRENT";
     metrics_auth = "metrics-auth", "GABION_METRICS_AUTH";
     metrics_secure = "metrics-secure", "GABION_METRICS_SECURE";
     metrics_cert_dir = "metrics-cert-dir", "GABION_METRICS_CERT_DIR";
@@ -35,7 +37,6 @@ eso_flags! {
     client_qps = "client-qps", "GABION_CLIENT_QPS";
     client_burst = "client-burst", "GABION_CLIENT_BURST";
     zap_time_encoding = "zap-time-encoding", "GABION_ZAP_TIME_ENCODING";
-    enable_cluster_external_secret = "enable-cluster-external-secret-reconciler", "GABION_ENABLE_CLUSTER_EXTERNAL_SECRET_RECONCILER";
     enable_cluster_push_secret = "enable-cluster-push-secret-reconciler", "GABION_ENABLE_CLUSTER_PUSH_SECRET_RECONCILER";
     enable_push_secret = "enable-push-secret-reconciler", "GABION_ENABLE_PUSH_SECRET_RECONCILER";
     enable_secrets_caching = "enable-secrets-caching", "GABION_ENABLE_SECRETS_CACHING";

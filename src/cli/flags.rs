@@ -7,7 +7,7 @@ use clap::{Args, builder::BoolishValueParser};
 use super::{aws, eso::EsoFlags};
 use crate::config::{AmbientCredentials, Config, ElectionConfig, HardeningConfig, SecretsConfig};
 use crate::duration;
-use crate::telemetry::LogFormat;
+use crate::telemetry::{LogFormat, PerObject};
 use gotemplate::Delimiters;
 
 /// Flags of `gabion run`.
@@ -32,20 +32,20 @@ pub(crate) struct RunFlags {
     /// Log format: json or text
     #[arg(long, env = "LOG_FORMAT", default_value_t = LogFormat::Json)]
     log_format: LogFormat,
-    /// Objects under way at once, per controller (ESO's --concurrent is accepted too)
-    #[arg(long, alias = "concurrent", env = "GABION_CONCURRENCY", default_value_t = 128, value_parser = at_least_one)]
+    /// Concurrent reconciles per controller
+    #[arg(long, env = "GABION_CONCURRENCY", default_value_t = 128, value_parser = at_least_one)]
     concurrency: usize,
-    /// Requests to the API server under way at once
+    /// Concurrent requests to the API server
     #[arg(long, env = "GABION_WRITE_CONCURRENCY", default_value_t = 32, value_parser = at_least_one)]
     write_concurrency: usize,
-    /// Series per object in /metrics, under ESO's names; grows with the number of objects
-    #[arg(long, env = "GABION_PER_OBJECT_METRICS", default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
-    per_object_metrics: bool,
+    /// Series per ExternalSecret in /metrics, under ESO's names: failing (objects that fail now, at most 200), all (grows with the number of objects) or off
+    #[arg(long, env = "GABION_PER_OBJECT_METRICS", default_value = "failing", num_args = 0..=1, require_equals = true, default_missing_value = "all", value_parser = per_object, value_name = "WHICH")]
+    per_object_metrics: PerObject,
 
-    /// Run the secrets subsystem (ExternalSecret, SecretStore, ClusterSecretStore)
+    /// Run the secrets subsystem (ExternalSecret, its stores, ClusterExternalSecret)
     #[arg(long, env = "GABION_ENABLE_SECRETS", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     enable_secrets: bool,
-    /// Stores whose spec.controller is this, or empty, are ours
+    /// Reconcile the stores whose spec.controller is this, or empty
     #[arg(
         long,
         env = "GABION_CONTROLLER_CLASS",
@@ -56,6 +56,9 @@ pub(crate) struct RunFlags {
     /// Reconcile ClusterSecretStores
     #[arg(long, env = "GABION_ENABLE_CLUSTER_STORE_RECONCILER", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     enable_cluster_store_reconciler: bool,
+    /// Reconcile ClusterExternalSecrets
+    #[arg(long, env = "GABION_ENABLE_CLUSTER_EXTERNAL_SECRET_RECONCILER", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    enable_cluster_external_secret_reconciler: bool,
     /// Reconcile SecretStores
     #[arg(long, env = "GABION_ENABLE_SECRET_STORE_RECONCILER", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     enable_secret_store_reconciler: bool,
@@ -68,7 +71,7 @@ pub(crate) struct RunFlags {
     /// status.refreshTime of an unchanged ExternalSecret is rewritten at most this often
     #[arg(long, env = "GABION_REFRESH_HEARTBEAT", help_heading = "Secrets", default_value = "15m", value_parser = duration::unsigned, value_name = "DURATION")]
     refresh_heartbeat: Duration,
-    /// Take over existing Secrets that no ExternalSecret made, as ESO does in silence
+    /// Take over existing Secrets that no ExternalSecret created, as ESO does silently
     #[arg(long, env = "GABION_ADOPT_UNMANAGED", help_heading = "Secrets", default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     adopt_unmanaged: bool,
     /// Which stores without `auth` may use Gabion's own AWS credentials; `all` is what ESO does
@@ -80,17 +83,17 @@ pub(crate) struct RunFlags {
         value_enum
     )]
     ambient_credentials: AmbientCredentials,
-    /// What opens an action of a template
+    /// Opening delimiter of template actions
     #[arg(long, env = "GABION_TEMPLATE_LEFT_DELIMITER", help_heading = "Secrets", default_value = "{{", value_parser = delimiter)]
     template_left_delimiter: String,
-    /// What closes an action of a template
+    /// Closing delimiter of template actions
     #[arg(long, env = "GABION_TEMPLATE_RIGHT_DELIMITER", help_heading = "Secrets", default_value = "}}", value_parser = delimiter)]
     template_right_delimiter: String,
 
     /// Run the hardening subsystem (HardeningBaseline)
     #[arg(long, env = "GABION_ENABLE_HARDENING", help_heading = "Hardening", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     enable_hardening: bool,
-    /// Namespace Gabion itself runs in: never hardened, holds the Lease
+    /// Namespace that Gabion itself runs in; never hardened, contains the Lease
     #[arg(
         long,
         env = "GABION_OPERATOR_NAMESPACE",
@@ -98,7 +101,7 @@ pub(crate) struct RunFlags {
         default_value = "gabion-system"
     )]
     operator_namespace: String,
-    /// Namespace in which pods are tried by dry run, to prove admission policies: never hardened
+    /// Namespace of the dry-run pods that test admission policies; never hardened
     #[arg(
         long,
         env = "GABION_PROBE_NAMESPACE",
@@ -127,16 +130,26 @@ pub(crate) struct RunFlags {
         default_value = "gabion"
     )]
     leader_election_id: String,
-    /// How long others wait after the last renewal they saw
+    /// How long other replicas wait after the last renewal they saw
     #[arg(long, env = "GABION_LEADER_ELECTION_LEASE_DURATION", help_heading = "Leader election", default_value = "15s", value_parser = duration::unsigned, value_name = "DURATION")]
     leader_election_lease_duration: Duration,
-    /// How long the leader writes without a renewal
+    /// How long the leader keeps writing without a renewal
     #[arg(long, env = "GABION_LEADER_ELECTION_RENEW_DEADLINE", help_heading = "Leader election", default_value = "10s", value_parser = duration::unsigned, value_name = "DURATION")]
     leader_election_renew_deadline: Duration,
     /// Pause between tries
     #[arg(long, env = "GABION_LEADER_ELECTION_RETRY_PERIOD", help_heading = "Leader election", default_value = "2s", value_parser = duration::unsigned, value_name = "DURATION")]
     leader_election_retry_period: Duration,
 
+    /// Values of the Helm chart that nothing reads, separated by commas: the log names them once
+    #[arg(
+        long,
+        env = "GABION_IGNORED_VALUES",
+        help_heading = "Accepted from External Secrets Operator",
+        hide_short_help = true,
+        value_delimiter = ',',
+        value_name = "KEY,..."
+    )]
+    ignored_values: Vec<String>,
     #[command(flatten)]
     eso: EsoFlags,
 }
@@ -157,6 +170,7 @@ impl RunFlags {
                 enabled: self.enable_secrets,
                 controller_class: self.controller_class,
                 cluster_stores: self.enable_cluster_store_reconciler,
+                cluster_external_secrets: self.enable_cluster_external_secret_reconciler,
                 namespaced_stores: self.enable_secret_store_reconciler,
                 store_gate: self.enable_flood_gate,
                 store_interval: self.store_requeue_interval,
@@ -180,6 +194,7 @@ impl RunFlags {
             write_concurrency: self.write_concurrency,
             per_object_metrics: self.per_object_metrics,
             ignored_flags: self.eso.given(),
+            ignored_values: self.ignored_values,
         })
     }
 
@@ -221,6 +236,15 @@ fn address(text: &str) -> Result<SocketAddr, String> {
             "{text:?} is not HOST:PORT with an IP address as host: write 127.0.0.1:8080 or :8080"
         )
     })
+}
+
+fn per_object(text: &str) -> Result<PerObject, String> {
+    match text {
+        "off" | "false" => Ok(PerObject::Off),
+        "failing" => Ok(PerObject::Failing),
+        "all" | "true" => Ok(PerObject::All),
+        _ => Err(format!("{text:?} is none of failing, all and off")),
+    }
 }
 
 fn delimiter(text: &str) -> Result<String, String> {

@@ -13,13 +13,13 @@ pub struct LspFlags {
     /// Evaluate by the HardeningBaseline in this file
     #[arg(long, value_name = "FILE", conflicts_with = "profile")]
     baseline: Option<PathBuf>,
-    /// Evaluate by built-in rules. Without it what .gabion.yaml says, else guide
+    /// Evaluate by built-in rules; by default what .gabion.yaml says, or guide
     #[arg(long, value_name = "NAME", value_parser = ["baseline", "restricted", "guide"])]
     profile: Option<String>,
-    /// Read what the project says of itself from this file; without it from .gabion.yaml at the root of the workspace
+    /// Configuration file of the project; by default the .gabion.yaml at the root of the workspace
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Talk over standard input and output, as it always does: editors pass this
+    /// Use standard input and output, which is the only way; editors pass this flag
     #[arg(long)]
     stdio: bool,
 }

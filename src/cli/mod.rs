@@ -4,6 +4,8 @@ mod aws;
 mod check;
 mod eso;
 mod flags;
+mod generated;
+mod inspect;
 mod lsp;
 pub mod pipe;
 
@@ -13,9 +15,10 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub use check::CheckFlags;
 pub(crate) use flags::RunFlags;
+pub use generated::{completion, man_pages};
 pub use lsp::LspFlags;
 
-use crate::config::Config;
+use crate::{config::Config, inspect::Question};
 
 /// Keeps a cluster's secrets in step with AWS Secrets Manager and its namespaces hardened.
 ///
@@ -51,6 +54,40 @@ enum Subcommands {
     /// Exit code: 0 nothing found, 1 findings, 2 wrong usage or something that could not be read.
     #[command(verbatim_doc_comment)]
     Check(Box<CheckFlags>),
+    /// Say what is wrong in a cluster: failing, late, unsupported or waiting objects, worst first.
+    ///
+    /// Reads with your own rights, and never a Secret. Examples:
+    ///
+    ///   gabion status                   # the whole cluster, or the namespaces that you may read
+    ///   gabion status es -n shop --all  # every ExternalSecret of one namespace
+    ///   gabion status -o json           # for programs
+    ///
+    /// Exit code: 0 nothing is wrong, 1 something is failing, late or unsupported, 2 nobody can tell.
+    #[command(verbatim_doc_comment)]
+    Status(Box<inspect::StatusFlags>),
+    /// Say why one object is as it is and what to do, or what is in force in a namespace and why.
+    ///
+    ///   gabion explain es/app -n shop   # one object
+    ///   gabion explain shop             # the values in force in a namespace
+    ///
+    /// Exit code: 0 it is as it should be, 1 it is not, 2 nobody can tell.
+    #[command(verbatim_doc_comment)]
+    Explain(Box<inspect::ExplainFlags>),
+    /// Check an installation: API server, definitions, permissions, pods, what other operators left.
+    ///
+    /// Exit code: 0 all is in order, 1 there is a problem, 2 nobody can tell.
+    #[command(verbatim_doc_comment)]
+    Doctor(Box<inspect::DoctorFlags>),
+    /// Print a completion script for a shell.
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write man pages into a folder.
+    Man {
+        /// The folder; it must exist
+        folder: std::path::PathBuf,
+    },
     /// Show findings and quick fixes in an editor, by the Language Server Protocol over standard input and output.
     Lsp(Box<LspFlags>),
 }
@@ -64,6 +101,12 @@ pub enum Command {
     Crds,
     /// `gabion check`.
     Check(Box<CheckFlags>),
+    /// `gabion status`, `explain` or `doctor`.
+    Inspect(Box<Question>),
+    /// `gabion completion`.
+    Completion(clap_complete::Shell),
+    /// `gabion man`.
+    Man(std::path::PathBuf),
     /// `gabion lsp`.
     Lsp(Box<LspFlags>),
 }
@@ -73,6 +116,11 @@ pub fn parse() -> Command {
     match Cli::parse().command {
         Subcommands::Crds => Command::Crds,
         Subcommands::Check(flags) => Command::Check(flags),
+        Subcommands::Status(flags) => Command::Inspect(Box::new(flags.question())),
+        Subcommands::Explain(flags) => Command::Inspect(Box::new(flags.question())),
+        Subcommands::Doctor(flags) => Command::Inspect(Box::new(flags.question())),
+        Subcommands::Completion { shell } => Command::Completion(shell),
+        Subcommands::Man { folder } => Command::Man(folder),
         Subcommands::Lsp(flags) => Command::Lsp(flags),
         Subcommands::Run(flags) => match flags.config() {
             Ok(config) => Command::Run(Box::new(config)),
@@ -99,6 +147,19 @@ pub fn flags_markdown() -> String {
              [Checking files](check.md). Apart from `NO_COLOR` it reads no variables.\n",
         );
         tables(&mut text, check, "##");
+    }
+    for (name, what) in [
+        ("status", "`gabion status [FLAGS] [KIND...]`"),
+        ("explain", "`gabion explain [FLAGS] KIND/NAME` or `gabion explain NAMESPACE`"),
+        ("doctor", "`gabion doctor [FLAGS]`"),
+    ] {
+        if let Some(command) = command.find_subcommand(name) {
+            let _ = writeln!(
+                text,
+                "\n# Flags of `gabion {name}`\n\n{what}; what it does: [Asking a cluster](status.md)."
+            );
+            tables(&mut text, command, "##");
+        }
     }
     if let Some(lsp) = command.find_subcommand("lsp") {
         text.push_str(

@@ -16,7 +16,7 @@ use serde_json::{
 use super::ObjectKey;
 use crate::meta::{ResourceVersion, Uid};
 
-/// Longest problem that is told, in bytes.
+/// Longest problem that is reported, in bytes.
 const MAX_PROBLEM: usize = 300;
 /// Fields of a spec that are tried to find the wrong one.
 const MAX_FIELDS: usize = 64;

@@ -1,7 +1,7 @@
-//! Objects that a watch has just shown to be gone.
+//! Objects that a watch has just reported as deleted.
 //!
-//! The answer to our own write can arrive after the watch has already told that somebody deleted the object.
-//! Taking that answer in would bring the object back to life in the index, for good. So uids of objects that
+//! The answer to our own write can arrive after the watch has already reported the deletion of the object.
+//! Recording that answer would bring the object back to life in the index, for good. So uids of objects that
 //! went are remembered for a while.
 
 use std::collections::{HashSet, VecDeque};

@@ -200,9 +200,9 @@ fn join(json: &str, preserve: bool) -> Zeroizing<String> {
         return enclosed('{', objects.map(|object| [unwrapped(object.text), "", ""]), '}');
     }
     let mut merged: Vec<(&str, &str)> = Vec::new();
-    let mut places = std::collections::HashMap::new();
+    let mut slots = std::collections::HashMap::new();
     for (key, value) in objects.flat_map(|object| scan::entries(object.text)) {
-        let place = *places.entry(scan::unquote(key).to_string()).or_insert(merged.len());
+        let place = *slots.entry(scan::unquote(key).to_string()).or_insert(merged.len());
         match merged.get_mut(place) {
             Some(known) => known.1 = value.text,
             None => merged.push((key, value.text)),
@@ -213,17 +213,17 @@ fn join(json: &str, preserve: bool) -> Zeroizing<String> {
 
 /// One object for each place in the arrays of an object: with what the arrays have there.
 fn group(json: &str) -> Zeroizing<String> {
-    let mut places: Vec<Vec<(&str, &str)>> = Vec::new();
+    let mut slots: Vec<Vec<(&str, &str)>> = Vec::new();
     for (key, value) in scan::entries(json).filter(|(_, value)| value.json_type == JsonType::Array)
     {
         for (place, item) in scan::elements(value.text).enumerate() {
-            if place == places.len() {
-                places.push(Vec::new());
+            if place == slots.len() {
+                slots.push(Vec::new());
             }
-            places[place].push((key, item.text));
+            slots[place].push((key, item.text));
         }
     }
-    let objects: Vec<_> = places.into_iter().map(mapped).collect();
+    let objects: Vec<_> = slots.into_iter().map(mapped).collect();
     listed(objects.iter().map(|object| object.as_str()))
 }
 

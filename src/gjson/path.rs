@@ -152,11 +152,11 @@ impl<'a, 'p> Walk<'a, 'p, '_> {
                 return Ok((bytes.len(), false));
             };
             let key = scan::unquote(self.json.get(at..=quote).unwrap_or_default());
-            let hit =
+            let found =
                 if part.wild { matches(&key, &part.name, self.work)? } else { *key == part.name };
-            let rest = part.rest.more().filter(|_| hit);
+            let rest = part.rest.more().filter(|_| found);
             let (end, done) =
-                self.value(quote + 1, hit && part.rest.more().is_none(), rest, depth)?;
+                self.value(quote + 1, found && part.rest.more().is_none(), rest, depth)?;
             if done {
                 return Ok((end, true));
             }
@@ -226,10 +226,10 @@ impl<'a, 'p> Walk<'a, 'p, '_> {
                 Element::End(end) => return Ok((end, false)),
                 Element::Broken => return Ok((self.json.len(), false)),
             };
-            let hit = index == Some(nth);
+            let found = index == Some(nth);
             nth += 1;
             at = end;
-            if hit {
+            if found {
                 let (end, done) = self.value(from, rest.more().is_none(), rest.more(), depth)?;
                 if done {
                     return Ok((end, true));

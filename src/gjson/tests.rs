@@ -135,7 +135,7 @@ fn nothing_is_found_in_what_is_no_container() {
 
 /// Finding A of the public reports: a slip outside of the value hides nothing.
 #[test]
-fn a_slip_outside_of_the_value_does_no_harm() {
+fn reports_1_a_slip_outside_of_the_value_does_no_harm() {
     for (json, path, value) in [
         (r#"{"user":"svc","password":"p-1",}"#, "password", Some("p-1")),
         (r#"{"user":"svc"} trailing"#, "user", Some("svc")),

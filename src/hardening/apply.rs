@@ -332,7 +332,7 @@ fn is_missing_right(words: &str) -> bool {
     words.contains(" cannot ") && words.contains("resource")
 }
 
-/// What the API server said of an object that it does not take.
+/// Why the API server refuses an object.
 fn words(causes: &[FieldCause]) -> String {
     let named = causes.iter().take(3).map(|cause| {
         if cause.field.is_empty() {

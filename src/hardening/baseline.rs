@@ -41,7 +41,7 @@ const RECHECK: Duration = Duration::from_hours(1);
 const TEARDOWN_PACE: Duration = Duration::from_secs(1);
 
 /// Compiles the baseline as it is now. The namespaces it may concern are woken if that changed anything.
-pub(crate) fn take_in(context: &Context, name: &str) -> Option<Baseline> {
+pub(crate) fn refresh(context: &Context, name: &str) -> Option<Baseline> {
     let known = context.index.baseline(name)?;
     if known.object.metadata.deletion_timestamp.is_some()
         && matches!(known.phase, Some(Phase::Leaving(..)))
@@ -89,7 +89,7 @@ fn says_the_same(a: &Compiled, b: &Compiled) -> bool {
 /// Reconciles one baseline.
 pub(crate) async fn reconcile(context: Arc<Context>, name: Arc<str>) -> Next {
     let started = Instant::now();
-    let Some(known) = take_in(&context, &name) else { return Next::Idle };
+    let Some(known) = refresh(&context, &name) else { return Next::Idle };
     if known.vanished {
         // What it made stays in force until it is there again.
         let kept = admission::keep(&context, &name, &known).await;

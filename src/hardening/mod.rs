@@ -40,7 +40,9 @@ use admission::{Admissions, ProbeSite};
 use index::Index;
 use usage::Usage;
 
-/// Changes of many namespaces are told to their baselines together.
+/// As many namespaces in line as make it worth to do something for all of them together.
+const CROWD: usize = 32;
+/// Baselines are woken once for changes of many namespaces.
 const TELL_BASELINES_AFTER: Duration = Duration::from_millis(500);
 
 /// What the controllers share.
@@ -116,7 +118,7 @@ async fn harden(context: Arc<Context>, client: Client, caches: CacheSync, stop: 
     let (baselines, namespaces) = (context.baselines.clone(), context.namespaces.clone());
     // Every baseline is compiled before the first namespace is planned.
     for name in context.index.baseline_names() {
-        baseline::take_in(&context, &name);
+        baseline::refresh(&context, &name);
     }
     tracing::info!(
         baselines = context.index.baseline_names().len(),

@@ -1,5 +1,5 @@
 //! Objects as the watches of this subsystem read them: what is decided from, and no more. With every write the API
-//! server tells a whole object, most of which would be decoded to be thrown away.
+//! server sends a whole object, most of which would be decoded to be thrown away.
 
 use std::{borrow::Cow, fmt::Debug};
 

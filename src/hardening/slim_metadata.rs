@@ -189,7 +189,7 @@ mod tests {
     use crate::hardening::plan::owned::{owns_annotation, owns_label};
 
     #[test]
-    fn what_users_write_into_annotations_is_not_kept() {
+    fn a2_what_users_write_into_annotations_is_not_kept() {
         let long = "x".repeat(250_000);
         let read = metadata(&json!({
             "name": "f", "annotations": {"a": long, RECORD: long, PREVIOUS_AUTOMOUNT: long, OWNER: "u"},

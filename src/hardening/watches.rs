@@ -80,7 +80,7 @@ fn baseline(context: &Context, change: Change<Stored>) {
             }
         }
         Change::Deleted(object) => baseline_gone(context, &object.name_any().into()),
-        Change::Listed(present) => {
+        Change::Replaced(present) => {
             for name in context.index.baselines_missing(&names(&present)) {
                 baseline_gone(context, &name);
             }
@@ -109,7 +109,7 @@ fn namespace(context: &Context, change: Change<Slim<Namespace>>) {
             }
         }
         Change::Deleted(object) => namespace_gone(context, &object.name_any().into()),
-        Change::Listed(present) => {
+        Change::Replaced(present) => {
             for name in context.index.namespaces_listed(&names(&present)) {
                 namespace_gone(context, &name);
             }
@@ -139,13 +139,13 @@ fn object<K: Resource<DynamicType = ()>>(
             let namespace = wrapped.meta().namespace.clone().unwrap_or_default();
             if let Generated::NetworkPolicy(policy) = &wrapped {
                 let opened = Opened::by(policy);
-                if context.index.permissive_policy_seen(&namespace, &key.name, opened) {
+                if context.index.permissive_policy_seen(&ObjectKey::of(policy), opened) {
                     context.namespaces.wake(&namespace.as_str().into(), &(), Lane::Urgent);
                 }
             }
             if let Generated::LimitRange(range) = &wrapped
                 && !key.could_be_ours()
-                && context.index.limit_range_seen(&namespace, &key.name, UserLimits::of(range))
+                && context.index.limit_range_seen(&ObjectKey::of(range), UserLimits::of(range))
             {
                 context.namespaces.wake(&namespace.as_str().into(), &(), Lane::Urgent);
             }
@@ -162,18 +162,19 @@ fn object<K: Resource<DynamicType = ()>>(
         Change::Deleted(object) => {
             let namespace = object.meta().namespace.clone().unwrap_or_default();
             let key = GeneratedKey::new(kind, object.name_any());
+            let object_key = ObjectKey::of(&object.0);
             let gone = match kind {
                 ObjectKind::LimitRange => {
-                    context.index.limit_range_seen(&namespace, &key.name, UserLimits::default())
+                    context.index.limit_range_seen(&object_key, UserLimits::default())
                 }
-                _ => context.index.permissive_policy_seen(&namespace, &key.name, Opened::default()),
+                _ => context.index.permissive_policy_seen(&object_key, Opened::default()),
             };
             let uid = Uid::of(object.meta());
             if context.index.object_gone(&namespace, &key, &uid) || gone {
                 context.namespaces.wake(&namespace.into(), &(), Lane::Urgent);
             }
         }
-        Change::Listed(present) => {
+        Change::Replaced(present) => {
             for namespace in context.index.objects_listed(kind, &present) {
                 context.namespaces.wake(&namespace, &(), Lane::Urgent);
             }
@@ -190,10 +191,9 @@ fn service_account(context: &Context, change: Change<Slim<ServiceAccount>>) {
             }
         }
         Change::Deleted(object) => {
-            let namespace = object.namespace().unwrap_or_default();
-            context.index.account_deleted(&namespace, &object.name_any());
+            context.index.account_deleted(&ObjectKey::of(&object.0));
         }
-        Change::Listed(present) => context.index.accounts_listed(&present),
+        Change::Replaced(present) => context.index.accounts_listed(&present),
     }
 }
 
@@ -205,7 +205,7 @@ fn effective(context: &Context, change: Change<Slim<NamespaceHardening>>) {
         Change::Deleted(object) if object.name_any() == EFFECTIVE => {
             (object.namespace().unwrap_or_default(), None)
         }
-        Change::Listed(present) => {
+        Change::Replaced(present) => {
             for namespace in context.index.effectives_listed(&present) {
                 context.namespaces.wake(&namespace, &(), Lane::Urgent);
             }
@@ -224,7 +224,7 @@ fn dns_service(context: &Context, namespace: &'static str, change: Change<Servic
     let seen = match change {
         Change::Applied(object) if object.name_any() == name => DnsService::of(&object),
         Change::Deleted(object) if object.name_any() == name => None,
-        Change::Listed(present) if !present.contains(&ObjectKey::new(namespace, name)) => None,
+        Change::Replaced(present) if !present.contains(&ObjectKey::new(namespace, name)) => None,
         _ => return,
     };
     if context.index.dns_service_seen((namespace.to_owned(), name.to_owned()), seen) {
@@ -237,7 +237,7 @@ fn node_local(context: &Context, change: Change<DaemonSet>) {
     let seen = match change {
         Change::Applied(object) if object.name_any() == name => node_local_addresses(&object),
         Change::Deleted(object) if object.name_any() == name => None,
-        Change::Listed(present) if !present.contains(&ObjectKey::new(namespace, name)) => None,
+        Change::Replaced(present) if !present.contains(&ObjectKey::new(namespace, name)) => None,
         _ => return,
     };
     if context.index.node_local_seen(seen) {

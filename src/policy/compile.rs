@@ -45,8 +45,8 @@ pub fn compile(settings: &Settings, scope: &Scope, stage: Stage) -> Result<Polic
     let written = |revision: &str| -> Vec<Value> {
         families.iter().map(|family| policy(family, settings, scope, revision)).collect()
     };
-    let draft = json!(written(UNKNOWN_REVISION));
-    let revision: String = digest_text(&draft).chars().take(UNKNOWN_REVISION.len()).collect();
+    let unrevised = json!(written(UNKNOWN_REVISION));
+    let revision: String = digest_text(&unrevised).chars().take(UNKNOWN_REVISION.len()).collect();
     let mut set = PolicySet {
         revision: revision.clone(),
         // Written anew, not replaced in the text: a user may write the same zeros.

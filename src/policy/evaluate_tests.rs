@@ -277,7 +277,7 @@ fn each_check_finds_what_it_is_about() {
 }
 
 #[test]
-fn init_and_ephemeral_containers_are_judged_like_the_others() {
+fn init_and_ephemeral_containers_are_evaluated_like_the_others() {
     for list in ["initContainers", "ephemeralContainers"] {
         let mut bad = good()["spec"]["containers"][0].clone();
         bad["name"] = json!("other");
@@ -397,7 +397,7 @@ fn the_port_of_a_pod_on_the_host_network_is_a_host_port_but_not_in_a_template() 
 }
 
 #[test]
-fn every_kind_that_holds_a_pod_is_judged_at_its_own_place() {
+fn every_kind_that_holds_a_pod_is_evaluated_at_its_own_place() {
     let bad = with(&format!("{APP}/securityContext/privileged"), json!(true));
     for kind in WorkloadKind::TEMPLATES.into_iter().chain([WorkloadKind::Pod]) {
         let version =
@@ -432,11 +432,14 @@ fn ids_must_be_stated_and_lie_in_the_range() {
     let case = |pointer: &str, value: i64| guide_case(&users, pointer, json!(value));
     assert_eq!(case("/spec/securityContext/runAsUser", 1000), []);
     assert_eq!(case(&format!("{APP}/securityContext/runAsUser"), 2000), []);
-    let hit = |path: &str| [("HB-UID".to_owned(), path.to_owned())];
-    assert_eq!(case("/spec/securityContext/runAsUser", 999), hit("spec.securityContext.runAsUser"));
+    let finding = |path: &str| [("HB-UID".to_owned(), path.to_owned())];
+    assert_eq!(
+        case("/spec/securityContext/runAsUser", 999),
+        finding("spec.securityContext.runAsUser")
+    );
     assert_eq!(
         case(&format!("{APP}/securityContext/runAsUser"), 2001),
-        hit("spec.containers[0].securityContext.runAsUser")
+        finding("spec.containers[0].securityContext.runAsUser")
     );
     assert_eq!(ids(&users, &good()), ["HB-UID"].into());
     let groups = Settings { group_ids: range, ..Settings::default() };
@@ -492,7 +495,7 @@ fn a_limit_of_the_whole_pod_counts_for_its_containers_and_a_request_does_not() {
 }
 
 #[test]
-fn images_are_judged_in_every_place_that_names_one() {
+fn images_are_evaluated_in_every_place_that_names_one() {
     let settings = Settings {
         allowed_registries: vec!["registry.example.com".into()],
         tags: Tags::DenyLatest,
@@ -561,7 +564,7 @@ fn credentials_are_known_by_their_names_and_urls() {
 }
 
 #[test]
-fn a_reference_to_a_literal_of_the_same_container_is_a_literal() {
+fn weak_a_reference_to_a_literal_of_the_same_container_is_a_literal() {
     let settings = Settings { literal_credential_env: Verdict::Deny, ..Settings::default() };
     let env = |entries: Value| paths(&settings, &with(&format!("{APP}/env"), entries));
     let entry = |name: &str, value: &str| json!({ "name": name, "value": value });
@@ -580,7 +583,7 @@ fn a_reference_to_a_literal_of_the_same_container_is_a_literal() {
 }
 
 #[test]
-fn a_token_is_refused_where_its_volume_is_asked_for() {
+fn a3_a4_a_token_is_refused_where_its_volume_is_asked_for() {
     let settings =
         Settings { no_token: true, token_audiences: vec!["vault".into()], ..Settings::default() };
     let source = |token: Value| json!({ "name": "t", "projected": { "sources": [{ "serviceAccountToken": token }] } });
@@ -601,7 +604,7 @@ fn a_token_is_refused_where_its_volume_is_asked_for() {
 }
 
 #[test]
-fn the_stricter_profile_is_never_milder() {
+fn reports_16_the_stricter_profile_is_never_milder() {
     let pod = with(
         "/spec/volumes/0",
         json!({ "name": "v", "hostPath": { "path": "/var/run/docker.sock" } }),
@@ -686,7 +689,7 @@ fn example(name: &str) -> Value {
 }
 
 #[test]
-fn the_samples_of_the_guide_are_judged_as_it_says() {
+fn the_samples_of_the_guide_are_evaluated_as_it_says() {
     let guide = Settings::built_in("guide").expect("built in");
     let standards: BTreeSet<_> =
         ids(&guide, &example("pod")).into_iter().filter(|id| id.starts_with("PSS-")).collect();
@@ -800,7 +803,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn null_is_unset_and_nothing_makes_the_judge_stumble(
+    fn null_is_unset_and_nothing_makes_the_evaluator_stumble(
         changes in prop::collection::vec((any_place(), any_value()), 0..6),
         minor in 0_u16..=37,
     ) {

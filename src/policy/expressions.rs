@@ -245,7 +245,7 @@ fn failed(family: &Family, settings: &Settings, mark: &str) -> String {
     parts.join(" + ")
 }
 
-/// Id and remedy in one line; complaints are joined by semicolons, so it has none.
+/// Id and remedy in one line; messages are joined by semicolons, so it has none.
 fn violation(rule: &Rule, settings: &Settings) -> String {
     let remedy = rule.remedy(settings);
     let plain = |c: char| if c.is_control() || c == ';' { ' ' } else { c };

@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_with_leading_zeros_is_the_same_port() {
+    fn a10_a_port_with_leading_zeros_is_the_same_port() {
         assert_eq!(repo("quay.io:0443/team/x:1"), "quay.io/team/x");
         assert_eq!(repo("quay.io:08443/team/x:1"), "quay.io:8443/team/x");
         assert_eq!(canonical_prefix("quay.io:0443/team"), "quay.io/team");
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_reference_is_in_no_registry() {
+    fn hardening_8_what_is_no_reference_is_in_no_registry() {
         let allowed =
             ["registry.corp.example/prod".to_owned(), "registry.corp.example:5000".into()];
         let zeros = "0".repeat(64);

@@ -2,8 +2,8 @@
 //!
 //! Stores and objects each try again by themselves. That is right while each has a trouble of its own; when the
 //! endpoint is away, they would knock in their thousands. So all who call one endpoint share what is known of it: after
-//! some failures in a row and no answer at all, only one call at a time is let through, and the others are told at
-//! once what those before them were told.
+//! some failures in a row and no answer at all, only one call at a time is let through, and the others get the
+//! same answer at once as those before them.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -29,7 +29,7 @@ pub(crate) struct Endpoint {
 struct Health {
     /// Calls in a row that were not answered.
     unanswered: u32,
-    /// What the first of them was told. The others are told the same, so that no text alternates.
+    /// The error of the first of them. The others get the same one, so that no text alternates.
     reason: Option<String>,
     next_probe: Option<Instant>,
 }
@@ -44,7 +44,7 @@ pub(crate) enum Admission {
 }
 
 impl Endpoint {
-    /// One of which nothing is known; `recovered` is told when it answers again.
+    /// One of which nothing is known; `recovered` is notified when it answers again.
     pub(crate) fn new(recovered: Arc<Notify>) -> Self {
         Self { health: Mutex::default(), recovered }
     }
@@ -63,7 +63,7 @@ impl Endpoint {
         Err(ProviderError::Unavailable { reason, source: None })
     }
 
-    /// Takes in how a call ended.
+    /// Records how a call ended.
     pub(crate) fn note<T>(&self, result: Result<T, ProviderError>) -> Result<T, ProviderError> {
         let mut health = self.health();
         match result {
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(endpoint.admit().ok(), Some(Admission::Open));
         tokio::time::timeout(Duration::from_secs(1), endpoint.recovered.notified())
             .await
-            .expect("it is told");
+            .expect("it is notified");
     }
 
     #[tokio::test]

@@ -1,8 +1,12 @@
 //! Secrets written down in the store itself, for tests and demonstrations.
 
+use std::collections::BTreeSet;
+
 use futures::future::BoxFuture;
 
-use super::{Content, Fetched, Provider, ProviderError, ReadRequest, Validation, Version};
+use super::{
+    Content, Fetched, Filter, Listing, Provider, ProviderError, ReadRequest, Validation, Version,
+};
 use crate::lane::Lane;
 
 /// One entry of `spec.provider.fake.data`.
@@ -102,6 +106,25 @@ impl Provider for FakeSource {
                     reason: "the fake provider has no tags".to_owned(),
                 }),
             }
+        })
+    }
+
+    fn list<'a>(
+        &'a self,
+        filter: &'a Filter,
+        _lane: Lane,
+    ) -> BoxFuture<'a, Result<Listing, ProviderError>> {
+        Box::pin(async move {
+            if let Some(tag) = filter.tags.keys().next() {
+                return Err(ProviderError::Invalid {
+                    key: tag.clone(),
+                    reason: "the fake provider has no tags: find by name or path".to_owned(),
+                });
+            }
+            // One key may stand there in several versions.
+            let keys: BTreeSet<&String> = self.data.iter().map(|entry| &entry.key).collect();
+            let keys = keys.into_iter().filter(|key| key.starts_with(&filter.path));
+            Ok(Listing { prefix: String::new(), keys: keys.cloned().collect() })
         })
     }
 

@@ -13,6 +13,18 @@ pub enum Operation {
     BatchGetSecretValue,
     /// Tags, or the list of versions.
     DescribeSecret,
+    /// Names, a page at a time.
+    ListSecrets,
+    /// One parameter.
+    GetParameter,
+    /// Up to ten parameters.
+    GetParameters,
+    /// Names of parameters below a path.
+    GetParametersByPath,
+    /// Names of parameters by their descriptions.
+    DescribeParameters,
+    /// Tags of a parameter.
+    ListTagsForResource,
     /// A role is assumed with other credentials.
     AssumeRole,
     /// A role is assumed with a service account's token.
@@ -21,10 +33,16 @@ pub enum Operation {
 
 impl Operation {
     /// All of them.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::GetSecretValue,
         Self::BatchGetSecretValue,
         Self::DescribeSecret,
+        Self::ListSecrets,
+        Self::GetParameter,
+        Self::GetParameters,
+        Self::GetParametersByPath,
+        Self::DescribeParameters,
+        Self::ListTagsForResource,
         Self::AssumeRole,
         Self::AssumeRoleWithWebIdentity,
     ];
@@ -34,12 +52,18 @@ impl Operation {
         Self::ALL.into_iter().find(|operation| operation.name() == name)
     }
 
-    /// Label `provider`, spelled as ESO does for Secrets Manager.
+    /// Label `provider`, spelled as ESO does.
     pub(crate) fn provider(self) -> &'static str {
         match self {
-            Self::GetSecretValue | Self::BatchGetSecretValue | Self::DescribeSecret => {
-                "AWS/SecretsManager"
-            }
+            Self::GetSecretValue
+            | Self::BatchGetSecretValue
+            | Self::DescribeSecret
+            | Self::ListSecrets => "AWS/SecretsManager",
+            Self::GetParameter
+            | Self::GetParameters
+            | Self::GetParametersByPath
+            | Self::DescribeParameters
+            | Self::ListTagsForResource => "AWS/ParameterStore",
             Self::AssumeRole | Self::AssumeRoleWithWebIdentity => "AWS/STS",
         }
     }
@@ -50,8 +74,33 @@ impl Operation {
             Self::GetSecretValue => "GetSecretValue",
             Self::BatchGetSecretValue => "BatchGetSecretValue",
             Self::DescribeSecret => "DescribeSecret",
+            Self::ListSecrets => "ListSecrets",
+            Self::GetParameter => "GetParameter",
+            Self::GetParameters => "GetParameters",
+            Self::GetParametersByPath => "GetParametersByPath",
+            Self::DescribeParameters => "DescribeParameters",
+            Self::ListTagsForResource => "ListTagsForResource",
             Self::AssumeRole => "AssumeRole",
             Self::AssumeRoleWithWebIdentity => "AssumeRoleWithWebIdentity",
+        }
+    }
+}
+
+impl Operation {
+    /// IAM's name of it.
+    pub(crate) fn action(self) -> &'static str {
+        match self {
+            Self::GetSecretValue => "secretsmanager:GetSecretValue",
+            Self::BatchGetSecretValue => "secretsmanager:BatchGetSecretValue",
+            Self::DescribeSecret => "secretsmanager:DescribeSecret",
+            Self::ListSecrets => "secretsmanager:ListSecrets",
+            Self::GetParameter => "ssm:GetParameter",
+            Self::GetParameters => "ssm:GetParameters",
+            Self::GetParametersByPath => "ssm:GetParametersByPath",
+            Self::DescribeParameters => "ssm:DescribeParameters",
+            Self::ListTagsForResource => "ssm:ListTagsForResource",
+            Self::AssumeRole => "sts:AssumeRole",
+            Self::AssumeRoleWithWebIdentity => "sts:AssumeRoleWithWebIdentity",
         }
     }
 }
@@ -107,7 +156,9 @@ impl From<&ProviderError> for CallOutcome {
         match error {
             ProviderError::NotFound { .. } | ProviderError::NoSuchVersion { .. } => Self::NotFound,
             ProviderError::Denied { .. } | ProviderError::Credentials { .. } => Self::Denied,
-            ProviderError::Invalid { .. } | ProviderError::Settings { .. } => Self::Invalid,
+            ProviderError::Invalid { .. }
+            | ProviderError::Settings { .. }
+            | ProviderError::TooManyListed => Self::Invalid,
             ProviderError::Throttled => Self::Throttled,
             ProviderError::Unavailable { .. } => Self::Unavailable,
         }

@@ -1,7 +1,7 @@
 //! Where secrets are read: providers behind one shared fetcher.
 //!
 //! A provider translates between its own API and the closed types below. It never retries beyond its SDK's
-//! two attempts, never logs a value, and never decides when to read: `fetcher` does.
+//! two attempts, but for a throttled page of a list; never logs a value; and never decides when to read: `fetcher` does.
 
 pub mod aws;
 pub(crate) mod endpoint;
@@ -10,7 +10,7 @@ pub mod fetcher;
 pub mod metrics;
 pub mod rate_limit;
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use futures::future::BoxFuture;
 
@@ -50,6 +50,27 @@ pub struct ReadRequest {
     /// Value or tags.
     pub content: Content,
 }
+
+/// Which secrets a provider lists. Equal filters of one identity share one list.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Filter {
+    /// Only names that begin with this, byte for byte. Empty: any.
+    pub path: String,
+    /// Only secrets that have each of these tags, key and value exactly.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// The names of the secrets that a filter selects. Never their values.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Listing {
+    /// What stands in front of each key: together they are the full name.
+    pub prefix: String,
+    /// As [`ReadRequest::key`] has it: without the store's prefix.
+    pub keys: Vec<String>,
+}
+
+/// A list is given up beyond this many names: it is shared, and held in memory as a whole.
+pub const MOST_LISTED: usize = 20_000;
 
 /// One answer. Shared by everybody who asked the same thing, dropped when the last of them is done.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -118,6 +139,12 @@ pub enum ProviderError {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// More secrets than a list may hold.
+    #[error(
+        "more than {} secrets have this path and these tags: set find.path or find.tags to select fewer",
+        MOST_LISTED
+    )]
+    TooManyListed,
     /// Too many calls.
     #[error("the provider is throttling requests")]
     Throttled,
@@ -203,6 +230,13 @@ pub trait Provider: Send + Sync {
             answers
         })
     }
+
+    /// Lists names, all pages of them. What the provider's own filters do not tell apart is told apart here.
+    fn list<'a>(
+        &'a self,
+        filter: &'a Filter,
+        lane: Lane,
+    ) -> BoxFuture<'a, Result<Listing, ProviderError>>;
 
     /// Whether credentials can be obtained.
     fn validate(&self) -> BoxFuture<'_, Result<Validation, ProviderError>>;

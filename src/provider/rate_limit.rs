@@ -39,6 +39,12 @@ pub struct Limits {
     pub batch: Limit,
     /// `DescribeSecret`; the quota is 40,000 per second (10,000 with `GetSecretValue` in older texts).
     pub describe: Limit,
+    /// `ListSecrets`; the quota is 100 per second.
+    pub list: Limit,
+    /// Reads of parameters; the quota is 40 per second unless somebody pays for more.
+    pub parameters: Limit,
+    /// Descriptions and tags of parameters, whose quotas are lower and not published.
+    pub describe_parameters: Limit,
     /// `AssumeRole` and its kin; users report throttling at rates far below those of reads.
     pub sts: Limit,
 }
@@ -49,6 +55,9 @@ impl Default for Limits {
             get: Limit { per_second: 1_000.0, burst: 500.0 },
             batch: Limit { per_second: 50.0, burst: 50.0 },
             describe: Limit { per_second: 500.0, burst: 100.0 },
+            list: Limit { per_second: 50.0, burst: 50.0 },
+            parameters: Limit { per_second: 20.0, burst: 40.0 },
+            describe_parameters: Limit { per_second: 5.0, burst: 10.0 },
             sts: Limit { per_second: 25.0, burst: 50.0 },
         }
     }
@@ -59,6 +68,9 @@ pub(crate) struct Account {
     pub(crate) get: Bucket,
     pub(crate) batch: Bucket,
     pub(crate) describe: Bucket,
+    pub(crate) list: Bucket,
+    pub(crate) parameters: Bucket,
+    pub(crate) describe_parameters: Bucket,
     pub(crate) sts: Bucket,
 }
 
@@ -68,6 +80,9 @@ impl Account {
             get: Bucket::new(limits.get),
             batch: Bucket::new(limits.batch),
             describe: Bucket::new(limits.describe),
+            list: Bucket::new(limits.list),
+            parameters: Bucket::new(limits.parameters),
+            describe_parameters: Bucket::new(limits.describe_parameters),
             sts: Bucket::new(limits.sts),
         }
     }
@@ -92,6 +107,13 @@ impl Meter {
             Operation::GetSecretValue => &self.account.get,
             Operation::BatchGetSecretValue => &self.account.batch,
             Operation::DescribeSecret => &self.account.describe,
+            Operation::ListSecrets => &self.account.list,
+            Operation::GetParameter | Operation::GetParameters | Operation::GetParametersByPath => {
+                &self.account.parameters
+            }
+            Operation::DescribeParameters | Operation::ListTagsForResource => {
+                &self.account.describe_parameters
+            }
             Operation::AssumeRole | Operation::AssumeRoleWithWebIdentity => &self.payer_of_sts.sts,
         }
     }

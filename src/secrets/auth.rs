@@ -6,7 +6,10 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
+use k8s_openapi::{
+    api::core::v1::{Secret, ServiceAccount},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -28,6 +31,8 @@ use crate::provider::aws::AwsSettings;
 use crate::provider::aws::AwsSource;
 use crate::provider::aws::BaseCredentials;
 use crate::provider::aws::RetrySettings;
+use crate::provider::aws::Service;
+use crate::provider::aws::unusable;
 use crate::provider::fake::FakeEntry;
 use crate::provider::fake::FakeSource;
 use crate::provider::fake::FakeValidation;
@@ -98,10 +103,14 @@ pub(crate) async fn resolve(
         let provider = provider.name().to_owned();
         return plain(Err(Error::ProviderNotSupported { provider }));
     };
-    if aws.service != AwsService::SecretsManager {
-        let provider = format!("aws/{}", aws.service);
-        return plain(Err(Error::ProviderNotSupported { provider }));
-    }
+    let service = match &aws.service {
+        AwsService::SecretsManager => Service::SecretsManager,
+        AwsService::ParameterStore => Service::ParameterStore,
+        other @ (AwsService::CertificateManager | AwsService::Other(_)) => {
+            let provider = format!("aws/{other}");
+            return plain(Err(Error::ProviderNotSupported { provider }));
+        }
+    };
     let mut resolver = Resolver {
         writer,
         ambient,
@@ -113,7 +122,7 @@ pub(crate) async fn resolve(
         inputs: Vec::new(),
         digest: String::new(),
     };
-    let connection = resolver.aws(aws).await;
+    let connection = resolver.aws(aws, service).await;
     Resolved { inputs: resolver.inputs, of_caller: resolver.of_caller, connection }
 }
 
@@ -146,8 +155,9 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    async fn aws(&mut self, aws: &AwsProvider) -> Result<Connection, Error> {
+    async fn aws(&mut self, aws: &AwsProvider, service: Service) -> Result<Connection, Error> {
         let mut settings = AwsSettings::new(aws.region.clone());
+        settings.service = service;
         settings.prefix = aws.prefix.clone().unwrap_or_default();
         settings.credentials = self.credentials(aws).await?;
         settings.additional_roles.clone_from(&aws.additional_roles);
@@ -293,11 +303,14 @@ impl Resolver<'_> {
             let what = format!("Secret {secret} has no key {key:?}");
             return Err(Error::AuthMissing { field, what });
         };
-        let what = || format!("key {key:?} of Secret {secret} cannot be decoded");
-        let decoded = STANDARD.decode(encoded.as_bytes());
-        decoded
-            .map(SecretBytes::new)
-            .map_err(|_| Error::AuthMissing { field: field.clone(), what: what() })
+        let what = format!("key {key:?} of Secret {secret}");
+        let Ok(decoded) = STANDARD.decode(encoded.as_bytes()).map(SecretBytes::new) else {
+            return Err(Error::AuthMissing { field, what: format!("{what} cannot be decoded") });
+        };
+        match unusable(decoded.expose()) {
+            Some(problem) => Err(Error::StoreField { field, reason: format!("{what} {problem}") }),
+            None => Ok(decoded),
+        }
     }
 
     /// A Secret, read once however many references name it.
@@ -314,7 +327,8 @@ impl Resolver<'_> {
 
     /// The connection is made of this.
     fn note(&mut self, input: Input, version: InputVersion) {
-        self.digest.push_str(&format!("{version};"));
+        self.digest.push_str(&version.to_string());
+        self.digest.push(';');
         self.inputs.push((input, version));
     }
 

@@ -6,6 +6,8 @@ use gotemplate::Cache;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
 
+use super::cluster_externals::ClusterExternals;
+use super::error::Error;
 use super::index::{self, Index, StoreKey};
 use super::outage::Outages;
 use super::plan::due::Restart;
@@ -36,8 +38,11 @@ pub(crate) struct Context {
     pub(crate) templates: Cache,
     pub(crate) rendering: Rendering,
     pub(crate) outages: Outages,
+    pub(crate) cluster_externals: ClusterExternals,
     pub(crate) externals: Queue<ObjectKey, StoreKey>,
     pub(crate) validations: Queue<StoreKey, StoreKey>,
+    /// Namespaces of ClusterExternalSecrets, in groups by the name of the object; without a namespace, its status.
+    pub(crate) clusters: Queue<ObjectKey, Arc<str>>,
 }
 
 impl Context {
@@ -56,6 +61,17 @@ impl Context {
         let Some(tracked) = self.index.external(key) else { return };
         let group = index::stores_of(&tracked.object.spec, &key.namespace).into_iter().next();
         self.externals.wake(key, &group.unwrap_or_else(StoreKey::none), lane);
+    }
+
+    /// Why nothing is known of a store.
+    pub(crate) fn unknown(&self, store: &StoreKey) -> Error {
+        match self.stores.why_undecodable(store) {
+            Some(problem) => Error::StoreNotReady {
+                store: store.clone(),
+                cause: format!("it cannot be decoded: {problem}"),
+            },
+            None => Error::StoreMissing(store.clone()),
+        }
     }
 
     pub(crate) fn record(

@@ -5,9 +5,11 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::error::Error;
+use super::generate::Sources;
 use super::index::Verified;
 use super::observe::Target;
 use super::plan::collect;
@@ -18,6 +20,7 @@ use super::plan::due;
 use super::plan::due::Due;
 use super::plan::due::Why;
 use super::plan::existing::Existing;
+use super::plan::generate;
 use super::plan::hash;
 use super::plan::policy;
 use super::plan::policy::Action;
@@ -42,10 +45,10 @@ pub(crate) enum Converged {
     NotDue,
     /// Something else has to happen first, and will wake the object; or it is not ours.
     Waiting,
-    /// Reconciler again after this time before saying anything.
+    /// Reconcile again after this time; until then nothing is reported.
     Again(Duration),
-    /// Done.
-    Done(Done),
+    /// Done, with what was read at this time.
+    Done(Done, Timestamp),
 }
 
 /// What was done.
@@ -69,6 +72,15 @@ impl Done {
     }
 }
 
+/// What a refresh is for, and what it asks.
+struct Wanted {
+    lookups: Vec<collect::Lookup>,
+    uses: Vec<generate::GeneratorUse>,
+    why: Why,
+    /// Whether values that are made here are made anew.
+    is_refresh: bool,
+}
+
 impl Reconciler<'_> {
     /// Brings the Secret to what the ExternalSecret asks for, if it is time.
     pub(crate) async fn converge(&self) -> Result<Converged, Error> {
@@ -81,7 +93,7 @@ impl Reconciler<'_> {
             super::cleanup::leave(self).await?;
             return Ok(Converged::Waiting);
         }
-        // Before anything is said: what another controller reads may be beyond this one.
+        // Before anything is reported: what another controller reads may be beyond this one.
         if !self.all_ours() {
             return Ok(Converged::Waiting);
         }
@@ -89,9 +101,10 @@ impl Reconciler<'_> {
         if self.context.externals.failures(self.key) == 0
             && let Some(store) = self.unknown_store()
         {
-            return Err(Error::StoreMissing(store));
+            return Err(self.context.unknown(&store));
         }
         let lookups = collect::lookups(&object.spec)?;
+        let uses = generate::uses(&object.spec)?;
         let target = self.observe().await?;
         let in_order = match &target {
             Target::Absent => policy::is_in_order(object, None),
@@ -101,7 +114,8 @@ impl Reconciler<'_> {
         let last_read = self.tracked.memory.refreshed;
         // Not in The first reconcile of this process: a restart reads nothing before it is due.
         let joining = last_read.is_some();
-        let template_changed = self.template_changed();
+        // What is made here cannot be rendered again: a template that changed counts from the next refresh on.
+        let template_changed = !generate::may_mint(&uses) && self.template_changed();
         let (restart, now) = (self.context.restart(), self.now);
         let known = due::Known { last_read, in_order, template_changed, joining, restart, now };
         let why = match due::due(object, known)? {
@@ -111,24 +125,24 @@ impl Reconciler<'_> {
                 return Ok(Converged::NotDue);
             }
         };
-        self.refresh(target, &lookups, why).await
+        let is_refresh = generate::is_refresh(object, known, why);
+        self.refresh(target, &Wanted { lookups, uses, why, is_refresh }).await
     }
 
     /// Reads the providers and writes what comes of it.
-    async fn refresh(
-        &self,
-        target: Target,
-        lookups: &[collect::Lookup],
-        why: Why,
-    ) -> Result<Converged, Error> {
-        let object = self.object();
+    async fn refresh(&self, target: Target, wanted: &Wanted) -> Result<Converged, Error> {
+        let (object, why) = (self.object(), wanted.why);
         // A conflict costs the provider nothing.
         if let Target::Read(existing) = &target {
             policy::check_ownership(object, Some(existing), self.context.config.adopt_unmanaged)?;
         }
-        let Some(answers) = self.fetch(lookups, why).await? else { return Ok(Converged::Waiting) };
-        let collected =
-            self.with_engine(|engine| collect::collect(&object.spec, &answers, engine)).await?;
+        let Some(recipes) = self.recipes(&wanted.uses).await? else {
+            return Ok(Converged::Waiting);
+        };
+        let answers = self.fetch(&wanted.lookups, why).await?;
+        let Some(answers) = answers else { return Ok(Converged::Waiting) };
+        let sources = Sources { answers: &answers, recipes };
+        let collected = self.collect(&sources).await?;
         for field in &collected.missing {
             let text = format!("spec.{field}: the remote secret does not exist; left out");
             self.record("MissingProviderSecret", text, EventType::Hint);
@@ -137,20 +151,35 @@ impl Reconciler<'_> {
             return Ok(Converged::Again(SECOND_LOOK));
         }
         let empty = collected.data.is_empty();
-        let (rendered, template) = self.render(collected.data).await?;
+        let (mut rendered, template) = self.render(collected.data).await?;
+        let (target, is_kept) = if sources.mint() {
+            self.keep_made(target, &mut rendered, &sources, wanted.is_refresh).await?
+        } else {
+            (target, false)
+        };
+        // Values that were kept are as old as they were: the next refresh is not later for it.
+        let read_at = if is_kept && !wanted.is_refresh { self.last_read() } else { self.now };
         let mut done = self.act(target, rendered, empty, why).await?;
         if let Done::Synced(_, written) = &mut done {
             written.template.clone_from(&template);
         }
         // Not before: what was read and could not be written has to be read again.
         self.context.index.remember(self.key, self.uid(), |memory| {
-            memory.refreshed = Some(self.now);
+            memory.refreshed = Some(read_at);
             memory.template = template;
         });
         if self.wants_rename_tidied(why) {
             super::cleanup::orphans(self).await?;
         }
-        Ok(Converged::Done(done))
+        Ok(Converged::Done(done, read_at))
+    }
+
+    /// When what is in the Secret was read, as far as that is known.
+    fn last_read(&self) -> Timestamp {
+        let status = self.object().status.as_ref();
+        let written = status.and_then(|status| status.refresh_time.as_ref()).map(|time| time.0);
+        let last = written.into_iter().chain(self.tracked.memory.refreshed).max();
+        last.filter(|last| *last <= self.now).unwrap_or(self.now)
     }
 
     /// Whether an object that the template was read from is not as it was then.
@@ -319,7 +348,7 @@ impl Reconciler<'_> {
         self.record("Updated", text, EventType::Done);
     }
 
-    /// Takes in a Secret as our own write left it.
+    /// Records a Secret as our own write left it.
     fn wrote(&self, meta: &ObjectMeta, contributed: String, shape: u64) -> Done {
         self.context.index.secret_written(&self.target(), meta);
         self.verified(meta, contributed, shape);

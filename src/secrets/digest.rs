@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::plan::{
     existing::{CREATED_BY, DATA_HASH, MANAGED},
+    generate::GENERATED,
     hash,
 };
 use crate::meta::{ResourceVersion, Uid};
@@ -21,6 +22,8 @@ pub(crate) struct Digest {
     pub(crate) created_by: Option<String>,
     /// Value of the data-hash annotation.
     pub(crate) data_hash: Option<String>,
+    /// Value of the annotation that says for which refresh values were made.
+    pub(crate) generated: Option<String>,
     /// Somebody else's manager wrote data after ours.
     pub(crate) touched: bool,
 }
@@ -36,6 +39,7 @@ impl Digest {
             managed: label(MANAGED).as_deref() == Some("true"),
             created_by: label(CREATED_BY),
             data_hash: annotation(DATA_HASH),
+            generated: annotation(GENERATED),
             touched: touched_by_others(meta),
         }
     }

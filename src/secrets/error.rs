@@ -7,7 +7,8 @@ use super::{
     index::StoreKey,
     plan::{BadCondition, PlanError},
 };
-use crate::cluster::write::ApiError;
+use crate::cluster::write::{ApiError, FieldCause};
+use crate::generator::GeneratorError;
 use crate::provider::ProviderError;
 
 /// How often something that only a change can mend is reconciled all the same.
@@ -37,7 +38,7 @@ pub(crate) enum Error {
         /// The namespace that asked.
         namespace: String,
     },
-    /// Nobody has said yet which labels the namespace has, and the store's conditions are about labels.
+    /// The watch has not delivered the labels of the namespace yet, and the store's conditions are about labels.
     #[error(
         "the labels of namespace {namespace:?} are not known, and spec.conditions of cluster store {store:?} are \
          about labels: the operator needs the right to list and watch namespaces (see /readyz)"
@@ -83,10 +84,10 @@ pub(crate) enum Error {
         /// What is missing.
         what: String,
     },
-    /// The provider said no.
+    /// The provider refused.
     #[error(transparent)]
     Provider(#[from] ProviderError),
-    /// The API server said no.
+    /// The API server refused.
     #[error("{}", refusal(_0))]
     Cluster(#[from] ApiError),
     /// The API server did not let a Secret be deleted.
@@ -105,6 +106,60 @@ pub(crate) enum Error {
         store: StoreKey,
         /// What is wrong with it.
         source: BadCondition,
+    },
+    /// A generator does not exist.
+    #[error("spec.{field}: {kind} {name:?} does not exist: create it, or correct the reference")]
+    GeneratorMissing {
+        /// Path below `spec`.
+        field: String,
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+    /// A generator is of a kind that Gabion does not have.
+    #[error(
+        "spec.{field}: generators of kind {kind} are not supported by Gabion; the fields of {name:?} are kept and nothing is generated"
+    )]
+    GeneratorNotSupported {
+        /// Path below `spec`.
+        field: String,
+        /// The kind.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+    /// A generator contradicts itself.
+    #[error("spec.{field}: {kind} {name:?}: {reason}")]
+    GeneratorField {
+        /// Path below `spec`.
+        field: String,
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// A generator makes nothing.
+    #[error("spec.{field}: {kind} {name:?}: {source}")]
+    Generator {
+        /// Path below `spec`.
+        field: String,
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// Why.
+        source: GeneratorError,
+    },
+    /// The API server does not show a generator.
+    #[error("spec.{field}: {}", refusal(source))]
+    GeneratorUnreadable {
+        /// Path below `spec`.
+        field: String,
+        /// Why not.
+        source: ApiError,
     },
     /// The whole reconcile took too long.
     #[error("gave up after {0} s")]
@@ -131,6 +186,17 @@ impl Error {
             }
             Self::Plan(PlanError::Provider { source, .. }) => provider_class(source),
             Self::Plan(error) => (plan_reason(error), error.retry()),
+            Self::GeneratorMissing { .. } => ("GeneratorMissing", Retry::Backoff),
+            Self::GeneratorNotSupported { .. } => ("GeneratorNotSupported", Retry::OnChange),
+            Self::GeneratorField { .. }
+            | Self::Generator { source: GeneratorError::Field { .. }, .. } => {
+                // Generators are read when they are used, and not watched.
+                ("InvalidGenerator", Retry::Backoff)
+            }
+            Self::Generator { source: GeneratorError::Entropy, .. } => {
+                ("GeneratorFailed", Retry::Backoff)
+            }
+            Self::GeneratorUnreadable { source, .. } => cluster_class(source),
             Self::Deadline(_) => ("Deadline", Retry::Backoff),
         }
     }
@@ -166,16 +232,20 @@ impl Error {
     }
 }
 
-/// What the API server said, without what may be a value: admission plugins and webhooks put parts of the object into
+/// The answer of the API server, without what may be a value: admission plugins and webhooks put parts of the object into
 /// their words, and paths of fields hold keys.
 fn refusal(error: &ApiError) -> String {
     match error {
         ApiError::Forbidden { message } => format!("not allowed: {}", admission(message)),
         ApiError::Invalid { what, causes } if !causes.is_empty() => {
-            let fields: Vec<_> = causes
-                .iter()
-                .map(|cause| format!("{} ({})", without_keys(&cause.field), cause.reason))
-                .collect();
+            let said = |cause: &FieldCause| {
+                if cause.field.is_empty() {
+                    admission(&cause.message)
+                } else {
+                    format!("{} ({})", without_keys(&cause.field), cause.reason)
+                }
+            };
+            let fields: Vec<_> = causes.iter().map(said).collect();
             format!("the API server refused {what}: {}", fields.join(", "))
         }
         other => other.to_string(),
@@ -219,6 +289,7 @@ fn provider_class(error: &ProviderError) -> (&'static str, Retry) {
         ProviderError::Credentials { .. } => ("CredentialsRefused", Retry::Backoff),
         ProviderError::Invalid { .. } => ("RequestRefused", Retry::Backoff),
         ProviderError::Settings { .. } => ("InvalidStoreSettings", Retry::OnChange),
+        ProviderError::TooManyListed => ("TooManyFound", Retry::Backoff),
         ProviderError::Throttled => ("Throttled", Retry::Backoff),
         ProviderError::Unavailable { .. } => ("ProviderUnavailable", Retry::Backoff),
     }
@@ -244,12 +315,15 @@ fn plan_reason(error: &PlanError) -> &'static str {
         PlanError::UnknownValue { .. } => "UnknownValue",
         PlanError::Duration { .. } => "InvalidDuration",
         PlanError::Schedule { .. } => "InvalidSchedule",
-        PlanError::Regexp { .. } => "InvalidRegexp",
+        PlanError::Regexp { .. } | PlanError::CostlyRegexp { .. } => "InvalidRegexp",
+        PlanError::EmptyFind { .. } | PlanError::TooManyTags { .. } => "InvalidFind",
+        PlanError::TooManyFound { .. } | PlanError::FoundTooLarge { .. } => "TooManyFound",
         PlanError::Missing { .. } => "FieldMissing",
         PlanError::MergeConflict { .. } => "MergeConflict",
         PlanError::PriorityAbsent { .. } => "PriorityAbsent",
         PlanError::NoStore { .. } => "NoStore",
         PlanError::NoSource { .. } | PlanError::Nothing => "NothingToRead",
+        PlanError::TooManyGenerators { .. } => "TooManyGenerators",
         PlanError::DuplicateKey { .. } => "DuplicateKey",
         PlanError::Provider { .. } => "ProviderError",
         PlanError::PropertyAbsent { .. } => "PropertyAbsent",
@@ -279,7 +353,6 @@ fn plan_reason(error: &PlanError) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::write::FieldCause;
 
     #[test]
     fn what_the_api_server_says_is_repeated_without_values() {
@@ -296,6 +369,20 @@ mod tests {
             let text = Error::Cluster(ApiError::Forbidden { message: message.into() }).to_string();
             assert!(text.contains(kept) && !text.contains("hunter2"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_policy_that_refuses_names_no_field_and_is_named_itself() {
+        let cause = FieldCause {
+            field: String::new(),
+            reason: String::new(),
+            message: "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: hunter2"
+                .into(),
+        };
+        let error = ApiError::Invalid { what: "Secret t/db".to_owned(), causes: vec![cause] };
+        let text = Error::Cluster(error).to_string();
+        let shown = "the API server refused Secret t/db: ValidatingAdmissionPolicy 'p' with binding 'b' denied request;";
+        assert!(text.starts_with(shown) && !text.contains("hunter2"), "{text}");
     }
 
     #[test]

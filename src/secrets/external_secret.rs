@@ -46,7 +46,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
         Ok(Converged::Waiting) => return Next::Idle,
         Ok(Converged::NotDue) => return next_refresh(&context, &key, started),
         Ok(Converged::Again(pause)) => return next_in(*pause),
-        Ok(Converged::Done(outcome)) => outcome.as_outcome(),
+        Ok(Converged::Done(done, _)) => done.as_outcome(),
         Err(error) if is_soon_over(error, context.externals.failures(&key)) => return Next::Retry,
         Err(_) => Outcome::Failed { headline: "", cause: "", retry: Retry::Backoff },
     };
@@ -57,6 +57,9 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
             let outcome = Outcome::Failed { headline, cause: &cause, retry };
             warn(&reconciler, error, &outcome);
             report(&context, &key, &tracked, &outcome, started).await
+        }
+        Ok(Converged::Done(_, read_at)) => {
+            report(&context, &key, &tracked, &outcome, *read_at).await
         }
         Ok(_) => report(&context, &key, &tracked, &outcome, started).await,
     };
@@ -210,7 +213,6 @@ fn warn(reconciler: &Reconciler<'_>, error: &Error, outcome: &Outcome<'_>) {
 fn count(context: &Context, key: &ObjectKey, reason: &'static str, ok: bool, took: Duration) {
     context.metrics.reconciles.done(KIND, reason, took);
     if let Some(objects) = &context.metrics.objects {
-        let name = (&*key.namespace, &*key.name);
-        objects.reconciled(name, ok, took, || context.index.external(key).is_some());
+        objects.reconciled(key, ok, took, || context.index.external(key).is_some());
     }
 }

@@ -1,24 +1,44 @@
 //! Asking the providers, through stores that may be used and are ready.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, time::Instant};
 
-use futures::future::join_all;
+use futures::{
+    StreamExt,
+    future::{join, join_all},
+    stream,
+};
+use gotemplate::regexp::Regexp;
 
 use super::error::Error;
+use super::find::{Asking, Budget};
 use super::index::StoreKey;
 use super::index::stores_of;
+use super::plan::PlanError;
 use super::plan::access;
 use super::plan::access::Access;
 use super::plan::collect;
+use super::plan::collect::{Answer, Ask, Lookup};
 use super::plan::due::Why;
+use super::plan::find;
 use super::store::{Caller, Store};
 use super::stores::Readiness;
 use crate::cluster::ObjectKey;
 use crate::lane::Lane;
-use crate::provider::Fetched;
 use crate::provider::ProviderError;
 use crate::provider::fetcher::Connection;
 use crate::secrets::reconciler::Reconciler;
+
+/// Entries of one object that find at the same time: each holds a list and some values in memory.
+const FINDS_AT_ONCE: usize = 4;
+
+/// The expressions of the lookups, ready to use. What cannot be one costs no provider anything.
+fn patterns(lookups: &[Lookup]) -> Result<Vec<Option<Regexp>>, PlanError> {
+    let pattern = |lookup: &Lookup| match &lookup.ask {
+        Ask::Read(_) => Ok(None),
+        Ask::Find(search) => find::pattern(&lookup.field, search),
+    };
+    lookups.iter().map(pattern).collect()
+}
 
 impl Reconciler<'_> {
     /// False if any store it names is for another controller, or of a kind that is switched off.
@@ -55,54 +75,83 @@ impl Reconciler<'_> {
     /// Asks the providers. `None`: a store is being validated, and will wake this object.
     pub(crate) async fn fetch(
         &self,
-        lookups: &[collect::Lookup],
+        lookups: &[Lookup],
         why: Why,
-    ) -> Result<Option<Vec<collect::Answer>>, Error> {
+    ) -> Result<Option<Vec<Answer>>, Error> {
         let lane = if why.is_urgent() { Lane::Urgent } else { Lane::Periodic };
+        let (patterns, budget) = (patterns(lookups)?, Budget::default());
         let mut by_store: BTreeMap<&collect::StoreId, Vec<usize>> = BTreeMap::new();
         for (nth, lookup) in lookups.iter().enumerate() {
             by_store.entry(&lookup.store).or_default().push(nth);
         }
+        let (patterns, budget) = (&patterns, &budget);
         let mut asked = Vec::with_capacity(by_store.len());
         for (store, indices) in by_store {
             let key = self.store_key(store);
             let Some((connection, fake)) = self.connection(&key).await? else { return Ok(None) };
             asked.push(async move {
-                let requests = indices.iter().map(|nth| lookups[*nth].request.clone()).collect();
-                let fetcher = &self.context.fetcher;
-                let results = if why == Why::Edited {
-                    fetcher.fetch_all_anew(&connection, requests, lane).await
-                } else {
-                    fetcher.fetch_all(&connection, requests, lane).await
-                };
+                let anew = why == Why::Edited;
+                let asking = Asking { connection: &connection, lane, anew, budget };
+                let lookups: Vec<_> =
+                    indices.iter().map(|nth| (&lookups[*nth], patterns[*nth].as_ref())).collect();
+                let answers = self.answers(&asking, &lookups, fake).await;
                 self.context.mention_notes(&key, &connection);
-                self.note_silence(&key, &results);
-                self.note_refused_keys(&key, &results);
-                (indices, results, fake)
+                self.note_silence(&key, &answers);
+                self.note_refused_keys(&key, &answers);
+                indices.into_iter().zip(answers)
             });
         }
-        let mut answers: Vec<Option<collect::Answer>> = vec![None; lookups.len()];
-        for (indices, results, fake) in join_all(asked).await {
-            for (nth, result) in indices.into_iter().zip(results) {
-                answers[nth] = Some(collect::Answer { result, absent_property_is_missing: fake });
-            }
+        let mut answers: Vec<Option<Answer>> = vec![None; lookups.len()];
+        for (nth, answer) in join_all(asked).await.into_iter().flatten() {
+            answers[nth] = Some(answer);
         }
         Ok(Some(answers.into_iter().flatten().collect()))
     }
 
+    /// What one store answers, in the order of the lookups.
+    async fn answers(
+        &self,
+        asking: &Asking<'_>,
+        lookups: &[(&Lookup, Option<&Regexp>)],
+        absent_property_is_missing: bool,
+    ) -> Vec<Answer> {
+        let (mut requests, mut finds) = (Vec::new(), Vec::new());
+        for (lookup, pattern) in lookups {
+            match &lookup.ask {
+                Ask::Read(request) => requests.push(request.clone()),
+                Ask::Find(search) => finds.push(self.find(asking, &lookup.field, search, *pattern)),
+            }
+        }
+        let finds = stream::iter(finds).buffered(FINDS_AT_ONCE).collect::<Vec<_>>();
+        let (reads, found) = join(self.read_values(asking, requests), finds).await;
+        let (mut reads, mut found) = (reads.into_iter(), found.into_iter());
+        let mut answers = Vec::with_capacity(lookups.len());
+        for (lookup, _) in lookups {
+            answers.extend(match &lookup.ask {
+                Ask::Read(_) => {
+                    reads.next().map(|result| Answer::Read { result, absent_property_is_missing })
+                }
+                Ask::Find(_) => found.next().map(Answer::Found),
+            });
+        }
+        answers
+    }
+
     /// Keys that are refused may have been replaced without our knowing.
-    fn note_refused_keys(&self, store: &StoreKey, results: &[Result<Arc<Fetched>, ProviderError>]) {
-        let is_refused = |result| matches!(result, &Err(ProviderError::Credentials { .. }));
-        if results.iter().any(is_refused) && self.context.stores.doubt(store, Instant::now()) {
+    fn note_refused_keys(&self, store: &StoreKey, answers: &[Answer]) {
+        let is_refused =
+            |answer: &Answer| matches!(answer.failure(), Some(ProviderError::Credentials { .. }));
+        if answers.iter().any(is_refused) && self.context.stores.doubt(store, Instant::now()) {
             self.context.validations.wake(store, store, Lane::Urgent);
         }
     }
 
     /// An answer after a long silence is for every object of the store.
-    fn note_silence(&self, store: &StoreKey, results: &[Result<Arc<Fetched>, ProviderError>]) {
+    fn note_silence(&self, store: &StoreKey, answers: &[Answer]) {
         let outages = &self.context.outages;
-        let is_silence = |result| matches!(result, &Err(ProviderError::Unavailable { .. }));
-        if results.iter().all(is_silence) {
+        let is_silence =
+            |answer: &Answer| matches!(answer.failure(), Some(ProviderError::Unavailable { .. }));
+        if answers.iter().all(is_silence) {
             outages.unanswered(store, self.key, Instant::now());
             return;
         }
@@ -130,7 +179,7 @@ impl Reconciler<'_> {
     async fn connection(&self, key: &StoreKey) -> Result<Option<(Connection, bool)>, Error> {
         let context = self.context;
         let Some((store, readiness, epoch)) = context.stores.find(key) else {
-            return Err(Error::StoreMissing(key.clone()));
+            return Err(context.unknown(key));
         };
         if key.is_cluster() {
             self.check_access(key, &store)?;

@@ -127,11 +127,12 @@ struct State {
     secrets: HashMap<ObjectKey, Digest>,
     /// By namespace and created-by label.
     by_creator: HashMap<Creator, HashSet<ObjectKey>>,
-    /// Deleted by our own hand, on behalf of this object; the watch has not said so yet.
+    /// Deleted by our own hand, on behalf of this object; the watch has not reported it yet.
     removed: HashMap<ObjectKey, ObjectKey>,
     /// Uids of Secrets that went lately.
     tombstones: Tombstones,
     namespaces: HashMap<Arc<str>, NamespaceFacts>,
+    namespaces_listed: bool,
 }
 
 /// What an event about an ExternalSecret means.
@@ -146,7 +147,7 @@ pub(crate) enum News {
 }
 
 impl Index {
-    /// Takes in an ExternalSecret from the watch.
+    /// Records an ExternalSecret from the watch.
     pub(crate) fn external_applied(&self, mut object: ExternalSecret) -> News {
         let key = ObjectKey::of(&object);
         let version = due::version(&object);
@@ -211,7 +212,7 @@ impl Index {
         }
     }
 
-    /// Takes in the object as our own status write left it, so that its watch event is no news.
+    /// Records the object as our own status write left it, so that its watch event is no news.
     pub(crate) fn own_write(&self, key: &ObjectKey, mut object: ExternalSecret) {
         slim(&mut object);
         if let Some(tracked) = self.lock().externals.get_mut(key)
@@ -235,7 +236,7 @@ impl Index {
         users.filter(|key| &*key.namespace == namespace).cloned().collect()
     }
 
-    /// Takes in a Secret's metadata. Returns the ExternalSecrets that write to it, if it changed in a way
+    /// Records a Secret's metadata. Returns the ExternalSecrets that write to it, if it changed in a way
     /// that none of them made.
     pub(crate) fn secret_applied(&self, key: &ObjectKey, meta: &ObjectMeta) -> Vec<ObjectKey> {
         let mut state = self.lock();
@@ -250,7 +251,7 @@ impl Index {
         }
         let digest = Digest::of(meta);
         state.removed.remove(key);
-        // A watch that lags behind our own write tells nothing new.
+        // A watch that lags behind our own write brings nothing new.
         if state.secrets.get(key).is_some_and(|known| digest.is_older_than(known)) {
             return Vec::new();
         }
@@ -259,7 +260,7 @@ impl Index {
         users
     }
 
-    /// Takes in that a Secret is gone; the ExternalSecrets that write to it.
+    /// Records that a Secret is gone; the ExternalSecrets that write to it.
     pub(crate) fn secret_deleted(&self, key: &ObjectKey, uid: &Uid) -> Vec<ObjectKey> {
         let mut state = self.lock();
         state.tombstones.note(uid);
@@ -297,7 +298,7 @@ impl Index {
         let mut digest = Digest::of(meta);
         digest.touched = false;
         let mut state = self.lock();
-        // The watch may have told of a later change, or of its end, before the answer to our write arrived.
+        // The watch may have delivered a later change, or its deletion, before the answer to our write arrived.
         let overtaken = state.secrets.get(key).is_some_and(|known| digest.is_older_than(known));
         if !overtaken && !state.tombstones.contains(&digest.uid) {
             state.put_secret(key, digest);
@@ -335,7 +336,7 @@ impl Index {
             .map(|user| user.name.clone())
     }
 
-    /// Takes in a namespace. True if its labels changed or it is new.
+    /// Records a namespace. True if its labels changed or it is new.
     pub(crate) fn namespace_applied(&self, meta: &ObjectMeta) -> bool {
         let name = meta.name.as_deref().unwrap_or_default();
         let facts = NamespaceFacts {
@@ -354,7 +355,24 @@ impl Index {
     /// Forgets every namespace that is not in `present`.
     pub(crate) fn namespaces_listed(&self, present: &HashSet<ObjectKey>) {
         let present: HashSet<&str> = present.iter().map(|key| &*key.name).collect();
-        self.lock().namespaces.retain(|name, _| present.contains(&**name));
+        let mut state = self.lock();
+        state.namespaces.retain(|name, _| present.contains(&**name));
+        state.namespaces_listed = true;
+    }
+
+    /// Whether a complete list of namespaces has arrived: one that is not known does not exist.
+    pub(crate) fn namespaces_are_known(&self) -> bool {
+        self.lock().namespaces_listed
+    }
+
+    /// The namespaces that `is_wanted` says.
+    pub(crate) fn namespaces_where(
+        &self,
+        is_wanted: impl Fn(&str, &NamespaceFacts) -> bool,
+    ) -> Vec<Arc<str>> {
+        let state = self.lock();
+        let wanted = state.namespaces.iter().filter(|(name, facts)| is_wanted(name, facts));
+        wanted.map(|(name, _)| name.clone()).collect()
     }
 
     /// What is known of a namespace.

@@ -2,6 +2,8 @@
 
 mod auth;
 mod cleanup;
+mod cluster_external;
+mod cluster_externals;
 mod context;
 mod converge;
 mod digest;
@@ -9,6 +11,8 @@ pub(crate) mod environment;
 mod error;
 mod external_secret;
 mod fetch;
+mod find;
+mod generate;
 mod index;
 mod observe;
 mod outage;
@@ -29,6 +33,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
+use cluster_externals::ClusterExternals;
 use context::Context;
 use index::Index;
 use outage::Outages;
@@ -67,6 +72,7 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
     let mut config = runtime.config.secrets.clone();
     // Cluster-scoped objects cannot be watched with rights in one namespace.
     config.cluster_stores &= runtime.config.namespace.is_none();
+    config.cluster_external_secrets &= runtime.config.namespace.is_none();
     let context = Arc::new(Context {
         started: jiff::Timestamp::now(),
         fetcher: Fetcher::new(FetcherSettings::default(), Platform::new(config.aws.clone())),
@@ -80,25 +86,26 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
         templates: Cache::new(TEMPLATES),
         rendering: Rendering::new(rendering::cores()),
         outages: Outages::default(),
+        cluster_externals: ClusterExternals::default(),
         externals: Queue::new("externalsecret", bounds),
         validations: Queue::new("secretstore", Bounds { per_group: 1, ..bounds }),
+        clusters: Queue::new("clusterexternalsecret", bounds),
     });
     let metrics = runtime.metrics;
-    for queue in [context.externals.name(), context.validations.name()] {
-        let (context, of) = (Arc::clone(&context), queue);
-        metrics.queue(queue, move || {
-            if of == context.externals.name() {
-                context.externals.stats()
-            } else {
-                context.validations.stats()
-            }
-        });
-    }
+    let queue = context.externals.clone();
+    metrics.queue(queue.name(), move || queue.stats());
+    let queue = context.validations.clone();
+    metrics.queue(queue.name(), move || queue.stats());
+    let queue = context.clusters.clone();
+    metrics.queue(queue.name(), move || queue.stats());
     let calls = ProviderCalls(Arc::clone(context.fetcher.metrics()));
     metrics.register(|registry| registry.register_collector(Box::new(calls)));
-    let (externals, validations) = (context.externals.clone(), context.validations.clone());
-    runtime.health.live_unless(move || externals.unhealthy_reason());
-    runtime.health.live_unless(move || validations.unhealthy_reason());
+    let queue = context.externals.clone();
+    runtime.health.live_unless(move || queue.unhealthy_reason());
+    let queue = context.validations.clone();
+    runtime.health.live_unless(move || queue.unhealthy_reason());
+    let queue = context.clusters.clone();
+    runtime.health.live_unless(move || queue.unhealthy_reason());
 
     let caches = watches::start(&context, runtime);
     let (tasks, stop) = (&mut *runtime.tasks, runtime.stop);
@@ -126,9 +133,13 @@ async fn synchronise(context: Arc<Context>, caches: CacheSync, stop: Cancellatio
         stores = context.stores.len(),
         "caches are synced: starting to reconcile"
     );
-    let queue = context.externals.clone();
+    // Those that came before the namespaces did.
+    cluster_external::wake_every(&context);
+    let (externals, clusters) = (context.externals.clone(), context.clusters.clone());
+    let of_clusters = Arc::clone(&context);
+    let provision = move |key| cluster_external::reconcile(Arc::clone(&of_clusters), key);
     let work = move |key| external_secret::reconcile(Arc::clone(&context), key);
-    queue.run(stop, work).await;
+    tokio::join!(externals.run(stop.clone(), work), clusters.run(stop, provision));
 }
 
 /// When an endpoint answers again, nobody waits for the end of a pause.

@@ -62,7 +62,7 @@ impl Reconciler<'_> {
         as_written.then(|| Verified {
             uid: digest.uid.clone(),
             resource_version: digest.resource_version.clone(),
-            // What a merging object contributed cannot be told from the hash of the whole.
+            // The hash of the whole does not show what a merging object contributed.
             contributed: (!self.merges()).then_some(data_hash),
             // What a template makes of labels and annotations depends on the data.
             shape: (unchanged && self.object().spec.target.template.is_none())

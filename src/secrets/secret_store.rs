@@ -223,7 +223,45 @@ impl Context {
 
     /// True if the store's class is ours.
     pub(crate) fn is_ours(&self, store: &Store) -> bool {
-        let class = store.spec.controller.as_deref().unwrap_or_default();
+        self.is_our_class(store.spec.controller.as_deref().unwrap_or_default())
+    }
+
+    /// True if a store of this class is ours.
+    pub(crate) fn is_our_class(&self, class: &str) -> bool {
         class.is_empty() || class == self.config.controller_class
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn away(text: &str) -> (StoreOutcome, Error) {
+        let error = Error::from(ProviderError::Unavailable { reason: text.into(), source: None });
+        (StoreOutcome::NotValid { cause: error.to_string() }, error)
+    }
+
+    /// While it lasts nobody is woken and nothing is written: both follow from a readiness that changes.
+    #[test]
+    fn q1_outage_texts_that_alternate_are_one_outage() {
+        let mut before = Readiness::Ready;
+        let mut said = Vec::new();
+        for text in ["connection refused", "timed out", "connection refused", "reset", "timed out"]
+        {
+            let (found, error) = away(text);
+            let (outcome, now) = conclude(found, Some(&error), &before);
+            said.push(now != before);
+            assert_eq!(
+                outcome.condition().2,
+                conclude(away("x").0, Some(&error), &now).0.condition().2
+            );
+            before = now;
+        }
+        assert_eq!(said, [true, false, false, false, false]);
+        // What does not pass by itself is news, and so is the end.
+        let found = StoreOutcome::NoClient { cause: "no such key".into() };
+        let other = Error::from(ProviderError::Credentials { reason: "refused".into() });
+        assert_ne!(conclude(found, Some(&other), &before).1, before);
+        assert_eq!(conclude(StoreOutcome::Valid { note: None }, None, &before).1, Readiness::Ready);
     }
 }

@@ -67,6 +67,8 @@ struct State {
     entries: HashMap<StoreKey, Entry>,
     /// Which connections are made of an input, and of which state of it.
     by_input: HashMap<Input, BTreeMap<(StoreKey, User), InputVersion>>,
+    /// Stores that exist and cannot be decoded, and why.
+    undecodable: HashMap<StoreKey, String>,
 }
 
 struct Entry {
@@ -80,9 +82,11 @@ struct Entry {
 }
 
 impl Stores {
-    /// Takes in a store from the watch. True if its spec is new.
+    /// Records a store from the watch. True if its spec is new.
     pub(crate) fn applied(&self, store: Store) -> bool {
         let mut state = self.lock();
+        // Its status may say that it cannot be decoded.
+        let decodable_again = state.undecodable.remove(&store.key).is_some();
         match state.entries.get_mut(&store.key) {
             Some(entry)
                 if entry.store.uid == store.uid
@@ -90,7 +94,7 @@ impl Stores {
                     && entry.store.deleting == store.deleting =>
             {
                 entry.store = Arc::new(store);
-                false
+                decodable_again
             }
             Some(entry) => {
                 entry.store = Arc::new(store);
@@ -116,17 +120,29 @@ impl Stores {
     pub(crate) fn deleted(&self, key: &StoreKey) {
         let mut state = self.lock();
         state.entries.remove(key);
+        state.undecodable.remove(key);
         state.by_input.retain(|_, uses| {
             uses.retain(|(store, _), _| store != key);
             !uses.is_empty()
         });
     }
 
+    /// A store exists and cannot be decoded. What was known of it before stays in force.
+    pub(crate) fn undecodable(&self, key: &StoreKey, problem: &str) {
+        self.lock().undecodable.insert(key.clone(), problem.to_owned());
+    }
+
+    /// Why a store cannot be decoded that exists and is not known.
+    pub(crate) fn why_undecodable(&self, key: &StoreKey) -> Option<String> {
+        self.lock().undecodable.get(key).cloned()
+    }
+
     /// Forgets every store of one kind that is not in `present` and returns them.
     pub(crate) fn listed(&self, cluster: bool, present: &HashSet<ObjectKey>) -> Vec<StoreKey> {
         let gone: Vec<_> = {
             let state = self.lock();
-            let of_kind = state.entries.keys().filter(|key| key.is_cluster() == cluster);
+            let known = state.entries.keys().chain(state.undecodable.keys());
+            let of_kind = known.filter(|key| key.is_cluster() == cluster);
             of_kind.filter(|key| !present.contains(&key.0)).cloned().collect()
         };
         for key in &gone {
@@ -166,7 +182,7 @@ impl Stores {
     }
 
     /// Notes what a connection is made of, and in which state each of it was read. The stores that were made of an
-    /// older state of it are made anew: the watch may tell of the change later than a read shows it.
+    /// older state of it are made anew: the watch may deliver the change later than a read shows it.
     pub(crate) fn depends_on(
         &self,
         key: &StoreKey,
@@ -217,7 +233,7 @@ impl Stores {
         passing.map(|(key, _)| key.clone()).collect()
     }
 
-    /// Takes in a store's metadata and status as our own write left them.
+    /// Records a store's metadata and status as our own write left them.
     pub(crate) fn own_write(
         &self,
         key: &StoreKey,
@@ -226,7 +242,7 @@ impl Stores {
     ) {
         let mut state = self.lock();
         if let Some(entry) = state.entries.get_mut(key) {
-            // The watch may have told of a later change before the answer to our write arrived.
+            // The watch may have delivered a later change before the answer to our write arrived.
             if resource_version.is_older_than(&entry.store.resource_version) {
                 return;
             }
@@ -337,7 +353,7 @@ mod tests {
     fn q8_a_store_that_was_made_of_older_keys_than_another_is_made_anew() {
         let stores = Stores::default();
         assert!(made(&stores, "a", "1").is_empty());
-        // Read before the watch tells of the change.
+        // Read before the watch delivers the change.
         assert_eq!(made(&stores, "b", "2"), [key("a")]);
         assert!(made(&stores, "a", "2").is_empty());
         assert!(stores.input_seen(&keys(), &version("1")).is_empty(), "an event that comes late");

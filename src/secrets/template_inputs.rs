@@ -62,7 +62,7 @@ impl Mark {
 }
 
 impl TemplateInputs {
-    /// Takes in what the template of an `ExternalSecret` is read from.
+    /// Records what the template of an `ExternalSecret` is read from.
     pub(crate) fn used(&self, user: &ObjectKey, inputs: BTreeSet<(InputKind, String)>) {
         let mut state = self.lock();
         state.unlink(user);
@@ -84,7 +84,7 @@ impl TemplateInputs {
         self.lock().unlink(user);
     }
 
-    /// Takes in an object in its present state; who has to be rendered again.
+    /// Records an object in its present state; who has to be rendered again.
     pub(crate) fn seen(
         &self,
         kind: InputKind,
@@ -109,7 +109,7 @@ impl TemplateInputs {
         state.users(&input)
     }
 
-    /// Takes in that an object is gone; who has to be rendered again.
+    /// Records that an object is gone; who has to be rendered again.
     pub(crate) fn gone(&self, kind: InputKind, key: &ObjectKey) -> Vec<ObjectKey> {
         let input = (kind, key.clone());
         let mut state = self.lock();
@@ -142,7 +142,7 @@ impl TemplateInputs {
 
     /// A mark of the state that all inputs of an `ExternalSecret` are in; `None` if it has none.
     ///
-    /// Its own Secret as a input is no reason to render again: that would never end.
+    /// Its own Secret as an input is no reason to render again: that would never end.
     pub(crate) fn mark(&self, user: &ObjectKey, target: &ObjectKey) -> Option<String> {
         let state = self.lock();
         let inputs = state.uses.get(user)?;

@@ -3,9 +3,11 @@
 use std::{collections::HashSet, sync::Arc};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Api, Client, Resource, core::NamespaceResourceScope, core::PartialObjectMeta};
 
 use super::{
+    cluster_external,
     context::Context,
     index::{News, StoreKey},
     plan::template::{self, InputKind},
@@ -14,7 +16,7 @@ use super::{
 use crate::api::external_secrets::external_secret::ExternalSecret;
 use crate::api::external_secrets::secret_store::ClusterSecretStore;
 use crate::api::external_secrets::secret_store::SecretStore;
-use crate::cluster::{CacheSync, Change, ObjectKey, queue::Lane};
+use crate::cluster::{CacheSync, Change, ObjectKey, Undecodable, queue::Lane};
 use crate::meta::Uid;
 use crate::runtime::Dependency;
 use crate::runtime::Runtime;
@@ -36,11 +38,21 @@ pub(crate) fn start(context: &Arc<Context>, runtime: &mut Runtime<'_>) -> CacheS
     );
     watches.follow("ConfigMap", Dependency::Optional, within(&client, namespace), config_map);
     if context.config.namespaced_stores {
-        watches.follow("SecretStore", vital, within(&client, namespace), secret_store);
+        let stores = within::<SecretStore>(&client, namespace);
+        watches.follow_and_tell("SecretStore", vital, stores, secret_store, store_undecodable);
     }
     if context.config.cluster_stores {
         let stores = Api::all(client.clone());
-        watches.follow("ClusterSecretStore", Dependency::Optional, stores, cluster_secret_store);
+        let optional = Dependency::Optional;
+        let kind = "ClusterSecretStore";
+        watches.follow_and_tell(kind, optional, stores, cluster_secret_store, store_undecodable);
+    }
+    if context.config.cluster_external_secrets {
+        let objects = Api::all(client.clone());
+        let sink = cluster_external::cluster_external_secret;
+        watches.follow("ClusterExternalSecret", Dependency::Optional, objects, sink);
+    }
+    if context.config.cluster_stores || context.config.cluster_external_secrets {
         watches.follow("Namespace", Dependency::Optional, Api::all(client), namespaces);
     }
     watches.caches()
@@ -64,7 +76,9 @@ fn external_secret(context: &Context, change: Change<ExternalSecret>) {
             let inputs = template::inputs(&object);
             let rivals = context.index.rivals(&key);
             let synced = object.status.as_ref().is_some_and(|status| status.refresh_time.is_some());
+            let meta = owned_metadata(&object);
             let news = context.index.external_applied(object);
+            cluster_external::child_seen(context, &key, &meta);
             if news != News::Nothing {
                 context.template_inputs.used(&key, inputs);
             }
@@ -78,18 +92,32 @@ fn external_secret(context: &Context, change: Change<ExternalSecret>) {
                 context.wake(&rival, Lane::Urgent);
             }
         }
-        Change::Deleted(object) => external_gone(context, &ObjectKey::of(&object)),
-        Change::Listed(present) => {
+        Change::Deleted(object) => {
+            external_gone(context, &ObjectKey::of(&object), &Uid::of(&object.metadata));
+        }
+        Change::Replaced(present) => {
+            cluster_external::children_listed(context, &present);
             for key in context.index.externals_missing(&present) {
-                external_gone(context, &key);
+                external_gone(context, &key, &Uid::default());
             }
         }
     }
 }
 
-fn external_gone(context: &Context, key: &ObjectKey) {
+/// What says whose it is, and which state of it this is.
+fn owned_metadata(object: &ExternalSecret) -> ObjectMeta {
+    ObjectMeta {
+        uid: object.metadata.uid.clone(),
+        resource_version: object.metadata.resource_version.clone(),
+        owner_references: object.metadata.owner_references.clone(),
+        ..ObjectMeta::default()
+    }
+}
+
+fn external_gone(context: &Context, key: &ObjectKey, uid: &Uid) {
     let rivals = context.index.rivals(key);
     context.index.external_deleted(key);
+    cluster_external::child_gone(context, key, uid);
     for rival in rivals {
         context.wake(&rival, Lane::Urgent);
     }
@@ -97,7 +125,7 @@ fn external_gone(context: &Context, key: &ObjectKey) {
     context.externals.forget(key);
     context.outages.forget(key);
     if let Some(objects) = &context.metrics.objects {
-        objects.forget(&key.namespace, &key.name);
+        objects.forget(key);
     }
 }
 
@@ -118,7 +146,7 @@ fn secret(context: &Context, change: Change<PartialObjectMeta<Secret>>) {
             woken.extend(context.index.secret_deleted(&key, &Uid::of(&object.metadata)));
             woken
         }
-        Change::Listed(present) => {
+        Change::Replaced(present) => {
             for gone in context.stores.inputs_gone(&present, true) {
                 input(context, &gone, &InputVersion::Absent);
             }
@@ -142,7 +170,7 @@ fn config_map(context: &Context, change: Change<PartialObjectMeta<ConfigMap>>) {
         Change::Deleted(object) => {
             context.template_inputs.gone(InputKind::ConfigMap, &ObjectKey::of(&object))
         }
-        Change::Listed(present) => context.template_inputs.listed(InputKind::ConfigMap, &present),
+        Change::Replaced(present) => context.template_inputs.listed(InputKind::ConfigMap, &present),
     };
     for key in woken {
         context.wake(&key, Lane::Urgent);
@@ -158,7 +186,7 @@ fn service_account(context: &Context, change: Change<PartialObjectMeta<ServiceAc
         Change::Deleted(object) => {
             input(context, &Input::ServiceAccount(ObjectKey::of(&object)), &InputVersion::Absent);
         }
-        Change::Listed(present) => {
+        Change::Replaced(present) => {
             for gone in context.stores.inputs_gone(&present, false) {
                 input(context, &gone, &InputVersion::Absent);
             }
@@ -181,7 +209,7 @@ fn secret_store(context: &Context, change: Change<SecretStore>) {
     match change {
         Change::Applied(object) => store_applied(context, object.into()),
         Change::Deleted(object) => store_gone(context, &StoreKey(ObjectKey::of(&object))),
-        Change::Listed(present) => stores_listed(context, false, &present),
+        Change::Replaced(present) => stores_listed(context, false, &present),
     }
 }
 
@@ -189,7 +217,7 @@ fn cluster_secret_store(context: &Context, change: Change<ClusterSecretStore>) {
     match change {
         Change::Applied(object) => store_applied(context, object.into()),
         Change::Deleted(object) => store_gone(context, &StoreKey(ObjectKey::of(&object))),
-        Change::Listed(present) => stores_listed(context, true, &present),
+        Change::Replaced(present) => stores_listed(context, true, &present),
     }
 }
 
@@ -198,6 +226,13 @@ fn store_applied(context: &Context, store: Store) {
     if context.stores.applied(store) {
         context.validations.wake(&key, &key, Lane::Urgent);
     }
+}
+
+/// Its users are told that it is there. True if it is ours, and its status may say so.
+fn store_undecodable(context: &Context, object: &Undecodable) -> bool {
+    let key = StoreKey(object.identity.key.clone());
+    context.stores.undecodable(&key, &object.problem);
+    context.is_our_class(&object.controller)
 }
 
 fn store_gone(context: &Context, key: &StoreKey) {
@@ -220,12 +255,17 @@ fn namespaces(context: &Context, change: Change<PartialObjectMeta<Namespace>>) {
                 for user in context.index.cluster_store_users_in(name) {
                     context.wake(&user, Lane::Urgent);
                 }
+                cluster_external::namespace_seen(context, name);
             }
         }
         Change::Deleted(object) => {
             let name = object.metadata.name.as_deref().unwrap_or_default();
             context.index.namespace_deleted(name);
+            cluster_external::namespace_gone(context, name);
         }
-        Change::Listed(present) => context.index.namespaces_listed(&present),
+        Change::Replaced(present) => {
+            context.index.namespaces_listed(&present);
+            cluster_external::wake_every(context);
+        }
     }
 }

@@ -9,7 +9,10 @@ use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::State,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{
+        HeaderMap, StatusCode,
+        header::{ACCEPT, CONTENT_TYPE},
+    },
     response::IntoResponse,
     routing::get,
 };
@@ -124,10 +127,16 @@ async fn converse(stream: TcpStream, router: Router) {
 
 type Shown = (Arc<Metrics>, Arc<Semaphore>);
 
-async fn render(State((metrics, shown)): State<Shown>) -> impl IntoResponse {
+async fn render(State((metrics, shown)): State<Shown>, headers: HeaderMap) -> impl IntoResponse {
     let _turn = shown.acquire().await;
-    if let Ok(text) = metrics.render() {
-        let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let accepted =
+        headers.get(ACCEPT).and_then(|accepted| accepted.to_str().ok()).unwrap_or_default();
+    let (text, kind) = if accepted.contains("application/openmetrics-text") {
+        (metrics.render(), "application/openmetrics-text; version=1.0.0; charset=utf-8")
+    } else {
+        (metrics.render_plain(), "text/plain; version=0.0.4; charset=utf-8")
+    };
+    if let Ok(text) = text {
         (StatusCode::OK, [(CONTENT_TYPE, kind)], text)
     } else {
         let kind = "text/plain; charset=utf-8";
@@ -149,6 +158,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
+    use crate::telemetry::PerObject;
 
     async fn health() -> (SocketAddr, CancellationToken) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -169,6 +179,38 @@ mod tests {
             .unwrap()
             .unwrap();
         answer
+    }
+
+    async fn scrape(accept: &str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let metrics = Metrics::new(&Health::default(), PerObject::Off);
+        metrics.reconciles.done("Secret", "Synced", Duration::ZERO);
+        tokio::spawn(serve_metrics(listener, metrics, stop));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request =
+            format!("GET /metrics HTTP/1.1\r\nHost: a\r\n{accept}Connection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn only_who_asks_for_openmetrics_gets_it() {
+        for accept in ["", "Accept: */*\r\n", "Accept: text/plain;version=0.0.4\r\n"] {
+            let answer = scrape(accept).await;
+            assert!(answer.contains("text/plain; version=0.0.4"), "{accept}: {answer}");
+            assert!(answer.contains("# TYPE gabion_reconciles_total counter\n"), "{answer}");
+            assert!(!answer.contains("# EOF") && !answer.contains("# UNIT"), "{answer}");
+        }
+        let prometheus =
+            "Accept: application/openmetrics-text;version=1.0.0;q=0.6,text/plain;q=0.3\r\n";
+        let answer = scrape(prometheus).await;
+        assert!(
+            answer.contains("application/openmetrics-text") && answer.contains("# EOF"),
+            "{answer}"
+        );
     }
 
     #[tokio::test]

@@ -1,5 +1,4 @@
-//! Metrics. Labels come from closed sets; series per object exist only with `--per-object-metrics`, under
-//! the names that External Secrets Operator's dashboards know.
+//! Metrics. Labels come from closed sets, but for the series per object in `objects`.
 
 use std::{
     fmt,
@@ -13,40 +12,49 @@ use prometheus_client::{
     metrics::{
         counter::{ConstCounter, Counter},
         family::Family,
-        gauge::{ConstGauge, Gauge},
+        gauge::ConstGauge,
         histogram::{Histogram, exponential_buckets},
+        info::Info,
     },
     registry::{Registry, Unit},
 };
 
-use super::Health;
+use super::{Health, PerObject, exposition, objects::ObjectSeries};
 use crate::cluster::{RequestCounts, queue::QueueStats};
 
 /// Everything that is counted.
 pub(crate) struct Metrics {
     registry: Mutex<Registry>,
+    queues: Queues,
     /// Requests to the API server.
     pub(crate) requests: RequestCounts,
     /// Outcomes of reconciling.
     pub(crate) reconciles: ReconcileMetrics,
-    /// Per-object series, when asked for.
+    /// Series per object, as far as they are wanted.
     pub(crate) objects: Option<ObjectSeries>,
 }
 
 impl Metrics {
-    /// All series, registered. `per_object` adds the ones that grow with the number of objects.
-    pub(crate) fn new(health: &Health, per_object: bool) -> Arc<Self> {
+    /// All series, registered.
+    pub(crate) fn new(health: &Health, per_object: PerObject) -> Arc<Self> {
         let mut registry = Registry::default();
         let requests = RequestCounts::default();
         let reconciles = ReconcileMetrics::default();
         requests.register(&mut registry);
         reconciles.register(&mut registry);
         registry.register_collector(Box::new(Watches(health.clone())));
-        let objects = per_object.then(ObjectSeries::default);
+        let queues = Queues::default();
+        registry.register_collector(Box::new(queues.clone()));
+        registry.register(
+            "gabion_build",
+            "The running program; always 1",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        let objects = ObjectSeries::wanted(per_object);
         if let Some(objects) = &objects {
             objects.register(&mut registry);
         }
-        Arc::new(Self { registry: Mutex::new(registry), requests, reconciles, objects })
+        Arc::new(Self { registry: Mutex::new(registry), queues, requests, reconciles, objects })
     }
 
     /// Registers more series.
@@ -54,14 +62,14 @@ impl Metrics {
         add(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Registers the figures of a queue.
+    /// Registers the metrics of a queue.
     pub(crate) fn queue(
         &self,
         name: &'static str,
         stats: impl Fn() -> QueueStats + Send + Sync + 'static,
     ) {
-        let collector = Queues { name, stats: Box::new(stats) };
-        self.register(|registry| registry.register_collector(Box::new(collector)));
+        let mut queues = self.queues.0.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.push((name, Box::new(stats)));
     }
 
     /// All series as OpenMetrics text.
@@ -69,6 +77,11 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry.lock().unwrap_or_else(PoisonError::into_inner))?;
         Ok(text)
+    }
+
+    /// All series in Prometheus' own text format.
+    pub(crate) fn render_plain(&self) -> Result<String, fmt::Error> {
+        self.render().map(|text| exposition::plain(&text))
     }
 }
 
@@ -130,7 +143,7 @@ impl ReconcileMetrics {
             self.fights.clone(),
         );
         registry.register(
-            "gabion_tamper",
+            "gabion_tampers",
             "Admission policies and bindings that somebody else changed or deleted, put back",
             self.tampers.clone(),
         );
@@ -155,88 +168,6 @@ impl ReconcileMetrics {
     /// Counts a field that is given up for a while.
     pub(crate) fn fight(&self, kind: &'static str) {
         self.fights.get_or_create(&KindLabel { kind }).inc();
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ObjectLabels {
-    name: String,
-    namespace: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ConditionLabels {
-    name: String,
-    namespace: String,
-    condition: &'static str,
-    status: &'static str,
-}
-
-/// The series per object that External Secrets Operator has, for existing dashboards.
-#[derive(Clone, Default)]
-pub(crate) struct ObjectSeries {
-    syncs: Family<ObjectLabels, Counter>,
-    /// A gauge, because its name lacks the suffix of counters.
-    errors: Family<ObjectLabels, Gauge>,
-    condition: Family<ConditionLabels, Gauge>,
-    duration: Family<ObjectLabels, Gauge>,
-}
-
-impl ObjectSeries {
-    fn register(&self, registry: &mut Registry) {
-        let help = "Reconciles of the object";
-        registry.register("externalsecret_sync_calls", help, self.syncs.clone());
-        let help = "Reconciles of the object that failed";
-        registry.register("externalsecret_sync_calls_error", help, self.errors.clone());
-        let help = "1 for the present status of the condition, 0 for the other";
-        registry.register("externalsecret_status_condition", help, self.condition.clone());
-        let help = "Duration of the last reconcile in nanoseconds";
-        registry.register("externalsecret_reconcile_duration", help, self.duration.clone());
-    }
-
-    /// Records one reconcile of an ExternalSecret. One that was deleted meanwhile leaves no series: who deletes it
-    /// from the index forgets its series afterwards, so whoever comes last finds it gone.
-    pub(crate) fn reconciled(
-        &self,
-        (namespace, name): (&str, &str),
-        ready: bool,
-        took: Duration,
-        exists: impl FnOnce() -> bool,
-    ) {
-        let labels = ObjectLabels { name: name.to_owned(), namespace: namespace.to_owned() };
-        self.syncs.get_or_create(&labels).inc();
-        if !ready {
-            self.errors.get_or_create(&labels).inc();
-        }
-        let nanoseconds = i64::try_from(took.as_nanos()).unwrap_or(i64::MAX);
-        self.duration.get_or_create(&labels).set(nanoseconds);
-        for (status, is) in [("True", ready), ("False", !ready)] {
-            let labels = condition(namespace, name, status);
-            self.condition.get_or_create(&labels).set(i64::from(is));
-        }
-        if !exists() {
-            self.forget(namespace, name);
-        }
-    }
-
-    /// Drops the series of an object that is gone.
-    pub(crate) fn forget(&self, namespace: &str, name: &str) {
-        let labels = ObjectLabels { name: name.to_owned(), namespace: namespace.to_owned() };
-        self.syncs.remove(&labels);
-        self.errors.remove(&labels);
-        self.duration.remove(&labels);
-        for status in ["True", "False"] {
-            self.condition.remove(&condition(namespace, name, status));
-        }
-    }
-}
-
-fn condition(namespace: &str, name: &str, status: &'static str) -> ConditionLabels {
-    ConditionLabels {
-        name: name.to_owned(),
-        namespace: namespace.to_owned(),
-        condition: "Ready",
-        status,
     }
 }
 
@@ -279,10 +210,13 @@ impl Collector for Watches {
     }
 }
 
-struct Queues {
-    name: &'static str,
-    stats: Box<dyn Fn() -> QueueStats + Send + Sync>,
-}
+/// The queues by name, with where their figures come from.
+#[derive(Clone, Default)]
+struct Queues(Arc<Mutex<Vec<(&'static str, Stats)>>>);
+
+type Stats = Box<dyn Fn() -> QueueStats + Send + Sync>;
+
+type Figure = fn(&QueueStats) -> usize;
 
 impl fmt::Debug for Queues {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -292,62 +226,214 @@ impl fmt::Debug for Queues {
 
 impl Collector for Queues {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        let stats = (self.stats)();
-        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        let series = [
-            ("waiting", "objects that wait to be reconciled", count(stats.waiting)),
-            ("running", "objects under way", count(stats.running)),
-            ("known", "objects known", count(stats.known)),
-            ("failing", "objects in backoff after a failure", count(stats.failing)),
+        let queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let stats: Vec<_> = queues.iter().map(|(name, stats)| (*name, stats())).collect();
+        let figures: [(&str, &str, Figure); 4] = [
+            ("waiting", "Objects that wait to be reconciled", |stats| stats.waiting),
+            ("running", "Objects under way", |stats| stats.running),
+            ("known", "Objects known", |stats| stats.known),
+            ("failing", "Objects in backoff after a failure; `gabion status` says why", |stats| {
+                stats.failing
+            }),
         ];
-        for (name, help, value) in series {
-            let name = format!("gabion_{}_queue_{name}", self.name);
-            let gauge = ConstGauge::new(value);
-            gauge.encode(encoder.encode_descriptor(&name, help, None, gauge.metric_type())?)?;
+        let none = ConstGauge::new(0i64);
+        for (name, help, figure) in figures {
+            let name = format!("gabion_queue_{name}");
+            let mut series = encoder.encode_descriptor(&name, help, None, none.metric_type())?;
+            for (queue, stats) in &stats {
+                let gauge = ConstGauge::new(i64::try_from(figure(stats)).unwrap_or(i64::MAX));
+                gauge.encode(series.encode_family(&[("queue", *queue)])?)?;
+            }
         }
-        let name = format!("gabion_{}_queue_oldest_wait", self.name);
-        let gauge = ConstGauge::new(stats.oldest_wait.as_secs_f64());
-        let help = "how long the oldest waiting object has been waiting";
-        let unit = Some(&Unit::Seconds);
-        gauge.encode(encoder.encode_descriptor(&name, help, unit, gauge.metric_type())?)
+        let (name, unit) = ("gabion_queue_oldest_wait", Some(&Unit::Seconds));
+        let help = "How long the oldest waiting object has been waiting";
+        let mut series = encoder.encode_descriptor(name, help, unit, none.metric_type())?;
+        for (queue, stats) in &stats {
+            let gauge = ConstGauge::new(stats.oldest_wait.as_secs_f64());
+            gauge.encode(series.encode_family(&[("queue", *queue)])?)?;
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::cluster::ObjectKey;
 
     #[test]
     fn the_series_are_written_and_an_object_that_is_gone_leaves_none() {
         let health = Health::default();
         health.watch("ExternalSecret");
-        let metrics = Metrics::new(&health, true);
+        let metrics = Metrics::new(&health, PerObject::All);
         metrics.queue("secrets", QueueStats::default);
         metrics.requests.count("create", "Secret", "ok");
         metrics.reconciles.done("ExternalSecret", "SecretSynced", Duration::from_millis(3));
-        let objects = metrics.objects.clone().unwrap();
-        objects.reconciled(("shop", "db"), true, Duration::from_millis(3), || true);
+        let (objects, key) = (metrics.objects.clone().unwrap(), ObjectKey::new("shop", "db"));
+        objects.reconciled(&key, true, Duration::from_millis(3), || true);
         let text = metrics.render().unwrap();
         for line in [
             r#"gabion_api_requests_total{verb="create",kind="Secret",outcome="ok"} 1"#,
             r#"gabion_reconciles_total{kind="ExternalSecret",reason="SecretSynced"} 1"#,
             r#"gabion_watch_failures_total{kind="ExternalSecret"} 0"#,
-            "gabion_secrets_queue_waiting 0",
+            r#"gabion_queue_waiting{queue="secrets"} 0"#,
             r#"externalsecret_sync_calls_total{name="db",namespace="shop"} 1"#,
             r#"externalsecret_reconcile_duration{name="db",namespace="shop"} 3000000"#,
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
-        objects.forget("shop", "db");
+        let plain = metrics.render_plain().unwrap();
+        assert!(plain.contains("# TYPE gabion_reconciles_total counter\n"), "{plain}");
+        objects.forget(&key);
         assert!(!metrics.render().unwrap().contains("shop"));
     }
 
     #[test]
     fn a_reconcile_that_ends_after_its_object_was_deleted_leaves_no_series() {
-        let metrics = Metrics::new(&Health::default(), true);
-        let objects = metrics.objects.clone().unwrap();
-        objects.forget("shop", "db");
-        objects.reconciled(("shop", "db"), false, Duration::from_millis(3), || false);
+        let metrics = Metrics::new(&Health::default(), PerObject::All);
+        let (objects, key) = (metrics.objects.clone().unwrap(), ObjectKey::new("shop", "db"));
+        objects.forget(&key);
+        objects.reconciled(&key, false, Duration::from_millis(3), || false);
         assert!(!metrics.render().unwrap().contains("shop"));
+    }
+
+    /// Names and types, as a scraper sees them.
+    fn inventory() -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        for per_object in [PerObject::Failing, PerObject::All] {
+            let health = Health::default();
+            health.watch("ExternalSecret");
+            let metrics = Metrics::new(&health, per_object);
+            let calls = crate::telemetry::ProviderCalls(Arc::default());
+            metrics.register(|registry| registry.register_collector(Box::new(calls)));
+            metrics.queue("externalsecret", QueueStats::default);
+            metrics.requests.count("create", "Secret", "ok");
+            metrics.reconciles.done("ExternalSecret", "SecretSynced", Duration::ZERO);
+            metrics.reconciles.drift_repaired("Secret");
+            metrics.reconciles.tampered("ValidatingAdmissionPolicy");
+            metrics.reconciles.fight("Namespace");
+            let objects = metrics.objects.clone().unwrap();
+            objects.reconciled(&ObjectKey::new("shop", "db"), false, Duration::ZERO, || true);
+            let text = metrics.render_plain().unwrap();
+            found.extend(
+                text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).map(Into::into),
+            );
+        }
+        found
+    }
+
+    #[test]
+    fn the_page_lists_every_series_with_its_type_and_no_other() {
+        let page = include_str!("../../docs/metrics.md");
+        let row =
+            regex::Regex::new(r"(?m)^\| `(\w+)` \| (\w+) \| [^|]* \| [^|]{10,} \| [^|]{5,} \|$")
+                .unwrap();
+        let listed: BTreeSet<_> =
+            row.captures_iter(page).map(|row| format!("{} {}", &row[1], &row[2])).collect();
+        assert_eq!(inventory(), listed);
+    }
+
+    /// Rules and runbooks name series of the inventory only, and each alert has its runbook.
+    #[test]
+    fn every_alert_asks_for_series_that_exist_and_has_a_runbook() {
+        let rules: serde_json::Value =
+            serde_saphyr::from_str(include_str!("../../deploy/prometheus/rules.yaml")).unwrap();
+        let known = inventory();
+        let base = |name: &str| {
+            ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|end| name.strip_suffix(end))
+                .unwrap_or(name)
+                .to_owned()
+        };
+        let series = regex::Regex::new(r"\b(gabion_\w+|externalsecret_\w+)").unwrap();
+        let books = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/runbooks");
+        let mut named = BTreeSet::new();
+        for group in rules["groups"].as_array().unwrap() {
+            for rule in group["rules"].as_array().unwrap() {
+                let alert = rule["alert"].as_str().unwrap();
+                for found in series.captures_iter(rule["expr"].as_str().unwrap()) {
+                    let exists = known.iter().any(|known| {
+                        let name = known.split(' ').next().unwrap();
+                        name == &found[1] || name == base(&found[1])
+                    });
+                    assert!(exists, "{alert}: there is no series {}", &found[1]);
+                }
+                assert!(
+                    ["critical", "warning", "info"]
+                        .contains(&rule["labels"]["severity"].as_str().unwrap())
+                );
+                for annotation in ["summary", "description"] {
+                    assert!(
+                        rule["annotations"][annotation].as_str().unwrap().len() > 10,
+                        "{alert}"
+                    );
+                }
+                let url = rule["annotations"]["runbook_url"].as_str().unwrap();
+                assert!(url.ends_with(&format!("/docs/runbooks/{alert}.md")), "{url}");
+                let book = std::fs::read_to_string(books.join(format!("{alert}.md"))).unwrap();
+                for part in [
+                    "## Meaning",
+                    "## Impact",
+                    "## First commands",
+                    "## Remedies",
+                    "## When to silence it",
+                ] {
+                    assert!(book.contains(part), "{alert}: no {part}");
+                }
+                assert!(named.insert(format!("{alert}.md")), "{alert} twice");
+            }
+        }
+        let pages: BTreeSet<_> = std::fs::read_dir(books)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        assert_eq!(pages, named);
+    }
+
+    /// Series that no panel shows, and why.
+    const NOT_SHOWN: [(&str, &str); 4] = [
+        ("externalsecret_provider_api_calls_count", "the same as gabion_provider_calls_total"),
+        ("externalsecret_sync_calls_total", "of single objects, with `all` only"),
+        ("externalsecret_sync_calls_error", "of single objects, with `all` only"),
+        ("externalsecret_reconcile_duration", "of single objects, with `all` only"),
+    ];
+
+    /// The published rules for dashboards: every panel says what it shows, in a unit, from the chosen source.
+    #[test]
+    fn every_panel_asks_for_series_that_exist_and_every_series_is_in_a_panel() {
+        let text = include_str!("../../deploy/grafana/gabion.json");
+        let dashboard: serde_json::Value = serde_json::from_str(text).unwrap();
+        let known: BTreeSet<_> =
+            inventory().iter().map(|row| row.split(' ').next().unwrap().to_owned()).collect();
+        let series = regex::Regex::new(r"\b(gabion_\w+|externalsecret_\w+)").unwrap();
+        let mut shown = BTreeSet::new();
+        for panel in dashboard["panels"].as_array().unwrap() {
+            let title = panel["title"].as_str().unwrap();
+            if panel["type"] == "row" {
+                continue;
+            }
+            assert!(panel["description"].as_str().unwrap().len() > 10, "{title}");
+            assert!(panel["fieldConfig"]["defaults"]["unit"].is_string(), "{title}");
+            for target in panel["targets"].as_array().unwrap() {
+                assert_eq!(target["datasource"]["uid"], "${datasource}", "{title}");
+                let query = target["expr"].as_str().unwrap();
+                assert!(query.contains(r#"job=~"$job",instance=~"$instance""#), "{title}: {query}");
+                assert_eq!(
+                    query.contains("rate("),
+                    query.contains("[$__rate_interval]"),
+                    "{query}"
+                );
+                for found in series.captures_iter(query) {
+                    let name = found[1].strip_suffix("_bucket").unwrap_or(&found[1]).to_owned();
+                    assert!(known.contains(&name), "{title}: there is no series {name}");
+                    shown.insert(name);
+                }
+            }
+        }
+        shown.extend(NOT_SHOWN.iter().map(|(name, _)| (*name).to_owned()));
+        assert_eq!(shown, known);
     }
 }

@@ -21,7 +21,7 @@ fn a_file_that_is_in_order_is_clean() {
 }
 
 #[test]
-fn a_bomb_is_refused_and_the_rest_is_judged() {
+fn a_bomb_is_refused_and_the_rest_is_evaluated() {
     let mut bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_owned();
     for i in 1..20 {
         let list = vec![format!("*a{}", i - 1); 9].join(",");
@@ -145,8 +145,8 @@ fn folders_and_files_that_cannot_be_read_and_loops_do_not_stop_a_walk() {
         ("b/closed", "may not be read: grant this user read access"),
         ("b/secret.yaml", "may not be read: grant this user read access"),
     ] {
-        let (_, said) = run.out.split_once(name).unwrap_or_else(|| panic!("{name}: {}", run.out));
-        assert!(said.lines().nth(1).unwrap().contains(problem), "{name}: {}", run.out);
+        let (_, found) = run.out.split_once(name).unwrap_or_else(|| panic!("{name}: {}", run.out));
+        assert!(found.lines().nth(1).unwrap().contains(problem), "{name}: {}", run.out);
     }
     // Through the link the folder above is seen too, once.
     assert!(run.out.contains("in 1 object,"), "{}", run.out);
@@ -157,9 +157,9 @@ fn input_without_anything_in_it_is_an_error() {
     let nothing = "holds nothing to evaluate: there is no object";
     for text in ["", "\n\n", "# only a comment\n", "---\n---\n", "\u{FEFF}", "null\n", "~"] {
         let run = Folder::of(&[("x.yaml", text)]).check(&["x.yaml"]);
-        let said = run.out.contains(nothing) || run.out.contains("documents without apiVersion");
+        let found = run.out.contains(nothing) || run.out.contains("documents without apiVersion");
         assert!(
-            said && (run.code == 2 || text.contains(['n', '~'])),
+            found && (run.code == 2 || text.contains(['n', '~'])),
             "{text:?}: {} {}",
             run.code,
             run.all()
@@ -187,7 +187,7 @@ fn a_gate_for_reports_does_not_open_without_a_report() {
         ("cut.json", r#"{"SchemaVersion": 2, "ArtifactName": "a", "Results": [{"Vulnerab"#),
         ("clean.json", r#"{"SchemaVersion": 2, "ArtifactName": "a"}"#),
     ]);
-    for (name, said) in [
+    for (name, found) in [
         ("good.yaml", "holds no report of a scanner"),
         (
             "sbom.json",
@@ -197,7 +197,7 @@ fn a_gate_for_reports_does_not_open_without_a_report() {
         ("cut.json", "1:"),
     ] {
         let run = folder.check(&["--max-critical", "0", name]);
-        assert!(run.code == 2 && run.out.contains(said), "{name}: {} {}", run.code, run.all());
+        assert!(run.code == 2 && run.out.contains(found), "{name}: {} {}", run.code, run.all());
     }
     assert_eq!(folder.check(&["--max-critical", "0", "clean.json"]).code, 0);
     assert_eq!(folder.check(&["--max-critical", "many", "clean.json"]).code, 2);

@@ -91,14 +91,15 @@ fn others() -> Vec<Case> {
 }
 
 #[test]
-fn every_control_of_files_is_judged_in_files() {
+fn every_control_of_files_is_evaluated_in_files() {
     let cases: Vec<_> = dockerfiles().into_iter().chain(others()).collect();
     for (id, name, bad, good) in &cases {
         let ids = |text: &str| {
             let report = Folder::of(&[(name, text)]).check(&["-o", "json", name]).json();
-            let hits = report["files"][0]["findings"].as_array().unwrap().clone();
-            hits.iter()
-                .map(|hit| hit["control"].as_str().unwrap().to_owned())
+            let findings = report["files"][0]["findings"].as_array().unwrap().clone();
+            findings
+                .iter()
+                .map(|finding| finding["control"].as_str().unwrap().to_owned())
                 .collect::<BTreeSet<_>>()
         };
         assert!(ids(bad).contains(*id), "{id} is not broken by\n{bad}");

@@ -114,7 +114,7 @@ fn a_watch_checks_again_after_a_change() {
     // The configuration is read anew, and a slip in it ends nothing.
     folder.write("a.yaml", writable().as_bytes());
     assert!(until("1 finding (1 high)"));
-    folder.write("a.yaml", format!("{}# end\n", GOOD).as_bytes());
+    folder.write("a.yaml", format!("{GOOD}# end\n").as_bytes());
     assert!(until("No findings"));
     child.kill().unwrap();
     child.wait().unwrap();

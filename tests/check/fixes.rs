@@ -75,13 +75,13 @@ fn no_link_leads_a_repair_out_of_the_folder() {
     assert_eq!(run.code, 1, "{}", run.all());
     assert_eq!(outside.read("web.yaml"), PLAIN);
     assert_ne!(folder.read("own.yaml"), PLAIN);
-    for said in [
+    for text in [
         "away/web.yaml\n",
         "lies outside of the folder",
         "link.yaml\n",
         "is a link, and --fix writes",
     ] {
-        assert!(run.out.contains(said), "{said}: {}", run.out);
+        assert!(run.out.contains(text), "{text}: {}", run.out);
     }
     assert!(fs::symlink_metadata(folder.path("link.yaml")).unwrap().file_type().is_symlink());
     let locked = Folder::of(&[("web.yaml", PLAIN)]);

@@ -145,8 +145,10 @@ fn json_sums_up_what_it_lists() {
     let files = report["files"].as_array().unwrap();
     assert_eq!(files.len(), 3);
     let all: Vec<_> = files.iter().flat_map(|file| file["findings"].as_array().unwrap()).collect();
-    let counting =
-        all.iter().filter(|hit| hit["suppressed"].is_null() && hit["note"] == false).count();
+    let counting = all
+        .iter()
+        .filter(|finding| finding["suppressed"].is_null() && finding["note"] == false)
+        .count();
     assert_eq!(report["summary"]["findings"], counting);
     assert_eq!(report["summary"]["suppressed"], 1);
     assert_eq!(report["summary"]["errors"], 1);

@@ -121,7 +121,7 @@ fn edited(text: &str, edits: &Value) -> String {
             )
         })
         .collect();
-    edits.sort_unstable_by(|one, other| (other.0, other.1).cmp(&(one.0, one.1)));
+    edits.sort_unstable_by_key(|edit| std::cmp::Reverse((edit.0, edit.1)));
     let mut text = text.to_owned();
     for (start, _, end, new) in edits {
         text.replace_range(start..end, new);

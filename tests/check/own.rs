@@ -15,7 +15,7 @@ fn this_repository_passes_its_own_check() {
     // Those that have a reason are counted, and few.
     let report = check_in(root, &["--profile", "guide", "-o", "json", "."], b"").json();
     let summary = &report["summary"];
-    assert!(summary["objects"].as_u64().unwrap() > 100, "{summary}");
+    assert!(summary["objects"].as_u64().unwrap() > 50, "{summary}");
     assert_eq!(summary["failing"], 0);
     let names: Vec<_> = report["files"]
         .as_array()
@@ -23,9 +23,7 @@ fn this_repository_passes_its_own_check() {
         .iter()
         .map(|file| file["name"].as_str().unwrap())
         .collect();
-    for name in
-        ["Dockerfile", "config/operator/deployment.yaml", "examples/guide/pod.yaml", "crds/"]
-    {
+    for name in ["Dockerfile", "config/operator/deployment.yaml", "examples/guide/pod.yaml"] {
         assert!(names.iter().any(|known| known.starts_with(name)), "{name}: {names:?}");
     }
 }

@@ -27,14 +27,14 @@ impl Run {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.all()))
     }
 
-    /// Controls that fail somewhere, each once, in the order of places.
+    /// Controls that fail somewhere, each once, in the order of positions.
     pub fn controls(&self) -> Vec<String> {
         let report = self.json();
         let files = report["files"].as_array().unwrap().clone();
         let mut found = Vec::new();
-        for hit in files.iter().flat_map(|file| file["findings"].as_array().unwrap()) {
-            let id = hit["control"].as_str().unwrap().to_owned();
-            let counts = hit["suppressed"].is_null() && hit["note"] == false;
+        for finding in files.iter().flat_map(|file| file["findings"].as_array().unwrap()) {
+            let id = finding["control"].as_str().unwrap().to_owned();
+            let counts = finding["suppressed"].is_null() && finding["note"] == false;
             if counts && !found.contains(&id) {
                 found.push(id);
             }

@@ -12,7 +12,7 @@ fn with_env(entries: &str) -> String {
 }
 
 #[test]
-fn names_that_only_sound_like_credentials_are_no_credentials() {
+fn reports_10_names_that_only_sound_like_credentials_are_no_credentials() {
     let entry = |name: &str, value: &str| format!("        - {{name: {name}, value: '{value}'}}");
     for (name, value) in [("TOKEN_BUDGET", "8192"), ("PASSWORD_HASHER", "bcrypt")] {
         let folder = Folder::of(&[
@@ -40,7 +40,7 @@ fn names_that_only_sound_like_credentials_are_no_credentials() {
 }
 
 #[test]
-fn credentials_in_the_command_line_are_found_in_files() {
+fn check_8_credentials_in_the_command_line_are_found_in_files() {
     let with =
         |args: &str| GOOD.replace("      env:", &format!("      args: [{args}]\n      env:"));
     let folder = Folder::of(&[("x.yaml", &with("serve, --db-password=hunter2"))]);
@@ -62,7 +62,7 @@ fn a_volume_with_a_token_is_found() {
 }
 
 #[test]
-fn amounts_that_our_own_limit_range_refuses_are_found() {
+fn reports_5_amounts_that_our_own_limit_range_refuses_are_found() {
     let baseline = "apiVersion: gabion.dev/v1alpha1\nkind: HardeningBaseline\nmetadata: {name: prod}\nspec:\n  allNamespaces: true\n  resources: {containerDefaults: {limits: {memory: 512Mi}}}\n";
     let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  template:\n    spec:\n      containers:\n        - name: web\n          image: a:1\n          resources:\n            requests: {memory: 600Mi}\n";
     let folder = Folder::of(&[("prod.yaml", baseline), ("web.yaml", deployment)]);
@@ -74,10 +74,19 @@ fn amounts_that_our_own_limit_range_refuses_are_found() {
 }
 
 #[test]
-fn patches_of_kustomize_are_no_objects() {
+fn reports_14_patches_of_kustomize_are_no_objects() {
     let patch = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  template:\n    spec:\n      containers:\n        - name: web\n          resources: {limits: {memory: 1Gi}}\n";
     let kustomization = "resources: [../base]\npatchesStrategicMerge: [res.yaml]\n";
-    let folder = Folder::of(&[("o/kustomization.yaml", kustomization), ("o/res.yaml", patch)]);
+    let (_, spec) = GOOD.split_once("spec:\n").unwrap();
+    let spec = spec.replace("name: app\n", "name: web\n").replace("\n  ", "\n      ");
+    let head = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  template:\n    spec:\n    ";
+    let workload = format!("{head}{spec}");
+    let folder = Folder::of(&[
+        ("base/kustomization.yaml", "resources: [web.yaml]\n"),
+        ("base/web.yaml", &workload),
+        ("o/kustomization.yaml", kustomization),
+        ("o/res.yaml", patch),
+    ]);
     for path in ["o", "o/res.yaml"] {
         let run = folder.check(&["--fix", path]);
         assert_eq!(run.code, 0, "{}", run.all());
@@ -100,7 +109,7 @@ fn patches_of_kustomize_are_no_objects() {
 }
 
 #[test]
-fn json_that_yaml_does_not_know_is_read() {
+fn reports_17_json_that_yaml_does_not_know_is_read() {
     let pod = r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "annotations": {"x": "DEL"}}, "spec": {"containers": []}}"#;
     let folder = Folder::of(&[("x.json", &pod.replace("DEL", "a\u{7f}b"))]);
     let run = folder.check(&["x.json"]);
@@ -108,7 +117,7 @@ fn json_that_yaml_does_not_know_is_read() {
 }
 
 #[test]
-fn what_is_not_evaluated_does_not_pass_in_silence() {
+fn check_2_what_is_not_evaluated_does_not_pass_in_silence() {
     for (text, word) in [
         (GOOD.replace("kind: Pod\n", ""), "has no kind"),
         (GOOD.replace("apiVersion: v1\n", ""), "has no apiVersion"),
@@ -132,7 +141,7 @@ fn what_is_not_evaluated_does_not_pass_in_silence() {
 }
 
 #[test]
-fn files_and_controls_can_be_left_out() {
+fn check_1_files_and_controls_can_be_left_out() {
     let folder = Folder::of(&[
         ("a/x.yaml", &writable()),
         ("a/vendor/y.yaml", &writable()),
@@ -174,7 +183,7 @@ fn folders_that_are_not_searched_are_named() {
 }
 
 #[test]
-fn the_stricter_profile_is_never_milder() {
+fn reports_16_the_stricter_profile_is_never_milder() {
     let socket = GOOD.replace(
         "{name: tmp, emptyDir: {}}",
         "{name: tmp, hostPath: {path: /var/run/docker.sock}}",

@@ -19,7 +19,7 @@ fn with_image(image: &str) -> String {
 }
 
 #[test]
-fn a_baseline_file_judges_images_and_look_alikes() {
+fn a_baseline_file_evaluates_images_and_look_alikes() {
     let digest = format!("gcr.io/distroless/java@sha256:{}", "a".repeat(64));
     let bare = format!("x@sha256:{}", "a".repeat(64));
     for (image, admitted) in [
@@ -43,7 +43,7 @@ fn a_baseline_file_judges_images_and_look_alikes() {
 }
 
 #[test]
-fn a_denied_repository_is_known_by_all_its_names() {
+fn a10_a_denied_repository_is_known_by_all_its_names() {
     let denying = "apiVersion: gabion.dev/v1alpha1\nkind: HardeningBaseline\nmetadata: {name: prod}\nspec:\n  allNamespaces: true\n  images: {deniedRepositories: [docker.io/library/ubuntu], tags: Any}\n";
     for image in
         ["docker.io/library/ubuntu", "ubuntu", "ubuntu:20.04", "index.docker.io/library/ubuntu"]
@@ -146,7 +146,7 @@ fn references_are_resolved_across_files() {
 }
 
 #[test]
-fn secrets_network_policies_and_namespaces_are_judged() {
+fn secrets_network_policies_and_namespaces_are_evaluated() {
     let secret =
         "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: {password: swordfish}\n";
     let policy = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: a}\nspec:\n  podSelector: {}\n  ingress:\n  - {}\n";

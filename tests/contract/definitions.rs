@@ -134,7 +134,7 @@ fn the_secrets_kinds_serve_v1beta1_and_store_v1() {
 
 #[test]
 fn the_versions_differ_in_three_defaults_and_nothing_else() {
-    for kind in ["ExternalSecret", "SecretStore", "ClusterSecretStore"] {
+    for kind in ["ExternalSecret", "ClusterExternalSecret", "SecretStore", "ClusterSecretStore"] {
         let mut v1beta1 = schema(kind, "v1beta1");
         let v1 = schema(kind, "v1");
         for (path, _) in objects(&v1) {
@@ -153,7 +153,7 @@ fn the_versions_differ_in_three_defaults_and_nothing_else() {
 
 #[test]
 fn schemas_are_structural_and_hold_no_number_format_that_kubernetes_does_not_know() {
-    for kind in ["ExternalSecret", "SecretStore", "ClusterSecretStore"] {
+    for kind in ["ExternalSecret", "ClusterExternalSecret", "SecretStore", "ClusterSecretStore"] {
         for (path, object) in objects(&schema(kind, "v1")) {
             let is_property =
                 path.rsplit('/').nth(1) == Some("properties") || path.ends_with("/items");

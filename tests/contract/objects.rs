@@ -5,10 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use gabion::api::external_secrets::cluster_external_secret::ClusterExternalSecret;
 use gabion::api::external_secrets::external_secret::ExternalSecret;
 use gabion::api::external_secrets::secret_store::SecretStore;
 use gabion::secrets::plan::collect;
 use gabion::secrets::plan::due;
+use gabion::secrets::plan::generate;
 use kube_cel::Validator;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -94,11 +96,17 @@ fn every_example_passes_the_rules_and_is_supported_in_full() {
         if let Err(errors) = Validator::new().validate(&schema(kind, version), &object, None) {
             panic!("{file}: {errors:?}");
         }
-        if kind == "ExternalSecret" {
-            let object: ExternalSecret = serde_json::from_value(object).unwrap();
+        if kind == "ExternalSecret" || kind == "ClusterExternalSecret" {
+            let object = if kind == "ExternalSecret" {
+                serde_json::from_value(object).unwrap()
+            } else {
+                let every: ClusterExternalSecret = serde_json::from_value(object).unwrap();
+                ExternalSecret::new("one", every.spec.external_secret_spec)
+            };
             let asked =
                 collect::lookups(&object.spec).unwrap_or_else(|error| panic!("{file}: {error}"));
-            assert!(!asked.is_empty(), "{file}");
+            let of_generators = generate::uses(&object.spec).unwrap();
+            assert!(asked.len() + of_generators.len() > 0, "{file}");
             assert!(due::interval(&object).is_ok(), "{file}");
         } else {
             let store: SecretStore = serde_json::from_value(object).unwrap();

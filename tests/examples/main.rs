@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::types::Tag;
+use aws_sdk_ssm::types::ParameterType;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use gabion::api::external_secrets::external_secret::ExternalSecret;
 use k8s_openapi::api::core::v1::Secret;
@@ -17,12 +18,14 @@ use support::{
 
 /// Files whose kinds other products define, none of which is installed here.
 const OF_OTHERS: [&str; 1] = ["guide/service-mesh.yaml"];
+/// A value that is made, and that nobody knows before.
+const MADE: &str = "<made>";
 const NAMESPACE: &str = "shop";
 /// A bound for what takes a second or two on a quiet machine.
 const SOON: Duration = Duration::from_mins(1);
 
 /// The data of the Secret of each ExternalSecret in `examples/secrets`, by its name.
-const ARRIVES: [(&str, &[(&str, &str)]); 19] = [
+const ARRIVES: [(&str, &[(&str, &str)]); 27] = [
     (
         "database",
         &[
@@ -40,7 +43,21 @@ const ARRIVES: [(&str, &[(&str, &str)]); 19] = [
             ("password", "not-a-real-one"),
         ],
     ),
+    (
+        "found",
+        &[
+            ("api-key", "key-2"),
+            ("keystore", "YSBrZXlzdG9yZQ=="),
+            ("keystore-password", "changeit"),
+        ],
+    ),
     ("from-two-stores", &[("ours", "key-2"), ("shared", "licence-1")]),
+    ("generated-fixed", &[("salutation", "hello")]),
+    // Random values: only their keys are known.
+    ("generated-id", &[("uuid", MADE)]),
+    ("generated-password", &[("password", MADE)]),
+    ("generated-ssh-key", &[("ssh-privatekey", MADE), ("ssh-publickey", MADE)]),
+    ("generated-token", &[("timeLeft", MADE), ("token", MADE)]),
     ("gone-with-the-source", &[("greeting", "hello")]),
     ("keys-in-any-case", &[("greeting", "hello")]),
     ("keystore", &[("keystore.p12", "a keystore"), ("password", "changeit")]),
@@ -48,6 +65,7 @@ const ARRIVES: [(&str, &[(&str, &str)]); 19] = [
     ("not-while-people-work", &[("greeting", "hello")]),
     ("outlived", &[("greeting", "hello")]),
     ("owner-of-the-key", &[("owner", "payments")]),
+    ("parameters", &[("feature", "on"), ("level", "debug"), ("nested_depth", "3")]),
     (
         "prefixed-keys",
         &[
@@ -60,6 +78,8 @@ const ARRIVES: [(&str, &[(&str, &str)]); 19] = [
     ("read-once", &[("greeting", "hello")]),
     // It writes nothing.
     ("readable", &[]),
+    // A ClusterExternalSecret creates it.
+    ("shared-licence", &[("licence", "licence-1")]),
     ("taken-over", &[("greeting", "hello")]),
     (
         "template",
@@ -137,6 +157,8 @@ async fn the_secrets_of_the_examples_arrive() -> Result<()> {
 
     let client = plane.client().await?;
     let objects = Api::<ExternalSecret>::namespaced(client.clone(), NAMESPACE);
+    let created = || async { Ok::<_, Failure>(objects.get("shared-licence").await.map(|_| ())?) };
+    eventually(SOON, "the ClusterExternalSecret is provisioned", created).await?;
     let listed = objects.list(&ListParams::default()).await?;
     let names: Vec<_> = listed.iter().map(ResourceExt::name_any).collect();
     assert_eq!(names, ARRIVES.map(|(name, _)| name), "the table above is the list of examples");
@@ -150,10 +172,16 @@ async fn the_secrets_of_the_examples_arrive() -> Result<()> {
         let target = object.spec.target.name.clone().unwrap_or_else(|| name.clone());
         let held = secrets.get_opt(&target).await?.and_then(|secret| secret.data);
         let held: BTreeMap<_, _> = held.into_iter().flatten().collect();
-        let held: BTreeMap<_, _> =
-            held.iter().map(|(k, v)| (&**k, String::from_utf8_lossy(&v.0))).collect();
         let expected = ARRIVES.iter().find(|(known, _)| *known == name);
         let expected = expected.into_iter().flat_map(|(_, data)| *data);
+        let held: BTreeMap<_, _> = held
+            .iter()
+            .map(|(k, v)| {
+                let is_made = expected.clone().any(|(key, value)| key == k && *value == MADE);
+                assert!(!v.0.is_empty(), "{k} of {name}");
+                (&**k, if is_made { MADE.into() } else { String::from_utf8_lossy(&v.0) })
+            })
+            .collect();
         let expected: BTreeMap<_, _> = expected.map(|(k, v)| (*k, (*v).into())).collect();
         assert_eq!(held, expected, "of {name}");
     }
@@ -175,6 +203,15 @@ async fn fill(moto: &Moto) -> Result<()> {
     ] {
         aws.create_secret().name(name).secret_string(text).send().await?;
     }
+    let parameters = moto.parameter_store().await;
+    for (name, text) in [
+        ("/shop/feature", "on"),
+        ("/shop/settings/level", "debug"),
+        ("/shop/settings/nested/depth", "3"),
+    ] {
+        let kind = ParameterType::SecureString;
+        parameters.put_parameter().name(name).value(text).r#type(kind).send().await?;
+    }
     let owner = Tag::builder().key("owner").value("payments").build();
     let key = "shop/api-key";
     aws.create_secret().name(key).secret_string("key-1").tags(owner).send().await?;
@@ -193,6 +230,7 @@ fn prepare(kubectl: &Kubectl) -> Result<()> {
         "create secret generic aws-credentials -n shop --from-literal=access-key-id=AKIAEXAMPLE \
          --from-literal=secret-access-key=example",
         "create secret generic made-by-hand -n shop --from-literal=greeting=good-day",
+        "create secret generic mfa-device -n shop --from-literal=seed=GEZDGNBVGY3TQOJQ",
         "create secret generic settings -n shop --from-literal=theirs=stays",
     ] {
         kubectl.run(&command.split_whitespace().collect::<Vec<_>>())?;

@@ -186,7 +186,7 @@ async fn the_cluster_boots_with_every_policy_in_place_and_the_operator_down() ->
             .ok_or_else(|| Failure::new("the bad pod comes in"))
     })
     .await?;
-    // A kubelet that is told to run a file gets no pod into a namespace of tenants by it.
+    // A kubelet that has to run a file gets no pod into a namespace of tenants by it.
     let node = cluster.send("GET", "/api/v1/nodes/n1", "", &Value::Null).await?;
     let smuggled =
         as_node(&cluster, "POST", "/api/v1/namespaces/boot/pods", &mirror("boot", &node)).await;

@@ -197,8 +197,8 @@ async fn two_at_once_are_an_accident_until_each_is_confirmed() -> Result<()> {
     cluster.delete("HardeningBaseline", "", "two").await?;
 
     for name in ["one", "two"] {
-        let said = scene.baseline_says(name, "Ready", "False", "MassDeletion").await?;
-        let message = said["message"].as_str().unwrap_or_default();
+        let reported = scene.baseline_says(name, "Ready", "False", "MassDeletion").await?;
+        let message = reported["message"].as_str().unwrap_or_default();
         assert!(message.contains("2 of 2 baselines are being deleted at once"), "{message}");
         assert!(message.contains("gabion.dev/confirm-teardown"), "{message}");
     }
@@ -278,8 +278,8 @@ async fn deleting_the_definition_opens_nothing() -> Result<()> {
     let definition = "hardeningbaselines.gabion.dev";
     cluster.delete("CustomResourceDefinition", "", definition).await?;
 
-    let said = scene.baseline_says("prod", "Ready", "False", "MassDeletion").await?;
-    let message = said["message"].as_str().unwrap_or_default();
+    let reported = scene.baseline_says("prod", "Ready", "False", "MassDeletion").await?;
+    let message = reported["message"].as_str().unwrap_or_default();
     assert!(message.contains("the CustomResourceDefinition is being deleted"), "{message}");
     // A confirmation that a manifest carries all the time says nothing about this.
     scene.confirm("prod").await?;

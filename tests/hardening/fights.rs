@@ -39,8 +39,11 @@ async fn a_fight_over_a_label_is_given_up_and_told() -> Result<()> {
     assert_eq!(status["conflicts"][0]["manager"], "argocd-controller");
     let writes = scene.writes("fought").iter().filter(|w| w.resource == "namespaces").count();
     assert!((1..=6).contains(&(writes - before)), "{} writes", writes - before);
-    let said = scene.baseline_says("fought", "Conflict", "True", "FieldOwnedBy").await?;
-    assert!(said["message"].as_str().unwrap_or_default().contains("argocd-controller"), "{said}");
+    let reported = scene.baseline_says("fought", "Conflict", "True", "FieldOwnedBy").await?;
+    assert!(
+        reported["message"].as_str().unwrap_or_default().contains("argocd-controller"),
+        "{reported}"
+    );
     assert!(scene.env.counter("gabion_fights_total").await? >= 1);
     assert_eq!(scene.labels("fought").await?[format!("{PSS}enforce")], Value::Null);
 

@@ -80,8 +80,8 @@ async fn a_tenant_cannot_opt_out_and_can_still_delete_the_namespace() -> Result<
     dev.create(allow_all).await?;
     scene
         .effective("tenant", |status| {
-            let said = condition(&json!({"status": status}), "NetworkWidened");
-            said["status"] == "True" && said["message"].to_string().contains("allow-all")
+            let reported = condition(&json!({"status": status}), "NetworkWidened");
+            reported["status"] == "True" && reported["message"].to_string().contains("allow-all")
         })
         .await?;
     assert_eq!(scene.owned("tenant").await?, FULL_SET);
@@ -163,8 +163,8 @@ async fn what_an_older_definition_let_in_changes_nothing_and_says_what_is_wrong(
 
     // While it runs, the previous generation stays in force.
     scene.change("stale", json!({"podSecurity": {"level": "Restricted"}})).await?;
-    let said = scene.baseline_says("stale", "Ready", "False", "InvalidSpec").await?;
-    let message = said["message"].as_str().unwrap_or_default();
+    let reported = scene.baseline_says("stale", "Ready", "False", "InvalidSpec").await?;
+    let message = reported["message"].as_str().unwrap_or_default();
     assert!(message.contains("spec.podSecurity.level"), "{message}");
     cluster.delete("NetworkPolicy", "old", "gabion-allow-dns").await?;
     cluster.until("NetworkPolicy", "old", "gabion-allow-dns", |_| Ok(())).await?;
@@ -172,8 +172,11 @@ async fn what_an_older_definition_let_in_changes_nothing_and_says_what_is_wrong(
     let mut odd = scene.baseline_object("odd", elsewhere);
     odd["spec"]["priority"] = json!("high");
     cluster.create(odd).await?;
-    let said = scene.baseline_says("odd", "Ready", "False", "InvalidSpec").await?;
-    assert!(said["message"].as_str().unwrap_or_default().contains("spec.priority"), "{said}");
+    let reported = scene.baseline_says("odd", "Ready", "False", "InvalidSpec").await?;
+    assert!(
+        reported["message"].as_str().unwrap_or_default().contains("spec.priority"),
+        "{reported}"
+    );
 
     // A new process, under today's definition, knows no previous generation: it touches nothing.
     env.operator.kill();

@@ -61,8 +61,8 @@ async fn a_baseline_at_the_limit_is_used_and_one_above_is_told_which_field_to_sh
         [(lists(64, 37), "images.allowedRegistries"), (lists(40, 64), "images.deniedRepositories")]
     {
         scene.change("limit", change).await?;
-        let said = scene.baseline_says("limit", "Compiled", "False", "BudgetExceeded").await?;
-        let words = said["message"].as_str().unwrap_or_default();
+        let reported = scene.baseline_says("limit", "Compiled", "False", "BudgetExceeded").await?;
+        let words = reported["message"].as_str().unwrap_or_default();
         assert!(words.contains(&format!("shorten {field}")), "{words}");
         assert!(words.contains("100 containers"), "{words}");
     }
@@ -70,8 +70,8 @@ async fn a_baseline_at_the_limit_is_used_and_one_above_is_told_which_field_to_sh
     let mut change = lists(1, 1);
     change["pods"] = json!({"localhostSeccompProfiles": profiles});
     scene.change("limit", change).await?;
-    let said = scene.baseline_says("limit", "Compiled", "False", "BudgetExceeded").await?;
-    let words = said["message"].as_str().unwrap_or_default();
+    let reported = scene.baseline_says("limit", "Compiled", "False", "BudgetExceeded").await?;
+    let words = reported["message"].as_str().unwrap_or_default();
     assert!(words.contains("shorten pods.localhostSeccompProfiles"), "{words}");
 
     // Nothing of them was written, and what was in force still is.

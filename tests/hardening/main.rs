@@ -4,13 +4,7 @@
 //! Most tests share one control plane and one operator, and have a namespace and baselines of their own.
 //! Those that hurt a server, change what concerns the whole cluster, or count what the operator does, start
 //! their own.
-#![allow(
-    missing_docs,
-    clippy::expect_used,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::needless_pass_by_value
-)]
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::needless_pass_by_value)]
 
 mod recorder;
 mod scene;
@@ -33,3 +27,4 @@ mod several;
 mod steady;
 mod taken;
 mod trouble;
+mod weak;

@@ -36,7 +36,7 @@ fn pods(ns: &str) -> Vec<End> {
 type Listeners = Vec<(End, &'static str, i64)>;
 
 /// The one that is assumed where nothing is found.
-fn usual_name_service() -> Listeners {
+fn usual_dns() -> Listeners {
     let mut all = Vec::new();
     for protocol in ["UDP", "TCP"] {
         let labels = json!({"k8s-app": "kube-dns"});
@@ -128,7 +128,7 @@ async fn what_stays_open_comes_before_the_deny_and_goes_after_it() -> Result<()>
     assert_eq!(at(&arrival, "ADDED gabion-allow-dns"), 2);
     assert_eq!(at(&arrival, "ADDED gabion-default-deny"), 3);
     for (index, network) in states("ordered", &recorder.all()).iter().enumerate() {
-        assert_open_as_asked("ordered", network, &usual_name_service(), &arrival[index]);
+        assert_open_as_asked("ordered", network, &usual_dns(), &arrival[index]);
     }
 
     scene.take_back("ordered").await?;
@@ -139,13 +139,13 @@ async fn what_stays_open_comes_before_the_deny_and_goes_after_it() -> Result<()>
     assert_eq!(at(&departure, "DELETED gabion-default-deny"), 0);
     assert_eq!(at(&departure, "DELETED gabion-allow-dns"), 1);
     for network in &states("ordered", &recorder.all())[4..] {
-        assert_open_as_asked("ordered", network, &usual_name_service(), "on the way out");
+        assert_open_as_asked("ordered", network, &usual_dns(), "on the way out");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_rule_that_changes_leaves_no_moment_without_name_service() -> Result<()> {
+async fn a_rule_that_changes_leaves_no_moment_without_dns() -> Result<()> {
     let scene = Scene::new("changing").await?;
     let recorder = Recorder::start(&scene.cluster, "NetworkPolicy", "changing").await?;
     let other = json!({
@@ -168,12 +168,12 @@ async fn a_rule_that_changes_leaves_no_moment_without_name_service() -> Result<(
     let states = states("changing", &recorder.all());
     for network in &states {
         for pod in pods("changing") {
-            for (listener, protocol, port) in usual_name_service() {
+            for (listener, protocol, port) in usual_dns() {
                 assert!(network.passes(&pod, &listener, protocol, port), "{}", pod.name);
             }
         }
     }
-    assert_open_as_asked("changing", states.last().unwrap(), &usual_name_service(), "at the end");
+    assert_open_as_asked("changing", states.last().unwrap(), &usual_dns(), "at the end");
     Ok(())
 }
 
@@ -214,7 +214,7 @@ fn node_cache(addresses: &str) -> Value {
 }
 
 /// What a found DNS listens on.
-fn found_name_service(namespace: &str, name: &str) -> Listeners {
+fn found_dns(namespace: &str, name: &str) -> Listeners {
     let labels = json!({"dns": name});
     let pod = end(Some(namespace), labels, "10.1.9.7", &[("dns-tcp", "TCP", 5300)]);
     vec![(pod.clone(), "UDP", 5353), (pod, "TCP", 5300)]
@@ -238,13 +238,14 @@ fn plane_of_two_families() -> Result<ControlPlane> {
         ..Options::default()
     })?;
     plane.kubectl(&["create", "namespace", "openshift-dns"])?;
-    let rights = std::fs::read_to_string(repository().join("config/overlays/openshift/rbac.yaml"))?;
+    let file = "config/overlays/openshift/rbac-dns.yaml";
+    let rights = std::fs::read_to_string(repository().join(file))?;
     plane.admin()?.apply_yaml(&rights)?;
     Ok(plane)
 }
 
 #[tokio::test]
-async fn name_service_is_found_where_it_is_and_followed_when_it_moves() -> Result<()> {
+async fn dns_is_found_where_it_is_and_followed_when_it_moves() -> Result<()> {
     let env = Subsystem::Hardening.start_on(plane_of_two_families()?, &[])?;
     let scene = Scene::within(&env, "shop").await?;
     let cluster = &scene.cluster;
@@ -252,7 +253,7 @@ async fn name_service_is_found_where_it_is_and_followed_when_it_moves() -> Resul
     let status = scene.hardened("shop", &["shop"]).await?;
     assert!(status["dns"]["source"].as_str().unwrap().starts_with("no Service found"), "{status}");
     let network = present(cluster, "shop").await?;
-    assert_open_as_asked("shop", &network, &usual_name_service(), "nothing is found");
+    assert_open_as_asked("shop", &network, &usual_dns(), "nothing is found");
 
     let recorder = Recorder::start(cluster, "NetworkPolicy", "shop").await?;
     let ips = json!(["10.96.0.10", "fd00:96::a"]);
@@ -263,7 +264,7 @@ async fn name_service_is_found_where_it_is_and_followed_when_it_moves() -> Resul
     let dns = &status["dns"];
     assert_eq!(dns["ports"], json!(["5353", "dns-tcp"]), "{dns}");
     assert_eq!(dns["addresses"], json!(["10.96.0.10/32", "169.254.20.10/32", "fd00:96::a/128"]));
-    let mut listeners = found_name_service("kube-system", "kube-dns");
+    let mut listeners = found_dns("kube-system", "kube-dns");
     listeners.extend(addresses(&["10.96.0.10", "fd00:96::a", "169.254.20.10"]));
     assert_open_as_asked("shop", &present(cluster, "shop").await?, &listeners, "a Service");
 
@@ -273,11 +274,11 @@ async fn name_service_is_found_where_it_is_and_followed_when_it_moves() -> Resul
         .await?;
     let wanted = json!(["10.96.0.10/32", "169.254.25.10/32", "fd00:96::a/128"]);
     assert_eq!(status["dns"]["addresses"], wanted);
-    let mut listeners = found_name_service("kube-system", "kube-dns");
+    let mut listeners = found_dns("kube-system", "kube-dns");
     listeners.extend(addresses(&["10.96.0.10", "fd00:96::a", "169.254.25.10"]));
     let network = present(cluster, "shop").await?;
     assert_open_as_asked("shop", &network, &listeners, "a cache on each node");
-    let (usual, _, _) = &usual_name_service()[1];
+    let (usual, _, _) = &usual_dns()[1];
     assert!(!network.passes(&pods("shop")[0], usual, "UDP", 53), "nothing listens there");
 
     // OpenShift's, beside the other.
@@ -286,7 +287,7 @@ async fn name_service_is_found_where_it_is_and_followed_when_it_moves() -> Resul
     scene
         .effective("shop", |status| status["dns"]["source"].to_string().contains("openshift-dns"))
         .await?;
-    listeners.extend(found_name_service("openshift-dns", "dns-default"));
+    listeners.extend(found_dns("openshift-dns", "dns-default"));
     listeners.extend(addresses(&["10.96.0.11"]));
     assert_open_as_asked("shop", &present(cluster, "shop").await?, &listeners, "OpenShift");
 
@@ -310,8 +311,8 @@ async fn a_cluster_that_is_not_openshift_is_not_troubled_by_it() -> Result<()> {
 
     assert_eq!(fetch(&scene.env.health, "/readyz").await?.0, 200);
     let log = scene.env.operator.log();
-    let told = log.lines().filter(|line| line.contains("not followed")).count();
-    assert_eq!(told, 1, "{log}");
+    let refusals = log.lines().filter(|line| line.contains("not followed")).count();
+    assert_eq!(refusals, 1, "{log}");
     let ready = scene.baseline_says("no-openshift", "Ready", "True", "Applied").await?;
     assert_eq!(condition(&json!({"status": {"conditions": [ready]}}), "Ready")["status"], "True");
     Ok(())

@@ -1,4 +1,4 @@
-//! Writes down every change of the objects of a kind in a namespace, as a watch tells it.
+//! Writes down every change of the objects of a kind in a namespace, as a watch delivers it.
 
 use std::sync::{Arc, Mutex};
 

@@ -34,7 +34,7 @@ async fn a_report_that_somebody_falsifies_is_put_right_and_a_fight_over_it_is_gi
     let again = scene.effective("falsified", |found| found["level"] == "restricted").await?;
     assert_eq!(again["values"], true_report["values"]);
 
-    let told = |event: &Value| {
+    let is_of_fight = |event: &Value| {
         event["reason"] == "FieldOwnedBy"
             && event["note"].to_string().contains("NamespaceHardening/effective")
     };
@@ -42,7 +42,7 @@ async fn a_report_that_somebody_falsifies_is_put_right_and_a_fight_over_it_is_gi
         let lie = falsified("baseline");
         cluster.patch_as(REPORT, "falsified", "effective", lie, "mallory").await?;
         let events = cluster.list("Event", "falsified").await?;
-        if events.iter().any(told) { Ok(()) } else { Err(Failure::new("not yet")) }
+        if events.iter().any(is_of_fight) { Ok(()) } else { Err(Failure::new("not yet")) }
     })
     .await?;
     assert!(scene.env.counter("gabion_fights_total").await? > fights);
@@ -103,11 +103,11 @@ async fn an_older_definition_costs_the_reports_and_nothing_else_and_is_told() ->
         cluster.until("LimitRange", "older", "gabion-limits", |_| Ok(())).await?;
         eventually(SOON, "the log says so", || async {
             let log = env.operator.log();
-            let told = log.contains("its definition is older than this version (apply crds/)");
-            if told { Ok(()) } else { Err(Failure::new("not yet")) }
+            let logged = log.contains("its definition is older than this version (apply crds/)");
+            if logged { Ok(()) } else { Err(Failure::new("not yet")) }
         })
         .await?;
-        // What is repaired costs a look; the report must not cost one write for each.
+        // What is repaired costs a reconcile; the report must not cost one write for each.
         for _ in 0..3 {
             for (kind, name) in [
                 ("LimitRange", "gabion-limits"),

@@ -154,14 +154,18 @@ async fn what_is_not_acted_on_yet_is_said() -> Result<()> {
         "network": {"mesh": "IstioAmbient"},
     });
     scene.baseline("partly", sections).await?;
-    let said = scene.baseline_says("partly", "FullyImplemented", "False", "NotImplemented").await?;
-    let message = said["message"].as_str().unwrap_or_default();
+    let reported =
+        scene.baseline_says("partly", "FullyImplemented", "False", "NotImplemented").await?;
+    let message = reported["message"].as_str().unwrap_or_default();
     assert!(
         message.contains("spec.images.trustPolicies") && message.contains("spec.network.mesh"),
         "{message}"
     );
     scene.hardened("partly", &["partly"]).await?;
-    let said = scene.baseline_says("partly", "Ready", "True", "Applied").await?;
-    assert!(said["message"].as_str().unwrap_or_default().contains("FullyImplemented"), "{said}");
+    let reported = scene.baseline_says("partly", "Ready", "True", "Applied").await?;
+    assert!(
+        reported["message"].as_str().unwrap_or_default().contains("FullyImplemented"),
+        "{reported}"
+    );
     Ok(())
 }

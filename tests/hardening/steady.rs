@@ -77,15 +77,15 @@ async fn without_one_right_the_rest_is_applied_and_the_right_is_named() -> Resul
     let wanted =
         ["LimitRange/gabion-limits", "NamespaceHardening/effective", "ResourceQuota/gabion-quota"];
     assert_eq!(scene.owned("poor").await?, wanted);
-    let said = scene.baseline_says("poor", "Ready", "False", "NamespaceErrors").await?;
-    assert!(said["message"].to_string().contains("1 of 1 namespaces"), "{said}");
+    let reported = scene.baseline_says("poor", "Ready", "False", "NamespaceErrors").await?;
+    assert!(reported["message"].to_string().contains("1 of 1 namespaces"), "{reported}");
 
     cluster.patch("ClusterRole", "", "gabion-hardening", json!({"rules": rules})).await?;
     scene.hardened("poor", &["poor"]).await?;
     assert_eq!(scene.owned("poor").await?, FULL_SET);
     scene.baseline_says("poor", "Ready", "True", "Applied").await?;
 
-    // Without a look at what is in use, only the quota waits.
+    // Without reading what is in use, only the quota waits.
     let mut fewer = rules.clone();
     fewer.as_array_mut().into_iter().flatten().for_each(|rule| {
         if rule["resources"] == json!(["pods"]) {
@@ -204,24 +204,24 @@ async fn a_person_sees_why_a_quota_is_what_it_is() -> Result<()> {
 
 #[tokio::test]
 async fn a_problem_is_told_in_an_event_once() -> Result<()> {
-    let scene = Scene::new("told").await?;
+    let scene = Scene::new("warned").await?;
     let taken = json!({
         "kind": "ResourceQuota",
-        "metadata": {"name": "gabion-quota", "namespace": "told"},
+        "metadata": {"name": "gabion-quota", "namespace": "warned"},
         "spec": {"hard": {"pods": "3"}},
     });
     scene.cluster.create(taken).await?;
-    scene.baseline("told", full()).await?;
-    scene.effective_says("told", "False", "NameTaken").await?;
+    scene.baseline("warned", full()).await?;
+    scene.effective_says("warned", "False", "NameTaken").await?;
     for value in ["a", "b", "c"] {
         let change = json!({"metadata": {"labels": {"team": value}}});
-        scene.cluster.patch("Namespace", "", "told", change).await?;
+        scene.cluster.patch("Namespace", "", "warned", change).await?;
         scene.settle().await?;
     }
-    let events = scene.cluster.list("Event", "told").await?;
-    let told: Vec<_> = events.iter().filter(|event| event["reason"] == "NameTaken").collect();
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!(told[0]["regarding"]["name"], "effective");
-    assert!(told[0]["note"].to_string().contains("gabion.dev/adopt"), "{told:?}");
+    let events = scene.cluster.list("Event", "warned").await?;
+    let warnings: Vec<_> = events.iter().filter(|event| event["reason"] == "NameTaken").collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert_eq!(warnings[0]["regarding"]["name"], "effective");
+    assert!(warnings[0]["note"].to_string().contains("gabion.dev/adopt"), "{warnings:?}");
     Ok(())
 }

@@ -26,8 +26,8 @@ async fn an_object_that_somebody_else_made_is_left_alone_until_it_is_handed_over
     assert_eq!((&conflict["status"], &conflict["reason"]), (&json!("True"), &json!("NameTaken")));
     assert_eq!(status["conflicts"][0]["object"], "NetworkPolicy/gabion-default-deny");
     assert_eq!(status["conflicts"][0]["manager"], "kubectl-client-side-apply");
-    let said = scene.baseline_says("taken", "Conflict", "True", "NameTaken").await?;
-    let message = said["message"].as_str().unwrap_or_default();
+    let reported = scene.baseline_says("taken", "Conflict", "True", "NameTaken").await?;
+    let message = reported["message"].as_str().unwrap_or_default();
     for word in ["NetworkPolicy/gabion-default-deny", "kubectl-client-side-apply", "taken"] {
         assert!(message.contains(word), "{message}");
     }

@@ -54,8 +54,8 @@ async fn rights_that_are_withdrawn_leave_the_policies_in_force_and_are_named() -
     })
     .await?;
     scene.change("withdrawn", other).await?;
-    let said = scene.baseline_says("withdrawn", "Compiled", "False", "Forbidden").await?;
-    let words = said["message"].as_str().unwrap_or_default();
+    let reported = scene.baseline_says("withdrawn", "Compiled", "False", "Forbidden").await?;
+    let words = reported["message"].as_str().unwrap_or_default();
     assert!(words.contains("create on ValidatingAdmissionPolicy/"), "{words}");
     scene.baseline_says("withdrawn", "Enforced", "False", "ProbeNotDenied").await?;
     refused(&scene.cluster, "withdrawn").await?;
@@ -104,7 +104,7 @@ async fn whoever_deletes_a_binding_every_second_gets_it_back_every_time() -> Res
     // A probe binding for each proof, events, the baseline's own status: a few writes for each deletion.
     let policies = ours.iter().filter(|r| r.resource.starts_with("validatingadmission")).count();
     assert!(policies <= 5 * rounds, "{policies} writes for {rounds} deletions");
-    assert!(env.counter("gabion_tamper_total").await? >= 10);
+    assert!(env.counter("gabion_tampers_total").await? >= 10);
     Ok(())
 }
 
@@ -236,8 +236,8 @@ async fn a_probe_namespace_that_somebody_else_took_binds_nothing_and_says_who_re
     let cluster = &scene.cluster;
     occupy(cluster).await?;
     scene.baseline("occupied", images()).await?;
-    let said = scene.baseline_says("occupied", "Compiled", "False", "ProbeFailed").await?;
-    let words = said["message"].as_str().unwrap_or_default();
+    let reported = scene.baseline_says("occupied", "Compiled", "False", "ProbeFailed").await?;
+    let words = reported["message"].as_str().unwrap_or_default();
     assert!(words.contains("this namespace is taken"), "{words}");
     let bindings = names(cluster, BINDING, "occupied").await?;
     assert!(bindings.iter().all(|name| name.ends_with("-probe")), "{bindings:?}");

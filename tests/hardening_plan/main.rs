@@ -6,7 +6,6 @@
     clippy::needless_pass_by_value,
     clippy::too_many_lines,
     clippy::large_stack_arrays,
-    missing_docs,
     reason = "a test says so by failing, and tables of cases read better whole"
 )]
 

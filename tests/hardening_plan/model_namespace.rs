@@ -7,6 +7,7 @@ use gabion::hardening::plan::labels::{Memory, RECORD};
 use gabion::hardening::plan::namespace::{NamespaceObserved, Plan};
 use gabion::hardening::plan::objects::{Generated, GeneratedKey, ObservedObject, over, released};
 use gabion::hardening::plan::owned::claim;
+use gabion::hardening::plan::pods::Pods;
 use gabion::hardening::plan::service_accounts::{ObservedServiceAccount, Previous};
 use gabion::hardening::plan::steps::Step;
 use gabion::meta::{ResourceVersion, Uid};
@@ -82,7 +83,7 @@ impl Model {
                 })
                 .collect(),
             permissive: Vec::new(),
-            usage: self.usage.clone(),
+            pods: self.usage.clone().map(Pods::using),
             ..NamespaceObserved::default()
         }
     }

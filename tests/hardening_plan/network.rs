@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use support::network_evaluator::End;
 
 use crate::model_namespace::Model;
-use crate::shop::{assert_name_service, end, enforced, network, planned, prod, shop};
+use crate::shop::{assert_dns, end, enforced, network, planned, prod, shop};
 
 /// The connections that pass, among the pods of the namespace and a few strangers.
 fn open_edges(model: &Model) -> Vec<String> {
@@ -35,12 +35,12 @@ fn open_edges(model: &Model) -> Vec<String> {
 }
 
 #[test]
-fn at_every_write_name_service_is_reachable_and_at_the_end_only_the_asked_edge_is_open() {
+fn at_every_write_dns_is_reachable_and_at_the_end_only_the_asked_edge_is_open() {
     let mut model = Model::new(&[("env", "prod")]);
     let everything = open_edges(&model);
     for step in planned(&model, &[prod()]).steps() {
         model.apply(step);
-        assert_name_service(&model, &step.object());
+        assert_dns(&model, &step.object());
     }
     let mut wanted = vec!["shop/frontend -> shop/backend TCP/8080".to_owned()];
     wanted.extend(shop().iter().map(|pod| format!("{} -> kube-system/kube-dns TCP/53", pod.name)));
@@ -51,7 +51,7 @@ fn at_every_write_name_service_is_reachable_and_at_the_end_only_the_asked_edge_i
 
     for step in planned(&model, &[]).steps() {
         model.apply(step);
-        assert_name_service(&model, &step.object());
+        assert_dns(&model, &step.object());
     }
     assert_eq!(open_edges(&model), everything);
 }
@@ -121,7 +121,7 @@ proptest! {
         let mut model = Model::new(&[("env", "prod")]);
         for step in planned(&model, &baselines).steps() {
             model.apply(step);
-            assert_name_service(&model, &step.object());
+            assert_dns(&model, &step.object());
         }
         prop_assert!(planned(&model, &baselines).is_settled());
 
@@ -146,14 +146,14 @@ proptest! {
             let mut changed = model.clone();
             for step in planned(&changed, rest).steps() {
                 changed.apply(step);
-                assert_name_service(&changed, &step.object());
+                assert_dns(&changed, &step.object());
             }
             prop_assert!(planned(&changed, rest).is_settled());
         }
     }
 }
 
-/// Connections that pass before and after, and not in between. Every state that a watch tells of is evaluated.
+/// Connections that pass before and after, and not in between. Every state that a watch delivers is evaluated.
 fn cut_in_between(from: &Model, baselines: &[Compiled]) -> Vec<String> {
     let mut model = from.clone();
     let before = open_edges(&model);

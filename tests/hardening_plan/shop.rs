@@ -94,7 +94,7 @@ pub fn network(model: &Model) -> Network {
     }
 }
 
-pub fn name_service() -> Vec<End> {
+pub fn dns() -> Vec<End> {
     vec![
         end(Some("kube-system"), "kube-dns", "10.1.9.1"),
         end(None, "service", "10.96.0.10"),
@@ -103,10 +103,10 @@ pub fn name_service() -> Vec<End> {
     ]
 }
 
-pub fn assert_name_service(model: &Model, when: &str) {
+pub fn assert_dns(model: &Model, when: &str) {
     let network = network(model);
     for pod in shop() {
-        for target in name_service() {
+        for target in dns() {
             for protocol in ["UDP", "TCP"] {
                 assert!(
                     network.passes(&pod, &target, protocol, 53),

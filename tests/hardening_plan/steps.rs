@@ -8,7 +8,7 @@ use gabion::api::gabion::hardening_baseline::DeletionPolicy;
 use gabion::hardening::plan::effective;
 use gabion::hardening::plan::error::Error;
 use gabion::hardening::plan::labels;
-use gabion::hardening::plan::namespace::{Input, needs_usage, plan, remaining};
+use gabion::hardening::plan::namespace::{Input, needs_pods, plan, remaining};
 use gabion::hardening::plan::objects::{Generated, GeneratedKey, ObjectKind};
 use gabion::hardening::plan::steps::Step;
 use gabion::hardening::plan::teardown::Leaving;
@@ -18,7 +18,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::model_namespace::Model;
-use crate::shop::{assert_name_service, dns_facts, enforced, planned, planned_with, prod};
+use crate::shop::{assert_dns, dns_facts, enforced, planned, planned_with, prod};
 
 #[test]
 fn the_full_set_appears_in_order_and_goes_in_the_reverse_order() {
@@ -127,7 +127,7 @@ fn hardening_that_is_killed_between_any_two_writes_ends_the_same() {
     for killed_after in 0..=whole.steps().count() {
         let mut model = fresh.clone();
         whole.steps().take(killed_after).for_each(|step| model.apply(step));
-        assert_name_service(&model, "killed");
+        assert_dns(&model, "killed");
         model.apply_all(&planned(&model, &[prod()]));
         assert_eq!(model.content(), done.content(), "killed after {killed_after}");
     }
@@ -161,7 +161,7 @@ fn deleting_one_of_two_baselines_never_leaves_the_namespace_open() {
                 .contains_key(&GeneratedKey::new(ObjectKind::ResourceQuota, "gabion-quota"))
         );
         assert!(both.labels.contains_key("pod-security.kubernetes.io/enforce"));
-        assert_name_service(&both, &step.object());
+        assert_dns(&both, &step.object());
     }
     let mut only_org = Model::new(&[("env", "prod")]);
     only_org.apply_all(&planned(&only_org, &[org]));
@@ -214,7 +214,7 @@ fn a_name_taken_by_somebody_else_is_left_alone_and_the_rest_is_applied() {
 }
 
 #[test]
-fn nothing_is_denied_while_the_policy_that_keeps_name_service_open_is_not_ours() {
+fn nothing_is_denied_while_the_policy_that_keeps_dns_open_is_not_ours() {
     let mut model = Model::new(&[("env", "prod")]);
     model.put(foreign("gabion-allow-dns", json!({})));
     let plan = planned(&model, &[prod()]);
@@ -225,7 +225,7 @@ fn nothing_is_denied_while_the_policy_that_keeps_name_service_open_is_not_ours()
 #[test]
 fn a_quota_below_usage_is_held_and_comes_after_the_limits_when_usage_falls() {
     let mut model = Model::new(&[("env", "prod")]);
-    assert!(needs_usage(&[prod()], &model.observed()));
+    assert!(needs_pods(&[prod()], &model.observed()));
     let used = |text| {
         Some([("limits.memory".to_owned(), Quantity::parse(text).expect("quantity"))].into())
     };
@@ -239,14 +239,16 @@ fn a_quota_below_usage_is_held_and_comes_after_the_limits_when_usage_falls() {
     assert!(condition.message.contains("Held: QuotaBelowUsage limits.memory used=80Gi hard=64Gi"));
     model.apply_all(&plan);
     let quota = GeneratedKey::new(ObjectKind::ResourceQuota, "gabion-quota");
-    assert!(!model.objects.contains_key(&quota));
+    // What is not in excess is in force.
+    let hard = |model: &Model| model.objects[&quota].spec()["hard"].clone();
+    assert_eq!(hard(&model), json!({"pods": "200", "services.nodeports": "0"}));
     assert!(
         model.objects.contains_key(&GeneratedKey::new(ObjectKind::LimitRange, "gabion-limits"))
     );
     model.usage = used("50Gi");
     model.apply_all(&planned(&model, &[prod()]));
-    assert!(model.objects.contains_key(&quota));
-    assert!(!needs_usage(&[prod()], &model.observed()));
+    assert_eq!(hard(&model)["limits.memory"], "64Gi");
+    assert!(!needs_pods(&[prod()], &model.observed()));
 }
 
 fn now() -> Timestamp {

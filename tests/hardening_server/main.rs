@@ -1,4 +1,4 @@
-//! What only a real API server can tell of the hardening kinds: that it takes their definitions, that it
+//! What only a real API server can show of the hardening kinds: that it takes their definitions, that it
 //! refuses what it should with a message that helps, and that what it stores is what was generated.
 
 #![allow(

@@ -1,4 +1,15 @@
-//! `config/` on a real API server: it is accepted as it stands, and our own pod passes Pod Security there.
+//! How Gabion is installed: `config/` and the chart on a real API server, and that both are the same.
+//!
+//! Here: `config/` is accepted as it stands, and our own pod passes Pod Security there.
+
+#![allow(clippy::panic, reason = "a test says so by failing")]
+
+mod chart;
+mod equality;
+mod helm;
+mod inspect;
+mod life;
+mod switch;
 
 use std::{path::Path, time::Duration};
 

@@ -20,12 +20,12 @@ use crate::{
 
 /// Versions at which some check begins or changes, some before and after, and the newest.
 const MINORS: [u16; 12] = [0, 8, 18, 19, 22, 24, 25, 27, 31, 34, 35, 37];
-/// Versions that one case is judged at, each at both levels.
+/// Versions that one case is evaluated at, each at both levels.
 const MINORS_A_CASE: usize = 2;
 /// Requests that are under way at a time.
 const AT_ONCE: usize = 48;
-/// Disagreements that are told.
-const TOLD: usize = 20;
+/// Disagreements that are printed.
+const PRINTED: usize = 20;
 
 fn bars() -> Vec<Bar> {
     let levels = ["baseline", "restricted"].into_iter();
@@ -45,7 +45,7 @@ fn policy_namespace(bar: Bar) -> String {
     format!("policy-{}", bar.name())
 }
 
-/// A namespace that the plugin judges, and one that our policies judge.
+/// A namespace that the plugin evaluates, and one that our policies evaluate.
 async fn prepare(api: &Api, bar: Bar) -> Result<()> {
     let (plugin, policy) = (plugin_namespace(bar), policy_namespace(bar));
     tokio::try_join!(api.populated_namespace(&plugin), api.populated_namespace(&policy))?;
@@ -65,14 +65,14 @@ async fn in_force(api: &Api, bar: Bar) -> Result<()> {
     pod["spec"]["hostPID"] = true.into();
     let case = Case { seed: 0, story: "host PID".to_owned(), base: 0, pod };
     let refuses = |answer: &Answer| !answer.is_yes();
-    api.until_judged(&policy_namespace(bar), &case, refuses).await?;
-    api.until_judged(&plugin_namespace(bar), &case, refuses).await
+    api.until_evaluated(&policy_namespace(bar), &case, refuses).await?;
+    api.until_evaluated(&plugin_namespace(bar), &case, refuses).await
 }
 
 /// What came out of all cases.
 #[derive(Default)]
 struct Tally {
-    judged: usize,
+    evaluated: usize,
     ephemeral: usize,
     verdicts: usize,
     refused: usize,
@@ -81,12 +81,12 @@ struct Tally {
     /// Cases that the API server finds invalid, by the last part of the field that it names first.
     invalid: BTreeMap<String, usize>,
     disagreements: Vec<String>,
-    /// Pods that were judged, as they are stored, and where.
-    judgements: Vec<(Value, Vec<Bar>)>,
+    /// Pods that were evaluated, as they are stored, and where.
+    cases: Vec<(Value, Vec<Bar>)>,
 }
 
 /// Ids of failed checks, and nothing where it was taken.
-fn said(answer: &Answer, read: impl Fn(&str) -> Option<BTreeSet<String>>) -> BTreeSet<String> {
+fn named_by(answer: &Answer, read: impl Fn(&str) -> Option<BTreeSet<String>>) -> BTreeSet<String> {
     if answer.is_yes() {
         return BTreeSet::new();
     }
@@ -102,7 +102,7 @@ fn field_of(message: &str) -> String {
     field.rsplit('.').next().unwrap_or(field).to_owned()
 }
 
-/// Judges one case at some bars. False if it is invalid whoever judges.
+/// Evaluates one case at some bars. False if it is invalid whoever evaluates it.
 async fn evaluate(api: &Api, case: &Case, bars: &[Bar], tally: &Mutex<Tally>) -> Result<bool> {
     let plain = api.evaluate("plain", case).await?;
     if !plain.is_yes() {
@@ -119,8 +119,8 @@ async fn evaluate(api: &Api, case: &Case, bars: &[Bar], tally: &Mutex<Tally>) ->
         let (plugin, policy) = (plugin_namespace(*bar), policy_namespace(*bar));
         let (plugin, policy) =
             tokio::try_join!(api.evaluate(&plugin, case), api.evaluate(&policy, case))?;
-        let plugin = said(&plugin, |message| failed_checks(message, *bar));
-        let policy = said(&policy, ours::denied_checks);
+        let plugin = named_by(&plugin, |message| failed_checks(message, *bar));
+        let policy = named_by(&policy, ours::denied_checks);
         let written = ours::evaluate(*bar, &case.pod);
         let kept = ours::evaluate(*bar, &stored);
         let mut tally = tally.lock().unwrap();
@@ -145,9 +145,9 @@ async fn evaluate(api: &Api, case: &Case, bars: &[Bar], tally: &Mutex<Tally>) ->
         }
     }
     let mut tally = tally.lock().unwrap();
-    tally.judged += 1;
+    tally.evaluated += 1;
     tally.ephemeral += usize::from(case.is_ephemeral());
-    tally.judgements.push((stored, bars.to_vec()));
+    tally.cases.push((stored, bars.to_vec()));
     Ok(true)
 }
 
@@ -183,7 +183,7 @@ impl Cases {
     }
 }
 
-/// Where one case is judged.
+/// Where one case is evaluated.
 fn bars_of(case: &Case) -> Vec<Bar> {
     let mut random = TestRandom::new(case.seed.rotate_left(7));
     let mut minors = BTreeSet::new();
@@ -193,11 +193,11 @@ fn bars_of(case: &Case) -> Vec<Bar> {
     bars().into_iter().filter(|bar| minors.contains(&bar.minor)).collect()
 }
 
-fn tell(tally: &Tally, begun: Instant) {
+fn print(tally: &Tally, begun: Instant) {
     say!(
         "{} pods ({} with ephemeral containers added), {} verdicts of each judge, {} refused, \
          {} disagreements, in {:.1} s",
-        tally.judged,
+        tally.evaluated,
         tally.ephemeral,
         tally.verdicts,
         tally.refused,
@@ -237,23 +237,23 @@ async fn evaluator_policies_and_plugin_agree() -> Result<()> {
     let begun = Instant::now();
     let (cases, tally) = (Cases::new(seed, pods), Mutex::new(Tally::default()));
     let mut next = 0;
-    while tally.lock().unwrap().judged < pods {
-        let missing = pods - tally.lock().unwrap().judged;
-        let judge = |nth| {
+    while tally.lock().unwrap().evaluated < pods {
+        let missing = pods - tally.lock().unwrap().evaluated;
+        let evaluate = |nth| {
             let case = cases.nth(nth);
             let bars = bars_of(&case);
             let (api, tally) = (&api, &tally);
             async move { evaluate(api, &case, &bars, tally).await.map(|_| ()) }
         };
-        let round = stream::iter(next..next + missing).map(judge);
+        let round = stream::iter(next..next + missing).map(evaluate);
         round.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         next += missing;
     }
     let tally = tally.into_inner().unwrap();
-    tell(&tally, begun);
-    let told: Vec<_> = tally.disagreements.iter().take(TOLD).collect();
-    assert!(told.is_empty(), "{told:#?}");
-    let survivors = mutation::score(&tally.judgements);
+    print(&tally, begun);
+    let printed: Vec<_> = tally.disagreements.iter().take(PRINTED).collect();
+    assert!(printed.is_empty(), "{printed:#?}");
+    let survivors = mutation::score(&tally.cases);
     assert!(survivors.is_empty(), "nothing notices {survivors:?}");
     Ok(())
 }

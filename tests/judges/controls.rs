@@ -1,5 +1,5 @@
-//! How many of the judged pods would notice a fault in our own controls. The judge is the compiled policy: a fault in
-//! the evaluator is noticed when its answer is no longer what the API server said.
+//! How many of the evaluated pods would notice a fault in our own controls. The judge is the compiled policy: a fault in
+//! the evaluator is noticed when its answer is no longer what the API server answered.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A pod and every control that the API server named for it.
-type Judged = (Value, BTreeSet<String>);
+type Evaluated = (Value, BTreeSet<String>);
 /// The faulty evaluator's answer; `None` where it cannot differ.
 type Fault = (String, Box<dyn Fn(&Value) -> Option<BTreeSet<String>>>);
 
@@ -104,10 +104,10 @@ fn faults(settings: &Settings) -> Vec<Fault> {
     }
     let mut blind = |name: String, take: Box<dyn Fn(&mut Value)>| {
         let settings = settings.clone();
-        let judge = move |pod: &Value| {
+        let evaluate = move |pod: &Value| {
             without(pod, &take).map(|less| ours::found_controls(&settings, &less))
         };
-        faults.push((format!("blind to {name}"), Box::new(judge)));
+        faults.push((format!("blind to {name}"), Box::new(evaluate)));
     };
     for path in POD_FIELDS {
         let whole = [&["spec"], path].concat();
@@ -141,12 +141,12 @@ fn faults(settings: &Settings) -> Vec<Fault> {
 }
 
 /// Prints the score; the faults that nothing noticed.
-pub fn score(settings: &Settings, judged: &[&Judged]) -> Vec<String> {
+pub fn score(settings: &Settings, evaluated: &[&Evaluated]) -> Vec<String> {
     let (mut survivors, mut all) = (Vec::new(), 0);
     let mut count = |name: String, noticed: usize| {
         all += 1;
         if has_details() {
-            say!("{noticed:6} of {} pods notice: {name}", judged.len());
+            say!("{noticed:6} of {} pods notice: {name}", evaluated.len());
         }
         if noticed == 0 {
             say!("survives: {name}");
@@ -155,14 +155,18 @@ pub fn score(settings: &Settings, judged: &[&Judged]) -> Vec<String> {
     };
     let ids = gabion::policy::rules::asked(settings).map(|(rule, _)| rule.id.as_str());
     for id in ids.filter(|id| id.starts_with("HB-")) {
-        count(format!("drop {id}"), judged.iter().filter(|(_, named)| named.contains(id)).count());
-        let alone = judged.iter().filter(|(_, named)| named.iter().all(|other| other == id));
+        count(
+            format!("drop {id}"),
+            evaluated.iter().filter(|(_, named)| named.contains(id)).count(),
+        );
+        let alone = evaluated.iter().filter(|(_, named)| named.iter().all(|other| other == id));
         count(format!("invert {id}"), alone.count());
     }
     let enough = if has_details() { usize::MAX } else { 10 };
-    for (name, judge) in faults(settings) {
-        let notices =
-            judged.iter().filter(|(pod, named)| judge(pod).is_some_and(|found| found != *named));
+    for (name, evaluate) in faults(settings) {
+        let notices = evaluated
+            .iter()
+            .filter(|(pod, named)| evaluate(pod).is_some_and(|found| found != *named));
         count(name, notices.take(enough).count());
     }
     say!(

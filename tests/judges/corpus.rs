@@ -125,21 +125,21 @@ fn kind_of(object: &Value) -> Option<WorkloadKind> {
 
 /// What `gabion check` says of one document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Said {
+struct Verdict {
     refused: BTreeSet<String>,
     warned: BTreeSet<String>,
 }
 
 /// What `gabion check` says of each document of a file.
-fn by_the_program(baseline: &Path, file: &Path, documents: usize) -> Result<Vec<Said>> {
+fn by_the_program(baseline: &Path, file: &Path, documents: usize) -> Result<Vec<Verdict>> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gabion"));
     command.args(["check", "-o", "json", "--baseline"]).arg(baseline).arg(file);
     let output = command.output()?;
     let report: Value = serde_json::from_slice(&output.stdout)?;
-    let mut said = vec![Said::default(); documents];
+    let mut verdicts = vec![Verdict::default(); documents];
     for finding in report["files"][0]["findings"].as_array().into_iter().flatten() {
         let number = finding["document"].as_u64().and_then(|n| usize::try_from(n).ok());
-        let document = number.and_then(|number| said.get_mut(number));
+        let document = number.and_then(|number| verdicts.get_mut(number));
         let document =
             document.ok_or_else(|| Failure::new(format!("no document for {finding}")))?;
         let id = finding["control"].as_str().unwrap_or_default().to_owned();
@@ -148,7 +148,7 @@ fn by_the_program(baseline: &Path, file: &Path, documents: usize) -> Result<Vec<
             _ => document.warned.insert(id),
         };
     }
-    Ok(said)
+    Ok(verdicts)
 }
 
 /// What the API server says of an object: nothing, if it finds it invalid.
@@ -157,7 +157,7 @@ async fn by_the_server(
     namespace: &str,
     kind: WorkloadKind,
     object: &Value,
-) -> Result<Option<Said>> {
+) -> Result<Option<Verdict>> {
     let group = match kind.group() {
         "" => "api/v1".to_owned(),
         group => format!("apis/{group}/v1"),
@@ -182,13 +182,13 @@ async fn by_the_server(
     };
     let warned = warnings.iter().filter(|warning| warning.contains("hardening baseline "));
     let warned = warned.flat_map(|warning| named(warning)).collect();
-    Ok(Some(Said { refused, warned }))
+    Ok(Some(Verdict { refused, warned }))
 }
 
 /// The controls that a warning of ours names.
 fn named(warning: &str) -> Vec<String> {
-    let said = warning.split_once("): ").map_or("", |(_, said)| said);
-    let ids = said.split("; ").filter_map(|part| part.split_once(": ")).map(|(id, _)| id);
+    let text = warning.split_once("): ").map_or("", |(_, text)| text);
+    let ids = text.split("; ").filter_map(|part| part.split_once(": ")).map(|(id, _)| id);
     ids.filter(|id| gabion::policy::ControlId::parse(id).is_some()).map(str::to_owned).collect()
 }
 
@@ -215,7 +215,7 @@ impl Court {
         Ok(Self { api, namespace, baseline, templates })
     }
 
-    /// Compares both on each document of a file that holds a pod. How many were judged, and how many refused.
+    /// Compares both on each document of a file that holds a pod. How many were evaluated, and how many refused.
     async fn evaluate(&self, file: &Path) -> Result<(usize, usize)> {
         let Ok(documents) = serde_saphyr::from_multiple::<Value>(&std::fs::read_to_string(file)?)
         else {
@@ -226,13 +226,13 @@ impl Court {
             .iter()
             .zip(&program)
             .filter_map(|(object, program)| Some((kind_of(object)?, object, program)));
-        let judged: Vec<Option<bool>> = stream::iter(cases)
+        let evaluated: Vec<Option<bool>> = stream::iter(cases)
             .map(|(kind, object, program)| self.compare(file, kind, object, program))
             .buffer_unordered(16)
             .try_collect()
             .await?;
-        let refused = judged.iter().flatten().filter(|refused| **refused).count();
-        Ok((judged.iter().flatten().count(), refused))
+        let refused = evaluated.iter().flatten().filter(|refused| **refused).count();
+        Ok((evaluated.iter().flatten().count(), refused))
     }
 
     async fn compare(
@@ -240,7 +240,7 @@ impl Court {
         file: &Path,
         kind: WorkloadKind,
         object: &Value,
-        program: &Said,
+        program: &Verdict,
     ) -> Result<Option<bool>> {
         let plain = by_the_server(&self.api, "corpus-plain", kind, object).await?;
         if plain.is_none() {
@@ -274,18 +274,18 @@ async fn files_get_the_verdict_that_admission_gives_their_objects() -> Result<()
         let court = Court::sit(folder.path(), templates).await?;
         let (mut own, mut own_refused) = (0, 0);
         for file in &files {
-            let (judged, refused) = court.evaluate(file).await?;
-            (own, own_refused) = (own + judged, own_refused + refused);
+            let (evaluated, refused) = court.evaluate(file).await?;
+            (own, own_refused) = (own + evaluated, own_refused + refused);
         }
-        let (judged, refused) = court.evaluate(&made).await?;
+        let (evaluated, refused) = court.evaluate(&made).await?;
         say!(
-            "templates {templates}: {own} objects of {} files, {own_refused} refused; {judged} generated, {refused} refused: \
+            "templates {templates}: {own} objects of {} files, {own_refused} refused; {evaluated} generated, {refused} refused: \
              gabion check and admission agree on the controls of each",
             files.len()
         );
         assert!(
-            own >= 7 && judged >= 100 && refused > 20 && refused < judged,
-            "too little was judged"
+            own >= 7 && evaluated >= 100 && refused > 20 && refused < evaluated,
+            "too little was evaluated"
         );
     }
     Ok(())

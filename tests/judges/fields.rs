@@ -1,4 +1,4 @@
-//! Every field that a Pod Security check looks at, with the values that tell one verdict from the other.
+//! Every field that a Pod Security check looks at, with values for each verdict.
 
 use serde_json::{Value, json};
 

@@ -29,7 +29,7 @@ fn name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// Judges every file of one level and version. What is wrong with the verdicts.
+/// Evaluates every file of one level and version. What is wrong with the verdicts.
 fn evaluate(bar: Bar, directory: &Path, counted: &mut usize) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     for verdict in ["pass", "fail"] {
@@ -55,9 +55,9 @@ fn evaluate(bar: Bar, directory: &Path, counted: &mut usize) -> Result<Vec<Strin
 }
 
 #[test]
-fn fixtures_of_somebody_else_are_judged_as_they_are_named() -> Result<()> {
+fn fixtures_of_somebody_else_are_evaluated_as_they_are_named() -> Result<()> {
     let Some(directory) = std::env::var_os("GABION_PSS_FIXTURES") else {
-        say!("GABION_PSS_FIXTURES is not set: no fixtures but our own are judged");
+        say!("GABION_PSS_FIXTURES is not set: no fixtures but our own are evaluated");
         return Ok(());
     };
     let (mut wrong, mut counted) = (Vec::new(), 0);

@@ -69,7 +69,7 @@ fn specs(text: &str) -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// Pods that tell whether the text did what it says and no more.
+/// Pods that show whether the text did what it says and no more.
 fn pods(text: &str) -> Vec<Value> {
     let base = bases()[1].1.clone();
     let with = |change: &dyn Fn(&mut Value)| {
@@ -105,7 +105,7 @@ async fn hostile_texts_are_refused_with_their_field_or_mean_only_themselves() ->
     })
     .await?;
     let refused = definitions(&api).await?;
-    let mut judged = 0;
+    let mut evaluated = 0;
     // Even past the definition, as when an older one let it in, no text must get out of its literal.
     for (field, settings) in compiled_all() {
         let ns = format!("hostile-{field}");
@@ -118,18 +118,21 @@ async fn hostile_texts_are_refused_with_their_field_or_mean_only_themselves() ->
                 continue;
             }
             let answer = api.try_pod(&ns, &pod).await?;
-            let said = answer.message();
-            let denied =
-                if answer.is_yes() { Some(BTreeSet::new()) } else { ours::denied_controls(&said) };
-            let denied = denied.unwrap_or_else(|| BTreeSet::from([said]));
+            let message = answer.message();
+            let denied = if answer.is_yes() {
+                Some(BTreeSet::new())
+            } else {
+                ours::denied_controls(&message)
+            };
+            let denied = denied.unwrap_or_else(|| BTreeSet::from([message]));
             assert_eq!(denied, ours::broken_controls(&settings, &pod), "{field}: {pod}");
-            judged += 1;
+            evaluated += 1;
         }
     }
     say!(
-        "hostile texts: {refused} refused by the definition with their field; {judged} pods judged alike where all of them were compiled"
+        "hostile texts: {refused} refused by the definition with their field; {evaluated} pods evaluated alike where all of them were compiled"
     );
-    assert!(refused > 50 && judged > 200);
+    assert!(refused > 50 && evaluated > 200);
     Ok(())
 }
 

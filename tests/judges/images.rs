@@ -36,9 +36,10 @@ async fn refused_for(
     pod: &Value,
 ) -> Result<BTreeSet<String>> {
     let answer = api.try_pod(ns, pod).await?;
-    let said = answer.message();
-    let denied = if answer.is_yes() { Some(BTreeSet::new()) } else { ours::denied_controls(&said) };
-    let denied = denied.unwrap_or_else(|| BTreeSet::from([said]));
+    let message = answer.message();
+    let denied =
+        if answer.is_yes() { Some(BTreeSet::new()) } else { ours::denied_controls(&message) };
+    let denied = denied.unwrap_or_else(|| BTreeSet::from([message]));
     let found = ours::broken_controls(settings, pod);
     assert_eq!(denied, found, "policy and evaluator disagree on {pod}");
     Ok(found)
@@ -93,7 +94,7 @@ async fn registries_that_look_alike_are_told_apart() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_denied_repository_is_known_under_all_its_names() -> Result<()> {
+async fn a10_a_denied_repository_is_known_under_all_its_names() -> Result<()> {
     let api = Api(plane()?.client().await?);
     let settings = Settings {
         denied_repositories: vec!["docker.io/library/ubuntu".to_owned()],
@@ -390,7 +391,7 @@ async fn evaluator_and_policy_agree_on_every_control_of_ours() -> Result<()> {
     api.put_in_force(&set, "controls").await?;
     let seed = crate::agreement::number("GABION_JUDGES_SEED", 20_261_125);
     let pods = crate::agreement::number("GABION_JUDGES_PODS", 2000) / 2;
-    let judged = stream::iter(0..pods).map(|nth| {
+    let evaluated = stream::iter(0..pods).map(|nth| {
         let (api, settings) = (&api, &settings);
         async move {
             let pod = generated(TestRandom::new(seed ^ nth).next());
@@ -404,7 +405,7 @@ async fn evaluator_and_policy_agree_on_every_control_of_ours() -> Result<()> {
             Ok(Some((pod, named)))
         }
     });
-    let sets: Vec<_> = judged.buffer_unordered(32).try_collect().await?;
+    let sets: Vec<_> = evaluated.buffer_unordered(32).try_collect().await?;
     let mut counts = std::collections::BTreeMap::<&str, usize>::new();
     let valid: Vec<_> = sets.iter().flatten().collect();
     for id in valid.iter().flat_map(|(_, set)| set.iter()) {

@@ -27,7 +27,7 @@ pub fn plane() -> Result<&'static ControlPlane> {
     made.as_ref().map_err(|why| Failure::new(why.as_str()))
 }
 
-/// What the API server said.
+/// What the API server answered.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// HTTP status.
@@ -181,22 +181,22 @@ impl Api {
             eventually(SOON, &what, || async {
                 let answer = self.send("POST", &url, "application/json", &object).await;
                 let answer = answer.map_err(|error| error.to_string())?;
-                let said = format!("{} {} {:?}", answer.code, answer.message(), answer.warnings);
-                if said.contains(&probe.sentinel) { Ok(()) } else { Err(said) }
+                let text = format!("{} {} {:?}", answer.code, answer.message(), answer.warnings);
+                if text.contains(&probe.sentinel) { Ok(()) } else { Err(text) }
             })
             .await?;
         }
         Ok(())
     }
 
-    /// Waits until a judgement has come into force.
-    pub async fn until_judged(
+    /// Waits until a policy has come into force.
+    pub async fn until_evaluated(
         &self,
         namespace: &str,
         case: &Case,
         wanted: impl Fn(&Answer) -> bool,
     ) -> Result<()> {
-        let what = format!("{} in {namespace} is judged as it should be", case.story);
+        let what = format!("{} in {namespace} is evaluated as it should be", case.story);
         eventually(SOON, &what, || async {
             let answer = self.evaluate(namespace, case).await.map_err(|error| error.to_string())?;
             if wanted(&answer) {

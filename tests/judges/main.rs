@@ -3,7 +3,6 @@
 //!
 //! `GABION_JUDGES_PODS` says how many pods (2,000), `GABION_JUDGES_SEED` which (printed; any number).
 #![allow(
-    missing_docs,
     clippy::expect_used,
     clippy::unwrap_used,
     clippy::panic,

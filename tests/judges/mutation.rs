@@ -1,4 +1,4 @@
-//! How many of the judged pods would notice a fault in the rule set: a rule that is dropped or inverted, a field
+//! How many of the evaluated pods would notice a fault in the rule set: a rule that is dropped or inverted, a field
 //! that is not looked at, a version that is off by one.
 
 use std::collections::BTreeSet;
@@ -34,9 +34,9 @@ pub fn without(pod: &Value, take: impl Fn(&mut Value)) -> Option<Value> {
 }
 
 fn blind(name: String, take: impl Fn(&mut Value) + 'static) -> Fault {
-    let judge =
+    let evaluate =
         move |pod: &Value, bar: Bar| without(pod, &take).map(|less| ours::evaluate(bar, &less));
-    (format!("blind to {name}"), Box::new(judge))
+    (format!("blind to {name}"), Box::new(evaluate))
 }
 
 fn faults() -> Vec<Fault> {
@@ -65,17 +65,17 @@ fn faults() -> Vec<Fault> {
         }));
     }
     for (name, step) in [("one version older", -1), ("one version newer", 1)] {
-        let judge = move |pod: &Value, bar: Bar| {
+        let evaluate = move |pod: &Value, bar: Bar| {
             let minor = bar.minor.checked_add_signed(step).filter(|minor| *minor <= 37)?;
             Some(ours::evaluate(Bar { minor, ..bar }, pod))
         };
-        faults.push((format!("judges at {name}"), Box::new(judge)));
+        faults.push((format!("evaluates at {name}"), Box::new(evaluate)));
     }
     let other = |pod: &Value, bar: Bar| {
         let level = if bar.level == "restricted" { "baseline" } else { "restricted" };
         Some(ours::evaluate(Bar { level, ..bar }, pod))
     };
-    faults.push(("judges at the other level".to_owned(), Box::new(other)));
+    faults.push(("evaluates at the other level".to_owned(), Box::new(other)));
     faults
 }
 
@@ -99,8 +99,8 @@ fn report(name: &str, noticed: usize, of: usize, survivors: &mut Vec<String>) {
 }
 
 /// Prints the score; the faults that nothing noticed and that are not explained.
-pub fn score(judgements: &[(Value, Vec<Bar>)]) -> Vec<String> {
-    let verdicts: Vec<(&Value, Bar, BTreeSet<String>)> = judgements
+pub fn score(cases: &[(Value, Vec<Bar>)]) -> Vec<String> {
+    let verdicts: Vec<(&Value, Bar, BTreeSet<String>)> = cases
         .iter()
         .flat_map(|(pod, bars)| bars.iter().map(move |bar| (pod, *bar, ours::evaluate(*bar, pod))))
         .collect();
@@ -120,10 +120,10 @@ pub fn score(judgements: &[(Value, Vec<Bar>)]) -> Vec<String> {
         count(&format!("invert {check}"), alone.count());
     }
     let enough = if has_details() { usize::MAX } else { 10 };
-    for (name, judge) in faults() {
+    for (name, evaluate) in faults() {
         let notices = verdicts
             .iter()
-            .filter(|(pod, bar, failed)| judge(pod, *bar).is_some_and(|found| found != *failed));
+            .filter(|(pod, bar, failed)| evaluate(pod, *bar).is_some_and(|found| found != *failed));
         count(&name, notices.take(enough).count());
     }
     say!("mutation score: {caught} of {faults_seen} faults are noticed");

@@ -62,7 +62,7 @@ pub fn compiled(settings: &Settings, name: &str) -> PolicySet {
     let selector = Selector { match_labels: labels, ..Selector::default() };
     let scope = Scope {
         name: name.to_owned(),
-        uid: "judges".to_owned(),
+        uid: "judges".into(),
         selection: Selection { selector, ..Selection::default() },
         protected: Protected::new("gabion-system", []),
         behind: BTreeSet::new(),
@@ -84,8 +84,8 @@ pub fn objects(set: &PolicySet) -> Vec<(String, Value)> {
 
 /// The controls that a refusal of ours names.
 pub fn denied_controls(message: &str) -> Option<BTreeSet<String>> {
-    let (_, said) = message.split_once("denied request: hardening baseline ")?;
-    named_controls(said)
+    let (_, text) = message.split_once("denied request: hardening baseline ")?;
+    named_controls(text)
 }
 
 /// The controls that an answer names, in its refusal and in its warnings.
@@ -109,9 +109,9 @@ pub fn found_controls(settings: &Settings, pod: &Value) -> BTreeSet<String> {
     findings.iter().map(|found| found.control.id.to_string()).collect()
 }
 
-fn named_controls(said: &str) -> Option<BTreeSet<String>> {
-    let (_, said) = said.split_once("): ")?;
-    let ids = said.split("; ").filter_map(|part| part.split_once(": ")).map(|(id, _)| id);
+fn named_controls(text: &str) -> Option<BTreeSet<String>> {
+    let (_, text) = text.split_once("): ")?;
+    let ids = text.split("; ").filter_map(|part| part.split_once(": ")).map(|(id, _)| id);
     Some(ids.filter(|id| ControlId::parse(id).is_some()).map(str::to_owned).collect())
 }
 

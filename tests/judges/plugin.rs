@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-/// A level and version that cases are judged at.
+/// A level and version that cases are evaluated at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bar {
     /// `baseline` or `restricted`.

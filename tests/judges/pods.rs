@@ -10,14 +10,14 @@ use crate::{
 /// The lists of containers of a pod.
 pub const GROUPS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
 
-/// A pod to be judged.
+/// A pod to be evaluated.
 #[derive(Clone, Debug)]
 pub struct Case {
     /// Makes the same case again.
     pub seed: u64,
     /// What was done to which good pod.
     pub story: String,
-    /// Which of the [`bases`] it was made from: pods with ephemeral containers are judged as a change of it.
+    /// Which of the [`bases`] it was made from: pods with ephemeral containers are evaluated as a change of it.
     pub base: usize,
     /// The whole pod, ephemeral containers with it.
     pub pod: Value,
@@ -54,7 +54,7 @@ fn pod(spec: Value) -> Value {
     let mut spec = spec;
     spec["serviceAccountName"] = "default".into();
     spec["automountServiceAccountToken"] = false.into();
-    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "judged"}, "spec": spec})
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "evaluated"}, "spec": spec})
 }
 
 /// Pods to begin with, each with its name. The first passes every check of every version.

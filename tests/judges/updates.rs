@@ -131,7 +131,7 @@ async fn an_old_workload_can_be_scaled_and_a_new_one_is_warned_about_or_refused(
         let mut fresh = deployment(true);
         fresh["metadata"]["name"] = "fresh".into();
         if templates == Verdict::Deny {
-            support::eventually(crate::live::SOON, "templates are judged", || async {
+            support::eventually(crate::live::SOON, "templates are evaluated", || async {
                 let url = format!("{deployments}?dryRun=All");
                 let answer = api.send("POST", &url, "application/json", &fresh).await?;
                 let denied = !answer.is_yes() && answer.message().contains("PSS-privileged");

@@ -1,8 +1,10 @@
 //! The fetch fetcher and Secrets Manager, request by request, against a server that counts.
-#![allow(missing_docs, clippy::expect_used, clippy::unwrap_in_result)]
+#![allow(clippy::expect_used, clippy::unwrap_in_result)]
 
 mod credentials;
 mod fetcher;
+mod lists;
+mod parameters;
 mod races;
 mod reads;
 
@@ -31,6 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn endpoints(server: &SecretsManager) -> Endpoints {
     Endpoints {
         secrets_manager: Some(server.url()),
+        parameter_store: Some(server.url()),
         sts: Some(server.url()),
         ..Endpoints::default()
     }

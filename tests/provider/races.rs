@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use futures::future::BoxFuture;
-use gabion::provider::{Provider, Validation};
+use gabion::provider::{Filter, Listing, Provider, Validation};
 
 use super::*;
 
@@ -74,6 +74,17 @@ impl Provider for Echo {
                 self.leave(request);
             }
             requests.iter().map(|request| self.answer(request)).collect()
+        })
+    }
+
+    fn list<'a>(
+        &'a self,
+        filter: &'a Filter,
+        _lane: Lane,
+    ) -> BoxFuture<'a, Result<Listing, ProviderError>> {
+        Box::pin(async move {
+            let keys = vec![format!("{}{}", filter.path, self.name)];
+            Ok(Listing { prefix: String::new(), keys })
         })
     }
 
@@ -145,6 +156,17 @@ impl Provider for Faulty {
         })
     }
 
+    fn list<'a>(
+        &'a self,
+        filter: &'a Filter,
+        _lane: Lane,
+    ) -> BoxFuture<'a, Result<Listing, ProviderError>> {
+        Box::pin(async move {
+            assert_ne!(filter.path, "panic", "on purpose");
+            std::future::pending().await
+        })
+    }
+
     fn validate(&self) -> BoxFuture<'_, Result<Validation, ProviderError>> {
         Box::pin(std::future::pending())
     }
@@ -158,6 +180,11 @@ async fn a_provider_that_breaks_or_never_answers_leaves_nobody_waiting() {
     let source = Connection::connected(&Identity::new("faulty", 1, ""), Arc::new(Faulty));
     let broken = read(&fetcher, &source, "panic").await.expect_err("it panics");
     assert!(broken.ends_with("the call was cut short"), "{broken}");
+    let list = |path: &str| Filter { path: path.to_owned(), ..Filter::default() };
+    let broken = fetcher.list(&source, list("panic"), Lane::Urgent).await.expect_err("it panics");
+    assert!(broken.to_string().ends_with("the call was cut short"), "{broken}");
+    let silent = fetcher.list(&source, list("silent"), Lane::Urgent).await.expect_err("no answer");
+    assert!(silent.to_string().contains("no answer within 0.2 s"), "{silent}");
     let silent = read(&fetcher, &source, "silence").await.expect_err("it never answers");
     assert!(silent.starts_with("the provider cannot be reached: "), "{silent}");
     let invalid = fetcher.validate(&source).await.expect_err("it never answers");

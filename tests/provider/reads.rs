@@ -199,14 +199,14 @@ async fn no_error_tells_anything_of_a_value_or_a_request_id() {
         (Fault::Refuse("UnrecognizedClientException", "hunter2"), "UnrecognizedClientException"),
         (Fault::Refuse("InvalidSignatureException", "hunter2"), "InvalidSignatureException"),
     ];
-    for (fault, told) in faults {
+    for (fault, text) in faults {
         let server = SecretsManager::start();
         server.put("db", "hunter2");
         server.standing_fault("GetSecretValue", Some(fault.clone()));
         let answer = fetcher(&server).fetch(&store("a"), request("db"), Lane::Urgent).await;
         let error = answer.expect_err("a fault");
         let everything = format!("{error} {error:?}");
-        assert!(error.to_string().contains(told), "{fault:?}: {error}");
+        assert!(error.to_string().contains(text), "{fault:?}: {error}");
         for secret in ["hunter2", "0f3b", "AKIAa"] {
             assert!(!everything.contains(secret), "{fault:?}: {everything}");
         }

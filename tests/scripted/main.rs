@@ -1,5 +1,5 @@
 //! What is sent to the API server, request by request, and what comes of it when a request fails.
-#![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 #![allow(clippy::unused_self, clippy::needless_pass_by_value)]
 
 mod election;

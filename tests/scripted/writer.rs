@@ -76,9 +76,12 @@ async fn a_delete_names_the_one_object_that_was_looked_at() {
         Script::of([metadata("u", "7"), refusal(404, "NotFound"), refusal(409, "Conflict")]);
     let writer = writer(&script);
 
-    writer.delete::<Secret>(&db(), "u", "7").await.unwrap();
-    writer.delete::<Secret>(&db(), "u", "7").await.expect("gone is as good as deleted");
-    let error = writer.delete::<Secret>(&db(), "u", "7").await.unwrap_err();
+    writer.delete::<Secret>(&db(), &"u".into(), &"7".into()).await.unwrap();
+    writer
+        .delete::<Secret>(&db(), &"u".into(), &"7".into())
+        .await
+        .expect("gone is as good as deleted");
+    let error = writer.delete::<Secret>(&db(), &"u".into(), &"7".into()).await.unwrap_err();
 
     assert!(matches!(error, ApiError::Conflict { .. }));
     let asked = &script.asked()[0];
@@ -138,7 +141,7 @@ async fn behind_a_closed_fence_nothing_is_sent_but_reads() {
             .patch::<Secret>(&db(), Part::Object, PatchKind::Merge, &body, "m")
             .await
             .unwrap_err(),
-        writer.delete::<Secret>(&db(), "u", "1").await.unwrap_err(),
+        writer.delete::<Secret>(&db(), &"u".into(), &"1".into()).await.unwrap_err(),
     ] {
         assert!(matches!(error, ApiError::Fenced));
     }
@@ -153,7 +156,7 @@ async fn behind_a_closed_fence_nothing_is_sent_but_reads() {
 }
 
 #[tokio::test]
-async fn a_write_that_waited_for_a_place_looks_at_the_fence_again() {
+async fn a_write_that_waited_for_a_permit_checks_the_fence_again() {
     let script = Script::of([Step::Silence, metadata("u", "1")]);
     let fence = Fence::open();
     let writer = Writer::new(script.client(), fence.clone(), 1, RequestCounts::default());

@@ -1,4 +1,4 @@
-//! A provider that refuses, throttles, fails or hangs: whoever asked is told, and nobody else waits.
+//! A provider that refuses, throttles, fails or hangs: whoever asked gets the error, and nobody else waits.
 
 use std::time::Duration;
 
@@ -94,7 +94,7 @@ async fn a_store_decides_how_often_a_failing_call_is_repeated() -> Result<()> {
         let aws = &scene.env.aws;
         aws.calls_of("GetSecretValue", key) + aws.calls_of("BatchGetSecretValue", key)
     };
-    for (retries, calls_per_look) in [(0, 1), (4, 5)] {
+    for (retries, calls_per_reconcile) in [(0, 1), (4, 5)] {
         let (name, key) = (format!("retry-{retries}"), format!("AKIARETRY{retries}"));
         let keys = format!("{name}-keys");
         let mut secret = scene.credentials(&keys);
@@ -112,7 +112,7 @@ async fn a_store_decides_how_often_a_failing_call_is_repeated() -> Result<()> {
         scene.fails(&name, "cannot be reached").await?;
 
         let made = calls(&key);
-        assert!(made > 0 && made % calls_per_look == 0, "{retries} retries: {made} calls");
+        assert!(made > 0 && made % calls_per_reconcile == 0, "{retries} retries: {made} calls");
         scene.env.aws.fault_of_key(&key, None);
         scene.ready(&name).await?;
     }
@@ -159,7 +159,8 @@ async fn a_hanging_store_with_fifty_objects_does_not_hold_up_a_healthy_one() -> 
         let present = value(&round.to_string());
         scene.put("db", &present);
         scene.force("db", &round.to_string()).await?;
-        let arrived = tokio::time::timeout(Duration::from_secs(10), scene.holds("db", &present));
+        // A call that hangs is given up after 25 s.
+        let arrived = tokio::time::timeout(Duration::from_secs(20), scene.holds("db", &present));
         arrived.await.map_err(|_| Failure::new("the healthy one waits"))??;
     }
     scene.fails("stuck-0", "cannot be reached").await?;

@@ -6,7 +6,8 @@ use std::{collections::BTreeSet, path::Path};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde_json::{Value, json};
 use support::{
-    Cluster, Options, Result, SOON, Subsystem, TestEnv, audit, eventually, fetch, repository,
+    Cluster, Failure, Options, Result, SOON, Subsystem, TestEnv, audit, eventually, fetch,
+    repository,
 };
 
 use crate::scene::{MARK, Scene, value};
@@ -16,18 +17,18 @@ async fn with_every_right_used_none_is_missing_or_too_much_and_no_value_leaks() 
     let flags = ["--per-object-metrics", "--log-level=trace"];
     let env = Subsystem::Secrets.start_with(&Options::default(), &flags)?;
     exercise(&env).await?;
-    let places = places(&env, "afterwards").await?;
+    let outputs = outputs(&env, "afterwards").await?;
     assert!(env.operator.log().contains("\"level\":\"DEBUG\""), "the log is not at debug level");
     let metrics = fetch(&env.metrics, "/metrics").await?.1;
     assert!(metrics.contains("externalsecret_"), "no series per object");
-    for (place, text) in &places {
-        assert!(text.len() > 2, "{place} is empty");
+    for (output, text) in &outputs {
+        assert!(text.len() > 2, "{output} is empty");
     }
-    assert_eq!(leaks(&places), Vec::<String>::new());
+    assert_eq!(leaks(&outputs), Vec::<String>::new());
     rights_are_exactly_those_used(&env)
 }
 
-/// Every place that is looked at shows a mark that is put there.
+/// Every output that is checked shows a mark that is put there.
 #[test]
 fn a_value_is_found_in_every_encoding_whatever_is_around_it() {
     for padding in ["", "x", "xx", "xxx"] {
@@ -87,7 +88,65 @@ async fn exercise(env: &TestEnv) -> Result<()> {
     scene.delete("ExternalSecret", "db").await?;
     scene.gone("ExternalSecret", "db").await?;
     scene.gone("Secret", "db").await?;
+    every_namespace(&scene).await?;
+    generators(&scene).await?;
     elections(env).await
+}
+
+/// Uses the rights for ClusterExternalSecrets.
+async fn every_namespace(scene: &Scene<'_>) -> Result<()> {
+    let kind = "ClusterExternalSecret";
+    let finalizer = "externalsecrets.external-secrets.io/clusterexternalsecret-cleanup";
+    let spec = json!({
+        "secretStoreRef": {"name": "aws"},
+        "data": [scene.entry("value", "stays")],
+    });
+    let object = json!({"kind": kind,
+        "metadata": {"name": "every", "finalizers": [finalizer]},
+        "spec": {"namespaces": [scene.ns], "externalSecretSpec": spec}});
+    scene.create(object).await?;
+    scene.ready("every").await?;
+    let labels = json!({"externalSecretMetadata": {"labels": {"a": "b"}}});
+    scene.patch(kind, "every", json!({"spec": labels})).await?;
+    eventually(SOON, "the label arrives", || async {
+        let child = scene.get("ExternalSecret", "every").await?.unwrap_or_default();
+        if child["metadata"]["labels"]["a"] == "b" { Ok(()) } else { Err(Failure::new("not yet")) }
+    })
+    .await?;
+    scene.patch(kind, "every", json!({"spec": {"namespaces": []}})).await?;
+    scene.gone("ExternalSecret", "every").await?;
+    scene.delete(kind, "every").await?;
+    scene.gone(kind, "every").await?;
+    // This one stays, so that its status is looked at.
+    let spec = json!({"secretStoreRef": {"name": "aws"}, "data": [scene.entry("value", "stays")]});
+    let nowhere = json!({"kind": kind, "metadata": {"name": "nowhere"},
+        "spec": {"externalSecretSpec": spec}});
+    scene.create(nowhere).await?;
+    scene.says(kind, "nowhere", |ready| ready["status"] == "True").await?;
+    Ok(())
+}
+
+/// Uses the rights for generators.
+async fn generators(scene: &Scene<'_>) -> Result<()> {
+    let seed = json!({"kind": "Secret", "metadata": {"name": "device"},
+        "stringData": {"seed": "GEZDGNBVGY3TQOJQ"}});
+    scene.create(seed).await?;
+    let mfa = json!({"secret": {"name": "device", "key": "seed"}});
+    let cluster = json!({"kind": "UUID", "generator": {"uuidSpec": {}}});
+    for (kind, spec) in [
+        ("Password", json!({})),
+        ("UUID", json!({})),
+        ("SSHKey", json!({"keyType": "ed25519"})),
+        ("Fake", json!({"data": {"value": value("fake")}})),
+        ("MFA", mfa),
+        ("ClusterGenerator", cluster),
+    ] {
+        let name = kind.to_lowercase();
+        scene.create(json!({"kind": kind, "metadata": {"name": name}, "spec": spec})).await?;
+        let from = json!([{"sourceRef": {"generatorRef": {"kind": kind, "name": name}}}]);
+        scene.synced(&name, json!({"data": [], "dataFrom": from})).await?;
+    }
+    Ok(())
 }
 
 /// A process of its own that leads for a moment and gives the lease back. Nothing is written beside the lease.
@@ -142,34 +201,36 @@ fn marks() -> Vec<String> {
 }
 
 /// Everything that the operator says, to anybody: its log, its metrics, and events and statuses in a namespace.
-async fn places(env: &TestEnv, namespace: &str) -> Result<Vec<(String, String)>> {
+async fn outputs(env: &TestEnv, namespace: &str) -> Result<Vec<(String, String)>> {
     let cluster = Cluster::new(env.plane()).await?;
-    let mut places = vec![
+    let mut outputs = vec![
         ("the log".to_owned(), env.operator.log()),
         ("/metrics".to_owned(), fetch(&env.metrics, "/metrics").await?.1),
         ("/readyz".to_owned(), fetch(&env.health, "/readyz").await?.1),
     ];
-    for kind in ["Event", "ExternalSecret", "SecretStore", "ClusterSecretStore"] {
+    for kind in
+        ["Event", "ExternalSecret", "SecretStore", "ClusterSecretStore", "ClusterExternalSecret"]
+    {
         let mut list = cluster.list(kind, namespace).await?;
         for object in &mut list {
             // A fake store has its values in its spec, in clear text.
             object["spec"].take();
             object["metadata"]["annotations"].take();
         }
-        places.push((kind.to_owned(), json!(list).to_string()));
+        outputs.push((kind.to_owned(), json!(list).to_string()));
     }
-    Ok(places)
+    Ok(outputs)
 }
 
-/// The places that show a value, and what is around it.
-fn leaks(places: &[(String, String)]) -> Vec<String> {
+/// The outputs that show a value, and what is around it.
+fn leaks(outputs: &[(String, String)]) -> Vec<String> {
     let marks = marks();
     let mut found = Vec::new();
-    for (place, text) in places {
+    for (output, text) in outputs {
         if let Some(at) = marks.iter().find_map(|mark| text.find(mark)) {
             let start = text[..at].rfind('\n').map_or(0, |start| start + 1);
             let line: String = text[start..].chars().take(600).collect();
-            found.push(format!("a value is in {place}: {line}"));
+            found.push(format!("a value is in {output}: {line}"));
         }
     }
     found
@@ -177,14 +238,14 @@ fn leaks(places: &[(String, String)]) -> Vec<String> {
 
 /// Fails if a value has left the Secrets, or if the operator was denied something in this namespace.
 pub fn assert_kept(env: &TestEnv, namespace: &str) {
-    let look = || -> Result<Vec<(String, String)>> {
+    let read = || -> Result<Vec<(String, String)>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(places(env, namespace))
+        runtime.block_on(outputs(env, namespace))
     };
     // A thread of its own: the test that ends has a runtime, which must not block.
-    let places = std::thread::scope(|scope| scope.spawn(look).join());
-    let places = places.expect("no panic").expect("what the operator says");
-    assert_eq!(leaks(&places), Vec::<String>::new());
+    let outputs = std::thread::scope(|scope| scope.spawn(read).join());
+    let outputs = outputs.expect("no panic").expect("what the operator says");
+    assert_eq!(leaks(&outputs), Vec::<String>::new());
     let denied: Vec<_> =
         denied(env).into_iter().filter(|request| request.namespace == namespace).collect();
     assert!(denied.is_empty(), "needed and not granted: {denied:#?}");

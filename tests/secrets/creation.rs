@@ -320,3 +320,28 @@ async fn labels_and_annotations_are_copied_and_pruned_and_stamps_are_not() -> Re
     assert!(last["annotations"]["note"].is_null());
     Ok(())
 }
+
+/// The status may be known later than the Secret: then it must not look as if it had to be written once more.
+#[tokio::test]
+async fn an_immutable_secret_that_is_read_once_never_fails_after_its_creation() -> Result<()> {
+    let scene = Scene::new("immutable-once").await?;
+    for nth in 0..20 {
+        let name = format!("once-{nth}");
+        scene.put(&name, &value("x"));
+        let spec = json!({"refreshInterval": "0", "target": {"immutable": true}});
+        scene.create(scene.external(&name, spec)).await?;
+    }
+    for nth in 0..20 {
+        scene.ready(&format!("once-{nth}")).await?;
+    }
+    scene.settle().await?;
+    let events = scene.list("Event").await?;
+    let failed: Vec<_> = events.iter().filter(|event| event["reason"] == "UpdateFailed").collect();
+    assert!(failed.is_empty(), "{failed:?}");
+    for nth in 0..20 {
+        let name = format!("once-{nth}");
+        assert_eq!(scene.condition("ExternalSecret", &name).await?["status"], "True", "{name}");
+        assert_eq!(scene.reads(&name), 1, "{name}");
+    }
+    Ok(())
+}

@@ -105,7 +105,7 @@ async fn one_answer_that_nothing_is_there_deletes_no_secret() -> Result<()> {
     scene.put("db", &value("x"));
 
     scene.reason("db", "True", "SecretSynced").await?;
-    eventually(SOON, "the second look", || async {
+    eventually(SOON, "the second reconcile", || async {
         if scene.reads("db") > reads + 1 { Ok(()) } else { Err("none") }
     })
     .await?;

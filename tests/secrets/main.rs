@@ -3,19 +3,25 @@
 //!
 //! All tests share one control plane, one operator and one Secrets Manager; each has a namespace and
 //! credentials of its own. Those that hurt a server or need other flags start their own.
-#![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 #![allow(clippy::unused_self, clippy::needless_pass_by_value)]
 
 mod access;
+mod cluster_external;
 mod cluster_stores;
 mod confidentiality;
 mod creation;
 mod deletion;
 mod drift;
 mod faults;
+mod find;
+mod gaps;
+mod generators;
 mod guide;
 mod input;
 mod ownership;
+mod parameters;
+mod probes;
 mod references;
 mod refresh;
 mod restart;

@@ -38,14 +38,14 @@ async fn furnish(scene: &Scene<'_>) -> Result<()> {
     Ok(())
 }
 
-/// What of a namespace was looked into: its Secrets, ServiceAccounts and tokens, one by one.
-fn looked_into(scene: &Scene<'_>) -> Vec<Request> {
-    let is_look = |request: &Request| {
+/// What was read in a namespace: its Secrets, ServiceAccounts and tokens, one by one.
+fn read_in(scene: &Scene<'_>) -> Vec<Request> {
+    let is_read = |request: &Request| {
         request.is_secret_read()
             || (request.resource == "serviceaccounts" && request.verb == "get")
             || request.resource == "serviceaccounts/token"
     };
-    scene.requests().into_iter().filter(is_look).collect()
+    scene.requests().into_iter().filter(is_read).collect()
 }
 
 #[tokio::test]
@@ -77,24 +77,24 @@ async fn a_secret_store_never_looks_into_another_namespace() -> Result<()> {
             }
         }
     }
-    assert_eq!(looked_into(&other), [], "0 cross-namespace reads");
-    assert!(!looked_into(&scene).is_empty());
+    assert_eq!(read_in(&other), [], "0 cross-namespace reads");
+    assert!(!read_in(&scene).is_empty());
     Ok(())
 }
 
 #[tokio::test]
 async fn a_cluster_store_looks_where_it_is_told_or_where_the_asker_is() -> Result<()> {
     let scene = Scene::bare(Subsystem::Secrets.shared()?, "cmatrix").await?;
-    let told = scene.beside("told").await?;
+    let named = scene.beside("named").await?;
     let bystander = scene.beside("bystander").await?;
-    for place in [&scene, &told, &bystander] {
+    for place in [&scene, &named, &bystander] {
         furnish(place).await?;
     }
     scene.put("db", &value("x"));
     for reference in ["secretRef", "serviceAccountRef"] {
-        for (place, namespace) in [("absent", None), ("told", Some(told.ns.as_str()))] {
+        for (place, namespace) in [("absent", None), ("named", Some(named.ns.as_str()))] {
             let name = format!("cmatrix-{}-{place}", reference.to_lowercase());
-            let before = looked_into(&told).len();
+            let before = read_in(&named).len();
             scene
                 .create(json!({"kind": "ClusterSecretStore", "metadata": {"name": name},
                     "spec": {"provider": provider(reference, namespace)}}))
@@ -103,9 +103,9 @@ async fn a_cluster_store_looks_where_it_is_told_or_where_the_asker_is() -> Resul
             let data = json!([scene.entry("value", "db")]);
             let spec = json!({"secretStoreRef": store, "data": data});
             scene.synced(&name, spec).await?;
-            assert_eq!(looked_into(&told).len() > before, place == "told", "{name}");
+            assert_eq!(read_in(&named).len() > before, place == "named", "{name}");
         }
     }
-    assert_eq!(looked_into(&bystander), []);
+    assert_eq!(read_in(&bystander), []);
     Ok(())
 }

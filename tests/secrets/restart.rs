@@ -66,7 +66,8 @@ async fn sigterm_ends_it_with_code_0_even_while_a_provider_hangs() -> Result<()>
     let stopped = env.operator.stop(Duration::from_secs(30))?;
 
     assert_eq!(stopped.code, Some(0));
-    assert!(stopped.after < Duration::from_secs(15), "{:?}", stopped.after);
+    // Ten seconds for the work, one for the events, and the rest for a slow machine.
+    assert!(stopped.after < Duration::from_secs(25), "{:?}", stopped.after);
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use support::{Failure, Result, SOON, Subsystem, TestEnv, answers, audit, eventua
 use crate::scene::{Scene, value};
 
 /// Takes rights (resource and verb) away, and waits until they are gone.
-async fn take_away(env: &TestEnv, rights: &[(&str, &str)]) -> Result<()> {
+pub async fn take_away(env: &TestEnv, rights: &[(&str, &str)]) -> Result<()> {
     let kubectl = env.plane().admin()?;
     let text = kubectl.run(&["get", "clusterrole", "gabion-secrets", "-o", "json"])?;
     let mut role: Value = serde_json::from_str(&text)?;
@@ -112,7 +112,9 @@ async fn in_one_namespace_the_rights_of_that_namespace_are_enough() -> Result<()
     let mut env = Subsystem::Secrets.start(&[])?;
     env.operator.stop(SOON)?;
     let kubectl = env.plane().admin()?;
-    for role in ["gabion-secrets", "gabion-events", "gabion-hardening"] {
+    for role in
+        ["gabion-secrets", "gabion-cluster-external-secrets", "gabion-events", "gabion-hardening"]
+    {
         kubectl.run(&["delete", "clusterrole,clusterrolebinding", role])?;
     }
     let scene = Scene::within(&env, "team-a").await?;

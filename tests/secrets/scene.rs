@@ -123,6 +123,12 @@ impl<'a> Scene<'a> {
         object
     }
 
+    /// The uid of a ConfigMap `owner` in this namespace, which others can name as their owner.
+    pub async fn owner(&self) -> Result<Value> {
+        let object = json!({"kind": "ConfigMap", "metadata": {"name": "owner"}});
+        Ok(self.create(object).await?["metadata"]["uid"].clone())
+    }
+
     /// An entry of `spec.data` for the secret `NAMESPACE/NAME`.
     pub fn entry(&self, secret_key: &str, name: &str) -> Value {
         json!({"secretKey": secret_key, "remoteRef": {"key": self.remote(name)}})

@@ -51,6 +51,22 @@ async fn the_columns_of_kubectl_show_store_interval_and_state() -> Result<()> {
 }
 
 #[tokio::test]
+async fn reports_4_an_object_with_a_long_name_has_events() -> Result<()> {
+    let scene = Scene::new("long-names").await?;
+    for length in [236, 237, 240, 253] {
+        let name = "n".repeat(length);
+        let mut object = scene.external(&name, json!({"target": {"name": "made"}}));
+        object["spec"]["data"] = json!([scene.entry("value", "absent")]);
+        scene.create(object).await?;
+        let note = scene.event(&name, "UpdateFailed").await?;
+        assert!(note.contains("long-names/absent"), "{length}: {note}");
+    }
+    let refused = scene.requests().into_iter().filter(|request| request.code == 422);
+    assert_eq!(refused.map(|request| request.text()).collect::<Vec<_>>(), [""; 0]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_failure_says_the_cause_the_object_and_what_happens_next() -> Result<()> {
     let scene = Scene::new("says-failure").await?;
     scene.create(scene.external("db", json!({}))).await?;

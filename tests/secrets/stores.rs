@@ -127,11 +127,11 @@ async fn a_provider_that_is_not_ours_is_reported_and_its_fields_are_kept() -> Re
         "spec": {"provider": {"vault": vault}}});
     scene.create(store).await?;
     scene.create(scene.external("db", json!({"secretStoreRef": {"name": "vault"}}))).await?;
-    let mut parameters = scene.store("parameters");
-    parameters["spec"]["provider"]["aws"]["service"] = json!("ParameterStore");
-    scene.create(parameters).await?;
+    let mut certificates = scene.store("certificates");
+    certificates["spec"]["provider"]["aws"]["service"] = json!("CertificateManager");
+    scene.create(certificates).await?;
 
-    for (name, provider) in [("vault", "vault"), ("parameters", "aws/ParameterStore")] {
+    for (name, provider) in [("vault", "vault"), ("certificates", "aws/CertificateManager")] {
         let object = scene.store_says("SecretStore", name, "False", provider).await?;
         assert_eq!(ready_of(&object)["reason"], "ProviderNotSupported");
     }
@@ -265,16 +265,25 @@ async fn several_stores_feed_one_secret() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_empty_credential_is_named() -> Result<()> {
+async fn hardening_10_a_credential_that_is_none_is_named_with_its_secret_and_key() -> Result<()> {
     let scene = Scene::bare(Subsystem::Secrets.shared()?, "store-empty").await?;
     let mut secret = scene.credentials("aws-keys");
     secret["stringData"]["key"] = json!(" \n");
     scene.create(secret).await?;
     scene.create(scene.store("aws")).await?;
+    let at = "key \"key\" of Secret store-empty/aws-keys";
 
-    let object = scene.store_says("SecretStore", "aws", "False", "empty").await?;
-
-    assert_eq!(ready_of(&object)["reason"], "InvalidProviderConfig");
+    for (text, words) in [
+        (" \n", "is empty"),
+        ("\u{feff}example", "starts with a byte-order mark"),
+        ("exa mple", "holds white space"),
+    ] {
+        let change = json!({"stringData": {"key": text}});
+        scene.patch("Secret", "aws-keys", change).await?;
+        let said = format!("{at} {words}");
+        let object = scene.store_says("SecretStore", "aws", "False", &said).await?;
+        assert_eq!(ready_of(&object)["reason"], "InvalidProviderConfig");
+    }
     Ok(())
 }
 
@@ -312,8 +321,8 @@ async fn s4_a_store_in_a_namespace_does_not_get_the_operators_own_credentials() 
         let mut store = scene.store(name);
         store["spec"]["provider"]["aws"]["auth"] = auth;
         scene.create(store).await?;
-        let said = scene.store_says("SecretStore", name, "False", field).await?;
-        assert_eq!(ready_of(&said)["reason"], "InvalidProviderConfig", "{name}");
+        let reported = scene.store_says("SecretStore", name, "False", field).await?;
+        assert_eq!(ready_of(&reported)["reason"], "InvalidProviderConfig", "{name}");
         scene.put(name, &value("x"));
         scene.create(scene.external(name, json!({"secretStoreRef": {"name": name}}))).await?;
         scene.fails(name, "is not ready").await?;
@@ -323,7 +332,8 @@ async fn s4_a_store_in_a_namespace_does_not_get_the_operators_own_credentials() 
 }
 
 #[tokio::test]
-async fn c_an_empty_auth_method_of_a_cluster_store_is_no_auth_of_the_operator() -> Result<()> {
+async fn reports_3_c_an_empty_auth_method_of_a_cluster_store_is_no_auth_of_the_operator()
+-> Result<()> {
     let scene = Scene::bare(Subsystem::Secrets.shared()?, "empty-method").await?;
     let mut store = scene.store("empty-method");
     store["kind"] = json!("ClusterSecretStore");

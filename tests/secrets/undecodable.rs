@@ -59,7 +59,7 @@ async fn loosen(cluster: &Cluster, definition: &str) -> Result<()> {
     Ok(())
 }
 
-/// Creates an object as soon as the API server has taken in the definition.
+/// Creates an object as soon as the API server has accepted the definition.
 async fn create_soon(scene: &Scene<'_>, object: Value) -> Result<()> {
     eventually(SOON, "the object is taken", || async { scene.create(object.clone()).await })
         .await?;
@@ -104,7 +104,7 @@ async fn spoil(scene: &Scene<'_>, cluster: &Cluster) -> Result<()> {
 }
 
 #[tokio::test]
-async fn one_object_that_cannot_be_decoded_stops_nobody_else() -> Result<()> {
+async fn s1_one_object_that_cannot_be_decoded_stops_nobody_else() -> Result<()> {
     let mut env = Subsystem::Secrets.start(&[])?;
     // While the operator is away, so that its first lists hold all of it.
     env.operator.stop(SOON)?;
@@ -130,7 +130,7 @@ async fn one_object_that_cannot_be_decoded_stops_nobody_else() -> Result<()> {
         spoilt.ready(name).await?;
     }
     spoilt.data_is("deep-fields", json!({"value": "bar"})).await?;
-    // What cannot be is named in the log, counted, and told where its owner looks.
+    // What cannot be is named in the log, counted, and reported in an event of the object.
     let log = env.operator.log();
     for name in ["spoilt/wide", "spoilt/deep", "wide-cluster", "spoilt/bad-time"] {
         assert!(
@@ -145,11 +145,21 @@ async fn one_object_that_cannot_be_decoded_stops_nobody_else() -> Result<()> {
         }
     })
     .await?;
-    let told = spoilt.event("wide", "NotDecodable").await?;
-    assert!(told.contains("spec.refreshInterval: invalid value: integer"), "{told}");
+    let note = spoilt.event("wide", "NotDecodable").await?;
+    assert!(note.contains("spec.refreshInterval: invalid value: integer"), "{note}");
+    for (name, field) in [("wide", "spec.refreshInterval"), ("deep", "spec.provider")] {
+        let stored = spoilt.store_says("SecretStore", name, "False", field).await?;
+        assert_eq!(crate::scene::ready_of(&stored)["reason"], "NotDecodable");
+    }
+    spoilt
+        .store_says("ClusterSecretStore", "wide-cluster", "False", "spec.refreshInterval")
+        .await?;
+    spoilt.create(reader("of-wide", "wide")).await?;
+    spoilt.fails("of-wide", "cannot be decoded: spec.refreshInterval").await?;
     // Once it can be decoded it is like any other.
     let mended = json!({"spec": {"refreshInterval": 60}});
     spoilt.patch("SecretStore", "wide", mended).await?;
     spoilt.store_says("SecretStore", "wide", "True", "").await?;
+    spoilt.ready("of-wide").await?;
     answers(&env.health, "/healthz", "200 OK").await
 }

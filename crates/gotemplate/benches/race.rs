@@ -3,7 +3,7 @@
 //! `make race` runs it. Both engines run one after the other on one core; `dev/golden` is the Go side, with the same
 //! templates, data and functions. It fails if the outputs differ, but never because it is slow.
 
-#![allow(missing_docs, clippy::print_stdout, clippy::print_stderr)]
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::{
     collections::BTreeMap,

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::lex::Position;
+use super::position::Position;
 
 /// The kind of mistake: what a caller counts and what the vectors compare with Go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use super::{
     Delimiters,
     error::{Error, ErrorKind},
+    position::Position,
     rune,
 };
 
@@ -69,15 +70,6 @@ impl Token<'_> {
     pub(crate) fn is_word(&self, word: &str) -> bool {
         self.kind == TokenKind::Name && self.text == word.as_bytes()
     }
-}
-
-/// Where a piece of a template stands: line and column.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Position {
-    /// From 1.
-    pub line: u32,
-    /// From 1, in bytes.
-    pub column: u32,
 }
 
 /// Cuts a text into tokens, one at a time.

@@ -5,7 +5,7 @@
 //! `value`, `text` and `map` are what templates work on. `lex` and `parse` turn text into a `tree`; `eval` and `call`
 //! turn the tree into bytes; `format` is `printf`. `functions` has a module for each family of functions, and
 //! `budget` the bounds that all of them account to.
-#![warn(unreachable_pub)]
+#![warn(missing_docs, unreachable_pub)]
 
 mod budget;
 mod buffer;
@@ -23,6 +23,7 @@ mod map;
 mod methods;
 mod number;
 mod parse;
+mod position;
 mod quote;
 pub mod regexp;
 mod rune;

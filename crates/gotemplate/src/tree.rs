@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-pub(crate) use super::lex::Position;
+pub(crate) use super::position::Position;
 use super::{function::Function, number::Number, value::Text};
 
 /// A template with those that it defines.

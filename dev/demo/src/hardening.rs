@@ -1,4 +1,4 @@
-//! The hardening half: a namespace is hardened, keeps a bad pod out, lets a good one in, and is as it was when
+//! The story of hardening: a namespace is hardened, keeps a bad pod out, lets a good one in, and is as it was when
 //! the baseline is gone.
 
 use std::time::Duration;

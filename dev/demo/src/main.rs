@@ -29,11 +29,11 @@ async fn run() -> Result<ExitCode> {
     let mut stops = Stops::listen()?;
     let keep = std::env::var("KEEP").is_ok_and(|keep| !matches!(keep.as_str(), "" | "0"));
     // A task of its own: dropping it is what ends all that it started.
-    let mut telling = tokio::spawn(tell(keep));
+    let mut story = tokio::spawn(play(keep));
     let outcome = tokio::select! {
         biased;
         code = stops.next() => Err(code),
-        outcome = &mut telling => Ok(outcome?),
+        outcome = &mut story => Ok(outcome?),
     };
     match outcome {
         Ok(Ok(())) => Ok(ExitCode::SUCCESS),
@@ -46,14 +46,14 @@ async fn run() -> Result<ExitCode> {
         }
         Err(code) => {
             complain("stopping everything");
-            telling.abort();
-            let _ = telling.await;
+            story.abort();
+            let _ = story.await;
             Ok(ExitCode::from(code))
         }
     }
 }
 
-async fn tell(keep: bool) -> Result<()> {
+async fn play(keep: bool) -> Result<()> {
     let mut screen = Screen::stdout();
     screen
         .banner("Gabion: secrets that arrive and rotate, namespaces that are hard and stay so")?;
@@ -61,8 +61,8 @@ async fn tell(keep: bool) -> Result<()> {
         Ok(stage) => stage,
         Err(failure) => return Err(Failure::new(format!("\"{}\": {failure}", screen.title()))),
     };
-    let told = Box::pin(stage.alive_during(scenes(&stage, &mut screen, keep))).await;
-    told.map_err(|failure| {
+    let outcome = Box::pin(stage.alive_during(scenes(&stage, &mut screen, keep))).await;
+    outcome.map_err(|failure| {
         let end = stage.obituary();
         Failure::new(format!("\"{}\" went wrong: {failure}\n\n{end}", screen.title()))
     })
@@ -84,7 +84,7 @@ async fn scenes(stage: &Stage, screen: &mut Screen, keep: bool) -> Result<()> {
 }
 
 fn complain(text: &str) {
-    // Nobody is left to tell if this fails.
+    // Nobody is left to report to if this fails.
     let _ = writeln!(std::io::stderr(), "\n{text}");
 }
 

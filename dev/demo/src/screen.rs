@@ -11,7 +11,7 @@ const WIDTH: usize = 110;
 /// A terminal that is wider than [`WIDTH`] is not asked for: output looks the same in a file.
 const INDENT: &str = "   ";
 
-/// Where the story is told.
+/// Where the story is printed.
 pub struct Screen {
     out: Box<dyn Write + Send>,
     terminal: bool,

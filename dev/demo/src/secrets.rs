@@ -1,4 +1,4 @@
-//! The secrets half: a secret arrives, rotates, and is put back when somebody edits it.
+//! The story of secrets: a secret arrives, rotates, and is put back when somebody edits it.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ const FINGERPRINT: &str = "kubectl get secret app-secret -n shop -o jsonpath='{.
 
 /// How long something took, and the fingerprint of the password then.
 pub struct Outcome {
-    /// From the cause to the effect, as the API server told of them.
+    /// From the cause to the effect, as the API server reported them.
     pub took: Duration,
     /// A hash of the password.
     pub fingerprint: String,

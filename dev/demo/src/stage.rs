@@ -1,4 +1,4 @@
-//! Everything that runs while the story is told: a control plane, AWS as moto plays it, Gabion itself.
+//! Everything that runs during the story: a control plane, AWS as moto plays it, Gabion itself.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -72,7 +72,7 @@ impl Stage {
         ))?;
         let shell = Shell::new(plane.kubeconfig(), plane.dir())?;
         let client = plane.client().await?;
-        name_service(&shell).await?;
+        dns(&shell).await?;
         shell.show_end(screen, "kubectl apply -k config/", 6).await?;
         let (operator, metrics) = run_gabion(screen, &plane, &moto).await?;
         Ok(Self {
@@ -116,8 +116,8 @@ impl Stage {
         page(&self.metrics, "/metrics")
     }
 
-    /// What `told` gives, or a failure as soon as Gabion is not there any more.
-    pub async fn alive_during<T>(&self, told: impl Future<Output = Result<T>>) -> Result<T> {
+    /// What `story` gives, or a failure as soon as Gabion is not there any more.
+    pub async fn alive_during<T>(&self, story: impl Future<Output = Result<T>>) -> Result<T> {
         let pid = self.operator.pid()?;
         let ended = async {
             while process_exists(pid) {
@@ -125,7 +125,7 @@ impl Stage {
             }
         };
         tokio::select! {
-            outcome = told => outcome,
+            outcome = story => outcome,
             () = ended => Err(Failure::new("Gabion ended")),
         }
     }
@@ -143,8 +143,8 @@ impl Stage {
     }
 }
 
-/// Name service, which every cluster has: what the default deny must keep reachable.
-async fn name_service(shell: &Shell) -> Result<()> {
+/// DNS, which every cluster has: what the default deny must keep reachable.
+async fn dns(shell: &Shell) -> Result<()> {
     let ports = "--tcp=53:53";
     shell
         .quietly(&format!("kubectl create service clusterip kube-dns -n kube-system {ports}"))

@@ -1,4 +1,4 @@
-//! Somebody who watches the API server and notes the moment of everything that is told.
+//! Somebody who watches the API server and notes the moment of every event.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -15,8 +15,8 @@ use support::{Failure, Result, process_exists};
 async fn the_demo_shows_what_it_says_and_leaves_nothing_behind() -> Result<()> {
     let (mut screen, recording) = Screen::captured();
     let mut stage = Stage::start(&mut screen).await?;
-    let told = Box::pin(stage.alive_during(tell(&stage, &mut screen))).await;
-    let summary = told.map_err(|failure| {
+    let outcome = Box::pin(stage.alive_during(play(&stage, &mut screen))).await;
+    let summary = outcome.map_err(|failure| {
         let (title, obituary) = (screen.title(), stage.obituary());
         Failure::new(format!("\"{title}\" went wrong: {failure}\n{obituary}"))
     })?;
@@ -46,7 +46,7 @@ async fn the_demo_shows_what_it_says_and_leaves_nothing_behind() -> Result<()> {
     Ok(())
 }
 
-async fn tell(stage: &Stage, screen: &mut Screen) -> Result<Summary> {
+async fn play(stage: &Stage, screen: &mut Screen) -> Result<Summary> {
     let arrived = secrets::arrival(stage, screen).await?;
     let rotated = secrets::rotation(stage, screen).await?;
     let repaired = secrets::repair(stage, screen).await?;

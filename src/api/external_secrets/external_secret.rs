@@ -11,6 +11,7 @@ use super::references::Condition;
 use super::references::DecodingStrategy;
 use super::references::StoreRef;
 use super::references::data_key;
+use super::references::duration_rule;
 use super::references::null_is_absent;
 use super::references::object_name;
 use super::template::Template;
@@ -239,13 +240,13 @@ pub struct DataFromEntry {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Find {
-    /// Only names that start with this.
+    /// Only names that begin with this. Of Parameter Store: only what is below this path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// Only names that match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<FindName>,
-    /// Only secrets that have all these tags.
+    /// Only secrets that have each of these tags, with exactly this value.
     #[serde(
         default,
         skip_serializing_if = "BTreeMap::is_empty",
@@ -266,7 +267,7 @@ pub struct Find {
 /// A name pattern.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FindName {
-    /// A regular expression (RE2), not anchored.
+    /// A regular expression (RE2) on the full name, not anchored: write ^prod/ to mean the beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regexp: Option<String>,
 }
@@ -384,10 +385,7 @@ fn refresh_interval(_: &mut SchemaGenerator) -> Schema {
         "type": "string",
         "default": "1h0m0s",
         "maxLength": 64,
-        "x-kubernetes-validations": [{
-            "rule": "self.matches('^[-+]?(0|(([0-9]+([.][0-9]*)?|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$')",
-            "message": "refreshInterval must be a duration such as 30s, 15m or 1h0m0s; days are not a unit, write 24h",
-        }],
+        "x-kubernetes-validations": [duration_rule("refreshInterval")],
     })
 }
 

@@ -1,6 +1,7 @@
 //! Kinds of the group `external-secrets.io`.
 
 pub mod aws;
+pub mod cluster_external_secret;
 pub mod external_secret;
 pub mod references;
 pub mod rewrite;

@@ -125,6 +125,23 @@ pub(crate) fn namespace_name(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Names of namespaces.
+pub(crate) fn namespace_names(generator: &mut SchemaGenerator) -> Schema {
+    let name = namespace_name(generator);
+    json_schema!({"type": "array", "items": name})
+}
+
+/// The CEL rule that a string field is a duration as Go writes it.
+pub(crate) fn duration_rule(field: &str) -> serde_json::Value {
+    let message = format!(
+        "{field} must be a duration such as 30s, 15m or 1h0m0s; days are not a unit, write 24h"
+    );
+    serde_json::json!({
+        "rule": "self.matches('^[-+]?(0|(([0-9]+([.][0-9]*)?|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$')",
+        "message": message,
+    })
+}
+
 /// A moment, as Kubernetes writes it.
 pub(crate) fn date_time(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "format": "date-time"})

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::aws::AwsProvider;
 use super::references::Condition;
-use super::references::namespace_name;
+use super::references::namespace_names;
 use super::references::null_is_absent;
 use crate::api::crd_enum::crd_enum;
 
@@ -213,9 +213,4 @@ pub struct SecretStoreStatus {
 fn int_or_duration(_: &mut SchemaGenerator) -> Schema {
     // What a reader in 32 bits takes; the bounds are about the integer form only.
     json_schema!({"minimum": i32::MIN, "maximum": i32::MAX, "x-kubernetes-int-or-string": true})
-}
-
-fn namespace_names(generator: &mut SchemaGenerator) -> Schema {
-    let name = namespace_name(generator);
-    json_schema!({"type": "array", "items": name})
 }

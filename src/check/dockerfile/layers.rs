@@ -62,7 +62,7 @@ struct Manager {
     installs: &'static [&'static str],
     /// Flags with which an installation leaves nothing.
     flags: &'static [&'static str],
-    /// Text of a later command that cleans up: what it removes, or what it is told.
+    /// Text of a later command that cleans up: what it removes, or its arguments.
     cleaned: &'static [&'static str],
     /// A variable that switches the cache off.
     variable: Option<&'static str>,

@@ -224,7 +224,7 @@ fn what_does_not_parse_is_a_fault_with_its_place() {
 }
 
 #[test]
-fn here_documents_behind_a_word_are_data() {
+fn reports_11_here_documents_behind_a_word_are_data() {
     assert_eq!(stage("RUN tee /etc/x.conf <<EOF >/dev/null\nEXPOSE 22\nEOF"), [""; 0]);
     assert_eq!(stage("RUN cat > /etc/x.conf <<-\"EOF\"\n\tUSER root\n\tEOF"), [""; 0]);
     assert_eq!(
@@ -236,7 +236,7 @@ fn here_documents_behind_a_word_are_data() {
 }
 
 #[test]
-fn variables_that_nothing_sets_are_empty() {
+fn reports_12_variables_that_nothing_sets_are_empty() {
     let from = format!("FROM alpine:3@sha256:{}", "a".repeat(64));
     let of = |text: &str| found(text);
     assert_eq!(of(&format!("{from}\nUSER $RUN_AS\n")), ["2 HB-DF-USER"]);
@@ -252,7 +252,7 @@ fn variables_that_nothing_sets_are_empty() {
 }
 
 #[test]
-fn of_bases_of_which_nothing_is_known_nothing_is_claimed() {
+fn reports_13_of_bases_of_which_nothing_is_known_nothing_is_claimed() {
     let users = |text: &str| {
         let mut all = found(text);
         all.retain(|line| line.contains("USER"));
@@ -271,7 +271,7 @@ fn of_bases_of_which_nothing_is_known_nothing_is_claimed() {
 }
 
 #[test]
-fn caches_are_cleaned_after_the_installation_or_switched_off() {
+fn reports_15_caches_are_cleaned_after_the_installation_or_switched_off() {
     for line in [
         "RUN dnf install -y git && rm -rf /var/cache/dnf",
         "ARG PIP_NO_CACHE_DIR=1\nRUN pip install flask",

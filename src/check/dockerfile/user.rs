@@ -60,7 +60,7 @@ fn stated(number: usize, written: &str, variables: &Variables) -> Option<Finding
     Some(finding(control, number, message).noted().with_remedy(remedy))
 }
 
-/// The user of the base, as far as its name tells it.
+/// The user of the base, as far as its name shows it.
 fn inherited(model: &Model<'_, '_>) -> Option<Finding> {
     let lineage = model.lineage();
     let base = lineage.last()?;

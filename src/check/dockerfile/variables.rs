@@ -1,4 +1,4 @@
-//! Variables of a Dockerfile, as far as the file itself tells them.
+//! Variables of a Dockerfile, as far as the file itself sets them.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ const OF_BASES: [&str; 3] = ["PATH", "HOME", "HOSTNAME"];
 pub(crate) struct Variables {
     environment: BTreeMap<String, Known>,
     arguments: BTreeMap<String, Known>,
-    /// Of a stage, where what nobody sets is empty. Before the first stage nothing is said of such a variable.
+    /// Of a stage, where what nobody sets is empty. Before the first stage such a variable is not reported.
     in_stage: bool,
 }
 

@@ -246,7 +246,7 @@ impl Kustomization<'_> {
             let inline = patch.as_str().is_some_and(|text| text.contains('\n'));
             let documents =
                 if inline { inline_documents(&patch)? } else { self.patch_file(&patch)? };
-            self.patch(&documents, None, own)?;
+            patch_all(&documents, None, own)?;
         }
         for patch in self.list("patches") {
             self.patch_with_target(&patch, own)?;
@@ -315,44 +315,43 @@ impl Kustomization<'_> {
         };
         let target = patch.get("target").map(Target::of).transpose();
         let target = target.map_err(|what| Elsewhere(format!("{what} is not known here")))?;
-        self.patch(&documents, target.as_ref(), own)
+        patch_all(&documents, target.as_ref(), own)
     }
+}
 
-    fn patch(
-        &self,
-        documents: &[Node],
-        target: Option<&Target>,
-        own: &mut Vec<Resource>,
-    ) -> Result<(), Refusal> {
-        for document in documents {
-            let is_list = matches!(document.content, Content::Sequence(_));
-            match target {
-                None if is_list => {
-                    return Err(Broken("a JSON patch has no target: add one".to_owned()));
+/// Applies patches to the objects that they are for.
+fn patch_all(
+    documents: &[Node],
+    target: Option<&Target>,
+    own: &mut Vec<Resource>,
+) -> Result<(), Refusal> {
+    for document in documents {
+        let is_list = matches!(document.content, Content::Sequence(_));
+        match target {
+            None if is_list => {
+                return Err(Broken("a JSON patch has no target: add one".to_owned()));
+            }
+            Some(target) if is_list => {
+                for one in own.iter_mut().filter(|one| target.holds(one)) {
+                    let title = format!("{} {}", one.kind(), one.name());
+                    json_patch::apply(&mut one.root, document)
+                        .map_err(|problem| Broken(format!("the patch of {title}: {problem}")))?;
                 }
-                Some(target) if is_list => {
-                    for one in own.iter_mut().filter(|one| target.holds(one)) {
-                        let title = format!("{} {}", one.kind(), one.name());
-                        json_patch::apply(&mut one.root, document).map_err(|problem| {
-                            Broken(format!("the patch of {title}: {problem}"))
-                        })?;
-                    }
-                }
-                Some(target) => {
-                    merge_into(document, own, &|one| target.holds(one))?;
-                }
-                None => {
-                    let wanted = Resource { root: document.clone(), former: Vec::new() };
-                    if !merge_into(document, own, &|one| is_meant(&wanted, one))? {
-                        let title = format!("{} {}", wanted.kind(), wanted.name());
-                        let problem = "which is not among its resources";
-                        return Err(Broken(format!("a patch is for {title}, {problem}")));
-                    }
+            }
+            Some(target) => {
+                merge_into(document, own, &|one| target.holds(one))?;
+            }
+            None => {
+                let wanted = Resource { root: document.clone(), former: Vec::new() };
+                if !merge_into(document, own, &|one| is_meant(&wanted, one))? {
+                    let title = format!("{} {}", wanted.kind(), wanted.name());
+                    let problem = "which is not among its resources";
+                    return Err(Broken(format!("a patch is for {title}, {problem}")));
                 }
             }
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// The documents of a text within a text: all that is in it stands where the text does.

@@ -202,7 +202,9 @@ pub(crate) fn joined(reports: Vec<FileReport>) -> Vec<FileReport> {
         file.objects.extend(report.objects);
         for located in report.findings {
             let finding = &located.finding;
-            let key = (number, located.position, finding.control.id, finding.message.clone());
+            // One that counts is never hidden by one that somebody lives with.
+            let by = located.suppressed.as_ref().map(|accepted| accepted.by);
+            let key = (number, located.position, finding.control.id, finding.message.clone(), by);
             if seen.insert(key) {
                 file.findings.push(located);
             }

@@ -49,7 +49,9 @@ impl Sources {
                 let place = Lines::of(&text).position(fault.at);
                 format!("{name}:{}:{}: {}", place.line, place.column, fault.message)
             })?;
-            comments.iter_mut().for_each(|comment| comment.at += start);
+            for comment in &mut comments {
+                comment.at += start;
+            }
             if let Some(mut root) = root.filter(|root| !root.is_null()) {
                 shift(&mut root, start);
                 documents.push((root, comments));

@@ -58,18 +58,18 @@ fn every_part_of_an_object_knows_where_it_was_written() {
     };
     let containers = ["spec", "template", "spec", "containers"];
     for (found, wanted) in [
-        (place(&["spec", "replicas"], None), "overlay/kustomization.yaml:51"),
+        (place(&["spec", "replicas"], None), "overlay/kustomization.yaml:45"),
         (place(&["spec", "selector"], None), "base/web.yaml:5"),
-        (place(&containers, Some((0, "image"))), "overlay/kustomization.yaml:47"),
+        (place(&containers, Some((0, "image"))), "overlay/kustomization.yaml:41"),
         (place(&containers, Some((0, "resources"))), "overlay/memory.yaml:10"),
         (place(&containers, Some((0, "volumeMounts"))), "base/web.yaml:18"),
         (place(&containers, Some((1, "image"))), "overlay/memory.yaml:17"),
         (
             place(&["spec", "template", "spec", "automountServiceAccountToken"], None),
-            "component/kustomization.yaml:6",
+            "component/kustomization.yaml:7",
         ),
         // A field that nobody wrote: the innermost part that is there.
-        (place(&containers, Some((0, "securityContext"))), "base/web.yaml:9"),
+        (place(&containers, Some((0, "securityContext"))), "base/web.yaml:10"),
     ] {
         assert_eq!(found, wanted);
     }
@@ -116,7 +116,7 @@ fn what_is_wrong_and_what_is_not_here_are_told_apart() {
         (
             "resources: [broken.yaml]",
             broken(
-                "/a/broken.yaml:2:1: not YAML: while parsing a flow node, did not find expected node content",
+                "/a/broken.yaml:1:1: not YAML: while parsing a flow node, did not find expected node content",
             ),
         ),
         (
@@ -158,7 +158,7 @@ fn what_is_wrong_and_what_is_not_here_are_told_apart() {
         (
             "[",
             broken(
-                "/a/kustomization.yaml:2:1: not YAML: while parsing a flow node, did not find expected node content",
+                "/a/kustomization.yaml:1:1: not YAML: while parsing a flow node, did not find expected node content",
             ),
         ),
     ] {

@@ -210,9 +210,9 @@ impl Change {
             Content::Mapping(entries) => {
                 for entry in entries {
                     if matches!(entry.key.as_str(), "containers" | "initContainers") {
-                        tree::items_mut(&mut entry.value)
-                            .iter_mut()
-                            .for_each(|c| self.container(c));
+                        for container in tree::items_mut(&mut entry.value) {
+                            self.container(container);
+                        }
                     } else {
                         self.containers(&mut entry.value);
                     }

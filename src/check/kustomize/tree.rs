@@ -43,11 +43,6 @@ pub(super) fn get_mut<'n>(node: &'n mut Node, key: &str) -> Option<&'n mut Node>
     }
 }
 
-/// The value at the end of several keys, to be changed.
-pub(super) fn at_mut<'n>(node: &'n mut Node, keys: &[&str]) -> Option<&'n mut Node> {
-    keys.iter().try_fold(node, |node, key| get_mut(node, key))
-}
-
 /// The value at the end of several keys.
 pub(super) fn at<'n>(node: &'n Node, keys: &[&str]) -> Option<&'n Node> {
     keys.iter().try_fold(node, |node, key| node.get(key))

@@ -69,7 +69,7 @@ impl OpenText {
             manifest::check(&name, &self.text, rules, across)
         };
         if let Some(project) = setting.project {
-            project.accept(&mut file);
+            project.accept(&name, &mut file.findings);
         }
         let mut report = Report { files: vec![file], ..Report::default() };
         if let Some(known) = setting.known {

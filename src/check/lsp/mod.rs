@@ -123,7 +123,6 @@ impl Server<'_> {
         let document = &params["textDocument"];
         let uri = document["uri"].as_str().unwrap_or_default();
         match method {
-            "initialized" => self.configure()?,
             "textDocument/didOpen" => {
                 let language = document["languageId"].as_str().unwrap_or_default();
                 let text = document["text"].as_str().unwrap_or_default();
@@ -132,13 +131,15 @@ impl Server<'_> {
             "textDocument/didChange" => {
                 let changes = params["contentChanges"].as_array();
                 let text = changes.and_then(|changes| changes.last()?["text"].as_str());
-                if let (Some(mut open), Some(text)) = (self.open.remove(uri), text) {
+                if let Some(text) = text
+                    && let Some(mut open) = self.open.remove(uri)
+                {
                     text.clone_into(&mut open.text);
                     self.take(uri, open)?;
                 }
             }
             // What a text refers to may have changed, and so may the configuration.
-            "textDocument/didSave" => self.configure()?,
+            "initialized" | "textDocument/didSave" => self.configure()?,
             "textDocument/didClose" => {
                 self.open.remove(uri);
                 self.publish(uri, &[])?;

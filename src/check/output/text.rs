@@ -124,7 +124,7 @@ fn place(diagnostic: &Diagnostic) -> String {
     diagnostic.position.map(|place| format!("{}:{}", place.line, place.column)).unwrap_or_default()
 }
 
-/// Findings with one control and one position: each says what it is, the remedy is said once.
+/// Findings with one control and one position: each has its message, the remedy comes once.
 fn finding(group: &[Located], paint: Paint, out: &mut dyn Write) -> io::Result<()> {
     let Some(first) = group.first() else { return Ok(()) };
     let at = format!("{}:{}", first.position.line, first.position.column);

@@ -108,7 +108,7 @@ impl Node {
         place
     }
 
-    /// The value without places.
+    /// The value without positions.
     pub(crate) fn to_value(&self) -> Value {
         match &self.content {
             Content::Scalar(value) => value.clone(),

@@ -312,7 +312,7 @@ struct Keys {
     entries: Vec<Entry>,
     merged: Vec<Entry>,
     /// Where each key stands, once there are so many that a scan through all takes long.
-    places: HashMap<String, usize>,
+    positions: HashMap<String, usize>,
 }
 
 impl Keys {
@@ -329,21 +329,21 @@ impl Keys {
             return Err(Fault { at: entry.key_span.start, message, first: Some(first) });
         }
         if self.entries.len() >= Self::FEW {
-            if self.places.is_empty() {
+            if self.positions.is_empty() {
                 let known = self.entries.iter().map(|e| (e.key.clone(), e.key_span.start));
-                self.places = known.collect();
+                self.positions = known.collect();
             }
-            self.places.insert(entry.key.clone(), entry.key_span.start);
+            self.positions.insert(entry.key.clone(), entry.key_span.start);
         }
         self.entries.push(entry);
         Ok(())
     }
 
     fn find(&self, key: &str) -> Option<usize> {
-        if self.places.is_empty() {
+        if self.positions.is_empty() {
             return self.entries.iter().find(|e| e.key == key).map(|e| e.key_span.start);
         }
-        self.places.get(key).copied()
+        self.positions.get(key).copied()
     }
 
     /// With what merge keys bring: a key of the mapping itself wins, then the first one merged.

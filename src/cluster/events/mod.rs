@@ -63,7 +63,7 @@ impl Events {
     }
 }
 
-/// The sending half, and the task that publishes. At `stop` it publishes what still waits, for a second at most.
+/// The sender, and the task that publishes. At `stop` it publishes what still waits, for a second at most.
 pub fn events(
     client: Client,
     fence: Fence,

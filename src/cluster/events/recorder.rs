@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_of_an_event_is_one_whatever_the_object_is_called() {
+    fn reports_4_the_name_of_an_event_is_one_whatever_the_object_is_called() {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         for length in 230..=253 {
             let name = event_name(&"a".repeat(length), now);

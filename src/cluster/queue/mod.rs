@@ -237,7 +237,7 @@ where
     }
 }
 
-/// Says why a queue is stuck, and tells a provider that hangs from work that nobody starts.
+/// Explains why a queue is stuck: a provider hangs, or nobody starts the work.
 fn explain<G: Debug>(name: &str, stuck: &Stuck<G>) -> String {
     let of_group = stuck.group.as_ref().map(|group| format!(" of {group:?}")).unwrap_or_default();
     let (waiting, running) = (stuck.waiting, stuck.running);

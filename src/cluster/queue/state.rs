@@ -254,7 +254,7 @@ where
         }
     }
 
-    /// `key`, which is running, has just taken in what it was woken for. True if it was woken since it
+    /// `key`, which is running, has just read what it was woken for. True if it was woken since it
     /// started.
     pub(crate) fn caught_up(&mut self, key: &K) -> bool {
         self.run(key).is_some_and(|run| run.again.take().is_some())

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_watch_that_is_accepted_again_works_at_once_even_on_a_quiet_kind() {
+    async fn q5_a_watch_that_is_accepted_again_works_at_once_even_on_a_quiet_kind() {
         let health = WatchHealth::new("SecretStore");
         health.list_delivered();
         health.failed("500".into());

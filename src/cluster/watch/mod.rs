@@ -22,7 +22,7 @@ use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ObjectKey,
+    ObjectKey, Undecodable,
     decode::{Decoded, Identity, decode},
 };
 use crate::meta::ResourceVersion;
@@ -36,6 +36,8 @@ const REFUSED_PAUSE: Duration = Duration::from_mins(10);
 /// After so many failures in a row the list is read again: the API server may have been restored to a state in
 /// which the version to go on from does not exist.
 const RELIST_AFTER: u32 = 10;
+/// A watch that ends earlier and without an event never began.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// What a watch says.
 #[derive(Debug)]
@@ -45,15 +47,7 @@ pub(crate) enum Change<K> {
     /// The object is gone; this is its last known form.
     Deleted(K),
     /// A complete list has been delivered: whatever is not in the set does not exist.
-    Listed(HashSet<ObjectKey>),
-}
-
-/// An object that exists and cannot be decoded. What was known of it before stays.
-#[derive(Clone, Debug)]
-pub(crate) struct Undecodable {
-    pub(crate) identity: Identity,
-    /// Which field, and why. Quotes nothing of the object.
-    pub(crate) problem: String,
+    Replaced(HashSet<ObjectKey>),
 }
 
 /// Whether it is normal that a watch is refused.
@@ -61,7 +55,7 @@ pub(crate) struct Undecodable {
 pub(crate) enum Refusal {
     /// A right or a CRD is missing, and somebody must mend it.
     Fails,
-    /// Only some clusters have the kind, and only some installations may see it: said once, asked rarely.
+    /// Only some clusters have the kind, and only some installations may see it: logged once, asked rarely.
     IsNormal,
 }
 
@@ -103,7 +97,8 @@ pub(crate) async fn follow<K>(
         let retry_in_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
         tracing::warn!(kind = health.kind, error = why, retry_in_ms, "watch failed");
         health.failed(why);
-        if error == WatchError::Expired || failures.is_multiple_of(RELIST_AFTER) {
+        let relist_after = if error == WatchError::NeverEnded { 2 } else { RELIST_AFTER };
+        if error == WatchError::Expired || failures.is_multiple_of(relist_after) {
             watch.position = None;
         }
         time::sleep(pause).await;
@@ -148,8 +143,8 @@ impl<R: FnMut(Undecodable), S> Watch<R, S> {
             self.position = None;
         }
         // Something that ends each watch at once must not be asked without a pause.
-        if started.elapsed() < FIRST_PAUSE {
-            time::sleep(FIRST_PAUSE).await;
+        if started.elapsed() < RETRY.first {
+            time::sleep(RETRY.first).await;
         }
         Ok(())
     }
@@ -188,6 +183,7 @@ impl<R: FnMut(Undecodable), S> Watch<R, S> {
         S: FnMut(Change<K>),
     {
         let from = self.position.clone().unwrap_or_default();
+        let (started, mut brought) = (Instant::now(), false);
         let mut lines = self.requests.watch(&from).await?;
         self.cache.health.accepted();
         while let Some(text) = lines.next().await? {
@@ -209,9 +205,18 @@ impl<R: FnMut(Undecodable), S> Watch<R, S> {
             self.position =
                 Some(version.ok_or(WatchError::Form("an event has no resourceVersion"))?);
             self.progress = true;
+            brought = true;
             self.cache.health.worked();
         }
-        Ok(())
+        if brought {
+            Ok(())
+        } else if lines.timed_out {
+            Err(WatchError::NeverEnded)
+        } else if started.elapsed() < AT_ONCE {
+            Err(WatchError::EndedAtOnce)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -265,7 +270,7 @@ impl<R: FnMut(Undecodable), S> Cache<R, S> {
                 if self.undecodable.get(&identity.key) != Some(&identity.resource_version) {
                     let key = &identity.key;
                     tracing::warn!(kind, object = %key, problem, "the object cannot be decoded and is left out");
-                    (self.report)(Undecodable { identity, problem });
+                    (self.report)(Undecodable::new(identity, problem, text));
                 }
             }
         }
@@ -277,7 +282,7 @@ impl<R: FnMut(Undecodable), S> Cache<R, S> {
     {
         self.undecodable = listing.undecodable;
         self.health.set_undecodable(self.undecodable.len());
-        (self.sink)(Change::Listed(listing.present));
+        (self.sink)(Change::Replaced(listing.present));
         self.health.list_delivered();
     }
 
@@ -296,7 +301,7 @@ impl<R: FnMut(Undecodable), S> Cache<R, S> {
         self.health.set_undecodable(self.undecodable.len());
     }
 
-    /// False if it cannot be said which object went, because its last form cannot be decoded.
+    /// False if it is unknown which object went, because its last form cannot be decoded.
     fn deleted<K>(&mut self, identity: &Identity, text: &str) -> bool
     where
         K: DeserializeOwned,

@@ -35,8 +35,12 @@ pub(super) enum WatchError {
     Expired,
     /// No answer, or an answer that broke off.
     Connection(String),
-    /// The API server said nothing for so long.
+    /// The API server sent nothing for so long.
     Silent(Duration),
+    /// The watch was over at once, and nothing was said: some proxies answer so for a version that is too old.
+    EndedAtOnce,
+    /// The watch should have ended, and brought nothing, not even a bookmark.
+    NeverEnded,
     /// An answer that is none of the API server.
     Form(&'static str),
 }
@@ -57,6 +61,8 @@ impl WatchError {
             Self::Expired => "the API server no longer has the version to go on from".to_owned(),
             Self::Connection(why) => format!("the connection failed: {why}"),
             Self::Silent(time) => format!("no answer within {} s", time.as_secs()),
+            Self::EndedAtOnce => "the watch ends at once, without an event".to_owned(),
+            Self::NeverEnded => format!("nothing came for {} s", WATCH.as_secs()),
             Self::Form(what) => (*what).to_owned(),
         }
     }
@@ -125,7 +131,7 @@ impl Requests {
             self.builder.watch(&params, version)
         };
         let body = self.send(request).await?.into_body().into_data_stream();
-        Ok(Lines { body, ends, buffer: Vec::new(), read: 0 })
+        Ok(Lines { body, ends, buffer: Vec::new(), read: 0, timed_out: false })
     }
 
     async fn send(
@@ -164,6 +170,8 @@ pub(super) struct Lines {
     buffer: Vec<u8>,
     /// Bytes of the buffer that were handed out.
     read: usize,
+    /// It was not the API server that ended it.
+    pub(super) timed_out: bool,
 }
 
 impl Lines {
@@ -181,7 +189,11 @@ impl Lines {
                 Ok(Some(Ok(piece))) => self.buffer.extend_from_slice(&piece),
                 Ok(Some(Err(error))) => return Err(WatchError::connection(&error)),
                 // An event that is not complete comes again: its version was not noted.
-                Ok(None) | Err(_) => return Ok(None),
+                Ok(None) => return Ok(None),
+                Err(_) => {
+                    self.timed_out = true;
+                    return Ok(None);
+                }
             }
         };
         let line = &self.buffer[self.read..end];

@@ -103,7 +103,7 @@ fn seen<K: Resource + Serialize>(context: &Context, kind: AdmissionKind, change:
             let uid = Uid::of(object.meta());
             context.admissions.gone(&AdmissionKey { kind, name: object.name_any() }, &uid)
         }
-        Change::Listed(present) => context.admissions.listed(kind, &present),
+        Change::Replaced(present) => context.admissions.listed(kind, &present),
     };
     for owner in owners {
         wake(context, &owner);

@@ -123,7 +123,7 @@ impl Admissions {
         Ok(Some(made))
     }
 
-    /// Takes in an object; the owners that it is news to.
+    /// Records an object; the owners that it is news to.
     pub(crate) fn applied(&self, key: AdmissionKey, object: &Value) -> Vec<Uid> {
         let seen = observed(key.kind, object);
         if !seen.ours && !key.name.starts_with("gabion-") {
@@ -143,7 +143,7 @@ impl Admissions {
         if news { owners } else { Vec::new() }
     }
 
-    /// Takes in that an object is gone; the owners that it is news to.
+    /// Records that an object is gone; the owners that it is news to.
     pub(crate) fn gone(&self, key: &AdmissionKey, uid: &Uid) -> Vec<Uid> {
         let mut state = self.lock();
         state.tombstones.note(uid);
@@ -155,7 +155,7 @@ impl Admissions {
         owners(known.as_ref(), None)
     }
 
-    /// Takes in a complete list; the owners that it is news to.
+    /// Records a complete list; the owners that it is news to.
     pub(crate) fn listed(
         &self,
         kind: AdmissionKind,
@@ -222,7 +222,7 @@ impl Admissions {
             entry.written.insert(key.clone(), seen.digest.clone());
         }
         let known = live.get(key);
-        // The watch may have told of a later change, or of its end, before the answer to our write arrived.
+        // The watch may have delivered a later change, or its deletion, before the answer to our write arrived.
         if !tombstones.contains(&seen.uid) && known.is_none_or(|known| !is_overtaken(&seen, known))
         {
             let types = match known {

@@ -85,7 +85,7 @@ impl Work<'_> {
             }
             Ok(None) => Kept { admission: conclude(Progress::Nothing), again: None },
             Ok(Some(progress)) => Kept { admission: conclude(progress), again: Some(AGAIN) },
-            // Somebody moved first: nothing is said of it.
+            // Somebody moved first: nothing is reported.
             Err(Error::Stale { .. }) => Kept { admission: None, again: Some(AGAIN) },
             Err(error) => {
                 Kept { admission: conclude(Progress::Failed(error)), again: Some(FAILED) }
@@ -103,7 +103,7 @@ impl Work<'_> {
             let waits_for = match next(Some(desired), &self.uid(), &live, &proof)? {
                 Move::Rest => return Ok(None),
                 Move::AwaitTypes(_) | Move::TryCompiled(_) | Move::TryEnforced(_) if tampered => {
-                    // Told before it is proved again; and whoever goes on changing it sets no faster pace.
+                    // Reported before it is proved again; and whoever goes on changing it sets no faster pace.
                     tokio::time::sleep(RETRY.longest).await;
                     return Ok(Some(Progress::NotDenied));
                 }
@@ -170,7 +170,7 @@ impl Work<'_> {
         }
     }
 
-    /// Counts and tells what somebody else did to an object of ours.
+    /// Counts and reports what somebody else did to an object of ours.
     fn is_tampered(&self, step: &Move) -> bool {
         let wrote = |wanted: &Wanted| {
             self.context.admissions.wrote_before(self.name, &wanted.key, &wanted.digest)

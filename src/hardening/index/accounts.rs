@@ -10,7 +10,7 @@ use crate::hardening::plan::service_accounts::{ObservedServiceAccount, ServiceAc
 use crate::meta::ResourceVersion;
 
 impl Index {
-    /// Takes in a ServiceAccount. True if its automount or our mark on it changed.
+    /// Records a ServiceAccount. True if its automount or our mark on it changed.
     pub(crate) fn account_applied(&self, account: &ServiceAccount) -> bool {
         let meta = &account.metadata;
         let name = meta.name.as_deref().unwrap_or_default();
@@ -53,7 +53,7 @@ impl Index {
         if let Some(known) = accounts.find(|known| known.name == patch.name)
             && known.uid.is_of(meta)
         {
-            // The watch may have told of a later change; what we noted stays noted all the same.
+            // The watch may have delivered a later change; what we noted stays noted all the same.
             known.previous = patch.previous;
             if !version.is_older_than(&known.resource_version) {
                 known.resource_version = version;
@@ -64,12 +64,12 @@ impl Index {
     }
 
     /// Forgets a ServiceAccount.
-    pub(crate) fn account_deleted(&self, namespace: &str, name: &str) {
+    pub(crate) fn account_deleted(&self, key: &ObjectKey) {
         let mut state = self.lock();
-        if let Some(entry) = state.namespaces.get_mut(namespace) {
-            entry.accounts.retain(|account| account.name != name);
+        if let Some(entry) = state.namespaces.get_mut(&key.namespace) {
+            entry.accounts.retain(|account| *account.name != *key.name);
         }
-        state.prune(namespace);
+        state.prune(&key.namespace);
     }
 
     /// Forgets every ServiceAccount that is not in `present`.

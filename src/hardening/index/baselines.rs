@@ -12,7 +12,7 @@ use crate::meta::ResourceVersion;
 use crate::policy::selection::Protected;
 
 impl Index {
-    /// Takes in a baseline. True if its spec, deletion or annotations changed.
+    /// Records a baseline. True if its spec, deletion or annotations changed.
     pub(crate) fn baseline_applied(&self, stored: Stored) -> bool {
         let Stored { mut object, unreadable } = stored;
         object.metadata.managed_fields = None;
@@ -111,11 +111,11 @@ impl Index {
         }
     }
 
-    /// Takes in a baseline as our own write left it.
+    /// Records a baseline as our own write left it.
     pub(crate) fn baseline_written(&self, name: &str, object: HardeningBaseline) {
         if let Some(baseline) = self.lock().baselines.get_mut(name)
             && baseline.object.metadata.uid == object.metadata.uid
-            // The watch may have told of a deletion before the answer to our own write arrived.
+            // The watch may have delivered a deletion before the answer to our own write arrived.
             && !ResourceVersion::of(&object.metadata)
                 .is_older_than(&ResourceVersion::of(&baseline.object.metadata))
         {

@@ -32,7 +32,7 @@ use super::plan::permissive_policies::Opened;
 use super::plan::resources::UserLimits;
 use super::plan::service_accounts::ObservedServiceAccount;
 use super::plan::teardown::Leaving;
-use crate::api::gabion::hardening_baseline::HardeningBaseline;
+use crate::api::gabion::hardening_baseline::{Direction, HardeningBaseline};
 use crate::cluster::Tombstones;
 use crate::digest::Digest;
 use crate::marks::FIELD_MANAGER;
@@ -41,6 +41,9 @@ use crate::policy::selection::Selection;
 
 /// The report, as a thing that somebody else may keep changing.
 pub(crate) const REPORT: &str = "NamespaceHardening/effective";
+
+/// Policies of a namespace whose selectors are held against all namespaces that there are, each time it is looked at.
+const MOST_EVALUATED: usize = 256;
 
 /// What is known of one namespace.
 #[derive(Default)]
@@ -65,6 +68,8 @@ struct Entry {
     /// Uids of leaving baselines that may still have something here.
     holds: BTreeSet<Uid>,
     fights: BTreeMap<String, Fight>,
+    /// What was asked of its pods last, and which of them could not be made again.
+    pods: Option<(Digest, Option<Box<str>>)>,
     /// Fields that somebody else changed, and that were not right again since: each change counts once.
     drifted: BTreeSet<String>,
     /// Each object as it was when it was last right. A handful, for which a tree would take the room of eleven.
@@ -128,14 +133,16 @@ pub(crate) struct Material {
     pub(crate) contested: BTreeMap<String, String>,
     /// When the first of those is tried again.
     pub(crate) contested_until: Option<Timestamp>,
-    /// What is said of it now.
+    /// Its report as it is stored.
     pub(crate) effective: Option<Effective>,
-    /// Whether somebody else changed or deleted what we said of it.
+    /// Whether somebody else changed or deleted that report.
     pub(crate) effective_drifted: bool,
     /// How DNS was found.
     pub(crate) dns: DnsFacts,
     /// Who wrote the namespace last, apart from us.
     pub(crate) last_writer: String,
+    /// What was asked of its pods last.
+    pub(crate) pods_asked: Option<Digest>,
 }
 
 /// The index. Every method locks for a moment only.
@@ -151,7 +158,7 @@ struct State {
     /// Uids of generated objects and reports that went lately.
     tombstones: Tombstones,
     /// Namespaces that were there at the start and were not reconciled since.
-    unlooked: HashSet<Arc<str>>,
+    unreconciled: HashSet<Arc<str>>,
     dns_services: BTreeMap<(String, String), DnsService>,
     node_local: Option<Vec<IpNet>>,
 }
@@ -173,7 +180,7 @@ impl State {
 }
 
 impl Index {
-    /// Takes in a namespace. True if something that matters changed.
+    /// Records a namespace. True if something that matters changed.
     pub(crate) fn namespace_applied(&self, namespace: &Namespace) -> bool {
         let seen = NamespaceObserved::of(namespace);
         let mut state = self.lock();
@@ -227,7 +234,7 @@ impl Index {
     }
 
     /// Forgets a namespace. What is in it is forgotten when its own watch says so: one of the same name may be there
-    /// already, and its objects may have been told of first.
+    /// already, and its objects may have been delivered first.
     pub(crate) fn namespace_deleted(&self, name: &str) {
         self.lock().forget_namespace(name);
     }
@@ -250,7 +257,7 @@ impl Index {
         there.map(|(name, _)| Arc::clone(name)).collect()
     }
 
-    /// Takes in a DNS (`None` = gone). True if it changed.
+    /// Records a DNS Service (`None` = gone). True if it changed.
     pub(crate) fn dns_service_seen(&self, key: (String, String), seen: Option<DnsService>) -> bool {
         let mut state = self.lock();
         match seen {
@@ -259,7 +266,7 @@ impl Index {
         }
     }
 
-    /// Takes in the addresses of the cache on each node (`None` = there is none). True if they changed.
+    /// Records the addresses of the cache on each node (`None` = there is none). True if they changed.
     pub(crate) fn node_local_seen(&self, seen: Option<Vec<IpNet>>) -> bool {
         let mut state = self.lock();
         let changed = state.node_local != seen;
@@ -273,14 +280,11 @@ impl Index {
         let entry = state.namespaces.get(name).filter(|entry| !entry.observed.uid.is_empty())?;
         let mut observed = entry.observed.clone();
         observed.service_accounts.clone_from(&entry.accounts);
-        let all = || {
-            let there = state.namespaces.values().filter(|entry| !entry.observed.uid.is_empty());
-            there.map(|entry| (entry.observed.name.as_str(), &entry.observed.labels))
-        };
-        let permissive = entry.permissive.iter().map(|(name, by)| (name.clone(), by.among(all)));
-        observed.permissive = permissive.filter(|(_, opened)| !opened.is_empty()).collect();
+        observed.permissive = permissive(&state, entry);
         observed.limit_ranges = entry.limit_ranges.clone().into_iter().collect();
         observed.reached = is_reached(&state, entry);
+        observed.refused_pods =
+            entry.pods.as_ref().and_then(|(_, found)| found.as_deref().map(str::to_owned));
         let mut material = Material {
             observed,
             in_force: Vec::new(),
@@ -297,6 +301,7 @@ impl Index {
                 node_local: state.node_local.clone(),
             },
             last_writer: entry.last_writer.clone(),
+            pods_asked: entry.pods.as_ref().map(|(asked, _)| *asked),
         };
         for (name, baseline) in &state.baselines {
             match &baseline.phase {
@@ -321,7 +326,7 @@ impl Index {
         Some(material)
     }
 
-    /// Takes in which fields somebody else changed since they were last right. Those that are news: a change
+    /// Records which fields somebody else changed since they were last right. Those that are news: a change
     /// whose repair fails is no further change, however often that is tried.
     pub(crate) fn drifted(&self, namespace: &str, fields: &[String]) -> Vec<bool> {
         let mut state = self.lock();
@@ -345,6 +350,18 @@ impl Index {
         entry.fights.retain(|_, fight| !fight.is_forgotten(now));
         let fight = entry.fights.entry(field.to_owned()).or_insert_with(|| Fight::over(field));
         matches!(fight.flipped(manager, now), Verdict::Leave { .. })
+    }
+
+    /// Records which pods could not be made again, and what was asked.
+    pub(crate) fn pods_answered(
+        &self,
+        namespace: &str,
+        asked: Option<Digest>,
+        refused: Option<&str>,
+    ) {
+        if let Some(entry) = self.lock().namespaces.get_mut(namespace) {
+            entry.pods = asked.map(|asked| (asked, refused.map(Box::from)));
+        }
     }
 
     /// Records whether a baseline reaches the namespace, or did and something of it is left.
@@ -371,22 +388,22 @@ impl Index {
     /// All namespaces of now are to be reconciled once before anything is counted.
     pub(crate) fn begin_first_round(&self) {
         let mut state = self.lock();
-        state.unlooked = state.namespaces.keys().cloned().collect();
+        state.unreconciled = state.namespaces.keys().cloned().collect();
     }
 
     /// A namespace was reconciled, however that ended.
     pub(crate) fn reconciled_once(&self, namespace: &str) {
-        self.lock().unlooked.remove(namespace);
+        self.lock().unreconciled.remove(namespace);
     }
 
     /// Whether some namespace that was there at the start was never reconciled.
     pub(crate) fn in_first_round(&self) -> bool {
         let mut state = self.lock();
-        if !state.unlooked.is_empty() {
-            let State { unlooked, namespaces, .. } = &mut *state;
-            unlooked.retain(|name| namespaces.contains_key(name));
+        if !state.unreconciled.is_empty() {
+            let State { unreconciled, namespaces, .. } = &mut *state;
+            unreconciled.retain(|name| namespaces.contains_key(name));
         }
-        !state.unlooked.is_empty()
+        !state.unreconciled.is_empty()
     }
 
     /// Namespaces that may still hold something of a leaving baseline.
@@ -448,6 +465,24 @@ impl Entry {
     }
 }
 
+/// What policies of a namespace open to everyone, among the namespaces that there are.
+fn permissive(state: &State, entry: &Entry) -> Vec<(String, BTreeSet<Direction>, bool)> {
+    let all = || {
+        let there = state.namespaces.values().filter(|entry| !entry.observed.uid.is_empty());
+        there.map(|entry| (entry.observed.name.as_str(), &entry.observed.labels))
+    };
+    let mut found = Vec::new();
+    let mut evaluated = 0;
+    for (name, by) in &entry.permissive {
+        evaluated += usize::from(by.has_selectors());
+        let opened = if evaluated > MOST_EVALUATED { by.at_most() } else { by.among(all) };
+        if !opened.is_empty() {
+            found.push((name.clone(), opened, by.is_marked()));
+        }
+    }
+    found
+}
+
 /// Whether a baseline reached the namespace at any time. In any other namespace an object that looks like one of
 /// ours was made by somebody else.
 fn is_reached(state: &State, entry: &Entry) -> bool {
@@ -471,3 +506,6 @@ pub(crate) fn last_writer(entries: Option<&[ManagedFieldsEntry]>) -> String {
     let last = others.max_by_key(|entry| entry.time.as_ref().map(|time| time.0));
     shortened(last.and_then(|entry| entry.manager.as_deref()).unwrap_or("unknown"))
 }
+
+#[cfg(test)]
+mod tests;

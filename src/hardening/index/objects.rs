@@ -13,36 +13,31 @@ use crate::hardening::plan::{
 use crate::meta::{ResourceVersion, Uid};
 
 impl Index {
-    /// Takes in what a network policy opens to everyone, whoever made it. True if that changed.
-    pub(crate) fn permissive_policy_seen(
-        &self,
-        namespace: &str,
-        name: &str,
-        opened: Opened,
-    ) -> bool {
+    /// Records what a network policy opens to everyone, whoever made it. True if that changed.
+    pub(crate) fn permissive_policy_seen(&self, key: &cluster::ObjectKey, opened: Opened) -> bool {
         let mut state = self.lock();
-        let entry = state.namespaces.entry(namespace.into()).or_default();
+        let entry = state.namespaces.entry(Arc::clone(&key.namespace)).or_default();
         if opened.is_nothing() {
-            let gone = entry.permissive.remove(name).is_some();
-            state.prune(namespace);
+            let gone = entry.permissive.remove(&*key.name).is_some();
+            state.prune(&key.namespace);
             return gone;
         }
-        entry.permissive.insert(name.to_owned(), opened.clone()) != Some(opened)
+        entry.permissive.insert(key.name.to_string(), opened.clone()) != Some(opened)
     }
 
-    /// Takes in a `LimitRange` of a user. True if that changed what matters of it.
-    pub(crate) fn limit_range_seen(&self, namespace: &str, name: &str, seen: UserLimits) -> bool {
+    /// Records a `LimitRange` of a user. True if that changed what matters of it.
+    pub(crate) fn limit_range_seen(&self, key: &cluster::ObjectKey, seen: UserLimits) -> bool {
         let mut state = self.lock();
-        let entry = state.namespaces.entry(namespace.into()).or_default();
+        let entry = state.namespaces.entry(Arc::clone(&key.namespace)).or_default();
         if seen.is_nothing() {
-            let gone = entry.limit_ranges.remove(name).is_some();
-            state.prune(namespace);
+            let gone = entry.limit_ranges.remove(&*key.name).is_some();
+            state.prune(&key.namespace);
             return gone;
         }
-        entry.limit_ranges.insert(name.to_owned(), seen.clone()) != Some(seen)
+        entry.limit_ranges.insert(key.name.to_string(), seen.clone()) != Some(seen)
     }
 
-    /// Takes in an object of a generated kind. True if it is not what we knew.
+    /// Records an object of a generated kind. True if it is not what we knew.
     pub(crate) fn object_seen(
         &self,
         namespace: &str,
@@ -77,7 +72,7 @@ impl Index {
         Some((live.uid.clone(), live.resource_version.clone()))
     }
 
-    /// Takes in that an object of a generated kind is gone. True if we knew it.
+    /// Records that an object of a generated kind is gone. True if we knew it.
     pub(crate) fn object_gone(&self, namespace: &str, key: &GeneratedKey, uid: &Uid) -> bool {
         let mut state = self.lock();
         state.tombstones.note(uid);
@@ -98,6 +93,7 @@ impl Index {
         let mut state = self.lock();
         let mut concerned = Vec::new();
         for (namespace, entry) in &mut state.namespaces {
+            let users = entry.permissive.len() + entry.limit_ranges.len();
             if kind == ObjectKind::NetworkPolicy {
                 entry
                     .permissive
@@ -112,7 +108,8 @@ impl Index {
             entry.observed.objects.retain(|key, _| {
                 key.kind != kind || present.contains(&cluster::ObjectKey::new(namespace, &key.name))
             });
-            if entry.observed.objects.len() != before {
+            let users_now = entry.permissive.len() + entry.limit_ranges.len();
+            if (entry.observed.objects.len(), users_now) != (before, users) {
                 concerned.push(Arc::clone(namespace));
             }
         }
@@ -128,7 +125,7 @@ impl Index {
         entry.drifted.remove(&key.to_string());
         entry.set_right(key, Right { uid: seen.uid.clone(), digest: seen.digest });
         let known = entry.observed.objects.get(key);
-        // The watch may have told of a later change, or of its end, before the answer to our write arrived.
+        // The watch may have delivered a later change, or its deletion, before the answer to our write arrived.
         if !tombstones.contains(&seen.uid) && known.is_none_or(|known| !is_overtaken(&seen, known))
         {
             entry.observed.objects.insert(key.clone(), Arc::new(seen));

@@ -23,7 +23,7 @@ impl Index {
         .collect()
     }
 
-    /// Takes in `NamespaceHardening/effective` (`None` = gone). True if somebody else changed or deleted it.
+    /// Records `NamespaceHardening/effective` (`None` = gone). True if somebody else changed or deleted it.
     pub(crate) fn effective_seen(&self, namespace: &str, seen: Option<NamespaceHardening>) -> bool {
         let mut state = self.lock();
         let entry = state.namespaces.entry(namespace.into()).or_default();

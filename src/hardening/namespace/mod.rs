@@ -13,14 +13,15 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 
 use super::{
-    Context,
+    CROWD, Context,
     apply::{Applier, explain},
     index::{Material, REPORT},
     plan::{
         baseline::Compiled,
         baseline_status::Standing,
+        effective::PODS_FIT,
         error::Error,
-        namespace::{Input, Plan, needs_usage, plan, remaining},
+        namespace::{Input, Plan, needs_pods, plan, question_of_pods, remaining},
         steps::Step,
         teardown::Leaving,
     },
@@ -38,8 +39,6 @@ const DEADLINE: Duration = Duration::from_secs(90);
 /// How often a hardened namespace is compared again although nothing was heard of it.
 const COMPARE_EVERY: Duration = Duration::from_mins(10);
 const RECHECK: Duration = Duration::from_hours(1);
-/// As many namespaces in line as make it worth to do something for all of them together.
-const CROWD: usize = 32;
 /// Reconciles one namespace.
 pub(crate) async fn reconcile(context: Arc<Context>, name: Arc<str>) -> Next {
     let started = Instant::now();
@@ -89,7 +88,7 @@ impl Reconciler<'_> {
         if self.has_nothing(&selecting) {
             return self.leave_unselected().await;
         }
-        let mut failure = self.observe_usage(&selecting).await.err();
+        let mut failure = self.observe_pods(&selecting).await.err();
         let made = self.plan(&selecting);
         self.note_drift(&made);
         // A plan made after a fight was noticed leaves that field alone.
@@ -105,9 +104,11 @@ impl Reconciler<'_> {
             self.plan_again(&selecting, failed, &mut refused)
         };
         self.note_right(&after);
+        let (asked, refused) = (self.material.pods_asked, after.refused_pods.as_deref());
+        self.context.index.pods_answered(self.name, asked, refused);
         let all_well = !failed && after.is_settled() && after.problems.is_empty();
         let reported = if wrote && all_well && !selecting.is_empty() && self.is_in_a_crowd() {
-            // The others are hardened before anybody is told that this one is.
+            // The others are hardened before the report on this one is written.
             self.context.namespaces.wake(self.key, &(), Lane::Periodic);
             Ok(())
         } else {
@@ -159,11 +160,12 @@ impl Reconciler<'_> {
         after
     }
 
-    /// Takes in the state after the writes, which have woken this namespace themselves. True if what decides
+    /// Reads the state after the writes, which have woken this namespace themselves. True if what decides
     /// whether and how it is hardened is no longer the same.
     fn observe_again(&mut self, selecting: &[Compiled]) -> bool {
         let Some(mut now) = self.context.index.material(self.name, self.now) else { return true };
-        now.observed.usage = self.material.observed.usage.take();
+        now.observed.pods = self.material.observed.pods.take();
+        now.pods_asked = self.material.pods_asked;
         let before = std::mem::replace(&mut self.material, now);
         let now = &self.material;
         now.observed.terminating
@@ -185,7 +187,7 @@ impl Reconciler<'_> {
     fn untouchable(&self) -> Option<Error> {
         let observed = &self.material.observed;
         let made = |uid: &Uid| observed.objects.values().any(|o| o.owners.contains(uid));
-        // Labels and accounts name no baseline; what was said of the namespace does.
+        // Labels and accounts name no baseline; the report on the namespace does.
         let listed = |name: &String| match &self.material.effective {
             Some(effective) => effective.digest.names(name),
             None => !observed.memory.record.is_empty(),
@@ -233,16 +235,30 @@ impl Reconciler<'_> {
         })
     }
 
-    /// A quota is written only after reading what is in use.
-    async fn observe_usage(&mut self, selecting: &[Compiled]) -> Result<(), Error> {
-        if !needs_usage(selecting, &self.material.observed) {
+    /// A quota is written only after reading what is in use. Which pods could not be made again is asked before
+    /// that, when the answer may be another one, and as long as there are some.
+    async fn observe_pods(&mut self, selecting: &[Compiled]) -> Result<(), Error> {
+        let question = question_of_pods(selecting);
+        let is_answered = match (question, self.material.pods_asked) {
+            (None, _) => true,
+            (Some(question), Some(asked)) => {
+                question == asked && self.material.observed.refused_pods.is_none()
+            }
+            // Another process asked.
+            (Some(_), None) => {
+                let effective = self.material.effective.as_ref();
+                effective.is_some_and(|said| said.digest.condition(PODS_FIT) == Some(true))
+            }
+        };
+        if is_answered && !needs_pods(selecting, &self.material.observed) {
             return Ok(());
         }
         let context = self.context;
         let since = context.namespaces.since(self.key).unwrap_or_else(Instant::now);
         let crowd = self.is_in_a_crowd();
         let used = context.usage.of(&context.writer, self.name, since, crowd).await;
-        self.material.observed.usage = Some(used.map_err(|error| explain("list", "Pod", &error))?);
+        self.material.observed.pods = Some(used.map_err(|error| explain("list", "Pod", &error))?);
+        self.material.pods_asked = question;
         Ok(())
     }
 
@@ -259,6 +275,7 @@ impl Reconciler<'_> {
         let news = self.context.index.drifted(self.name, &fields);
         for (change, _) in changes.into_iter().zip(news).filter(|(_, news)| *news) {
             self.context.metrics.reconciles.drift_repaired(change.kind);
+            self.tell("DriftRepaired", change.says());
             if change.field == REPORT {
                 tracing::warn!(
                     namespace = self.name,
@@ -343,6 +360,13 @@ impl Reconciler<'_> {
         if matches!(problem, Error::Stale { .. }) {
             return; // somebody moved first; the next reconcile is at once
         }
+        let (reason, text) = (problem.class().0, problem.to_string());
+        tracing::warn!(namespace = self.name, reason, problem = text, "not as it should be");
+        self.tell(reason, text);
+    }
+
+    /// Publishes a warning at the report, or at the namespace while there is none.
+    fn tell(&self, reason: &'static str, text: String) {
         let about = match &self.material.effective {
             Some(effective) => ObjectReference {
                 api_version: Some("gabion.dev/v1alpha1".to_owned()),
@@ -360,8 +384,6 @@ impl Reconciler<'_> {
                 ..ObjectReference::default()
             },
         };
-        let (reason, text) = (problem.class().0, problem.to_string());
-        tracing::warn!(namespace = self.name, reason, problem = text, "not as it should be");
         self.context.record(about, reason, text, EventType::Warning);
     }
 
@@ -379,6 +401,8 @@ impl Reconciler<'_> {
         // What is held back by usage changes with pods, which are not watched.
         if after.problems.iter().any(|problem| matches!(problem, Error::QuotaBelowUsage(_))) {
             pause = Duration::from_secs(15);
+        } else if after.refused_pods.is_some() {
+            pause = Duration::from_mins(5);
         }
         if let Some(until) = self.material.contested_until {
             let left = Duration::try_from(until.duration_since(self.now)).unwrap_or_default();
@@ -404,5 +428,12 @@ struct Drift {
 impl Drift {
     fn new(kind: &'static str, field: impl Into<String>, manager: &str) -> Self {
         Self { kind, field: field.into(), manager: manager.to_owned() }
+    }
+
+    fn says(&self) -> String {
+        let (field, manager) = (&self.field, &self.manager);
+        format!(
+            "{field} was changed or deleted by somebody else (last writer: {manager}) and is put back"
+        )
     }
 }

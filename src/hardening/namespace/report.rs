@@ -50,7 +50,7 @@ impl Reconciler<'_> {
         if !matches!(error, Error::Rejected { .. } | Error::ApiUnavailable { .. }) {
             return Err(error);
         }
-        // Whatever is wrong with one part of it, the conditions must be told.
+        // Whatever is wrong with one part of it, the conditions must show it.
         let _ = self.write_report(known, &effective::conditions_only(&status)).await;
         Err(error)
     }

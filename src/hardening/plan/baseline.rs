@@ -48,7 +48,7 @@ pub struct Compiled {
     pub(crate) uid: Uid,
     /// Generation of the spec that was compiled.
     pub(crate) generation: Option<i64>,
-    /// Weight where only one baseline can win; ties go to the first name.
+    /// Priority where only one baseline can win; ties go to the first name.
     pub(crate) priority: i32,
     /// How far it goes.
     pub stage: Stage,

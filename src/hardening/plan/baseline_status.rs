@@ -289,7 +289,7 @@ fn applied(baseline: &HardeningBaseline, selected: usize, missing: usize) -> Str
     message
 }
 
-/// Why no namespace is selected, as far as that can be told.
+/// Why no namespace is selected, as far as that is known.
 fn nothing_selected(baseline: &HardeningBaseline) -> String {
     let selector = baseline.spec.namespace_selector.clone().unwrap_or_default();
     let protected = ALWAYS_PROTECTED
@@ -399,6 +399,33 @@ mod tests {
             next_status(&again, Ok(&compiled), &[settled("a"), settled("b")], None, at(9)),
             None
         );
+    }
+
+    #[test]
+    fn hardening_6_what_nobody_counts_is_absent() {
+        let counts = status(&[settled("a")]).namespaces.expect("counts");
+        assert_eq!((counts.compliant, counts.violating), (None, None));
+        let written = serde_json::to_value(counts).expect("JSON");
+        assert!(written.get("compliant").is_none() && written.get("violating").is_none());
+    }
+
+    #[test]
+    fn hardening_10_that_no_namespace_is_selected_is_said_and_why() {
+        let ready = |spec: serde_json::Value| {
+            let object = json!({ "apiVersion": "gabion.dev/v1alpha1", "kind": "HardeningBaseline",
+                "metadata": { "name": "prod", "uid": "u", "generation": 7 }, "spec": spec });
+            let baseline: HardeningBaseline = serde_json::from_value(object).expect("a baseline");
+            let compiled = compile(&baseline, 36).expect("valid");
+            let next = next_status(&baseline, Ok(&compiled), &[], None, at(1)).expect("a status");
+            let ready = next.conditions.iter().find(|c| c.type_ == "Ready").expect("Ready");
+            ready.message.clone()
+        };
+        let named = json!({ "matchLabels": { "kubernetes.io/metadata.name": "kube-system" } });
+        let said = ready(json!({ "namespaceSelector": named, "podSecurity": {} }));
+        assert!(said.starts_with("No namespace is selected: kube-system is protected. "), "{said}");
+        let nobody = json!({ "matchLabels": { "env": "prod" } });
+        let said = ready(json!({ "namespaceSelector": nobody, "podSecurity": {} }));
+        assert!(said.starts_with("No namespace is selected. Applied in 0 namespaces."), "{said}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::policy::selection::NAME_LABEL;
 /// Services that are DNS, by namespace and name.
 pub(crate) const DNS_SERVICES: [(&str, &str); 2] =
     [("kube-system", "kube-dns"), ("openshift-dns", "dns-default")];
-/// `DaemonSet` of the name-service cache on each node.
+/// `DaemonSet` of the DNS cache on each node.
 pub(crate) const NODE_LOCAL: (&str, &str) = ("kube-system", "node-local-dns");
 /// Address on which that cache listens unless its `DaemonSet` says otherwise.
 pub(crate) const NODE_LOCAL_ADDRESS: &str = "169.254.20.10";

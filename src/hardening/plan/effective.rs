@@ -19,7 +19,7 @@ use crate::digest::{Digest, digest};
 /// Conflicts that are listed.
 const MAX_CONFLICTS: usize = 32;
 
-/// What is kept of a status: enough to tell whether the next one says anything else. The status itself would be
+/// What is kept of a status: enough to see whether the next one differs. The status itself would be
 /// most of the memory of a cluster with many namespaces.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StatusDigest {
@@ -35,16 +35,23 @@ impl StatusDigest {
     pub fn of(status: &NamespaceHardeningStatus) -> Self {
         let since =
             |c: &Condition| (c.type_.clone(), c.status.clone(), c.last_transition_time.clone());
+        let name = |baseline: &BaselineRef| baseline.name.clone();
         Self {
             digest: Some(digest(status)),
-            transitions: status.conditions.iter().map(since).collect(),
-            baselines: status.baselines.iter().map(|baseline| baseline.name.clone()).collect(),
+            transitions: status.conditions.iter().take(MAX_VALUES).map(since).collect(),
+            baselines: status.baselines.iter().take(MAX_VALUES).map(name).collect(),
         }
     }
 
     /// Whether it named this baseline.
     pub(crate) fn names(&self, baseline: &str) -> bool {
         self.baselines.iter().any(|name| name == baseline)
+    }
+
+    /// Whether it had this condition, and with which status.
+    pub(crate) fn condition(&self, kind: &str) -> Option<bool> {
+        let known = self.transitions.iter().find(|(known, ..)| known == kind);
+        known.map(|(_, status, _)| status == "True")
     }
 
     /// The conditions as far as the next ones follow from them.
@@ -254,5 +261,26 @@ fn condition_updates(plan: &Plan, names: &[&str], failure: Option<&Error>) -> Ve
         );
         ConditionUpdate::new("QuotaFilledIn", false, "AmountsMissing", message)
     };
-    vec![ready, conflict, held, widened, stated]
+    vec![ready, conflict, held, widened, stated, pods_fit(plan)]
+}
+
+/// Whether the pods that run could be made again.
+pub(crate) const PODS_FIT: &str = "PodsFit";
+
+fn pods_fit(plan: &Plan) -> ConditionUpdate {
+    match &plan.refused_pods {
+        None => ConditionUpdate::new(
+            PODS_FIT,
+            true,
+            "NothingRefused",
+            "LimitRange and quota would let the pods that run be made again.",
+        ),
+        Some(which) => {
+            let message = format!(
+                "At the stage Enforce, LimitRange and quota refuse pods that run now, once they are made \
+                 again: {which}. Change their amounts, resources.containerDefaults, containerMax or quota."
+            );
+            ConditionUpdate::new(PODS_FIT, false, "PodsRefused", message)
+        }
+    }
 }

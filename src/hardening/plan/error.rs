@@ -37,7 +37,9 @@ pub enum Error {
         manager: String,
     },
     /// A quota would be below what is in use.
-    #[error("ResourceQuota gabion-quota is held: {0}; it is applied when usage falls to the limit")]
+    #[error(
+        "ResourceQuota gabion-quota is held: {0}; the rest of it is in force, and this follows when usage falls to the limit"
+    )]
     QuotaBelowUsage(String),
     /// The default deny must not come before its allow policies.
     #[error(
@@ -51,13 +53,15 @@ pub enum Error {
     EmptyIntersection(String),
     /// A user's own policy opens what the baselines deny.
     #[error(
-        "{object} opens {directions} to everyone, which the baselines deny; narrow or delete it, or set network.guardUserPolicies: Ignore"
+        "{object} opens {directions} to everyone, which the baselines deny{}; narrow or delete it, or set network.guardUserPolicies: Ignore", if *marked { " (it carries marks of Gabion, which did not make it so)" } else { "" }
     )]
     NetworkWidened {
         /// Kind and name.
         object: String,
         /// What it opens.
         directions: String,
+        /// Whether it carries a mark of ours, which anybody can copy.
+        marked: bool,
     },
     /// Labels that somebody else writes are not what the baselines ask for.
     #[error(
@@ -128,7 +132,7 @@ pub enum Error {
     ProbeFailed {
         /// The revision.
         revision: String,
-        /// What the API server said.
+        /// What the API server answered.
         words: String,
     },
     /// The namespace in which pods are tried is missing.
@@ -161,7 +165,7 @@ pub enum Error {
         object: String,
         /// The field of the baseline that it is made from.
         field: String,
-        /// What the API server said.
+        /// What the API server answered.
         words: String,
     },
     /// Somebody changed the object first.
@@ -284,7 +288,11 @@ pub(crate) fn samples() -> Vec<Error> {
         Error::QuotaBelowUsage("pods used=3 hard=2".into()),
         Error::AllowMissing("NetworkPolicy/gabion-allow-dns".into()),
         Error::EmptyIntersection("org, pci".into()),
-        Error::NetworkWidened { object: "NetworkPolicy/mine".into(), directions: "Ingress".into() },
+        Error::NetworkWidened {
+            object: "NetworkPolicy/mine".into(),
+            directions: "Ingress".into(),
+            marked: true,
+        },
         Error::LabelsDiffer("enforce is baseline, should be restricted".into()),
         Error::LimitsExclude { object: "LimitRange/team".into(), why: "memory: 1 and 2".into() },
         Error::Leftover { object: object(), finalizers: "example.com/hold".into() },

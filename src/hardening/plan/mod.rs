@@ -2,9 +2,10 @@
 //!
 //! [`baseline`] compiles a stored object, [`selection`] says which namespaces it reaches, [`merge`] joins all
 //! baselines of a namespace, and [`namespace`] turns the result and what is observed into ordered steps.
-//! [`effective`] and [`baseline_status`] say it in status. Nothing here knows a client, a clock or chance.
+//! [`effective`] and [`baseline_status`] say it in status. Nothing here knows a client, a clock or randomness.
 
 pub(crate) mod admission;
+mod amounts;
 pub mod baseline;
 pub(crate) mod baseline_status;
 pub(crate) mod conditions;
@@ -20,6 +21,9 @@ pub mod objects;
 pub mod owned;
 mod peers;
 pub(crate) mod permissive_policies;
+pub mod pods;
+#[cfg(test)]
+mod pods_tests;
 pub(crate) mod reach;
 pub(crate) mod resources;
 pub mod service_accounts;

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Namespace;
 
-use super::baseline::{Amounts, Compiled};
+use super::baseline::Compiled;
 use super::dns::DnsFacts;
 use super::error::Error;
 use super::labels::{self, LabelPatch, Memory};
 use super::merge::{self, Merged};
 use super::network::{self, TargetNamespace};
 use super::objects::{Generated, GeneratedKey, ObjectKind, ObservedObject, QUOTA};
+use super::pods::{self, Pods};
 use super::resources::{self, UserLimits};
 use super::service_accounts::{self, ObservedServiceAccount};
 use super::steps::{self, Chain, Step, Terms};
@@ -21,7 +22,7 @@ use crate::api::gabion::hardening_baseline::Direction;
 use crate::api::gabion::hardening_baseline::Stage;
 use crate::api::gabion::namespace_hardening::DnsFound;
 use crate::api::gabion::namespace_hardening::PreviousValue;
-use crate::digest::Digest;
+use crate::digest::{Digest, digest};
 use crate::hardening::plan::permissive_policies;
 use crate::meta::{ResourceVersion, Uid};
 
@@ -46,12 +47,14 @@ pub struct NamespaceObserved {
     pub objects: BTreeMap<GeneratedKey, Arc<ObservedObject>>,
     /// Its `ServiceAccounts`.
     pub service_accounts: Vec<ObservedServiceAccount>,
-    /// Policies that open a direction to everyone, whoever made them.
-    pub permissive: Vec<(String, BTreeSet<Direction>)>,
+    /// Policies that open a direction to everyone, whoever made them, and whether they carry a mark of ours.
+    pub permissive: Vec<(String, BTreeSet<Direction>, bool)>,
     /// Users' own `LimitRanges`.
     pub limit_ranges: Vec<(String, UserLimits)>,
-    /// What is in use there, when it was looked up; see [`needs_usage`].
-    pub usage: Option<Amounts>,
+    /// Its pods, when they were read; see [`needs_pods`].
+    pub pods: Option<Pods>,
+    /// What was found of them when they were read last.
+    pub refused_pods: Option<String>,
 }
 
 impl NamespaceObserved {
@@ -105,6 +108,8 @@ pub struct Plan {
     pub(crate) preview: Merged,
     /// Resources that a pod must state because of the quota, and that nothing fills in.
     pub(crate) unstated: Vec<String>,
+    /// Which pods that run could not be made again, if all baselines were at Enforce.
+    pub(crate) refused_pods: Option<String>,
     /// How DNS was found.
     pub(crate) dns: Option<DnsFound>,
     /// Values from before we took over.
@@ -123,14 +128,24 @@ impl Plan {
     }
 }
 
-/// Whether a plan needs to know what is in use: only when a quota is about to be written.
-pub fn needs_usage(baselines: &[Compiled], observed: &NamespaceObserved) -> bool {
+/// Whether a plan needs to know the pods: only when a quota or a `LimitRange` is about to be written.
+pub fn needs_pods(baselines: &[Compiled], observed: &NamespaceObserved) -> bool {
     let merged = merge::merge(baselines);
-    let key = GeneratedKey::new(ObjectKind::ResourceQuota, QUOTA);
-    resources::quota(&merged, &observed.name).is_some_and(|quota| {
-        let live = observed.objects.get(&key);
-        live.is_none_or(|live| live.digest != Generated::ResourceQuota(quota).digest())
+    let quota = resources::quota(&merged, &merged.quota, &observed.name);
+    let limits = resources::limit_range(&merged, &observed.name);
+    let wanted = quota.map(Generated::ResourceQuota).into_iter();
+    wanted.chain(limits.map(Generated::LimitRange)).any(|object| {
+        let live = observed.objects.get(&object.key());
+        live.is_none_or(|live| live.digest != object.digest())
     })
+}
+
+/// What decides which pods could be made again: quota and limits as they would be at Enforce. `None` if there are
+/// none, and so nothing to ask.
+pub(crate) fn question_of_pods(baselines: &[Compiled]) -> Option<Digest> {
+    let asked = merge::preview(baselines);
+    let nothing = asked.quota.is_empty() && asked.limits.is_none();
+    (!nothing).then(|| digest(&format!("{:?} {:?}", asked.quota, asked.limits)))
 }
 
 /// Plans a namespace. The same input always gives the same plan, and doing it leaves nothing to do.
@@ -171,14 +186,17 @@ fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     let network = steps::network(allows, deny, &observed.objects, terms, problems);
 
     let limits = resources::limit_range(merged, &observed.name).map(Generated::LimitRange);
-    let quota = resources::quota(merged, &observed.name).map(Generated::ResourceQuota);
+    let nothing = Pods::default();
+    let found = observed.pods.as_ref().unwrap_or(&nothing);
+    let key = GeneratedKey::new(ObjectKind::ResourceQuota, QUOTA);
+    let in_force = observed.objects.get(&key).filter(|live| live.ours).map(|live| &live.hard);
+    let (hard, held) = pods::allowed(&merged.quota, found, in_force);
+    let quota = resources::quota(merged, &hard, &observed.name).map(Generated::ResourceQuota);
     let amounts = limits.iter().chain(&quota).map(|object| (object.key(), object.digest()));
     let planned: Vec<_> = planned.into_iter().chain(amounts).collect();
     problems.extend(resources::excluding(merged, &observed.limit_ranges));
-    let used = observed.usage.clone().unwrap_or_default();
-    let held = resources::below_usage(&merged.quota, &used);
-    let resources =
-        steps::resources(limits, quota, held.as_ref(), &observed.objects, terms, problems);
+    problems.extend(held);
+    let resources = steps::resources(limits, quota, &observed.objects, terms, problems);
 
     let accounts = service_account_steps(merged, input, departure.policy(), problems);
     let accounts = Chain { name: "serviceAccounts", steps: accounts };
@@ -190,6 +208,10 @@ fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     plan.chains = chains;
     plan.dns = set.dns;
     plan.unstated = resources::unstated(merged);
+    plan.refused_pods = match &observed.pods {
+        Some(pods) => pods.refused(&plan.preview, &observed.limit_ranges),
+        None => observed.refused_pods.clone(),
+    };
     let right = planned.into_iter().filter(|(key, digest)| {
         observed.objects.get(key).is_some_and(|live| live.ours && live.digest == *digest)
     });

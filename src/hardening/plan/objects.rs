@@ -7,7 +7,8 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use serde_json::{Map, Value, json};
 
-use super::baseline::Owner;
+use super::amounts;
+use super::baseline::{Amounts, Owner};
 use super::owned::owns_annotation;
 use super::reach::Reach;
 use crate::digest::{Digest, digest};
@@ -219,6 +220,8 @@ pub struct ObservedObject {
     pub(crate) deleted: bool,
     /// What it opens, and for how many pods.
     pub(crate) reach: Reach,
+    /// What it allows, if it is a quota of ours.
+    pub(crate) hard: Amounts,
     /// The field manager that made it, when it is not ours; else the one that wrote last, apart from us.
     pub(crate) manager: String,
 }
@@ -256,9 +259,16 @@ impl ObservedObject {
             finalizers: bounded(meta.finalizers.iter().flatten().map(String::as_str)).collect(),
             deleted: meta.deletion_timestamp.is_some(),
             reach: live.reach(),
+            hard: if ours { hard(live) } else { Amounts::new() },
             manager: shortened(manager),
         }
     }
+}
+
+fn hard(live: &Generated) -> Amounts {
+    let Generated::ResourceQuota(quota) = live else { return Amounts::new() };
+    let hard = quota.spec.as_ref().and_then(|spec| spec.hard.as_ref());
+    amounts::read(hard).into_iter().take(MOST_NAMES).collect()
 }
 
 fn bounded<'a>(names: impl Iterator<Item = &'a str>) -> impl Iterator<Item = String> {

@@ -1,4 +1,4 @@
-//! What in an object was written by us, as the API server tells it.
+//! What in an object was written by us, by the record of the API server.
 //!
 //! Labels and annotations can be written by anybody who may write the object. Whoever changes one takes it over
 //! in `managedFields`, so a record is believed only while it is ours there.

@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicyPeer};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
 use super::error::Error;
 use super::merge::Merged;
 use crate::api::gabion::hardening_baseline::{Direction, Requirement, Selector, SelectorOperator};
+use crate::marks::{FIELD_MANAGER, MANAGED_BY, OWNER};
 use crate::network_peers::{everyone, few_ports, namespace_selectors};
 use crate::policy::selection::matches;
 
@@ -22,6 +23,8 @@ const MOST_CONDITIONS: usize = 32;
 /// What a policy opens to everyone, or would if its selectors hold for every namespace that there is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Opened {
+    /// Whether it carries a mark of ours, which anybody can copy.
+    marked: bool,
     to_everyone: BTreeSet<Direction>,
     to_namespaces: BTreeMap<Direction, Vec<Selector>>,
 }
@@ -29,7 +32,7 @@ pub(crate) struct Opened {
 impl Opened {
     /// Reads a policy. Of its rules for one direction all peers count together: two halves are a whole.
     pub(crate) fn by(policy: &NetworkPolicy) -> Self {
-        let mut opened = Self::default();
+        let mut opened = Self { marked: is_marked(&policy.metadata), ..Self::default() };
         let Some(spec) = &policy.spec else { return opened };
         let stated = |kind: &str| spec.policy_types.iter().flatten().any(|t| t == kind);
         let unstated = spec.policy_types.as_ref().is_none_or(Vec::is_empty);
@@ -73,6 +76,21 @@ impl Opened {
         }
     }
 
+    /// Whether it depends on the namespaces that there are.
+    pub(crate) fn has_selectors(&self) -> bool {
+        !self.to_namespaces.is_empty()
+    }
+
+    /// Every direction that it may open: what is not evaluated is not taken for closed.
+    pub(crate) fn at_most(&self) -> BTreeSet<Direction> {
+        self.to_namespaces.keys().chain(&self.to_everyone).copied().collect()
+    }
+
+    /// Whether the policy carries a mark of ours.
+    pub(crate) fn is_marked(&self) -> bool {
+        self.marked
+    }
+
     /// Whether there is nothing to remember.
     pub(crate) fn is_nothing(&self) -> bool {
         self.to_everyone.is_empty() && self.to_namespaces.is_empty()
@@ -90,6 +108,12 @@ impl Opened {
         let wide = self.to_namespaces.iter().filter(|(_, selectors)| holds_for_all(selectors));
         wide.map(|(direction, _)| *direction).chain(self.to_everyone.iter().copied()).collect()
     }
+}
+
+fn is_marked(meta: &ObjectMeta) -> bool {
+    let label = meta.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY));
+    let owner = meta.annotations.as_ref().and_then(|notes| notes.get(OWNER));
+    label.is_some_and(|by| by == FIELD_MANAGER) || owner.is_some()
 }
 
 fn read_selector(selector: &LabelSelector) -> Selector {
@@ -114,17 +138,18 @@ fn read_selector(selector: &LabelSelector) -> Selector {
 /// users' policies; all others are, whatever marks they carry.
 pub(super) fn reported(
     merged: &Merged,
-    permissive: &[(String, BTreeSet<Direction>)],
+    permissive: &[(String, BTreeSet<Direction>, bool)],
     is_as_planned: impl Fn(&str) -> bool,
 ) -> Vec<Error> {
     let concerned = permissive
         .iter()
-        .filter(|(name, _)| merged.reports_users && !is_as_planned(name))
-        .filter_map(|(name, opened)| {
+        .filter(|(name, ..)| merged.reports_users && !is_as_planned(name))
+        .filter_map(|(name, opened, marked)| {
             let opened: Vec<&str> = opened.intersection(&merged.deny).map(|d| d.as_str()).collect();
             (!opened.is_empty()).then(|| Error::NetworkWidened {
                 object: format!("NetworkPolicy/{name}"),
                 directions: opened.join(" and "),
+                marked: *marked,
             })
         });
     concerned.collect()
@@ -206,14 +231,33 @@ mod tests {
     fn a_direction_that_nobody_denies_cannot_be_widened() {
         let mut merged =
             Merged { deny: [Direction::Ingress].into(), reports_users: true, ..Merged::default() };
-        let mine = [("mine".to_owned(), [Direction::Ingress, Direction::Egress].into())];
+        let mine = [("mine".to_owned(), [Direction::Ingress, Direction::Egress].into(), false)];
         let expected = Error::NetworkWidened {
             object: "NetworkPolicy/mine".into(),
             directions: "Ingress".into(),
+            marked: false,
         };
         assert_eq!(reported(&merged, &mine, |_| false), [expected]);
         assert_eq!(reported(&merged, &mine, |name| name == "mine"), []);
         merged.reports_users = false;
         assert_eq!(reported(&merged, &mine, |_| false), []);
+    }
+
+    #[test]
+    fn a5_a_mark_of_ours_on_a_policy_of_a_user_hides_nothing_and_is_said() {
+        let merged =
+            Merged { deny: [Direction::Ingress].into(), reports_users: true, ..Merged::default() };
+        for (metadata, marked) in [
+            (json!({ "labels": { "app.kubernetes.io/managed-by": "gabion" } }), true),
+            (json!({ "annotations": { "gabion.dev/owner": "x" } }), true),
+            (json!({ "labels": { "app.kubernetes.io/managed-by": "helm" } }), false),
+        ] {
+            let policy =
+                json!({ "metadata": metadata, "spec": { "podSelector": {}, "ingress": [{}] } });
+            let opened = Opened::by(&serde_json::from_value(policy).expect("a policy"));
+            let mine = [("mine".to_owned(), opened.at_most(), opened.is_marked())];
+            let said = reported(&merged, &mine, |_| false);
+            assert_eq!(said[0].to_string().contains("marks of Gabion"), marked, "{said:?}");
+        }
     }
 }

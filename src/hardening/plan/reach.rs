@@ -11,6 +11,10 @@ use serde_json::{Value, json};
 
 use crate::digest::digest;
 
+/// Edges that are kept of one policy: more than any of ours has. A user may write tens of thousands into one that has
+/// a name of ours.
+const MOST_EDGES: usize = 4096;
+
 /// What is kept of a policy to put it in its place among others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Reach {
@@ -28,6 +32,8 @@ impl Reach {
     /// Reads the spec of a network policy.
     pub(crate) fn of(spec: &Value) -> Self {
         let selector = conditions(&spec["podSelector"]);
+        // Once, and not for each peer: a user may write a selector of megabytes.
+        let of = edge(&json!(selector));
         let ways = [("Ingress", 1), ("Egress", 2)].iter().filter(|(way, _)| {
             let stated = items(&spec["policyTypes"]);
             stated.iter().any(|stated| stated == way) || (stated.is_empty() && *way == "Ingress")
@@ -37,15 +43,18 @@ impl Reach {
         for (section, peers) in [("ingress", "from"), ("egress", "to")] {
             for rule in items(&spec[section]) {
                 reach.rules += 1;
-                let ports = ports(&rule["ports"]);
+                let ports = edge(&json!(ports(&rule["ports"])));
                 let everyone = [Value::Null];
                 let listed = items(&rule[peers]);
                 let listed = if listed.is_empty() { &everyone[..] } else { listed };
-                let edges =
-                    listed.iter().map(|peer| edge(&json!([section, selector, peer, ports])));
+                let edges = listed
+                    .iter()
+                    .take(MOST_EDGES)
+                    .map(|peer| edge(&json!([section, of, peer, ports])));
                 reach.edges.extend(edges);
             }
         }
+        reach.edges.truncate(MOST_EDGES);
         reach.edges.sort_unstable();
         reach.edges.dedup();
         reach

@@ -321,11 +321,10 @@ fn opened(step: &Step) -> Vec<u64> {
     written(step).map(|object| object.reach().edges).unwrap_or_default()
 }
 
-/// `LimitRange` before quota; the reverse on the way out. A quota that is held stays as it is.
+/// `LimitRange` before quota; the reverse on the way out.
 pub(super) fn resources(
     limits: Option<Generated>,
     quota: Option<Generated>,
-    held: Option<&Error>,
     observed: &Observed,
     terms: Terms<'_>,
     problems: &mut Vec<Error>,
@@ -333,9 +332,7 @@ pub(super) fn resources(
     let wanted: Vec<GeneratedKey> = limits.iter().chain(&quota).map(Generated::key).collect();
     let mut steps = Vec::new();
     for desired in limits.into_iter().chain(quota) {
-        let is_quota = desired.key().kind == ObjectKind::ResourceQuota;
         match compare(desired, observed, terms) {
-            Ok(Some(_)) if is_quota && held.is_some() => problems.extend(held.cloned()),
             Ok(step) => steps.extend(step),
             Err(problem) => problems.push(problem),
         }

@@ -58,3 +58,73 @@ fn rollout_fields(rollout: &Rollout, say: &mut impl FnMut(bool, &'static str)) {
     say(!rollout.acknowledge.is_empty(), "rollout.acknowledge");
     say(rollout.approved_wave.is_some(), "rollout.approvedWave");
 }
+
+#[cfg(test)]
+mod tests {
+    use kube::CustomResourceExt as _;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::api::gabion::hardening_baseline::HardeningBaseline;
+
+    /// A spec that asks for all that this version does not act on.
+    fn asking() -> HardeningBaselineSpec {
+        serde_json::from_value(json!({
+            "allNamespaces": true,
+            "includeProtected": ["kube-system"],
+            "rollout": {"target": "Enforce", "promotion": "Auto", "minSoak": "24h", "maxViolations": 0,
+                "waveSize": "20%", "newNamespaces": "Staged", "paused": true,
+                "acknowledge": ["a"], "approvedWave": 1},
+            "images": {"trustPolicies": ["a"], "vulnerabilities": {}},
+            "network": {"mesh": "IstioSidecar", "guardUserPolicies": "Deny", "respectExisting": true},
+            "serviceAccounts": {"pullSecrets": [
+                {"source": {"namespace": "a", "name": "b"}, "targetName": "c"}]},
+            "istio": {}, "falco": {}, "reports": {},
+            "mutate": {"podDefaults": true, "namespaceLabels": true, "serviceAccounts": true},
+            "deletionProtection": true,
+        }))
+        .unwrap()
+    }
+
+    fn schema() -> Value {
+        let crd = serde_json::to_value(HardeningBaseline::crd()).unwrap();
+        crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"].clone()
+    }
+
+    fn described<'a>(schema: &'a Value, path: &str) -> &'a str {
+        let at = path.split('.').fold(schema, |at, field| &at["properties"][field]);
+        at["description"].as_str().unwrap_or_else(|| panic!("{path} is not described"))
+    }
+
+    /// Every field whose description says so, as its path.
+    fn not_acted_on(schema: &Value, path: &str, found: &mut Vec<String>) {
+        for (field, inner) in schema["properties"].as_object().into_iter().flatten() {
+            let path = if path.is_empty() { field.clone() } else { format!("{path}.{field}") };
+            let text = inner["description"].as_str().unwrap_or_default();
+            if text.contains("Not acted on yet") {
+                assert!(!text.contains("Default"), "{path} promises a default: {text}");
+                found.push(path.clone());
+            }
+            not_acted_on(inner, &path, found);
+        }
+    }
+
+    #[test]
+    fn hardening_5_nothing_is_promised_of_fields_that_are_not_acted_on() {
+        let (schema, named) = (schema(), unimplemented_fields(&asking()));
+        for path in &named {
+            let text = described(&schema, path);
+            assert!(text.contains("ot acted on yet"), "{path}: {text}");
+        }
+        let mut said = Vec::new();
+        not_acted_on(&schema, "", &mut said);
+        assert!(said.len() > 20, "{said:?}");
+        for path in said {
+            let is_named =
+                named.iter().any(|name| path == *name || path.starts_with(&format!("{name}.")));
+            assert!(is_named, "FullyImplemented does not name {path}");
+        }
+        // What is switched on by default in the contract is off until somebody sets it, and then it is named.
+        assert_eq!(unimplemented_fields(&HardeningBaselineSpec::default()), [""; 0]);
+    }
+}

@@ -92,7 +92,14 @@ pub(super) fn refused(
             version: String::new(),
             available: Vec::new(),
         },
-        "ResourceNotFoundException" => ProviderError::NotFound { key: key() },
+        "ResourceNotFoundException" | "ParameterNotFound" | "InvalidResourceId" => {
+            ProviderError::NotFound { key: key() }
+        }
+        "ParameterVersionNotFound" => ProviderError::NoSuchVersion {
+            key: key(),
+            version: String::new(),
+            available: Vec::new(),
+        },
         "InvalidRequestException" if is_deleted(message) => ProviderError::NotFound { key: key() },
         "AccessDeniedException" | "AccessDenied" => denied(message, subject),
         _ if is_credential_problem(code) => ProviderError::Credentials {
@@ -208,10 +215,16 @@ fn denied(message: &str, subject: Subject<'_>) -> ProviderError {
     }
 }
 
-const KNOWN_ACTIONS: [&str; 7] = [
+const KNOWN_ACTIONS: [&str; 13] = [
     "secretsmanager:GetSecretValue",
     "secretsmanager:BatchGetSecretValue",
     "secretsmanager:DescribeSecret",
+    "secretsmanager:ListSecrets",
+    "ssm:GetParameter",
+    "ssm:GetParameters",
+    "ssm:GetParametersByPath",
+    "ssm:DescribeParameters",
+    "ssm:ListTagsForResource",
     "sts:AssumeRole",
     "sts:AssumeRoleWithWebIdentity",
     "sts:TagSession",

@@ -1,9 +1,10 @@
-//! AWS Secrets Manager.
+//! AWS: one folder per service, and what they have in common.
 
-mod batch;
+mod calls;
 mod credentials;
 mod errors;
-mod read;
+mod parameter_store;
+mod secrets_manager;
 mod source;
 mod throttling;
 
@@ -16,6 +17,7 @@ use std::{
 use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_secretsmanager::{self as secretsmanager, config::retry::RetryPartition};
+use aws_sdk_ssm as ssm;
 use aws_sdk_sts as sts;
 use aws_smithy_http_client::{Connector, proxy::ProxyConfig, tls};
 use aws_smithy_runtime_api::client::{
@@ -23,24 +25,46 @@ use aws_smithy_runtime_api::client::{
     runtime_components::RuntimeComponents,
 };
 
+use crate::provider::Provider;
 use crate::provider::rate_limit::Meter;
 use credentials::{Credentials, Link};
-pub(super) use read::SecretsManager;
+use parameter_store::ParameterStore;
+use secrets_manager::SecretsManager;
 use throttling::Throttling;
 
-pub use source::{AssumedRole, AwsSettings, AwsSource, BaseCredentials, RetrySettings};
+pub(crate) use source::unusable;
+pub use source::{AssumedRole, AwsSettings, AwsSource, BaseCredentials, RetrySettings, Service};
 
 /// Where AWS is, if not at its own addresses. All of them are URLs such as `http://127.0.0.1:4566`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoints {
     /// Secrets Manager.
     pub secrets_manager: Option<String>,
+    /// Systems Manager, which Parameter Store is a part of.
+    pub parameter_store: Option<String>,
     /// Security Token Service.
     pub sts: Option<String>,
     /// Validated cryptography; not together with an address of one's own.
     pub fips: bool,
     /// IPv4 and IPv6; not together with an address of one's own.
     pub dual_stack: bool,
+}
+
+/// The provider of the service that a source names. Sends nothing yet.
+pub(super) fn connect(
+    platform: &Platform,
+    source: &AwsSource,
+    meter: Meter,
+    batch_pause: Duration,
+) -> Arc<dyn Provider> {
+    match source.settings().service {
+        Service::SecretsManager => {
+            Arc::new(SecretsManager::connect(platform, source, meter, batch_pause))
+        }
+        Service::ParameterStore => {
+            Arc::new(ParameterStore::connect(platform, source, meter, batch_pause))
+        }
+    }
 }
 
 /// Connections kept open per host between calls; a burst may open more.
@@ -74,7 +98,7 @@ impl Platform {
         own.entry(region.to_owned()).or_insert_with(made).clone()
     }
 
-    fn reader(
+    fn secrets(
         &self,
         source: &AwsSource,
         credentials: &Arc<Credentials>,
@@ -96,6 +120,30 @@ impl Platform {
             None => config = config.use_fips(self.fips()).use_dual_stack(self.dual_stack()),
         }
         secretsmanager::Client::from_conf(config.build())
+    }
+
+    fn parameters(
+        &self,
+        source: &AwsSource,
+        credentials: &Arc<Credentials>,
+        meter: &Arc<Meter>,
+    ) -> ssm::Client {
+        let settings = source.settings();
+        let mut config = ssm::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(settings.region.clone()))
+            .http_client(self.0.http.clone())
+            .timeout_config(timeouts())
+            .retry_config(retries(settings.retry))
+            .retry_partition(RetryPartition::custom("store").build())
+            .interceptor(Throttling(meter.clone()))
+            .identity_cache(ssm::config::IdentityCache::no_cache())
+            .credentials_provider(signing(credentials));
+        match &self.0.endpoints.parameter_store {
+            Some(url) => config = config.endpoint_url(url),
+            None => config = config.use_fips(self.fips()).use_dual_stack(self.dual_stack()),
+        }
+        ssm::Client::from_conf(config.build())
     }
 
     /// A client of STS that signs with `credentials`; without any it can only exchange tokens.

@@ -16,6 +16,8 @@ pub struct AwsSettings {
     /// Whose share of quotas this uses: the namespace whose word the role is, as nobody has to prove anything to
     /// name one.
     pub tenant: String,
+    /// What is read.
+    pub service: Service,
     /// For example `eu-west-1`.
     pub(crate) region: String,
     /// Put in front of every key, as it is.
@@ -35,12 +37,32 @@ impl AwsSettings {
     pub fn new(region: impl Into<String>) -> Self {
         Self {
             tenant: String::new(),
+            service: Service::SecretsManager,
             region: region.into(),
             prefix: String::new(),
             credentials: BaseCredentials::Default,
             additional_roles: Vec::new(),
             role: None,
             retry: None,
+        }
+    }
+}
+
+/// A service that holds secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Secrets Manager.
+    SecretsManager,
+    /// Parameter Store.
+    ParameterStore,
+}
+
+impl Service {
+    /// As AWS has it in host names and IAM actions.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::SecretsManager => "secretsmanager",
+            Self::ParameterStore => "ssm",
         }
     }
 }
@@ -159,7 +181,12 @@ impl AwsSource {
         }
     }
 
-    /// Where it calls: those who share an endpoint find out together that it does not answer.
+    /// Where it reads: those who share an endpoint find out together that it does not answer.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("{}/{}", self.settings.service.name(), self.settings.region)
+    }
+
+    /// Where it changes roles.
     pub(crate) fn region(&self) -> &str {
         &self.settings.region
     }
@@ -239,14 +266,28 @@ const SESSION_TOKEN_FIELD: &str = "spec.provider.aws.auth.secretRef.sessionToken
 /// A trailing newline is the commonest slip of all, and no credential contains white space.
 fn trimmed(field: &'static str, value: &SecretBytes) -> Result<SecretBytes, ProviderError> {
     let bytes = value.expose().trim_ascii();
-    let wrong = if bytes.is_empty() {
-        "the key it names is empty: put the credential there"
-    } else if bytes.iter().any(|byte| !byte.is_ascii_graphic()) {
-        "the key it names holds white space or control characters: put the bare credential there"
+    match unusable(bytes) {
+        Some(problem) => {
+            Err(ProviderError::Settings { field, reason: format!("the key it names {problem}") })
+        }
+        None => Ok(SecretBytes::new(bytes.to_vec())),
+    }
+}
+
+/// Why a text is no credential, and what to do.
+pub(crate) fn unusable(bytes: &[u8]) -> Option<&'static str> {
+    let bytes = bytes.trim_ascii();
+    if bytes.is_empty() {
+        Some("is empty: put the credential there")
+    } else if bytes.starts_with("\u{FEFF}".as_bytes()) {
+        Some("starts with a byte-order mark, which an editor may have put there: remove it")
+    } else if bytes.iter().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control()) {
+        Some("holds white space or control characters: put the bare credential there")
+    } else if !bytes.iter().all(u8::is_ascii_graphic) {
+        Some("holds characters that no credential has: put the bare credential there")
     } else {
-        return Ok(SecretBytes::new(bytes.to_vec()));
-    };
-    Err(ProviderError::Settings { field, reason: wrong.to_owned() })
+        None
+    }
 }
 
 /// Every field with its length in front, so that no two settings have one encoding.
@@ -256,6 +297,7 @@ fn fingerprint(settings: &AwsSettings) -> [u8; 32] {
         hash.update(part.len().to_le_bytes());
         hash.update(part);
     };
+    add(settings.service.name().as_bytes());
     add(settings.region.as_bytes());
     add(settings.prefix.as_bytes());
     match &settings.credentials {
@@ -336,6 +378,7 @@ mod tests {
             ("", "s", ACCESS_KEY_FIELD),
             ("AKIA", " \n", SECRET_KEY_FIELD),
             ("A B", "s", ACCESS_KEY_FIELD),
+            ("\u{FEFF}AKIA", "s", ACCESS_KEY_FIELD),
         ] {
             let error = with_static(access, secret).expect_err("must be refused").to_string();
             assert!(error.contains(field), "{error}");
@@ -389,6 +432,7 @@ mod tests {
         };
         let all = [
             of(&|_| {}),
+            of(&|s| s.service = Service::ParameterStore),
             of(&|s| s.region = "eu-west-2".to_owned()),
             of(&|s| s.prefix = "p/".to_owned()),
             of(&|s| s.additional_roles = vec![arn.to_owned()]),

@@ -10,16 +10,20 @@ use std::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
+use futures::future::Shared;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
+use tokio_util::task::AbortOnDropHandle;
 
-use super::FetcherSettings;
+use super::lists::{Lists, Names};
+use super::{FetcherSettings, Join};
 use crate::lane::Lane;
-use crate::provider::{Fetched, Provider, ProviderError, ReadRequest, metrics::Metrics};
+use crate::provider::{Fetched, Filter, Provider, ProviderError, ReadRequest, metrics::Metrics};
 
 pub(super) type Answer = Result<Arc<Fetched>, ProviderError>;
 
@@ -57,15 +61,6 @@ impl PendingRead {
     }
 }
 
-/// Which equal read that is under way a new one may join.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Join {
-    /// Any.
-    Any,
-    /// One that was not sent yet: its answer will be as of now.
-    Unsent,
-}
-
 #[derive(Default)]
 struct Board {
     /// Slots that may still be joined.
@@ -100,6 +95,7 @@ pub(super) struct Batcher {
     permits: [Arc<Semaphore>; 2],
     settings: FetcherSettings,
     metrics: Arc<Metrics>,
+    lists: Lists,
 }
 
 impl Batcher {
@@ -116,6 +112,36 @@ impl Batcher {
             permits: [permits(), permits()],
             settings,
             metrics,
+            lists: Lists::new(settings.concurrency),
+        }
+    }
+
+    /// Joins an equal list that is under way, or begins a new one.
+    pub(super) fn list(self: &Arc<Self>, filter: Filter, lane: Lane, join: Join) -> Shared<Names> {
+        let (names, joined) = self.lists.ask(filter, lane, join, |filter, sent| {
+            let batcher = self.clone();
+            Box::pin(async move {
+                sleep(batcher.window(lane)).await;
+                let permit = batcher.lists.permits[lane as usize].clone().acquire_owned().await;
+                sent.store(true, Ordering::Relaxed);
+                // A task of its own, so that whoever waits survives a panic in it.
+                let list = tokio::spawn(async move { batcher.provider.list(&filter, lane).await });
+                let listing = AbortOnDropHandle::new(list).await;
+                drop(permit);
+                listing.unwrap_or_else(|_| Err(unavailable("the call was cut short"))).map(Arc::new)
+            })
+        });
+        if joined {
+            self.metrics.count_joined();
+        }
+        names
+    }
+
+    /// How long requests of a lane wait for company.
+    fn window(&self, lane: Lane) -> Duration {
+        match lane {
+            Lane::Urgent => self.settings.urgent_window,
+            Lane::Periodic => self.settings.periodic_window,
         }
     }
 
@@ -189,10 +215,7 @@ impl Batcher {
     }
 
     fn next(&self, lane: Lane) -> Next {
-        let window = match lane {
-            Lane::Urgent => self.settings.urgent_window,
-            Lane::Periodic => self.settings.periodic_window,
-        };
+        let window = self.window(lane);
         let mut board = self.board();
         let queue = &mut board.queues[lane as usize];
         if !queue.alone.is_empty() || (queue.full > 0 && queue.gathered.len() >= queue.full) {

@@ -21,7 +21,7 @@ struct Parts {
 }
 
 impl Identity {
-    /// `auth` tells apart what the generation does not show: uid and resourceVersion of the auth Secrets, uid
+    /// `auth` covers what the generation does not show: uid and resourceVersion of the auth Secrets, uid
     /// of the service account, and the namespace where a cluster store's reference is looked up in it.
     pub fn new(store_uid: impl Into<Uid>, generation: i64, auth: impl Into<String>) -> Self {
         Self(Arc::new(Parts {

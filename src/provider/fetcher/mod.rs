@@ -5,6 +5,7 @@
 
 mod batcher;
 mod connection;
+mod lists;
 
 use std::{
     collections::HashMap,
@@ -17,18 +18,20 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use batcher::{Batcher, Join, PendingRead, unavailable};
+use batcher::{Batcher, PendingRead, unavailable};
 use connection::Backend;
 pub use connection::{Connection, Identity};
 
 use super::Fetched;
+use super::Filter;
+use super::Listing;
 use super::Note;
 use super::Provider;
 use super::ProviderError;
 use super::ReadRequest;
 use super::Validation;
+use super::aws;
 use super::aws::Platform;
-use super::aws::SecretsManager;
 use super::metrics::Metrics;
 use crate::lane::Lane;
 use crate::provider::endpoint::Endpoint;
@@ -64,6 +67,15 @@ impl Default for FetcherSettings {
             limits: Limits::default(),
         }
     }
+}
+
+/// Which equal read or list that is under way a new one may join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Join {
+    /// Any.
+    Any,
+    /// One that was not sent yet: its answer will be as of now.
+    Unsent,
 }
 
 /// The fetcher. Cheap to clone; all clones are one fetcher.
@@ -152,7 +164,49 @@ impl Fetcher {
         answers
     }
 
-    /// Whether credentials can be obtained. Nothing is said about permissions.
+    /// Lists names. Equal lists of one identity that are under way at the same time are one.
+    ///
+    /// # Errors
+    /// The provider's answer, or `Unavailable` after the deadline. Shared with equal lists, never cached.
+    pub async fn list(
+        &self,
+        connection: &Connection,
+        filter: Filter,
+        lane: Lane,
+    ) -> Result<Arc<Listing>, ProviderError> {
+        self.names(connection, filter, lane, Join::Any).await
+    }
+
+    /// The same, for somebody who wants the state of now: no answer of a list that was begun before this.
+    pub async fn list_anew(
+        &self,
+        connection: &Connection,
+        filter: Filter,
+        lane: Lane,
+    ) -> Result<Arc<Listing>, ProviderError> {
+        self.names(connection, filter, lane, Join::Unsent).await
+    }
+
+    async fn names(
+        &self,
+        connection: &Connection,
+        filter: Filter,
+        lane: Lane,
+        join: Join,
+    ) -> Result<Arc<Listing>, ProviderError> {
+        self.0.metrics.count_requests(1);
+        let deadline = self.0.settings.deadline;
+        let names = timeout(deadline, self.batcher(connection).list(filter, lane, join)).await;
+        names.unwrap_or_else(|_| {
+            let seconds = deadline.as_secs_f64();
+            // Where AWS allows few calls, a long list does not end in time, however often it is tried.
+            Err(unavailable(format!(
+                "the list of names was not complete within {seconds} s; if this persists, set find.path to select fewer"
+            )))
+        })
+    }
+
+    /// Whether credentials can be obtained. Permissions are not checked.
     ///
     /// # Errors
     /// Why they cannot.
@@ -208,11 +262,11 @@ impl Fetcher {
                     metrics: self.0.metrics.clone(),
                     account: self.account(source.account()),
                     payer_of_sts: self.account(source.base_account()),
-                    reader: self.endpoint(format!("secretsmanager/{}", source.region())),
+                    reader: self.endpoint(source.endpoint()),
                     sts: self.endpoint(format!("sts/{}", source.region())),
                 };
                 let pause = self.0.settings.batch_pause;
-                Arc::new(SecretsManager::connect(&self.0.platform, source, meter, pause))
+                aws::connect(&self.0.platform, source, meter, pause)
             }
         }
     }

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_that_are_not_known_let_nobody_in() {
+    fn s3_labels_that_are_not_known_let_nobody_in() {
         for (operator, values) in [("DoesNotExist", None), ("NotIn", Some(vec!["1".to_owned()]))] {
             let requirement = LabelSelectorRequirement {
                 key: "untrusted".to_owned(),

@@ -10,15 +10,23 @@ use super::decode::check_null_bytes;
 use super::decode::convert_keys;
 use super::decode::decode;
 use super::error::PlanError;
-use super::key::Key;
+use super::find;
+use super::find::Found;
+use super::find::Search;
+use super::generate::Generated;
+use super::key::{Key, KeyName};
 use super::rewrite;
 use super::template::Engine;
+use crate::api::external_secrets::external_secret::ConversionStrategy;
 use crate::api::external_secrets::external_secret::DataFromEntry;
 use crate::api::external_secrets::external_secret::DeletionPolicy;
 use crate::api::external_secrets::external_secret::ExternalSecretSpec;
+use crate::api::external_secrets::external_secret::Find;
 use crate::api::external_secrets::external_secret::MetadataPolicy;
+use crate::api::external_secrets::external_secret::NullBytePolicy;
 use crate::api::external_secrets::external_secret::RemoteRef;
 use crate::api::external_secrets::external_secret::SourceRef;
+use crate::api::external_secrets::references::DecodingStrategy;
 use crate::api::external_secrets::references::StoreKind;
 use crate::gjson;
 use crate::gjson::PropertyError;
@@ -41,17 +49,42 @@ pub struct Lookup {
     /// Whom to ask.
     pub(crate) store: StoreId,
     /// What to ask.
-    pub(crate) request: ReadRequest,
+    pub(crate) ask: Ask,
+}
+
+/// What is asked of a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// One secret.
+    Read(ReadRequest),
+    /// All secrets that match.
+    Find(Search),
 }
 
 /// One answer to a [`Lookup`].
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
-    /// What the provider said.
-    pub(crate) result: Result<Arc<Fetched>, ProviderError>,
-    /// Whether a property that the secret does not have counts as a missing secret. It does for the fake
-    /// provider; for AWS it is an error, which no deletion policy excuses.
-    pub(crate) absent_property_is_missing: bool,
+pub(crate) enum Answer {
+    /// To [`Ask::Read`].
+    Read {
+        /// What the provider answered.
+        result: Result<Arc<Fetched>, ProviderError>,
+        /// Whether a property that the secret does not have counts as a missing secret. It does for the fake
+        /// provider; for AWS it is an error, which no deletion policy excuses.
+        absent_property_is_missing: bool,
+    },
+    /// To [`Ask::Find`].
+    Found(Result<Found, PlanError>),
+}
+
+impl Answer {
+    /// Why the provider gave none.
+    pub(crate) fn failure(&self) -> Option<&ProviderError> {
+        match self {
+            Self::Read { result: Err(error), .. }
+            | Self::Found(Err(PlanError::Provider { source: error, .. })) => Some(error),
+            Self::Read { .. } | Self::Found(_) => None,
+        }
+    }
 }
 
 /// What the answers make.
@@ -71,27 +104,36 @@ pub fn lookups(spec: &ExternalSecretSpec) -> Result<Vec<Lookup>, PlanError> {
     if spec.data.is_empty() && spec.data_from.is_empty() {
         return Err(PlanError::Nothing);
     }
-    let from = spec.data_from.iter().enumerate().map(|(nth, entry)| {
+    // Generators are asked apart.
+    let of_stores = spec.data_from.iter().enumerate();
+    let of_stores = of_stores.filter(|(_, entry)| !has_generator(entry.source_ref.as_ref()));
+    let from = of_stores.map(|(nth, entry)| {
         let field = format!("dataFrom[{nth}]");
-        let remote =
-            entry.extract.as_ref().ok_or_else(|| PlanError::NoSource { field: field.clone() })?;
-        lookup(spec, field, "extract", entry.source_ref.as_ref(), remote)
+        let store = store(spec, &field, entry.source_ref.as_ref());
+        match (&entry.extract, &entry.find) {
+            (Some(remote), _) => read(format!("{field}.extract"), store?, remote),
+            (None, Some(find)) => {
+                let (store, field) = (store?, format!("{field}.find"));
+                let ask = Ask::Find(find::search(&field, find)?);
+                Ok(Lookup { field, store, ask })
+            }
+            (None, None) => Err(PlanError::NoSource { field }),
+        }
     });
     let data = spec.data.iter().enumerate().map(|(nth, entry)| {
         let field = format!("data[{nth}]");
-        lookup(spec, field, "remoteRef", entry.source_ref.as_ref(), &entry.remote_ref)
+        let store = store(spec, &field, entry.source_ref.as_ref())?;
+        read(format!("{field}.remoteRef"), store, &entry.remote_ref)
     });
     from.chain(data).collect()
 }
 
-fn lookup(
+/// The store that an entry reads from.
+fn store(
     spec: &ExternalSecretSpec,
-    entry: String,
-    part: &str,
+    entry: &str,
     source: Option<&SourceRef>,
-    remote: &RemoteRef,
-) -> Result<Lookup, PlanError> {
-    let field = format!("{entry}.{part}");
+) -> Result<StoreId, PlanError> {
     let own = source.and_then(|source| source.store_ref.as_ref());
     let store = own.or(spec.secret_store_ref.as_ref());
     let cluster = match store.and_then(|store| store.kind.as_ref()) {
@@ -107,7 +149,11 @@ fn lookup(
         }
     };
     let name = store.and_then(|store| store.name.clone()).filter(|name| !name.is_empty());
-    let name = name.ok_or(PlanError::NoStore { field: entry })?;
+    let name = name.ok_or_else(|| PlanError::NoStore { field: entry.to_owned() })?;
+    Ok(StoreId { cluster, name })
+}
+
+fn read(field: String, store: StoreId, remote: &RemoteRef) -> Result<Lookup, PlanError> {
     let content = match remote.metadata_policy.as_ref() {
         None | Some(MetadataPolicy::None) => Content::Value,
         Some(MetadataPolicy::Fetch) => Content::Tags,
@@ -117,11 +163,8 @@ fn lookup(
         }
     };
     let version = parse_version(remote.version.as_deref().unwrap_or_default());
-    Ok(Lookup {
-        field,
-        store: StoreId { cluster, name },
-        request: ReadRequest { key: remote.key.clone(), version, content },
-    })
+    let ask = Ask::Read(ReadRequest { key: remote.key.clone(), version, content });
+    Ok(Lookup { field, store, ask })
 }
 
 fn parse_version(text: &str) -> Version {
@@ -138,14 +181,6 @@ fn check_supported(spec: &ExternalSecretSpec) -> Result<(), PlanError> {
     if spec.target.manifest.is_some() {
         unsupported.push("target.manifest".to_owned());
     }
-    for (nth, entry) in spec.data_from.iter().enumerate() {
-        if entry.find.is_some() {
-            unsupported.push(format!("dataFrom[{nth}].find"));
-        }
-        if has_generator(entry.source_ref.as_ref()) {
-            unsupported.push(format!("dataFrom[{nth}].sourceRef.generatorRef"));
-        }
-    }
     for (nth, entry) in spec.data.iter().enumerate() {
         if has_generator(entry.source_ref.as_ref()) {
             unsupported.push(format!("data[{nth}].sourceRef.generatorRef"));
@@ -161,13 +196,14 @@ fn has_generator(source: Option<&SourceRef>) -> bool {
     source.is_some_and(|source| source.generator_ref.is_some())
 }
 
-/// Makes the data out of the answers, which are in the order of [`lookups`].
+/// Makes the data out of the answers, which are in the order of [`lookups`], and of what generators made.
 ///
 /// dataFrom in its order, then data: the later wins. A secret that is missing is an error under
 /// `deletionPolicy: Retain` and is left out otherwise.
 pub(crate) fn collect(
     spec: &ExternalSecretSpec,
     answers: &[Answer],
+    generated: &Generated,
     engine: &mut Engine<'_>,
 ) -> Result<Collected, PlanError> {
     check_duplicates(spec)?;
@@ -179,12 +215,34 @@ pub(crate) fn collect(
         source: ProviderError::Unavailable { reason: "no answer".to_owned(), source: None },
     };
     for (nth, entry) in spec.data_from.iter().enumerate() {
-        let field = format!("dataFrom[{nth}].extract");
-        let Some(remote) = entry.extract.as_ref() else { continue };
+        if has_generator(entry.source_ref.as_ref()) {
+            let field = format!("dataFrom[{nth}].sourceRef");
+            let made = generated.get(&nth).cloned().ok_or_else(|| unanswered(field.clone()))?;
+            collected.data.extend(rewritten_keys(&field, entry, made, engine)?);
+            continue;
+        }
+        let part = if entry.extract.is_some() { "extract" } else { "find" };
+        let field = format!("dataFrom[{nth}].{part}");
         let answer = answers.next().ok_or_else(|| unanswered(field.clone()))?;
-        match value(spec, &field, remote, answer)? {
-            Some(value) => collected.data.extend(extract(&field, entry, remote, &value, engine)?),
-            None => collected.missing.push(field),
+        match (&entry.extract, &entry.find) {
+            (Some(remote), _) => match value(spec, &field, remote, answer)? {
+                Some(value) => {
+                    collected.data.extend(extract(&field, entry, remote, &value, engine)?);
+                }
+                None => collected.missing.push(field),
+            },
+            (None, Some(find)) => {
+                let Answer::Found(found) = answer else { return Err(unanswered(field)) };
+                let data = find::values(&field, found.clone()?)?;
+                collected.data.extend(finished(
+                    &field,
+                    entry,
+                    &Policies::from(find),
+                    data,
+                    engine,
+                )?);
+            }
+            (None, None) => return Err(PlanError::NoSource { field: format!("dataFrom[{nth}]") }),
         }
     }
     for (nth, entry) in spec.data.iter().enumerate() {
@@ -193,7 +251,8 @@ pub(crate) fn collect(
         let answer = answers.next().ok_or_else(|| unanswered(field.clone()))?;
         match value(spec, &field, remote, answer)? {
             Some(value) => {
-                let value = finish(&field, Key::from(entry.secret_key.as_str()), remote, value)?;
+                let key = Key::from(entry.secret_key.as_str());
+                let value = finish(&field, key, &Policies::from(remote), value)?;
                 collected.data.insert(entry.secret_key.clone(), value);
             }
             None => collected.missing.push(field),
@@ -210,11 +269,18 @@ fn value(
     answer: &Answer,
 ) -> Result<Option<SecretBytes>, PlanError> {
     let excused = spec.target.deletion_policy != DeletionPolicy::Retain;
-    let fetched = match &answer.result {
+    let no_answer = ProviderError::Unavailable { reason: "no answer".to_owned(), source: None };
+    let (result, absent_property_is_missing) = match answer {
+        Answer::Read { result, absent_property_is_missing } => {
+            (result.as_ref().map_err(Clone::clone), *absent_property_is_missing)
+        }
+        Answer::Found(_) => (Err(no_answer), false),
+    };
+    let fetched = match result {
         Ok(fetched) => fetched,
         Err(ProviderError::NotFound { .. }) if excused => return Ok(None),
         Err(source) => {
-            return Err(PlanError::Provider { field: field.to_owned(), source: source.clone() });
+            return Err(PlanError::Provider { field: field.to_owned(), source });
         }
     };
     let (field, key) = (|| field.to_owned(), || remote.key.clone());
@@ -235,7 +301,7 @@ fn value(
         None if !gjson::is_json(json.expose()) => {
             Err(PlanError::NotJson { field: field(), key: key() })
         }
-        None if answer.absent_property_is_missing && excused => Ok(None),
+        None if absent_property_is_missing && excused => Ok(None),
         None => {
             Err(PlanError::PropertyAbsent { field: field(), key: key(), property: path.to_owned() })
         }
@@ -269,13 +335,56 @@ fn extract(
         }
         Err(error) => return Err(property_error(error, field.to_owned(), remote.key.clone())),
     };
+    finished(field, entry, &Policies::from(remote), data, engine)
+}
+
+/// What an entry says of keys and values.
+struct Policies {
+    conversion: ConversionStrategy,
+    decoding: DecodingStrategy,
+    null_bytes: NullBytePolicy,
+    /// What a message may say of a key.
+    name: fn(usize, &str) -> KeyName,
+}
+
+impl From<&RemoteRef> for Policies {
+    fn from(remote: &RemoteRef) -> Self {
+        Self {
+            conversion: remote.conversion_strategy.clone().unwrap_or_default(),
+            decoding: remote.decoding_strategy.clone().unwrap_or_default(),
+            null_bytes: remote.null_byte_policy.clone().unwrap_or_default(),
+            name: |nth, key| Key::made(nth, key).name(),
+        }
+    }
+}
+
+impl From<&Find> for Policies {
+    fn from(find: &Find) -> Self {
+        Self {
+            conversion: find.conversion_strategy.clone().unwrap_or_default(),
+            decoding: find.decoding_strategy.clone().unwrap_or_default(),
+            null_bytes: find.null_byte_policy.clone().unwrap_or_default(),
+            // The name of a secret is none.
+            name: |_, key| Key::from(key).name(),
+        }
+    }
+}
+
+/// Many keys under names that a Secret can have, with decoded values.
+fn finished(
+    field: &str,
+    entry: &DataFromEntry,
+    policies: &Policies,
+    data: BTreeMap<String, SecretBytes>,
+    engine: &mut Engine<'_>,
+) -> Result<BTreeMap<String, SecretBytes>, PlanError> {
     let data = if entry.rewrite.is_empty() {
-        convert_keys(field, &remote.conversion_strategy.clone().unwrap_or_default(), data)?
+        convert_keys(field, &policies.conversion, data, policies.name)?
     } else {
         rewritten_keys(field, entry, data, engine)?
     };
     let finished = |(nth, (key, value)): (usize, (String, SecretBytes))| {
-        let value = finish(field, Key::made(nth, &key), remote, value)?;
+        let value = finish(field, Key::made(nth, &key), policies, value)?;
         Ok((key, value))
     };
     data.into_iter().enumerate().map(finished).collect()
@@ -300,11 +409,11 @@ fn rewritten_keys(
 fn finish(
     field: &str,
     key: Key<'_>,
-    remote: &RemoteRef,
+    policies: &Policies,
     value: SecretBytes,
 ) -> Result<SecretBytes, PlanError> {
-    let value = decode(field, key, &remote.decoding_strategy.clone().unwrap_or_default(), value)?;
-    check_null_bytes(field, key, &remote.null_byte_policy.clone().unwrap_or_default(), &value)?;
+    let value = decode(field, key, &policies.decoding, value)?;
+    check_null_bytes(field, key, &policies.null_bytes, &value)?;
     Ok(value)
 }
 
@@ -321,5 +430,4 @@ fn check_duplicates(spec: &ExternalSecretSpec) -> Result<(), PlanError> {
 }
 
 #[cfg(test)]
-#[path = "collect_tests.rs"]
 mod tests;

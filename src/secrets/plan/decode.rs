@@ -21,11 +21,13 @@ const MAX_KEY: usize = 253;
 
 /// Makes keys valid: every character that a Secret key cannot have is replaced.
 ///
-/// Keys that are empty are dropped. Two keys that become one are an error, as is a key that stays invalid.
+/// Keys that are empty are dropped. Two keys that become one are an error, as is a key that stays invalid. `name` says
+/// what a message may say of a key.
 pub fn convert_keys(
     field: &str,
     strategy: &ConversionStrategy,
     data: BTreeMap<String, SecretBytes>,
+    name: fn(usize, &str) -> KeyName,
 ) -> Result<BTreeMap<String, SecretBytes>, PlanError> {
     let mut origin: BTreeMap<String, KeyName> = BTreeMap::new();
     let mut converted = BTreeMap::new();
@@ -34,8 +36,10 @@ pub fn convert_keys(
             continue;
         }
         let new = convert_key(field, strategy, &key)?;
-        check_key(field, Key::made(nth, &new))?;
-        let second = Key::made(nth, &key).name();
+        if !is_valid_key(&new) {
+            return Err(PlanError::BadKey { field: field.to_owned(), key: name(nth, &new) });
+        }
+        let second = name(nth, &key);
         if let Some(first) = origin.insert(new.clone(), second.clone()) {
             return Err(PlanError::KeyCollision { field: field.to_owned(), first, second });
         }
@@ -67,9 +71,17 @@ fn convert_key(field: &str, strategy: &ConversionStrategy, key: &str) -> Result<
 
 /// Refuses a key that the API server would refuse.
 pub(crate) fn check_key(field: &str, key: Key<'_>) -> Result<(), PlanError> {
-    let text = key.text();
-    let valid = !text.is_empty() && text.len() <= MAX_KEY && text.chars().all(is_key_char);
-    if valid { Ok(()) } else { Err(PlanError::BadKey { field: field.to_owned(), key: key.name() }) }
+    if is_valid_key(key.text()) {
+        Ok(())
+    } else {
+        Err(PlanError::BadKey { field: field.to_owned(), key: key.name() })
+    }
+}
+
+fn is_valid_key(text: &str) -> bool {
+    // A key is a file where the Secret is mounted: the API server allows no `.`, and nothing that begins with `..`.
+    let is_file = text != "." && !text.starts_with("..");
+    !text.is_empty() && text.len() <= MAX_KEY && is_file && text.chars().all(is_key_char)
 }
 
 fn is_key_char(c: char) -> bool {
@@ -140,9 +152,14 @@ pub(crate) fn check_null_bytes<'a>(
 mod tests {
     use super::*;
 
+    fn made(nth: usize, key: &str) -> KeyName {
+        Key::made(nth, key).name()
+    }
+
     fn converted(strategy: &ConversionStrategy, keys: &[&str]) -> Result<Vec<String>, PlanError> {
         let data = keys.iter().map(|key| ((*key).to_owned(), SecretBytes::default())).collect();
-        convert_keys("dataFrom[0].extract", strategy, data).map(|data| data.into_keys().collect())
+        convert_keys("dataFrom[0].extract", strategy, data, made)
+            .map(|data| data.into_keys().collect())
     }
 
     fn decoded(strategy: &DecodingStrategy, text: &str) -> Option<Vec<u8>> {
@@ -179,6 +196,18 @@ mod tests {
         assert!(converted(&ConversionStrategy::Default, &[&"a".repeat(253)]).is_ok());
         let error = converted(&ConversionStrategy::Default, &[&"a".repeat(254)]).unwrap_err();
         assert!(matches!(error, PlanError::BadKey { .. }));
+    }
+
+    #[test]
+    fn a_key_that_would_be_a_file_elsewhere_is_refused() {
+        for bad in [".", "..", "../a", "..a"] {
+            let error = converted(&ConversionStrategy::Default, &[bad]).unwrap_err();
+            assert!(matches!(error, PlanError::BadKey { .. }), "{bad}");
+        }
+        assert_eq!(
+            converted(&ConversionStrategy::Default, &["./a", ".a", "a.."]).unwrap(),
+            ["._a", ".a", "a.."]
+        );
     }
 
     #[test]

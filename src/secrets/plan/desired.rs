@@ -274,5 +274,4 @@ fn same_owners(a: &[OwnerReference], b: &[OwnerReference]) -> bool {
 }
 
 #[cfg(test)]
-#[path = "desired_tests.rs"]
 mod tests;

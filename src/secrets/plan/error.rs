@@ -49,6 +49,56 @@ pub enum PlanError {
         /// The text.
         text: String,
     },
+    /// A regular expression that is too large, or takes too long.
+    #[error(
+        "spec.{field} is too costly a regular expression: {reason}; make it simpler, or select by path or tags"
+    )]
+    CostlyRegexp {
+        /// Path below `spec`.
+        field: String,
+        /// Fixed text.
+        reason: &'static str,
+    },
+    /// A find that selects nothing in particular.
+    #[error("spec.{field} names nothing to find: set name.regexp, path or tags")]
+    EmptyFind {
+        /// Path below `spec`.
+        field: String,
+    },
+    /// More tags than a remote secret can have.
+    #[error(
+        "spec.{field}.tags has {count} tags, and no secret has more than {most}: it can never match; remove some"
+    )]
+    TooManyTags {
+        /// Path below `spec`.
+        field: String,
+        /// How many there are.
+        count: usize,
+        /// How many a secret can have.
+        most: usize,
+    },
+    /// More secrets than one object may read.
+    #[error(
+        "spec.{field} matches {count} secrets, and one ExternalSecret finds at most {most}: select fewer by name, path or tags, or divide it among several ExternalSecrets"
+    )]
+    TooManyFound {
+        /// Path below `spec`.
+        field: String,
+        /// How many match, those of other entries included.
+        count: usize,
+        /// How many may.
+        most: usize,
+    },
+    /// More bytes than one object may read.
+    #[error(
+        "spec.{field}: what the ExternalSecret finds has more than {most} bytes, and a Secret holds at most 1048576: select fewer by name, path or tags"
+    )]
+    FoundTooLarge {
+        /// Path below `spec`.
+        field: String,
+        /// How many there may be.
+        most: usize,
+    },
     /// A field that another one needs.
     #[error("spec.{field} is needed by {why}: set it")]
     Missing {
@@ -94,13 +144,21 @@ pub enum PlanError {
     /// Neither data nor dataFrom.
     #[error("spec names no remote secret: set data or dataFrom")]
     Nothing,
+    /// More generators than one object may use.
+    #[error(
+        "spec.dataFrom names {count} generators and at most 16 are asked: use several ExternalSecrets"
+    )]
+    TooManyGenerators {
+        /// How many.
+        count: usize,
+    },
     /// Two entries of one key.
     #[error("spec.data has two entries with secretKey {key:?}: rename or remove one")]
     DuplicateKey {
         /// The key.
         key: String,
     },
-    /// The provider said no.
+    /// The provider refused.
     #[error("spec.{field}: {source}")]
     Provider {
         /// Path below `spec`.
@@ -176,7 +234,7 @@ pub enum PlanError {
     },
     /// A key that a Secret cannot have.
     #[error(
-        "spec.{field}: {key} is no valid Secret key (1 to 253 of A-Z, a-z, 0-9, '-', '_', '.'): use rewrite or conversionStrategy"
+        "spec.{field}: {key} is no valid Secret key (1 to 253 of A-Z, a-z, 0-9, '-', '_', '.'; not '.' alone, nor '..' in front): use rewrite or conversionStrategy"
     )]
     BadKey {
         /// Path below `spec`.
@@ -351,12 +409,18 @@ impl PlanError {
             | Self::Duration { .. }
             | Self::Schedule { .. }
             | Self::Regexp { .. }
+            | Self::CostlyRegexp { .. }
+            | Self::EmptyFind { .. }
+            | Self::TooManyTags { .. }
+            | Self::TooManyFound { .. }
+            | Self::FoundTooLarge { .. }
             | Self::Missing { .. }
             | Self::MergeConflict { .. }
             | Self::PriorityAbsent { .. }
             | Self::NoStore { .. }
             | Self::NoSource { .. }
             | Self::Nothing
+            | Self::TooManyGenerators { .. }
             | Self::DuplicateKey { .. }
             | Self::Provider { .. }
             | Self::PropertyAbsent { .. }
@@ -374,7 +438,7 @@ impl PlanError {
 
     /// Whether trying again by itself can help.
     ///
-    /// What comes from the remote secret may be corrected there, where nobody tells us: those back off.
+    /// What comes from the remote secret may be corrected there, where no watch reports it: those back off.
     pub(crate) fn retry(&self) -> Retry {
         match self {
             // The text itself is wrong, whatever the data.
@@ -386,6 +450,9 @@ impl PlanError {
             | Self::NotAMap { .. }
             | Self::BadMetadata { .. }
             | Self::Provider { .. }
+            | Self::CostlyRegexp { .. }
+            | Self::TooManyFound { .. }
+            | Self::FoundTooLarge { .. }
             | Self::PropertyAbsent { .. }
             | Self::MergeConflict { .. }
             | Self::PriorityAbsent { .. }
@@ -403,10 +470,13 @@ impl PlanError {
             | Self::Duration { .. }
             | Self::Schedule { .. }
             | Self::Regexp { .. }
+            | Self::EmptyFind { .. }
+            | Self::TooManyTags { .. }
             | Self::Missing { .. }
             | Self::NoStore { .. }
             | Self::NoSource { .. }
             | Self::Nothing
+            | Self::TooManyGenerators { .. }
             | Self::DuplicateKey { .. }
             | Self::PropertyPath { .. }
             | Self::Foreign { .. }

@@ -17,7 +17,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{decode, rewrite, template::Engine};
+use super::{decode, key::Key, rewrite, template::Engine};
 use crate::{
     api::external_secrets::{
         external_secret::{ConversionStrategy, Rewrite},
@@ -239,10 +239,11 @@ fn conversion(vector: &Value) -> (String, Shaped, Shaped) {
     let keys = Vec::<String>::deserialize(&vector["keys"]).unwrap();
     let data = keys.iter().map(|key| (key.clone(), SecretBytes::default())).collect();
     let listed = |keys: &Vec<String>| Shaped::Bytes(serde_json::to_vec(keys).unwrap());
-    let got = match decode::convert_keys("f", &strategy, data) {
-        Ok(data) => listed(&data.into_keys().collect()),
-        Err(_) => refused(),
-    };
+    let got =
+        match decode::convert_keys("f", &strategy, data, |nth, key| Key::made(nth, key).name()) {
+            Ok(data) => listed(&data.into_keys().collect()),
+            Err(_) => refused(),
+        };
     let want = match Option::<Vec<String>>::deserialize(&vector["wantKeys"]).unwrap() {
         _ if vector["error"].is_string() => refused(),
         keys => listed(&keys.unwrap_or_default()),

@@ -1,5 +1,5 @@
 //! Keys in messages. One that a person wrote in the object may be named. One that a template or a rewrite made, or
-//! that came from a provider, may be a secret value: only its place and length are said.
+//! that came from a provider, may be a secret value: only its position and length are named.
 
 use std::fmt;
 

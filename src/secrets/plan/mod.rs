@@ -5,6 +5,8 @@
 //! should hold, [`status`] what to say about it.
 
 pub(crate) mod access;
+pub(crate) mod cluster_external;
+pub(crate) mod cluster_status;
 pub mod collect;
 pub(crate) mod condition;
 pub mod decode;
@@ -12,6 +14,8 @@ pub(crate) mod desired;
 pub mod due;
 pub(crate) mod error;
 pub(crate) mod existing;
+pub mod find;
+pub mod generate;
 pub(crate) mod hash;
 pub mod key;
 pub(crate) mod metadata;

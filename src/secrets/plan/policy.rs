@@ -182,5 +182,4 @@ fn unknown(field: &str, value: &str) -> PlanError {
 }
 
 #[cfg(test)]
-#[path = "policy_tests.rs"]
 mod tests;

@@ -1,4 +1,4 @@
-//! What is said about an `ExternalSecret`, and whether it is worth a write.
+//! The status of an `ExternalSecret`, and whether it is worth a write.
 
 use crate::retry::Retry;
 use jiff::{SignedDuration, Timestamp};
@@ -159,8 +159,8 @@ fn is_worth_a_write(
         }
         (old, new) => old != new,
     };
-    let told = ExternalSecretStatus { refresh_time: old.refresh_time.clone(), ..new.clone() };
-    beat && old.refresh_time != new.refresh_time || comparable(old) != comparable(&told)
+    let unstamped = ExternalSecretStatus { refresh_time: old.refresh_time.clone(), ..new.clone() };
+    beat && old.refresh_time != new.refresh_time || comparable(old) != comparable(&unstamped)
 }
 
 /// Without what differs between two operators and says nothing.
@@ -179,5 +179,4 @@ fn shorten(mut message: String) -> String {
 }
 
 #[cfg(test)]
-#[path = "status_tests.rs"]
 mod tests;

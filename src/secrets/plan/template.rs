@@ -319,7 +319,7 @@ impl Rendering<'_, '_> {
         Ok(())
     }
 
-    /// Takes in keys and values that a template made.
+    /// Adds keys and values that a template made.
     fn take_all(
         &mut self,
         field: &str,
@@ -391,5 +391,4 @@ fn text(field: &str, key: Key<'_>, value: &SecretBytes) -> Result<String, PlanEr
 }
 
 #[cfg(test)]
-#[path = "template_tests.rs"]
 pub(super) mod tests;

@@ -1,4 +1,5 @@
-//! Between the operator and the real API server: passes everything on, but for what is to fail.
+//! Between the operator and the real API server: passes everything on, but for what is to fail, fall silent, break off
+//! or come late.
 
 use std::{
     collections::HashMap,
@@ -6,10 +7,12 @@ use std::{
     path::{Path, PathBuf},
     pin::Pin,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
+use futures::StreamExt as _;
 use http::{Request, Response};
-use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt as _, BodyStream, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     body::{Bytes, Incoming},
     service::service_fn,
@@ -30,6 +33,20 @@ pub enum Failing {
     Hang,
     /// It was done, and the connection is closed without an answer.
     LostReply,
+}
+
+/// What becomes of lists and watches of a resource.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reading {
+    /// They are answered.
+    #[default]
+    Normal,
+    /// They are accepted and get no answer, not even a header.
+    Silent,
+    /// Those under way break off, and further ones are refused with 503.
+    Away,
+    /// Everything arrives so much later.
+    Late(Duration),
 }
 
 /// Why a connection ends.
@@ -56,6 +73,12 @@ pub struct Faults {
     namespaces: Mutex<HashMap<String, Namespace>>,
     /// How many lists of which cluster-wide resource are still to fail, and how many have failed.
     lists: Mutex<(HashMap<String, usize>, usize)>,
+    /// What becomes of lists and watches by resource; "" stands for every resource.
+    readings: Mutex<HashMap<String, Reading>>,
+    /// Watches that are still to be refused, and with which code.
+    watches: Mutex<HashMap<String, (usize, u16)>>,
+    /// Told whenever `readings` changes.
+    changed: tokio::sync::watch::Sender<()>,
     /// How many writes may still pass before the connection is cut.
     left: Mutex<Option<usize>>,
     cut: Notify,
@@ -121,11 +144,58 @@ impl Faults {
         }
     }
 
-    fn meets_list(&self, path: &str, query: &str) -> bool {
-        if query.contains("watch=true") || path.contains("/namespaces/") {
-            return false;
+    /// What becomes of lists and watches of this resource from now on, of all resources if it is "". If all is
+    /// silent, no other request gets an answer either.
+    pub fn reading(&self, resource: &str, reading: Reading) {
+        self.readings.lock().unwrap().insert(resource.to_owned(), reading);
+        self.changed.send_replace(());
+    }
+
+    /// The next watches of this resource are to be refused with this code: 410 makes the operator list again.
+    pub fn refuse_watches(&self, resource: &str, times: usize, code: u16) {
+        self.watches.lock().unwrap().insert(resource.to_owned(), (times, code));
+    }
+
+    /// How many of those are still to come.
+    pub fn refusals_left(&self, resource: &str) -> usize {
+        self.watches.lock().unwrap().get(resource).map_or(0, |(left, _)| *left)
+    }
+
+    fn reading_of(&self, resource: &str) -> Reading {
+        let readings = self.readings.lock().unwrap();
+        let of = |name: &str| readings.get(name).copied().unwrap_or_default();
+        if of(resource) == Reading::Normal { of("") } else { of(resource) }
+    }
+
+    fn meets_watch(&self, resource: &str) -> Option<u16> {
+        let mut watches = self.watches.lock().unwrap();
+        let (left, code) = watches.get_mut(resource).filter(|(left, _)| *left > 0)?;
+        *left -= 1;
+        Some(*code)
+    }
+
+    /// Says nothing as long as that is the plan; then the connection breaks off.
+    async fn silence(&self, resource: &str) -> std::result::Result<Response<Body>, Error> {
+        let mut changed = self.changed.subscribe();
+        while self.reading_of(resource) == Reading::Silent {
+            if changed.changed().await.is_err() {
+                return pending().await;
+            }
         }
-        let resource = path.rsplit('/').next().unwrap_or_default();
+        Err(broken("it was silent on purpose"))
+    }
+
+    /// Ends when watches of this resource are to break off.
+    async fn breaks_off(&self, resource: &str) {
+        let mut changed = self.changed.subscribe();
+        while self.reading_of(resource) != Reading::Away {
+            if changed.changed().await.is_err() {
+                pending::<()>().await;
+            }
+        }
+    }
+
+    fn meets_list(&self, resource: &str) -> bool {
         let mut lists = self.lists.lock().unwrap();
         let (left, failed) = &mut *lists;
         match left.get_mut(resource) {
@@ -199,10 +269,24 @@ type Answer<'a> =
 
 fn pass(request: Request<Incoming>, client: Client, faults: Arc<Faults>) -> Answer<'static> {
     Box::pin(async move {
-        let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
-        if request.method() == "GET" && faults.meets_list(path, query) {
-            return Ok(refusal(500));
+        if faults.reading_of("") == Reading::Silent {
+            return faults.silence("").await;
         }
+        let reads = collection(&request);
+        if let Some((resource, watches)) = &reads {
+            match faults.reading_of(resource) {
+                Reading::Silent => return faults.silence(resource).await,
+                Reading::Away => return Ok(refusal(503)),
+                Reading::Normal | Reading::Late(_) => {}
+            }
+            if !watches && faults.meets_list(resource) {
+                return Ok(refusal(500));
+            }
+            if let Some(code) = watches.then(|| faults.meets_watch(resource)).flatten() {
+                return Ok(refusal(code));
+            }
+        }
+        let path = request.uri().path();
         let cut = faults.cut(request.method().as_str(), path);
         if cut == Cut::Request {
             return pending().await;
@@ -241,14 +325,47 @@ fn pass(request: Request<Incoming>, client: Client, faults: Arc<Faults>) -> Answ
             head.headers.remove(header);
         }
         head.version = http::Version::HTTP_11;
-        Ok(Response::from_parts(head, body.map_err(broken).boxed_unsync()))
+        let body = match reads {
+            Some((resource, true)) => watched(body, resource, faults),
+            _ => body.map_err(broken).boxed_unsync(),
+        };
+        Ok(Response::from_parts(head, body))
     })
+}
+
+/// The resource, of all namespaces or of cluster scope, that a request lists or watches, and whether it watches.
+fn collection(request: &Request<Incoming>) -> Option<(String, bool)> {
+    let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
+    let mut parts = path.trim_start_matches('/').split('/');
+    let depth = if parts.next() == Some("api") { 3 } else { 4 };
+    let is_collection = path.trim_start_matches('/').split('/').count() == depth;
+    let resource = path.rsplit('/').next().unwrap_or_default();
+    (request.method() == "GET" && is_collection)
+        .then(|| (resource.to_owned(), query.contains("watch=true")))
+}
+
+/// A watch whose events come late, and which breaks off, when that is the plan.
+fn watched(body: kube::client::Body, resource: String, faults: Arc<Faults>) -> Body {
+    let (of, waiting) = (resource.clone(), faults.clone());
+    let frames = BodyStream::new(body).then(move |frame| {
+        let late = match waiting.reading_of(&of) {
+            Reading::Late(late) => late,
+            _ => Duration::ZERO,
+        };
+        async move {
+            tokio::time::sleep(late).await;
+            frame.map_err(broken)
+        }
+    });
+    let ends = async move { faults.breaks_off(&resource).await };
+    StreamBody::new(frames.take_until(Box::pin(ends))).boxed_unsync()
 }
 
 fn refusal(code: u16) -> Response<Body> {
     let reason = match code {
         403 => "Forbidden",
         409 => "Conflict",
+        410 => "Expired",
         429 => "TooManyRequests",
         _ => "InternalError",
     };

@@ -47,7 +47,17 @@ fn address(kind: &str) -> Address {
         "HardeningBaseline" => ("gabion.dev/v1alpha1", "hardeningbaselines", false),
         "NamespaceHardening" => ("gabion.dev/v1alpha1", "namespacehardenings", true),
         "ExternalSecret" => ("external-secrets.io/v1", "externalsecrets", true),
+        "Password" => ("generators.external-secrets.io/v1alpha1", "passwords", true),
+        "UUID" => ("generators.external-secrets.io/v1alpha1", "uuids", true),
+        "SSHKey" => ("generators.external-secrets.io/v1alpha1", "sshkeys", true),
+        "Fake" => ("generators.external-secrets.io/v1alpha1", "fakes", true),
+        "MFA" => ("generators.external-secrets.io/v1alpha1", "mfas", true),
+        "Grafana" => ("generators.external-secrets.io/v1alpha1", "grafanas", true),
+        "ClusterGenerator" => {
+            ("generators.external-secrets.io/v1alpha1", "clustergenerators", false)
+        }
         "SecretStore" => ("external-secrets.io/v1", "secretstores", true),
+        "ClusterExternalSecret" => ("external-secrets.io/v1", "clusterexternalsecrets", false),
         "ClusterSecretStore" => ("external-secrets.io/v1", "clustersecretstores", false),
         other => panic!("no address for {other}"),
     };

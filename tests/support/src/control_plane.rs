@@ -98,16 +98,16 @@ impl ControlPlane {
         for argument in &options.controller_manager {
             command.arg("--controller-manager-arg").arg(argument);
         }
-        let mut complaints = tempfile::tempfile()?;
-        command.stdout(Stdio::piped()).stderr(complaints.try_clone()?);
+        let mut stderr = tempfile::tempfile()?;
+        command.stdout(Stdio::piped()).stderr(stderr.try_clone()?);
         let mut leash = Leash::start(&mut command)?;
         let output = leash.output().ok_or_else(|| Failure::new("the output is not captured"))?;
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line)?;
         if line.is_empty() {
             let mut why = String::new();
-            complaints.rewind()?;
-            complaints.read_to_string(&mut why)?;
+            stderr.rewind()?;
+            stderr.read_to_string(&mut why)?;
             return Err(Failure::new(format!("the control plane did not start; it says:\n{why}")));
         }
         let state = serde_json::from_str(&line).context("what the supervisor printed")?;

@@ -65,7 +65,7 @@ impl Subsystem {
             let start = || {
                 let plane = ControlPlane::shared()?;
                 let kubeconfig = self.install(plane)?;
-                TestEnv::start(self, Plane::Shared(plane), kubeconfig, flags)
+                TestEnv::start(self, ControlPlaneRef::Shared(plane), kubeconfig, flags)
             };
             start().map_err(|failure| failure.to_string())
         });
@@ -77,7 +77,7 @@ impl Subsystem {
         self.start_with(&Options::default(), flags)
     }
 
-    /// The same, with a control plane set up as told.
+    /// The same, with a control plane of these options.
     pub fn start_with(self, options: &Options, flags: &[&str]) -> Result<TestEnv> {
         self.start_on(self.control_plane(options)?, flags)
     }
@@ -96,7 +96,7 @@ impl Subsystem {
         flags: &[&str],
     ) -> Result<TestEnv> {
         let kubeconfig = through(operator_kubeconfig(&plane)?)?;
-        TestEnv::start(self, Plane::Own(Box::new(plane)), kubeconfig, flags)
+        TestEnv::start(self, ControlPlaneRef::Own(Box::new(plane)), kubeconfig, flags)
     }
 
     /// A control plane for one test on which everything is installed and no operator runs yet.
@@ -164,15 +164,15 @@ pub struct TestEnv {
     pub health: String,
     subsystem: Subsystem,
     kubeconfig: PathBuf,
-    plane: Plane,
+    plane: ControlPlaneRef,
 }
 
-enum Plane {
+enum ControlPlaneRef {
     Shared(&'static ControlPlane),
     Own(Box<ControlPlane>),
 }
 
-impl Plane {
+impl ControlPlaneRef {
     fn get(&self) -> &ControlPlane {
         match self {
             Self::Shared(plane) => plane,
@@ -184,7 +184,7 @@ impl Plane {
 impl TestEnv {
     fn start(
         subsystem: Subsystem,
-        plane: Plane,
+        plane: ControlPlaneRef,
         kubeconfig: PathBuf,
         flags: &[&str],
     ) -> Result<Self> {
@@ -201,7 +201,7 @@ impl TestEnv {
 
     /// Whether other tests use it too.
     pub fn is_shared(&self) -> bool {
-        matches!(self.plane, Plane::Shared(_))
+        matches!(self.plane, ControlPlaneRef::Shared(_))
     }
 
     /// A kubeconfig of the operator's ServiceAccount.

@@ -4,7 +4,6 @@
 //! Everything that is started here ends when its owner does, even if that is killed: see [`Leash`].
 //! What is needed for it is built or installed once, on first use (`dev/`).
 #![allow(
-    missing_docs,
     clippy::expect_used,
     clippy::missing_panics_doc,
     clippy::needless_pass_by_value,
@@ -28,6 +27,7 @@ pub mod malformed_baselines;
 mod moto;
 pub mod network_evaluator;
 mod operator;
+mod parameter_store;
 mod ports;
 mod programs;
 pub mod secrets_manager;
@@ -43,6 +43,6 @@ pub use leash::{Leash, process_exists};
 pub use moto::Moto;
 pub use operator::{Operator, Stopped};
 pub use ports::free_port;
-pub use programs::{control_plane_program, gabion, python_environment, repository};
+pub use programs::{control_plane_program, gabion, helm_program, python_environment, repository};
 pub use rustix::process::Signal;
 pub use wait::{SOON, at_rest, eventually, next_second};

@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use aws_config::{BehaviorVersion, Region};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use tempfile::TempDir;
 
@@ -74,12 +74,20 @@ impl Moto {
 
     /// A client of its Secrets Manager, to put there what a test needs.
     pub async fn secrets_manager(&self) -> aws_sdk_secretsmanager::Client {
-        let config = aws_config::defaults(BehaviorVersion::latest())
+        aws_sdk_secretsmanager::Client::new(&self.config().await)
+    }
+
+    /// A client of its Parameter Store.
+    pub async fn parameter_store(&self) -> aws_sdk_ssm::Client {
+        aws_sdk_ssm::Client::new(&self.config().await)
+    }
+
+    async fn config(&self) -> SdkConfig {
+        aws_config::defaults(BehaviorVersion::latest())
             .region(Region::from_static(Self::REGION))
             .endpoint_url(&self.url)
             .credentials_provider(Credentials::new("AKIAEXAMPLE", "example", None, None, "test"))
             .load()
-            .await;
-        aws_sdk_secretsmanager::Client::new(&config)
+            .await
     }
 }

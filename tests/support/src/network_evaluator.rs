@@ -1,4 +1,4 @@
-//! Judges which connections a set of `NetworkPolicies` lets pass. Written from the documentation of Kubernetes
+//! Evaluates which connections a set of `NetworkPolicies` lets pass. Written from the documentation of Kubernetes
 //! alone and over plain JSON: it shares no code with what generates the policies.
 
 use std::net::IpAddr;

@@ -25,6 +25,12 @@ pub fn python_environment() -> Result<&'static Path> {
     once(&ENVIRONMENT, "dev/python.sh")
 }
 
+/// Helm. The first call on a machine builds it.
+pub fn helm_program() -> Result<&'static Path> {
+    static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    once(&PROGRAM, "dev/helm/build.sh")
+}
+
 /// The binary under test: where cargo says, or in the folder of the profile, which holds demo and benchmark, in a
 /// folder of their own or not.
 pub fn gabion() -> Result<PathBuf> {
@@ -32,10 +38,11 @@ pub fn gabion() -> Result<PathBuf> {
         return Ok(path.into());
     }
     let own = std::env::current_exe()?;
-    let places: Vec<_> = own.ancestors().skip(1).take(2).map(|dir| dir.join("gabion")).collect();
-    places.iter().find(|path| path.is_file()).cloned().ok_or_else(|| {
+    let candidates: Vec<_> =
+        own.ancestors().skip(1).take(2).map(|dir| dir.join("gabion")).collect();
+    candidates.iter().find(|path| path.is_file()).cloned().ok_or_else(|| {
         Failure::new(format!(
-            "there is no gabion at {places:?}: run `cargo build --bin gabion` first, with the cargo profile \
+            "there is no gabion at {candidates:?}: run `cargo build --bin gabion` first, with the cargo profile \
              that this program was built with"
         ))
     })

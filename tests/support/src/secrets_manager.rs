@@ -1,4 +1,4 @@
-//! Secrets Manager and STS in this process: fast, scriptable, and it counts.
+//! Secrets Manager, Parameter Store and STS in this process: fast, scriptable, and it counts.
 //!
 //! It follows AWS's documentation where tests need it: version stages, per-item errors of a batch, pages by
 //! size, texts of errors. Signatures are not checked; the access key id of each request is recorded. It runs
@@ -27,6 +27,8 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
+
+use crate::parameter_store::Parameters;
 
 /// What happens to a call instead of, or before, its answer.
 #[derive(Clone, Debug)]
@@ -85,6 +87,7 @@ struct Stored {
 #[derive(Default)]
 struct Contents {
     secrets: BTreeMap<String, Secret>,
+    parameters: Parameters,
     names_by_arn: HashMap<String, String>,
     denials: Vec<Denial>,
     rejected_keys: HashMap<String, &'static str>,
@@ -95,6 +98,7 @@ struct Contents {
     sessions: HashMap<String, SystemTime>,
     session_life: Duration,
     page_bytes: usize,
+    page_names: usize,
     counts: HashMap<(String, String), usize>,
     received: Option<Vec<Received>>,
     serial: u64,
@@ -121,7 +125,7 @@ impl SecretsManager {
         server
     }
 
-    /// For benchmarks: listens where it is told (port 0: any), and counts, but keeps no list of requests.
+    /// For benchmarks: listens on the given port (0: any), and counts, but keeps no list of requests.
     pub fn start_at(address: SocketAddr) -> Self {
         let listener = std::net::TcpListener::bind(address).expect("a free port");
         listener.set_nonblocking(true).expect("a socket option");
@@ -129,6 +133,7 @@ impl SecretsManager {
         let contents = Contents {
             session_life: Duration::from_hours(1),
             page_bytes: 1_000_000,
+            page_names: 100,
             ..Contents::default()
         };
         let state =
@@ -186,6 +191,19 @@ impl SecretsManager {
         self.contents().secrets.remove(name);
     }
 
+    /// A new version of a parameter with a text; the labels leave the versions that had them.
+    pub fn put_parameter(&self, name: &str, text: &str, labels: &[&str]) {
+        self.contents().parameters.put(name, text, labels);
+    }
+
+    pub fn tag_parameter(&self, name: &str, key: &str, value: &str) {
+        self.contents().parameters.tag(name, key, value);
+    }
+
+    pub fn remove_parameter(&self, name: &str) {
+        self.contents().parameters.remove(name);
+    }
+
     pub fn deny(&self, denial: Denial) {
         self.contents().denials.push(denial);
     }
@@ -226,7 +244,7 @@ impl SecretsManager {
         };
     }
 
-    /// Batches leave this secret out: no value and no error.
+    /// Batches leave this secret out: no value and no error. Those of parameters call it invalid.
     pub fn omit_from_batches(&self, name: &str) {
         self.contents().omitted.push(name.to_owned());
     }
@@ -239,6 +257,11 @@ impl SecretsManager {
     /// A page of a batch ends after this many bytes of values (AWS: about one megabyte).
     pub fn page_bytes(&self, bytes: usize) {
         self.contents().page_bytes = bytes;
+    }
+
+    /// A page of a list has so many names at most (AWS: 100).
+    pub fn page_names(&self, names: usize) {
+        self.contents().page_names = names;
     }
 
     /// Requests of one operation, retries included.
@@ -332,9 +355,11 @@ async fn answer(
         .and_then(|(_, rest)| rest.split('/').next())
         .unwrap_or_default()
         .to_owned();
-    let target = header("x-amz-target")
-        .and_then(|value| value.strip_prefix("secretsmanager."))
-        .map(str::to_owned);
+    let target = header("x-amz-target").and_then(|value| {
+        let (service, operation) = value.split_once('.')?;
+        let ssm = service == "AmazonSSM";
+        (ssm || service == "secretsmanager").then(|| (ssm, operation.to_owned()))
+    });
     let body = request.into_body().collect().await.map_err(|_| Dropped)?.to_bytes();
     let call = Call::parse(target, access_key, &body);
     let fault = state.contents.lock().expect("no panic while held").receive(&call);
@@ -370,21 +395,22 @@ struct Call {
     operation: String,
     access_key: String,
     sts: bool,
+    ssm: bool,
     input: Value,
 }
 
 impl Call {
-    fn parse(target: Option<String>, access_key: String, body: &[u8]) -> Self {
-        if let Some(operation) = target {
+    fn parse(target: Option<(bool, String)>, access_key: String, body: &[u8]) -> Self {
+        if let Some((ssm, operation)) = target {
             let input = serde_json::from_slice(body).unwrap_or_default();
-            return Self { operation, access_key, sts: false, input };
+            return Self { operation, access_key, sts: false, ssm, input };
         }
         let text = String::from_utf8_lossy(body);
         let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
         let input: serde_json::Map<_, _> =
             pairs.map(|(key, value)| (unescaped(key), Value::from(unescaped(value)))).collect();
         let operation = input.get("Action").and_then(Value::as_str).unwrap_or_default().to_owned();
-        Self { operation, access_key, sts: true, input: Value::Object(input) }
+        Self { operation, access_key, sts: true, ssm: false, input: Value::Object(input) }
     }
 
     fn text(&self, field: &str) -> Option<&str> {
@@ -392,9 +418,11 @@ impl Call {
     }
 
     fn ids(&self) -> Vec<String> {
-        let many = self.input.get("SecretIdList").and_then(Value::as_array);
-        let many = many.into_iter().flatten().filter_map(Value::as_str);
-        self.text("SecretId").into_iter().chain(many).map(str::to_owned).collect()
+        let lists = ["SecretIdList", "Names"].map(|field| self.input.get(field));
+        let many = lists.into_iter().flatten().filter_map(Value::as_array).flatten();
+        let many = many.filter_map(Value::as_str);
+        let one = [self.text("SecretId"), self.text("Name")].into_iter().flatten();
+        one.chain(many).map(str::to_owned).collect()
     }
 
     fn refusal(&self, code: &str, message: &str, status: u16) -> Reply {
@@ -415,7 +443,11 @@ impl Call {
     }
 
     fn denied_to(&self, operation: &str, what: &str) -> (&'static str, String) {
-        let service = if self.sts { "sts" } else { "secretsmanager" };
+        let service = match (self.sts, self.ssm) {
+            (true, _) => "sts",
+            (_, true) => "ssm",
+            _ => "secretsmanager",
+        };
         let key = &self.access_key;
         let message = format!(
             "User: arn:aws:iam::000000000000:user/{key} is not authorized to perform: \
@@ -510,10 +542,18 @@ impl Contents {
             let (code, message) = call.denied("*");
             return call.refusal(code, &message, if call.sts { 403 } else { 400 });
         }
+        let may_read = |name: &str| {
+            let denied = self.is_denied(call, &call.operation, Some(name));
+            if denied { Err(call.denied(name)) } else { Ok(()) }
+        };
         let result = match call.operation.as_str() {
+            operation if call.ssm => {
+                self.parameters.reply(operation, &call.input, &self.omitted, may_read)
+            }
             "GetSecretValue" => self.get(call),
             "BatchGetSecretValue" => self.batch(call),
             "DescribeSecret" => self.describe(call),
+            "ListSecrets" => self.list(call),
             "CreateSecret" | "PutSecretValue" => self.write(call),
             "AssumeRole" | "AssumeRoleWithWebIdentity" => self.assume(call),
             "GetCallerIdentity" => Ok(caller(call)),
@@ -657,6 +697,39 @@ impl Contents {
         Ok(output.to_string())
     }
 
+    fn list(&self, call: &Call) -> Result<String, Refusal> {
+        let filters = call.input["Filters"].as_array().cloned().unwrap_or_default();
+        if filters.len() > 10 || !filters.iter().all(is_valid_filter) {
+            let message = "1 validation error detected".to_owned();
+            return Err(("ValidationException", message));
+        }
+        let most = call.input["MaxResults"].as_u64().and_then(|most| usize::try_from(most).ok());
+        let most = most.unwrap_or(100).min(self.page_names);
+        let start = call.text("NextToken").unwrap_or_default();
+        let mut matching = self.secrets.iter().filter(|(name, secret)| {
+            name.as_str() >= start
+                && !secret.deleted
+                && filters.iter().all(|filter| lets_through(filter, name, &secret.tags))
+        });
+        let page: Vec<_> = matching
+            .by_ref()
+            .take(most)
+            .map(|(name, secret)| {
+                let tags: Vec<_> = secret
+                    .tags
+                    .iter()
+                    .map(|(key, value)| json!({"Key": key, "Value": value}))
+                    .collect();
+                json!({"ARN": secret.arn, "Name": name, "Tags": tags})
+            })
+            .collect();
+        let mut output = json!({"SecretList": page});
+        if let Some((name, _)) = matching.next() {
+            output["NextToken"] = json!(name);
+        }
+        Ok(output.to_string())
+    }
+
     fn write(&mut self, call: &Call) -> Result<String, Refusal> {
         let id = call.text("Name").or(call.text("SecretId")).unwrap_or_default();
         let exists = self.find(id).is_ok();
@@ -695,6 +768,38 @@ impl Contents {
              <SessionToken>token-of-{key}</SessionToken><Expiration>{time}</Expiration>\
              </Credentials></{operation}Result></{operation}Response>"
         ))
+    }
+}
+
+/// What AWS takes as a filter of a list.
+fn is_valid_filter(filter: &Value) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b" :_@/+=.-!".contains(&b);
+    let keys = ["name", "tag-key", "tag-value", "description", "all"];
+    let values = filter["Values"].as_array().cloned().unwrap_or_default();
+    let is_text = |value: &Value| {
+        value.as_str().is_some_and(|text| text.len() <= 512 && text.bytes().all(is_plain))
+    };
+    filter["Key"].as_str().is_some_and(|key| keys.contains(&key))
+        && (1..=10).contains(&values.len())
+        && values.iter().all(is_text)
+}
+
+/// AWS's filters match beginnings, any tag's key and any tag's value, and mean "not" with an exclamation mark in front.
+fn lets_through(filter: &Value, name: &str, tags: &BTreeMap<String, String>) -> bool {
+    let values: Vec<_> = filter["Values"].as_array().into_iter().flatten().collect();
+    let begins = |text: &str| {
+        values.iter().filter_map(|value| value.as_str()).any(|value| {
+            match value.strip_prefix('!') {
+                Some(value) => !text.starts_with(value),
+                None => text.starts_with(value),
+            }
+        })
+    };
+    match filter["Key"].as_str() {
+        Some("name") => begins(name),
+        Some("tag-key") => tags.keys().any(|key| begins(key)),
+        Some("tag-value") => tags.values().any(|value| begins(value)),
+        _ => false,
     }
 }
 

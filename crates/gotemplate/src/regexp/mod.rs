@@ -38,7 +38,7 @@ impl Regexp {
     }
 
     /// True when it matches anywhere.
-    pub(crate) fn is_match(&self, text: &[u8]) -> bool {
+    pub fn is_match(&self, text: &[u8]) -> bool {
         self.regex.is_match(text)
     }
 

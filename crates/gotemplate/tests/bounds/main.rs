@@ -3,7 +3,7 @@
 //! A program of its own, because it counts every byte that the program takes. A shared machine gives no reliable
 //! processor time, so the test of time is ignored by default; `make race` runs it and prints the slowest.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 use std::time::Duration;
 

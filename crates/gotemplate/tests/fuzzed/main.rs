@@ -1,6 +1,6 @@
 //! Mutated templates and inputs that once failed: a few seconds of what `fuzz/` does for hours.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::path::{Path, PathBuf};
 

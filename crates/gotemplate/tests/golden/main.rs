@@ -5,7 +5,6 @@
 //! lists the cases that differ on purpose; a listed case that no longer differs fails too. The counts go straight
 //! to stderr, because the test runner would hide them.
 #![allow(
-    missing_docs,
     clippy::expect_used,
     clippy::unwrap_used,
     clippy::panic,

@@ -184,7 +184,7 @@ where
     }
 
     /// Whether a group takes part in a round follows from its line and its bound alone, and is worked out
-    /// anew after every change: there is no chance to hand on and none to lose.
+    /// anew after every change: there is no turn to hand on and none to lose.
     fn settle(&mut self, group: &G) {
         let Some(found) = self.by_name.get_mut(group) else { return };
         let below_bound = found.running < self.per_group;

@@ -26,7 +26,7 @@ enum Event {
 const EVENTS: [Event; 4] = [Event::Ask, Event::Answer, Event::LoseLease, Event::GetLease];
 const STEPS: u32 = 6;
 /// Requests of the writer at once.
-const PLACES: usize = 1;
+const PERMITS: usize = 1;
 
 /// What the API server has received and not answered yet.
 type Inbox = Arc<StdMutex<VecDeque<oneshot::Sender<()>>>>;
@@ -60,7 +60,7 @@ impl World {
             })
         };
         let client = Client::new(service, "default");
-        let writer = Writer::new(client, fence.clone(), PLACES, RequestCounts::default());
+        let writer = Writer::new(client, fence.clone(), PERMITS, RequestCounts::default());
         Self { writer, fence, inbox, too_late, writes: Vec::new() }
     }
 

@@ -27,7 +27,7 @@ fn a_queue_is_stuck_when_work_waits_and_nothing_finishes() {
 
 /// Finding: one watch that cannot list kills the whole process.
 #[test]
-fn a_queue_that_may_not_begin_yet_is_not_stuck() {
+fn q3_a_queue_that_may_not_begin_yet_is_not_stuck() {
     let (mut state, now) = state();
     let later = now + Duration::from_hours(1);
     state.wake(&"a", &"g", Lane::Urgent, now);
@@ -41,7 +41,7 @@ fn a_queue_that_may_not_begin_yet_is_not_stuck() {
 }
 
 #[test]
-fn a_group_that_nobody_starts_is_stuck_however_well_others_do() {
+fn q1_a_group_that_nobody_starts_is_stuck_however_well_others_do() {
     let (mut state, now) = state();
     state.begin(now);
     state.wake(&"stands", &"a", Lane::Urgent, now);

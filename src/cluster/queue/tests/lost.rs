@@ -7,7 +7,7 @@ use super::*;
 /// Finding: objects are lost in the queue, case A. Those that waited were deleted, and what waited behind them
 /// was never reconciled.
 #[test]
-fn what_waits_behind_deleted_objects_is_handed_out() {
+fn q1_what_waits_behind_deleted_objects_is_handed_out() {
     let now = Instant::now();
     let mut state =
         State::new(Bounds { max_concurrent: 128, per_group: 64, in_all: 4096, periodic: 4096 });
@@ -32,7 +32,7 @@ fn what_waits_behind_deleted_objects_is_handed_out() {
 /// Finding: objects are lost in the queue, case B. After a restart everything is due, then woken as urgent when
 /// the store is ready; what was left of that ate the room of the next burst.
 #[test]
-fn a_burst_after_a_restart_is_handed_out_whole() {
+fn q1_a_burst_after_a_restart_is_handed_out_whole() {
     let now = Instant::now();
     let mut state =
         State::new(Bounds { max_concurrent: 128, per_group: 64, in_all: 4096, periodic: 4096 });
@@ -67,7 +67,7 @@ fn a_burst_after_a_restart_is_handed_out_whole() {
 }
 
 #[test]
-fn a_group_with_a_long_line_lets_others_have_their_turn() {
+fn q1_a_group_with_a_long_line_lets_others_have_their_turn() {
     let now = Instant::now();
     let mut state = State::new(Bounds { max_concurrent: 1, per_group: 1, in_all: 1, periodic: 1 });
     for key in 0..10_000 {
@@ -119,7 +119,7 @@ fn a_ready_object_that_changes_its_group_waits_behind_that_one() {
     assert_eq!(state.stats(now).waiting, 0);
 }
 
-/// Runs everything with a pause that `pause` gives, and tells what was done.
+/// Runs everything with a pause that `pause` gives, and returns what was done.
 fn worker(
     queue: &Queue<usize, &'static str>,
     stop: &CancellationToken,
@@ -142,7 +142,7 @@ const AS_RELEASED: Bounds =
     Bounds { max_concurrent: 128, per_group: 64, in_all: 4096, periodic: 4096 };
 
 #[tokio::test(start_paused = true)]
-async fn objects_behind_deleted_ones_are_worked_on() {
+async fn q1_objects_behind_deleted_ones_are_worked_on() {
     let (queue, stop) = (Queue::new("test", AS_RELEASED), CancellationToken::new());
     let pause = |key| if key < 64 { Duration::from_secs(15) } else { Duration::from_millis(5) };
     let (runner, done) = worker(&queue, &stop, pause);
@@ -160,7 +160,7 @@ async fn objects_behind_deleted_ones_are_worked_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_burst_after_a_restart_is_worked_on() {
+async fn q1_a_burst_after_a_restart_is_worked_on() {
     let (queue, stop) = (Queue::new("test", AS_RELEASED), CancellationToken::new());
     for lane in [Lane::Periodic, Lane::Urgent] {
         for key in 0..300 {

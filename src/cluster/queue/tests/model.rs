@@ -2,7 +2,7 @@
 //!
 //! The queue is the real one. The loop that runs it, the fence and the writer are modelled as they are written:
 //! the loop turns when it was notified or a timer rings, a write passes the fence before it waits for one of
-//! a bounded number of places and again before it is sent.
+//! a bounded number of permits and again before it is sent.
 
 use std::{
     collections::BTreeSet,
@@ -45,9 +45,9 @@ struct System {
 enum Mistake {
     /// The fence is not checked again after the wait for a place.
     OneFenceCheck,
-    /// The loop is not told that an object has finished.
+    /// The loop is not woken when an object has finished.
     SilentFinish,
-    /// The loop is not told that an object is slow.
+    /// The loop is not woken when an object is slow.
     SilentSlow,
     /// Work is started for whoever was woken, whether it runs or not.
     StartsWhatRuns,

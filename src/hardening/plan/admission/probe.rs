@@ -9,7 +9,7 @@ use super::{AdmissionKey, AdmissionKind, Live, Trial, Wanted};
 /// order in which they were written, so one that is seen to be in force says so of all that were written before.
 pub(crate) const PROBE_LABEL: &str = "gabion.dev/probe";
 
-/// What the API server said to a pod that was tried.
+/// How the API server answered a pod that was tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Tried {
     /// It would be created.
@@ -31,7 +31,7 @@ pub(crate) enum ProbeOutcome {
     Failed(String),
 }
 
-/// Reads what was said to a pod that must be denied with `sentinel`.
+/// Reads the answer to a pod that must be denied with `sentinel`.
 pub(crate) fn outcome(tried: &Tried, sentinel: &str) -> ProbeOutcome {
     match tried {
         Tried::Taken => ProbeOutcome::NotYet,

@@ -1,4 +1,4 @@
-//! What is said of a baseline's admission policies.
+//! What the status reports of a baseline's admission policies.
 
 use crate::api::gabion::hardening_baseline::Stage;
 use crate::hardening::plan::{conditions::ConditionUpdate, error::Error};

@@ -1,7 +1,8 @@
 //! Several baselines on one namespace: one answer, whatever order they come in.
 //!
 //! The strictest value wins wherever values can be ordered; where only one can win, the highest priority does,
-//! ties going to the first name. A baseline never relaxes another. Each value carries where it came from.
+//! ties going to the first name. Each value carries where it came from. Whatever can be ordered, no baseline relaxes; allow
+//! rules cannot: those of the highest priority count, and may open what another does not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -134,7 +135,7 @@ pub(crate) struct Limits {
     pub(crate) max: Amounts,
 }
 
-/// The baselines in the order of their weight, each once.
+/// The baselines in the order of their priority, each once.
 pub(crate) fn ranked<'a>(baselines: impl IntoIterator<Item = &'a Compiled>) -> Vec<&'a Compiled> {
     let mut ranked: Vec<_> = baselines.into_iter().collect();
     ranked.sort_by(|a, b| (b.priority, &a.name, &a.uid).cmp(&(a.priority, &b.name, &b.uid)));
@@ -231,7 +232,7 @@ fn pod_security(all: &[&Compiled], merged: &mut Merged) {
             .iter()
             .filter(|(b, _)| b.stage >= mode.first_stage() && b.stage != Stage::Unknown)
             .collect();
-        // max_by takes the last of equals; reversed, that is the one with the highest weight.
+        // max_by takes the last of equals; reversed, that is the one with the highest priority.
         let Some((by, ask)) = at.iter().rev().max_by_key(|(_, ask)| mode.level(*ask)) else {
             continue;
         };
@@ -281,9 +282,9 @@ fn network(enforced: &[&Compiled], merged: &mut Merged) {
         enforced.iter().filter_map(|b| b.network.as_ref().map(|ask| (*b, ask))).collect();
     let Some((top, top_ask)) = asking.first() else { return };
     for direction in [Direction::Ingress, Direction::Egress] {
-        let mut saying = asking.iter().filter(|(_, ask)| ask.deny.contains(&direction));
-        if let Some((by, _)) = saying.next() {
-            let count = 1 + saying.count();
+        let mut denying = asking.iter().filter(|(_, ask)| ask.deny.contains(&direction));
+        if let Some((by, _)) = denying.next() {
+            let count = 1 + denying.count();
             merged.deny.insert(direction);
             row(
                 merged,
@@ -307,6 +308,11 @@ fn network(enforced: &[&Compiled], merged: &mut Merged) {
         rule_kept(merged, top, rule, rule.name.clone(), why("highest priority", asking.len()));
     }
     for (baseline, ask) in &asking[1..] {
+        for rule in ask.allow.iter().filter(|_| !ask.additive) {
+            let item = format!("network.allow[{} of {}]", rule.name, baseline.name);
+            let reason = "another baseline has a higher priority, and additive is not true";
+            row(merged, item, "not used".into(), &baseline.name, reason.into());
+        }
         for rule in ask.allow.iter().filter(|_| ask.additive) {
             let suffix = format!("{}-{}", rule.name, baseline.name);
             rule_kept(merged, baseline, rule, suffix, "joins because additive is true".into());
@@ -411,9 +417,9 @@ fn clipped(amounts: &Amounts, ceiling: &Amounts) -> Amounts {
 }
 
 fn automount(enforced: &[&Compiled], merged: &mut Merged) {
-    let mut saying = enforced.iter().filter(|b| b.automount_disabled);
-    if let Some(by) = saying.next() {
-        let count = 1 + saying.count();
+    let mut disabling = enforced.iter().filter(|b| b.automount_disabled);
+    if let Some(by) = disabling.next() {
+        let count = 1 + disabling.count();
         merged.automount_disabled = true;
         row(
             merged,

@@ -352,3 +352,39 @@ fn each_baseline_keeps_its_own_checks_and_says_so() {
     assert_eq!(rows, [("pods.readOnlyRootFilesystem", "a"), ("images.tags", "b")]);
     assert_eq!(row(&merged, "images.tags").value, "RequireDigest at Audit");
 }
+
+/// Allow rules cannot be ordered by strictness: that is said, and what is not used is listed.
+#[test]
+fn weak_rules_of_a_lower_priority_are_listed_as_not_used() {
+    let mut prod = baseline("prod", 0);
+    prod.network = Some(isolated(&["front-to-back"], false));
+    let mut wide = baseline("wide", 50);
+    wide.network = Some(isolated(&["internet", "front-to-back-prod"], false));
+    let merged = merge(&[prod.clone(), wide.clone()]);
+    let unused = row(&merged, "network.allow[front-to-back of prod]");
+    assert_eq!((unused.value.as_str(), unused.baseline.as_str()), ("not used", "prod"));
+    assert!(unused.reason.contains("higher priority"), "{}", unused.reason);
+    assert_eq!(merged.deny.len(), 2, "what can be ordered is never relaxed");
+    prod.network = Some(isolated(&["front-to-back"], true));
+    let merged = merge(&[prod, wide]);
+    assert!(merged.rows.iter().all(|row| row.value != "not used"));
+}
+
+#[test]
+fn hardening_7_the_most_careful_of_those_that_bring_an_item_decides() {
+    let forcing = |name: &str, priority, policy| Compiled {
+        pod_security: Some(ask(Level::Restricted, PssVersion::Latest)),
+        conflict_policy: policy,
+        ..baseline(name, priority)
+    };
+    let mut pci = baseline("pci", 50);
+    pci.network = Some(isolated(&[], false));
+    let prod = forcing("prod", 0, ConflictPolicy::Force);
+    let merged = merge(&[pci.clone(), prod.clone()]);
+    assert_eq!(merged.conflict_policies.labels, ConflictPolicy::Force);
+    assert_eq!(merged.conflict_policies.network, ConflictPolicy::Report);
+    assert_eq!(row(&merged, "conflictPolicy of podSecurity").baseline, "prod");
+    let careful = forcing("careful", 5, ConflictPolicy::Report);
+    let merged = merge(&[pci, prod, careful]);
+    assert_eq!(merged.conflict_policies.labels, ConflictPolicy::Report);
+}

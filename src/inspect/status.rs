@@ -1,0 +1,271 @@
+//! `gabion status`: what is wrong in a cluster, worst first.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::text::{self, Cell};
+use super::{ExitStatus, InspectError};
+use crate::cluster::{ReadError, Reader, Step, Target};
+use crate::survey::{self, Kind, Row, Settings, State, Stores};
+
+/// Rows that are kept. Beyond, objects are only counted.
+const MAX_ROWS: usize = 50_000;
+
+/// How the answer is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// A table, cut to the terminal.
+    Text,
+    /// The same, with whole texts.
+    Wide,
+    /// For programs.
+    Json,
+}
+
+/// What is asked.
+#[derive(Debug)]
+pub struct Status {
+    pub(crate) target: Target,
+    pub(crate) namespace: Option<String>,
+    pub(crate) labels: Option<String>,
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) all: bool,
+    pub(crate) format: Format,
+    pub(crate) colour: bool,
+    pub(crate) width: Option<usize>,
+    pub(crate) class: String,
+    pub(crate) heartbeat: SignedDuration,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+struct Found {
+    rows: Vec<Row>,
+    left_out: usize,
+    counts: BTreeMap<State, usize>,
+    notes: Vec<String>,
+    read: usize,
+}
+
+/// What one list brought so far.
+#[derive(Default)]
+struct Partial {
+    rows: Vec<Row>,
+    left_out: usize,
+    counts: BTreeMap<State, usize>,
+}
+
+pub(super) async fn run(status: &Status, out: &mut dyn Write) -> Result<ExitStatus, InspectError> {
+    let reader = Reader::connect(&status.target).await?;
+    let settings = Settings {
+        now: Timestamp::now(),
+        heartbeat: status.heartbeat,
+        class: status.class.clone(),
+    };
+    let (mut found, mut stores) = (Found::default(), Stores::default());
+    for kind in Kind::ALL {
+        // ExternalSecrets need their stores, shown or not.
+        let within = kind.is_namespaced() || status.namespace.is_none();
+        let shown = within && status.kinds.contains(&kind);
+        let needed = kind < Kind::ExternalSecret && status.kinds.contains(&Kind::ExternalSecret);
+        if !(shown || needed) {
+            continue;
+        }
+        let labels = status.labels.as_deref().filter(|_| shown && kind >= Kind::ExternalSecret);
+        let shown = shown && (status.labels.is_none() || labels.is_some());
+        match list(status, &reader, kind, labels, &settings, &mut stores).await {
+            Ok((partial, note)) => {
+                found.notes.extend(note);
+                if shown {
+                    found.read += 1;
+                    found.take(partial);
+                }
+            }
+            Err(error) if error.is_final() => return Err(error.into()),
+            Err(error) => found.notes.push(amiss(&reader, kind, error).await),
+        }
+    }
+    found.rows.sort_by(Row::order);
+    match status.format {
+        Format::Json => writeln!(out, "{:#}", found.json(&settings))?,
+        Format::Text | Format::Wide => found.text(status, &settings, out)?,
+    }
+    let problems = found.counts.keys().any(|state| state.is_problem());
+    Ok(match (problems, found.read) {
+        (true, _) => ExitStatus::Problem,
+        (false, 0) => ExitStatus::Unknown,
+        (false, _) => ExitStatus::Fine,
+    })
+}
+
+/// The path of a kind's list.
+fn path(kind: Kind, namespace: Option<&str>) -> String {
+    let (group, version) = kind.group();
+    match namespace.filter(|_| kind.is_namespaced()) {
+        Some(namespace) => {
+            format!("/apis/{group}/{version}/namespaces/{namespace}/{}", kind.plural())
+        }
+        None => format!("/apis/{group}/{version}/{}", kind.plural()),
+    }
+}
+
+/// Reads a kind where the user may: everywhere, else in the namespace of the context.
+async fn list(
+    status: &Status,
+    reader: &Reader,
+    kind: Kind,
+    labels: Option<&str>,
+    settings: &Settings,
+    stores: &mut Stores,
+) -> Result<(Partial, Option<String>), ReadError> {
+    let mut partial = Partial::default();
+    let mut each = |step: Step| match step {
+        Step::Begin => partial = Partial::default(),
+        Step::Object(object) => {
+            partial.add(survey::row(kind, &object, settings, stores), status.all)
+        }
+    };
+    let everywhere = path(kind, status.namespace.as_deref());
+    let outcome = reader.list(&everywhere, labels, &mut each).await;
+    match outcome {
+        Err(ReadError::Forbidden(_)) if status.namespace.is_none() && kind.is_namespaced() => {
+            let own = reader.namespace();
+            reader.list(&path(kind, Some(own)), labels, &mut each).await?;
+            let note = format!(
+                "you may not list {} of the whole cluster: only those in {own} are here",
+                kind.plural()
+            );
+            Ok((partial, Some(note)))
+        }
+        outcome => outcome.map(|()| (partial, None)),
+    }
+}
+
+/// Why a kind could not be read, in one sentence.
+async fn amiss(reader: &Reader, kind: Kind, error: ReadError) -> String {
+    let (group, version) = kind.group();
+    match error {
+        ReadError::Forbidden(_) => format!(
+            "you may not list {}: ask for the ClusterRole gabion-viewer (docs/rbac.md)",
+            kind.plural()
+        ),
+        ReadError::NotFound(_) => {
+            let served = reader.get(&format!("/apis/{group}")).await.unwrap_or_default();
+            let versions: Vec<_> = served["versions"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|version| version["version"].as_str())
+                .collect();
+            let has = if versions.is_empty() {
+                format!("the cluster has no definition of {}", kind.name())
+            } else {
+                format!(
+                    "the definition of {} is missing or older than this program: {group} is served in {}, and {version} is needed",
+                    kind.name(),
+                    versions.join(", ")
+                )
+            };
+            format!("{has}; install it with `gabion crds | kubectl apply --server-side -f -`")
+        }
+        other => format!("{} cannot be read: {other}", kind.plural()),
+    }
+}
+
+impl Partial {
+    fn add(&mut self, row: Row, all: bool) {
+        *self.counts.entry(row.state).or_default() += 1;
+        if !(all || row.state.is_notable()) {
+            return;
+        }
+        if self.rows.len() < MAX_ROWS {
+            self.rows.push(row);
+        } else {
+            self.left_out += 1;
+        }
+    }
+}
+
+impl Found {
+    fn take(&mut self, partial: Partial) {
+        self.rows.extend(partial.rows);
+        self.left_out += partial.left_out;
+        for (state, count) in partial.counts {
+            *self.counts.entry(state).or_default() += count;
+        }
+    }
+
+    fn json(&self, settings: &Settings) -> Value {
+        let counts: serde_json::Map<_, _> = State::ALL
+            .iter()
+            .map(|state| {
+                (state.word().to_owned(), self.counts.get(state).copied().unwrap_or(0).into())
+            })
+            .collect();
+        json!({
+            "apiVersion": "cli.gabion.dev/v1",
+            "kind": "GabionStatus",
+            "time": settings.now.to_string(),
+            // What the operator's own heartbeat and windows are is not visible from here.
+            "lateness": "estimated",
+            "counts": counts,
+            "notes": self.notes,
+            "leftOut": self.left_out,
+            "items": self.rows.iter().map(Row::json).collect::<Vec<_>>(),
+        })
+    }
+
+    fn text(
+        &self,
+        status: &Status,
+        settings: &Settings,
+        out: &mut dyn Write,
+    ) -> Result<(), InspectError> {
+        let total: usize = self.counts.values().sum();
+        let parts: Vec<_> = State::ALL
+            .iter()
+            .filter_map(|state| self.counts.get(state).map(|count| (state, count)))
+            .map(|(state, count)| {
+                text::paint(
+                    status.colour,
+                    text::style(*state),
+                    &format!("{count} {}", state.word()),
+                )
+            })
+            .collect();
+        let parts =
+            if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
+        writeln!(out, "{total} objects{parts}")?;
+        for note in &self.notes {
+            writeln!(out, "note: {}", text::plain(note))?;
+        }
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<_> = self.rows.iter().map(|row| cells(row, settings)).collect();
+        let head = ["NAMESPACE", "OBJECT", "STATE", "FOR", "LAST-SYNC", "NEXT", "STORE", "WHY"];
+        let width = status.width.filter(|_| status.format == Format::Text);
+        text::table(&head, &rows, width, status.colour, out)?;
+        if self.left_out > 0 {
+            writeln!(out, "and {} more: ask for one namespace with -n", self.left_out)?;
+        }
+        Ok(())
+    }
+}
+
+fn cells(row: &Row, settings: &Settings) -> Vec<Cell> {
+    let or_dash = |text: &str| Cell::new(if text.is_empty() { "-" } else { text });
+    vec![
+        or_dash(&row.namespace),
+        Cell::new(&format!("{}/{}", row.kind.short(), row.name)),
+        Cell(row.state.word().to_owned(), text::style(row.state)),
+        Cell::new(&text::age(row.since, settings.now)),
+        Cell::new(&text::age(row.last, settings.now)),
+        Cell::new(&text::ahead(row.next, settings.now)),
+        or_dash(&row.store),
+        Cell::new(&row.why),
+    ]
+}

@@ -1,0 +1,317 @@
+//! Asking generators, and keeping what they made before where no refresh is due.
+
+use aws_lc_rs::rand;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Resource;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::error::Error;
+use super::observe::Target;
+use super::plan::collect::{self, Answer, Collected};
+use super::plan::desired::Rendered;
+use super::plan::generate::{self, GENERATED, Generated, GeneratorUse};
+use super::plan::policy;
+use crate::api::external_secrets::external_secret::GeneratorKind;
+use crate::api::generators::cluster::{ClusterGenerator, ClusterGeneratorSpec, GeneratorSpec};
+use crate::api::generators::local::{Fake, FakeSpec, Password, PasswordSpec};
+use crate::api::generators::local::{SSHKey, SSHKeySpec, UUID, UUIDSpec};
+use crate::api::generators::mfa::{MFA, MFASpec};
+use crate::cluster::ObjectKey;
+use crate::generator::{self, Entropy, GeneratorError, Values};
+use crate::provider::SecretBytes;
+use crate::secrets::reconciler::Reconciler;
+
+/// Most bytes of all values that the generators of one object make together.
+const MAX_BYTES: usize = 1 << 20;
+
+/// The system's random generator.
+struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<(), GeneratorError> {
+        rand::fill(buffer).map_err(|_| GeneratorError::Entropy)
+    }
+}
+
+/// A generator as it is read. Its spec may be left out.
+#[derive(Deserialize)]
+struct Object<S> {
+    spec: Option<S>,
+}
+
+/// What to make.
+enum Settings {
+    Password(PasswordSpec),
+    Uuid,
+    SshKey(SSHKeySpec),
+    Fake(FakeSpec),
+    /// With the seed that it names.
+    Mfa(MFASpec, SecretBytes),
+}
+
+/// One generator of an object, as it is now.
+pub(super) struct Recipe {
+    of: GeneratorUse,
+    settings: Settings,
+}
+
+impl Recipe {
+    /// Whether what it makes exists in the Secret alone.
+    fn mints(&self) -> bool {
+        !matches!(self.settings, Settings::Fake(_) | Settings::Mfa(..))
+    }
+
+    /// Whether it takes long enough to be in the way of others on this thread.
+    fn is_costly(&self) -> bool {
+        matches!(self.settings, Settings::SshKey(_))
+    }
+
+    fn make(&self) -> Result<Values, GeneratorError> {
+        match &self.settings {
+            Settings::Password(spec) => generator::password(spec, &mut SystemEntropy),
+            Settings::Uuid => generator::uuid(&mut SystemEntropy),
+            Settings::SshKey(spec) => generator::ssh_key(spec, &mut SystemEntropy),
+            Settings::Mfa(spec, seed) => generator::totp(spec, seed.expose(), Timestamp::now()),
+            Settings::Fake(spec) => {
+                let values = spec.data.iter();
+                Ok(values.map(|(k, v)| (k.clone(), SecretBytes::from(v.clone()))).collect())
+            }
+        }
+    }
+}
+
+/// What a refresh is made of: what the providers said, and what generators are to make.
+pub(super) struct Sources<'a> {
+    pub(super) answers: &'a [Answer],
+    pub(super) recipes: Vec<Recipe>,
+}
+
+impl Sources<'_> {
+    /// Whether some of it exists in the Secret alone.
+    pub(super) fn mint(&self) -> bool {
+        self.recipes.iter().any(Recipe::mints)
+    }
+}
+
+impl Reconciler<'_> {
+    /// The generators that the object names. `None`: one of them is for another controller.
+    pub(super) async fn recipes(
+        &self,
+        uses: &[GeneratorUse],
+    ) -> Result<Option<Vec<Recipe>>, Error> {
+        let mut recipes = Vec::with_capacity(uses.len());
+        for one in uses {
+            let settings = self.settings(one).await?;
+            if let Settings::Fake(FakeSpec { controller: Some(class), .. }) = &settings
+                && !class.is_empty()
+                && *class != self.context.config.controller_class
+            {
+                return Ok(None);
+            }
+            recipes.push(Recipe { of: one.clone(), settings });
+        }
+        Ok(Some(recipes))
+    }
+
+    async fn settings(&self, one: &GeneratorUse) -> Result<Settings, Error> {
+        match &one.kind {
+            GeneratorKind::Password => {
+                let spec = self.spec::<Password, _>(one, &self.key.namespace).await?;
+                Ok(Settings::Password(spec.unwrap_or_default()))
+            }
+            GeneratorKind::Uuid => {
+                self.spec::<UUID, UUIDSpec>(one, &self.key.namespace).await?;
+                Ok(Settings::Uuid)
+            }
+            GeneratorKind::SshKey => {
+                let spec = self.spec::<SSHKey, _>(one, &self.key.namespace).await?;
+                Ok(Settings::SshKey(spec.unwrap_or_default()))
+            }
+            GeneratorKind::Fake => {
+                let spec = self.spec::<Fake, _>(one, &self.key.namespace).await?;
+                Ok(Settings::Fake(spec.unwrap_or_default()))
+            }
+            GeneratorKind::Mfa => {
+                let spec = self.spec::<MFA, MFASpec>(one, &self.key.namespace).await?;
+                self.with_seed(one, spec.unwrap_or_default()).await
+            }
+            GeneratorKind::ClusterGenerator => {
+                let spec = self.spec::<ClusterGenerator, ClusterGeneratorSpec>(one, "").await?;
+                match spec {
+                    Some(ClusterGeneratorSpec {
+                        kind: GeneratorKind::Mfa,
+                        generator: GeneratorSpec { mfa_spec: Some(spec), .. },
+                    }) => self.with_seed(one, spec).await,
+                    Some(spec) => of_cluster(one, spec),
+                    None => Err(mismatch(one, "")),
+                }
+            }
+            other => Err(not_supported(one, other)),
+        }
+    }
+
+    /// Reads the seed of a device, in the namespace of the ExternalSecret and in no other.
+    async fn with_seed(&self, one: &GeneratorUse, spec: MFASpec) -> Result<Settings, Error> {
+        let wrong = |reason: String| Error::GeneratorField {
+            field: one.field(),
+            kind: one.kind.to_string(),
+            name: one.name.clone(),
+            reason,
+        };
+        let own = &*self.key.namespace;
+        let selector = &spec.secret;
+        if let Some(other) =
+            selector.namespace.as_deref().filter(|name| !name.is_empty() && *name != own)
+        {
+            return Err(wrong(format!(
+                "spec.secret names namespace {other:?}, and a generator reads only the namespace of the \
+                 ExternalSecret: remove the namespace"
+            )));
+        }
+        let set = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let (Some(name), Some(key)) = (set(&selector.name), set(&selector.key)) else {
+            return Err(wrong("spec.secret needs a name and a key: set both".to_owned()));
+        };
+        let read = self.context.writer.read::<Secret, Secret>(&ObjectKey::new(own, &name)).await;
+        let read =
+            read.map_err(|source| Error::GeneratorUnreadable { field: one.field(), source })?;
+        let seed = read.and_then(|secret| secret.data?.remove(&key));
+        let seed = seed.ok_or_else(|| {
+            wrong(format!(
+                "spec.secret: Secret {name:?} or its key {key:?} does not exist: create it"
+            ))
+        })?;
+        Ok(Settings::Mfa(spec, SecretBytes::new(seed.0)))
+    }
+
+    /// Reads one generator.
+    async fn spec<K, S>(&self, one: &GeneratorUse, namespace: &str) -> Result<Option<S>, Error>
+    where
+        K: Resource<DynamicType = ()>,
+        S: DeserializeOwned,
+    {
+        let key = ObjectKey::new(namespace, &one.name);
+        let read = self.context.writer.read::<K, Object<S>>(&key).await;
+        let read =
+            read.map_err(|source| Error::GeneratorUnreadable { field: one.field(), source })?;
+        match read {
+            Some(object) => Ok(object.spec),
+            None => Err(Error::GeneratorMissing {
+                field: one.field(),
+                kind: one.kind.to_string(),
+                name: one.name.clone(),
+            }),
+        }
+    }
+
+    /// What the providers said and the generators make, together.
+    pub(super) async fn collect(&self, sources: &Sources<'_>) -> Result<Collected, Error> {
+        let generated = self.generate(&sources.recipes).await?;
+        let spec = &self.object().spec;
+        let collected =
+            self.with_engine(|engine| collect::collect(spec, sources.answers, &generated, engine));
+        Ok(collected.await?)
+    }
+
+    async fn generate(&self, recipes: &[Recipe]) -> Result<Generated, Error> {
+        let work = || {
+            let (mut generated, mut bytes) = (Generated::new(), 0);
+            for recipe in recipes {
+                let failed = |source| Error::Generator {
+                    field: recipe.of.field(),
+                    kind: recipe.of.kind.to_string(),
+                    name: recipe.of.name.clone(),
+                    source,
+                };
+                let values = recipe.make().map_err(failed)?;
+                bytes += values.values().map(SecretBytes::len).sum::<usize>();
+                if bytes > MAX_BYTES {
+                    let name = policy::target_name(self.object());
+                    return Err(super::plan::PlanError::TooLarge { name, bytes }.into());
+                }
+                generated.insert(recipe.of.nth, values);
+            }
+            Ok(generated)
+        };
+        if !recipes.iter().any(Recipe::is_costly) {
+            return work();
+        }
+        let _turn = self.context.rendering.turn(&self.key.namespace).await;
+        tokio::task::block_in_place(work)
+    }
+
+    /// Marks values that were made with the refresh they were made for, or keeps those that are in the Secret: if no
+    /// refresh is due, or if they were made for this one already and only the status does not say so.
+    /// True if they were kept.
+    pub(super) async fn keep_made(
+        &self,
+        target: Target,
+        rendered: &mut Rendered,
+        sources: &Sources<'_>,
+        is_refresh: bool,
+    ) -> Result<(Target, bool), Error> {
+        let mark = generate::refresh_mark(self.object());
+        let noted = match &target {
+            Target::Absent => None,
+            Target::Read(existing) => existing.annotations.get(GENERATED).cloned(),
+            Target::Intact(_) => {
+                self.context.index.secret(&self.target()).and_then(|digest| digest.generated)
+            }
+        };
+        let existing = match target {
+            target if is_refresh && noted.as_ref() != Some(&mark) => {
+                rendered.annotations.insert(GENERATED.to_owned(), mark);
+                return Ok((target, false));
+            }
+            Target::Read(existing) => Some(*existing),
+            Target::Intact(_) => self.read().await?,
+            Target::Absent => None,
+        };
+        let Some(existing) = existing else {
+            rendered.annotations.insert(GENERATED.to_owned(), mark);
+            return Ok((Target::Absent, false));
+        };
+        // What differs between two renderings is what depends on values that were made.
+        let other = self.collect(sources).await?;
+        let (other, _) = self.render(other.data).await?;
+        let is_kept = generate::keep(&mut rendered.data, &other.data, &existing.data);
+        let noted = noted.filter(|_| is_kept).or_else(|| (!is_kept).then_some(mark));
+        rendered.annotations.extend(noted.map(|mark| (GENERATED.to_owned(), mark)));
+        Ok((Target::Read(Box::new(existing)), is_kept))
+    }
+}
+
+/// The settings of a ClusterGenerator: those of the kind that it names.
+fn of_cluster(one: &GeneratorUse, spec: ClusterGeneratorSpec) -> Result<Settings, Error> {
+    let generator = spec.generator;
+    let settings = match &spec.kind {
+        GeneratorKind::Password => generator.password_spec.map(Settings::Password),
+        GeneratorKind::Uuid => generator.uuid_spec.map(|_| Settings::Uuid),
+        GeneratorKind::SshKey => generator.ssh_key_spec.map(Settings::SshKey),
+        GeneratorKind::Fake => generator.fake_spec.map(Settings::Fake),
+        GeneratorKind::Mfa | GeneratorKind::ClusterGenerator => None,
+        other => return Err(not_supported(one, other)),
+    };
+    settings.ok_or_else(|| mismatch(one, spec.kind.as_str()))
+}
+
+fn mismatch(one: &GeneratorUse, kind: &str) -> Error {
+    let reason =
+        format!("spec.generator has no settings of spec.kind {kind:?}: make the two agree");
+    Error::GeneratorField {
+        field: one.field(),
+        kind: one.kind.to_string(),
+        name: one.name.clone(),
+        reason,
+    }
+}
+
+fn not_supported(one: &GeneratorUse, kind: &GeneratorKind) -> Error {
+    Error::GeneratorNotSupported {
+        field: one.field(),
+        kind: kind.to_string(),
+        name: one.name.clone(),
+    }
+}
