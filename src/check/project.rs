@@ -387,13 +387,21 @@ fn relative(path: &Path) -> PathBuf {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Project, String> {
+    /// A folder whose configuration is this text.
+    fn written(text: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(NAME);
-        std::fs::write(&path, text).unwrap();
-        let now = "2026-06-15T23:00:00Z".parse().unwrap();
-        Project::read(&path, now)
-            .map_err(|error| error.replace(&*folder.path().display().to_string(), ""))
+        std::fs::write(folder.path().join(NAME), text).unwrap();
+        folder
+    }
+
+    fn now() -> Timestamp {
+        "2026-06-15T23:00:00Z".parse().unwrap()
+    }
+
+    fn read(text: &str) -> Result<Project, String> {
+        let folder = written(text);
+        let shown = folder.path().display().to_string();
+        Project::read(&folder.path().join(NAME), now()).map_err(|error| error.replace(&shown, ""))
     }
 
     #[test]

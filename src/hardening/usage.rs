@@ -238,7 +238,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn q6_a_wave_of_namespaces_makes_a_few_lists_in_whatever_order_it_comes() {
         let at_once = |_: u64| Duration::ZERO;
-        let bursts = |nth: u64| Duration::from_millis(if nth % 100 == 0 { 40 } else { 0 });
+        let bursts = |nth: u64| Duration::from_millis(if nth.is_multiple_of(100) { 40 } else { 0 });
         let steady = |nth: u64| Duration::from_millis(nth % 2);
         let (short, long) = (Duration::ZERO, Duration::from_millis(3));
         let waves = [

@@ -125,7 +125,7 @@ async fn list(
     let mut each = |step: Step| match step {
         Step::Begin => partial = Partial::default(),
         Step::Object(object) => {
-            partial.add(survey::row(kind, &object, settings, stores), status.all)
+            partial.add(survey::row(kind, &object, settings, stores), status.all);
         }
     };
     let everywhere = path(kind, status.namespace.as_deref());

@@ -65,7 +65,7 @@ impl ObjectSeries {
     pub(super) fn register(&self, registry: &mut Registry) {
         match &self.externals {
             ExternalSeries::Failing(series) => {
-                registry.register_collector(Box::new(series.clone()))
+                registry.register_collector(Box::new(series.clone()));
             }
             ExternalSeries::All(series) => series.register(registry),
         }

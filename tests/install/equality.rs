@@ -61,7 +61,9 @@ fn normal(mut object: Value) -> Value {
     }
     if let Some(rules) = object.get_mut("rules").and_then(Value::as_array_mut) {
         for rule in rules {
-            ["apiGroups", "resources", "verbs"].iter().for_each(|field| sort(&mut rule[*field]));
+            for field in ["apiGroups", "resources", "verbs"] {
+                sort(&mut rule[field]);
+            }
         }
         sort(&mut object["rules"]);
     }

@@ -191,7 +191,7 @@ async fn q1_of_many_objects_none_is_lost_and_none_is_done_twice() -> Result<()> 
     drop(scene);
     env.start_again(&[])?;
     let scene = Scene::enter(&env, "q1-many").await?;
-    let left = |nth: &usize| nth % 3 != 0;
+    let left = |nth: &usize| !nth.is_multiple_of(3);
     for nth in (0..COUNT).filter(left) {
         scene.ready(&name(nth)).await?;
         scene.holds(&name(nth), &value("x")).await?;

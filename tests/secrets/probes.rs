@@ -1,6 +1,7 @@
 //! What `/healthz` and `/readyz` say for longer than a liveness probe waits, while watches fail in every way that a
 //! restart does not mend, and what goes on meanwhile.
 
+use std::fmt::Write as _;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -45,11 +46,13 @@ fn take_limit_ranges(plane: &ControlPlane) -> Result<()> {
     let text = kubectl.run(&["get", "clusterrole", "gabion-hardening", "-o", "json"])?;
     let mut role: Value = serde_json::from_str(&text)?;
     for rule in role["rules"].as_array_mut().into_iter().flatten() {
-        let resources = rule["resources"].as_array_mut();
-        resources.into_iter().for_each(|all| all.retain(|resource| resource != "limitranges"));
+        if let Some(resources) = rule["resources"].as_array_mut() {
+            resources.retain(|resource| resource != "limitranges");
+        }
     }
-    let rules = role["rules"].as_array_mut().into_iter();
-    rules.for_each(|all| all.retain(|rule| rule["resources"] != json!([])));
+    if let Some(rules) = role["rules"].as_array_mut() {
+        rules.retain(|rule| rule["resources"] != json!([]));
+    }
     kubectl.run_with_input(&["replace", "-f", "-"], &role.to_string())?;
     Ok(())
 }
@@ -64,7 +67,7 @@ async fn watch_probes(health: &str, from: Instant, end: Instant) -> Result<Strin
         }
         let (code, page) = fetch(health, "/readyz").await?;
         if Instant::now() > from {
-            said += &format!("{code} {page}\n");
+            let _ = writeln!(said, "{code} {page}");
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }

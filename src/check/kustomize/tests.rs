@@ -75,14 +75,20 @@ fn every_part_of_an_object_knows_where_it_was_written() {
     }
 }
 
-/// What is said of a folder with these files.
-fn refused(files: &[(&str, &str)]) -> Result<usize, Refusal> {
+/// A folder with these files.
+fn written(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
         let path = folder.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
+    folder
+}
+
+/// What is said of the folder `a` among these files.
+fn refused(files: &[(&str, &str)]) -> Result<usize, Refusal> {
+    let folder = written(files);
     let root = folder.path().display().to_string();
     let said = |text: String| text.replace(&root, "");
     match Builder::default().build(&folder.path().join("a")) {

@@ -27,7 +27,7 @@ fn namespace(uid: &str, version: u32) -> Namespace {
     read(json!({"metadata": {"name": "shop", "uid": uid, "resourceVersion": version}}))
 }
 
-fn account(uid: &str, version: u32, more: Value) -> ServiceAccount {
+fn account(uid: &str, version: u32, more: &Value) -> ServiceAccount {
     let mut object = json!({"metadata": {"name": "default", "namespace": "shop", "uid": uid,
         "resourceVersion": version.to_string()}});
     for (field, value) in more.as_object().into_iter().flatten() {
@@ -50,12 +50,12 @@ fn present(name: &str) -> HashSet<ObjectKey> {
 fn q1_a_namespace_that_is_made_anew_keeps_what_was_told_of_it_before() {
     let index = Index::default();
     index.namespace_applied(&namespace("old", 1));
-    index.account_applied(&account("a", 2, json!({})));
+    index.account_applied(&account("a", 2, &json!({})));
     // It went and came again: its new account is told of first, then the end of the old namespace, or nothing of that.
     for told_of_its_end in [true, false] {
-        index.account_deleted("shop", "default");
+        index.account_deleted(&ObjectKey::new("shop", "default"));
         let uid = format!("new-{told_of_its_end}");
-        assert!(index.account_applied(&account(&uid, 5, json!({}))));
+        assert!(index.account_applied(&account(&uid, 5, &json!({}))));
         if told_of_its_end {
             index.namespace_deleted("shop");
             assert!(index.material("shop", Timestamp::UNIX_EPOCH).is_none());
@@ -77,10 +77,10 @@ fn q1_what_users_took_away_during_a_gap_wakes_the_namespace() {
     index.namespace_applied(&namespace("u", 1));
     let policy: NetworkPolicy = read(json!({"metadata": {"name": "mine", "namespace": "shop"},
         "spec": {"podSelector": {}, "ingress": [{}]}}));
-    assert!(index.permissive_policy_seen("shop", "mine", Opened::by(&policy)));
+    assert!(index.permissive_policy_seen(&ObjectKey::new("shop", "mine"), Opened::by(&policy)));
     let range: LimitRange = read(json!({"metadata": {"name": "team", "namespace": "shop"},
         "spec": {"limits": [{"type": "Pod", "max": {"memory": "1Gi"}}]}}));
-    assert!(index.limit_range_seen("shop", "team", UserLimits::of(&range)));
+    assert!(index.limit_range_seen(&ObjectKey::new("shop", "team"), UserLimits::of(&range)));
     for (kind, name) in [(ObjectKind::NetworkPolicy, "mine"), (ObjectKind::LimitRange, "team")] {
         assert!(index.objects_listed(kind, &present(name)).is_empty(), "{name} is still there");
         let woken = index.objects_listed(kind, &HashSet::new());
@@ -109,7 +109,7 @@ fn a2_what_is_kept_of_objects_of_tenants_is_bounded() {
         "gabion.dev/owner": long, "gabion.dev/adopt": long, "a": long});
     let metadata = json!({"annotations": notes, "labels": {"a": long}, "finalizers": many,
         "ownerReferences": owners, "managedFields": managers});
-    index.account_applied(&account("a", 2, metadata.clone()));
+    index.account_applied(&account("a", 2, &metadata));
     let peers: Vec<_> = (0..40_000)
         .map(|nth| json!({"ipBlock": {"cidr": format!("10.{}.{}.0/24", nth / 250 % 250, nth % 250)}}))
         .collect();
@@ -123,13 +123,13 @@ fn a2_what_is_kept_of_objects_of_tenants_is_bounded() {
         .collect();
     let wide: NetworkPolicy = read(json!({"metadata": {"name": "wide", "namespace": "shop"},
         "spec": {"podSelector": {}, "ingress": [{"from": selectors}]}}));
-    index.permissive_policy_seen("shop", "wide", Opened::by(&wide));
+    index.permissive_policy_seen(&ObjectKey::new("shop", "wide"), Opened::by(&wide));
     let items: Vec<_> = (0..2_000)
         .map(|nth| json!({"type": "Pod", "max": {"memory": "1Gi", format!("example.com/{nth}"): "1"}}))
         .collect();
     let range: LimitRange = read(json!({"metadata": {"name": "team", "namespace": "shop"},
         "spec": {"limits": items}}));
-    index.limit_range_seen("shop", "team", UserLimits::of(&range));
+    index.limit_range_seen(&ObjectKey::new("shop", "team"), UserLimits::of(&range));
     let kept = |index: &Index| {
         let material = index.material("shop", Timestamp::UNIX_EPOCH).expect("a namespace");
         format!("{:?}", material.observed).len()

@@ -24,7 +24,7 @@ fn running(spec: &Value) -> Pods {
     pods
 }
 
-fn container(name: &str, resources: Value) -> Value {
+fn container(name: &str, resources: &Value) -> Value {
     json!({"name": name, "resources": resources})
 }
 
@@ -49,12 +49,12 @@ fn usage_counts_what_the_api_server_would_charge() {
     let memory =
         |amount: &str| json!({"limits": {"memory": amount}, "requests": {"memory": amount}});
     let mut pods = running(&json!({
-        "containers": [container("a", memory("1Gi")), container("b", memory("512Mi"))],
+        "containers": [container("a", &memory("1Gi")), container("b", &memory("512Mi"))],
         "initContainers": [
             {"name": "sidecar", "restartPolicy": "Always", "resources": memory("1Gi")},
-            container("setup", memory("4Gi"))]}));
+            container("setup", &memory("4Gi"))]}));
     pods.add(&pod("b", &json!({"containers": [{"name": "a"}]}), "Pending"));
-    let ended = json!({"containers": [container("a", memory("100Gi"))]});
+    let ended = json!({"containers": [container("a", &memory("100Gi"))]});
     pods.add(&pod("c", &ended, "Succeeded"));
     assert_eq!(pods.used["pods"], Quantity::whole(2));
     assert_eq!(
@@ -83,9 +83,9 @@ fn a_quota_below_usage_is_held_with_the_resource_and_both_amounts() {
 #[test]
 fn weak_a_gated_pod_that_uses_up_a_quota_is_named_and_the_rest_is_in_force() {
     let asks = json!({"schedulingGates": [{"name": "x/y"}],
-        "containers": [container("a", json!({"limits": {"memory": "1000Gi"}}))]});
+        "containers": [container("a", &json!({"limits": {"memory": "1000Gi"}}))]});
     let mut pods =
-        running(&json!({"containers": [container("a", json!({"limits": {"memory": "1Gi"}}))]}));
+        running(&json!({"containers": [container("a", &json!({"limits": {"memory": "1Gi"}}))]}));
     pods.add(&pod("trick", &asks, "Pending"));
     let hard = amounts(&[("limits.memory", "16Gi"), ("pods", "5")]);
     let (now, held) = allowed(&hard, &pods, None);
@@ -99,7 +99,7 @@ fn weak_a_gated_pod_that_uses_up_a_quota_is_named_and_the_rest_is_in_force() {
 #[test]
 fn i_amounts_of_the_pod_stand_for_those_of_its_containers() {
     let whole = json!({"resources": {"requests": {"memory": "1Gi"}},
-        "containers": [container("a", json!({"requests": {"memory": "100Mi", "cpu": "1"}}))]});
+        "containers": [container("a", &json!({"requests": {"memory": "100Mi", "cpu": "1"}}))]});
     let pods = running(&whole);
     assert_eq!(pods.used["requests.memory"].to_string(), "1Gi");
     assert_eq!(pods.used["requests.cpu"].to_string(), "1");
@@ -109,26 +109,26 @@ fn i_amounts_of_the_pod_stand_for_those_of_its_containers() {
     // And the defaults must fit into them.
     let quota = merged(&[("limits.memory", "8Gi")], &[("memory", "512Mi")], &[]);
     let tight = json!({"resources": {"requests": {"memory": "100Mi"}, "limits": {"memory": "256Mi"}},
-        "containers": [container("a", json!({}))]});
+        "containers": [container("a", &json!({}))]});
     let said = refused(&tight, &quota, &[]);
     assert!(said.contains("512Mi of memory with the defaults, and the pod 100Mi"), "{said}");
     let roomy = json!({"resources": {"requests": {"memory": "1Gi"}, "limits": {"memory": "1Gi"}},
-        "containers": [container("a", json!({}))]});
+        "containers": [container("a", &json!({}))]});
     assert_eq!(refused(&roomy, &quota, &[]), "");
     // What the pod states, its containers need not.
     let quota = merged(&[("requests.cpu", "4")], &[], &[]);
     let stated = json!({"resources": {"requests": {"cpu": "1"}},
-        "containers": [container("a", json!({}))]});
+        "containers": [container("a", &json!({}))]});
     assert_eq!(refused(&stated, &quota, &[]), "");
 }
 
 #[test]
 fn e_a_request_above_the_limit_that_is_filled_in_is_named_in_every_kind_of_container() {
     let limits = merged(&[], &[("memory", "512Mi")], &[]);
-    let large = container("big", json!({"requests": {"memory": "600Mi"}}));
+    let large = container("big", &json!({"requests": {"memory": "600Mi"}}));
     let mut sidecar = large.clone();
     sidecar["restartPolicy"] = json!("Always");
-    let small = container("small", json!({}));
+    let small = container("small", &json!({}));
     for spec in [
         json!({"containers": [small, large]}),
         json!({"containers": [small], "initContainers": [large]}),
@@ -139,11 +139,11 @@ fn e_a_request_above_the_limit_that_is_filled_in_is_named_in_every_kind_of_conta
         assert_eq!(said, words);
     }
     let fits =
-        container("big", json!({"requests": {"memory": "600Mi"}, "limits": {"memory": "1Gi"}}));
+        container("big", &json!({"requests": {"memory": "600Mi"}, "limits": {"memory": "1Gi"}}));
     assert_eq!(refused(&json!({"containers": [fits]}), &limits, &[]), "");
     let bounded = merged(&[], &[], &[("cpu", "2")]);
     let said = refused(
-        &json!({"containers": [container("a", json!({"limits": {"cpu": "3"}}))]}),
+        &json!({"containers": [container("a", &json!({"limits": {"cpu": "3"}}))]}),
         &bounded,
         &[],
     );
@@ -157,11 +157,11 @@ fn e_a_request_above_the_limit_that_is_filled_in_is_named_in_every_kind_of_conta
 fn f_a_pod_that_leaves_out_what_a_quota_demands_is_named() {
     let quota = merged(&[("cpu", "4"), ("limits.memory", "2Gi")], &[("memory", "512Mi")], &[]);
     let states = json!({"requests": {"cpu": "1"}});
-    assert_eq!(refused(&json!({"containers": [container("a", states)]}), &quota, &[]), "");
+    assert_eq!(refused(&json!({"containers": [container("a", &states)]}), &quota, &[]), "");
     for (list, other) in [("containers", "initContainers"), ("initContainers", "containers")] {
         let said = refused(
-            &json!({list: [container("quiet", json!({}))],
-                other: [container("a", json!({"requests": {"cpu": "1"}}))]}),
+            &json!({list: [container("quiet", &json!({}))],
+                other: [container("a", &json!({"requests": {"cpu": "1"}}))]}),
             &quota,
             &[],
         );
@@ -170,7 +170,7 @@ fn f_a_pod_that_leaves_out_what_a_quota_demands_is_named() {
     // Each alone is fine, and all together are not: nothing was charged for what they leave out.
     let mut pods = Pods::default();
     for nth in 0..5 {
-        let spec = json!({"containers": [container("a", json!({"requests": {"cpu": "100m"}}))]});
+        let spec = json!({"containers": [container("a", &json!({"requests": {"cpu": "100m"}}))]});
         pods.add(&pod(&format!("web-{nth}"), &spec, "Running"));
     }
     let said = pods.refused(&quota, &[]).expect("refused");
@@ -180,7 +180,7 @@ fn f_a_pod_that_leaves_out_what_a_quota_demands_is_named() {
 #[test]
 fn g_a_pod_that_theirs_and_ours_together_refuse_is_named() {
     let ours = merged(&[], &[("memory", "256Mi")], &[]);
-    let two = json!({"containers": [container("a", json!({})), container("b", json!({}))]});
+    let two = json!({"containers": [container("a", &json!({})), container("b", &json!({}))]});
     let said = refused(&two, &ours, &theirs(&json!({"type": "Pod", "max": {"memory": "400Mi"}})));
     assert!(
         said.ends_with(
@@ -205,7 +205,9 @@ fn a2_what_is_kept_of_pods_is_bounded() {
     let mut pods = Pods::default();
     for nth in 0..2_000 {
         let many: Vec<_> = (0..nth % 40)
-            .map(|of| container(&format!("c{of}"), json!({"requests": {"cpu": format!("{nth}m")}})))
+            .map(|of| {
+                container(&format!("c{of}"), &json!({"requests": {"cpu": format!("{nth}m")}}))
+            })
             .collect();
         pods.add(&pod(&"n".repeat(10_000), &json!({"containers": many}), "Running"));
     }
