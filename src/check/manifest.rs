@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    anchor, arguments,
+    anchor, credentials,
     cross_references::{self, CrossReferences},
     namespace, network,
     object::{Object, objects, short},
@@ -186,12 +186,13 @@ impl Evaluation<'_> {
         let findings = match (&subject, object.group(), object.kind) {
             (Some(subject), ..) => {
                 let mut findings = evaluate(&rules.settings, subject);
-                findings.extend(arguments::evaluate(&rules.settings, subject));
+                findings.extend(credentials::of_arguments(&rules.settings, subject));
                 findings.extend(rules.limit_range.evaluate(subject));
                 findings
             }
             (_, "networking.k8s.io", "NetworkPolicy") => network::evaluate(object.value),
             (_, "", "Secret") => secret::evaluate(object.value),
+            (_, "", "ConfigMap") => credentials::of_config_map(object.value),
             (_, "", "Namespace") => namespace::evaluate(object.value, &rules.settings),
             (_, cross_references::GROUP, _) => Vec::new(),
             (_, group, kind) => {
@@ -287,7 +288,12 @@ fn misnamed(object: &Object<'_>) -> Option<String> {
     let (group, kind) = (object.group(), object.kind);
     let workloads = WorkloadKind::TEMPLATES.into_iter().chain([WorkloadKind::Pod]);
     let workloads = workloads.map(|known| (known.group(), known.as_str()));
-    let others = [("", "Secret"), ("", "Namespace"), ("networking.k8s.io", "NetworkPolicy")];
+    let others = [
+        ("", "Secret"),
+        ("", "ConfigMap"),
+        ("", "Namespace"),
+        ("networking.k8s.io", "NetworkPolicy"),
+    ];
     let mut known = workloads.chain(others);
     let (right, name) = known.find(|(_, name)| name.eq_ignore_ascii_case(kind))?;
     if group == right && name != kind {

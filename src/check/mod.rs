@@ -15,8 +15,8 @@ pub(crate) mod report;
 pub(crate) mod rules;
 
 mod anchor;
-mod arguments;
 mod chart;
+mod credentials;
 mod cross_references;
 mod dockerfile;
 mod fix;
@@ -35,6 +35,7 @@ mod replace;
 mod scan;
 mod schema;
 mod secret;
+mod shell;
 mod suppression;
 mod watch;
 mod yaml;

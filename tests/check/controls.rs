@@ -55,6 +55,11 @@ fn others() -> Vec<Case> {
             "apiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\nstringData: {{password: '{value}'}}\n"
         )
     };
+    let map = |value: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata: {{DB_PASSWORD: '{value}'}}\n"
+        )
+    };
     let policy = |from: &str| {
         format!(
             "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: a}}\nspec: {{podSelector: {{}}, ingress: [{{{from}}}]}}\n"
@@ -78,6 +83,7 @@ fn others() -> Vec<Case> {
     vec![
         ("HB-VULN", "trivy.json", report("CRITICAL"), report("LOW")),
         manifest("HB-SECRET-GIT", &secret("swordfish"), &secret("${PASSWORD}")),
+        manifest("HB-SECRET-CONFIG", &map("swordfish"), &map("${PASSWORD}")),
         manifest("HB-ESO", &external("awz"), &external("aws")),
         manifest("HB-NP-OPEN", &policy(""), &policy("from: [{podSelector: {}}]")),
         manifest("HB-CI", &workflow(""), &workflow("      - run: gabion check deploy/\n")),

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod controls;
+mod corpus;
 mod daily;
 mod examples;
 mod fixes;

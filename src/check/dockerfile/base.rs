@@ -2,8 +2,9 @@
 
 use parse_dockerfile::Instruction;
 
-use super::{Model, Stage, finding, shell};
+use super::{Model, Stage, finding, run};
 use crate::api::gabion::hardening_baseline::Tags;
+use crate::check::shell;
 use crate::policy::ControlId;
 use crate::policy::Finding;
 use crate::policy::Settings;
@@ -96,7 +97,7 @@ fn stages(model: &Model<'_, '_>, lineage: &[&Stage<'_, '_>]) -> Option<Finding> 
     let control = ControlId::HbDfStage;
     let building = lineage.iter().flat_map(|stage| stage.steps()).find_map(|(number, step)| {
         let Instruction::Run(run) = step else { return None };
-        let steps = shell::steps(&shell::text(run));
+        let steps = shell::steps(&run::text(run));
         steps.iter().find_map(builds).map(|tool| (number, tool))
     });
     if let Some((number, tool)) = building {

@@ -2,7 +2,8 @@
 
 use parse_dockerfile::{Instruction, Source};
 
-use super::{Model, finding, shell};
+use super::{Model, finding, run};
+use crate::check::shell;
 use crate::policy::ControlId;
 use crate::policy::Finding;
 
@@ -28,7 +29,7 @@ pub(crate) fn evaluate(model: &Model<'_, '_>) -> Vec<Finding> {
                 }
             }
             Instruction::Run(run) => {
-                let text = shell::text(run);
+                let text = run::text(run);
                 findings.extend(trusting(&text).map(|message| finding(control, number, message)));
             }
             _ => {}

@@ -2,7 +2,8 @@
 
 use parse_dockerfile::{Instruction, RunInstruction};
 
-use super::{Model, Variables, finding, shell};
+use super::{Model, Variables, finding, run};
+use crate::check::shell;
 use crate::policy::ControlId;
 use crate::policy::Finding;
 use crate::policy::Settings;
@@ -122,7 +123,7 @@ fn leftovers(
     if mounted {
         return None;
     }
-    let steps = shell::steps(&shell::text(run));
+    let steps = shell::steps(&run::text(run));
     let left = MANAGERS.iter().find(|manager| {
         let leaving = |step: &shell::Step| manager.is_left_by(step, variables);
         let last = steps.iter().rposition(leaving);

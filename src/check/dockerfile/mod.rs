@@ -5,8 +5,8 @@ mod fetch;
 mod files;
 mod here_documents;
 mod layers;
+mod run;
 mod secrets;
-mod shell;
 mod user;
 mod variables;
 

@@ -115,6 +115,7 @@ const fn remedy_of(id: ControlId) -> Option<Remedy> {
         | Id::HbDfHealth
         | Id::HbVuln
         | Id::HbSecretGit
+        | Id::HbSecretConfig
         | Id::HbEso
         | Id::HbNpOpen
         | Id::HbNpDeny

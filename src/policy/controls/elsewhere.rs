@@ -22,7 +22,7 @@ const CLUSTER: Target = Target::Cluster;
 const PLANNED: Target = Target::None;
 
 /// Files first, then the cluster.
-pub(crate) static CONTROLS: [Control; 21] = [
+pub(crate) static CONTROLS: [Control; 22] = [
     of(
         ControlId::HbDfUser,
         FILE,
@@ -121,6 +121,17 @@ pub(crate) static CONTROLS: [Control; 21] = [
             "keep the value in a secret manager and write an ExternalSecret",
         ],
         (&["5.4.1", "5.4.2"], &["Secrets"]),
+    ),
+    of(
+        ControlId::HbSecretConfig,
+        FILE,
+        Severity::High,
+        [
+            "No credential lies in a ConfigMap",
+            "data of ConfigMaps",
+            "move the value to a Secret, or let the program read it from a file",
+        ],
+        (&["5.4.1"], &["Secrets"]),
     ),
     of(
         ControlId::HbEso,

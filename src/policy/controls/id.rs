@@ -71,6 +71,7 @@ control_ids! {
     HbDfHealth => "HB-DF-HEALTH",
     HbVuln => "HB-VULN",
     HbSecretGit => "HB-SECRET-GIT",
+    HbSecretConfig => "HB-SECRET-CONFIG",
     HbEso => "HB-ESO",
     HbNpOpen => "HB-NP-OPEN",
     HbNpDeny => "HB-NP-DENY",

@@ -12,17 +12,26 @@ use super::pod::{Pod, Violations, list, text};
 use super::{Cel, Over};
 
 /// Words of which one is in the name of every credential: a cheap test before the exact one.
-const HINTS: [&str; 7] = ["pass", "pwd", "secret", "token", "credential", "key", "auth"];
+const HINTS: [&str; 9] =
+    ["pass", "pwd", "secret", "token", "credential", "key", "auth", "salt", "pepper"];
 /// A name that ends in what a credential is called.
-const CREDENTIAL: &str = "((password|passwd|passphrase|secret|token|credential)s?|(^|[_.-])(pwd|pass)|(api|access|private|encryption|signing|account)[_.-]?keys?|(basic|client|db|redis|mongo)[_.-]auth)[_.-]?[0-9]*$";
+const CREDENTIAL: &str = "((requirepass|masterauth|password|passwd|passphrase|secret|token|credential)s?|(^|[_.-])(pwd|pass)|(api|access|private|encryption|signing|account)[_.-]?keys?|(basic|client|db|redis|mongo)[_.-]auth)[_.-]?[0-9]*$";
 /// A name with such a word before others, as in `DB_PASSWORD_PROD`.
 const QUALIFIED: &str = "((^|[_.-])(password|passwd|passphrase|secret|token|credential|pwd|pass)|(api|access|private|encryption|signing|account)[_.-]?key|auth_token)[_.-]";
 /// A name that says that the value is something about a credential: where it is, what it is called, how long it
 /// lasts, how it is made.
-const ABOUT: &str = "[_.-](file|files|path|paths|dir|directory|name|names|ref|refs|url|urls|uri|endpoint|host|port|enabled|enable|disabled|required|optional|type|types|kind|algorithm|algorithms|alg|algo|length|len|size|min|max|ttl|expiry|expires|expiration|age|seconds|secs|minutes|mins|hours|days|lifetime|validity|timeout|count|limit|limits|version|id|ids|arn|issuer|audience|policy|rules|strategy|rotation|interval|mount|class|provider|store|backend|manager|service|server|region|namespace|header|headers|prefix|suffix|field|param|parameter|cookie|cache|scope|scopes|budget|bucket|quota|rate|usage|hasher|hashers|hash_algorithm|hashing|encoder|encoding|format|mode|method|scheme|cost|rounds|iterations|history|strength|complexity|attempts|retries|reset|change|generator|validator|validators|validation|template|pattern|regex|label|hint|prompt|placeholder|message|source|env|var|variable|role|user|username|owner|domain|realm|handler|driver|plugin|module|parallelism|context|window|leeway|skew|grace|refresh|renewal)$";
+const ABOUT: &str = "[_.-](file|files|path|paths|dir|directory|name|names|ref|refs|url|urls|uri|endpoint|host|port|enabled|enable|disabled|required|optional|type|types|kind|algorithm|algorithms|alg|algo|length|len|size|min|max|ttl|expiry|expires|expiration|age|seconds|secs|minutes|mins|hours|days|lifetime|validity|timeout|count|limit|limits|version|id|ids|arn|issuer|audience|policy|rules|strategy|rotation|interval|mount|class|provider|store|backend|manager|service|server|region|namespace|header|headers|prefix|suffix|field|param|parameter|cookie|cache|scope|scopes|budget|bucket|quota|rate|usage|hasher|hashers|hash_algorithm|hashing|encryption|encoder|encoding|format|mode|method|scheme|cost|rounds|iterations|history|strength|complexity|attempts|retries|reset|change|generator|validator|validators|validation|template|pattern|regex|label|hint|prompt|placeholder|message|source|env|var|variable|role|user|username|owner|domain|realm|handler|driver|plugin|module|parallelism|context|window|leeway|skew|grace|refresh|renewal)$";
 /// A value that is no secret, whatever the variable is called: a flag, a reference, what a tool replaces later, a
 /// file below a folder where files are mounted.
-const HARMLESS: &str = r"^(true|false|True|False|TRUE|FALSE|yes|no|on|off|none|null|enabled|disabled|required|optional|[01]|\$\([A-Za-z_][A-Za-z0-9_.-]*\)|\$\{[A-Za-z_][A-Za-z0-9_.:-]*\}|\{\{[^{}]*\}\}|<[^<>]*>|(vault|ref\+[a-z0-9]+|op|secretref|arn):[^ ]+|/(run|var|etc|mnt|opt|secrets|vault)/[^ ]*)$";
+const HARMLESS: &str = r"^(true|false|True|False|TRUE|FALSE|yes|no|on|off|none|null|enabled|disabled|required|optional|[01]|[*]+|\$\([A-Za-z_][A-Za-z0-9_.-]*\)|\$\{[A-Za-z_][A-Za-z0-9_.:-]*\}|\$[A-Za-z_][A-Za-z0-9_]*|\{\{[^{}]*\}\}|<[^<>]*>|#\{[^{}]*\}#?|ENC\[[^ ]*\]|(vault|ref\+[a-z0-9]+|op|secretref|arn|file|env|ssm|gcpsm|awssm|sm|azurekeyvault|bws|doppler):[^ ]+|/(run|var|etc|mnt|opt|secrets|vault)/[^ ]*)$";
+/// A name that ends in what often is a credential, and often is not: the value decides.
+const PERHAPS: &str = "(key|auth|salt|pepper)s?[_.-]?[0-9]*$";
+/// Names of such values that everybody may read.
+const PUBLIC: &str = "public|gpg|recv|publishable|pubkey|site[_.-]?key|fingerprint|cache|partition|sort|primary|foreign|object|idempotency";
+/// A value that is random: long, with digits among its letters, and without anything between words.
+const RANDOM: &str = "^(base64:)?[A-Za-z0-9+/_=.-]*[0-9][A-Za-z]{1,6}[0-9][A-Za-z0-9+/_=.-]*$";
+/// Every such value is at least as long.
+const SHORTEST_RANDOM: usize = 20;
 /// A value that says nothing under a name whose last word is no credential: an amount, or one word.
 const PLAIN: &str = "^([0-9]+([.][0-9]+)?([a-zA-Z]{1,3}|%)?|[A-Za-z]+([_.-][A-Za-z]+)*)$";
 /// Several tokens or keys that are counted, as in `MAX_TOKENS`.
@@ -31,14 +40,17 @@ const AMOUNT: &str = "^[0-9]+([.][0-9]+)?[kKmM]?$";
 /// The last words of a reference to another variable.
 const REFERENCE: &str = r"\$\([A-Za-z_][A-Za-z0-9_.-]*\)";
 /// A URL with a password in it that is more than a reference.
-const URL_PASSWORD: &str = r"://[^/ :@]*:([^$/ @][^/ @]*|\$([^({/ @][^/ @]*)?|\$[({][^)}/ @]*|\$[({][^)}/ @]*[)}][^/ @]+)@";
+const URL_PASSWORD: &str = r"://[^/ :@]*:([^$/ @<{*][^/ @]*|\$([^({/ @][^/ @]*)?|\$[({][^)}/ @]*|\$[({][^)}/ @]*[)}][^/ @]+)@";
 /// A password in a connection string.
-const DSN_PASSWORD: &str = "(?i)(^|[;& ?,])(password|passwd|pwd) ?= ?['\"]?[^;& ,$<{*'\"]";
-/// Values that only credentials look like: access keys of AWS, JSON web tokens, private keys, tokens of forges and of
-/// Slack, API keys of Google and Stripe.
-const SHAPE: &str = "(^|[^A-Za-z0-9])(AKIA|ASIA)[A-Z0-9]{16}($|[^A-Za-z0-9])|(^|[^A-Za-z0-9])eyJ[A-Za-z0-9_-]{8,}[.]eyJ[A-Za-z0-9_-]{8,}[.][A-Za-z0-9_-]{8,}|-----BEGIN [A-Z ]*PRIVATE KEY|(^|[^A-Za-z0-9])(gh[pousr]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{22,}|glpat-[A-Za-z0-9_-]{20}|xox[abeprs]-[A-Za-z0-9-]{10,}|AIza[A-Za-z0-9_-]{35}|[sr]k_live_[A-Za-z0-9]{16,})";
+const DSN_PASSWORD: &str = "(?i)(^|[;& ?,])(password|passwd|pwd) ?= ?['\"]?[^;& ,$<{*/'\"]";
+/// What stands behind a tag is a digest, and no host behind a password.
+const DIGEST: &str = "@sha256:";
+/// Values that only credentials look like: access keys of AWS, JSON web tokens, private keys, tokens of forges, of npm,
+/// Slack and Vault, API keys of Google, Stripe and language models, storage keys of Azure.
+const SHAPE: &str = "(^|[^A-Za-z0-9])(AKIA|ASIA)[A-Z0-9]{16}($|[^A-Za-z0-9])|(^|[^A-Za-z0-9])eyJ[A-Za-z0-9_-]{8,}[.]eyJ[A-Za-z0-9_-]{8,}[.][A-Za-z0-9_-]{8,}|-----BEGIN [A-Z ]*PRIVATE KEY|(^|[^A-Za-z0-9])(gh[pousr]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{22,}|glpat-[A-Za-z0-9_-]{20}|xox[abeprs]-[A-Za-z0-9-]{10,}|AIza[A-Za-z0-9_-]{35}|[sr]k_live_[A-Za-z0-9]{16,}|npm_[A-Za-z0-9]{36}|hvs[.][A-Za-z0-9_-]{24,}|sk-(proj|ant|svcacct)-[A-Za-z0-9_-]{20,}|AccountKey=[A-Za-z0-9+/]{40,})|hooks[.]slack[.]com/services/T[A-Z0-9]+/B";
 /// What every such value begins with or holds: a short pattern, for values are read on every request.
-const SHAPE_HINT: &str = "AKIA|ASIA|eyJ|-----BEGIN|gh[pousr]_|github_pat_|glpat-|xox|AIza|k_live_";
+const SHAPE_HINT: &str =
+    "A[KS]IA|eyJ|--BEGIN|gh[oprsu]_|hub_p|lpat-|xox|AIza|_live_|npm_|hvs[.]|sk-|tKey=|s[.]sl";
 /// Every such value is at least as long.
 const SHORTEST_SHAPE: usize = 15;
 
@@ -65,6 +77,9 @@ patterns! {
     IS_QUALIFIED = QUALIFIED,
     IS_ABOUT = ABOUT,
     IS_HARMLESS = HARMLESS,
+    IS_PERHAPS = PERHAPS,
+    IS_PUBLIC = PUBLIC,
+    IS_RANDOM = RANDOM,
     IS_PLAIN = PLAIN,
     IS_PLURAL = PLURAL,
     IS_AMOUNT = AMOUNT,
@@ -73,11 +88,15 @@ patterns! {
     HAS_SHAPE = SHAPE,
 }
 
+/// Whether a value is a key or a token of a known kind, or an address with a password.
+pub(crate) fn is_of_known_shape(value: &str) -> bool {
+    (value.len() >= SHORTEST_SHAPE && HAS_SHAPE.is_match(value))
+        || (value.contains("://") && !value.contains(DIGEST) && HAS_URL_PASSWORD.is_match(value))
+}
+
 /// Whether a value is a credential by its own shape, whatever it is called.
 pub(crate) fn looks_like_credential(value: &str) -> bool {
-    (value.len() >= SHORTEST_SHAPE && HAS_SHAPE.is_match(value))
-        || (value.contains("://") && HAS_URL_PASSWORD.is_match(value))
-        || (value.contains('=') && HAS_DSN_PASSWORD.is_match(value))
+    is_of_known_shape(value) || (value.contains('=') && HAS_DSN_PASSWORD.is_match(value))
 }
 
 /// Whether a variable with that name and literal value holds a credential, as far as both can tell; also used for
@@ -98,7 +117,11 @@ fn is_credential_name(name: &str, value: &str) -> bool {
         && if IS_CREDENTIAL.is_match(&name) {
             !(IS_PLURAL.is_match(&name) && IS_AMOUNT.is_match(value))
         } else {
-            IS_QUALIFIED.is_match(&name) && !IS_PLAIN.is_match(value)
+            (IS_QUALIFIED.is_match(&name) && !IS_PLAIN.is_match(value))
+                || (value.len() >= SHORTEST_RANDOM
+                    && IS_PERHAPS.is_match(&name)
+                    && !IS_PUBLIC.is_match(&name)
+                    && IS_RANDOM.is_match(value))
         }
 }
 
@@ -137,15 +160,23 @@ pub(super) fn literals_cel() -> Cel {
     let named = format!(
         "e.name.matches({hints}) && [e.name.lowerAscii()].exists(n, !n.matches({about}) \
          && (n.matches({credential}) ? !(n.matches({plural}) && e.value.matches({amount})) \
-         : n.matches({qualified}) && !e.value.matches({plain})))",
+         : (n.matches({qualified}) && !e.value.matches({plain})) || (e.value.size() >= {SHORTEST_RANDOM} \
+         && n.matches({perhaps}) && !n.matches({public}) && e.value.matches({random}))))",
         about = literal(ABOUT),
         credential = literal(CREDENTIAL),
         plural = literal(PLURAL),
         amount = literal(AMOUNT),
         qualified = literal(QUALIFIED),
         plain = literal(PLAIN),
+        perhaps = literal(PERHAPS),
+        public = literal(PUBLIC),
+        random = literal(RANDOM),
     );
-    let url = format!("(e.value.contains('://') && e.value.matches({}))", literal(URL_PASSWORD));
+    let url = format!(
+        "(e.value.contains('://') && !e.value.contains({}) && e.value.matches({}))",
+        literal(DIGEST),
+        literal(URL_PASSWORD)
+    );
     let dsn = format!("(e.value.contains('=') && e.value.matches({}))", literal(DSN_PASSWORD));
     let shape = format!(
         "(e.value.size() >= {SHORTEST_SHAPE} && e.value.matches({}) && e.value.matches({}))",
@@ -204,6 +235,14 @@ mod tests {
             ("DATABASE_URL", "postgres://app:${PW}@db/app"),
             ("QUERY", "update u set password = $1"),
             ("GREETING", "eyJ is how they begin"),
+            ("DB_PASSWORD", "$DB_PASSWORD"),
+            ("DB_PASSWORD", "****"),
+            ("DB_PASSWORD", "ENC[AES256_GCM,data:abc]"),
+            ("CACHE_KEY", "u1a2b3c4d5e6f7a8b9c0d1e2f3"),
+            ("ROUTING_KEY", "orders.created.v2.europe-west1"),
+            ("STRIPE_PUBLISHABLE_KEY", "9f8a7b6c5d4e3f2a1b0c9d8e"),
+            ("BASE", "docker-image://alpine:3.20@sha256:0123456789abcdef"),
+            ("DATABASE_URL", "postgres://app:<password>@db/app"),
         ] {
             assert!(!is_literal_credential(name, value), "{name}={value}");
         }
@@ -224,6 +263,10 @@ mod tests {
             ("DATABASE_URL", "postgres://db/app?user=a&password=hunter2"),
             ("REDIS_URL", "redis://:hunter2@cache:6379"),
             ("REDIS_URL", "redis://:$(A)hunter2@cache:6379"),
+            ("LICENSE_KEY", "9f8a7b6c5d4e3f2a1b0c9d8e"),
+            ("PASSWORD_SALT", "Zm9vYmFyYmF6cXV4MTIzNDU2Nzg5MA=="),
+            ("A", "npm_0123456789abcdefghij0123456789abcdef"),
+            ("A", "hvs.CAESIJ0123456789abcdefghijklm"),
         ] {
             assert!(is_literal_credential(name, value), "{name}={value}");
         }
