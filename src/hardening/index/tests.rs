@@ -53,7 +53,7 @@ fn q1_a_namespace_that_is_made_anew_keeps_what_was_told_of_it_before() {
     index.account_applied(&account("a", 2, json!({})));
     // It went and came again: its new account is told of first, then the end of the old namespace, or nothing of that.
     for told_of_its_end in [true, false] {
-        index.account_deleted("shop", "default");
+        index.account_deleted(&ObjectKey::new("shop", "default"));
         let uid = format!("new-{told_of_its_end}");
         assert!(index.account_applied(&account(&uid, 5, json!({}))));
         if told_of_its_end {
@@ -77,10 +77,10 @@ fn q1_what_users_took_away_during_a_gap_wakes_the_namespace() {
     index.namespace_applied(&namespace("u", 1));
     let policy: NetworkPolicy = read(json!({"metadata": {"name": "mine", "namespace": "shop"},
         "spec": {"podSelector": {}, "ingress": [{}]}}));
-    assert!(index.permissive_policy_seen("shop", "mine", Opened::by(&policy)));
+    assert!(index.permissive_policy_seen(&ObjectKey::new("shop", "mine"), Opened::by(&policy)));
     let range: LimitRange = read(json!({"metadata": {"name": "team", "namespace": "shop"},
         "spec": {"limits": [{"type": "Pod", "max": {"memory": "1Gi"}}]}}));
-    assert!(index.limit_range_seen("shop", "team", UserLimits::of(&range)));
+    assert!(index.limit_range_seen(&ObjectKey::new("shop", "team"), UserLimits::of(&range)));
     for (kind, name) in [(ObjectKind::NetworkPolicy, "mine"), (ObjectKind::LimitRange, "team")] {
         assert!(index.objects_listed(kind, &present(name)).is_empty(), "{name} is still there");
         let woken = index.objects_listed(kind, &HashSet::new());
@@ -123,13 +123,13 @@ fn a2_what_is_kept_of_objects_of_tenants_is_bounded() {
         .collect();
     let wide: NetworkPolicy = read(json!({"metadata": {"name": "wide", "namespace": "shop"},
         "spec": {"podSelector": {}, "ingress": [{"from": selectors}]}}));
-    index.permissive_policy_seen("shop", "wide", Opened::by(&wide));
+    index.permissive_policy_seen(&ObjectKey::new("shop", "wide"), Opened::by(&wide));
     let items: Vec<_> = (0..2_000)
         .map(|nth| json!({"type": "Pod", "max": {"memory": "1Gi", format!("example.com/{nth}"): "1"}}))
         .collect();
     let range: LimitRange = read(json!({"metadata": {"name": "team", "namespace": "shop"},
         "spec": {"limits": items}}));
-    index.limit_range_seen("shop", "team", UserLimits::of(&range));
+    index.limit_range_seen(&ObjectKey::new("shop", "team"), UserLimits::of(&range));
     let kept = |index: &Index| {
         let material = index.material("shop", Timestamp::UNIX_EPOCH).expect("a namespace");
         format!("{:?}", material.observed).len()
