@@ -87,7 +87,8 @@ fn credentials_are_told_from_what_is_none() {
         }
     }
     let of = |credential: bool| cases.iter().filter(|case| case.credential == credential).count();
-    let share = |part: usize, whole: usize| 100.0 * part as f64 / whole as f64;
+    let count = |number: usize| u32::try_from(number).map_or(f64::NAN, f64::from);
+    let share = |part: usize, whole: usize| 100.0 * count(part) / count(whole);
     let recall = 100.0 - share(missed.len(), of(true));
     let false_positives = share(wrong.len(), of(false));
     println!(
