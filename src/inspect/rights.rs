@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 use crate::cluster::{ReadError, Reader};
 
 /// The roles for a whole cluster, and the half that needs each.
-const WHOLE: [(&str, Half); 5] = [
+const WHOLE: [(&str, Half); 6] = [
     (include_str!("../../config/rbac/events.yaml"), Half::Both),
     (include_str!("../../config/rbac/secrets.yaml"), Half::Secrets),
+    (include_str!("../../config/rbac/cluster-external-secrets.yaml"), Half::Secrets),
     (include_str!("../../config/rbac/hardening.yaml"), Half::Hardening),
     (include_str!("../../config/rbac/policies.yaml"), Half::Hardening),
     (include_str!("../../config/rbac/dns.yaml"), Half::Hardening),

@@ -20,9 +20,9 @@ pub(crate) const DEAREST_EXPRESSION: usize = 1_000_000;
 pub(crate) const CONTAINERS: usize = 100;
 const VARIABLES: usize = 20;
 
-/// Units for one such container under every rule, without what a baseline lists; 2,650 were measured
-/// before values of variables were read for their shape.
-const CONTAINER: usize = 4_500;
+/// Units for one such container under every rule, without what a baseline lists: 5,700 were measured, most of them for the
+/// names and values of its variables.
+const CONTAINER: usize = 6_100;
 /// Units for looking up the beginning of such an image in a list: one for each number of parts that its entries have.
 /// 67 were measured.
 const LOOK_UP: usize = 70;
@@ -126,7 +126,7 @@ mod tests {
             denied_repositories: deep(denied, "d"),
             ..Settings::default()
         };
-        assert!(check(&settings(40, 40), "r", &[]).is_ok());
+        assert!(check(&settings(25, 25), "r", &[]).is_ok());
         for (allowed, denied, field) in
             [(64, 60, "images.allowedRegistries"), (60, 64, "images.deniedRepositories")]
         {

@@ -46,7 +46,7 @@ fn documented(ns: &str) -> Value {
 async fn a_baseline_at_the_limit_is_used_and_one_above_is_told_which_field_to_shorten() -> Result<()>
 {
     let scene = Scene::new("limit").await?;
-    let mut sections = lists(64, 20);
+    let mut sections = lists(40, 12);
     sections["podSecurity"] = json!({});
     scene.baseline("limit", sections).await?;
     enforced(&scene, "limit").await?;

@@ -357,25 +357,25 @@ async fn a_restart_finds_all_in_force_and_writes_nothing() -> Result<()> {
 
 #[tokio::test]
 async fn policies_of_a_baseline_that_was_removed_by_force_go_as_well() -> Result<()> {
-    let scene = Scene::new("forced").await?;
-    scene.baseline("forced", images()).await?;
-    enforced(&scene, "forced").await?;
+    let scene = Scene::new("finalizerless").await?;
+    scene.baseline("finalizerless", images()).await?;
+    enforced(&scene, "finalizerless").await?;
     scene
         .cluster
-        .patch("HardeningBaseline", "", "forced", json!({"metadata": {"finalizers": null}}))
+        .patch("HardeningBaseline", "", "finalizerless", json!({"metadata": {"finalizers": null}}))
         .await?;
     // Our finalizer comes back at once, so both in one go.
     for _ in 0..20 {
         let change = json!({"metadata": {"finalizers": null}});
-        let _ = scene.cluster.delete("HardeningBaseline", "", "forced").await;
-        let _ = scene.cluster.patch("HardeningBaseline", "", "forced", change).await;
-        if scene.cluster.get("HardeningBaseline", "", "forced").await?.is_none() {
+        let _ = scene.cluster.delete("HardeningBaseline", "", "finalizerless").await;
+        let _ = scene.cluster.patch("HardeningBaseline", "", "finalizerless", change).await;
+        if scene.cluster.get("HardeningBaseline", "", "finalizerless").await?.is_none() {
             break;
         }
     }
     eventually(SOON, "nothing is left of it", || async {
-        let left = names(&scene.cluster, BINDING, "forced").await?.len()
-            + names(&scene.cluster, POLICY, "forced").await?.len();
+        let left = names(&scene.cluster, BINDING, "finalizerless").await?.len()
+            + names(&scene.cluster, POLICY, "finalizerless").await?.len();
         if left == 0 { Ok(()) } else { Err(Failure::new(format!("{left} are left"))) }
     })
     .await

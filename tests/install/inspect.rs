@@ -309,7 +309,7 @@ async fn the_doctor_names_what_is_missing_old_or_left_over() -> Result<()> {
     })
     .await?;
 
-    let rule = json!([{"op": "replace", "path": "/rules/0/verbs", "value": ["list", "watch"]}])
+    let rule = json!([{"op": "replace", "path": "/rules/0/verbs", "value": ["watch", "patch"]}])
         .to_string();
     kubectl.run(&["patch", "clusterrole", "gabion-secrets", "--type=json", "-p", &rule])?;
     let field = json!([{"op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/refreshPolicy"}]);
@@ -342,7 +342,7 @@ async fn the_doctor_names_what_is_missing_old_or_left_over() -> Result<()> {
         says(
             1,
             &[
-                "1 are missing: patch externalsecrets.external-secrets.io",
+                "1 are missing: list externalsecrets.external-secrets.io",
                 "it lacks spec.refreshPolicy",
                 "HardeningBaseline production has a finalizer",
                 "kubectl patch hb production --type merge",

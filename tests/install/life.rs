@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use support::{ControlPlane, Failure, Kubectl, Result, SOON, eventually};
 
-use super::helm::{Helm, chart, value_files};
+use super::helm::{Helm, chart, objects, value_files};
 
 /// A Helm release holds the chart and what it renders, and an object of etcd has at most 1 MiB.
 const RELEASE_BYTES: usize = 400 * 1024;
@@ -185,6 +185,23 @@ async fn the_api_server_takes_every_field_of_every_render() -> Result<()> {
         kubectl.run(&["create", "namespace", &namespace])?;
         let more = ["-f", &file, "--api-versions=security.openshift.io/v1"];
         let yaml = helm.render(&release, &namespace, &more)?;
+        // A pod is refused without its account, and some values say that somebody else makes that.
+        let pods = objects(&yaml)?.into_iter().filter(|object| object["kind"] == "Pod");
+        for account in
+            pods.filter_map(|pod| Some(pod["spec"]["serviceAccountName"].as_str()?.to_owned()))
+        {
+            let create = [
+                "create",
+                "serviceaccount",
+                &account,
+                "-n",
+                &namespace,
+                "-o",
+                "yaml",
+                "--dry-run=client",
+            ];
+            kubectl.apply_yaml(&kubectl.run(&create)?)?;
+        }
         kubectl.run_with_input(
             &["apply", "--server-side", "--force-conflicts", "--validate=strict", "-f", "-"],
             &yaml,

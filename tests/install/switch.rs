@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use serde_json::Value;
-use support::{Failure, Kubectl, Result, eventually, repository};
+use support::{Failure, Kubectl, Result, SOON, eventually, repository};
 
 use super::helm::{Helm, chart, text};
 use super::life::{KEPT, populate, seen, uids};
@@ -182,14 +182,17 @@ async fn with_the_mark_an_uninstall_loses_nothing_and_another_release_takes_over
 
 /// Why the page begins with the mark.
 #[tokio::test]
-async fn without_the_mark_an_uninstall_takes_the_secrets_too() -> Result<()> {
+async fn without_the_mark_an_uninstall_takes_every_external_secret() -> Result<()> {
     let (_plane, helm, kubectl) = super::life::plane()?;
     installed(&helm, &kubectl)?;
     helm.run(&["uninstall", "external-secrets", "-n", "eso"])?;
-    eventually(std::time::Duration::from_mins(2), "the Secret is gone", || async {
-        match kubectl.run(&["get", "secret", "app", "-n", "shop"]) {
-            Ok(_) => Err(Failure::new("it is there")),
-            Err(_) => Ok(()),
+    // The garbage collector takes the Secrets afterwards, as soon as it knows the kind of their owners.
+    eventually(SOON, "the definition is gone, and its objects with it", || async {
+        let definition =
+            ["get", "crd", "externalsecrets.external-secrets.io", "--ignore-not-found"];
+        match kubectl.run(&definition)?.trim() {
+            "" => Ok(()),
+            left => Err(Failure::new(left)),
         }
     })
     .await

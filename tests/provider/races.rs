@@ -184,7 +184,7 @@ async fn a_provider_that_breaks_or_never_answers_leaves_nobody_waiting() {
     let broken = fetcher.list(&source, list("panic"), Lane::Urgent).await.expect_err("it panics");
     assert!(broken.to_string().ends_with("the call was cut short"), "{broken}");
     let silent = fetcher.list(&source, list("silent"), Lane::Urgent).await.expect_err("no answer");
-    assert!(silent.to_string().contains("no answer within 0.2 s"), "{silent}");
+    assert!(silent.to_string().contains("was not complete within 0.2 s"), "{silent}");
     let silent = read(&fetcher, &source, "silence").await.expect_err("it never answers");
     assert!(silent.starts_with("the provider cannot be reached: "), "{silent}");
     let invalid = fetcher.validate(&source).await.expect_err("it never answers");

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::{report::Located, rules::Rules};
-use crate::policy::ControlId;
+use crate::policy::ControlId as Id;
 use crate::policy::FieldPath;
 use crate::policy::Finding;
 use crate::policy::Segment;
@@ -69,8 +69,7 @@ enum Remedy {
 }
 
 /// The remedy of a control; `None` where there is more than one right answer. A new control has to be entered.
-const fn remedy_of(id: ControlId) -> Option<Remedy> {
-    use ControlId as Id;
+const fn remedy_of(id: Id) -> Option<Remedy> {
     Some(match id {
         Id::PssAllowPrivilegeEscalation => Remedy::NoPrivilegeEscalation,
         Id::PssCapabilitiesRestricted => Remedy::DropCapabilities,

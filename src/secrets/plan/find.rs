@@ -106,5 +106,4 @@ pub(crate) fn values(
 }
 
 #[cfg(test)]
-#[path = "find_tests.rs"]
 mod tests;

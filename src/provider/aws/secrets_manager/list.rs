@@ -85,5 +85,4 @@ fn is_sendable(text: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "list_tests.rs"]
 mod tests;
