@@ -406,7 +406,9 @@ async fn a_sweep_of_ten_thousand_secrets_is_small_in_memory_and_calls() -> Resul
     let data = scene.data("db").await?.expect("data");
     assert_eq!(data.as_object().expect("an object").len(), 5_000);
     assert_eq!(lists(&scene) - before.1, 100, "pages of a hundred names");
-    assert_eq!(env.aws.calls("BatchGetSecretValue") - batches, 250, "batches of twenty");
+    let batches = env.aws.calls("BatchGetSecretValue") - batches;
+    // Twenty each; one that is sent while others are still asked for may be smaller.
+    assert!((250..=260).contains(&batches), "{batches} batches");
     let grown = peak(env.operator.pid()?)? - before.0;
     assert!(grown <= 64, "{grown} MiB");
     Ok(())

@@ -29,6 +29,7 @@ fn install_but_one(plane: &ControlPlane) -> Result<PathBuf> {
     let missing = crds.join("hardeningbaselines.gabion.dev.yaml");
     let kubectl = plane.admin()?;
     for name in [
+        "clusterexternalsecrets.external-secrets.io",
         "clustersecretstores.external-secrets.io",
         "externalsecrets.external-secrets.io",
         "namespacehardenings.gabion.dev",
