@@ -154,10 +154,10 @@ async fn s1_one_object_that_cannot_be_decoded_stops_nobody_else() -> Result<()> 
         let request =
             http::Request::get(path("SecretStore", &spoilt.ns, "deep")).body(Vec::new())?;
         let stored = cluster.client.request_text(request).await?;
-        match stored.contains("NotDecodable") {
-            true => Ok(()),
-            false => Err(Failure::new("no condition")),
+        if stored.contains("NotDecodable") {
+            return Ok(());
         }
+        Err(Failure::new("no condition"))
     })
     .await?;
     spoilt
