@@ -1,9 +1,10 @@
 //! Charts of Helm. A template is no manifest, so `helm` renders the chart, if it is there.
 
 use std::{
+    collections::HashMap,
     env,
     io::{self, Read},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -156,10 +157,10 @@ fn refusal(errors: &str) -> String {
 
 /// A report on what was rendered as reports on the templates.
 fn split(folder: &Path, text: &str, whole: FileReport) -> Vec<FileReport> {
-    let mut templates = Templates { folder, lines: text.lines().collect(), all: Vec::new() };
+    let mut templates = Templates::of(folder, text);
     let mut rest = FileReport { name: whole.name, objects: whole.objects, ..FileReport::default() };
     for mut located in whole.findings {
-        let Some((report, position)) = templates.of(located.position) else {
+        let Some((report, position)) = templates.at(located.position) else {
             rest.findings.push(located);
             continue;
         };
@@ -175,7 +176,7 @@ fn split(folder: &Path, text: &str, whole: FileReport) -> Vec<FileReport> {
     let remarks = whole.remarks.into_iter().map(|remark| (remark, false));
     for (mut diagnostic, is_fault) in faults.chain(remarks) {
         let place = match diagnostic.position {
-            Some(position) => templates.of(position),
+            Some(position) => templates.at(position),
             None => None,
         };
         let report = match place {
@@ -197,16 +198,28 @@ struct Templates<'t> {
     folder: &'t Path,
     /// What is rendered.
     lines: Vec<&'t str>,
+    /// The lines, by number, from which another template renders, and its path.
+    sources: Vec<(usize, &'t str)>,
     all: Vec<Template>,
+    /// Places in `all`, by path.
+    known: HashMap<&'t str, usize>,
 }
 
-impl Templates<'_> {
+impl<'t> Templates<'t> {
+    fn of(folder: &'t Path, text: &'t str) -> Self {
+        let lines: Vec<_> = text.lines().collect();
+        let sources = lines.iter().enumerate();
+        let sources = sources
+            .filter_map(|(number, line)| Some((number, line.strip_prefix(SOURCE)?.trim())))
+            .collect();
+        Self { folder, lines, sources, all: Vec::new(), known: HashMap::new() }
+    }
+
     /// The report on the template of a line, and where that line stands in it, if that can be known.
-    fn of(&mut self, rendered: Position) -> Option<(&mut FileReport, Position)> {
-        let before = self.lines.get(..rendered.line.min(self.lines.len()))?;
-        let source = before.iter().rev().find_map(|line| line.strip_prefix(SOURCE))?.trim();
-        let known = self.all.iter().position(|template| template.source == source);
-        let number = known.unwrap_or_else(|| {
+    fn at(&mut self, rendered: Position) -> Option<(&mut FileReport, Position)> {
+        let begun = self.sources.partition_point(|(number, _)| *number < rendered.line);
+        let (_, source) = *self.sources.get(begun.checked_sub(1)?)?;
+        let number = *self.known.entry(source).or_insert_with(|| {
             self.all.push(Template::of(self.folder, source));
             self.all.len() - 1
         });
@@ -218,31 +231,35 @@ impl Templates<'_> {
 
 /// A template, and what was found in what it renders.
 struct Template {
-    source: String,
-    text: String,
+    /// Where each line stands, without the space around it; `None` if it stands in several places.
+    places: HashMap<String, Option<Position>>,
     report: FileReport,
 }
 
 impl Template {
     /// Helm calls a template by the name of the chart, which need not be that of its folder.
     fn of(folder: &Path, source: &str) -> Self {
-        let path = folder.join(source.split_once('/').map_or(source, |(_, rest)| rest));
-        let text = input::read(&Origin::File(path.clone()), &mut io::empty());
-        let text = text.map(|text| text.text).unwrap_or_default();
-        let report = FileReport { name: shown(&path), ..FileReport::default() };
-        Self { source: source.to_owned(), text, report }
+        let within = Path::new(source.split_once('/').map_or(source, |(_, rest)| rest));
+        let path = folder.join(within);
+        // A template can render such a line itself, with any path in it.
+        let is_inside = within.components().all(|part| matches!(part, Component::Normal(_)));
+        let text = is_inside.then(|| input::read(&Origin::File(path.clone()), &mut io::empty()));
+        let text = text.and_then(Result::ok).map(|text| text.text).unwrap_or_default();
+        let mut places = HashMap::new();
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            let column = line.chars().take_while(|c| c.is_whitespace()).count() + 1;
+            let place = Position { line: number + 1, column };
+            places
+                .entry(line.trim().to_owned())
+                .and_modify(|place| *place = None)
+                .or_insert(Some(place));
+        }
+        let name = if is_inside { shown(&path) } else { shown(folder) };
+        Self { places, report: FileReport { name, ..FileReport::default() } }
     }
 
     /// Where a line that was rendered stands in the template, if it stands there as it is, and only once.
     fn place(&self, rendered: &str) -> Position {
-        let same = |line: &str| line.trim() == rendered.trim() && !line.trim().is_empty();
-        let mut found = self.text.lines().enumerate().filter(|(_, line)| same(line));
-        match (found.next(), found.next()) {
-            (Some((number, line)), None) => {
-                let column = line.chars().take_while(|c| c.is_whitespace()).count() + 1;
-                Position { line: number + 1, column }
-            }
-            _ => Position::default(),
-        }
+        self.places.get(rendered.trim()).copied().flatten().unwrap_or_default()
     }
 }

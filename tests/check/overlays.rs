@@ -229,6 +229,21 @@ fn a_chart_is_rendered_by_helm_and_findings_point_at_its_templates() {
 }
 
 #[test]
+fn a_chart_that_names_a_template_outside_of_it_gets_nothing_read_there() {
+    let folder = chart(
+        "printf -- '---\\n# Source: web/../../outside.yaml\\napiVersion: v1\\nkind: Pod\\nmetadata: {name: release}\\nspec:\\n  hostPID: true\\n  containers: []\\n'",
+    );
+    folder.write(
+        "outside.yaml",
+        b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  hostPID: true\n",
+    );
+    let path = format!("{}:/bin:/usr/bin", folder.path("bin").display());
+    let run = with_path(&folder, &path, &["--profile", "baseline", "charts"]);
+    assert!(run.code == 1 && run.out.contains("(line 7 of what helm renders)"), "{}", run.all());
+    assert!(!run.all().contains("outside.yaml"), "{}", run.all());
+}
+
+#[test]
 fn a_chart_that_needs_the_network_is_an_error_with_what_to_do() {
     let folder = chart(
         "echo 'Error: An error occurred while checking for chart dependencies. You may need to run `helm dependency build` to fetch missing dependencies: found in Chart.yaml, but missing in charts/ directory: postgresql' >&2; exit 1",
