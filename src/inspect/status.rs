@@ -48,6 +48,8 @@ struct Found {
     counts: BTreeMap<State, usize>,
     notes: Vec<String>,
     read: usize,
+    /// Whether there may be objects that nobody could look at.
+    blind: bool,
 }
 
 /// What one list brought so far.
@@ -85,7 +87,11 @@ pub(super) async fn run(status: &Status, out: &mut dyn Write) -> Result<ExitStat
                 }
             }
             Err(error) if error.is_final() => return Err(error.into()),
-            Err(error) => found.notes.push(amiss(&reader, kind, error).await),
+            Err(error) => {
+                let (note, blind) = amiss(&reader, kind, error).await;
+                found.notes.push(note);
+                found.blind |= blind && shown;
+            }
         }
     }
     found.rows.sort_by(Row::order);
@@ -97,6 +103,7 @@ pub(super) async fn run(status: &Status, out: &mut dyn Write) -> Result<ExitStat
     Ok(match (problems, found.read) {
         (true, _) => ExitStatus::Problem,
         (false, 0) => ExitStatus::Unknown,
+        (false, _) if found.blind => ExitStatus::Unknown,
         (false, _) => ExitStatus::Fine,
     })
 }
@@ -144,14 +151,18 @@ async fn list(
     }
 }
 
-/// Why a kind could not be read, in one sentence.
-async fn amiss(reader: &Reader, kind: Kind, error: ReadError) -> String {
+/// Why a kind could not be read, in one sentence, and whether there may be objects of it that the user should see: not if
+/// the cluster does not know its group, and kinds of the whole cluster are not for a user of one namespace.
+async fn amiss(reader: &Reader, kind: Kind, error: ReadError) -> (String, bool) {
     let (group, version) = kind.group();
     match error {
-        ReadError::Forbidden(_) => format!(
-            "you may not list {}: ask for the ClusterRole gabion-viewer (docs/rbac.md)",
-            kind.plural()
-        ),
+        ReadError::Forbidden(_) => {
+            let note = format!(
+                "you may not list {}: ask for the ClusterRole gabion-viewer (docs/rbac.md)",
+                kind.plural()
+            );
+            (note, kind.is_namespaced())
+        }
         ReadError::NotFound(_) => {
             let served = reader.get(&format!("/apis/{group}")).await.unwrap_or_default();
             let versions: Vec<_> = served["versions"]
@@ -169,9 +180,10 @@ async fn amiss(reader: &Reader, kind: Kind, error: ReadError) -> String {
                     versions.join(", ")
                 )
             };
-            format!("{has}; install it with `gabion crds | kubectl apply --server-side -f -`")
+            let remedy = "install it with `gabion crds | kubectl apply --server-side -f -`";
+            (format!("{has}; {remedy}"), !versions.is_empty())
         }
-        other => format!("{} cannot be read: {other}", kind.plural()),
+        other => (format!("{} cannot be read: {other}", kind.plural()), true),
     }
 }
 
