@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use crate::{
     cluster::Target,
     duration,
-    inspect::{Doctor, Explain, Format, Half, Question, Status},
+    inspect::{Doctor, Explain, Format, Question, Status, Subsystem},
     survey::Kind,
 };
 
@@ -210,10 +210,10 @@ impl DoctorFlags {
             target: self.target.target(),
             account: self.account,
             scope: self.scope,
-            half: match (self.secrets_only, self.hardening_only) {
-                (true, _) => Half::Secrets,
-                (_, true) => Half::Hardening,
-                _ => Half::Both,
+            subsystem: match (self.secrets_only, self.hardening_only) {
+                (true, _) => Subsystem::Secrets,
+                (_, true) => Subsystem::Hardening,
+                _ => Subsystem::Both,
             },
             before_uninstall: self.before_uninstall,
             wait: self.wait,

@@ -24,7 +24,7 @@ pub(crate) fn password(
     spec: &PasswordSpec,
     entropy: &mut dyn Entropy,
 ) -> Result<Values, GeneratorError> {
-    let recipe = Recipe::new(spec)?;
+    let rules = Rules::new(spec)?;
     let default = [DEFAULT_KEY.to_owned()];
     let keys = spec.secret_keys.as_deref().filter(|keys| !keys.is_empty()).unwrap_or(&default);
     if keys.len() > MAX_KEYS {
@@ -32,7 +32,7 @@ pub(crate) fn password(
     }
     let mut values = Values::new();
     for key in keys {
-        let text = recipe.make(entropy)?;
+        let text = rules.make(entropy)?;
         let value = SecretBytes::from(encode(&spec.encoding, &text)?);
         if values.insert(key.clone(), value).is_some() {
             return Err(field("secretKeys", format!("names {key:?} twice: remove one")));
@@ -46,13 +46,13 @@ fn field(field: &'static str, reason: String) -> GeneratorError {
 }
 
 /// How many characters of which kind.
-struct Recipe {
+struct Rules {
     /// What to take from, and how many.
     parts: [(Vec<char>, usize); 3],
     allow_repeat: bool,
 }
 
-impl Recipe {
+impl Rules {
     fn new(spec: &PasswordSpec) -> Result<Self, GeneratorError> {
         let length = match spec.length {
             length if length <= 0 => PasswordSpec::default().length,
@@ -75,7 +75,7 @@ impl Recipe {
         })?;
         let alphabet = if spec.no_upper { LOWER.to_owned() } else { format!("{LOWER}{UPPER}") };
         let symbol_set = spec.symbol_characters.as_deref().unwrap_or(SYMBOLS);
-        let recipe = Self {
+        let rules = Self {
             parts: [
                 (characters(&alphabet), letters),
                 (characters(DIGITS), digits),
@@ -83,8 +83,8 @@ impl Recipe {
             ],
             allow_repeat: spec.allow_repeat,
         };
-        recipe.check()?;
-        Ok(recipe)
+        rules.check()?;
+        Ok(rules)
     }
 
     /// Whether there are as many characters as are asked for.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::leftovers::{self, Finding};
-use super::rights::{self, Half};
+use super::rights::{self, Subsystem};
 use super::{ExitStatus, InspectError, definitions, text};
 use crate::api::crds;
 use crate::cluster::{ReadError, Reader, Target};
@@ -27,7 +27,7 @@ pub struct Doctor {
     /// The namespace that it is restricted to.
     pub(crate) scope: Option<String>,
     /// What of it is switched on.
-    pub(crate) half: Half,
+    pub(crate) subsystem: Subsystem,
     pub(crate) before_uninstall: bool,
     pub(crate) wait: Duration,
 }
@@ -149,7 +149,7 @@ async fn served(reader: &Reader) -> Result<Outcome, InspectError> {
 
 async fn permissions(doctor: &Doctor, reader: &Reader) -> Result<Outcome, InspectError> {
     let wanted =
-        rights::wanted(doctor.scope.as_deref(), doctor.half).map_err(InspectError::Read)?;
+        rights::wanted(doctor.scope.as_deref(), doctor.subsystem).map_err(InspectError::Read)?;
     let account = doctor.account.as_ref().map(|(namespace, name)| (&**namespace, &**name));
     let mut missing = Vec::new();
     for right in &wanted {
@@ -170,7 +170,7 @@ async fn permissions(doctor: &Doctor, reader: &Reader) -> Result<Outcome, Inspec
     let named = missing.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
     let more = missing.len().saturating_sub(NAMED);
     let more = if more == 0 { String::new() } else { format!("; and {more} more") };
-    let remedy = "install the chart again, or kubectl apply -k config/rbac; if half of it is switched off, say so: --secrets-only, --hardening-only";
+    let remedy = "install the chart again, or kubectl apply -k config/rbac; if a subsystem is switched off, say so: --secrets-only, --hardening-only";
     Ok(problem(format!("{} are missing: {named}{more}", missing.len()), remedy))
 }
 

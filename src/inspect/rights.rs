@@ -4,22 +4,22 @@ use serde_json::{Value, json};
 
 use crate::cluster::{ReadError, Reader};
 
-/// The roles for a whole cluster, and the half that needs each.
-const WHOLE: [(&str, Half); 6] = [
-    (include_str!("../../config/rbac/events.yaml"), Half::Both),
-    (include_str!("../../config/rbac/secrets.yaml"), Half::Secrets),
-    (include_str!("../../config/rbac/cluster-external-secrets.yaml"), Half::Secrets),
-    (include_str!("../../config/rbac/hardening.yaml"), Half::Hardening),
-    (include_str!("../../config/rbac/policies.yaml"), Half::Hardening),
-    (include_str!("../../config/rbac/dns.yaml"), Half::Hardening),
+/// The roles for a whole cluster, and the subsystem that needs each.
+const WHOLE: [(&str, Subsystem); 6] = [
+    (include_str!("../../config/rbac/events.yaml"), Subsystem::Both),
+    (include_str!("../../config/rbac/secrets.yaml"), Subsystem::Secrets),
+    (include_str!("../../config/rbac/cluster-external-secrets.yaml"), Subsystem::Secrets),
+    (include_str!("../../config/rbac/hardening.yaml"), Subsystem::Hardening),
+    (include_str!("../../config/rbac/policies.yaml"), Subsystem::Hardening),
+    (include_str!("../../config/rbac/dns.yaml"), Subsystem::Hardening),
 ];
 
 /// The role for one namespace.
 const ONE: &str = include_str!("../../config/overlays/namespaces/rbac.yaml");
 
-/// The halves of the operator that are on.
+/// The subsystems that are on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Half {
+pub(crate) enum Subsystem {
     /// Secrets and hardening.
     Both,
     /// Secrets only.
@@ -67,8 +67,9 @@ impl Right {
 }
 
 /// Every permission that the manifests grant: in `scope` only, or in the whole cluster.
-pub(super) fn wanted(scope: Option<&str>, half: Half) -> Result<Vec<Right>, String> {
-    let needed = |of: Half| of == Half::Both || half == Half::Both || of == half;
+pub(super) fn wanted(scope: Option<&str>, subsystem: Subsystem) -> Result<Vec<Right>, String> {
+    let needed =
+        |of: Subsystem| of == Subsystem::Both || subsystem == Subsystem::Both || of == subsystem;
     let files: Vec<_> = match scope {
         Some(_) => vec![ONE],
         None => WHOLE.iter().filter(|(_, of)| needed(*of)).map(|(file, _)| *file).collect(),
@@ -147,7 +148,7 @@ mod tests {
 
     #[test]
     fn every_permission_of_the_manifests_is_asked_for() {
-        let all = wanted(None, Half::Both).unwrap();
+        let all = wanted(None, Subsystem::Both).unwrap();
         let shown: Vec<_> = all.iter().map(Right::shown).collect();
         for right in [
             "get secrets",
@@ -159,10 +160,10 @@ mod tests {
         ] {
             assert!(shown.iter().any(|found| found == right), "{right}: {shown:#?}");
         }
-        let one = wanted(Some("shop"), Half::Both).unwrap();
+        let one = wanted(Some("shop"), Subsystem::Both).unwrap();
         assert!(one.iter().all(|right| right.namespace == "shop") && one.len() > 20);
-        let secrets = wanted(None, Half::Secrets).unwrap();
-        let hardening = wanted(None, Half::Hardening).unwrap();
+        let secrets = wanted(None, Subsystem::Secrets).unwrap();
+        let hardening = wanted(None, Subsystem::Hardening).unwrap();
         assert!(secrets.len() < all.len() && hardening.len() < all.len());
         assert!(all.iter().all(|right| secrets.contains(right) || hardening.contains(right)));
     }

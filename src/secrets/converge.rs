@@ -136,12 +136,12 @@ impl Reconciler<'_> {
         if let Target::Read(existing) = &target {
             policy::check_ownership(object, Some(existing), self.context.config.adopt_unmanaged)?;
         }
-        let Some(recipes) = self.recipes(&wanted.uses).await? else {
+        let Some(generators) = self.generators(&wanted.uses).await? else {
             return Ok(Converged::Waiting);
         };
         let answers = self.fetch(&wanted.lookups, why).await?;
         let Some(answers) = answers else { return Ok(Converged::Waiting) };
-        let sources = Sources { answers: &answers, recipes };
+        let sources = Sources { answers: &answers, generators };
         let collected = self.collect(&sources).await?;
         for field in &collected.missing {
             let text = format!("spec.{field}: the remote secret does not exist; left out");

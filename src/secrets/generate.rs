@@ -52,12 +52,12 @@ enum Settings {
 }
 
 /// One generator of an object, as it is now.
-pub(super) struct Recipe {
+pub(super) struct ResolvedGenerator {
     of: GeneratorUse,
     settings: Settings,
 }
 
-impl Recipe {
+impl ResolvedGenerator {
     /// Whether what it makes exists in the Secret alone.
     fn mints(&self) -> bool {
         !matches!(self.settings, Settings::Fake(_) | Settings::Mfa(..))
@@ -85,23 +85,23 @@ impl Recipe {
 /// What a refresh is made of: what the providers said, and what generators are to make.
 pub(super) struct Sources<'a> {
     pub(super) answers: &'a [Answer],
-    pub(super) recipes: Vec<Recipe>,
+    pub(super) generators: Vec<ResolvedGenerator>,
 }
 
 impl Sources<'_> {
     /// Whether some of it exists in the Secret alone.
     pub(super) fn mint(&self) -> bool {
-        self.recipes.iter().any(Recipe::mints)
+        self.generators.iter().any(ResolvedGenerator::mints)
     }
 }
 
 impl Reconciler<'_> {
     /// The generators that the object names. `None`: one of them is for another controller.
-    pub(super) async fn recipes(
+    pub(super) async fn generators(
         &self,
         uses: &[GeneratorUse],
-    ) -> Result<Option<Vec<Recipe>>, Error> {
-        let mut recipes = Vec::with_capacity(uses.len());
+    ) -> Result<Option<Vec<ResolvedGenerator>>, Error> {
+        let mut generators = Vec::with_capacity(uses.len());
         for one in uses {
             let settings = self.settings(one).await?;
             if let Settings::Fake(FakeSpec { controller: Some(class), .. }) = &settings
@@ -110,9 +110,9 @@ impl Reconciler<'_> {
             {
                 return Ok(None);
             }
-            recipes.push(Recipe { of: one.clone(), settings });
+            generators.push(ResolvedGenerator { of: one.clone(), settings });
         }
-        Ok(Some(recipes))
+        Ok(Some(generators))
     }
 
     async fn settings(&self, one: &GeneratorUse) -> Result<Settings, Error> {
@@ -208,34 +208,34 @@ impl Reconciler<'_> {
 
     /// What the providers said and the generators make, together.
     pub(super) async fn collect(&self, sources: &Sources<'_>) -> Result<Collected, Error> {
-        let generated = self.generate(&sources.recipes).await?;
+        let generated = self.generate(&sources.generators).await?;
         let spec = &self.object().spec;
         let collected =
             self.with_engine(|engine| collect::collect(spec, sources.answers, &generated, engine));
         Ok(collected.await?)
     }
 
-    async fn generate(&self, recipes: &[Recipe]) -> Result<Generated, Error> {
+    async fn generate(&self, generators: &[ResolvedGenerator]) -> Result<Generated, Error> {
         let work = || {
             let (mut generated, mut bytes) = (Generated::new(), 0);
-            for recipe in recipes {
+            for generator in generators {
                 let failed = |source| Error::Generator {
-                    field: recipe.of.field(),
-                    kind: recipe.of.kind.to_string(),
-                    name: recipe.of.name.clone(),
+                    field: generator.of.field(),
+                    kind: generator.of.kind.to_string(),
+                    name: generator.of.name.clone(),
                     source,
                 };
-                let values = recipe.make().map_err(failed)?;
+                let values = generator.make().map_err(failed)?;
                 bytes += values.values().map(SecretBytes::len).sum::<usize>();
                 if bytes > MAX_BYTES {
                     let name = policy::target_name(self.object());
                     return Err(super::plan::PlanError::TooLarge { name, bytes }.into());
                 }
-                generated.insert(recipe.of.nth, values);
+                generated.insert(generator.of.nth, values);
             }
             Ok(generated)
         };
-        if !recipes.iter().any(Recipe::is_costly) {
+        if !generators.iter().any(ResolvedGenerator::is_costly) {
             return work();
         }
         let _turn = self.context.rendering.turn(&self.key.namespace).await;
