@@ -74,12 +74,18 @@ impl<'a, 'b, C: Send + Sync + 'static> Watches<'a, 'b, C> {
     ) where
         K: Resource<DynamicType = ()> + DeserializeOwned + 'static,
     {
+        let health = self.shown(kind, dependency);
+        self.start(api, health, Refusal::Fails, sink, |_, _| {});
+    }
+
+    /// The health of a watch, which `/readyz` shows as `kind`.
+    fn shown(&mut self, kind: &'static str, dependency: Dependency) -> Arc<WatchHealth> {
         let health = self.runtime.health.watch(kind);
         match dependency {
             Dependency::Required => self.caches.require(Arc::clone(&health)),
             Dependency::Optional => self.caches.prefer(Arc::clone(&health)),
         }
-        self.start(api, health, Refusal::Fails, sink, |_, _| {});
+        health
     }
 
     /// One more whose objects have conditions. `undecodable` is told of each object that cannot be decoded; if it says
@@ -94,11 +100,7 @@ impl<'a, 'b, C: Send + Sync + 'static> Watches<'a, 'b, C> {
     ) where
         K: Resource<DynamicType = ()> + DeserializeOwned + 'static,
     {
-        let health = self.runtime.health.watch(kind);
-        match dependency {
-            Dependency::Required => self.caches.require(Arc::clone(&health)),
-            Dependency::Optional => self.caches.prefer(Arc::clone(&health)),
-        }
+        let health = self.shown(kind, dependency);
         let (statuses, write) =
             undecodable::statuses::<K>(self.runtime.writer.clone(), STATUS_MANAGER);
         self.runtime.tasks.spawn(until(self.runtime.stop.clone(), write));
