@@ -211,6 +211,21 @@ fn the_configuration_counts_and_is_read_again_when_something_is_saved() {
 }
 
 #[test]
+fn a_text_too_many_is_said_and_shows_nothing_old() {
+    let folder = Folder::of(&[]);
+    let mut editor = Editor::ready(&folder);
+    for number in 0..1_000 {
+        editor.open(&format!("{number}.yaml"), "a: b\n");
+    }
+    assert_eq!(editor.open("more.yaml", "a: b\n"), Vec::<Value>::new());
+    let said = editor.next();
+    assert_eq!(said["method"], "window/showMessage", "{said}");
+    let words = said["params"]["message"].as_str().unwrap();
+    assert!(words.contains("close some files, and open this one again"), "{words}");
+    assert_eq!(editor.leave(), 0);
+}
+
+#[test]
 fn an_editor_that_errs_is_told_and_one_that_leaves_ends_the_server() {
     let folder = Folder::of(&[]);
     let mut editor = Editor::start(&folder);

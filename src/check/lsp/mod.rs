@@ -152,8 +152,10 @@ impl Server<'_> {
     fn take(&mut self, uri: &str, open: OpenText) -> io::Result<()> {
         let bytes: usize = self.open.values().map(|open| open.text.len()).sum();
         if self.open.len() >= MOST_TEXTS || bytes + open.text.len() > MOST_BYTES {
+            // What was found in it before may be wrong now.
+            self.publish(uri, &[])?;
             return self
-                .say("too much is open at a time: close some files to have this one checked");
+                .say("too much is open at a time: close some files, and open this one again");
         }
         let diagnostics = open.diagnostics(&self.setting());
         self.open.insert(uri.to_owned(), open);
