@@ -48,7 +48,7 @@ again() {
     echo
     echo "Once more, alone: what failed in $suite"
     # shellcheck disable=SC2046 # one argument for each name
-    cargo test --test "$suite" -- --exact --test-threads=1 $(failed_tests "$suite") </dev/null || return 1
+    cargo test --workspace --test "$suite" -- --exact --test-threads=1 $(failed_tests "$suite") </dev/null || return 1
     unstable+=$(failed_tests "$suite" | sed "s/^/  $suite /")$'\n'
   done <<<"$targets"
 }

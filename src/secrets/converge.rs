@@ -215,9 +215,10 @@ impl Reconciler<'_> {
                 Some(done) => return Ok(done),
                 None => self.read().await?,
             },
-            // A Secret that nobody manages is not in the index. Who creates finds out; who merges has to read it.
+            // A Secret that nobody manages is not in the index. Who creates finds out; who merges, or says that nothing
+            // is there any more, has to read it.
             Target::Absent
-                if self.object().spec.target.creation_policy == CreationPolicy::Merge =>
+                if empty || self.object().spec.target.creation_policy == CreationPolicy::Merge =>
             {
                 self.read().await?
             }

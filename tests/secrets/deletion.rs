@@ -161,18 +161,27 @@ async fn a_key_that_is_lost_disappears_alone() -> Result<()> {
 #[tokio::test]
 async fn a_lost_source_deletes_no_secret_of_somebody_else() -> Result<()> {
     let scene = Scene::new("delete-foreign").await?;
-    scene
-        .create(json!({"kind": "Secret", "metadata": {"name": "db"}, "stringData": {"a": "kept"}}))
-        .await?;
+    let foreign = |name: &str| json!({"kind": "Secret", "metadata": {"name": name}, "stringData": {"a": "kept"}});
     let spec = json!({"refreshInterval": "1s", "target": {"deletionPolicy": "Delete"}});
-    scene.create(scene.external("db", spec)).await?;
-
-    eventually(SOON, "the source is looked for again and again", || async {
-        if scene.reads("db") >= 3 { Ok(()) } else { Err("not yet") }
+    // There before, and made while the source is looked for again and again.
+    scene.create(foreign("before")).await?;
+    scene.create(scene.external("before", spec.clone())).await?;
+    scene.create(scene.external("after", spec)).await?;
+    eventually(SOON, "the source is looked for", || async {
+        if scene.reads("after") >= 3 { Ok(()) } else { Err("not yet") }
     })
     .await?;
+    scene.create(foreign("after")).await?;
+
+    for name in ["before", "after"] {
+        scene.fails(name, "was not made by this ExternalSecret").await?;
+        scene.force(name, "1").await?;
+    }
     scene.settle().await?;
-    scene.data_is("db", json!({"a": "kept"})).await
+    for name in ["before", "after"] {
+        scene.data_is(name, json!({"a": "kept"})).await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]
