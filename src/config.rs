@@ -20,6 +20,8 @@ pub struct Config {
     pub(crate) metrics_addr: SocketAddr,
     /// Address of `/healthz` and `/readyz`.
     pub(crate) health_addr: SocketAddr,
+    /// How long work may stand still until the process counts as stuck.
+    pub(crate) stall_timeout: Duration,
     /// This process's name; unique among replicas.
     pub(crate) replica: String,
     /// Log level or filter.

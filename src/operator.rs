@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api,
     cluster::{
-        Clients, ConnectError, Fence,
+        Clients, ConnectError, Fence, Patience,
         events::events,
         lease::{Election, LeaseLost, LeaseSettings},
         write::Writer,
@@ -59,7 +59,7 @@ pub fn crds() -> Result<String, OperatorError> {
 pub async fn run(config: Config) -> Result<(), OperatorError> {
     prepare(&config)?;
     let stop = CancellationToken::new();
-    let health = Health::default();
+    let health = Health::new(Patience::new(config.stall_timeout));
     let metrics = Metrics::new(&health, config.per_object_metrics);
     let metrics_port = bind("--metrics-addr", config.metrics_addr).await?;
     let health_port = bind("--health-addr", config.health_addr).await?;

@@ -121,7 +121,8 @@ impl<'a, 'b, C: Send + Sync + 'static> Watches<'a, 'b, C> {
     ) where
         K: Resource<DynamicType = ()> + DeserializeOwned + 'static,
     {
-        self.start(api, WatchHealth::new(kind), Refusal::IsNormal, sink, |_, _| {});
+        let health = WatchHealth::new(kind, self.runtime.health.patience());
+        self.start(api, health, Refusal::IsNormal, sink, |_, _| {});
     }
 
     fn start<K>(

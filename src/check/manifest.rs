@@ -13,6 +13,7 @@ use super::{
     rules::Rules,
     scan, secret,
     suppression::{self, Suppressions},
+    template_action,
     yaml::{self, Content, Document, Fault, Node},
 };
 use crate::policy::FieldPath;
@@ -110,7 +111,7 @@ fn unreadable(fault: &Fault, text: &str, lines: &Lines<'_>) -> Diagnostic {
         fault.first.map(|first| format!(" (the first is on line {})", lines.position(first).line));
     let mut message = format!("{}{}", fault.message, first.unwrap_or_default());
     let start = lines.start(lines.index(fault.at));
-    if text.get(start..lines.end(fault.at)).is_some_and(|line| line.contains("{{")) {
+    if text.get(start..lines.end(fault.at)).is_some_and(template_action::holds_action) {
         message +=
             "; this looks like a template: render it, as in `helm template . | gabion check -`";
     }

@@ -37,6 +37,7 @@ mod schema;
 mod secret;
 mod shell;
 mod suppression;
+mod template_action;
 mod watch;
 mod yaml;
 

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, builder::BoolishValueParser};
 
 use super::{aws, eso::EsoFlags};
+use crate::cluster::Patience;
 use crate::config::{AmbientCredentials, Config, ElectionConfig, HardeningConfig, SecretsConfig};
 use crate::duration;
 use crate::telemetry::{LogFormat, PerObject};
@@ -26,6 +27,9 @@ pub(crate) struct RunFlags {
     /// Address of /healthz and /readyz (ESO's --live-addr is accepted too)
     #[arg(long, alias = "live-addr", env = "GABION_HEALTH_ADDR", default_value = ":8081", value_parser = address, value_name = "HOST:PORT")]
     health_addr: SocketAddr,
+    /// /healthz fails when work has waited for this long and none of it is done, /readyz when a watch has failed for half of it; a dead connection is noticed within half of it, too
+    #[arg(long, env = "GABION_STALL_TIMEOUT", default_value = "2m", value_parser = stall, value_name = "DURATION")]
+    stall_timeout: Duration,
     /// Log level, or a filter such as info,gabion=debug (ESO's --loglevel is accepted too)
     #[arg(long, alias = "loglevel", env = "LOG_LEVEL", default_value = "info")]
     log_level: String,
@@ -163,6 +167,7 @@ impl RunFlags {
             namespace: Some(self.namespace).filter(|namespace| !namespace.is_empty()),
             metrics_addr: self.metrics_addr,
             health_addr: self.health_addr,
+            stall_timeout: self.stall_timeout,
             replica: replica_name(),
             log_level: self.log_level,
             log_format: self.log_format,
@@ -236,6 +241,17 @@ fn address(text: &str) -> Result<SocketAddr, String> {
             "{text:?} is not HOST:PORT with an IP address as host: write 127.0.0.1:8080 or :8080"
         )
     })
+}
+
+fn stall(text: &str) -> Result<Duration, String> {
+    let stall = duration::unsigned(text)?;
+    if stall < Patience::SHORTEST {
+        let shortest = Patience::SHORTEST.as_secs();
+        return Err(format!(
+            "{text:?} ends processes that are only slow: write {shortest}s or more"
+        ));
+    }
+    Ok(stall)
 }
 
 fn per_object(text: &str) -> Result<PerObject, String> {

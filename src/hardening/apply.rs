@@ -47,8 +47,8 @@ pub(crate) struct Applier<'a> {
 
 impl Applier<'_> {
     /// Does a chain in order and stops at its first failure. An object that is refused for what it is costs only
-    /// itself: the deny does not wait for a rule that can never be. It waits for DNS, without which nothing in
-    /// the namespace would work.
+    /// itself: the deny does not wait for a rule that can never be. The first time it waits for DNS, without which
+    /// nothing in the namespace would work.
     pub(crate) async fn chain(&self, chain: &Chain) -> Result<(), Error> {
         let (mut refused, deny) = (None, format!("NetworkPolicy/{}", objects::DEFAULT_DENY));
         let dns = format!("NetworkPolicy/{}", objects::ALLOW_DNS);
@@ -61,7 +61,8 @@ impl Applier<'_> {
                 Ok(()) => {}
                 Err(error @ Error::Rejected { .. }) => {
                     tracing::debug!(namespace = self.namespace, %error, "refused");
-                    without_dns |= step.object() == dns;
+                    without_dns |=
+                        step.object() == dns && !self.context.index.denied(self.namespace);
                     refused = refused.or(Some(error));
                 }
                 Err(error) => return Err(error),

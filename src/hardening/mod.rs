@@ -94,8 +94,9 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
         let queue = baselines.clone();
         move || queue.stats()
     });
-    runtime.health.live_unless(move || namespaces.unhealthy_reason());
-    runtime.health.live_unless(move || baselines.unhealthy_reason());
+    let limits = runtime.health.patience().limits();
+    runtime.health.live_unless(move || namespaces.unhealthy_reason(limits));
+    runtime.health.live_unless(move || baselines.unhealthy_reason(limits));
     let waiting = Arc::downgrade(&context);
     runtime.health.ready_unless(move || {
         let asked = waiting.upgrade()?.server_minor.get().is_none();

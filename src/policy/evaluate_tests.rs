@@ -453,6 +453,59 @@ fn ids_must_be_stated_and_lie_in_the_range() {
 }
 
 #[test]
+fn weak_supplemental_groups_are_bounded_whatever_their_policy_is() {
+    let range = Some(Range { min: 1000, max: 2000 });
+    let groups = Settings { group_ids: range, ..Settings::default() };
+    for policy in [json!(null), json!("Merge"), json!("Strict")] {
+        let mut pod = with("/spec/securityContext/runAsGroup", json!(1500));
+        set(&mut pod, "/spec/securityContext/supplementalGroupsPolicy", policy.clone());
+        assert_eq!(paths(&groups, &pod), [""; 0], "{policy}");
+        set(&mut pod, "/spec/securityContext/supplementalGroups", json!([0]));
+        assert_eq!(
+            paths(&groups, &pod),
+            ["spec.securityContext.supplementalGroups[0]"],
+            "{policy}"
+        );
+    }
+}
+
+#[test]
+fn weak_a_pod_for_windows_is_excused_from_what_windows_does_not_know_and_from_nothing_else() {
+    let settings = Settings {
+        allowed_registries: vec!["registry.example".into()],
+        no_token: true,
+        ..Settings::built_in("guide").expect("built in")
+    };
+    let pod = |os: &Value| {
+        json!({ "apiVersion": "v1", "kind": "Pod", "spec": { "os": os, "hostNetwork": true,
+            "nodeSelector": { "kubernetes.io/os": "linux" }, "automountServiceAccountToken": true,
+            "volumes": [{ "name": "v", "hostPath": { "path": "/" } }],
+            "containers": [{ "name": "app", "image": "nginx",
+                "env": [{ "name": "DB_PASSWORD", "value": "hunter2" }] }] } })
+    };
+    let linux = ids(&settings, &pod(&json!({ "name": "linux" })));
+    let windows = ids(&settings, &pod(&json!({ "name": "windows" })));
+    let excused: Vec<&str> = linux.difference(&windows).copied().collect();
+    assert_eq!(
+        excused,
+        [
+            "HB-GID",
+            "HB-ROFS",
+            "HB-UID",
+            "PSS-allowPrivilegeEscalation",
+            "PSS-capabilities_restricted",
+            "PSS-seccompProfile_restricted",
+        ]
+    );
+    assert!(windows.is_subset(&linux));
+    // Only what the API server takes for Windows.
+    for os in [json!(null), json!({}), json!({ "name": "Windows" }), json!({ "name": "windows " })]
+    {
+        assert_eq!(ids(&settings, &pod(&os)), linux, "{os}");
+    }
+}
+
+#[test]
 fn requests_may_come_from_limits_and_zero_is_no_amount() {
     let settings = Settings {
         required_resources: vec![RequiredResource::RequestsCpu, RequiredResource::LimitsMemory],

@@ -99,13 +99,13 @@ fn resources(family: &Family) -> Value {
 }
 
 /// Updates that change nothing that is checked pass, whatever the object holds: finalizers are removed, labels
-/// and status are written, jobs complete. Of a pod only its images and its list of containers can be changed, and
+/// and status are written, jobs complete. So do those of an object that is being deleted, by the same rule: nobody
+/// gets an image past a policy because a finalizer holds a pod. Of a pod only its images and its list of containers can be changed, and
 /// by a resize its resources; a template is compared as a whole, but only by a policy that refuses.
 fn condition(family: &Family) -> String {
-    let alive = "!has(object.metadata.deletionTimestamp)";
     if family.templates() {
         if !family.denies {
-            return alive.to_owned();
+            return "!has(object.metadata.deletionTimestamp)".to_owned();
         }
         let template = |of: &str| {
             format!(
@@ -116,7 +116,7 @@ fn condition(family: &Family) -> String {
             format!("{}.{field} != {}.{field}", template("object"), template("oldObject"))
         };
         return format!(
-            "request.operation == 'CREATE' || ({alive} && ({} || {}))",
+            "request.operation == 'CREATE' || {} || {}",
             changed("?spec"),
             changed("?metadata.?annotations")
         );
@@ -138,7 +138,7 @@ fn condition(family: &Family) -> String {
             resized.join(" || ")
         );
     }
-    format!("request.operation == 'CREATE' || ({alive} && ({changed}))")
+    format!("request.operation == 'CREATE' || ({changed})")
 }
 
 type Variables = Vec<(String, String)>;

@@ -100,12 +100,13 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
     metrics.queue(queue.name(), move || queue.stats());
     let calls = ProviderCalls(Arc::clone(context.fetcher.metrics()));
     metrics.register(|registry| registry.register_collector(Box::new(calls)));
+    let limits = runtime.health.patience().limits();
     let queue = context.externals.clone();
-    runtime.health.live_unless(move || queue.unhealthy_reason());
+    runtime.health.live_unless(move || queue.unhealthy_reason(limits));
     let queue = context.validations.clone();
-    runtime.health.live_unless(move || queue.unhealthy_reason());
+    runtime.health.live_unless(move || queue.unhealthy_reason(limits));
     let queue = context.clusters.clone();
-    runtime.health.live_unless(move || queue.unhealthy_reason());
+    runtime.health.live_unless(move || queue.unhealthy_reason(limits));
 
     let caches = watches::start(&context, runtime);
     let (tasks, stop) = (&mut *runtime.tasks, runtime.stop);

@@ -2,28 +2,39 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::cluster::WatchHealth;
+use crate::cluster::{Patience, WatchHealth};
 
 type Reason = Box<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// Collects what can be wrong. Cheap to clone.
 ///
-/// Ready: every watch has listed and none has failed for a minute. Live: no queue is stuck. What only somebody else can mend (an API server, a CRD or a right that is missing) is never a reason to
-/// restart.
+/// Ready: every watch has listed and none has failed for half of the patience. Live: no queue is stuck. What only
+/// somebody else can mend (an API server, a CRD or a right that is missing) is never a reason to restart.
 #[derive(Clone, Default)]
 pub(crate) struct Health(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
+    patience: Patience,
     watches: Mutex<Vec<Arc<WatchHealth>>>,
     liveness: Mutex<Vec<Reason>>,
     readiness: Mutex<Vec<Reason>>,
 }
 
 impl Health {
+    /// Nothing is wrong yet.
+    pub(crate) fn new(patience: Patience) -> Self {
+        Self(Arc::new(Inner { patience, ..Inner::default() }))
+    }
+
+    /// For how long what should go on may stand still.
+    pub(crate) fn patience(&self) -> Patience {
+        self.0.patience
+    }
+
     /// Adds a watch.
     pub(crate) fn watch(&self, kind: &'static str) -> Arc<WatchHealth> {
-        let health = WatchHealth::new(kind);
+        let health = WatchHealth::new(kind, self.patience());
         lock(&self.0.watches).push(Arc::clone(&health));
         health
     }

@@ -179,11 +179,20 @@ async fn a9_a_policy_that_names_a_baseline_does_not_hold_its_deletion() -> Resul
     Ok(())
 }
 
-/// An admission policy of somebody else that refuses to write some network policies in a namespace.
-async fn refuse(cluster: &Cluster, ns: &str, expression: &str) -> Result<()> {
+const POLICIES: (&str, &str) = ("networking.k8s.io", "networkpolicies");
+
+/// An admission policy of somebody else that refuses to write objects of a group and resource in a namespace, unless
+/// the expression holds. `probe` is one of them that is refused.
+pub async fn refuse(
+    cluster: &Cluster,
+    ns: &str,
+    (of, resource): (&str, &str),
+    probe: &Value,
+    expression: &str,
+) -> Result<()> {
     let group = "/apis/admissionregistration.k8s.io/v1";
-    let rules = json!([{"apiGroups": ["networking.k8s.io"], "apiVersions": ["v1"],
-        "operations": ["CREATE", "UPDATE"], "resources": ["networkpolicies"]}]);
+    let rules = json!([{"apiGroups": [of], "apiVersions": ["v1"],
+        "operations": ["CREATE", "UPDATE"], "resources": [resource]}]);
     let name = format!("refuse-{ns}");
     let there = json!([{"key": "kubernetes.io/metadata.name", "operator": "In", "values": [ns]}]);
     let policy = json!({"apiVersion": "admissionregistration.k8s.io/v1",
@@ -199,12 +208,13 @@ async fn refuse(cluster: &Cluster, ns: &str, expression: &str) -> Result<()> {
     {
         cluster.send("POST", &format!("{group}/{plural}"), "application/json", &object).await?;
     }
-    let probe = policy_probe(ns);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (kind, name) = (text(&probe["kind"]), text(&probe["metadata"]["name"]));
     eventually(SOON, "it refuses", || async {
         if cluster.create(probe.clone()).await.is_err() {
             return Ok(());
         }
-        cluster.delete("NetworkPolicy", ns, "gabion-allow-probe").await?;
+        cluster.delete(&kind, ns, &name).await?;
         Err(Failure::new("it was taken"))
     })
     .await
@@ -214,7 +224,7 @@ fn policy_probe(ns: &str) -> Value {
     policy(ns, "gabion-allow-probe", json!({"podSelector": {"matchLabels": {"a": "b"}}}))
 }
 
-async fn refuse_no_more(cluster: &Cluster, ns: &str) -> Result<()> {
+pub async fn refuse_no_more(cluster: &Cluster, ns: &str) -> Result<()> {
     cluster.delete("ValidatingAdmissionPolicyBinding", "", &format!("refuse-{ns}")).await?;
     Ok(())
 }
@@ -226,7 +236,7 @@ async fn q2_a_repair_that_fails_is_no_fight_and_comes_soon_after_the_fault() -> 
     let cluster = &scene.cluster;
     scene.baseline("failing", json!({"network": {}})).await?;
     scene.hardened("failing", &["failing"]).await?;
-    refuse(cluster, "failing", "false").await?;
+    refuse(cluster, "failing", POLICIES, &policy_probe("failing"), "false").await?;
     cluster.delete("NetworkPolicy", "failing", "gabion-default-deny").await?;
     let status = scene.effective_says("failing", "False", "Rejected").await?;
     let ready = condition(&json!({"status": status}), "Ready")["message"].to_string();
@@ -273,6 +283,8 @@ async fn hardening_1_2_3_a_refused_rule_costs_only_itself_and_holds_no_other_bas
     refuse(
         cluster,
         "unwritable",
+        POLICIES,
+        &policy_probe("unwritable"),
         "object.metadata.name != 'gabion-allow-x' && object.metadata.name != 'gabion-allow-probe'",
     )
     .await?;

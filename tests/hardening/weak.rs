@@ -1,9 +1,12 @@
 //! What a tenant can do to a namespace that is of small use, and shows.
 
 use serde_json::{Value, json};
-use support::{Failure, Result, SOON, condition, eventually};
+use support::{Failure, Result, SOON, Signal, Subsystem, condition, eventually};
 
-use crate::scene::{Scene, frontend_to_backend, pod};
+use crate::{
+    attacks::{refuse, refuse_no_more},
+    scene::{Scene, frontend_to_backend, pod},
+};
 
 /// Waits for a warning with this reason at the report of a namespace, or at the namespace; its words.
 async fn warned(scene: &Scene<'_>, ns: &str, reason: &str) -> Result<String> {
@@ -208,5 +211,60 @@ async fn a_namespace_that_is_made_anew_is_hardened_anew_and_others_keep_what_the
         assert_eq!(scene.owned("anew").await?, before);
     }
     assert_eq!(scene.owned("anew-other").await?, others);
+    Ok(())
+}
+
+/// Whoever deletes our DNS policy and takes its name, while nobody looks, would otherwise get rid of the deny as well:
+/// it waits for that policy when it comes first.
+#[tokio::test]
+async fn weak_whoever_takes_the_name_of_the_dns_policy_gets_rid_of_no_deny() -> Result<()> {
+    let env = Subsystem::Hardening.start(&[])?;
+    let scene = Scene::within(&env, "squatted").await?;
+    let cluster = &scene.cluster;
+    scene.baseline("squatted", json!({"network": {}})).await?;
+    scene.hardened("squatted", &["squatted"]).await?;
+    let (dns, deny) = ("gabion-allow-dns", "gabion-default-deny");
+    let before = cluster.get("NetworkPolicy", "squatted", deny).await?.unwrap_or_default();
+    let squat = json!({"kind": "NetworkPolicy", "metadata": {"name": dns, "namespace": "squatted"},
+        "spec": {"podSelector": {"matchLabels": {"app": "none"}}, "policyTypes": ["Ingress"]}});
+    env.operator.signal(Signal::STOP)?;
+    cluster.delete("NetworkPolicy", "squatted", dns).await?;
+    cluster.create_as(squat, "mallory").await?;
+    env.operator.signal(Signal::CONT)?;
+    let status = scene.effective_says("squatted", "False", "NameTaken").await?;
+    assert_eq!(status["conflicts"][0]["object"], format!("NetworkPolicy/{dns}"));
+    assert_eq!(status["conflicts"][0]["manager"], "mallory");
+    scene.baseline_says("squatted", "Conflict", "True", "NameTaken").await?;
+
+    let same = |now: &Value| {
+        if now["spec"] == before["spec"] { Ok(()) } else { Err(now["spec"].to_string()) }
+    };
+    cluster.delete("NetworkPolicy", "squatted", deny).await?;
+    cluster.until("NetworkPolicy", "squatted", deny, same).await?;
+    let open = json!({"spec": {"ingress": [{}], "policyTypes": ["Ingress"]}});
+    cluster.patch_as("NetworkPolicy", "squatted", deny, open, "mallory").await?;
+    cluster.until("NetworkPolicy", "squatted", deny, same).await?;
+
+    cluster.delete("NetworkPolicy", "squatted", dns).await?;
+    scene.hardened("squatted", &["squatted"]).await?;
+    Ok(())
+}
+
+/// A quota that is refused: the words of whoever refuses, and the field that asks for it.
+#[tokio::test]
+async fn check_10_a_quota_that_is_refused_says_by_whom_and_for_which_field() -> Result<()> {
+    let scene = Scene::new("no-quota").await?;
+    let probe = json!({"kind": "ResourceQuota", "metadata": {"name": "probe", "namespace": "no-quota"},
+        "spec": {"hard": {"pods": "1"}}});
+    refuse(&scene.cluster, "no-quota", ("", "resourcequotas"), &probe, "false").await?;
+    scene.baseline("no-quota", json!({"resources": {"quota": {"hard": {"pods": "5"}}}})).await?;
+    let status = scene.effective_says("no-quota", "False", "Rejected").await?;
+    let said = condition(&json!({"status": status}), "Ready")["message"].to_string();
+    let words = ["ResourceQuota/gabion-quota", "spec.resources.quota", "the platform team says no"];
+    for word in words {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    refuse_no_more(&scene.cluster, "no-quota").await?;
+    scene.hardened("no-quota", &["no-quota"]).await?;
     Ok(())
 }

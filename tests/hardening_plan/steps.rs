@@ -223,6 +223,49 @@ fn nothing_is_denied_while_the_policy_that_keeps_dns_open_is_not_ours() {
 }
 
 #[test]
+fn weak_a_deny_that_was_in_force_is_kept_although_the_name_of_the_dns_policy_is_taken() {
+    const DENY: &str = "NetworkPolicy/gabion-default-deny";
+    let mut model = Model::new(&[("env", "prod")]);
+    model.apply_all(&planned(&model, &[prod()]));
+    let key = GeneratedKey::new(ObjectKind::NetworkPolicy, "gabion-default-deny");
+    let denies = |model: &Model, denied: bool, contested: &BTreeMap<String, String>| {
+        let (baselines, mut observed) = ([prod()], model.observed());
+        observed.denied = denied;
+        let input = Input {
+            baselines: &baselines,
+            leaving: &[],
+            observed: &observed,
+            dns: &dns_facts(),
+            contested,
+        };
+        let plan = plan(input);
+        let held = plan.problems.iter().any(|problem| matches!(problem, Error::AllowMissing(_)));
+        assert!(!plan.problems.is_empty(), "the policy that is not ours is said all the same");
+        (plan.steps().any(|step| step.object() == DENY), held)
+    };
+    let (nobody, fought) = (
+        BTreeMap::new(),
+        [("NetworkPolicy/gabion-allow-dns".to_owned(), "mallory".to_owned())].into(),
+    );
+
+    // Somebody fights over the policy that keeps DNS open, and takes the deny away.
+    let ours = model.objects.remove(&key).expect("a deny");
+    assert_eq!(denies(&model, true, &fought), (true, false));
+    // Or takes its name.
+    model.put(foreign("gabion-allow-dns", json!({})));
+    assert_eq!(denies(&model, true, &nobody), (true, false));
+    assert_eq!(denies(&model, false, &nobody), (false, true), "it never was in force");
+    // What is there and was opened is put right.
+    let mut open = ours;
+    let Generated::NetworkPolicy(policy) = &mut open else { panic!("a policy") };
+    policy.spec.as_mut().expect("a spec").ingress = Some(vec![NetworkPolicyIngressRule::default()]);
+    model.put(open);
+    for denied in [false, true] {
+        assert_eq!(denies(&model, denied, &nobody), (true, false));
+    }
+}
+
+#[test]
 fn a_quota_below_usage_is_held_and_comes_after_the_limits_when_usage_falls() {
     let mut model = Model::new(&[("env", "prod")]);
     assert!(needs_pods(&[prod()], &model.observed()));

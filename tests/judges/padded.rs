@@ -52,7 +52,7 @@ fn padded(containers: usize, volumes: usize, annotations: usize) -> Value {
 }
 
 #[tokio::test]
-async fn a_padded_pod_is_denied_and_never_admitted_for_want_of_budget() -> Result<()> {
+async fn weak_a_padded_pod_is_denied_and_never_admitted_for_want_of_budget() -> Result<()> {
     let api = Api(plane()?.client().await?);
     api.namespace("padded").await?;
     api.label("padded", &json!({"bar": "padded"})).await?;

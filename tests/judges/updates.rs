@@ -120,6 +120,44 @@ async fn a_bad_pod_that_is_older_than_the_policy_lives_and_dies_as_before() -> R
 }
 
 #[tokio::test]
+async fn weak_a_pod_that_is_being_deleted_takes_no_image_that_is_refused_and_still_goes()
+-> Result<()> {
+    let api = Api(plane()?.client().await?);
+    old_namespace(&api, "leaving", Verdict::Deny).await?;
+    let (pods, deployments) =
+        ("/api/v1/namespaces/leaving/pods", "/apis/apps/v1/namespaces/leaving/deployments");
+    let image = |image: &str| json!({"spec": {"containers": [{"name": "app", "image": image}]}});
+    let strategic = "application/strategic-merge-patch+json";
+    for name in ["good", "bad"] {
+        let pod = format!("{pods}/{name}");
+        let now = json!({"gracePeriodSeconds": 0});
+        let answer = api.send("DELETE", &pod, "application/json", &now).await?;
+        assert!(answer.is_yes(), "{name}: {}", answer.message());
+        let answer = api.send("PATCH", &pod, strategic, &image("evil.example/x:1")).await?;
+        assert!(!answer.is_yes() && answer.message().contains("HB-"), "{name}: {answer:?}");
+        let debugger =
+            json!({"spec": {"ephemeralContainers": [{"name": "d", "image": "evil.example/x:1"}]}});
+        let url = format!("{pod}/ephemeralcontainers");
+        let answer = api.send("PATCH", &url, strategic, &debugger).await?;
+        assert!(!answer.is_yes(), "{name} takes a debugger");
+        let answer = patch(&api, &pod, json!({"metadata": {"labels": {"a": "b"}}})).await?;
+        assert!(answer.is_yes(), "{name}: {}", answer.message());
+        let answer = patch(&api, &pod, json!({"metadata": {"finalizers": null}})).await?;
+        assert!(answer.is_yes(), "{name}: {}", answer.message());
+    }
+    let old = format!("{deployments}/old");
+    let held = json!({"metadata": {"finalizers": ["example.com/hold"]}});
+    assert!(patch(&api, &old, held).await?.is_yes());
+    assert!(api.send("DELETE", &old, "application/json", &json!({})).await?.is_yes());
+    let change = json!({"spec": {"template": image("evil.example/x:1")}});
+    let answer = api.send("PATCH", &old, strategic, &change).await?;
+    assert!(!answer.is_yes() && answer.message().contains("HB-"), "{answer:?}");
+    let answer = patch(&api, &old, json!({"metadata": {"finalizers": null}})).await?;
+    assert!(answer.is_yes(), "{}", answer.message());
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_old_workload_can_be_scaled_and_a_new_one_is_warned_about_or_refused() -> Result<()> {
     let api = Api(plane()?.client().await?);
     for (ns, templates) in [("warned", Verdict::Warn), ("denied", Verdict::Deny)] {

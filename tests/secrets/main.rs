@@ -19,6 +19,7 @@ mod gaps;
 mod generators;
 mod guide;
 mod input;
+mod many;
 mod ownership;
 mod parameters;
 mod probes;

@@ -18,10 +18,12 @@ use support::api_proxy::{self, Faults, Reading};
 
 use crate::scene::{Scene, value};
 
-/// Longer than it takes until a queue is stuck (two minutes).
-const PATIENCE: Duration = Duration::from_secs(135);
-/// A watch that fails for longer makes the process unready (one minute).
-const HICCUP: Duration = Duration::from_secs(75);
+/// After this time work that stands still is stuck; all other deadlines are parts of it.
+const STALL: &str = "--stall-timeout=20s";
+/// Longer than that, with the start of the process and what notices a dead connection first.
+const PATIENCE: Duration = Duration::from_secs(35);
+/// A watch that fails for longer makes the process unready (half of it).
+const HICCUP: Duration = Duration::from_secs(20);
 
 /// Installs every definition but that of baselines.
 fn install_but_one(plane: &ControlPlane) -> Result<PathBuf> {
@@ -129,11 +131,10 @@ async fn q3_q5_what_no_restart_mends_is_said_and_ends_nothing() -> Result<()> {
     // Once, and then nothing happens in that kind.
     plan.refuse_watches("clustersecretstores", 1, 500);
     let through = plan.clone();
-    let start = Instant::now();
     let env = Subsystem::Secrets.start_through(
         plane,
         move |direct| api_proxy::start(&direct, through),
-        &["--enable-hardening=true"],
+        &["--enable-hardening=true", STALL],
     )?;
     for text in [
         "the API server does not serve HardeningBaseline: install",
@@ -146,10 +147,12 @@ async fn q3_q5_what_no_restart_mends_is_said_and_ends_nothing() -> Result<()> {
     let dead = Arc::new(Faults::default());
     let direct = env.plane().service_account_kubeconfig("gabion-system", "gabion")?;
     let kubeconfig = api_proxy::start(&direct, dead.clone())?;
-    let (_other, other_health) = env.another_with(&kubeconfig, &["--enable-hardening=false"])?;
+    let (_other, other_health) =
+        env.another_with(&kubeconfig, &["--enable-hardening=false", STALL])?;
     answers(&other_health, "/readyz", "200 OK").await?;
     dead.reading("", Reading::Silent);
 
+    let start = Instant::now();
     let (from, end) = (start + HICCUP, start + PATIENCE);
     let (said, of_other, silent) = tokio::join!(
         watch_probes(&env.health, from, end),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use support::{
     Cluster, Failure, Result, SOON, Subsystem, TestEnv,
     audit::{self, Request},
-    condition, eventually,
+    condition, eventually, path,
 };
 
 use crate::confidentiality;
@@ -191,6 +191,13 @@ impl<'a> Scene<'a> {
     /// Deletes an object, as `kubectl delete` does.
     pub async fn delete(&self, kind: &str, name: &str) -> Result<(), kube::Error> {
         self.cluster.delete(kind, &self.ns, name).await
+    }
+
+    /// Deletes all objects of a kind here that have a label.
+    pub async fn delete_all(&self, kind: &str, label: &str) -> Result<(), kube::Error> {
+        let label = label.replace('/', "%2F").replace('=', "%3D");
+        let url = format!("{}?labelSelector={label}", path(kind, &self.ns, ""));
+        self.cluster.send("DELETE", &url, "", &Value::Null).await.map(|_| ())
     }
 
     // --- Secrets

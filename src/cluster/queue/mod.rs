@@ -23,12 +23,11 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use crate::lane::Lane;
 use crate::retry::Pauses;
-use state::{Cause, Limits, Running, State, Stuck};
+pub(crate) use state::Limits;
+use state::{Cause, Running, State, Stuck};
 
 /// After this time a running object no longer counts against the bound.
 const SLOW: Duration = Duration::from_secs(1);
-/// Waiting work and nothing done for this long mean that the queue is stuck.
-const STUCK: Limits = Limits { idle: Duration::from_mins(2), hung: Duration::from_mins(15) };
 const RETRY: Pauses = Pauses { first: Duration::from_secs(1), longest: Duration::from_mins(5) };
 
 /// What the queue should do with an object after it was reconciled.
@@ -150,13 +149,13 @@ where
         self.lock().stats(Instant::now())
     }
 
-    /// Why the queue is stuck, if it is. Before [`Queue::run`] it never is: work that must wait until the
+    /// Why the queue is stuck, if it is: work waits and nothing is done for longer than `limits`. Before [`Queue::run`] it never is: work that must wait until the
     /// caches are synced waits for good reason, and a restart would not make that shorter.
-    pub(crate) fn unhealthy_reason(&self) -> Option<String>
+    pub(crate) fn unhealthy_reason(&self, limits: Limits) -> Option<String>
     where
         G: Debug,
     {
-        let stuck = self.lock().stuck(Instant::now(), STUCK)?;
+        let stuck = self.lock().stuck(Instant::now(), limits)?;
         Some(explain(self.shared.name, &stuck))
     }
 

@@ -7,8 +7,8 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-/// A watch that fails for longer than this makes the process unready.
-const TOLERATED_FAILURE: Duration = Duration::from_mins(1);
+use crate::cluster::Patience;
+
 /// A watch that was accepted and fails again within this time never worked in between.
 const PROBATION: Duration = Duration::from_secs(5);
 
@@ -17,6 +17,8 @@ const PROBATION: Duration = Duration::from_secs(5);
 pub(crate) struct WatchHealth {
     /// The kind that is watched.
     pub(crate) kind: &'static str,
+    /// For how long it may stand still.
+    pub(crate) patience: Patience,
     state: Mutex<WatchState>,
     changed: Notify,
 }
@@ -39,8 +41,8 @@ struct Failing {
 
 impl WatchHealth {
     /// A watch that has not listed yet.
-    pub(crate) fn new(kind: &'static str) -> Arc<Self> {
-        Arc::new(Self { kind, state: Mutex::default(), changed: Notify::new() })
+    pub(crate) fn new(kind: &'static str, patience: Patience) -> Arc<Self> {
+        Arc::new(Self { kind, patience, state: Mutex::default(), changed: Notify::new() })
     }
 
     /// True once the first complete list has been delivered.
@@ -60,9 +62,9 @@ impl WatchHealth {
 
     /// Why this watch makes the process unready, if it does.
     pub(crate) fn unhealthy_reason(&self) -> Option<String> {
-        let state = self.lock();
+        let (state, tolerated) = (self.lock(), self.patience.tolerated_failure());
         match state.failing.filter(|failing| failing.accepted.is_none()) {
-            Some(Failing { since, .. }) if !state.listed || since.elapsed() > TOLERATED_FAILURE => {
+            Some(Failing { since, .. }) if !state.listed || since.elapsed() > tolerated => {
                 Some(format!(
                     "the watch on {} has been failing for {} s: {}",
                     self.kind,
@@ -170,7 +172,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn q5_a_watch_that_is_accepted_again_works_at_once_even_on_a_quiet_kind() {
-        let health = WatchHealth::new("SecretStore");
+        let health = WatchHealth::new("SecretStore", Patience::default());
         health.list_delivered();
         health.failed("500".into());
         wait(1).await;
@@ -181,7 +183,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_watch_that_is_accepted_and_broken_again_and_again_does_not_work() {
-        let health = WatchHealth::new("SecretStore");
+        let health = WatchHealth::new("SecretStore", Patience::default());
         health.list_delivered();
         for _ in 0..20 {
             health.failed("broken".into());
@@ -201,7 +203,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn work_waits_for_what_it_needs_and_not_for_what_is_refused() {
-        let (required, optional) = (WatchHealth::new("a"), WatchHealth::new("b"));
+        let (required, optional) = (
+            WatchHealth::new("a", Patience::default()),
+            WatchHealth::new("b", Patience::default()),
+        );
         let mut caches = CacheSync::default();
         caches.require(Arc::clone(&required));
         caches.prefer(Arc::clone(&optional));

@@ -70,7 +70,7 @@ pub(crate) async fn follow<K>(
     K: Resource + DeserializeOwned,
 {
     let url = api.resource_url().to_owned();
-    let requests = Requests::new(api.into_client(), &url, K::metadata_api());
+    let requests = Requests::new(api.into_client(), &url, K::metadata_api(), health.patience);
     let cache = Cache { health, undecodable: HashMap::new(), report, sink };
     let mut watch = Watch { requests, cache, position: None, relist: false, progress: false };
     let (mut failures, mut refused) = (0_u32, false);
@@ -97,7 +97,8 @@ pub(crate) async fn follow<K>(
         let retry_in_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
         tracing::warn!(kind = health.kind, error = why, retry_in_ms, "watch failed");
         health.failed(why);
-        let relist_after = if error == WatchError::NeverEnded { 2 } else { RELIST_AFTER };
+        let relist_after =
+            if matches!(error, WatchError::NeverEnded(_)) { 2 } else { RELIST_AFTER };
         if error == WatchError::Expired || failures.is_multiple_of(relist_after) {
             watch.position = None;
         }
@@ -211,7 +212,7 @@ impl<R: FnMut(Undecodable), S> Watch<R, S> {
         if brought {
             Ok(())
         } else if lines.timed_out {
-            Err(WatchError::NeverEnded)
+            Err(WatchError::NeverEnded(self.cache.health.patience.watch()))
         } else if started.elapsed() < AT_ONCE {
             Err(WatchError::EndedAtOnce)
         } else {

@@ -15,14 +15,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::{self, Instant};
 
-/// How long one watch request lives.
-const WATCH_SECONDS: u32 = 60;
-/// A dead connection is noticed when the watch should have ended.
-const WATCH: Duration = Duration::from_secs(65);
+use crate::cluster::Patience;
+
 /// A page is in memory as text, managed fields and all.
 const PAGE_SIZE: u32 = 250;
-/// The API server has this long to begin an answer, and to go on with a page.
-const ANSWER: Duration = Duration::from_secs(30);
 /// Largest refusal that is read.
 const MAX_REFUSAL: usize = 64 << 10;
 
@@ -40,7 +36,7 @@ pub(super) enum WatchError {
     /// The watch was over at once, and nothing was said: some proxies answer so for a version that is too old.
     EndedAtOnce,
     /// The watch should have ended, and brought nothing, not even a bookmark.
-    NeverEnded,
+    NeverEnded(Duration),
     /// An answer that is none of the API server.
     Form(&'static str),
 }
@@ -62,7 +58,7 @@ impl WatchError {
             Self::Connection(why) => format!("the connection failed: {why}"),
             Self::Silent(time) => format!("no answer within {} s", time.as_secs()),
             Self::EndedAtOnce => "the watch ends at once, without an event".to_owned(),
-            Self::NeverEnded => format!("nothing came for {} s", WATCH.as_secs()),
+            Self::NeverEnded(time) => format!("nothing came for {} s", time.as_secs()),
             Self::Form(what) => (*what).to_owned(),
         }
     }
@@ -78,6 +74,7 @@ pub(super) struct Requests {
     builder: kube::core::Request,
     /// Ask for metadata only.
     metadata: bool,
+    patience: Patience,
 }
 
 /// One page of a list.
@@ -100,8 +97,8 @@ impl Page {
 }
 
 impl Requests {
-    pub(super) fn new(client: Client, url: &str, metadata: bool) -> Self {
-        Self { client, builder: kube::core::Request::new(url), metadata }
+    pub(super) fn new(client: Client, url: &str, metadata: bool, patience: Patience) -> Self {
+        Self { client, builder: kube::core::Request::new(url), metadata, patience }
     }
 
     /// Asks for one page of a list.
@@ -115,7 +112,7 @@ impl Requests {
         };
         let mut body = self.send(request).await?.into_body().into_data_stream();
         let mut text = Vec::new();
-        while let Some(piece) = within(ANSWER, body.next()).await? {
+        while let Some(piece) = within(self.patience.answer(), body.next()).await? {
             text.extend_from_slice(&piece.map_err(|error| WatchError::connection(&error))?);
         }
         String::from_utf8(text).map(Page).map_err(|_| WatchError::Form("the answer is no text"))
@@ -123,8 +120,8 @@ impl Requests {
 
     /// Asks for what happens after `version`. Returns once the API server has accepted.
     pub(super) async fn watch(&self, version: &str) -> Result<Lines, WatchError> {
-        let params = WatchParams::default().timeout(WATCH_SECONDS);
-        let ends = Instant::now() + WATCH;
+        let params = WatchParams::default().timeout(self.patience.watch_seconds());
+        let ends = Instant::now() + self.patience.watch();
         let request = if self.metadata {
             self.builder.watch_metadata(&params, version)
         } else {
@@ -139,14 +136,15 @@ impl Requests {
         request: Result<Request<Vec<u8>>, kube::core::request::Error>,
     ) -> Result<Response<Body>, WatchError> {
         let request = request.map_err(|error| WatchError::connection(&error))?;
-        let answer = within(ANSWER, self.client.send(request.map(Body::from))).await?;
+        let deadline = self.patience.answer();
+        let answer = within(deadline, self.client.send(request.map(Body::from))).await?;
         let answer = answer.map_err(|error| WatchError::connection(&error))?;
         if answer.status().is_success() {
             return Ok(answer);
         }
         let status = answer.status();
         let body = http_body_util::Limited::new(answer.into_body(), MAX_REFUSAL).collect();
-        let body = within(ANSWER, body)
+        let body = within(deadline, body)
             .await?
             .map(http_body_util::Collected::to_bytes)
             .unwrap_or_default();

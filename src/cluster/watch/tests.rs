@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::external_secrets::secret_store::SecretStore;
+use crate::cluster::Patience;
 
 /// What the API server does with a request.
 enum Answer {
@@ -146,7 +147,7 @@ async fn s1_an_object_that_cannot_be_decoded_costs_itself_only() {
             true,
         ),
     ]);
-    let (health, seen) = (WatchHealth::new("SecretStore"), Seen::default());
+    let (health, seen) = (WatchHealth::new("SecretStore", Patience::default()), Seen::default());
     follow_for(&server, &health, &seen, MINUTE).await;
 
     let why =
@@ -174,7 +175,7 @@ async fn one_that_cannot_be_decoded_is_reported_once_for_each_version() {
     let list = || page(&json!([store("bad", 1, TOO_LARGE)]), "");
     let gone = || Answer::Json(410, status(410));
     let server = Server::of([list(), gone(), list(), gone(), list()]);
-    let (health, seen) = (WatchHealth::new("SecretStore"), Seen::default());
+    let (health, seen) = (WatchHealth::new("SecretStore", Patience::default()), Seen::default());
     follow_for(&server, &health, &seen, MINUTE).await;
     let reports = seen.take().into_iter().filter(|line| line.starts_with('!')).count();
     assert_eq!(reports, 1);
@@ -187,7 +188,7 @@ async fn one_that_goes_in_a_form_that_cannot_be_decoded_is_known_to_be_gone_with
         Answer::Events(vec![event("DELETED", &store("a", 101, TOO_LARGE))], false),
         page(&json!([]), ""),
     ]);
-    let (health, seen) = (WatchHealth::new("SecretStore"), Seen::default());
+    let (health, seen) = (WatchHealth::new("SecretStore", Patience::default()), Seen::default());
     follow_for(&server, &health, &seen, MINUTE).await;
     assert_eq!(seen.take(), ["+ a", "= t/a", "= "]);
 }
@@ -217,7 +218,7 @@ async fn q5_one_hiccup_on_a_quiet_kind_is_over_when_the_watch_is_accepted() {
         quiet(102),
         quiet(103),
     ]);
-    let (health, seen) = (WatchHealth::new("SecretStore"), Seen::default());
+    let (health, seen) = (WatchHealth::new("SecretStore", Patience::default()), Seen::default());
     follow_for(&server, &health, &seen, MINUTE * 3).await;
     assert_eq!((health.failures(), health.unhealthy_reason()), (1, None));
 }
@@ -227,7 +228,7 @@ async fn an_api_server_that_accepts_and_says_nothing_is_noticed() {
     // First the list, then the start of the watch.
     let listed = page(&json!([store("a", 1, 60)]), "");
     let server = Server::of([Answer::Silence, listed, Answer::Silence, Answer::Silence]);
-    let (health, seen) = (WatchHealth::new("SecretStore"), Seen::default());
+    let (health, seen) = (WatchHealth::new("SecretStore", Patience::default()), Seen::default());
     follow_for(&server, &health, &seen, Duration::from_secs(29)).await;
     assert_eq!(
         health.unhealthy_reason().as_deref(),
@@ -248,7 +249,7 @@ async fn a_watch_whose_connection_is_dead_is_begun_again_where_it_was() {
         Answer::Events(vec![event("ADDED", &store("a", 101, 60))], true),
         Answer::Events(vec![event("ADDED", &store("b", 102, 60))], true),
     ]);
-    let (health, seen) = (WatchHealth::new("SecretStore"), Seen::default());
+    let (health, seen) = (WatchHealth::new("SecretStore", Patience::default()), Seen::default());
     follow_for(&server, &health, &seen, MINUTE * 2).await;
     assert_eq!(seen.take(), ["= ", "+ a", "+ b"]);
     assert!(server.asked()[2].contains("resourceVersion=101"), "{:?}", server.asked());
@@ -261,7 +262,7 @@ async fn a_version_that_is_too_old_is_mended_by_a_list() {
         Answer::Events(vec![event("ERROR", &status(410))], false),
         page(&json!([store("b", 2, 60)]), ""),
     ]);
-    let (health, seen) = (WatchHealth::new("SecretStore"), Seen::default());
+    let (health, seen) = (WatchHealth::new("SecretStore", Patience::default()), Seen::default());
     follow_for(&server, &health, &seen, MINUTE).await;
     assert_eq!(seen.take(), ["+ a", "+ b", "= t/a t/b", "+ b", "= t/b"]);
 }
@@ -273,7 +274,7 @@ async fn a_version_that_the_api_server_never_had_is_mended_by_a_list() {
     answers.extend((0..RELIST_AFTER).map(|_| Answer::Json(504, status(504))));
     answers.push(page(&json!([]), ""));
     let server = Server::of(answers);
-    let (health, seen) = (WatchHealth::new("SecretStore"), Seen::default());
+    let (health, seen) = (WatchHealth::new("SecretStore", Patience::default()), Seen::default());
     follow_for(&server, &health, &seen, MINUTE * 2).await;
     assert_eq!(seen.take(), ["+ a", "= t/a", "= "]);
 }
@@ -282,7 +283,7 @@ async fn a_version_that_the_api_server_never_had_is_mended_by_a_list() {
 async fn a_refusal_says_what_to_do_and_is_asked_again_slowly() {
     let refusals = (0..100).map(|_| Answer::Json(403, status(403)));
     let server = Server::of(refusals);
-    let (health, seen) = (WatchHealth::new("SecretStore"), Seen::default());
+    let (health, seen) = (WatchHealth::new("SecretStore", Patience::default()), Seen::default());
     follow_for(&server, &health, &seen, MINUTE).await;
     let asked = server.asked().len();
     assert!((12..=24).contains(&asked), "{asked} requests in a minute");
@@ -295,7 +296,7 @@ async fn something_that_ends_each_watch_at_once_is_not_asked_without_a_pause() {
     let mut answers = vec![page(&json!([]), "")];
     answers.extend((0..1000).map(|_| Answer::Events(Vec::new(), false)));
     let server = Server::of(answers);
-    let (health, seen) = (WatchHealth::new("SecretStore"), Seen::default());
+    let (health, seen) = (WatchHealth::new("SecretStore", Patience::default()), Seen::default());
     follow_for(&server, &health, &seen, Duration::from_secs(10)).await;
     assert!(server.asked().len() <= 52, "{}", server.asked().len());
 }
@@ -307,7 +308,7 @@ async fn a_version_that_is_refused_without_a_word_is_mended_by_a_list() {
     answers.extend((0..RELIST_AFTER).map(|_| Answer::Events(Vec::new(), false)));
     answers.push(page(&json!([store("later", 1, 60)]), ""));
     let server = Server::of(answers);
-    let (health, seen) = (WatchHealth::new("SecretStore"), Seen::default());
+    let (health, seen) = (WatchHealth::new("SecretStore", Patience::default()), Seen::default());
     follow_for(&server, &health, &seen, Duration::from_mins(1)).await;
     assert_eq!(seen.take(), ["= ", "+ later", "= t/later"]);
 }
@@ -319,7 +320,7 @@ async fn q5_what_no_watch_ever_tells_is_found_by_a_list() {
     let answers =
         [page(&json!([]), ""), open(), open(), page(&json!([store("later", 1, 60)]), ""), open()];
     let server = Server::of(answers);
-    let (health, seen) = (WatchHealth::new("SecretStore"), Seen::default());
+    let (health, seen) = (WatchHealth::new("SecretStore", Patience::default()), Seen::default());
     follow_for(&server, &health, &seen, Duration::from_secs(150)).await;
     assert_eq!(seen.take(), ["= ", "+ later", "= t/later"]);
 }

@@ -283,6 +283,7 @@ impl Index {
         observed.permissive = permissive(&state, entry);
         observed.limit_ranges = entry.limit_ranges.clone().into_iter().collect();
         observed.reached = is_reached(&state, entry);
+        observed.denied = entry.denied();
         observed.refused_pods =
             entry.pods.as_ref().and_then(|(_, found)| found.as_deref().map(str::to_owned));
         let mut material = Material {

@@ -174,6 +174,11 @@ impl Index {
         }
     }
 
+    /// Whether the default deny was in force in a namespace, and we did not take it away ourselves.
+    pub(crate) fn denied(&self, namespace: &str) -> bool {
+        self.lock().namespaces.get(namespace).is_some_and(Entry::denied)
+    }
+
     /// True if the object was right in just this form before: then somebody else changed or deleted it.
     pub(crate) fn was_right(&self, namespace: &str, key: &GeneratedKey, digest: Digest) -> bool {
         let state = self.lock();
@@ -183,6 +188,10 @@ impl Index {
 }
 
 impl Entry {
+    pub(super) fn denied(&self) -> bool {
+        self.right.iter().any(|(key, _)| key.is_default_deny())
+    }
+
     fn set_right(&mut self, key: &GeneratedKey, right: Right) {
         match self.right.iter_mut().find(|(known, _)| known == key) {
             Some((_, known)) => *known = right,

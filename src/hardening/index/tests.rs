@@ -88,6 +88,29 @@ fn q1_what_users_took_away_during_a_gap_wakes_the_namespace() {
     }
 }
 
+#[test]
+fn weak_that_a_deny_was_in_force_is_known_until_we_take_it_away() {
+    let index = Index::default();
+    index.namespace_applied(&namespace("u", 1));
+    let policy: NetworkPolicy = read(json!({"metadata": {"name": "gabion-default-deny",
+        "namespace": "shop", "uid": "p", "resourceVersion": "2"},
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}}));
+    let object = Generated::NetworkPolicy(policy);
+    let (key, seen) = (object.key(), ObservedObject::of(&object));
+    let known = |denied: bool| {
+        let material = index.material("shop", Timestamp::UNIX_EPOCH).expect("a namespace");
+        assert_eq!((index.denied("shop"), material.observed.denied), (denied, denied));
+    };
+    index.object_seen("shop", &key, seen.clone());
+    known(false);
+    index.found_right("shop", &[(key.clone(), seen.digest)]);
+    known(true);
+    index.object_gone("shop", &key, &seen.uid);
+    known(true);
+    index.object_deleted("shop", &key);
+    known(false);
+}
+
 /// Hundreds of kilobytes in each object of a tenant come to less than one.
 #[test]
 fn a2_what_is_kept_of_objects_of_tenants_is_bounded() {

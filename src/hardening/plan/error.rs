@@ -313,6 +313,18 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
+    fn weak_only_labels_can_be_left_to_their_writer() {
+        for (field, offered) in [
+            ("label pod-security.kubernetes.io/enforce", true),
+            ("NetworkPolicy/gabion-default-deny", false),
+            ("ServiceAccount/default automountServiceAccountToken", false),
+        ] {
+            let error = Error::FieldOwnedBy { field: field.into(), manager: "m".into() };
+            assert_eq!(error.to_string().contains("labelOwnership"), offered, "{error}");
+        }
+    }
+
+    #[test]
     fn reasons_are_words_and_no_two_errors_share_one() {
         let reasons: Vec<_> = samples().iter().map(|e| e.class().0).collect();
         let distinct: BTreeSet<_> = reasons.iter().collect();

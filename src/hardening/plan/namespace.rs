@@ -51,6 +51,8 @@ pub struct NamespaceObserved {
     pub permissive: Vec<(String, BTreeSet<Direction>, bool)>,
     /// Users' own `LimitRanges`.
     pub limit_ranges: Vec<(String, UserLimits)>,
+    /// Whether the default deny was in force, and nobody but a user took it away.
+    pub denied: bool,
     /// Its pods, when they were read; see [`needs_pods`].
     pub pods: Option<Pods>,
     /// What was found of them when they were read last.
@@ -168,9 +170,13 @@ pub fn plan(input: Input<'_>) -> Plan {
 
 fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     let observed = input.observed;
-    let departure = Departure::of(input.leaving);
-    let policies = merged.conflict_policies;
-    let terms = Terms { policies, departure: &departure, contested: input.contested };
+    let (departure, policies) = (Departure::of(input.leaving), merged.conflict_policies);
+    let terms = Terms {
+        policies,
+        departure: &departure,
+        contested: input.contested,
+        denied: observed.denied,
+    };
     let problems = &mut plan.problems;
     problems.extend(merged.registry_conflict.clone().map(Error::EmptyIntersection));
 

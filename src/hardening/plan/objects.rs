@@ -76,6 +76,11 @@ impl GeneratedKey {
 }
 
 impl GeneratedKey {
+    /// Whether this is the policy without which a namespace is open.
+    pub(crate) fn is_default_deny(&self) -> bool {
+        self.kind == ObjectKind::NetworkPolicy && self.name == DEFAULT_DENY
+    }
+
     /// Whether this is a name that we could have given. An object of any other name is a user's, whatever marks
     /// it carries: marks can be copied.
     pub(crate) fn could_be_ours(&self) -> bool {

@@ -95,6 +95,8 @@ pub(super) struct Terms<'a> {
     pub(crate) policies: ConflictPolicies,
     pub(crate) departure: &'a Departure,
     pub(crate) contested: &'a BTreeMap<String, String>,
+    /// Whether the default deny was in force.
+    pub(crate) denied: bool,
 }
 
 impl Terms<'_> {
@@ -199,8 +201,12 @@ pub(super) fn network(
         }
     }
     steps.extend(in_safe_order(updated, observed));
+    // What is in force stays so: whoever takes the name of an allow policy then must not get rid of the deny.
+    let in_force =
+        |deny: &Generated| terms.denied || observed.get(&deny.key()).is_some_and(|live| live.ours);
+    let is_first = deny.as_ref().is_some_and(|deny| !in_force(deny));
     match deny.map(|deny| compare(deny, observed, terms)) {
-        Some(Ok(Some(_))) if !missing.is_empty() => {
+        Some(Ok(Some(_))) if is_first && !missing.is_empty() => {
             problems.push(Error::AllowMissing(missing.join(", ")));
         }
         Some(Ok(step)) => steps.extend(step),

@@ -151,7 +151,7 @@ pub(crate) static CONTROLS: [Control; 15] = [
         [
             "Pods do not ask for an API token",
             "automountServiceAccountToken of the pod, serviceAccountToken in projected volumes",
-            "remove automountServiceAccountToken: true and volumes with a serviceAccountToken, or ask for an exception",
+            "remove automountServiceAccountToken: true and volumes with a serviceAccountToken, or run it where baselines allow tokens",
         ],
         (&["5.1.6"], &["Protecting Pod service account tokens"]),
     ),
