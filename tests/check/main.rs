@@ -12,6 +12,7 @@ mod formats;
 mod guide;
 mod known;
 mod lsp;
+mod objects;
 mod overlays;
 mod own;
 mod parity;

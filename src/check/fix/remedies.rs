@@ -126,7 +126,21 @@ const fn remedy_of(id: Id) -> Option<Remedy> {
         | Id::HbFalcoShell
         | Id::HbSign
         | Id::HbPsa
-        | Id::HbCi => return None,
+        | Id::HbCi
+        | Id::HbRbacWildcard
+        | Id::HbRbacAdmin
+        | Id::HbRbacSecrets
+        | Id::HbRbacEscalate
+        | Id::HbSvcNodePort
+        | Id::HbSvcExternalIp
+        | Id::HbSvcSelector
+        | Id::HbIngTls
+        | Id::HbNpNone
+        | Id::HbProcNs
+        | Id::HbTokenDefault
+        | Id::HbProbe
+        | Id::HbReplicas
+        | Id::HbPdb => return None,
     })
 }
 
