@@ -11,7 +11,7 @@ use crate::policy::WorkloadKind;
 
 /// Evaluates a pod by itself.
 pub(crate) fn evaluate(subject: &Subject<'_>) -> Vec<Finding> {
-    probes(subject).into_iter().chain(shared_processes(subject)).collect()
+    shared_processes(subject).into_iter().collect()
 }
 
 /// Whether pods of this kind run until somebody stops them.
@@ -33,11 +33,11 @@ fn has(container: &Value, probe: &str) -> bool {
     container[probe].is_object()
 }
 
-/// A pod without probes, or one that gets requests before it is ready.
+/// A pod without probes, or one that gets requests before it is ready. Whether it gets any depends on the Services.
 ///
 /// The readiness probe of one container decides for the whole pod, so sidecars need none. A port for metrics needs no
 /// readiness probe, and neither do most pods of a `DaemonSet`.
-fn probes(subject: &Subject<'_>) -> Option<Finding> {
+pub(crate) fn probes(subject: &Subject<'_>) -> Option<Finding> {
     let own = containers(subject, "containers");
     if !serves(subject.kind) || own.is_empty() {
         return None;
@@ -139,7 +139,8 @@ mod tests {
 
     fn found(kind: WorkloadKind, spec: &Value) -> Vec<String> {
         let object = json!({"spec": {"template": {"spec": spec}}});
-        let found = evaluate(&Subject::of_kind(kind, &object));
+        let subject = Subject::of_kind(kind, &object);
+        let found: Vec<_> = evaluate(&subject).into_iter().chain(probes(&subject)).collect();
         let one = |f: &Finding| {
             let path = f.path.to_string().replace("spec.template.spec.", "");
             if f.note { format!("note {path}") } else { path }

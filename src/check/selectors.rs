@@ -23,7 +23,7 @@ type Named = BTreeMap<String, BTreeSet<Namespace>>;
 
 /// Labels that are compared in a run. Generated files can hold many selectors and many pods; beyond this bound there
 /// are no more findings.
-const MOST_COMPARED: usize = 5_000_000;
+const MOST_COMPARED: usize = 3_000_000;
 
 /// What cancels a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ enum Unless {
     Budget,
     /// Something scales the workload.
     Scaled,
+    /// No Service selects the pods: then it is a note.
+    Unserved,
     /// Its `ServiceAccount` mounts no token, or has a role and needs the token.
     Account,
 }
@@ -47,6 +49,7 @@ impl Unless {
             ControlId::HbNpNone => Self::Policy,
             ControlId::HbPdb => Self::Budget,
             ControlId::HbReplicas => Self::Scaled,
+            ControlId::HbProbe => Self::Unserved,
             _ => Self::Account,
         }
     }
@@ -68,13 +71,22 @@ struct Question {
 /// The labels of pods, or a selector of them, with the number of its file.
 type Selecting = Vec<(usize, Value)>;
 
+/// The pods of a workload.
+#[derive(Debug)]
+struct Pods {
+    namespace: Namespace,
+    file: usize,
+    labels: Value,
+}
+
 /// The selectors, pods and accounts of all files.
 #[derive(Debug, Default)]
 pub(crate) struct Selectors {
     /// Different labels of pods.
     pods: BTreeMap<Namespace, BTreeMap<String, Value>>,
     /// Labels of pods by the name of their workload, and of the Service that governs it.
-    by_name: BTreeMap<String, Vec<(Namespace, Value)>>,
+    by_name: BTreeMap<String, Vec<Pods>>,
+    services: BTreeMap<Namespace, Selecting>,
     policies: BTreeMap<Namespace, Selecting>,
     budgets: BTreeMap<Namespace, Selecting>,
     scaled: Named,
@@ -112,6 +124,7 @@ pub(crate) fn of_workload(subject: &Subject<'_>, object: &Value) -> Vec<Finding>
     });
     let all = [
         policy,
+        practices::probes(subject),
         practices::budget(subject, object),
         practices::replicas(subject, object),
         practices::token(subject),
@@ -154,7 +167,14 @@ impl Selectors {
                 self.tokenless.entry(name).or_default().insert(own);
             }
             (rbac::GROUP, "RoleBinding" | "ClusterRoleBinding") => self.bind(object.value, &own),
-            _ => self.pods(object, own),
+            ("", "Service") => {
+                let selector = &spec["selector"];
+                if selector.as_object().is_some_and(|labels| !labels.is_empty()) {
+                    let selector = serde_json::json!({ "matchLabels": selector });
+                    self.services.entry(own).or_default().push((file, selector));
+                }
+            }
+            _ => self.pods(object, own, file),
         }
     }
 
@@ -168,7 +188,7 @@ impl Selectors {
     }
 
     /// Records the labels of an object's pods. Custom resources such as a Rollout have templates too.
-    fn pods(&mut self, object: &Object<'_>, own: Namespace) {
+    fn pods(&mut self, object: &Object<'_>, own: Namespace, file: usize) {
         let subject = object.subject();
         let metadata = subject
             .as_ref()
@@ -181,7 +201,7 @@ impl Selectors {
         let names = [&object.value["metadata"]["name"], governing];
         for name in names.into_iter().filter_map(Value::as_str).filter(|_| subject.is_some()) {
             let same = self.by_name.entry(name.to_owned()).or_default();
-            same.push((own.clone(), labels.clone()));
+            same.push(Pods { namespace: own.clone(), file, labels: labels.clone() });
         }
         self.pods.entry(own).or_default().insert(labels.to_string(), labels.clone());
     }
@@ -210,6 +230,7 @@ impl Selectors {
     /// Adds to a report what could only be known at the end.
     pub(crate) fn finish(mut self, report: &mut Report) {
         let questions = std::mem::take(&mut self.questions);
+        let folders: Vec<_> = report.files.iter().map(|file| folder(&file.name)).collect();
         let mut add = |file: usize, located: Located| {
             if let Some(file) = report.files.get_mut(file) {
                 file.findings.push(located);
@@ -218,10 +239,13 @@ impl Selectors {
         let mut left = MOST_COMPARED;
         let mut without = BTreeMap::<Namespace, (usize, Located, usize)>::new();
         for question in questions {
-            if self.is_cancelled(&question, &mut left) {
+            let is_cancelled = self.is_cancelled(&question, &folders, &mut left);
+            let Question { unless, namespace, file, mut located, .. } = question;
+            if unless == Unless::Unserved {
+                located.finding.note |= is_cancelled;
+            } else if is_cancelled {
                 continue;
             }
-            let Question { unless, namespace, file, located, .. } = question;
             if unless == Unless::Policy && !self.has_policies(&namespace, file) {
                 // The cluster may have policies: this is a note, once for the namespace.
                 without.entry(namespace).or_insert((file, located, 0)).2 += 1;
@@ -241,17 +265,18 @@ impl Selectors {
         }
     }
 
-    fn is_cancelled(&self, question: &Question, left: &mut usize) -> bool {
+    fn is_cancelled(&self, question: &Question, folders: &[String], left: &mut usize) -> bool {
         let known = |of: &Named| {
             let own = &question.namespace;
             of.get(&question.name)
                 .is_some_and(|all| own.is_none() || all.contains(&None) || all.contains(own))
         };
         match question.unless {
-            Unless::Pods => self.selects_pods(question, left),
+            Unless::Pods => self.selects_pods(question, folders, left),
             Unless::Policy => is_selected(question, &self.policies, left),
             Unless::Budget => is_selected(question, &self.budgets, left),
             Unless::Scaled => known(&self.scaled),
+            Unless::Unserved => !is_selected(question, &self.services, left) || *left == 0,
             Unless::Account => known(&self.tokenless) || known(&self.bound),
         }
     }
@@ -264,16 +289,28 @@ impl Selectors {
 
     /// Whether a Service selects pods, or may select some. Pods that an operator creates are in no file, and labels
     /// that a program sets on its own pods are in no template. So only the workload of the same name can contradict.
-    fn selects_pods(&self, service: &Question, left: &mut usize) -> bool {
+    fn selects_pods(&self, service: &Question, folders: &[String], left: &mut usize) -> bool {
         let same = self.by_name.get(&service.name).map(Vec::as_slice).unwrap_or_default();
-        let mut own = same.iter().filter(|(place, _)| together(place, &service.namespace));
-        let contradicted =
-            own.any(|(_, labels)| spend(left, &service.labels) && differs(&service.labels, labels));
-        !contradicted
+        let mut own = same.iter().filter(|pods| {
+            // Without namespaces, two workloads of one name are two projects unless they are in one folder.
+            let near = folders.get(pods.file) == folders.get(service.file);
+            match (&pods.namespace, &service.namespace) {
+                (None, None) => near,
+                (one, other) => together(one, other),
+            }
+        });
+        let is_contradicted =
+            own.any(|pods| spend(left, &service.labels) && differs(&service.labels, &pods.labels));
+        !is_contradicted
             || near(&self.pods, &service.namespace)
                 .flat_map(BTreeMap::values)
                 .any(|labels| !spend(left, &service.labels) || equal(&service.labels, labels))
     }
+}
+
+/// The folder of a file.
+fn folder(name: &str) -> String {
+    name.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned()
 }
 
 /// Whether labels contradict a selector: one has another value, or none is equal.

@@ -142,7 +142,7 @@ pub(crate) static CONTROLS: [Control; 14] = [
         Severity::Low,
         [
             "Containers have probes",
-            "probes and ports of Deployments, StatefulSets and DaemonSets",
+            "probes and ports of Deployments, StatefulSets and DaemonSets, selectors of Services",
             "add a readinessProbe, and a livenessProbe where a restart helps",
         ],
         (&[], &[]),

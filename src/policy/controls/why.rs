@@ -259,7 +259,7 @@ static WHY: [(ControlId, &str); ControlId::ALL.len()] = [
     ),
     (
         ControlId::HbProbe,
-        "Without a readiness probe, a container gets requests before it can answer. Without any probe, a container that hangs is never restarted. It is a note if no container names a port.",
+        "Without a readiness probe, a container gets requests before it can answer. Without any probe, a container that hangs is never restarted. It is a note if no Service among the files selects the pods.",
     ),
     (
         ControlId::HbReplicas,
