@@ -168,6 +168,30 @@ static WHY: [(ControlId, &str); ControlId::ALL.len()] = [
         ControlId::HbDfHealth,
         "Kubernetes does not run HEALTHCHECK. Without probes, the container counts as healthy.",
     ),
+    (
+        ControlId::HbDfCmd,
+        "Only the last CMD or ENTRYPOINT of a stage has an effect. The program in an earlier one never starts.",
+    ),
+    (
+        ControlId::HbDfExpose,
+        "The build fails, or the file documents a port on which nothing listens.",
+    ),
+    (
+        ControlId::HbDfInstall,
+        "Without -y the build stops at a question. Recommended packages add programs that nobody chose, with their vulnerabilities.",
+    ),
+    (
+        ControlId::HbDfPin,
+        "Without versions, the same Dockerfile builds another image tomorrow. It is a note, because repositories of distributions delete old versions.",
+    ),
+    (
+        ControlId::HbDfSudo,
+        "RUN can switch users with USER. sudo in the image is a program with the right to become root.",
+    ),
+    (
+        ControlId::HbDfWorkdir,
+        "A relative WORKDIR depends on the base image, and changes when the base does.",
+    ),
     (ControlId::HbVuln, "Attackers know published vulnerabilities, and try them."),
     (
         ControlId::HbSecretGit,

@@ -1,3 +1,3 @@
 FROM alpine:3.20@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
-RUN wget -qO- https://example.com/install.sh | sh
+RUN wget https://example.com/tool.tgz && tar xf tool.tgz
 USER 1001
