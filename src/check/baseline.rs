@@ -33,6 +33,7 @@ pub(crate) fn built_in(name: &str) -> Result<Rules, String> {
     Ok(Rules {
         name: name.to_owned(),
         settings,
+        practices: name == "guide",
         vulnerabilities,
         defaults: guide_defaults(),
         limit_range: LimitRange::default(),
@@ -123,6 +124,7 @@ fn rules(name: &str, object: Value) -> Result<Rules, String> {
     Ok(Rules {
         name: baseline.metadata.name.clone().unwrap_or_else(|| name.to_owned()),
         settings: settings.map_err(|error| error.to_string())?,
+        practices: true,
         vulnerabilities: thresholds(spec)?,
         defaults: defaults(spec),
         limit_range: LimitRange::of(spec),

@@ -58,6 +58,7 @@ pub(crate) fn explain(id: ControlId) -> String {
             let _ = writeln!(text, "{name:<14}{value}");
         }
     };
+    line("Why", id.why().to_owned());
     line("Reads", control.looks_at.to_owned());
     line("Remedy", control.remedy.to_owned());
     line("Evaluated", where_it_holds.to_owned());
@@ -98,7 +99,9 @@ mod tests {
         let list = list();
         for control in controls::all() {
             let text = explain(control.id);
-            assert!(text.contains(control.title) && text.contains(control.remedy), "{text}");
+            for part in [control.title, control.remedy, control.id.why()] {
+                assert!(text.contains(part), "{text}");
+            }
             let listed = list.lines().any(|line| line.starts_with(&format!("{} ", control.id)));
             assert_eq!(listed, is_evaluated(control), "{}", control.id);
         }

@@ -1,4 +1,4 @@
-//! References of external secrets, and of the stores that they name, resolved within what is checked.
+//! References between objects, resolved within what is checked: of external secrets and stores, and of selectors.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{
     object::Object,
     report::{Located, Report},
+    selectors::Selectors,
 };
 use crate::policy::ControlId;
 use crate::policy::FieldPath;
@@ -136,6 +137,7 @@ pub(crate) struct CrossReferences {
     /// Namespaces of what others may refer to, by kind and name.
     there: BTreeMap<String, BTreeMap<String, BTreeSet<Option<String>>>>,
     asked: Vec<(Wanted, usize, Located)>,
+    selectors: Selectors,
     unevaluated: BTreeMap<String, usize>,
     /// Number of the file that is being read.
     file: usize,
@@ -176,6 +178,7 @@ impl CrossReferences {
             }
             _ => {}
         }
+        self.selectors.note(object, self.file);
     }
 
     fn add(&mut self, kind: &str, name: &str, namespace: Option<String>) {
@@ -186,6 +189,11 @@ impl CrossReferences {
     /// Remembers a reference with what to say if nothing is there.
     pub(crate) fn ask(&mut self, wanted: &Wanted, located: Vec<Located>) {
         self.asked.extend(located.into_iter().map(|located| (wanted.clone(), self.file, located)));
+    }
+
+    /// Records findings that other objects can cancel.
+    pub(crate) fn ask_at_the_end(&mut self, object: &Object<'_>, found: Vec<Located>) {
+        self.selectors.ask(object, self.file, found);
     }
 
     /// Counts an object for which there are no checks.
@@ -212,6 +220,7 @@ impl CrossReferences {
                 file.findings.push(located);
             }
         }
+        self.selectors.finish(report);
         report.unevaluated = self.unevaluated;
     }
 }

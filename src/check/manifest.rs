@@ -3,15 +3,15 @@
 use serde_json::Value;
 
 use super::{
-    anchor, credentials,
+    anchor,
     cross_references::{self, CrossReferences},
-    namespace, network,
-    object::{Object, objects, short},
+    kinds,
+    object::{Object, objects},
     pipeline, pod_level,
     position::{Lines, Position},
     report::{Diagnostic, FileReport, Located, NO_OBJECT},
     rules::Rules,
-    scan, secret,
+    scan,
     suppression::{self, Suppressions},
     template_action,
     yaml::{self, Content, Document, Fault, Node},
@@ -19,8 +19,6 @@ use super::{
 use crate::policy::FieldPath;
 use crate::policy::Finding;
 use crate::policy::Subject;
-use crate::policy::WorkloadKind;
-use crate::policy::evaluate;
 
 /// Evaluates every object of a text.
 pub(crate) fn check(
@@ -160,7 +158,7 @@ impl Evaluation<'_> {
                 self.file.objects.push("an empty list".to_owned());
             }
             None if self.role == Role::Patch => self.file.objects.push("a patch".to_owned()),
-            None => match half_an_object(value) {
+            None => match kinds::half_an_object(value) {
                 Some(message) => {
                     let position = Some(self.lines.position(self.root.span.start));
                     self.file.faults.push(Diagnostic { position, message });
@@ -184,27 +182,13 @@ impl Evaluation<'_> {
             across.note(object);
         }
         let subject = object.subject();
-        let findings = match (&subject, object.group(), object.kind) {
-            (Some(subject), ..) => {
-                let mut findings = evaluate(&rules.settings, subject);
-                findings.extend(credentials::of_arguments(&rules.settings, subject));
-                findings.extend(rules.limit_range.evaluate(subject));
-                findings
-            }
-            (_, "networking.k8s.io", "NetworkPolicy") => network::evaluate(object.value),
-            (_, "", "Secret") => secret::evaluate(object.value),
-            (_, "", "ConfigMap") => credentials::of_config_map(object.value),
-            (_, "", "Namespace") => namespace::evaluate(object.value, &rules.settings),
-            (_, cross_references::GROUP, _) => Vec::new(),
-            (_, group, kind) => {
-                if let Some(message) = misnamed(object) {
-                    let position =
-                        Some(self.lines.position(self.root.offset(&object.at.key("kind"))));
-                    self.file.faults.push(Diagnostic { position, message });
-                    return;
-                }
-                return across.unevaluated(&unevaluated(group, kind));
-            }
+        let Some(findings) = kinds::evaluate(object, subject.as_ref(), rules) else {
+            let Some(message) = kinds::misnamed(object) else {
+                return across.unevaluated(&kinds::unevaluated(object.group(), object.kind));
+            };
+            let position = Some(self.lines.position(self.root.offset(&object.at.key("kind"))));
+            self.file.faults.push(Diagnostic { position, message });
+            return;
         };
         let title = match &self.role {
             Role::Whole => object.title(),
@@ -215,6 +199,10 @@ impl Evaluation<'_> {
         let located = self.located(findings, object, &title);
         for (wanted, finding) in cross_references::of(object) {
             across.ask(&wanted, self.located(vec![finding], object, &title));
+        }
+        if self.role != Role::Patch {
+            let conditional = kinds::conditional(object, subject.as_ref(), rules);
+            across.ask_at_the_end(object, self.located(conditional, object, &title));
         }
         self.file.objects.push(title);
         self.file.findings.extend(located);
@@ -270,47 +258,4 @@ impl Evaluation<'_> {
         file.remarks.extend(self.suppressions.finish());
         file
     }
-}
-
-/// What to say of a document that was meant to be an object.
-fn half_an_object(value: &Value) -> Option<String> {
-    let has = |key: &str| value.get(key).is_some_and(|value| !value.is_null());
-    let body = has("metadata") || has("spec");
-    let missing = match (has("apiVersion"), has("kind")) {
-        (true, false) if body => "kind",
-        (false, true) if body => "apiVersion",
-        _ => return None,
-    };
-    Some(format!("looks like an object and has no {missing}, so it is not evaluated: add it"))
-}
-
-/// What to say of an object whose kind is written as no API server knows it.
-fn misnamed(object: &Object<'_>) -> Option<String> {
-    let (group, kind) = (object.group(), object.kind);
-    let workloads = WorkloadKind::TEMPLATES.into_iter().chain([WorkloadKind::Pod]);
-    let workloads = workloads.map(|known| (known.group(), known.as_str()));
-    let others = [
-        ("", "Secret"),
-        ("", "ConfigMap"),
-        ("", "Namespace"),
-        ("networking.k8s.io", "NetworkPolicy"),
-    ];
-    let mut known = workloads.chain(others);
-    let (right, name) = known.find(|(_, name)| name.eq_ignore_ascii_case(kind))?;
-    if group == right && name != kind {
-        return Some(format!("kind {kind:?} is not known: write {name}"));
-    }
-    let version = if right.is_empty() { "v1".to_owned() } else { format!("{right}/v1") };
-    (group == "extensions" && name == kind).then(|| {
-        format!(
-            "{kind} of {} is served by no cluster any more: write {version}",
-            short(object.api_version)
-        )
-    })
-}
-
-/// How a kind for which there are no checks is listed.
-fn unevaluated(group: &str, kind: &str) -> String {
-    let (group, kind) = (short(group), short(kind));
-    if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") }
 }

@@ -12,6 +12,8 @@ pub(crate) struct Rules {
     pub(crate) name: String,
     /// What is asked of pods and images.
     pub(crate) settings: Settings,
+    /// Workloads are also evaluated by practices that admission does not enforce.
+    pub(crate) practices: bool,
     /// What is accepted of vulnerability reports.
     pub(crate) vulnerabilities: Thresholds,
     /// Requests and limits for containers that state none, used by `--fix`.

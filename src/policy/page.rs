@@ -21,7 +21,12 @@ pub(crate) fn page() -> String {
             "Pods and templates",
             "Evaluated at admission, in what already runs, and by `gabion check` on files: the same rule each time.",
         ),
-        (Target::File, "Files", "Evaluated by `gabion check`: the API server never sees these."),
+        (
+            Target::File,
+            "Files and other objects",
+            "Evaluated by `gabion check` only: files that the API server never sees, and objects that no admission policy of \
+             Gabion covers.",
+        ),
         (
             Target::Cluster,
             "Cluster",
@@ -46,7 +51,7 @@ pub(crate) fn page() -> String {
 fn row(control: &Control) -> String {
     let level = control.level.map(|level| format!(" ({level})")).unwrap_or_default();
     let cells = [
-        format!("`{}`{level}", control.id),
+        format!("[`{id}`](controls/{id}.md){level}", id = control.id),
         control.severity.to_string(),
         control.title.to_owned(),
         control.looks_at.to_owned(),
@@ -58,18 +63,104 @@ fn row(control: &Control) -> String {
     format!("| {} |\n", cells.join(" | "))
 }
 
+/// The page of one control. `examples` are its bad and its good file, each with its name, and what they are
+/// evaluated by.
+#[cfg(test)]
+fn page_of(control: &Control, examples: Option<&Examples>) -> String {
+    let mut page = format!("# {}: {}\n\n", control.id, control.title);
+    page.push_str("<!-- Generated from src/policy/controls; `UPDATE=1 cargo test controls` writes it. -->\n\n");
+    let _ = writeln!(page, "{}\n", control.id.why());
+    let who = match control.target {
+        Target::Pod => "at admission, in what already runs, and by `gabion check`",
+        Target::File => "by `gabion check` only; admission does not enforce it",
+        Target::Cluster => "by the controller, which creates and repairs the objects",
+        Target::None => "nowhere in this version: the id is reserved",
+    };
+    let list = |all: &[&str]| if all.is_empty() { "none".to_owned() } else { all.join(", ") };
+    for (name, text) in [
+        ("Severity", control.severity.to_string()),
+        ("Evaluated", who.to_owned()),
+        ("Reads", control.looks_at.to_owned()),
+        ("Remedy", control.remedy.replace('<', "\\<")),
+        ("CIS Kubernetes Benchmark", list(control.cis)),
+        ("NSA and CISA guidance", list(control.nsa)),
+    ] {
+        let _ = writeln!(page, "- {name}: {text}");
+    }
+    if let Some(level) = control.level_name() {
+        let _ = writeln!(page, "- Pod Security Standards: level {level}");
+    }
+    if let Some(examples) = examples {
+        if let Some(baseline) = &examples.baseline {
+            let _ = write!(page, "\n## With this baseline\n\n```yaml\n{baseline}```\n");
+        }
+        for (title, (kind, text)) in [("Bad", &examples.bad), ("Good", &examples.good)] {
+            let _ = write!(page, "\n## {title}\n\n```{kind}\n{text}```\n");
+        }
+    }
+    page
+}
+
+/// The examples of a control, each with the language that it is in.
+#[cfg(test)]
+struct Examples {
+    bad: (String, String),
+    good: (String, String),
+    baseline: Option<String>,
+}
+
 #[cfg(test)]
 mod tests {
+    use std::{collections::BTreeSet, fs, path::Path};
+
     use super::*;
+
+    fn root() -> &'static Path {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+    }
+
+    /// The file of this name must hold this text; with UPDATE it is written.
+    fn current(path: &Path, text: &str) {
+        if std::env::var_os("UPDATE").is_some() {
+            fs::create_dir_all(path.parent().expect("a folder")).expect("docs can be written");
+            fs::write(path, text).expect("docs can be written");
+        }
+        let stored = fs::read_to_string(path).unwrap_or_default();
+        assert!(stored == text, "{} is stale: run UPDATE=1 cargo test controls", path.display());
+    }
 
     #[test]
     fn the_page_of_controls_is_current() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/controls.md");
-        let page = page();
-        if std::env::var_os("UPDATE").is_some() {
-            std::fs::write(path, &page).expect("docs can be written");
+        current(&root().join("docs/controls.md"), &page());
+    }
+
+    /// What `tests/check` runs, as it lies there.
+    fn examples(id: &str) -> Option<Examples> {
+        let folder = root().join("tests/check/pages").join(id);
+        let names = fs::read_dir(&folder).ok()?;
+        let names: Vec<_> =
+            names.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+        let read = |stem: &str| {
+            let name = names.iter().find(|name| name.split('.').next() == Some(stem))?;
+            let kind = name.rsplit('.').next()?.to_lowercase();
+            Some((kind, fs::read_to_string(folder.join(name)).ok()?))
+        };
+        let baseline = read("baseline").map(|(_, text)| text);
+        Some(Examples { bad: read("bad")?, good: read("good")?, baseline })
+    }
+
+    #[test]
+    fn the_page_of_each_control_is_current_under_controls() {
+        let folder = root().join("docs/controls");
+        let mut wanted = BTreeSet::new();
+        for control in all() {
+            let name = format!("{}.md", control.id);
+            current(&folder.join(&name), &page_of(control, examples(control.id.as_str()).as_ref()));
+            wanted.insert(name);
         }
-        let stored = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(stored == page, "docs/controls.md is stale: run UPDATE=1 cargo test controls");
+        let there = fs::read_dir(&folder).expect("docs/controls");
+        let there: BTreeSet<_> =
+            there.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+        assert_eq!(there, wanted, "pages of controls that are no more");
     }
 }

@@ -56,8 +56,15 @@ fn the_guides_dockerfiles_are_told_apart() {
         found
     };
     let wrong = "FROM ubuntu:20.04\nRUN apt-get update && apt-get install -y build-essential\nENV DATABASE_PASSWORD=mysecret\nEXPOSE 80\n";
-    let named =
-        ["HB-DF-BASE", "HB-DF-CLEAN", "HB-DF-SECRET", "HB-DF-STAGE", "HB-DF-USER", "HB-PORT"];
+    let named = [
+        "HB-DF-BASE",
+        "HB-DF-CLEAN",
+        "HB-DF-INSTALL",
+        "HB-DF-SECRET",
+        "HB-DF-STAGE",
+        "HB-DF-USER",
+        "HB-PORT",
+    ];
     assert_eq!(evaluated(wrong), named);
     let right = "FROM node:22-alpine AS builder\nWORKDIR /app\nCOPY . .\nRUN npm ci && npm run build\n\nFROM alpine:3.20\nRUN addgroup -g 1001 app && adduser -u 1001 -G app -D app\nCOPY --from=builder /app/dist /app\nENV DATABASE_PASSWORD_FILE=/run/secrets/db_password\nUSER 1001:1001\nEXPOSE 8080\n";
     assert_eq!(evaluated(right), [""; 0]);

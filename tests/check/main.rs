@@ -13,6 +13,7 @@ mod guide;
 mod known;
 mod lsp;
 mod newcomer;
+mod objects;
 mod overlays;
 mod own;
 mod parity;

@@ -9,7 +9,9 @@ use std::{
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use gabion::api::gabion::hardening_baseline::HardeningBaseline;
+use gabion::policy::ControlId;
 use gabion::policy::Settings;
+use gabion::policy::Target;
 use gabion::policy::WorkloadKind;
 use gabion::policy::version::NEWEST_KNOWN;
 use gabion::policy::version::PssVersion;
@@ -136,7 +138,8 @@ struct Verdict {
 /// What `gabion check` says of each document of a file.
 fn by_the_program(baseline: &Path, file: &Path, documents: usize) -> Result<Vec<Verdict>> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gabion"));
-    command.args(["check", "-o", "json", "--baseline"]).arg(baseline).arg(file);
+    // Admission knows neither suppressions nor what a project excludes.
+    command.args(["check", "-o", "json", "--no-suppress", "--baseline"]).arg(baseline).arg(file);
     let output = command.output()?;
     let report: Value = serde_json::from_slice(&output.stdout)?;
     let mut verdicts = vec![Verdict::default(); documents];
@@ -146,6 +149,11 @@ fn by_the_program(baseline: &Path, file: &Path, documents: usize) -> Result<Vec<
         let document =
             document.ok_or_else(|| Failure::new(format!("no document for {finding}")))?;
         let id = finding["control"].as_str().unwrap_or_default().to_owned();
+        // The others are about what admission does not decide.
+        let of_pods = |id: ControlId| id.control().target == Target::Pod;
+        if !ControlId::parse(&id).is_some_and(of_pods) {
+            continue;
+        }
         match finding["verdict"].as_str() {
             Some("Deny") => document.refused.insert(id),
             _ => document.warned.insert(id),

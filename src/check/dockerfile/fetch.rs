@@ -6,8 +6,30 @@ use super::{Model, finding, run};
 use crate::check::shell;
 use crate::policy::ControlId;
 use crate::policy::Finding;
+use crate::policy::Severity;
 
 const SHELLS: [&str; 8] = ["sh", "bash", "dash", "ash", "zsh", "python", "python3", "perl"];
+
+/// Programs that compare a download with what it ought to be.
+const VERIFIERS: [&str; 14] = [
+    "sha256sum",
+    "sha512sum",
+    "sha384sum",
+    "sha1sum",
+    "md5sum",
+    "shasum",
+    "b2sum",
+    "gpg",
+    "gpgv",
+    "cosign",
+    "minisign",
+    "signify",
+    "openssl",
+    "rhash",
+];
+
+/// Less severe than the others: HTTPS still verifies the server.
+const KEPT: &str = "RUN keeps a download without comparing a checksum or a signature";
 
 /// Which instructions trust what they fetch.
 pub(crate) fn evaluate(model: &Model<'_, '_>) -> Vec<Finding> {
@@ -30,7 +52,11 @@ pub(crate) fn evaluate(model: &Model<'_, '_>) -> Vec<Finding> {
             }
             Instruction::Run(run) => {
                 let text = run::text(run);
-                findings.extend(trusting(&text).map(|message| finding(control, number, message)));
+                findings.extend(trusting(&text).map(|message| {
+                    let finding = finding(control, number, message);
+                    let severity = if message == KEPT { Severity::Low } else { finding.severity };
+                    Finding { severity, ..finding }
+                }));
             }
             _ => {}
         }
@@ -50,7 +76,6 @@ fn without_query(url: &str) -> &str {
 
 fn trusting(text: &str) -> Option<&'static str> {
     let steps = shell::steps(text);
-    let fetches = |step: &shell::Step| matches!(step.program(), "curl" | "wget");
     // Through any number of pipes: `curl URL | gunzip | sh`.
     let mut flowing = false;
     for step in &steps {
@@ -78,5 +103,73 @@ fn trusting(text: &str) -> Option<&'static str> {
             _ => false,
         }
     });
-    careless.then_some("RUN downloads without checking the server's certificate")
+    if careless {
+        return Some("RUN downloads without checking the server's certificate");
+    }
+    let is_verified = steps.iter().any(|step| {
+        VERIFIERS.contains(&step.program()) || step.words.iter().any(|word| word.contains("sha256"))
+    });
+    (!is_verified && is_kept(&steps)).then_some(KEPT)
+}
+
+fn fetches(step: &shell::Step) -> bool {
+    matches!(step.program(), "curl" | "wget")
+}
+
+/// Whether a download becomes a file, or is unpacked as it comes.
+fn is_kept(steps: &[shell::Step]) -> bool {
+    steps.iter().enumerate().any(|(number, step)| {
+        if !fetches(step) {
+            return false;
+        }
+        let unpacks =
+            |step: &shell::Step| matches!(step.program(), "tar" | "unzip" | "bsdtar" | "cpio");
+        let follows = steps.iter().skip(number + 1).take(3);
+        if step.piped && follows.clone().any(unpacks) {
+            return true;
+        }
+        keeps(step)
+    })
+}
+
+/// Whether it is written to a file. A key with which something else is verified is fetched so.
+fn keeps(step: &shell::Step) -> bool {
+    let (program, arguments) = step.arguments();
+    let short = |letter: char| {
+        arguments
+            .iter()
+            .any(|word| word.starts_with('-') && !word.starts_with("--") && word.contains(letter))
+    };
+    let all = step.words.join(" ");
+    let apart = [
+        "/dev/null",
+        ".asc",
+        ".gpg",
+        ".sha256",
+        ".sig",
+        ".pem",
+        ".crt",
+        "keyring",
+        "-o -",
+        "-O -",
+        "-O-",
+        "-qO-",
+    ];
+    if apart.iter().any(|part| all.contains(part)) {
+        return false;
+    }
+    let redirected = step.words.iter().any(|word| word.starts_with('>'));
+    match program {
+        "curl" => {
+            redirected
+                || short('o')
+                || short('O')
+                || arguments
+                    .iter()
+                    .any(|word| word.starts_with("--output") || word.starts_with("--remote-name"))
+        }
+        // It writes a file unless it is told otherwise.
+        "wget" => !step.piped && !step.has("--spider"),
+        _ => false,
+    }
 }

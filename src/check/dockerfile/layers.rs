@@ -18,12 +18,12 @@ pub(crate) fn evaluate(model: &Model<'_, '_>, settings: &Settings) -> Vec<Findin
     for (number, step, variables) in model.walk() {
         match step {
             Instruction::Expose(expose) => {
-                let ports = expose.arguments.iter().map(|port| port.value.as_ref());
-                let low = ports.filter(|port| is_below(port, least));
-                findings.extend(low.map(|port| {
-                    let message = format!("EXPOSE {port} is below {least}");
-                    finding(ControlId::HbPort, number, message)
-                }));
+                let ports = expose.arguments.iter();
+                for port in ports.filter_map(|port| variables.expand(&port.value)) {
+                    findings.extend(port_of(&port, least).map(|(control, problem)| {
+                        finding(control, number, format!("EXPOSE {port} {problem}"))
+                    }));
+                }
             }
             Instruction::Run(run) => {
                 let left = leftovers(run, &variables);
@@ -51,9 +51,28 @@ impl IsNone for parse_dockerfile::HealthcheckInstruction<'_> {
     }
 }
 
-fn is_below(port: &str, least: i32) -> bool {
-    let number = port.split(['/', '-']).next().unwrap_or_default();
-    number.parse().is_ok_and(|number: i32| number < least)
+/// What is wrong with a port, or a range of ports, and its protocol. An empty one is a variable that nothing sets.
+fn port_of(port: &str, least: i32) -> Option<(ControlId, String)> {
+    let invalid = |problem: &str| Some((ControlId::HbDfExpose, problem.to_owned()));
+    if port.is_empty() {
+        return None;
+    }
+    let (ports, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
+    if !["tcp", "udp", "sctp"].iter().any(|known| protocol.eq_ignore_ascii_case(known)) {
+        return invalid("has an unknown protocol: write tcp, udp or sctp");
+    }
+    let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
+    let number = |text: &str| text.parse::<i32>().ok().filter(|n| (1..=65_535).contains(n));
+    match (number(first), number(last)) {
+        (Some(first), Some(last)) if first > last => {
+            invalid("is a range that ends before it begins")
+        }
+        (Some(first), Some(_)) if first < least => {
+            Some((ControlId::HbPort, format!("is below {least}")))
+        }
+        (Some(_), Some(_)) => None,
+        _ => invalid("is not a port: write a number from 1 to 65535"),
+    }
 }
 
 /// A package manager and how it leaves nothing behind.

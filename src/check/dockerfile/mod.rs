@@ -4,7 +4,9 @@ mod base;
 mod fetch;
 mod files;
 mod here_documents;
+mod instructions;
 mod layers;
+mod packages;
 mod run;
 mod secrets;
 mod user;
@@ -137,6 +139,8 @@ pub(crate) fn check(name: &str, text: &str, rules: &Rules) -> FileReport {
         base::evaluate(&model, settings),
         user::evaluate(&model),
         layers::evaluate(&model, settings),
+        packages::evaluate(&model),
+        instructions::evaluate(&model),
         secrets::evaluate(&model),
         files::evaluate(&model),
         fetch::evaluate(&model),

@@ -15,8 +15,14 @@ fn found(text: &str) -> Vec<String> {
     shown.collect()
 }
 
-/// A final stage that is in order but for these lines.
+/// A final stage that is in order but for these lines, without the findings about packages.
 fn stage(lines: &str) -> Vec<String> {
+    let mut all = whole_stage(lines);
+    all.retain(|line| !["HB-DF-INSTALL", "HB-DF-PIN"].iter().any(|id| line.contains(id)));
+    all
+}
+
+fn whole_stage(lines: &str) -> Vec<String> {
     let digest = "a".repeat(64);
     found(&format!("FROM alpine:3.20@sha256:{digest}\n{lines}\nUSER 1001\n"))
 }
@@ -44,6 +50,8 @@ fn the_guides_bad_example_is_told_apart_point_by_point() {
             "1 HB-DF-USER",
             "2 HB-DF-SECRET",
             "3 HB-DF-CLEAN",
+            "3 HB-DF-INSTALL",
+            "3 HB-DF-PIN note",
             "4 HB-PORT",
         ]
     );
@@ -119,7 +127,7 @@ fn credentials_are_found_wherever_they_hide_and_never_shown() {
         "ADD .env /app/",
         "RUN export DB_PASSWORD=swordfish && ./x",
         "RUN git clone https://me:swordfish@git.example/x",
-        "RUN curl -H \"Authorization: Bearer swordfish\" https://example.com/x -o x",
+        "RUN curl -H \"Authorization: Bearer swordfish\" https://example.com/x",
         "RUN echo 'root:swordfish' | chpasswd",
         "LABEL dsn=\"postgres://me:swordfish@db/x\"",
     ] {
@@ -134,7 +142,7 @@ fn credentials_are_found_wherever_they_hide_and_never_shown() {
         "ARG VERSION=1",
         "RUN --mount=type=secret,id=t TOKEN=$(cat /run/secrets/t) ./x",
         "RUN git clone https://git.example/x@v1",
-        "RUN --mount=type=secret,id=t curl -H \"Authorization: Bearer $(cat /run/secrets/t)\" https://example.com/x -o x",
+        "RUN --mount=type=secret,id=t curl -H \"Authorization: Bearer $(cat /run/secrets/t)\" https://example.com/x",
         "RUN echo \"root:$(cat /run/secrets/p)\" | chpasswd",
         "LABEL org.opencontainers.image.url=https://example.com/a@b",
     ] {
@@ -147,20 +155,26 @@ fn unchecked_downloads_are_found() {
     for line in [
         "ADD https://example.com/x.tar.gz?token=swordfish /x",
         "RUN curl -fsSL https://example.com/i.sh | sh",
-        "RUN wget -qO- https://example.com/i.sh | sudo bash -s -- -y",
+        "RUN wget -qO- https://example.com/i.sh | bash -s -- -y",
         "RUN curl https://example.com/i.gz | gunzip | sh",
         "RUN bash -c \"$(curl -fsSL https://example.com/i.sh)\"",
         "RUN bash <(curl -s https://example.com/i.sh)",
         "RUN curl -fsSLk https://example.com/x -o x",
         "RUN wget --no-check-certificate https://example.com/x",
+        "RUN curl -fsSL https://example.com/x -o x",
+        "RUN curl https://example.com/x | tar xz",
+        "RUN wget https://example.com/x.tgz && tar xf x.tgz",
     ] {
         assert_eq!(stage(line), ["2 HB-DF-FETCH"], "{line}");
     }
+    let by_root = stage("RUN wget -qO- https://example.com/i.sh | sudo bash -s -- -y");
+    assert_eq!(by_root, ["2 HB-DF-SUDO", "2 HB-DF-FETCH"]);
     let checked = format!("ADD --checksum=sha256:{} https://example.com/x /x", "a".repeat(64));
     for line in [
         checked.as_str(),
         "RUN curl -fsSL https://example.com/x -o x && sha256sum -c x.sum",
-        "RUN curl https://example.com/x | tar xz",
+        "RUN curl -fsS https://example.com/health",
+        "RUN curl -fsSL https://example.com/key.asc -o /etc/apt/keyrings/x.asc",
         "ADD rootfs.tar /",
     ] {
         assert_eq!(stage(line), [""; 0], "{line}");
@@ -291,5 +305,51 @@ fn reports_15_caches_are_cleaned_after_the_installation_or_switched_off() {
         ("RUN apk add tar\nRUN rm -rf /var/cache/apk/*", 2),
     ] {
         assert_eq!(stage(line), [format!("{at} HB-DF-CLEAN")], "{line}");
+    }
+}
+
+#[test]
+fn instructions_with_another_effect_are_found() {
+    assert_eq!(stage("CMD a\nCMD b"), ["2 HB-DF-CMD"]);
+    assert_eq!(stage("ENTRYPOINT [\"a\"]\nCMD b"), [""; 0]);
+    assert_eq!(
+        found("FROM scratch AS a\nCMD a\nFROM scratch\nCMD b\nUSER 1\n"),
+        [""; 0],
+        "each stage has its own"
+    );
+    for line in ["EXPOSE 70000", "EXPOSE 0", "EXPOSE http", "EXPOSE 90-80", "EXPOSE 8080/http"] {
+        assert_eq!(stage(line), ["2 HB-DF-EXPOSE"], "{line}");
+    }
+    assert_eq!(stage("EXPOSE 8080-8090/udp 9090/TCP"), [""; 0]);
+    assert_eq!(stage("ARG P=8080\nEXPOSE $P ${P}/udp"), [""; 0]);
+    assert_eq!(stage("RUN sudo make-it"), ["2 HB-DF-SUDO"]);
+    assert_eq!(stage("RUN true && DEBUG=1 sudo -u app make-it"), ["2 HB-DF-SUDO"]);
+    assert_eq!(stage("RUN usermod -aG sudo app"), [""; 0]);
+    assert_eq!(stage("WORKDIR app"), ["2 HB-DF-WORKDIR"]);
+    assert_eq!(stage("ARG D=/app\nWORKDIR $D\nWORKDIR C:\\x\nWORKDIR sub"), [""; 0]);
+    assert_eq!(stage("ARG D\nWORKDIR $D\nWORKDIR sub"), [""; 0]);
+}
+
+#[test]
+fn installations_are_silent_lean_and_by_version() {
+    let clean = "&& rm -rf /var/lib/apt/lists/*";
+    let lean = "apt-get install -y --no-install-recommends";
+    for (line, wanted) in [
+        (format!("RUN apt-get install curl=1 {clean}"), vec!["2 HB-DF-INSTALL"]),
+        (format!("RUN apt-get install -y curl=1 {clean}"), vec!["2 HB-DF-INSTALL"]),
+        (format!("RUN {lean} curl {clean}"), vec!["2 HB-DF-PIN note"]),
+        (format!("RUN {lean} curl=1 {clean}"), vec![]),
+        (format!("RUN {lean} -t stable curl=1 {clean}"), vec![]),
+        (format!("RUN {lean} $PACKAGES ./local.deb {clean}"), vec![]),
+        ("RUN apk add --no-cache curl~8".to_owned(), vec![]),
+        ("RUN apk add --no-cache --virtual .build curl=8".to_owned(), vec![]),
+        ("RUN pip install --no-cache-dir flask".to_owned(), vec!["2 HB-DF-PIN note"]),
+        ("RUN pip install --no-cache-dir -r requirements.txt".to_owned(), vec![]),
+        ("RUN npm install -g @scope/tool".to_owned(), vec!["2 HB-DF-PIN note"]),
+        ("RUN npm install".to_owned(), vec![]),
+        ("RUN dnf install git && dnf clean all".to_owned(), vec!["2 HB-DF-INSTALL"]),
+        ("RUN zypper -n install git".to_owned(), vec![]),
+    ] {
+        assert_eq!(whole_stage(&line), wanted, "{line}");
     }
 }

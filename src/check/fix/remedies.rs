@@ -68,7 +68,7 @@ enum Remedy {
     ReadOnlyLogVolume,
 }
 
-/// The remedy of a control; `None` where there is more than one right answer. A new control has to be entered.
+/// The remedy of a control; `None` where there is more than one right answer.
 const fn remedy_of(id: Id) -> Option<Remedy> {
     Some(match id {
         Id::PssAllowPrivilegeEscalation => Remedy::NoPrivilegeEscalation,
@@ -82,51 +82,7 @@ const fn remedy_of(id: Id) -> Option<Remedy> {
         Id::HbRes => Remedy::Resource,
         Id::HbToken => Remedy::NoToken,
         Id::HbLogRo => Remedy::ReadOnlyLogVolume,
-        Id::PssHostNamespaces
-        | Id::PssPrivileged
-        | Id::PssCapabilitiesBaseline
-        | Id::PssHostPathVolumes
-        | Id::PssHostPorts
-        | Id::PssHostProbesAndHostLifecycle
-        | Id::PssAppArmorProfile
-        | Id::PssSeLinuxOptions
-        | Id::PssProcMount
-        | Id::PssSeccompProfileBaseline
-        | Id::PssSysctls
-        | Id::PssWindowsHostProcess
-        | Id::PssRestrictedVolumes
-        | Id::PssRunAsUser
-        | Id::PssProcMountRestricted
-        | Id::HbSeccompLocal
-        | Id::HbImgRegistry
-        | Id::HbImgBase
-        | Id::HbImgTag
-        | Id::HbPort
-        | Id::HbSecretLiteral
-        | Id::HbSecretEnv
-        | Id::HbLogEnv
-        | Id::HbDfUser
-        | Id::HbDfStage
-        | Id::HbDfBase
-        | Id::HbDfSecret
-        | Id::HbDfFetch
-        | Id::HbDfClean
-        | Id::HbDfHealth
-        | Id::HbVuln
-        | Id::HbSecretGit
-        | Id::HbSecretConfig
-        | Id::HbEso
-        | Id::HbNpOpen
-        | Id::HbNpDeny
-        | Id::HbNpAllow
-        | Id::HbPull
-        | Id::HbPullAttach
-        | Id::HbMtls
-        | Id::HbAuthz
-        | Id::HbFalcoShell
-        | Id::HbSign
-        | Id::HbPsa
-        | Id::HbCi => return None,
+        _ => return None,
     })
 }
 

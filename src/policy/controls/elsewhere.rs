@@ -22,7 +22,7 @@ const CLUSTER: Target = Target::Cluster;
 const PLANNED: Target = Target::None;
 
 /// Files first, then the cluster.
-pub(crate) static CONTROLS: [Control; 22] = [
+pub(crate) static CONTROLS: [Control; 28] = [
     of(
         ControlId::HbDfUser,
         FILE,
@@ -73,7 +73,7 @@ pub(crate) static CONTROLS: [Control; 22] = [
         Severity::Medium,
         [
             "What is fetched while building is checked",
-            "ADD of a URL, downloads piped to a shell",
+            "ADD of a URL, downloads in RUN that are executed, unpacked or kept",
             "download in RUN, compare a checksum, then use it",
         ],
         (&[], IMAGES),
@@ -98,6 +98,68 @@ pub(crate) static CONTROLS: [Control; 22] = [
             "HEALTHCHECK",
             "Kubernetes ignores HEALTHCHECK: write a livenessProbe and a readinessProbe",
         ],
+        (&[], IMAGES),
+    ),
+    of(
+        ControlId::HbDfCmd,
+        FILE,
+        Severity::Low,
+        [
+            "Each stage has one CMD and one ENTRYPOINT",
+            "CMD and ENTRYPOINT",
+            "remove all but the last, which is the only one with an effect",
+        ],
+        (&[], IMAGES),
+    ),
+    of(
+        ControlId::HbDfExpose,
+        FILE,
+        Severity::Medium,
+        [
+            "EXPOSE names valid ports",
+            "EXPOSE",
+            "write a port from 1 to 65535, an ascending range, and tcp, udp or sctp",
+        ],
+        (&[], IMAGES),
+    ),
+    of(
+        ControlId::HbDfInstall,
+        FILE,
+        Severity::Low,
+        [
+            "Packages are installed without questions and without extras",
+            "RUN with apt-get, yum, dnf, microdnf or zypper",
+            "install with -y, and apt-get with --no-install-recommends",
+        ],
+        (&[], IMAGES),
+    ),
+    of(
+        ControlId::HbDfPin,
+        FILE,
+        Severity::Low,
+        [
+            "Packages are installed by version",
+            "RUN with apt-get, apk, pip, npm, gem or go install",
+            "name the version of the package",
+        ],
+        (&[], IMAGES),
+    ),
+    of(
+        ControlId::HbDfSudo,
+        FILE,
+        Severity::Low,
+        [
+            "Builds use no sudo",
+            "RUN",
+            "write USER root before the command, and the other USER after it",
+        ],
+        (&[], IMAGES),
+    ),
+    of(
+        ControlId::HbDfWorkdir,
+        FILE,
+        Severity::Low,
+        ["WORKDIR is absolute", "WORKDIR", "write an absolute path"],
         (&[], IMAGES),
     ),
     of(

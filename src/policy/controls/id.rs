@@ -26,7 +26,7 @@ macro_rules! control_ids {
     };
 }
 
-// Pod Security checks, the guide's, files, the cluster: the order of the table.
+// Pod Security checks, the guide's, files, the cluster, objects beside pods: the order of the table.
 control_ids! {
     PssHostNamespaces => "PSS-hostNamespaces",
     PssPrivileged => "PSS-privileged",
@@ -69,6 +69,12 @@ control_ids! {
     HbDfFetch => "HB-DF-FETCH",
     HbDfClean => "HB-DF-CLEAN",
     HbDfHealth => "HB-DF-HEALTH",
+    HbDfCmd => "HB-DF-CMD",
+    HbDfExpose => "HB-DF-EXPOSE",
+    HbDfInstall => "HB-DF-INSTALL",
+    HbDfPin => "HB-DF-PIN",
+    HbDfSudo => "HB-DF-SUDO",
+    HbDfWorkdir => "HB-DF-WORKDIR",
     HbVuln => "HB-VULN",
     HbSecretGit => "HB-SECRET-GIT",
     HbSecretConfig => "HB-SECRET-CONFIG",
@@ -84,6 +90,20 @@ control_ids! {
     HbSign => "HB-SIGN",
     HbPsa => "HB-PSA",
     HbCi => "HB-CI",
+    HbRbacWildcard => "HB-RBAC-WILDCARD",
+    HbRbacAdmin => "HB-RBAC-ADMIN",
+    HbRbacSecrets => "HB-RBAC-SECRETS",
+    HbRbacEscalate => "HB-RBAC-ESCALATE",
+    HbSvcNodePort => "HB-SVC-NODEPORT",
+    HbSvcExternalIp => "HB-SVC-EXTERNALIP",
+    HbSvcSelector => "HB-SVC-SELECTOR",
+    HbIngTls => "HB-ING-TLS",
+    HbNpNone => "HB-NP-NONE",
+    HbProcNs => "HB-PROC-NS",
+    HbTokenDefault => "HB-TOKEN-DEFAULT",
+    HbProbe => "HB-PROBE",
+    HbReplicas => "HB-REPLICAS",
+    HbPdb => "HB-PDB",
 }
 
 impl ControlId {

@@ -5,7 +5,9 @@
 mod elsewhere;
 mod guide;
 mod id;
+mod objects;
 mod standards;
+mod why;
 
 use std::fmt;
 
@@ -49,7 +51,7 @@ impl fmt::Display for Severity {
 pub enum Target {
     /// Admission and the offline checker, by the same rule over the pod.
     Pod,
-    /// The offline checker, over files that the API server never sees.
+    /// The offline checker alone: files that the API server never sees, and objects without an admission policy.
     File,
     /// The controller, by what it makes and keeps in the cluster.
     Cluster,
@@ -82,12 +84,20 @@ pub struct Control {
     pub target: Target,
 }
 
+impl Control {
+    /// The level of the Pod Security Standards that it belongs to, which is also the profile that asks for it.
+    pub fn level_name(&self) -> Option<&'static str> {
+        self.level.map(Level::as_str)
+    }
+}
+
 /// Every control, in the order of [`ControlId`].
 static CONTROLS: [&Control; ControlId::ALL.len()] = table();
 
 /// Fails to compile when an id has no row, or a row stands elsewhere than its id.
 const fn table() -> [&'static Control; ControlId::ALL.len()] {
-    let parts: [&[Control]; 3] = [&standards::CONTROLS, &guide::CONTROLS, &elsewhere::CONTROLS];
+    let parts: [&[Control]; 4] =
+        [&standards::CONTROLS, &guide::CONTROLS, &elsewhere::CONTROLS, &objects::CONTROLS];
     let mut table = [&standards::CONTROLS[0]; ControlId::ALL.len()];
     let (mut part, mut row, mut at) = (0, 0, 0);
     while part < parts.len() {
@@ -123,6 +133,7 @@ mod tests {
             );
             assert!(c.title.len() > 10 && c.looks_at.len() >= 3, "{}", c.id);
             assert!((10..=160).contains(&c.remedy.len()), "{}: {}", c.id, c.remedy.len());
+            assert!(c.id.why().len() > 20 && c.id.why().ends_with('.'), "{}", c.id);
             // Messages are joined by "; ".
             assert!(!c.remedy.contains(['\n', ';']) && !c.title.ends_with('.'), "{}", c.id);
             assert_eq!(c.check.is_some(), c.level.is_some(), "{}", c.id);
