@@ -70,6 +70,17 @@ fn others() -> Vec<Case> {
             "apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: {{name: a}}\nspec: {{secretStoreRef: {{name: {store}}}}}\n---\napiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: {{name: aws}}\n"
         )
     };
+    let store = |provider: &str| {
+        format!(
+            "apiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: {{name: a}}\nspec: {{provider: {{{provider}}}}}\n"
+        )
+    };
+    let found = |find: &str| {
+        format!(
+            "{}---\napiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: {{name: a}}\nspec: {{secretStoreRef: {{name: a}}, dataFrom: [{{find: {{{find}}}}}]}}\n",
+            store("fake: {data: []}")
+        )
+    };
     let report = |severity: &str| {
         format!(
             "{{\"SchemaVersion\": 2, \"ArtifactName\": \"a\", \"Results\": [{{\"Vulnerabilities\": [{{\"VulnerabilityID\": \"CVE-1\", \"Severity\": \"{severity}\"}}]}}]}}"
@@ -85,6 +96,8 @@ fn others() -> Vec<Case> {
         manifest("HB-SECRET-GIT", &secret("swordfish"), &secret("${PASSWORD}")),
         manifest("HB-SECRET-CONFIG", &map("swordfish"), &map("${PASSWORD}")),
         manifest("HB-ESO", &external("awz"), &external("aws")),
+        manifest("HB-ESO-LACKS", &store("vault: {}"), &store("fake: {data: []}")),
+        manifest("HB-ESO-DIFFERS", &found("tags: {team: a}"), &found("path: a")),
         manifest("HB-NP-OPEN", &policy(""), &policy("from: [{podSelector: {}}]")),
         manifest("HB-CI", &workflow(""), &workflow("      - run: gabion check deploy/\n")),
     ]
@@ -95,7 +108,9 @@ fn every_control_of_files_is_evaluated_in_files() {
     let cases: Vec<_> = dockerfiles().into_iter().chain(others()).collect();
     for (id, name, bad, good) in &cases {
         let ids = |text: &str| {
-            let report = Folder::of(&[(name, text)]).check(&["-o", "json", name]).json();
+            let mut arguments = vec!["-o", "json", name];
+            arguments.extend(id.starts_with("HB-ESO-").then_some("--eso"));
+            let report = Folder::of(&[(name, text)]).check(&arguments).json();
             let findings = report["files"][0]["findings"].as_array().unwrap().clone();
             findings
                 .iter()

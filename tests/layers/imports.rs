@@ -63,7 +63,19 @@ const ROOMS: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("check", &["api", "digest", "duration", "hardening", "network_peers", "policy", "quantity"]),
+    (
+        "check",
+        &[
+            "api",
+            "cluster",
+            "digest",
+            "duration",
+            "hardening",
+            "network_peers",
+            "policy",
+            "quantity",
+        ],
+    ),
     (
         "cli",
         &[

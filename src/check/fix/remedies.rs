@@ -69,6 +69,7 @@ enum Remedy {
 }
 
 /// The remedy of a control; `None` where there is more than one right answer. A new control has to be entered.
+#[allow(clippy::match_same_arms, reason = "a long arm has one id a line")]
 const fn remedy_of(id: Id) -> Option<Remedy> {
     Some(match id {
         Id::PssAllowPrivilegeEscalation => Remedy::NoPrivilegeEscalation,
@@ -82,6 +83,7 @@ const fn remedy_of(id: Id) -> Option<Remedy> {
         Id::HbRes => Remedy::Resource,
         Id::HbToken => Remedy::NoToken,
         Id::HbLogRo => Remedy::ReadOnlyLogVolume,
+        Id::HbEso | Id::HbEsoLacks | Id::HbEsoDiffers => return None,
         Id::PssHostNamespaces
         | Id::PssPrivileged
         | Id::PssCapabilitiesBaseline
@@ -115,7 +117,6 @@ const fn remedy_of(id: Id) -> Option<Remedy> {
         | Id::HbVuln
         | Id::HbSecretGit
         | Id::HbSecretConfig
-        | Id::HbEso
         | Id::HbNpOpen
         | Id::HbNpDeny
         | Id::HbNpAllow
