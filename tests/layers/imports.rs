@@ -20,8 +20,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("quantity", &[]),
     ("retry", &[]),
     ("secret_bytes", &[]),
+    ("text", &[]),
     ("gjson", &["secret_bytes"]),
-    ("survey", &["duration"]),
+    ("survey", &["duration", "text"]),
     ("generator", &["api", "secret_bytes"]),
     ("policy", &["api", "digest", "marks", "meta", "quantity"]),
     ("cluster", &["lane", "meta", "retry"]),
@@ -45,6 +46,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "retry",
             "runtime",
             "telemetry",
+            "text",
         ],
     ),
     (
@@ -61,6 +63,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "retry",
             "runtime",
             "telemetry",
+            "text",
         ],
     ),
     (
