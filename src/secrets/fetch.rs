@@ -29,10 +29,11 @@ use crate::lane::Lane;
 use crate::provider::ProviderError;
 use crate::provider::fetcher::Connection;
 use crate::secrets::reconciler::Reconciler;
+use crate::text::shortened;
 
 /// Entries of one object that find at the same time: each holds a list and some values in memory.
 const FINDS_AT_ONCE: usize = 4;
-/// Characters of a key that a message shows.
+/// Bytes of a key that a message shows.
 const SHOWN: usize = 512;
 
 /// The expressions of the lookups, ready to use. What cannot be one costs no provider anything.
@@ -42,11 +43,6 @@ fn patterns(lookups: &[Lookup]) -> Result<Vec<Option<Regexp>>, PlanError> {
         Ask::Find(search) => find::pattern(&lookup.field, search),
     };
     lookups.iter().map(pattern).collect()
-}
-
-/// The beginning of a key, for a message.
-fn cut(key: &str) -> &str {
-    key.char_indices().nth(SHOWN).and_then(|(end, _)| key.get(..end)).unwrap_or(key)
 }
 
 impl Reconciler<'_> {
@@ -209,7 +205,7 @@ impl Reconciler<'_> {
         for lookup in lookups {
             let (access, what) = match &lookup.ask {
                 Ask::Read(request) => {
-                    (patterns.decide(&request.key), format!("{:?}", cut(&request.key)))
+                    (patterns.decide(&request.key), format!("{:?}", shortened(&request.key, SHOWN)))
                 }
                 Ask::Find(_) => (patterns.decide_any(), "anything".to_owned()),
             };
