@@ -13,7 +13,7 @@ use crate::policy::Finding;
 const DEEPEST: usize = 16;
 
 /// Series of ESO that Gabion has.
-const HERE: [&str; 5] = [
+pub(super) const HERE: [&str; 5] = [
     "externalsecret_status_condition",
     "externalsecret_provider_api_calls_count",
     "externalsecret_sync_calls_total",
@@ -31,6 +31,13 @@ const BY_FLAG: [&str; 3] = [
 static SERIES: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let kinds = "cluster_?externalsecret|cluster_?pushsecret|cluster_?secretstore|externalsecret|pushsecret|secretstore";
     Regex::new(&format!(r"\b(?:{kinds})_(?:sync_calls|status_condition|reconcile_duration|provider_api_calls)(?:_[a-z]+)*\b")).ok()
+});
+
+/// Series that every operator of the kind has, with a label that means ESO's controllers.
+static SHARED: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let label = "(?:externalsecret|secretstore|pushsecret)";
+    let series = "(?:controller_runtime|workqueue)_[a-z_]+";
+    Regex::new(&format!(r#"\b({series})\{{[^}}]*"[^"}}]*{label}"#)).ok()
 });
 
 /// What to say of alerts or a dashboard; `None` if they have nothing to do with ESO.
@@ -68,8 +75,11 @@ impl Search {
     }
 
     fn text(&mut self, text: &str, at: &FieldPath) {
-        let all = SERIES.as_ref().into_iter().flat_map(|series| series.find_iter(text));
-        for name in all.map(|found| found.as_str()) {
+        let own = SERIES.as_ref().into_iter().flat_map(|series| series.find_iter(text));
+        let own = own.map(|found| found.as_str());
+        let shared = SHARED.as_ref().into_iter().flat_map(|series| series.captures_iter(text));
+        let shared = shared.filter_map(|found| found.get(1)).map(|found| found.as_str());
+        for name in own.chain(shared) {
             if !self.named.insert((at.clone(), name.to_owned())) {
                 continue;
             }

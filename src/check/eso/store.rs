@@ -10,7 +10,7 @@ use crate::policy::FieldPath;
 use crate::policy::Finding;
 
 /// The providers that Gabion has.
-const PROVIDERS: [&str; 2] = ["aws", "fake"];
+pub(super) const PROVIDERS: [&str; 2] = ["aws", "fake"];
 /// Session tags that an operator sets.
 const RESERVED: [&str; 3] = ["esonamespace", "esostorename", "esostorekind"];
 

@@ -202,8 +202,15 @@ fn an_installation_of_eso_is_looked_at_too() {
         &rule("rate(externalsecret_sync_calls_error[5m]) + secretstore_reconcile_duration > 0"),
         &["only with a flag", "Gabion has no metric secretstore_reconcile_duration"],
     );
+    says(
+        &rule(
+            r#"rate(controller_runtime_reconcile_errors_total{job="x", controller="externalsecret"}[5m]) > 0"#,
+        ),
+        &["Gabion has no metric controller_runtime_reconcile_errors_total"],
+    );
     for other in [
         rule("up == 0"),
+        rule(r#"workqueue_depth{name="deployment"} > 5"#),
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x"}}),
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x"}}),
     ] {
@@ -221,6 +228,33 @@ fn the_generators_are_those_of_the_page() {
     let table = page.split("| kind | keys | fields |").nth(1).unwrap();
     let rows = table.lines().skip(2).take_while(|line| line.starts_with("| `"));
     assert_eq!(rows.count(), GENERATORS_HERE.len());
+}
+
+/// The lists here, the definition of stores, and the page of metrics.
+#[test]
+fn providers_and_series_are_those_of_this_program() {
+    let switch = switch();
+    let Found::Schema(schema) = switch.kinds.find("external-secrets.io/v1", "SecretStore") else {
+        panic!("no SecretStore")
+    };
+    let provider = schema["properties"]["provider"]["properties"].as_object().unwrap();
+    assert!(provider.keys().eq(store::PROVIDERS), "{provider:?}");
+    let page = include_str!("../../../docs/metrics.md");
+    for series in monitoring::HERE {
+        assert!(page.contains(&format!("| `{series}` |")), "{series}");
+    }
+    let named = page.lines().filter(|line| {
+        [
+            "externalsecret_",
+            "secretstore_",
+            "clustersecretstore_",
+            "pushsecret_",
+            "clusterexternalsecret_",
+        ]
+        .iter()
+        .any(|kind| line.starts_with(&format!("| `{kind}")))
+    });
+    assert_eq!(named.count(), monitoring::HERE.len());
 }
 
 /// What the rules in the schemas refuse is never passed over.
