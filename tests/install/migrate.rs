@@ -109,7 +109,7 @@ fn definition(name: &str) -> Result<Value> {
     Ok(definition)
 }
 
-fn deployment(name: &str, arguments: Value) -> Value {
+fn deployment(name: &str, arguments: &[&str]) -> Value {
     let labels =
         json!({"app.kubernetes.io/name": name, "app.kubernetes.io/instance": "external-secrets"});
     json!({"apiVersion": "apps/v1", "kind": "Deployment",
@@ -151,8 +151,8 @@ async fn eso(plane: &ControlPlane, kubectl: &Kubectl) -> Result<()> {
     create(
         &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "finalizers": [FINALIZER]}}),
     )?;
-    create(&deployment("external-secrets", json!(["--concurrent=5", "--tomorrow"])))?;
-    create(&deployment("external-secrets-webhook", json!(["webhook"])))?;
+    create(&deployment("external-secrets", &["--concurrent=5", "--tomorrow"]))?;
+    create(&deployment("external-secrets-webhook", &["webhook"]))?;
     let cluster = Cluster::new(plane).await?;
     cluster
         .create(json!({"kind": "SecretStore", "metadata": {"name": "aws", "namespace": "shop"},
@@ -214,7 +214,7 @@ async fn start(plane: &ControlPlane) -> Result<Operator> {
 }
 
 /// Checks what a block promises. A block that is not here is one that nobody checks.
-async fn after(step: &str, script: &str, shell: &Shell, kubectl: &Kubectl) -> Result<()> {
+fn after(step: &str, script: &str, shell: &Shell, kubectl: &Kubectl) -> Result<()> {
     match step {
         "1. See what would differ" => seen(&shell.said()?, kubectl)?,
         "2. Keep what there is" => {
@@ -347,7 +347,7 @@ async fn every_command_of_the_page_does_what_the_page_says() -> Result<()> {
             drop(operator.take());
         }
         shell.run(script)?;
-        after(step, script, &shell, &kubectl).await?;
+        after(step, script, &shell, &kubectl)?;
         if step == "4. Install Gabion" {
             // The pod of the Deployment, which no kubelet runs here.
             operator = Some(start(&plane).await?);

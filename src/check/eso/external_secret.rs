@@ -69,7 +69,7 @@ fn data_from(entry: &Value, at: &FieldPath, found: &mut Vec<Finding>) {
     let sources = [has(entry, "extract"), has(entry, "find"), !generator.is_null()];
     match sources.iter().filter(|there| **there).count() {
         0 => {
-            found.push(refused(at.clone(), "the entry has none of extract, find and generatorRef"))
+            found.push(refused(at.clone(), "the entry has none of extract, find and generatorRef"));
         }
         1 => {}
         _ => found.push(refused(

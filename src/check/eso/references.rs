@@ -57,8 +57,8 @@ pub(crate) struct References {
     pub(crate) objects: usize,
 }
 
-fn namespace(object: &Value) -> Option<String> {
-    text(object, "/metadata/namespace").map(ToOwned::to_owned)
+fn namespace(object: &Value) -> Option<&str> {
+    text(object, "/metadata/namespace")
 }
 
 /// What an object depends on.
@@ -82,19 +82,19 @@ pub(crate) fn asked(object: &Object<'_>) -> Vec<Asked> {
 }
 
 /// The stores that something is pushed to.
-fn pushed(inner: &Value, at: &FieldPath, namespace: Option<String>, all: &mut Vec<Asked>) {
+fn pushed(inner: &Value, at: &FieldPath, namespace: Option<&str>, all: &mut Vec<Asked>) {
     for (store, at) in items(inner, "secretStoreRefs", at) {
         let kind = text(store, "/kind").unwrap_or("SecretStore");
         // Which stores have some labels today says nothing of tomorrow, so nobody can tell.
         let name = text(store, "/name").unwrap_or("chosen by labels");
-        all.push(ask(kind, name, namespace.clone(), at.key("name"), Question::Works));
+        all.push(ask(kind, name, namespace, at.key("name"), Question::Works));
     }
 }
 
 fn ask(
     kind: &str,
     name: &str,
-    namespace: Option<String>,
+    namespace: Option<&str>,
     at: FieldPath,
     question: Question,
 ) -> Asked {
@@ -107,13 +107,13 @@ fn ask(
         }
     };
     let key = Key { kind: kind.to_owned(), name: name.to_owned() };
-    let namespace = namespace.filter(|_| !kind.starts_with("Cluster"));
+    let namespace = namespace.filter(|_| !kind.starts_with("Cluster")).map(ToOwned::to_owned);
     Asked { key, namespace, question, finding }
 }
 
-fn of_spec(inner: &Value, at: &FieldPath, namespace: Option<String>, all: &mut Vec<Asked>) {
+fn of_spec(inner: &Value, at: &FieldPath, namespace: Option<&str>, all: &mut Vec<Asked>) {
     let mut ask = |kind: &str, name: &str, at: FieldPath, question: Question| {
-        all.push(self::ask(kind, name, namespace.clone(), at, question));
+        all.push(self::ask(kind, name, namespace, at, question));
     };
     let default = &inner["secretStoreRef"];
     if let Some(name) = text(default, "/name") {
@@ -158,7 +158,8 @@ impl References {
         let name = text(object.value, "/metadata/name").unwrap_or_default();
         let key = Key { kind: object.kind.to_owned(), name: name.to_owned() };
         let has_prefix = text(object.value, "/spec/provider/aws/prefix").is_some();
-        let known = Known { namespace: namespace(object.value), problem, has_prefix };
+        let namespace = namespace(object.value).map(ToOwned::to_owned);
+        let known = Known { namespace, problem, has_prefix };
         self.known.entry(key).or_default().push(known);
     }
 
@@ -188,7 +189,8 @@ impl References {
                         "check it too: with the files of the store, or with --cluster"
                             .clone_into(&mut located.finding.remedy);
                     } else if let Some(problem) = there.find_map(|known| known.problem.clone()) {
-                        located.finding.message += &format!(" does not work: {problem}");
+                        located.finding.message += " does not work: ";
+                        located.finding.message += &problem;
                     } else {
                         continue;
                     }

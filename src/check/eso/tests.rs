@@ -70,14 +70,14 @@ fn what_gabion_lacks_is_named_with_its_field() {
     for (object, wanted) in [
         (
             spec(|spec| {
-                spec["target"] = json!({"manifest": {"apiVersion": "v1", "kind": "ConfigMap"}})
+                spec["target"] = json!({"manifest": {"apiVersion": "v1", "kind": "ConfigMap"}});
             }),
             "LACKS spec.target.manifest: ",
         ),
         (
             spec(|spec| {
                 spec["data"][0]["sourceRef"] =
-                    json!({"generatorRef": {"kind": "UUID", "name": "u"}})
+                    json!({"generatorRef": {"kind": "UUID", "name": "u"}});
             }),
             "LACKS spec.data[0].sourceRef.generatorRef: ",
         ),
@@ -105,7 +105,7 @@ fn what_gabion_lacks_is_named_with_its_field() {
         ),
         (
             spec(|spec| {
-                spec["target"] = json!({"template": {"type": "bootstrap.kubernetes.io/token"}})
+                spec["target"] = json!({"template": {"type": "bootstrap.kubernetes.io/token"}});
             }),
             "LACKS spec.target.template.type: ",
         ),
@@ -281,7 +281,7 @@ fn what_the_definitions_refuse_is_a_finding() {
             spec["dataFrom"] = json!([{"find": {"path": "a"}, "sourceRef": {"generatorRef": {"kind": "UUID", "name": "a"}}}]);
         }),
         spec(|spec| {
-            spec["target"] = json!({"deletionPolicy": "Delete", "creationPolicy": "Merge"})
+            spec["target"] = json!({"deletionPolicy": "Delete", "creationPolicy": "Merge"});
         }),
         spec(|spec| spec["target"] = json!({"deletionPolicy": "Merge", "creationPolicy": "None"})),
         spec(|spec| spec["refreshInterval"] = "soon".into()),
@@ -292,7 +292,7 @@ fn what_the_definitions_refuse_is_a_finding() {
         aws(|aws| aws["secretsManager"] = json!({"recoveryWindowInDays": 3})),
         aws(|aws| {
             aws["secretsManager"] =
-                json!({"recoveryWindowInDays": 8, "forceDeleteWithoutRecovery": true})
+                json!({"recoveryWindowInDays": 8, "forceDeleteWithoutRecovery": true});
         }),
     ];
     let switch = switch();

@@ -101,10 +101,9 @@ impl AllowedKeys {
         for rule in self.rules.as_ref().map_err(String::as_str)? {
             let by_name = rule.namespaces.iter().any(|name| name == namespace);
             let by_label = match (&rule.selector, labels) {
-                (None, _) => Access::Denied,
                 (Some(_), None) => Access::Unknown,
                 (Some(selector), Some(labels)) if selector.matches(labels) => Access::Allowed,
-                (Some(_), Some(_)) => Access::Denied,
+                (None, _) | (Some(_), Some(_)) => Access::Denied,
             };
             if by_name || by_label == Access::Allowed {
                 let keys = rule.keys.iter().map(|key| key.replace(NAMESPACE, namespace));

@@ -155,9 +155,9 @@ proptest! {
             names.contains(&namespace) || (known && label.is_some() && *label == team)
         };
         if decided == Access::Allowed {
-            prop_assert!(matching.iter().any(|rule| lets_in(rule)));
+            prop_assert!(matching.iter().any(&lets_in));
         } else {
-            prop_assert!(!matching.iter().any(|rule| lets_in(rule)));
+            prop_assert!(!matching.iter().any(lets_in));
             let open = !known && rules.iter().any(|(names, label, _)| label.is_some() && !names.contains(&namespace));
             prop_assert_eq!(decided, if open { Access::Unknown } else { Access::Denied });
         }
