@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::kinds::Found;
 use super::{GENERATORS, GROUP, PAGE, Switch, differs, idle, lacks, text};
 use crate::check::object::short;
 use crate::policy::FieldPath;
@@ -85,19 +86,37 @@ pub(super) fn webhook(object: &Value) -> Option<Vec<Finding>> {
 }
 
 /// A definition of ESO.
-pub(super) fn definition(object: &Value) -> Option<Vec<Finding>> {
+pub(super) fn definition(switch: &Switch, object: &Value) -> Option<Vec<Finding>> {
     let group = text(object, "/spec/group")?;
     if group != GROUP && group != GENERATORS {
         return None;
     }
-    if text(object, "/spec/conversion/strategy") != Some("Webhook") {
-        return Some(Vec::new());
+    let mut found = Vec::new();
+    if text(object, "/spec/conversion/strategy") == Some("Webhook") {
+        let at = FieldPath::default().keys(&["spec", "conversion", "strategy"]);
+        let message = "nothing answers the conversion webhook once ESO is gone, and objects can then not even be read";
+        let remedy =
+            "set the strategy to None when ESO is stopped: both versions have the same fields";
+        found.push(differs(at, message, remedy));
     }
-    let at = FieldPath::default().keys(&["spec", "conversion", "strategy"]);
-    let message = "nothing answers the conversion webhook once ESO is gone, and objects can then not even be read";
-    let remedy =
-        "set the strategy to None before ESO is stopped: both versions have the same fields";
-    Some(vec![differs(at, message, remedy)])
+    let kind = text(object, "/spec/names/kind").unwrap_or_default();
+    let stored = object["status"]["storedVersions"].as_array().into_iter().flatten();
+    let at = FieldPath::default().keys(&["status", "storedVersions"]);
+    for (nth, version) in stored.enumerate() {
+        let version = version.as_str().unwrap_or_default();
+        let known = switch.kinds.find(&format!("{group}/{version}"), kind);
+        if matches!(known, Found::OtherVersion(_)) {
+            let message = format!(
+                "objects may be stored as {}: the API server refuses a definition without that version",
+                short(version)
+            );
+            let remedy = format!(
+                "write each object of the kind once, then take the version out of status.storedVersions ({PAGE})"
+            );
+            found.push(lacks(at.index(nth), message, &remedy));
+        }
+    }
+    Some(found)
 }
 
 /// What a ClusterExternalSecret left on a namespace.

@@ -96,7 +96,7 @@ pub(crate) fn evaluate(switch: &Switch, object: &Object<'_>) -> Option<Vec<Findi
             installation::webhook(object.value)
         }
         ("apiextensions.k8s.io", "CustomResourceDefinition") => {
-            installation::definition(object.value)
+            installation::definition(switch, object.value)
         }
         ("", "Namespace") => installation::namespace(object.value),
         ("monitoring.coreos.com", "PrometheusRule") | ("", "ConfigMap") => {

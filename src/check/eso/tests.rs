@@ -190,6 +190,10 @@ fn an_installation_of_eso_is_looked_at_too() {
     let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {"name": "x"}, "spec": {"group": "external-secrets.io", "conversion": {"strategy": "Webhook"}}});
     says(&definition, &["DIFFERS spec.conversion.strategy: "]);
+    let old = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "x"}, "spec": {"group": "external-secrets.io", "names": {"kind": "SecretStore"}},
+        "status": {"storedVersions": ["v1alpha1", "v1beta1", "v1"]}});
+    says(&old, &["LACKS status.storedVersions[0]: objects may be stored as v1alpha1"]);
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x",
         "finalizers": ["other", "externalsecrets.external-secrets.io/ces-a"]}});
     says(&namespace, &["DIFFERS metadata.finalizers[1]: only ESO"]);
