@@ -38,6 +38,7 @@ pub(crate) fn built_in(name: &str) -> Result<Rules, String> {
         defaults: guide_defaults(),
         limit_range: LimitRange::default(),
         now: Timestamp::UNIX_EPOCH,
+        switch: None,
     })
 }
 
@@ -129,6 +130,7 @@ fn rules(name: &str, object: Value) -> Result<Rules, String> {
         defaults: defaults(spec),
         limit_range: LimitRange::of(spec),
         now: Timestamp::UNIX_EPOCH,
+        switch: None,
     })
 }
 

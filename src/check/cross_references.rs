@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{
+    eso::{self, References},
     object::Object,
     report::{Located, Report},
     selectors::Selectors,
@@ -142,12 +143,29 @@ pub(crate) struct CrossReferences {
     /// Number of the file that is being read.
     file: usize,
     scans: usize,
+    /// What objects of External Secrets Operator depend on.
+    eso: References,
 }
 
 impl CrossReferences {
     /// Goes on to the next file.
     pub(crate) fn next_file(&mut self) {
         self.file += 1;
+    }
+
+    /// Remembers an object of External Secrets Operator.
+    pub(crate) fn note_eso(&mut self, object: &Object<'_>) {
+        self.eso.note(object);
+    }
+
+    /// Remembers what an object of External Secrets Operator depends on, and where it says so.
+    pub(crate) fn ask_eso(&mut self, asked: eso::Asked, located: Vec<Located>) {
+        self.eso.ask(asked, self.file, located);
+    }
+
+    /// How many objects have to do with External Secrets Operator.
+    pub(crate) fn of_eso(&self) -> usize {
+        self.eso.objects
     }
 
     /// Counts a report of a scanner.
@@ -220,6 +238,7 @@ impl CrossReferences {
                 file.findings.push(located);
             }
         }
+        self.eso.finish(report);
         self.selectors.finish(report);
         report.unevaluated = self.unevaluated;
     }

@@ -143,6 +143,7 @@ fn shown(files: Vec<FileReport>, rules: &Rules) {
             watched: false,
             no_suppress: false,
             fix: Fix::No,
+            cluster: None,
         };
         output::write(&report, &options, &mut Vec::new()).unwrap();
     }

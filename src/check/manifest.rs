@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{
     anchor,
     cross_references::{self, CrossReferences},
+    eso::{self, Switch},
     kinds,
     object::{Object, objects},
     pipeline, pod_level,
@@ -134,13 +135,16 @@ impl Evaluation<'_> {
             self.other(&value, rules, across);
         }
         for object in found {
-            self.object(&object, rules, across);
+            match &rules.switch {
+                Some(switch) => self.of_eso(&object, switch, across),
+                None => self.object(&object, rules, across),
+            }
         }
     }
 
     /// Evaluates a document that holds no object.
     fn other(&mut self, value: &Value, rules: &Rules, across: &mut CrossReferences) {
-        match scan::read(value) {
+        match scan::read(value).filter(|_| rules.switch.is_none()) {
             Some(Ok(scan)) => {
                 across.scanned();
                 let findings = scan::evaluate(&scan, rules);
@@ -151,7 +155,7 @@ impl Evaluation<'_> {
                 let position = Some(self.lines.position(self.root.offset(&wrong.path)));
                 self.file.faults.push(Diagnostic { position, message: wrong.problem });
             }
-            None if pipeline::is_workflow(value) => {
+            None if pipeline::is_workflow(value) && rules.switch.is_none() => {
                 self.whole(pipeline::evaluate(value), pipeline::title(value));
             }
             None if value.get("items").and_then(Value::as_array).is_some_and(Vec::is_empty) => {
@@ -190,11 +194,7 @@ impl Evaluation<'_> {
             self.file.faults.push(Diagnostic { position, message });
             return;
         };
-        let title = match &self.role {
-            Role::Whole => object.title(),
-            Role::Patch => format!("patch of {}", object.title()),
-            Role::Rendered(by) => format!("{} of {by}", object.title()),
-        };
+        let title = self.title(object);
         self.annotations(object, subject.as_ref());
         let located = self.located(findings, object, &title);
         for (wanted, finding) in cross_references::of(object) {
@@ -206,6 +206,33 @@ impl Evaluation<'_> {
         }
         self.file.objects.push(title);
         self.file.findings.extend(located);
+    }
+
+    /// Compares an object of External Secrets Operator.
+    fn of_eso(&mut self, object: &Object<'_>, switch: &Switch, across: &mut CrossReferences) {
+        let Some(findings) = eso::evaluate(switch, object) else {
+            return across.unevaluated(&kinds::unevaluated(object.group(), object.kind));
+        };
+        let title = self.title(object);
+        self.annotations(object, None);
+        let located = self.located(findings, object, &title);
+        if self.role != Role::Patch {
+            across.note_eso(object);
+            for asked in eso::asked(object) {
+                let located = self.located(vec![asked.finding.clone()], object, &title);
+                across.ask_eso(asked, located);
+            }
+        }
+        self.file.objects.push(title);
+        self.file.findings.extend(located);
+    }
+
+    fn title(&self, object: &Object<'_>) -> String {
+        match &self.role {
+            Role::Whole => object.title(),
+            Role::Patch => format!("patch of {}", object.title()),
+            Role::Rendered(by) => format!("{} of {by}", object.title()),
+        }
     }
 
     fn located(

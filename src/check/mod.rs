@@ -6,6 +6,7 @@
 
 pub(crate) mod baseline;
 pub(crate) mod catalogue;
+pub(crate) mod eso;
 pub(crate) mod input;
 pub(crate) mod known;
 pub(crate) mod lsp;
@@ -60,6 +61,7 @@ use std::{
 
 use regex::Regex;
 
+use crate::cluster::Target;
 use crate::policy::{ControlId, Severity};
 use chart::{Outcome, Rendered};
 use cross_references::CrossReferences;
@@ -119,6 +121,8 @@ pub struct Options {
     pub(crate) no_suppress: bool,
     /// What becomes of findings with a mechanical remedy.
     pub(crate) fix: Fix,
+    /// The cluster whose objects are compared in place of files.
+    pub(crate) cluster: Option<Target>,
 }
 
 /// What becomes of findings with a mechanical remedy.
@@ -189,6 +193,22 @@ fn exit_status(report: &Report, fail_on: Option<Severity>) -> ExitStatus {
 
 /// Evaluates all files.
 pub(crate) fn evaluate(options: &Options, stdin: &mut dyn Read) -> Report {
+    let mut report = match &options.cluster {
+        Some(target) => of_cluster(target, options),
+        None => of_files(options, stdin),
+    };
+    compare_with_known(options, &mut report);
+    report.files.extend(options.project.as_ref().and_then(Project::remarks));
+    report
+}
+
+fn of_cluster(target: &Target, options: &Options) -> Report {
+    let mut report = eso::report(target, &options.rules);
+    report.files.iter_mut().for_each(|file| accept(file, options));
+    report
+}
+
+fn of_files(options: &Options, stdin: &mut dyn Read) -> Report {
     let mut pass = Pass::of(options, options.fix, stdin);
     if options.fix != Fix::No {
         let Pass { report, inputs, overlays, patches } = &mut pass;
@@ -208,8 +228,6 @@ pub(crate) fn evaluate(options: &Options, stdin: &mut dyn Read) -> Report {
         }
     }
     let mut report = pass.report;
-    compare_with_known(options, &mut report);
-    report.files.extend(options.project.as_ref().and_then(Project::remarks));
     report.parts = pass.overlays.used;
     report
 }
@@ -248,7 +266,7 @@ impl Pass {
         }
         let (charts, mut broken) = evaluate_charts(&charts, options, &mut report, &mut across);
         drop(progress);
-        let scans = across.scans();
+        let (scans, of_eso) = (across.scans(), across.of_eso());
         across.finish(&mut report);
         for rendered in charts.iter().rev() {
             let whole = report.files.pop().unwrap_or_default();
@@ -257,7 +275,7 @@ impl Pass {
         broken.retain(|file| !leaves_out(Path::new(&file.name), options));
         split(&mut report, &overlays, &starts, options);
         report.files.extend(broken);
-        if let Some(problem) = nothing(&inputs, &report, options, scans) {
+        if let Some(problem) = nothing(&inputs, &report, options, (scans, of_eso)) {
             report.files.push(FileReport::fault(&names(options), problem));
         }
         report.files.iter_mut().for_each(|file| accept(file, options));
@@ -336,7 +354,7 @@ fn nothing(
     inputs: &[Input],
     report: &Report,
     options: &Options,
-    scans: usize,
+    (scans, of_eso): (usize, usize),
 ) -> Option<&'static str> {
     if options.allow_empty && (inputs.is_empty() || report.is_empty()) {
         None
@@ -344,6 +362,8 @@ fn nothing(
         Some("holds no manifest, Dockerfile or report: check the path")
     } else if report.is_empty() {
         Some("holds nothing to evaluate: there is no object, with apiVersion and kind, in it")
+    } else if options.rules.switch.is_some() && of_eso == 0 && !options.allow_empty {
+        Some("holds no object of External Secrets Operator: check the path")
     } else if options.expects_scan && scans == 0 {
         Some("holds no report of a scanner, to which --max-critical and --max-high apply: name one")
     } else {
@@ -393,6 +413,9 @@ fn file(
     let (name, rules) = (&input.name, rules(&input.name, options));
     match text {
         Ok(Text { text, .. }) if is_dockerfile(input, &text) => {
+            if rules.switch.is_some() {
+                return FileReport { name: name.clone(), ..FileReport::default() };
+            }
             dockerfile::check(name, &text, rules)
         }
         Ok(text) => match (&input.origin, fix) {

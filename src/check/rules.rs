@@ -1,8 +1,10 @@
 //! What files are evaluated by.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
-use super::limit_range::LimitRange;
+use super::{eso::Switch, limit_range::LimitRange};
 use crate::policy::Settings;
 
 /// What files are evaluated by.
@@ -22,6 +24,8 @@ pub(crate) struct Rules {
     pub(crate) limit_range: LimitRange,
     /// When they are applied: reports have an age.
     pub(crate) now: Timestamp,
+    /// Objects of External Secrets Operator are compared with this, and nothing else is evaluated.
+    pub(crate) switch: Option<Arc<Switch>>,
 }
 
 /// Most findings of a scanner that are accepted; `None` accepts any number.

@@ -115,7 +115,9 @@ fn object(schema: &Value, fields: &Map<String, Value>, path: &FieldPath, found: 
             value(property, given, &at, found);
         } else if schema["additionalProperties"].is_object() {
             value(&schema["additionalProperties"], given, &at, found);
-        } else if let Some(known) = known.filter(|known| !known.is_empty()) {
+        } else if let Some(known) = known.filter(|known| !known.is_empty())
+            && schema["x-kubernetes-preserve-unknown-fields"] != true
+        {
             let near = known.keys().find(|known| is_near(known, name));
             let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
             push(found, &at, format!("unknown field {name:?}{hint}"));

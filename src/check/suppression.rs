@@ -155,7 +155,10 @@ impl Suppressions {
 
     /// Findings about the decisions themselves; call it after all findings are marked.
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
-        for unused in self.all.iter().filter(|suppression| !suppression.used) {
+        // These are found by --eso only, and another run finds everything else.
+        let elsewhere = [ControlId::HbEsoLacks, ControlId::HbEsoDiffers];
+        let counts = |one: &&Suppression| !one.used && !elsewhere.contains(&one.control);
+        for unused in self.all.iter().filter(counts) {
             self.remarks.push(Diagnostic {
                 position: Some(unused.position),
                 message: format!("suppression of {} covers no finding; remove it", unused.control),

@@ -1,14 +1,16 @@
 //! The flags of `gabion check`.
 
-use std::{env, ffi::OsStr, io::IsTerminal, path::PathBuf};
+use std::{env, ffi::OsStr, io::IsTerminal, path::PathBuf, sync::Arc};
 
-use clap::{Args, ValueEnum};
+use clap::{Args, CommandFactory, ValueEnum};
 use jiff::Timestamp;
 
 use regex::Regex;
 
+use super::{Cli, eso::EsoFlags, inspect::TargetFlags};
 use crate::check::{
-    Fix, Options, baseline, catalogue, input::glob, known::Known, output::Format, project::Project,
+    Fix, Options, baseline, catalogue, eso::Switch, input::glob, known::Known, output::Format,
+    project::Project,
 };
 use crate::policy::{ControlId, Severity};
 
@@ -17,7 +19,7 @@ use crate::policy::{ControlId, Severity};
 #[allow(clippy::struct_excessive_bools)] // each is a flag of its own
 pub struct CheckFlags {
     /// Files and folders to check: manifests (YAML or JSON), Dockerfiles, and reports of scanners; - reads standard input
-    #[arg(required_unless_present_any = ["list", "explain"], value_name = "PATH")]
+    #[arg(required_unless_present_any = ["list", "explain", "cluster"], value_name = "PATH")]
     paths: Vec<PathBuf>,
 
     /// Print the controls that files are evaluated by, and check nothing
@@ -60,6 +62,15 @@ pub struct CheckFlags {
     /// High vulnerabilities that a scanner's report may contain; by default the baseline's value, or any number
     #[arg(long, value_name = "NUMBER", help_heading = "Rules")]
     max_high: Option<u32>,
+
+    /// Say which objects of External Secrets Operator do not work under Gabion, or work differently. Nothing else is evaluated
+    #[arg(long, conflicts_with_all = ["baseline", "profile", "max_critical", "max_high", "fix"], help_heading = "Switching from External Secrets Operator")]
+    eso: bool,
+    /// With --eso: look at the objects of a cluster, with your own rights, and at no Secret
+    #[arg(long, requires = "eso", conflicts_with_all = ["paths", "watch", "exclude"], help_heading = "Switching from External Secrets Operator")]
+    cluster: bool,
+    #[command(flatten, next_help_heading = "Switching from External Secrets Operator")]
+    target: TargetFlags,
 
     /// Add to the manifests what is missing and has one right answer: security contexts, volumes beside a read-only root, requests and limits. Comments and order stay
     #[arg(long, help_heading = "Repair")]
@@ -174,27 +185,18 @@ impl CheckFlags {
         rules.vulnerabilities.critical = self.max_critical.or(rules.vulnerabilities.critical);
         rules.vulnerabilities.high = self.max_high.or(rules.vulnerabilities.high);
         rules.now = now;
-        let reads_stdin = self.paths.iter().any(|path| path.as_os_str() == "-");
-        if self.watch && reads_stdin {
-            return Err(
-                "--watch waits for files, and standard input is none: name a file".to_owned()
-            );
+        if self.eso {
+            rules.switch = Some(Arc::new(switch()?));
+            "External Secrets Operator compared with Gabion".clone_into(&mut rules.name);
         }
-        if self.fix && reads_stdin {
-            return Err(
-                "--fix writes files and cannot write standard input: name a file".to_owned()
-            );
-        }
-        if self.dry_run && !matches!(self.format, FormatWord::Text) {
-            return Err("--dry-run shows a diff, which only --format text has room for".to_owned());
-        }
+        self.fits_together()?;
         let known = self.baseline_file.as_ref();
         let known = known.or(project.as_ref().and_then(|project| project.known.as_ref()));
         let known = known.filter(|_| self.write_baseline_file.is_none());
         Ok(Options {
             known: known.map(|path| Known::read(path)).transpose()?,
             write_known: self.write_baseline_file,
-            same_rules: self.baseline.is_some() || self.profile.is_some(),
+            same_rules: self.eso || self.baseline.is_some() || self.profile.is_some(),
             project,
             only: self.only,
             summary: self.summary,
@@ -211,6 +213,7 @@ impl CheckFlags {
             exclude: self.exclude,
             skip: self.skip,
             no_suppress: self.no_suppress,
+            cluster: self.cluster.then(|| self.target.target()),
             fix: match (self.fix, self.dry_run) {
                 (false, _) => Fix::No,
                 (true, true) => Fix::DryRun,
@@ -219,12 +222,43 @@ impl CheckFlags {
         })
     }
 
+    /// What clap does not know of flags that exclude each other.
+    fn fits_together(&self) -> Result<(), String> {
+        if self.target.is_given() && !self.cluster {
+            return Err("--kubeconfig and --context need --eso --cluster".to_owned());
+        }
+        let reads_stdin = self.paths.iter().any(|path| path.as_os_str() == "-");
+        if self.watch && reads_stdin {
+            return Err(
+                "--watch waits for files, and standard input is none: name a file".to_owned()
+            );
+        }
+        if self.fix && reads_stdin {
+            return Err(
+                "--fix writes files and cannot write standard input: name a file".to_owned()
+            );
+        }
+        if self.dry_run && !matches!(self.format, FormatWord::Text) {
+            return Err("--dry-run shows a diff, which only --format text has room for".to_owned());
+        }
+        Ok(())
+    }
+
     /// What the project says of itself. A gate that authors must not open reads no file that they could bring.
     fn project(&self, now: Timestamp) -> Result<Option<Project>, String> {
         let found = || Project::find(&self.paths).filter(|_| !self.no_suppress);
         let file = self.config.clone().or_else(found);
         file.map(|file| Project::read(&file, now)).transpose()
     }
+}
+
+/// What objects of External Secrets Operator are compared with.
+fn switch() -> Result<Switch, String> {
+    let command = Cli::command();
+    let run = command.find_subcommand("run");
+    let flags = run.into_iter().flat_map(clap::Command::get_arguments);
+    let names = flags.filter_map(|flag| flag.get_long()).map(ToOwned::to_owned);
+    Switch::new(names, EsoFlags::ALL.iter().map(|flag| (*flag).to_owned()))
 }
 
 fn colour(when: When) -> bool {

@@ -16,6 +16,9 @@ macro_rules! eso_flags {
         }
 
         impl EsoFlags {
+            /// All of them, without dashes.
+            pub(crate) const ALL: &[&str] = &[$($flag),*];
+
             /// The flags that were given.
             pub(crate) fn given(&self) -> Vec<&'static str> {
                 let mut given = Vec::new();

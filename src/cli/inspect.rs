@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Whom to ask.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct TargetFlags {
     /// Kubeconfig file; without it the usual one, or the account of the pod
     #[arg(long, value_name = "FILE")]
@@ -27,7 +27,12 @@ pub(crate) struct TargetFlags {
 }
 
 impl TargetFlags {
-    fn target(self) -> Target {
+    /// Whether it says where the cluster is.
+    pub(super) fn is_given(&self) -> bool {
+        self.kubeconfig.is_some() || self.context.is_some()
+    }
+
+    pub(super) fn target(self) -> Target {
         Target {
             kubeconfig: self.kubeconfig,
             context: self.context,

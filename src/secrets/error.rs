@@ -38,15 +38,30 @@ pub(crate) enum Error {
         /// The namespace that asked.
         namespace: String,
     },
-    /// The watch has not delivered the labels of the namespace yet, and the store's conditions are about labels.
+    /// The watch has not delivered the labels of the namespace yet, and the store allows by labels.
     #[error(
-        "the labels of namespace {namespace:?} are not known, and spec.conditions of cluster store {store:?} are \
-         about labels: the operator needs the right to list and watch namespaces (see /readyz)"
+        "the labels of namespace {namespace:?} are not known, and cluster store {store:?} allows by \
+         labels: the operator needs the right to list and watch namespaces (see /readyz)"
     )]
     NamespaceUnknown {
         /// Name of the store.
         store: String,
         /// The namespace.
+        namespace: String,
+    },
+    /// The list of the ClusterSecretStore does not name this key for this namespace.
+    #[error(
+        "spec.{field}: cluster store {store:?} does not let namespace {namespace:?} read {what}: have it added to the \
+         store's annotation gabion.dev/allowed-keys"
+    )]
+    KeyNotAllowed {
+        /// Path below `spec`.
+        field: String,
+        /// What is asked for.
+        what: String,
+        /// Name of the store.
+        store: String,
+        /// The namespace that asked.
         namespace: String,
     },
     /// A field of a store cannot work.
@@ -173,6 +188,7 @@ impl Error {
             Self::StoreMissing(_) => ("StoreMissing", Retry::Backoff),
             Self::StoreNotReady { .. } => ("StoreNotReady", Retry::OnChange),
             Self::StoreDenied { .. } => ("StoreDenied", Retry::OnChange),
+            Self::KeyNotAllowed { .. } => ("KeyNotAllowed", Retry::OnChange),
             Self::NamespaceUnknown { .. } => ("NamespaceUnknown", Retry::Backoff),
             Self::StoreField { .. } | Self::BadCondition { .. } => {
                 ("InvalidStore", Retry::OnChange)

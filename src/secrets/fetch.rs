@@ -16,10 +16,12 @@ use super::index::stores_of;
 use super::plan::PlanError;
 use super::plan::access;
 use super::plan::access::Access;
+use super::plan::allowed_keys::{ANNOTATION, Patterns};
 use super::plan::collect;
 use super::plan::collect::{Answer, Ask, Lookup};
 use super::plan::due::Why;
 use super::plan::find;
+use super::secret_store::bad_list;
 use super::store::{Caller, Store};
 use super::stores::Readiness;
 use crate::cluster::ObjectKey;
@@ -27,9 +29,12 @@ use crate::lane::Lane;
 use crate::provider::ProviderError;
 use crate::provider::fetcher::Connection;
 use crate::secrets::reconciler::Reconciler;
+use crate::text::shortened;
 
 /// Entries of one object that find at the same time: each holds a list and some values in memory.
 const FINDS_AT_ONCE: usize = 4;
+/// Bytes of a key that a message shows.
+const SHOWN: usize = 512;
 
 /// The expressions of the lookups, ready to use. What cannot be one costs no provider anything.
 fn patterns(lookups: &[Lookup]) -> Result<Vec<Option<Regexp>>, PlanError> {
@@ -85,13 +90,20 @@ impl Reconciler<'_> {
             by_store.entry(&lookup.store).or_default().push(nth);
         }
         let (patterns, budget) = (&patterns, &budget);
+        let of = |indices: &[usize]| indices.iter().map(|nth| &lookups[*nth]).collect::<Vec<_>>();
+        for (store, indices) in &by_store {
+            self.check_keys(&self.store_key(store), &of(indices))?;
+        }
         let mut asked = Vec::with_capacity(by_store.len());
         for (store, indices) in by_store {
             let key = self.store_key(store);
+            // Once more: a store may have changed, or appeared, while another one was connected to.
+            let list = self.check_keys(&key, &of(&indices))?;
             let Some((connection, fake)) = self.connection(&key).await? else { return Ok(None) };
             asked.push(async move {
                 let anew = why == Why::Edited;
-                let asking = Asking { connection: &connection, lane, anew, budget };
+                let allowed = list.as_ref();
+                let asking = Asking { connection: &connection, lane, anew, budget, allowed };
                 let lookups: Vec<_> =
                     indices.iter().map(|nth| (&lookups[*nth], patterns[*nth].as_ref())).collect();
                 let answers = self.answers(&asking, &lookups, fake).await;
@@ -173,6 +185,40 @@ impl Reconciler<'_> {
             Access::Denied => Err(Error::StoreDenied { store, namespace }),
             Access::Unknown => Err(Error::NamespaceUnknown { store, namespace }),
         }
+    }
+
+    /// Whether the store lets this namespace read what it asks for, and what it may find there. Asked before any store
+    /// is.
+    fn check_keys(&self, key: &StoreKey, lookups: &[&Lookup]) -> Result<Option<Patterns>, Error> {
+        let Some((store, _, _)) = self.context.stores.find(key) else { return Ok(None) };
+        let Some(list) = &store.allowed_keys else { return Ok(None) };
+        if let Some(error) = bad_list(&store) {
+            return Err(error);
+        }
+        let namespace = self.key.namespace.to_string();
+        let facts = self.context.index.namespace(&namespace);
+        let patterns =
+            list.of(&namespace, facts.as_ref().map(|facts| &facts.labels)).map_err(|reason| {
+                Error::StoreField { field: ANNOTATION.to_owned(), reason: reason.to_owned() }
+            })?;
+        let store = key.0.name.to_string();
+        for lookup in lookups {
+            let (access, what) = match &lookup.ask {
+                Ask::Read(request) => {
+                    (patterns.decide(&request.key), format!("{:?}", shortened(&request.key, SHOWN)))
+                }
+                Ask::Find(_) => (patterns.decide_any(), "anything".to_owned()),
+            };
+            let field = lookup.field.clone();
+            match access {
+                Access::Allowed => {}
+                Access::Denied => {
+                    return Err(Error::KeyNotAllowed { field, what, store, namespace });
+                }
+                Access::Unknown => return Err(Error::NamespaceUnknown { store, namespace }),
+            }
+        }
+        Ok(Some(patterns))
     }
 
     /// The connection of a store, if the store may be used here and is ready; and whether it is a fake one.

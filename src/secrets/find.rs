@@ -11,6 +11,7 @@ use std::{
 use gotemplate::regexp::Regexp;
 
 use super::plan::PlanError;
+use super::plan::allowed_keys::Patterns;
 use super::plan::find::{self, Found, Search};
 use crate::lane::Lane;
 use crate::provider::fetcher::Connection;
@@ -34,6 +35,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) anew: bool,
     /// What it has found so far.
     pub(crate) budget: &'a Budget,
+    /// The keys that its namespace may read, if they are listed.
+    pub(crate) allowed: Option<&'a Patterns>,
 }
 
 /// What all entries of an object have found together.
@@ -87,7 +90,7 @@ impl Reconciler<'_> {
     ) -> Result<Found, PlanError> {
         let refused = |source| PlanError::Provider { field: field.to_owned(), source };
         let listing = self.listing(asking, search).await.map_err(refused)?;
-        let keys = self.matching(field, pattern, &listing).await?;
+        let keys = self.matching(field, (pattern, asking.allowed), &listing).await?;
         let prefix = listing.prefix.clone();
         // All names of a store, while the values of a few are read: that can take a minute, in many objects at once.
         drop(listing);
@@ -114,13 +117,13 @@ impl Reconciler<'_> {
     async fn matching(
         &self,
         field: &str,
-        pattern: Option<&Regexp>,
+        (pattern, allowed): (Option<&Regexp>, Option<&Patterns>),
         listing: &Listing,
     ) -> Result<Vec<String>, PlanError> {
         let _turn = self.context.rendering.turn(&self.key.namespace).await;
         let until = Instant::now() + MATCHING;
         let in_time = || Instant::now() < until;
-        tokio::task::block_in_place(|| find::matching(field, pattern, listing, in_time))
+        tokio::task::block_in_place(|| find::matching(field, (pattern, allowed), listing, in_time))
     }
 
     async fn listing(

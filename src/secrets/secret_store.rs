@@ -15,6 +15,7 @@ use super::context::Context;
 use super::error::Error;
 use super::error::RECHECK;
 use super::index::StoreKey;
+use super::plan::allowed_keys::ANNOTATION;
 use super::plan::store_status::StoreOutcome;
 use super::plan::store_status::next_status;
 use super::store::{Caller, Store};
@@ -101,7 +102,22 @@ fn conclude(
     (outcome.clone(), Readiness::NotReady { outcome, passing })
 }
 
+/// What is wrong with the list of keys that namespaces may read.
+pub(crate) fn bad_list(store: &Store) -> Option<Error> {
+    let list = store.allowed_keys.as_ref()?;
+    let reason = match list.problem() {
+        // Whoever may write a SecretStore would write the list as well.
+        None if !store.key.is_cluster() => "works on a ClusterSecretStore only: remove it",
+        problem => problem?,
+    };
+    let field = format!("metadata.annotations[{ANNOTATION}]");
+    Some(Error::StoreField { field, reason: reason.to_owned() })
+}
+
 async fn validate(context: &Context, store: &Store, epoch: u64) -> (StoreOutcome, Option<Error>) {
+    if let Some(error) = bad_list(store) {
+        return (StoreOutcome::NoClient { cause: error.to_string() }, Some(error));
+    }
     if is_referent(store) {
         // Its credentials are those of whoever uses it: there is nothing to try before.
         return (StoreOutcome::Valid { note: None }, None);

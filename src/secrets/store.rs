@@ -1,10 +1,11 @@
 //! A store as the API server has it, what its connections are made of, and for whom.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::index::StoreKey;
+use super::plan::allowed_keys::{self, AllowedKeys};
 use crate::api::external_secrets::secret_store::ClusterSecretStore;
 use crate::api::external_secrets::secret_store::SecretStore;
 use crate::api::external_secrets::secret_store::SecretStoreStatus;
@@ -34,6 +35,8 @@ pub(crate) struct Store {
     pub(crate) status: Option<SecretStoreStatus>,
     /// It is being deleted.
     pub(crate) deleting: bool,
+    /// The remote keys that namespaces may read, if they are listed.
+    pub(crate) allowed_keys: Option<Arc<AllowedKeys>>,
 }
 
 impl From<SecretStore> for Store {
@@ -57,6 +60,8 @@ impl Store {
         spec: StoreSpec,
         status: Option<SecretStoreStatus>,
     ) -> Self {
+        let annotations = meta.annotations.as_ref();
+        let list = annotations.and_then(|all| all.get(allowed_keys::ANNOTATION));
         Self {
             key,
             uid: Uid::of(meta),
@@ -65,6 +70,7 @@ impl Store {
             spec,
             status,
             deleting: meta.deletion_timestamp.is_some(),
+            allowed_keys: list.map(|text| Arc::new(AllowedKeys::read(text))),
         }
     }
 }

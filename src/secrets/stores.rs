@@ -91,7 +91,8 @@ impl Stores {
             Some(entry)
                 if entry.store.uid == store.uid
                     && entry.store.generation == store.generation
-                    && entry.store.deleting == store.deleting =>
+                    && entry.store.deleting == store.deleting
+                    && entry.store.allowed_keys == store.allowed_keys =>
             {
                 entry.store = Arc::new(store);
                 decodable_again

@@ -40,6 +40,7 @@ fn broken(id: &str, name: &str) -> BTreeSet<String> {
         folder.write("baseline.yaml", &baseline);
         arguments.splice(3.., ["--baseline", "baseline.yaml"]);
     }
+    arguments.extend(id.starts_with("HB-ESO-").then_some("--eso"));
     let run = folder.check(&arguments);
     let report = run.json();
     assert_eq!(report["summary"]["errors"], 0, "{id}: {}", run.all());

@@ -6,6 +6,7 @@ mod bad_input;
 mod controls;
 mod corpus;
 mod daily;
+mod eso;
 mod examples;
 mod fixes;
 mod formats;

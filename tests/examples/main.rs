@@ -25,7 +25,7 @@ const NAMESPACE: &str = "shop";
 const SOON: Duration = Duration::from_mins(1);
 
 /// The data of the Secret of each ExternalSecret in `examples/secrets`, by its name.
-const ARRIVES: [(&str, &[(&str, &str)]); 27] = [
+const ARRIVES: [(&str, &[(&str, &str)]); 28] = [
     (
         "database",
         &[
@@ -64,6 +64,7 @@ const ARRIVES: [(&str, &[(&str, &str)]); 27] = [
     ("more-keys", &[("greeting", "hello"), ("theirs", "stays")]),
     ("not-while-people-work", &[("greeting", "hello")]),
     ("outlived", &[("greeting", "hello")]),
+    ("own-keys", &[("mail", "mail-1")]),
     ("owner-of-the-key", &[("owner", "payments")]),
     ("parameters", &[("feature", "on"), ("level", "debug"), ("nested_depth", "3")]),
     (
@@ -200,6 +201,7 @@ async fn fill(moto: &Moto) -> Result<()> {
         ("shop/keystore", STANDARD.encode("a keystore")),
         ("shop/keystore-password", "changeit".to_owned()),
         ("company/licence", "licence-1".to_owned()),
+        ("tenants/shop/mail", "mail-1".to_owned()),
     ] {
         aws.create_secret().name(name).secret_string(text).send().await?;
     }

@@ -9,6 +9,7 @@ mod equality;
 mod helm;
 mod inspect;
 mod life;
+mod migrate;
 mod switch;
 
 use std::{path::Path, time::Duration};

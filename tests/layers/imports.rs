@@ -66,7 +66,19 @@ const ROOMS: &[(&str, &[&str])] = &[
             "text",
         ],
     ),
-    ("check", &["api", "digest", "duration", "hardening", "network_peers", "policy", "quantity"]),
+    (
+        "check",
+        &[
+            "api",
+            "cluster",
+            "digest",
+            "duration",
+            "hardening",
+            "network_peers",
+            "policy",
+            "quantity",
+        ],
+    ),
     (
         "cli",
         &[

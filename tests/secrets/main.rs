@@ -7,6 +7,7 @@
 #![allow(clippy::unused_self, clippy::needless_pass_by_value)]
 
 mod access;
+mod allowed_keys;
 mod cluster_external;
 mod cluster_stores;
 mod confidentiality;

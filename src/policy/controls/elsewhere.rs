@@ -22,7 +22,7 @@ const CLUSTER: Target = Target::Cluster;
 const PLANNED: Target = Target::None;
 
 /// Files first, then the cluster.
-pub(crate) static CONTROLS: [Control; 28] = [
+pub(crate) static CONTROLS: [Control; 30] = [
     of(
         ControlId::HbDfUser,
         FILE,
@@ -205,6 +205,28 @@ pub(crate) static CONTROLS: [Control; 28] = [
             "correct the name, or add the object that is missing",
         ],
         (&["5.4.2"], &["Secrets"]),
+    ),
+    of(
+        ControlId::HbEsoLacks,
+        FILE,
+        Severity::High,
+        [
+            "Everything of External Secrets Operator works under Gabion",
+            "with --eso: objects of External Secrets Operator, flags of its Deployment",
+            "keep External Secrets Operator for it, in a class of its own",
+        ],
+        (&[], &[]),
+    ),
+    of(
+        ControlId::HbEsoDiffers,
+        FILE,
+        Severity::Medium,
+        [
+            "Nothing of External Secrets Operator works differently under Gabion",
+            "with --eso: objects of External Secrets Operator, its webhooks, alerts on its metrics",
+            "read docs/external-secrets.md, which says what differs",
+        ],
+        (&[], &[]),
     ),
     of(
         ControlId::HbNpOpen,

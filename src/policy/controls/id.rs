@@ -79,6 +79,8 @@ control_ids! {
     HbSecretGit => "HB-SECRET-GIT",
     HbSecretConfig => "HB-SECRET-CONFIG",
     HbEso => "HB-ESO",
+    HbEsoLacks => "HB-ESO-LACKS",
+    HbEsoDiffers => "HB-ESO-DIFFERS",
     HbNpOpen => "HB-NP-OPEN",
     HbNpDeny => "HB-NP-DENY",
     HbNpAllow => "HB-NP-ALLOW",

@@ -203,6 +203,14 @@ static WHY: [(ControlId, &str); ControlId::ALL.len()] = [
     ),
     (ControlId::HbEso, "The Secret never appears, and pods that mount it do not start."),
     (
+        ControlId::HbEsoLacks,
+        "After the switch the object is refused or left alone, and the Secret that it made is not refreshed any more.",
+    ),
+    (
+        ControlId::HbEsoDiffers,
+        "The object works, but a Secret, an alert or a call can come out otherwise than before the switch.",
+    ),
+    (
         ControlId::HbNpOpen,
         "A rule that admits everyone makes every stricter policy for the same pods useless.",
     ),

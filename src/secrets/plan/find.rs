@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use gotemplate::regexp::{Refusal, Regexp};
 
+use super::allowed_keys::Patterns;
 use super::error::PlanError;
 use crate::api::external_secrets::external_secret::Find;
 use crate::provider::{Fetched, Filter, Listing, SecretBytes};
@@ -58,16 +59,19 @@ pub(crate) fn pattern(field: &str, search: &Search) -> Result<Option<Regexp>, Pl
     }
 }
 
-/// The keys of a listing whose full name matches. `in_time` says whether to go on, and is asked before each name.
+/// The keys of a listing that may be read and whose full name matches. `in_time` says whether to go on, and is asked before each name.
 pub(crate) fn matching(
     field: &str,
-    pattern: Option<&Regexp>,
+    (pattern, allowed): (Option<&Regexp>, Option<&Patterns>),
     listing: &Listing,
     mut in_time: impl FnMut() -> bool,
 ) -> Result<Vec<String>, PlanError> {
     let mut matching = Vec::new();
     let mut name = listing.prefix.clone();
     for key in &listing.keys {
+        if allowed.is_some_and(|allowed| !allowed.allows(key)) {
+            continue;
+        }
         if let Some(pattern) = pattern {
             if !in_time() {
                 let field = format!("{field}.name.regexp");

@@ -5,6 +5,7 @@
 //! should hold, [`status`] what to say about it.
 
 pub(crate) mod access;
+pub(crate) mod allowed_keys;
 pub(crate) mod cluster_external;
 pub(crate) mod cluster_status;
 pub mod collect;

@@ -15,7 +15,7 @@ fn listing(prefix: &str, keys: &[&str]) -> Listing {
 fn matches(regexp: &str, listing: &Listing) -> Result<Vec<String>, PlanError> {
     let search = search("dataFrom[0].find", &find(json!({"name": {"regexp": regexp}})))?;
     let pattern = pattern("dataFrom[0].find", &search)?;
-    matching("dataFrom[0].find", pattern.as_ref(), listing, || true)
+    matching("dataFrom[0].find", (pattern.as_ref(), None), listing, || true)
 }
 
 #[test]
@@ -68,7 +68,8 @@ fn matching_ends_when_its_time_is_over() {
         left -= 1;
         left >= 0
     };
-    let error = matching("dataFrom[0].find", pattern.as_ref(), &names, in_time).unwrap_err();
+    let error =
+        matching("dataFrom[0].find", (pattern.as_ref(), None), &names, in_time).unwrap_err();
     assert!(matches!(error, PlanError::CostlyRegexp { .. }), "{error}");
 }
 
