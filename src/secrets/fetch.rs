@@ -14,18 +14,13 @@ use super::find::{Asking, Budget};
 use super::index::StoreKey;
 use super::index::stores_of;
 use super::plan::PlanError;
-use super::plan::access;
-use super::plan::access::Access;
 use super::plan::collect;
 use super::plan::collect::{Answer, Ask, Lookup};
 use super::plan::due::Why;
 use super::plan::find;
-use super::store::{Caller, Store};
-use super::stores::Readiness;
 use crate::cluster::ObjectKey;
 use crate::lane::Lane;
 use crate::provider::ProviderError;
-use crate::provider::fetcher::Connection;
 use crate::secrets::reconciler::Reconciler;
 
 /// Entries of one object that find at the same time: each holds a list and some values in memory.
@@ -88,7 +83,9 @@ impl Reconciler<'_> {
         let mut asked = Vec::with_capacity(by_store.len());
         for (store, indices) in by_store {
             let key = self.store_key(store);
-            let Some((connection, fake)) = self.connection(&key).await? else { return Ok(None) };
+            let usable = self.context.usable(&key, &self.key.namespace).await?;
+            let Some((connection, store)) = usable else { return Ok(None) };
+            let fake = store.spec.provider.fake.is_some();
             asked.push(async move {
                 let anew = why == Why::Edited;
                 let asking = Asking { connection: &connection, lane, anew, budget };
@@ -141,8 +138,8 @@ impl Reconciler<'_> {
     fn note_refused_keys(&self, store: &StoreKey, answers: &[Answer]) {
         let is_refused =
             |answer: &Answer| matches!(answer.failure(), Some(ProviderError::Credentials { .. }));
-        if answers.iter().any(is_refused) && self.context.stores.doubt(store, Instant::now()) {
-            self.context.validations.wake(store, store, Lane::Urgent);
+        if answers.iter().any(is_refused) {
+            self.context.doubt(store);
         }
     }
 
@@ -158,42 +155,5 @@ impl Reconciler<'_> {
         for other in outages.answered(store, self.key, Instant::now()) {
             self.context.wake(&other, Lane::Periodic);
         }
-    }
-
-    /// Whether the store's conditions let this namespace in.
-    fn check_access(&self, key: &StoreKey, store: &Store) -> Result<(), Error> {
-        let namespace = self.key.namespace.to_string();
-        let facts = self.context.index.namespace(&namespace);
-        let labels = facts.as_ref().map(|facts| &facts.labels);
-        let access = access::access(&store.spec.conditions, &namespace, labels)
-            .map_err(|source| Error::BadCondition { store: key.clone(), source })?;
-        let store = key.0.name.to_string();
-        match access {
-            Access::Allowed => Ok(()),
-            Access::Denied => Err(Error::StoreDenied { store, namespace }),
-            Access::Unknown => Err(Error::NamespaceUnknown { store, namespace }),
-        }
-    }
-
-    /// The connection of a store, if the store may be used here and is ready; and whether it is a fake one.
-    async fn connection(&self, key: &StoreKey) -> Result<Option<(Connection, bool)>, Error> {
-        let context = self.context;
-        let Some((store, readiness, epoch)) = context.stores.find(key) else {
-            return Err(context.unknown(key));
-        };
-        if key.is_cluster() {
-            self.check_access(key, &store)?;
-        }
-        match readiness {
-            Readiness::Unknown => return Ok(None),
-            Readiness::NotReady { outcome, .. } if context.config.store_gate => {
-                let cause = outcome.condition().2;
-                return Err(Error::StoreNotReady { store: key.clone(), cause });
-            }
-            Readiness::NotReady { .. } | Readiness::Ready => {}
-        }
-        let caller = Caller::Namespace(&self.key.namespace);
-        let connection = context.connection(&store, epoch, caller).await?;
-        Ok(Some((connection, store.spec.provider.fake.is_some())))
     }
 }

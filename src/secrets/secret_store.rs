@@ -15,6 +15,7 @@ use super::context::Context;
 use super::error::Error;
 use super::error::RECHECK;
 use super::index::StoreKey;
+use super::plan::access::{self, Access};
 use super::plan::store_status::StoreOutcome;
 use super::plan::store_status::next_status;
 use super::store::{Caller, Store};
@@ -58,6 +59,9 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: StoreKey) -> Next {
     if changed {
         for user in context.index.users_of_store(&key) {
             context.wake(&user, Lane::Urgent);
+        }
+        for user in context.pushes.users_of_store(&key) {
+            context.wake_push(&user, Lane::Urgent);
         }
     }
     context.metrics.reconciles.done(key.kind(), reason, started.elapsed());
@@ -185,6 +189,45 @@ fn store_reference(store: &Store) -> k8s_openapi::api::core::v1::ObjectReference
 }
 
 impl Context {
+    /// The connection of a store, if it may be used in this namespace and is ready. `None`: it is being validated, and
+    /// wakes whoever uses it.
+    pub(crate) async fn usable(
+        &self,
+        key: &StoreKey,
+        namespace: &str,
+    ) -> Result<Option<(Connection, Arc<Store>)>, Error> {
+        let Some((store, readiness, epoch)) = self.stores.find(key) else {
+            return Err(self.unknown(key));
+        };
+        if key.is_cluster() {
+            self.check_access(key, &store, namespace)?;
+        }
+        match readiness {
+            Readiness::Unknown => return Ok(None),
+            Readiness::NotReady { outcome, .. } if self.config.store_gate => {
+                let cause = outcome.condition().2;
+                return Err(Error::StoreNotReady { store: key.clone(), cause });
+            }
+            Readiness::NotReady { .. } | Readiness::Ready => {}
+        }
+        let connection = self.connection(&store, epoch, Caller::Namespace(namespace)).await?;
+        Ok(Some((connection, store)))
+    }
+
+    /// Whether the store's conditions let this namespace in.
+    fn check_access(&self, key: &StoreKey, store: &Store, namespace: &str) -> Result<(), Error> {
+        let facts = self.index.namespace(namespace);
+        let labels = facts.as_ref().map(|facts| &facts.labels);
+        let access = access::access(&store.spec.conditions, namespace, labels)
+            .map_err(|source| Error::BadCondition { store: key.clone(), source })?;
+        let (store, namespace) = (key.0.name.to_string(), namespace.to_owned());
+        match access {
+            Access::Allowed => Ok(()),
+            Access::Denied => Err(Error::StoreDenied { store, namespace }),
+            Access::Unknown => Err(Error::NamespaceUnknown { store, namespace }),
+        }
+    }
+
     /// The connection of a store for a caller, made once per state of the store and its inputs.
     pub(crate) async fn connection(
         &self,
