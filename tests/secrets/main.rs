@@ -22,6 +22,7 @@ mod input;
 mod ownership;
 mod parameters;
 mod probes;
+mod push;
 mod references;
 mod refresh;
 mod restart;

@@ -11,3 +11,6 @@ pub(crate) mod settings;
 pub(crate) mod value;
 
 pub(crate) use error::PushError;
+
+#[cfg(test)]
+mod tests;
