@@ -34,3 +34,4 @@ pub(crate) mod secret_bytes;
 pub mod secrets;
 pub(crate) mod survey;
 pub mod telemetry;
+pub(crate) mod text;

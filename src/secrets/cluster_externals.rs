@@ -85,7 +85,7 @@ struct Inner {
 }
 
 impl ClusterExternals {
-    /// Takes in an object from the watch. True if it asks for something else than before.
+    /// Records an object from the watch. True if it asks for something else than before.
     pub(crate) fn applied(&self, mut object: ClusterExternalSecret) -> bool {
         object.metadata.managed_fields = None;
         let name: Arc<str> = object.name_any().into();
@@ -177,7 +177,7 @@ impl ClusterExternals {
         }
     }
 
-    /// Takes in the status as our own write left it.
+    /// Records the status as our own write left it.
     pub(crate) fn own_write(
         &self,
         name: &str,
@@ -197,7 +197,8 @@ impl ClusterExternals {
         }
     }
 
-    /// Takes in an ExternalSecret; the objects that it concerns: whoever controls it, and whoever wants its name.
+    /// Records an ExternalSecret. Returns the objects that it concerns: the one that controls it, and those that want its
+    /// name.
     pub(crate) fn child_seen(&self, key: &ObjectKey, meta: &ObjectMeta) -> Vec<Arc<str>> {
         let mut inner = self.lock();
         let owner = cluster_external::owner(meta).map(|owner| Uid::from(owner.uid.as_str()));

@@ -15,6 +15,7 @@ pub(crate) use row::{Kind, Row};
 pub(crate) use state::State;
 
 use crate::duration;
+use crate::text::shortened;
 
 /// Interval of an ExternalSecret that has none.
 const DEFAULT_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
@@ -74,20 +75,12 @@ fn ready(object: &Value) -> Option<Ready<'_>> {
     })
 }
 
-fn cut(text: &str) -> String {
-    if text.len() <= MAX_WHY {
-        return text.to_owned();
-    }
-    let end = (0..=MAX_WHY).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    format!("{}...", text.get(..end).unwrap_or_default())
-}
-
 /// Reason and message as one sentence.
 fn why(ready: &Ready<'_>) -> String {
     match (ready.reason, ready.message) {
         (reason, "") => reason.to_owned(),
-        ("SecretSyncedError" | "", message) => cut(message),
-        (reason, message) => cut(&format!("{reason}: {message}")),
+        ("SecretSyncedError" | "", message) => shortened(message, MAX_WHY),
+        (reason, message) => shortened(&format!("{reason}: {message}"), MAX_WHY),
     }
 }
 

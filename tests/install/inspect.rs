@@ -13,20 +13,20 @@ use serde_json::{Value, json};
 use support::{ControlPlane, Failure, Kubectl, Result, SOON, eventually, gabion, repository};
 
 /// What the program said, and how it ended.
-struct Said {
+struct Answered {
     code: Option<i32>,
     out: String,
     err: String,
 }
 
-fn ask(kubeconfig: &Path, arguments: &[&str]) -> Result<Said> {
+fn ask(kubeconfig: &Path, arguments: &[&str]) -> Result<Answered> {
     let output = Command::new(gabion()?)
         .args(arguments)
         .env("KUBECONFIG", kubeconfig)
         .env_remove("KUBERNETES_SERVICE_HOST")
         .output()?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) })
+    Ok(Answered { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) })
 }
 
 /// A kubeconfig for a server that is none of ours.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::error::{Error, shortened};
+use super::error::Error;
 use crate::api::gabion::hardening_baseline::AllowRule;
 use crate::api::gabion::hardening_baseline::Automount;
 use crate::api::gabion::hardening_baseline::ConflictPolicy;
@@ -35,6 +35,7 @@ use crate::policy::image::canonical_prefix;
 use crate::policy::selection::Selection;
 use crate::policy::version::PssVersion;
 use crate::quantity::Quantity;
+use crate::text::shortened;
 
 /// Amounts by resource name.
 pub type Amounts = BTreeMap<String, Quantity>;

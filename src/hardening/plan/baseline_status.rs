@@ -8,7 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::admission::Admission;
 use super::baseline::Compiled;
 use super::conditions::{ConditionUpdate, set};
-use super::error::{Error, shortened};
+use super::error::Error;
 use super::teardown::TEARING_DOWN;
 use super::unimplemented::unimplemented_fields;
 use crate::api::gabion::hardening_baseline::Conflict;
@@ -20,6 +20,7 @@ use crate::api::gabion::hardening_baseline::Stage;
 use crate::api::gabion::hardening_baseline::StageCounts;
 use crate::api::gabion::hardening_baseline::Teardown;
 use crate::policy::selection::{ALWAYS_PROTECTED, matches};
+use crate::text::shortened;
 
 /// Conflicts and stuck objects that are listed.
 const MAX_LISTED: usize = 10;

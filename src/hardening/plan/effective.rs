@@ -6,7 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::baseline::Compiled;
 use super::baseline_status::owner_of;
 use super::conditions::{ConditionUpdate, set};
-use super::error::{Error, shortened};
+use super::error::Error;
 use super::merge::{Mode, ranked};
 use super::namespace::Plan;
 use crate::api::gabion::namespace_hardening::BaselineRef;
@@ -15,6 +15,7 @@ use crate::api::gabion::namespace_hardening::MAX_VALUES;
 use crate::api::gabion::namespace_hardening::NamespaceConflict;
 use crate::api::gabion::namespace_hardening::NamespaceHardeningStatus;
 use crate::digest::{Digest, digest};
+use crate::text::shortened;
 
 /// Conflicts that are listed.
 const MAX_CONFLICTS: usize = 32;

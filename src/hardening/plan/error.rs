@@ -2,6 +2,7 @@
 
 use crate::policy::PolicyError;
 use crate::retry::Retry;
+use crate::text::shortened;
 
 /// A failure of the hardening subsystem. The text names objects and fields, never contents.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -236,14 +237,6 @@ impl Error {
 
 /// Most that is kept of the words of the API server.
 const LONGEST_WORDS: usize = 400;
-
-/// The start of a text, in so many bytes at most.
-pub(crate) fn shortened(text: &str, longest: usize) -> String {
-    if text.len() <= longest {
-        return text.to_owned();
-    }
-    format!("{}...", &text[..text.floor_char_boundary(longest.saturating_sub(3))])
-}
 
 /// The field of a baseline that a generated object is made from.
 fn origin(object: &str) -> String {

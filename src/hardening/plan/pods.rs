@@ -8,11 +8,12 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, ResourceRequirements};
 
 use super::amounts::read;
 use super::baseline::Amounts;
-use super::error::{self, Error};
+use super::error::Error;
 use super::merge::{Limits, Merged};
 use super::objects::shortened;
 use super::resources::{UserLimit, UserLimits, defaulted_limits, defaulted_requests, demanded};
 use crate::quantity::Quantity;
+use crate::text;
 
 /// Kinds of pods, by their amounts, that are kept of one namespace.
 const MOST_SHAPES: usize = 32;
@@ -156,7 +157,7 @@ impl Pods {
             said.push(format!("{count} of {all} pods; {}", named.join("; ")));
         }
         said.extend(self.too_many(merged, &bounds));
-        (!said.is_empty()).then(|| error::shortened(&said.join("; "), LONGEST))
+        (!said.is_empty()).then(|| text::shortened(&said.join("; "), LONGEST))
     }
 
     fn count(&self) -> i64 {

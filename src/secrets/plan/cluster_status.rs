@@ -10,6 +10,7 @@ use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecret
 use crate::api::external_secrets::cluster_external_secret::FailedNamespace;
 use crate::api::external_secrets::cluster_external_secret::ManagedKeys;
 use crate::api::external_secrets::references::Condition;
+use crate::text::shortened;
 
 /// Namespaces that are listed as provisioned: with the longest names, a third of what etcd takes.
 const MAX_PROVISIONED: usize = 5000;
@@ -77,7 +78,7 @@ impl Progress {
         let mut causes: Vec<_> = causes.into_iter().collect();
         causes.sort_by_key(|(_, namespaces)| std::cmp::Reverse(namespaces.len()));
         let named = causes.iter().take(MAX_CAUSES).map(|(cause, namespaces)| {
-            let cause = cut(cause, MAX_REASON);
+            let cause = shortened(cause, MAX_REASON);
             if namespaces.len() == all && all > 1 {
                 format!("in every namespace: {cause}")
             } else {
@@ -100,14 +101,6 @@ fn few(names: &[String]) -> String {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }
-}
-
-fn cut(text: &str, longest: usize) -> String {
-    if text.len() <= longest {
-        return text.to_owned();
-    }
-    let end = (0..=longest).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    format!("{}...", &text[..end])
 }
 
 /// The status that says so, or `None` if the one there is says it already.
@@ -143,7 +136,7 @@ pub(crate) fn next_status(
         let failed = progress.failed.iter().take(MAX_FAILED);
         let failed = failed.map(|(namespace, reason)| FailedNamespace {
             namespace: namespace.clone(),
-            reason: Some(cut(reason, MAX_REASON)),
+            reason: Some(shortened(reason, MAX_REASON)),
         });
         next.failed_namespaces = failed.collect();
     }

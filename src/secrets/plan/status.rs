@@ -12,6 +12,7 @@ use crate::api::external_secrets::external_secret::Binding;
 use crate::api::external_secrets::external_secret::ExternalSecretStatus;
 use crate::api::external_secrets::external_secret::GabionStatus;
 use crate::api::external_secrets::references::Condition;
+use crate::text::shortened;
 
 /// Longest message. Longer ones come only from long names.
 const MAX_MESSAGE: usize = 2048;
@@ -72,7 +73,7 @@ impl Outcome<'_> {
                     Retry::Backoff => "it is tried again by itself",
                     Retry::OnChange => "it is tried again when this is changed",
                 };
-                shorten(format!("{headline}: {cause}; {next}"))
+                shortened(&format!("{headline}: {cause}; {next}"), MAX_MESSAGE)
             }
         }
     }
@@ -167,15 +168,6 @@ fn is_worth_a_write(
 fn comparable(status: &ExternalSecretStatus) -> ExternalSecretStatus {
     let binding = status.binding.clone().filter(|binding| !binding.name.is_empty());
     ExternalSecretStatus { binding, ..status.clone() }
-}
-
-fn shorten(mut message: String) -> String {
-    if message.len() > MAX_MESSAGE {
-        let end = (0..=MAX_MESSAGE - 3).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
-        message.truncate(end);
-        message.push_str("...");
-    }
-    message
 }
 
 #[cfg(test)]

@@ -17,6 +17,10 @@ use crate::api::gabion::hardening_baseline::Stage;
 use crate::api::gabion::namespace_hardening::EffectiveValue;
 use crate::policy::selection::Selection;
 use crate::policy::version::PssVersion;
+use crate::text::shortened;
+
+/// Most bytes of a value in the report: status has a size, and the whole list is in the spec.
+const MAX_VALUE: usize = 200;
 
 /// What all baselines of a namespace come to.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -435,18 +439,11 @@ fn automount(enforced: &[&Compiled], merged: &mut Merged) {
 fn checks(checking: &[&Compiled], merged: &mut Merged) {
     for baseline in checking {
         for (item, value) in baseline.checks.rows() {
-            let value = format!("{} at {}", shortened(&value), baseline.stage);
+            let value = format!("{} at {}", shortened(&value, MAX_VALUE), baseline.stage);
             let reason = "has its own admission policy; all baselines must be held".to_owned();
             row(merged, item.to_owned(), value, &baseline.name, reason);
         }
     }
-}
-
-/// Long lists are cut: status has a size, and the whole list is in the spec.
-fn shortened(value: &str) -> String {
-    const MOST: usize = 200;
-    let short: String = value.chars().take(MOST).collect();
-    if short.len() < value.len() { format!("{short}...") } else { short }
 }
 
 /// Registries are joined by the admission policies, one per baseline, so that only what all allow can start.
