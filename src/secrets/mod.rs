@@ -61,6 +61,8 @@ use gotemplate::Cache;
 
 /// ExternalSecrets of one store under way at once.
 const PER_STORE: usize = 64;
+/// PushSecrets of one store under way at once: AWS takes few writes in a second.
+const PUSHES_PER_STORE: usize = 8;
 /// ExternalSecrets under way at once in all, those included that wait for a silent provider.
 const IN_ALL: usize = 4096;
 /// Bytes of parsed templates that are kept.
@@ -94,7 +96,7 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
         externals: Queue::new("externalsecret", bounds),
         validations: Queue::new("secretstore", Bounds { per_group: 1, ..bounds }),
         clusters: Queue::new("clusterexternalsecret", bounds),
-        pushing: Queue::new("pushsecret", bounds),
+        pushing: Queue::new("pushsecret", Bounds { per_group: PUSHES_PER_STORE, ..bounds }),
     });
     let metrics = runtime.metrics;
     let queue = context.externals.clone();

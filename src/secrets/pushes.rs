@@ -103,8 +103,11 @@ impl Pushes {
             state.by_store.entry(store.clone()).or_default().insert(key.clone());
         }
         let same = previous.filter(|entry| entry.tracked.object.uid() == object.uid());
-        let (refreshed, known) =
+        let (refreshed, mut known) =
             same.map(|entry| (entry.tracked.refreshed, entry.known)).unwrap_or_default();
+        known.retain(|(store, remote), _| {
+            places.iter().any(|(of, claim)| of == store && claim.remote_key == *remote)
+        });
         let tracked = TrackedPush { object: Arc::new(object), refreshed };
         state.entries.insert(key, Entry { tracked, version, places, stores, known });
         true

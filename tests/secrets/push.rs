@@ -198,6 +198,7 @@ async fn push_merges_properties_into_the_json_that_is_there_in_one_write() -> Re
         value("one")
     );
     remote_is(&scene, "db", Some(&expected)).await?;
+    assert!(scene.env.aws.is_text(&scene.remote("db")), "it keeps its form");
     assert_eq!(writes(&scene), ["PutSecretValue"]);
     let synced = &object["status"]["syncedPushSecrets"]["SecretStore/aws"];
     assert!(synced[format!("{}/user", scene.remote("db"))].is_object(), "{synced}");

@@ -23,7 +23,7 @@ use crate::cluster::{ObjectKey, queue::Next, write::ApiError};
 use crate::retry::Retry;
 
 /// Longest time one reconcile may take, all waiting included.
-const DEADLINE: Duration = Duration::from_mins(5);
+const DEADLINE: Duration = Duration::from_mins(10);
 /// Remote secrets of one store that are pushed at the same time.
 const AT_ONCE: usize = 8;
 
@@ -56,9 +56,8 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
     let recorded =
         || object.status.as_ref().map(|s| s.synced_push_secrets.clone()).unwrap_or_default();
     let (failures, synced, source, source_gone) = match pass {
-        Ok(Pass::Waiting) => return Next::Idle,
+        Ok(Pass::Waiting | Pass::Left) => return Next::Idle,
         Ok(Pass::NotDue(due)) => return next_at(due, started),
-        Ok(Pass::Left) => return Next::Idle,
         Ok(Pass::Done { failures, synced, source, source_gone }) => {
             (failures, synced, source, source_gone)
         }

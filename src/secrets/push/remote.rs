@@ -18,7 +18,7 @@ use super::Pusher;
 use crate::api::external_secrets::aws::AwsService;
 use crate::lane::Lane;
 use crate::provider::fetcher::Connection;
-use crate::provider::push::{Change, Deletion, Remote};
+use crate::provider::push::{Change, Deletion, Remote, RemoteSettings};
 use crate::provider::{Fetched, ProviderError, SecretBytes};
 
 /// A store that is written to.
@@ -156,7 +156,10 @@ impl Pusher<'_> {
         if present.as_ref() == Some(&value) && is_form && !with_value {
             return Ok(remote.revision.clone());
         }
-        let change = Change::Put { value: &value, settings: &group.settings.remote, remote };
+        // Whoever reads it as text goes on reading text.
+        let mut settings = group.settings.remote.clone();
+        settings.as_text = wanted.or(as_text).filter(|text| !text || is_text(&value));
+        let change = Change::Put { value: &value, settings: &settings, remote };
         let revision = self.change(target, &group.remote_key, change).await?;
         tracing::info!(key = %self.key, store = ?target.store.key, remote = group.remote_key, "pushed");
         Ok(revision.unwrap_or_default())
@@ -209,9 +212,11 @@ impl Pusher<'_> {
             return Ok(());
         }
         let remote = self.describe(target, remote_key).await?;
-        let mut what = removal(remote.as_ref(), properties, None);
+        let (mut what, mut as_text) = (removal(remote.as_ref(), properties, None), None);
         if what == Removal::NeedsValue {
-            let present = bytes(self.current(target, remote_key).await?);
+            let fetched = self.current(target, remote_key).await?;
+            as_text = Some(fetched.text.is_some());
+            let present = bytes(fetched);
             what = removal(remote.as_ref(), properties, Some(&present.unwrap_or_default()));
         }
         self.context.pushes.remember(self.key, &place, None);
@@ -222,7 +227,7 @@ impl Pusher<'_> {
                 tracing::info!(key = %self.key, store = ?target.store.key, remote = remote_key, "deleted");
             }
             (Removal::Put(value), Some(remote)) => {
-                let settings = Settings::default().remote;
+                let settings = RemoteSettings { as_text, ..RemoteSettings::default() };
                 let change = Change::Put { value: &value, settings: &settings, remote: &remote };
                 self.change(target, remote_key, change).await?;
             }
@@ -263,6 +268,10 @@ impl Pusher<'_> {
         }
         Ok(answer?)
     }
+}
+
+fn is_text(value: &SecretBytes) -> bool {
+    std::str::from_utf8(value.expose()).is_ok()
 }
 
 /// The value, in whichever form it is.

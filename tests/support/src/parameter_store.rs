@@ -182,9 +182,7 @@ impl Parameters {
         };
         match (key, option) {
             ("Path", Some("Recursive")) => self.below(values.first().copied().unwrap_or_default()),
-            ("Name", Some("Equals")) => {
-                Ok(names(&|name, _| values.iter().any(|value| name == *value)))
-            }
+            ("Name", Some("Equals")) => Ok(names(&|name, _| values.contains(&name))),
             ("Name", Some("BeginsWith")) => {
                 Ok(names(&|name, _| values.iter().any(|value| name.starts_with(value))))
             }

@@ -216,6 +216,14 @@ impl SecretsManager {
             "kms": secret.kms_key, "deleted": secret.deleted}))
     }
 
+    /// Whether the current value is text, and not binary.
+    pub fn is_text(&self, name: &str) -> bool {
+        let contents = self.contents();
+        let versions = contents.secrets.get(name).into_iter().flat_map(|it| it.versions.values());
+        let mut current = versions.filter(|v| v.stages.iter().any(|s| s == "AWSCURRENT"));
+        current.any(|version| version.field.starts_with("\"SecretString"))
+    }
+
     /// Gives a secret a description and a KMS key, as its owner does.
     pub fn describe_secret(&self, name: &str, description: &str, kms_key: &str) {
         let mut contents = self.contents();

@@ -18,7 +18,9 @@ use crate::api::external_secrets::references::StoreKind;
 use crate::duration;
 
 /// Entries of one object, over all stores.
-pub(crate) const MOST: usize = 1_000;
+const MOST: usize = 500;
+/// Bytes of all entries, once for each store: the status has them all.
+const MOST_BYTES: usize = 512 << 10;
 const DEFAULT_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
 
 /// One entry of one store.
@@ -137,10 +139,7 @@ pub(crate) fn interval(spec: &PushSecretSpec) -> Result<SignedDuration, PushErro
 /// What is asked for, by remote secret.
 pub(crate) fn groups(spec: &PushSecretSpec) -> Result<Vec<Group>, PushError> {
     let stores = stores(spec)?;
-    let count = spec.data.len().saturating_mul(stores.len());
-    if count > MOST {
-        return Err(PushError::TooMany { count, most: MOST });
-    }
+    check_size(spec, stores.len())?;
     if spec.data.is_empty() {
         let field = "data".to_owned();
         return Err(PushError::Missing { field, remedy: "say which key goes where" });
@@ -171,6 +170,22 @@ pub(crate) fn groups(spec: &PushSecretSpec) -> Result<Vec<Group>, PushError> {
         of_one_store.iter().map(|group| Group { store: store.clone(), ..group.clone() })
     });
     Ok(groups.collect())
+}
+
+fn check_size(spec: &PushSecretSpec, stores: usize) -> Result<(), PushError> {
+    let count = spec.data.len().saturating_mul(stores);
+    if count > MOST {
+        return Err(PushError::TooMany { count, most: MOST });
+    }
+    let length = |data: &PushSecretData| {
+        let written = serde_json::to_vec(data).map_or(0, |text| text.len());
+        written + id(&data.matches.remote_ref).len()
+    };
+    let bytes = spec.data.iter().map(length).sum::<usize>().saturating_mul(stores);
+    if bytes > MOST_BYTES {
+        return Err(PushError::TooLong { bytes, most: MOST_BYTES });
+    }
+    Ok(())
 }
 
 /// Adds an entry to the group of its remote secret.

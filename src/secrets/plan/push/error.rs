@@ -27,6 +27,11 @@ pub(crate) enum PushError {
         "it pushes {count} remote secrets and fields, and the most is {most}: make several PushSecrets of it"
     )]
     TooMany { count: usize, most: usize },
+    /// The status could not hold what is pushed.
+    #[error(
+        "spec.data has {bytes} bytes over all stores, and the most is {most}, because the status repeats it: make several PushSecrets of it"
+    )]
+    TooLong { bytes: usize, most: usize },
     /// Two entries mean the same.
     #[error(
         "spec.{field} and spec.{other} push to the same place of {remote:?}: remove one, or give each a property of its own"
@@ -53,8 +58,8 @@ pub(crate) enum PushError {
     )]
     KeyMissing { field: String, what: &'static str, key: String },
     /// Two keys become one.
-    #[error("spec.{field}.conversionStrategy: two keys of the Secret become {key:?}: rename one")]
-    KeyCollision { field: String, key: String },
+    #[error("spec.{field}.conversionStrategy: two keys of the Secret become one: rename one")]
+    KeyCollision { field: String },
     /// Bytes where text is needed.
     #[error("spec.{field}: the value is not UTF-8, and {why}")]
     NotText { field: String, why: &'static str },
@@ -93,7 +98,7 @@ impl PushError {
             Self::Missing { .. } => "FieldMissing",
             Self::Duration { .. } => "InvalidDuration",
             Self::Metadata { .. } | Self::Settings { .. } => "InvalidMetadata",
-            Self::TooMany { .. } => "TooManyPushed",
+            Self::TooMany { .. } | Self::TooLong { .. } => "TooManyPushed",
             Self::Twice { .. } => "DuplicateKey",
             Self::Taken { .. } => "RemoteTaken",
             Self::SourceMissing { .. } => "SourceMissing",

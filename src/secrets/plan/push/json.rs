@@ -266,16 +266,13 @@ mod tests {
             let mut model = start.clone();
             let mut actual = object(start.iter().map(|(k, v)| (k.as_str(), v.as_str())));
             for (name, value) in operations {
-                match value {
-                    Some(value) => {
-                        actual = set(actual.expose(), &name, &value).unwrap();
-                        prop_assert!(holds(actual.expose(), &name, &value));
-                        model.insert(name, value);
-                    }
-                    None => {
-                        actual = remove(actual.expose(), &name).unwrap().unwrap_or_else(|| object([]));
-                        model.remove(&name);
-                    }
+                if let Some(value) = value {
+                    actual = set(actual.expose(), &name, &value).unwrap();
+                    prop_assert!(holds(actual.expose(), &name, &value));
+                    model.insert(name, value);
+                } else {
+                    actual = remove(actual.expose(), &name).unwrap().unwrap_or_else(|| object([]));
+                    model.remove(&name);
                 }
                 let read: Value = serde_json::from_slice(actual.expose()).unwrap();
                 prop_assert_eq!(read, json!(model));

@@ -14,6 +14,7 @@ use crate::api::external_secrets::references::Condition;
 use crate::retry::Retry;
 use crate::secrets::plan::condition::READY;
 use crate::secrets::plan::hash;
+use crate::text::shortened;
 
 /// Longest message.
 const MAX_MESSAGE: usize = 2048;
@@ -65,18 +66,10 @@ impl Outcome {
                     Retry::Backoff => "it is tried again by itself",
                     Retry::OnChange => "it is tried again when this is changed",
                 };
-                shorten(format!("{cause}{more}; {next}"))
+                shortened(&format!("{cause}{more}; {next}"), MAX_MESSAGE)
             }
         }
     }
-}
-
-fn shorten(text: String) -> String {
-    if text.len() <= MAX_MESSAGE {
-        return text;
-    }
-    let end = (0..=MAX_MESSAGE).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    format!("{}...", &text[..end])
 }
 
 /// Changes with the spec, the labels and the annotations.

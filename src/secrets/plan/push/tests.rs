@@ -208,9 +208,9 @@ proptest! {
         let has = |rank: &&Rank| ranks.iter().all(|other| other >= rank);
         prop_assert_eq!(ranks.iter().filter(has).count(), 1);
         let holder = ranks.iter().min().unwrap();
-        let first = (0..created.len()).find(|nth| pushed & (1 << nth) != 0);
-        if let (Some(first), 1) = (first, (pushed & ((1_u16 << created.len()) - 1) as u8).count_ones()) {
-            prop_assert_eq!(holder.key(), &ObjectKey::new("shop", &format!("p{first}")), "who pushed keeps it");
+        let who_pushed: Vec<_> = (0..created.len()).filter(|nth| pushed & (1 << nth) != 0).collect();
+        if let [only] = who_pushed[..] {
+            prop_assert_eq!(holder.key(), &ObjectKey::new("shop", &format!("p{only}")), "it keeps it");
         }
     }
 }
@@ -251,8 +251,21 @@ fn entries_that_mean_the_same_place_are_refused_and_others_are_one_write() {
     let shown: Vec<_> =
         found.iter().map(|g| (&*g.store, &*g.remote_key, g.entries.len())).collect();
     assert_eq!(shown, [("SecretStore/aws", "db", 2), ("SecretStore/aws", "other", 1)]);
-    let many: Vec<_> = (0..1001).map(|nth| entry("a", &nth.to_string(), "")).collect();
-    assert!(matches!(groups(&json!(many)), Err(PushError::TooMany { count: 1001, .. })));
+    let many: Vec<_> = (0..501).map(|nth| entry("a", &nth.to_string(), "")).collect();
+    assert!(matches!(groups(&json!(many)), Err(PushError::TooMany { count: 501, .. })));
+}
+
+#[test]
+fn what_the_status_could_not_hold_is_refused() {
+    let mut long = entry("a", "db", "");
+    long["metadata"] = metadata(&json!({"description": "x".repeat(300 << 10)}));
+    assert!(groups(&json!([long])).is_ok());
+    let mut spec = of(&json!([long]));
+    let second = spec.secret_store_refs[0].clone();
+    spec.secret_store_refs.push(second);
+    assert!(entries::groups(&spec).is_ok(), "the same store counts once");
+    spec.secret_store_refs[1].name = Some("other".into());
+    assert!(matches!(entries::groups(&spec), Err(PushError::TooLong { .. })));
 }
 
 #[test]

@@ -89,8 +89,8 @@ fn converted<'a>(
             PushConversionStrategy::ReverseUnicode => reversed(key),
             _ => key.clone(),
         };
-        if converted.insert(name.clone(), value).is_some() {
-            return Err(PushError::KeyCollision { field: entry.field.clone(), key: name });
+        if converted.insert(name, value).is_some() {
+            return Err(PushError::KeyCollision { field: entry.field.clone() });
         }
     }
     Ok(converted)
@@ -106,16 +106,13 @@ fn reversed(key: &str) -> String {
             let code = u32::from_str_radix(hex, 16).ok().filter(|_| is_code)?;
             char::from_u32(code).map(|c| (c, after))
         });
-        match character {
-            Some((c, after)) => {
-                out.push_str(&rest[..at]);
-                out.push(c);
-                rest = after;
-            }
-            None => {
-                out.push_str(&rest[..at + 2]);
-                rest = &rest[at + 2..];
-            }
+        if let Some((c, after)) = character {
+            out.push_str(&rest[..at]);
+            out.push(c);
+            rest = after;
+        } else {
+            out.push_str(&rest[..at + 2]);
+            rest = &rest[at + 2..];
         }
     }
     out.push_str(rest);

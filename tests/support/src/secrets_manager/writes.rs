@@ -100,7 +100,7 @@ impl Contents {
         let current = current
             .filter(|(_, version)| version.stages.iter().any(|stage| stage == "AWSCURRENT"))
             .map(|(id, _)| id.as_str());
-        json!({"ARN": arn, "Name": name, "VersionId": current.last()}).to_string()
+        json!({"ARN": arn, "Name": name, "VersionId": current.max()}).to_string()
     }
 }
 
