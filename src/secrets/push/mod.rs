@@ -14,6 +14,10 @@ mod watches;
 pub(crate) use reconcile::reconcile;
 pub(crate) use watches::push_secret;
 
+use super::context::Context;
+use crate::api::external_secrets::push_secret::PushSecret;
+use crate::cluster::ObjectKey;
+
 const KIND: &str = "PushSecret";
 /// Field manager of writes, as External Secrets Operator has it.
 const MANAGER: &str = "external-secrets";
@@ -22,7 +26,7 @@ const FINALIZER: &str = "pushsecret.externalsecrets.io/finalizer";
 
 /// What one reconcile of one object is about.
 struct Pusher<'a> {
-    context: &'a super::context::Context,
-    key: &'a crate::cluster::ObjectKey,
-    object: &'a crate::api::external_secrets::push_secret::PushSecret,
+    context: &'a Context,
+    key: &'a ObjectKey,
+    object: &'a PushSecret,
 }

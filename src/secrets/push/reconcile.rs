@@ -18,7 +18,7 @@ use super::super::pushes::store_key;
 use super::data::Source;
 use super::remote::Target;
 use super::{KIND, Pusher, leave::advice};
-use crate::api::external_secrets::push_secret::PushDeletionPolicy;
+use crate::api::external_secrets::push_secret::{PushDeletionPolicy, PushSecret};
 use crate::cluster::{ObjectKey, queue::Next, write::ApiError};
 use crate::retry::Retry;
 
@@ -97,7 +97,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
 async fn finalize(
     context: &Context,
     key: &ObjectKey,
-    object: &mut Arc<crate::api::external_secrets::push_secret::PushSecret>,
+    object: &mut Arc<PushSecret>,
 ) -> Result<(), Next> {
     let pusher = Pusher { context, key, object };
     let wanted = object.spec.deletion_policy == PushDeletionPolicy::Delete;
