@@ -69,6 +69,8 @@ pub(crate) struct SecretsConfig {
     pub(crate) cluster_stores: bool,
     /// ClusterExternalSecrets are reconciled.
     pub(crate) cluster_external_secrets: bool,
+    /// PushSecrets are reconciled.
+    pub(crate) push_secrets: bool,
     /// SecretStores are reconciled.
     pub(crate) namespaced_stores: bool,
     /// An ExternalSecret waits for its store to be Ready.

@@ -112,6 +112,20 @@ impl<'a, 'b, C: Send + Sync + 'static> Watches<'a, 'b, C> {
         });
     }
 
+    /// One more whose kind need not be installed: without it there are no objects. A right that is missing is shown on
+    /// `/readyz`, like that of any other watch, and holds up nothing.
+    pub(crate) fn follow_if_served<K>(
+        &mut self,
+        kind: &'static str,
+        api: Api<K>,
+        sink: impl Fn(&C, Change<K>) + Send + 'static,
+    ) where
+        K: Resource<DynamicType = ()> + DeserializeOwned + 'static,
+    {
+        let health = self.shown(kind, Dependency::Optional);
+        self.start(api, health, Refusal::AbsenceIsNormal, sink, |_, _| {});
+    }
+
     /// One more for what only some clusters have, and only some installations may see.
     pub(crate) fn follow_if_allowed<K>(
         &mut self,

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecret;
 use crate::api::external_secrets::external_secret::ExternalSecret;
+use crate::api::external_secrets::push_secret::PushSecret;
 use crate::api::external_secrets::secret_store::ClusterSecretStore;
 use crate::api::external_secrets::secret_store::SecretStore;
 use crate::api::gabion;
@@ -47,6 +48,7 @@ pub fn all() -> Result<Vec<CustomResourceDefinition>, CrdError> {
         two_versions(ClusterSecretStore::crd()),
         two_versions(ExternalSecret::crd()),
         two_versions(SecretStore::crd()),
+        one_version(PushSecret::crd()),
     ];
     let generators = generators().into_iter().map(generator);
     let hardening = gabion::crds::crds().into_iter().map(Ok);
@@ -79,6 +81,15 @@ fn generators() -> Vec<CustomResourceDefinition> {
         foreign::VaultDynamicSecret::crd(),
         foreign::Webhook::crd(),
     ]
+}
+
+/// A kind of which there never was another version.
+fn one_version(mut crd: CustomResourceDefinition) -> Result<CustomResourceDefinition, CrdError> {
+    let kind = crd.spec.names.kind.clone();
+    for version in &mut crd.spec.versions {
+        *version = rewrite(version, &kind, tidy)?;
+    }
+    Ok(crd)
 }
 
 /// A kind of generator has a status subresource without fields, and its spec may be left out.

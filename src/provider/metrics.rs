@@ -25,6 +25,28 @@ pub enum Operation {
     DescribeParameters,
     /// Tags of a parameter.
     ListTagsForResource,
+    /// A new secret.
+    CreateSecret,
+    /// A new version of a secret.
+    PutSecretValue,
+    /// Description or key of a secret.
+    UpdateSecret,
+    /// Tags of a secret, added.
+    TagResource,
+    /// Tags of a secret, removed.
+    UntagResource,
+    /// A secret that was marked for deletion, taken back.
+    RestoreSecret,
+    /// A secret, marked for deletion or deleted.
+    DeleteSecret,
+    /// A new parameter, or a new version of one.
+    PutParameter,
+    /// Tags of a parameter, added.
+    AddTagsToResource,
+    /// Tags of a parameter, removed.
+    RemoveTagsFromResource,
+    /// A parameter, deleted.
+    DeleteParameter,
     /// A role is assumed with other credentials.
     AssumeRole,
     /// A role is assumed with a service account's token.
@@ -33,7 +55,7 @@ pub enum Operation {
 
 impl Operation {
     /// All of them.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::GetSecretValue,
         Self::BatchGetSecretValue,
         Self::DescribeSecret,
@@ -43,6 +65,17 @@ impl Operation {
         Self::GetParametersByPath,
         Self::DescribeParameters,
         Self::ListTagsForResource,
+        Self::CreateSecret,
+        Self::PutSecretValue,
+        Self::UpdateSecret,
+        Self::TagResource,
+        Self::UntagResource,
+        Self::RestoreSecret,
+        Self::DeleteSecret,
+        Self::PutParameter,
+        Self::AddTagsToResource,
+        Self::RemoveTagsFromResource,
+        Self::DeleteParameter,
         Self::AssumeRole,
         Self::AssumeRoleWithWebIdentity,
     ];
@@ -58,12 +91,23 @@ impl Operation {
             Self::GetSecretValue
             | Self::BatchGetSecretValue
             | Self::DescribeSecret
-            | Self::ListSecrets => "AWS/SecretsManager",
+            | Self::ListSecrets
+            | Self::CreateSecret
+            | Self::PutSecretValue
+            | Self::UpdateSecret
+            | Self::TagResource
+            | Self::UntagResource
+            | Self::RestoreSecret
+            | Self::DeleteSecret => "AWS/SecretsManager",
             Self::GetParameter
             | Self::GetParameters
             | Self::GetParametersByPath
             | Self::DescribeParameters
-            | Self::ListTagsForResource => "AWS/ParameterStore",
+            | Self::ListTagsForResource
+            | Self::PutParameter
+            | Self::AddTagsToResource
+            | Self::RemoveTagsFromResource
+            | Self::DeleteParameter => "AWS/ParameterStore",
             Self::AssumeRole | Self::AssumeRoleWithWebIdentity => "AWS/STS",
         }
     }
@@ -80,6 +124,17 @@ impl Operation {
             Self::GetParametersByPath => "GetParametersByPath",
             Self::DescribeParameters => "DescribeParameters",
             Self::ListTagsForResource => "ListTagsForResource",
+            Self::CreateSecret => "CreateSecret",
+            Self::PutSecretValue => "PutSecretValue",
+            Self::UpdateSecret => "UpdateSecret",
+            Self::TagResource => "TagResource",
+            Self::UntagResource => "UntagResource",
+            Self::RestoreSecret => "RestoreSecret",
+            Self::DeleteSecret => "DeleteSecret",
+            Self::PutParameter => "PutParameter",
+            Self::AddTagsToResource => "AddTagsToResource",
+            Self::RemoveTagsFromResource => "RemoveTagsFromResource",
+            Self::DeleteParameter => "DeleteParameter",
             Self::AssumeRole => "AssumeRole",
             Self::AssumeRoleWithWebIdentity => "AssumeRoleWithWebIdentity",
         }
@@ -99,6 +154,17 @@ impl Operation {
             Self::GetParametersByPath => "ssm:GetParametersByPath",
             Self::DescribeParameters => "ssm:DescribeParameters",
             Self::ListTagsForResource => "ssm:ListTagsForResource",
+            Self::CreateSecret => "secretsmanager:CreateSecret",
+            Self::PutSecretValue => "secretsmanager:PutSecretValue",
+            Self::UpdateSecret => "secretsmanager:UpdateSecret",
+            Self::TagResource => "secretsmanager:TagResource",
+            Self::UntagResource => "secretsmanager:UntagResource",
+            Self::RestoreSecret => "secretsmanager:RestoreSecret",
+            Self::DeleteSecret => "secretsmanager:DeleteSecret",
+            Self::PutParameter => "ssm:PutParameter",
+            Self::AddTagsToResource => "ssm:AddTagsToResource",
+            Self::RemoveTagsFromResource => "ssm:RemoveTagsFromResource",
+            Self::DeleteParameter => "ssm:DeleteParameter",
             Self::AssumeRole => "sts:AssumeRole",
             Self::AssumeRoleWithWebIdentity => "sts:AssumeRoleWithWebIdentity",
         }

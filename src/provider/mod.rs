@@ -8,6 +8,7 @@ pub(crate) mod endpoint;
 pub mod fake;
 pub mod fetcher;
 pub mod metrics;
+pub mod push;
 pub mod rate_limit;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -244,5 +245,10 @@ pub trait Provider: Send + Sync {
     /// What the store's owner should know.
     fn notes(&self) -> Vec<Note> {
         Vec::new()
+    }
+
+    /// The writing side, if it has one.
+    fn push(&self) -> Option<&dyn push::Push> {
+        None
     }
 }

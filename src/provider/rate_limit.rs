@@ -45,6 +45,10 @@ pub struct Limits {
     pub parameters: Limit,
     /// Descriptions and tags of parameters, whose quotas are lower and not published.
     pub describe_parameters: Limit,
+    /// Writes of secrets; the quota of each operation is 50 per second.
+    pub write: Limit,
+    /// Writes of parameters and of their tags; the quota is 3 per second unless somebody pays for more.
+    pub write_parameters: Limit,
     /// `AssumeRole` and its kin; users report throttling at rates far below those of reads.
     pub sts: Limit,
 }
@@ -58,6 +62,8 @@ impl Default for Limits {
             list: Limit { per_second: 50.0, burst: 50.0 },
             parameters: Limit { per_second: 20.0, burst: 40.0 },
             describe_parameters: Limit { per_second: 5.0, burst: 10.0 },
+            write: Limit { per_second: 20.0, burst: 20.0 },
+            write_parameters: Limit { per_second: 2.0, burst: 3.0 },
             sts: Limit { per_second: 25.0, burst: 50.0 },
         }
     }
@@ -71,6 +77,8 @@ pub(crate) struct Account {
     pub(crate) list: Bucket,
     pub(crate) parameters: Bucket,
     pub(crate) describe_parameters: Bucket,
+    pub(crate) write: Bucket,
+    pub(crate) write_parameters: Bucket,
     pub(crate) sts: Bucket,
 }
 
@@ -83,6 +91,8 @@ impl Account {
             list: Bucket::new(limits.list),
             parameters: Bucket::new(limits.parameters),
             describe_parameters: Bucket::new(limits.describe_parameters),
+            write: Bucket::new(limits.write),
+            write_parameters: Bucket::new(limits.write_parameters),
             sts: Bucket::new(limits.sts),
         }
     }
@@ -114,6 +124,17 @@ impl Meter {
             Operation::DescribeParameters | Operation::ListTagsForResource => {
                 &self.account.describe_parameters
             }
+            Operation::CreateSecret
+            | Operation::PutSecretValue
+            | Operation::UpdateSecret
+            | Operation::TagResource
+            | Operation::UntagResource
+            | Operation::RestoreSecret
+            | Operation::DeleteSecret => &self.account.write,
+            Operation::PutParameter
+            | Operation::AddTagsToResource
+            | Operation::RemoveTagsFromResource
+            | Operation::DeleteParameter => &self.account.write_parameters,
             Operation::AssumeRole | Operation::AssumeRoleWithWebIdentity => &self.payer_of_sts.sts,
         }
     }

@@ -1,6 +1,6 @@
 //! What the controllers of the secrets subsystem share.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use gotemplate::Cache;
 use jiff::{SignedDuration, Timestamp};
@@ -11,6 +11,7 @@ use super::error::Error;
 use super::index::{self, Index, StoreKey};
 use super::outage::Outages;
 use super::plan::due::Restart;
+use super::pushes::Pushes;
 use super::rendering::Rendering;
 use super::stores::Stores;
 use super::template_inputs::TemplateInputs;
@@ -39,10 +40,13 @@ pub(crate) struct Context {
     pub(crate) rendering: Rendering,
     pub(crate) outages: Outages,
     pub(crate) cluster_externals: ClusterExternals,
+    pub(crate) pushes: Pushes,
     pub(crate) externals: Queue<ObjectKey, StoreKey>,
     pub(crate) validations: Queue<StoreKey, StoreKey>,
     /// Namespaces of ClusterExternalSecrets, in groups by the name of the object; without a namespace, its status.
     pub(crate) clusters: Queue<ObjectKey, Arc<str>>,
+    /// PushSecrets, in groups by their first store.
+    pub(crate) pushing: Queue<ObjectKey, StoreKey>,
 }
 
 impl Context {
@@ -52,6 +56,20 @@ impl Context {
         Restart {
             at: self.started,
             heartbeat: SignedDuration::try_from(heartbeat).unwrap_or(SignedDuration::MAX),
+        }
+    }
+
+    /// The provider refused the keys of a store: they are read again.
+    pub(crate) fn doubt(&self, store: &StoreKey) {
+        if self.stores.doubt(store, Instant::now()) {
+            self.validations.wake(store, store, Lane::Urgent);
+        }
+    }
+
+    /// Queues a PushSecret.
+    pub(crate) fn wake_push(&self, key: &ObjectKey, lane: Lane) {
+        if self.pushes.find(key).is_some() {
+            self.pushing.wake(key, &self.pushes.group(key), lane);
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     index::StoreKey,
-    plan::{BadCondition, PlanError},
+    plan::{BadCondition, PlanError, push::PushError},
 };
 use crate::cluster::write::{ApiError, FieldCause};
 use crate::generator::GeneratorError;
@@ -51,7 +51,7 @@ pub(crate) enum Error {
     },
     /// The list of the ClusterSecretStore does not name this key for this namespace.
     #[error(
-        "spec.{field}: cluster store {store:?} does not let namespace {namespace:?} read {what}: have it added to the \
+        "spec.{field}: cluster store {store:?} does not let namespace {namespace:?} use {what}: have it added to the \
          store's annotation gabion.dev/allowed-keys"
     )]
     KeyNotAllowed {
@@ -114,6 +114,9 @@ pub(crate) enum Error {
     /// The decision itself failed: the object asks for something that cannot be.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// A PushSecret asks for something that cannot be.
+    #[error(transparent)]
+    Push(#[from] PushError),
     /// A condition of a ClusterSecretStore cannot be evaluated.
     #[error("{store}: {source}")]
     BadCondition {
@@ -200,6 +203,7 @@ impl Error {
             Self::Cluster(error) | Self::NotDeleted(error) | Self::OrphanNotDeleted(error) => {
                 cluster_class(error)
             }
+            Self::Push(error) => (error.reason(), error.retry()),
             Self::Plan(PlanError::Provider { source, .. }) => provider_class(source),
             Self::Plan(error) => (plan_reason(error), error.retry()),
             Self::GeneratorMissing { .. } => ("GeneratorMissing", Retry::Backoff),

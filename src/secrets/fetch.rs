@@ -14,27 +14,19 @@ use super::find::{Asking, Budget};
 use super::index::StoreKey;
 use super::index::stores_of;
 use super::plan::PlanError;
-use super::plan::access;
-use super::plan::access::Access;
-use super::plan::allowed_keys::{ANNOTATION, Patterns};
+use super::plan::allowed_keys::Patterns;
 use super::plan::collect;
 use super::plan::collect::{Answer, Ask, Lookup};
 use super::plan::due::Why;
 use super::plan::find;
-use super::secret_store::bad_list;
-use super::store::{Caller, Store};
-use super::stores::Readiness;
+use super::secret_store::check_key;
 use crate::cluster::ObjectKey;
 use crate::lane::Lane;
 use crate::provider::ProviderError;
-use crate::provider::fetcher::Connection;
 use crate::secrets::reconciler::Reconciler;
-use crate::text::shortened;
 
 /// Entries of one object that find at the same time: each holds a list and some values in memory.
 const FINDS_AT_ONCE: usize = 4;
-/// Bytes of a key that a message shows.
-const SHOWN: usize = 512;
 
 /// The expressions of the lookups, ready to use. What cannot be one costs no provider anything.
 fn patterns(lookups: &[Lookup]) -> Result<Vec<Option<Regexp>>, PlanError> {
@@ -99,7 +91,9 @@ impl Reconciler<'_> {
             let key = self.store_key(store);
             // Once more: a store may have changed, or appeared, while another one was connected to.
             let list = self.check_keys(&key, &of(&indices))?;
-            let Some((connection, fake)) = self.connection(&key).await? else { return Ok(None) };
+            let usable = self.context.usable(&key, &self.key.namespace).await?;
+            let Some((connection, store)) = usable else { return Ok(None) };
+            let fake = store.spec.provider.fake.is_some();
             asked.push(async move {
                 let anew = why == Why::Edited;
                 let allowed = list.as_ref();
@@ -153,8 +147,8 @@ impl Reconciler<'_> {
     fn note_refused_keys(&self, store: &StoreKey, answers: &[Answer]) {
         let is_refused =
             |answer: &Answer| matches!(answer.failure(), Some(ProviderError::Credentials { .. }));
-        if answers.iter().any(is_refused) && self.context.stores.doubt(store, Instant::now()) {
-            self.context.validations.wake(store, store, Lane::Urgent);
+        if answers.iter().any(is_refused) {
+            self.context.doubt(store);
         }
     }
 
@@ -172,74 +166,19 @@ impl Reconciler<'_> {
         }
     }
 
-    /// Whether the store's conditions let this namespace in.
-    fn check_access(&self, key: &StoreKey, store: &Store) -> Result<(), Error> {
-        let namespace = self.key.namespace.to_string();
-        let facts = self.context.index.namespace(&namespace);
-        let labels = facts.as_ref().map(|facts| &facts.labels);
-        let access = access::access(&store.spec.conditions, &namespace, labels)
-            .map_err(|source| Error::BadCondition { store: key.clone(), source })?;
-        let store = key.0.name.to_string();
-        match access {
-            Access::Allowed => Ok(()),
-            Access::Denied => Err(Error::StoreDenied { store, namespace }),
-            Access::Unknown => Err(Error::NamespaceUnknown { store, namespace }),
-        }
-    }
-
     /// Whether the store lets this namespace read what it asks for, and what it may find there. Asked before any store
     /// is.
     fn check_keys(&self, key: &StoreKey, lookups: &[&Lookup]) -> Result<Option<Patterns>, Error> {
-        let Some((store, _, _)) = self.context.stores.find(key) else { return Ok(None) };
-        let Some(list) = &store.allowed_keys else { return Ok(None) };
-        if let Some(error) = bad_list(&store) {
-            return Err(error);
-        }
-        let namespace = self.key.namespace.to_string();
-        let facts = self.context.index.namespace(&namespace);
-        let patterns =
-            list.of(&namespace, facts.as_ref().map(|facts| &facts.labels)).map_err(|reason| {
-                Error::StoreField { field: ANNOTATION.to_owned(), reason: reason.to_owned() }
-            })?;
-        let store = key.0.name.to_string();
+        let Some(patterns) = self.context.allowed_keys(key, &self.key.namespace)? else {
+            return Ok(None);
+        };
         for lookup in lookups {
-            let (access, what) = match &lookup.ask {
-                Ask::Read(request) => {
-                    (patterns.decide(&request.key), format!("{:?}", shortened(&request.key, SHOWN)))
-                }
-                Ask::Find(_) => (patterns.decide_any(), "anything".to_owned()),
+            let asked = match &lookup.ask {
+                Ask::Read(request) => Some(&*request.key),
+                Ask::Find(_) => None,
             };
-            let field = lookup.field.clone();
-            match access {
-                Access::Allowed => {}
-                Access::Denied => {
-                    return Err(Error::KeyNotAllowed { field, what, store, namespace });
-                }
-                Access::Unknown => return Err(Error::NamespaceUnknown { store, namespace }),
-            }
+            check_key(&patterns, key, &self.key.namespace, (&lookup.field, asked))?;
         }
         Ok(Some(patterns))
-    }
-
-    /// The connection of a store, if the store may be used here and is ready; and whether it is a fake one.
-    async fn connection(&self, key: &StoreKey) -> Result<Option<(Connection, bool)>, Error> {
-        let context = self.context;
-        let Some((store, readiness, epoch)) = context.stores.find(key) else {
-            return Err(context.unknown(key));
-        };
-        if key.is_cluster() {
-            self.check_access(key, &store)?;
-        }
-        match readiness {
-            Readiness::Unknown => return Ok(None),
-            Readiness::NotReady { outcome, .. } if context.config.store_gate => {
-                let cause = outcome.condition().2;
-                return Err(Error::StoreNotReady { store: key.clone(), cause });
-            }
-            Readiness::NotReady { .. } | Readiness::Ready => {}
-        }
-        let caller = Caller::Namespace(&self.key.namespace);
-        let connection = context.connection(&store, epoch, caller).await?;
-        Ok(Some((connection, store.spec.provider.fake.is_some())))
     }
 }

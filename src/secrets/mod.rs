@@ -17,6 +17,8 @@ mod index;
 mod observe;
 mod outage;
 pub mod plan;
+mod push;
+mod pushes;
 mod reconciler;
 mod render;
 mod rendering;
@@ -37,6 +39,7 @@ use cluster_externals::ClusterExternals;
 use context::Context;
 use index::Index;
 use outage::Outages;
+use pushes::Pushes;
 use rendering::Rendering;
 use stores::Stores;
 use template_inputs::TemplateInputs;
@@ -58,6 +61,8 @@ use gotemplate::Cache;
 
 /// ExternalSecrets of one store under way at once.
 const PER_STORE: usize = 64;
+/// PushSecrets of one store under way at once: AWS takes few writes in a second.
+const PUSHES_PER_STORE: usize = 8;
 /// ExternalSecrets under way at once in all, those included that wait for a silent provider.
 const IN_ALL: usize = 4096;
 /// Bytes of parsed templates that are kept.
@@ -87,9 +92,11 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
         rendering: Rendering::new(rendering::cores()),
         outages: Outages::default(),
         cluster_externals: ClusterExternals::default(),
+        pushes: Pushes::default(),
         externals: Queue::new("externalsecret", bounds),
         validations: Queue::new("secretstore", Bounds { per_group: 1, ..bounds }),
         clusters: Queue::new("clusterexternalsecret", bounds),
+        pushing: Queue::new("pushsecret", Bounds { per_group: PUSHES_PER_STORE, ..bounds }),
     });
     let metrics = runtime.metrics;
     let queue = context.externals.clone();
@@ -97,6 +104,8 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
     let queue = context.validations.clone();
     metrics.queue(queue.name(), move || queue.stats());
     let queue = context.clusters.clone();
+    metrics.queue(queue.name(), move || queue.stats());
+    let queue = context.pushing.clone();
     metrics.queue(queue.name(), move || queue.stats());
     let calls = ProviderCalls(Arc::clone(context.fetcher.metrics()));
     metrics.register(|registry| registry.register_collector(Box::new(calls)));
@@ -106,6 +115,8 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
     let queue = context.validations.clone();
     runtime.health.live_unless(move || queue.unhealthy_reason(limits));
     let queue = context.clusters.clone();
+    runtime.health.live_unless(move || queue.unhealthy_reason(limits));
+    let queue = context.pushing.clone();
     runtime.health.live_unless(move || queue.unhealthy_reason(limits));
 
     let caches = watches::start(&context, runtime);
@@ -129,6 +140,7 @@ async fn synchronise(context: Arc<Context>, caches: CacheSync, stop: Cancellatio
         () = caches.synced() => {}
     }
     context.template_inputs.settle();
+    context.pushes.inputs.settle();
     tracing::info!(
         externalsecrets = context.index.externals(),
         stores = context.stores.len(),
@@ -139,8 +151,14 @@ async fn synchronise(context: Arc<Context>, caches: CacheSync, stop: Cancellatio
     let (externals, clusters) = (context.externals.clone(), context.clusters.clone());
     let of_clusters = Arc::clone(&context);
     let provision = move |key| cluster_external::reconcile(Arc::clone(&of_clusters), key);
+    let (pushing, of_pushes) = (context.pushing.clone(), Arc::clone(&context));
+    let push = move |key| push::reconcile(Arc::clone(&of_pushes), key);
     let work = move |key| external_secret::reconcile(Arc::clone(&context), key);
-    tokio::join!(externals.run(stop.clone(), work), clusters.run(stop, provision));
+    tokio::join!(
+        externals.run(stop.clone(), work),
+        clusters.run(stop.clone(), provision),
+        pushing.run(stop, push)
+    );
 }
 
 /// When an endpoint answers again, nobody waits for the end of a pause.
@@ -155,6 +173,9 @@ async fn recover(context: Arc<Context>, stop: CancellationToken) {
         }
         for object in context.outages.waiting() {
             context.wake(&object, Lane::Periodic);
+        }
+        for object in context.pushes.unanswered() {
+            context.wake_push(&object, Lane::Periodic);
         }
     }
 }

@@ -15,7 +15,8 @@ use super::context::Context;
 use super::error::Error;
 use super::error::RECHECK;
 use super::index::StoreKey;
-use super::plan::allowed_keys::ANNOTATION;
+use super::plan::access::{self, Access};
+use super::plan::allowed_keys::{ANNOTATION, Patterns};
 use super::plan::store_status::StoreOutcome;
 use super::plan::store_status::next_status;
 use super::store::{Caller, Store};
@@ -35,10 +36,13 @@ use crate::provider::ProviderError;
 use crate::provider::Validation;
 use crate::provider::fetcher::Connection;
 use crate::retry::Retry;
+use crate::text::shortened;
 
 /// While a provider does not answer, its stores are validated this often.
 const PROBE_EVERY: Duration = Duration::from_secs(2);
 const MANAGER: &str = "external-secrets";
+/// Bytes of a key that a message shows.
+const SHOWN: usize = 512;
 
 /// Validates one store, says so in its status, and wakes whoever waits for it.
 pub(crate) async fn reconcile(context: Arc<Context>, key: StoreKey) -> Next {
@@ -59,6 +63,9 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: StoreKey) -> Next {
     if changed {
         for user in context.index.users_of_store(&key) {
             context.wake(&user, Lane::Urgent);
+        }
+        for user in context.pushes.users_of_store(&key) {
+            context.wake_push(&user, Lane::Urgent);
         }
     }
     context.metrics.reconciles.done(key.kind(), reason, started.elapsed());
@@ -200,7 +207,86 @@ fn store_reference(store: &Store) -> k8s_openapi::api::core::v1::ObjectReference
     }
 }
 
+/// Whether the list of a store names a key, or anything if none is given, that the field of an object asks for.
+pub(crate) fn check_key(
+    patterns: &Patterns,
+    store: &StoreKey,
+    namespace: &str,
+    (field, asked): (&str, Option<&str>),
+) -> Result<(), Error> {
+    let (access, what) = match asked {
+        Some(key) => (patterns.decide(key), format!("{:?}", shortened(key, SHOWN))),
+        None => (patterns.decide_any(), "anything".to_owned()),
+    };
+    let (store, namespace) = (store.0.name.to_string(), namespace.to_owned());
+    match access {
+        Access::Allowed => Ok(()),
+        Access::Denied => {
+            Err(Error::KeyNotAllowed { field: field.to_owned(), what, store, namespace })
+        }
+        Access::Unknown => Err(Error::NamespaceUnknown { store, namespace }),
+    }
+}
+
 impl Context {
+    /// The connection of a store, if it may be used in this namespace and is ready. `None`: it is being validated, and
+    /// wakes whoever uses it.
+    pub(crate) async fn usable(
+        &self,
+        key: &StoreKey,
+        namespace: &str,
+    ) -> Result<Option<(Connection, Arc<Store>)>, Error> {
+        let Some((store, readiness, epoch)) = self.stores.find(key) else {
+            return Err(self.unknown(key));
+        };
+        if key.is_cluster() {
+            self.check_access(key, &store, namespace)?;
+        }
+        match readiness {
+            Readiness::Unknown => return Ok(None),
+            Readiness::NotReady { outcome, .. } if self.config.store_gate => {
+                let cause = outcome.condition().2;
+                return Err(Error::StoreNotReady { store: key.clone(), cause });
+            }
+            Readiness::NotReady { .. } | Readiness::Ready => {}
+        }
+        let connection = self.connection(&store, epoch, Caller::Namespace(namespace)).await?;
+        Ok(Some((connection, store)))
+    }
+
+    /// Whether the store's conditions let this namespace in.
+    fn check_access(&self, key: &StoreKey, store: &Store, namespace: &str) -> Result<(), Error> {
+        let facts = self.index.namespace(namespace);
+        let labels = facts.as_ref().map(|facts| &facts.labels);
+        let access = access::access(&store.spec.conditions, namespace, labels)
+            .map_err(|source| Error::BadCondition { store: key.clone(), source })?;
+        let (store, namespace) = (key.0.name.to_string(), namespace.to_owned());
+        match access {
+            Access::Allowed => Ok(()),
+            Access::Denied => Err(Error::StoreDenied { store, namespace }),
+            Access::Unknown => Err(Error::NamespaceUnknown { store, namespace }),
+        }
+    }
+
+    /// What a namespace may ask of a store that lists it.
+    pub(crate) fn allowed_keys(
+        &self,
+        key: &StoreKey,
+        namespace: &str,
+    ) -> Result<Option<Patterns>, Error> {
+        let Some((store, _, _)) = self.stores.find(key) else { return Ok(None) };
+        let Some(list) = &store.allowed_keys else { return Ok(None) };
+        if let Some(error) = bad_list(&store) {
+            return Err(error);
+        }
+        let facts = self.index.namespace(namespace);
+        let patterns = list.of(namespace, facts.as_ref().map(|facts| &facts.labels));
+        patterns.map(Some).map_err(|reason| {
+            let field = format!("metadata.annotations[{ANNOTATION}]");
+            Error::StoreField { field, reason: reason.to_owned() }
+        })
+    }
+
     /// The connection of a store for a caller, made once per state of the store and its inputs.
     pub(crate) async fn connection(
         &self,

@@ -11,6 +11,7 @@ use super::{
     context::Context,
     index::{News, StoreKey},
     plan::template::{self, InputKind},
+    push,
     store::{Input, InputVersion, Store},
 };
 use crate::api::external_secrets::external_secret::ExternalSecret;
@@ -50,7 +51,11 @@ pub(crate) fn start(context: &Arc<Context>, runtime: &mut Runtime<'_>) -> CacheS
     if context.config.cluster_external_secrets {
         let objects = Api::all(client.clone());
         let sink = cluster_external::cluster_external_secret;
-        watches.follow("ClusterExternalSecret", Dependency::Optional, objects, sink);
+        watches.follow_if_served("ClusterExternalSecret", objects, sink);
+    }
+    if context.config.push_secrets {
+        let objects = within(&client, namespace);
+        watches.follow_if_served("PushSecret", objects, push::push_secret);
     }
     if context.config.cluster_stores || context.config.cluster_external_secrets {
         watches.follow("Namespace", Dependency::Optional, Api::all(client), namespaces);
@@ -135,6 +140,7 @@ fn secret(context: &Context, change: Change<PartialObjectMeta<Secret>>) {
             let key = ObjectKey::of(&object);
             let version = InputVersion::of_secret(&object.metadata);
             input(context, &Input::Secret(key.clone()), &version);
+            seen_by_pushes(context, InputKind::Secret, &key, &object.metadata);
             let mut woken = context.template_inputs.seen(InputKind::Secret, &key, &object.metadata);
             woken.extend(context.index.secret_applied(&key, &object.metadata));
             woken
@@ -142,6 +148,7 @@ fn secret(context: &Context, change: Change<PartialObjectMeta<Secret>>) {
         Change::Deleted(object) => {
             let key = ObjectKey::of(&object);
             input(context, &Input::Secret(key.clone()), &InputVersion::Absent);
+            wake_pushes(context, context.pushes.inputs.gone(InputKind::Secret, &key));
             let mut woken = context.template_inputs.gone(InputKind::Secret, &key);
             woken.extend(context.index.secret_deleted(&key, &Uid::of(&object.metadata)));
             woken
@@ -150,6 +157,7 @@ fn secret(context: &Context, change: Change<PartialObjectMeta<Secret>>) {
             for gone in context.stores.inputs_gone(&present, true) {
                 input(context, &gone, &InputVersion::Absent);
             }
+            wake_pushes(context, context.pushes.inputs.listed(InputKind::Secret, &present));
             let mut woken = context.template_inputs.listed(InputKind::Secret, &present);
             woken.extend(context.index.secrets_listed(&present));
             woken
@@ -161,19 +169,36 @@ fn secret(context: &Context, change: Change<PartialObjectMeta<Secret>>) {
 }
 
 fn config_map(context: &Context, change: Change<PartialObjectMeta<ConfigMap>>) {
+    let kind = InputKind::ConfigMap;
     let woken = match change {
-        Change::Applied(object) => context.template_inputs.seen(
-            InputKind::ConfigMap,
-            &ObjectKey::of(&object),
-            &object.metadata,
-        ),
-        Change::Deleted(object) => {
-            context.template_inputs.gone(InputKind::ConfigMap, &ObjectKey::of(&object))
+        Change::Applied(object) => {
+            let key = ObjectKey::of(&object);
+            seen_by_pushes(context, kind, &key, &object.metadata);
+            context.template_inputs.seen(kind, &key, &object.metadata)
         }
-        Change::Replaced(present) => context.template_inputs.listed(InputKind::ConfigMap, &present),
+        Change::Deleted(object) => {
+            let key = ObjectKey::of(&object);
+            wake_pushes(context, context.pushes.inputs.gone(kind, &key));
+            context.template_inputs.gone(kind, &key)
+        }
+        Change::Replaced(present) => {
+            wake_pushes(context, context.pushes.inputs.listed(kind, &present));
+            context.template_inputs.listed(kind, &present)
+        }
     };
     for key in woken {
         context.wake(&key, Lane::Urgent);
+    }
+}
+
+/// A Secret or ConfigMap that PushSecrets are made of may have changed.
+fn seen_by_pushes(context: &Context, kind: InputKind, key: &ObjectKey, meta: &ObjectMeta) {
+    wake_pushes(context, context.pushes.inputs.seen(kind, key, meta));
+}
+
+fn wake_pushes(context: &Context, woken: Vec<ObjectKey>) {
+    for key in woken {
+        context.wake_push(&key, Lane::Urgent);
     }
 }
 
@@ -202,6 +227,7 @@ fn input(context: &Context, input: &Input, version: &InputVersion) {
         for user in context.index.users_of_store(&store) {
             context.wake(&user, Lane::Urgent);
         }
+        wake_pushes(context, context.pushes.users_of_store(&store));
     }
 }
 
@@ -255,6 +281,7 @@ fn namespaces(context: &Context, change: Change<PartialObjectMeta<Namespace>>) {
                 for user in context.index.cluster_store_users_in(name) {
                     context.wake(&user, Lane::Urgent);
                 }
+                wake_pushes(context, context.pushes.cluster_store_users_in(name));
                 cluster_external::namespace_seen(context, name);
             }
         }

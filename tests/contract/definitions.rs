@@ -105,7 +105,12 @@ fn every_file_reads_back_as_the_same_definition() {
 
 #[test]
 fn the_secrets_kinds_serve_v1beta1_and_store_v1() {
-    for crd in crds::all().unwrap().iter().filter(|crd| crd.spec.group == "external-secrets.io") {
+    let two = |kind: &str| kind != "PushSecret";
+    for crd in crds::all()
+        .unwrap()
+        .iter()
+        .filter(|crd| crd.spec.group == "external-secrets.io" && two(&crd.spec.names.kind))
+    {
         let versions: Vec<_> = crd
             .spec
             .versions
@@ -129,6 +134,48 @@ fn the_secrets_kinds_serve_v1beta1_and_store_v1() {
             crd.metadata.labels.as_ref().and_then(|l| l.get("external-secrets.io/component"));
         assert_eq!(label.map(String::as_str), Some("controller"));
         assert_eq!(crd.spec.names.categories, Some(vec!["external-secrets".to_owned()]));
+    }
+}
+
+#[test]
+fn push_secrets_have_the_version_the_columns_and_the_defaults_of_external_secrets_operator() {
+    let crds = crds::all().unwrap();
+    let crd = crds.iter().find(|crd| crd.spec.names.kind == "PushSecret").unwrap();
+    let versions: Vec<_> = crd
+        .spec
+        .versions
+        .iter()
+        .map(|v| (v.name.as_str(), v.served, v.storage, v.subresources.is_some()))
+        .collect();
+    assert_eq!(versions, [("v1alpha1", true, true, true)]);
+    assert_eq!(crd.spec.names.short_names, Some(vec!["ps".to_owned()]));
+    assert_eq!(crd.spec.names.categories, Some(vec!["external-secrets".to_owned()]));
+    let columns = crd.spec.versions[0].additional_printer_columns.iter().flatten();
+    let columns: Vec<_> = columns.map(|column| column.name.as_str()).collect();
+    assert_eq!(columns, ["AGE", "Status", "Last Sync"]);
+    let schema = schema("PushSecret", "v1alpha1");
+    let spec = &schema["properties"]["spec"];
+    assert_eq!(spec["required"], json!(["secretStoreRefs", "selector"]));
+    let fields: BTreeSet<_> = spec["properties"].as_object().unwrap().keys().collect();
+    let expected = [
+        "data",
+        "dataTo",
+        "deletionPolicy",
+        "refreshInterval",
+        "secretStoreRefs",
+        "selector",
+        "template",
+        "updatePolicy",
+    ];
+    assert_eq!(fields.into_iter().collect::<Vec<_>>(), expected);
+    for (field, default) in
+        [("updatePolicy", "Replace"), ("deletionPolicy", "None"), ("refreshInterval", "1h0m0s")]
+    {
+        assert_eq!(spec["properties"][field]["default"], default, "{field}");
+    }
+    for (path, object) in objects(&schema) {
+        let nullable = object.get("nullable") == Some(&json!(true));
+        assert!(!nullable || path.ends_with("refreshTime"), "{path} is nullable");
     }
 }
 

@@ -186,11 +186,15 @@ async fn the_secrets_of_the_examples_arrive() -> Result<()> {
         let expected: BTreeMap<_, _> = expected.map(|(k, v)| (*k, (*v).into())).collect();
         assert_eq!(held, expected, "of {name}");
     }
-    for kind in ["secretstores", "clustersecretstores"] {
+    for kind in ["secretstores", "clustersecretstores", "pushsecrets"] {
         let valid = "jsonpath={.status.conditions[?(@.type=='Ready')].status}=True";
         let wait = format!("--for={valid}");
         kubectl.run(&["wait", kind, "--all", "-n", NAMESPACE, &wait, "--timeout=60s"])?;
     }
+    let aws = moto.secrets_manager().await;
+    let pushed = aws.get_secret_value().secret_id("pushed/settings").send().await?;
+    let pushed = pushed.secret_string().unwrap_or_default();
+    assert!(pushed.starts_with(r#"{"greeting":""#), "{pushed}");
     Ok(())
 }
 

@@ -14,11 +14,11 @@ use super::life::{KEPT, populate, seen, uids};
 const PUSH_SECRETS: &str = r"
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
-metadata: { name: pushsecrets.external-secrets.io }
+metadata: { name: clusterpushsecrets.external-secrets.io }
 spec:
   group: external-secrets.io
-  names: { kind: PushSecret, plural: pushsecrets, singular: pushsecret }
-  scope: Namespaced
+  names: { kind: ClusterPushSecret, plural: clusterpushsecrets, singular: clusterpushsecret }
+  scope: Cluster
   versions:
     - name: v1alpha1
       served: true
@@ -90,7 +90,7 @@ fn stand_in(helm: &Helm) -> Result<PathBuf> {
     fs::write(folder.join("values.yaml"), "crds: { annotations: {} }\n")?;
     fs::write(folder.join("templates/crds.yaml"), DEFINITIONS)?;
     fs::write(folder.join("templates/operator.yaml"), OPERATOR)?;
-    fs::write(folder.join("definitions/pushsecrets.yaml"), PUSH_SECRETS)?;
+    fs::write(folder.join("definitions/clusterpushsecrets.yaml"), PUSH_SECRETS)?;
     for kind in ["externalsecrets", "secretstores", "clustersecretstores"] {
         let file = format!("{kind}.external-secrets.io.yaml");
         fs::copy(repository().join("crds").join(&file), folder.join("definitions").join(&file))?;
@@ -145,7 +145,10 @@ async fn in_place_it_takes_over_and_gives_back_without_a_write_to_a_secret() -> 
     assert!(get(&kubectl, "validatingwebhookconfiguration", "externalsecret-validate").is_err());
     let definition = get(&kubectl, "crd", "externalsecrets.external-secrets.io")?;
     assert_eq!(definition["spec"]["conversion"]["strategy"], "None");
-    assert!(get(&kubectl, "crd", "pushsecrets.external-secrets.io").is_ok(), "the mark keeps it");
+    assert!(
+        get(&kubectl, "crd", "clusterpushsecrets.external-secrets.io").is_ok(),
+        "the mark keeps it"
+    );
 
     upgrade(&theirs, &[KEEP])?;
     let back = seen(&kubectl, "externalsecrets,secretstores,secrets")?;

@@ -124,6 +124,8 @@ fn in_one_namespace_the_rights_are_those_of_the_cluster_without_its_own_kinds() 
     let one = granted(&document("config/overlays/namespaces/rbac.yaml", "Role", "gabion"));
     let mut whole = granted(&document("config/rbac/secrets.yaml", "ClusterRole", "gabion-secrets"));
     whole.extend(granted(&document("config/rbac/events.yaml", "ClusterRole", "gabion-events")));
+    let of_pushes = document("config/rbac/push-secrets.yaml", "ClusterRole", "gabion-push-secrets");
+    whole.extend(granted(&of_pushes));
     let cluster_scoped =
         |resource: &str| resource.starts_with("cluster") || resource == "namespaces";
     whole.retain(|(resource, _)| !cluster_scoped(resource));
@@ -136,7 +138,7 @@ fn what_people_get_is_bound_to_nobody_and_leaves_cluster_wide_objects_to_adminis
         assert_eq!(role["kind"], "ClusterRole");
         for (resource, verb) in granted(&role) {
             let reads = ["get", "list", "watch"].contains(&verb.as_str());
-            let namespaced = ["externalsecrets", "secretstores"]
+            let namespaced = ["externalsecrets", "pushsecrets", "secretstores"]
                 .iter()
                 .any(|kind| resource == format!("{kind}.external-secrets.io"));
             assert!(reads || namespaced, "{resource} {verb}");

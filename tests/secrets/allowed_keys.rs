@@ -133,7 +133,7 @@ async fn a_find_sees_only_what_is_listed_and_asks_nothing_where_nothing_is() -> 
     ] {
         let spec = using("allowed-find", json!({"data": [], "dataFrom": [{"find": find}]}));
         none.create(none.external(name, spec.clone())).await?;
-        none.fails(name, "does not let namespace \"allowed-find-none\" read anything").await?;
+        none.fails(name, "does not let namespace \"allowed-find-none\" use anything").await?;
     }
     assert_eq!(calls(&home), before);
 

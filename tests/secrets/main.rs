@@ -24,6 +24,7 @@ mod many;
 mod ownership;
 mod parameters;
 mod probes;
+mod push;
 mod references;
 mod refresh;
 mod restart;

@@ -112,9 +112,13 @@ async fn in_one_namespace_the_rights_of_that_namespace_are_enough() -> Result<()
     let mut env = Subsystem::Secrets.start(&[])?;
     env.operator.stop(SOON)?;
     let kubectl = env.plane().admin()?;
-    for role in
-        ["gabion-secrets", "gabion-cluster-external-secrets", "gabion-events", "gabion-hardening"]
-    {
+    for role in [
+        "gabion-secrets",
+        "gabion-cluster-external-secrets",
+        "gabion-push-secrets",
+        "gabion-events",
+        "gabion-hardening",
+    ] {
         kubectl.run(&["delete", "clusterrole,clusterrolebinding", role])?;
     }
     let scene = Scene::within(&env, "team-a").await?;

@@ -86,6 +86,11 @@ impl WatchHealth {
         self.changed.notify_waiters();
     }
 
+    /// The kind is not served: there is nothing to list, and nobody need mend that.
+    pub(super) fn absent(&self) {
+        self.list_delivered();
+    }
+
     /// The API server accepted the watch.
     pub(super) fn accepted(&self) {
         if let Some(failing) = &mut self.lock().failing {

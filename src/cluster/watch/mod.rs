@@ -33,6 +33,8 @@ use requests::{Line, Requests, WatchError};
 const RETRY: Pauses = Pauses { first: Duration::from_millis(200), longest: Duration::from_secs(5) };
 /// Pause after a refusal of a watch that may be refused.
 const REFUSED_PAUSE: Duration = Duration::from_mins(10);
+/// The same for a kind that is not installed: somebody may be about to.
+const ABSENT_PAUSE: Duration = Duration::from_secs(15);
 /// After so many failures in a row the list is read again: the API server may have been restored to a state in
 /// which the version to go on from does not exist.
 const RELIST_AFTER: u32 = 10;
@@ -57,6 +59,8 @@ pub(crate) enum Refusal {
     Fails,
     /// Only some clusters have the kind, and only some installations may see it: logged once, asked rarely.
     IsNormal,
+    /// The definition of the kind need not be installed; a missing right is somebody's to mend.
+    AbsenceIsNormal,
 }
 
 /// Follows every change of the objects of `api` for ever. Dropping the future ends the watch.
@@ -84,14 +88,22 @@ pub(crate) async fn follow<K>(
         let why = error.explain(health.kind);
         failures = failures.saturating_add(1);
         let pause = RETRY.after(health.kind, failures);
-        let is_refusal = matches!(error, WatchError::Refused { code: 403 | 404, .. });
-        if refusal == Refusal::IsNormal && is_refusal {
+        let is_absent = matches!(error, WatchError::Refused { code: 404, .. });
+        let is_refusal = is_absent || matches!(error, WatchError::Refused { code: 403, .. });
+        let pause_if_normal = match refusal {
+            Refusal::IsNormal => is_refusal.then_some(REFUSED_PAUSE),
+            Refusal::AbsenceIsNormal => is_absent.then_some(ABSENT_PAUSE),
+            Refusal::Fails => None,
+        };
+        if let Some(pause) = pause_if_normal {
             if !refused {
                 let kind = health.kind;
                 tracing::info!(kind, "not followed: RBAC does not allow it, or it is not served");
             }
             refused = true;
-            time::sleep(REFUSED_PAUSE).await;
+            health.absent();
+            watch.position = None;
+            time::sleep(pause).await;
             continue;
         }
         let retry_in_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);

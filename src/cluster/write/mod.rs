@@ -92,6 +92,11 @@ impl Writer {
         Self { client, fence, max_concurrent: Arc::new(Semaphore::new(concurrency)), requests }
     }
 
+    /// Whether this process may write, anywhere: for what is written outside of the cluster.
+    pub(crate) fn may_write(&self) -> Result<(), ApiError> {
+        self.fence.check().map(|_| ()).map_err(|_| ApiError::Fenced)
+    }
+
     /// Creates an object. Fails with [`ApiError::AlreadyExists`] rather than touching an existing one.
     pub async fn create<K>(
         &self,

@@ -56,7 +56,12 @@ impl Calls {
 
     /// The key as AWS knows it.
     pub(super) fn id(&self, request: &ReadRequest) -> String {
-        format!("{}{}", self.source.settings().prefix, request.key)
+        self.full_name(&request.key)
+    }
+
+    /// The name with the store's prefix.
+    pub(super) fn full_name(&self, key: &str) -> String {
+        format!("{}{key}", self.source.settings().prefix)
     }
 
     /// The beginning of full names that a path means. A store with a prefix knows nothing outside of it.
@@ -109,7 +114,11 @@ impl Calls {
     }
 
     pub(super) fn subject<'a>(&'a self, operation: Operation, key: &'a str) -> Subject<'a> {
-        Subject { key, action: operation.action(), region: &self.source.settings().region }
+        let writes = matches!(
+            operation,
+            Operation::CreateSecret | Operation::PutSecretValue | Operation::PutParameter
+        );
+        Subject { key, action: operation.action(), region: &self.source.settings().region, writes }
     }
 
     /// Whether keys can be obtained.

@@ -253,7 +253,8 @@ async fn exchange(
     token: &SecretBytes,
     region: &str,
 ) -> Result<Keys, ProviderError> {
-    let subject = Subject { key: role_arn, action: "sts:AssumeRoleWithWebIdentity", region };
+    let subject =
+        Subject { key: role_arn, action: "sts:AssumeRoleWithWebIdentity", region, writes: false };
     let answer = sts
         .assume_role_with_web_identity()
         .role_arn(role_arn)
@@ -270,7 +271,7 @@ async fn assume(
     role: &AssumedRole,
     region: &str,
 ) -> Result<Keys, ProviderError> {
-    let subject = Subject { key: &role.arn, action: "sts:AssumeRole", region };
+    let subject = Subject { key: &role.arn, action: "sts:AssumeRole", region, writes: false };
     let mut tags = Vec::with_capacity(role.session_tags.len());
     for (key, value) in &role.session_tags {
         let tag = sts::types::Tag::builder().key(key).value(value).build();

@@ -22,6 +22,8 @@ pub(super) struct Subject<'a> {
     pub(super) action: &'static str,
     /// Whom AWS could not be reached for.
     pub(super) region: &'a str,
+    /// Whether a value was to be written.
+    pub(super) writes: bool,
 }
 
 /// Translates a failed call.
@@ -207,7 +209,9 @@ fn denied(message: &str, subject: Subject<'_>) -> ProviderError {
         .split_once("not authorized to perform: ")
         .and_then(|(_, rest)| rest.split_whitespace().next())
         .unwrap_or_default();
-    let action = if message.contains("KMS") { "kms:Decrypt" } else { asked };
+    let of_kms = if subject.writes { "kms:GenerateDataKey" } else { "kms:Decrypt" };
+    let names_kms = message.contains("KMS") && !asked.starts_with("kms:");
+    let action = if names_kms { of_kms } else { asked };
     ProviderError::Denied {
         identity: caller.unwrap_or("the store's identity").to_owned(),
         action: KNOWN_ACTIONS.into_iter().find(|known| *known == action).unwrap_or(subject.action),
@@ -215,7 +219,7 @@ fn denied(message: &str, subject: Subject<'_>) -> ProviderError {
     }
 }
 
-const KNOWN_ACTIONS: [&str; 13] = [
+const KNOWN_ACTIONS: [&str; 26] = [
     "secretsmanager:GetSecretValue",
     "secretsmanager:BatchGetSecretValue",
     "secretsmanager:DescribeSecret",
@@ -229,6 +233,19 @@ const KNOWN_ACTIONS: [&str; 13] = [
     "sts:AssumeRoleWithWebIdentity",
     "sts:TagSession",
     "kms:Decrypt",
+    "secretsmanager:CreateSecret",
+    "secretsmanager:PutSecretValue",
+    "secretsmanager:UpdateSecret",
+    "secretsmanager:TagResource",
+    "secretsmanager:UntagResource",
+    "secretsmanager:RestoreSecret",
+    "secretsmanager:DeleteSecret",
+    "ssm:PutParameter",
+    "ssm:AddTagsToResource",
+    "ssm:RemoveTagsFromResource",
+    "ssm:DeleteParameter",
+    "kms:GenerateDataKey",
+    "kms:Encrypt",
 ];
 
 fn unreachable_because(what: &str, subject: Subject<'_>) -> ProviderError {
@@ -252,8 +269,12 @@ fn own<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a ProviderError> {
 mod tests {
     use super::*;
 
-    const SUBJECT: Subject<'_> =
-        Subject { key: "prod/db", action: "secretsmanager:GetSecretValue", region: "eu-west-1" };
+    const SUBJECT: Subject<'_> = Subject {
+        key: "prod/db",
+        action: "secretsmanager:GetSecretValue",
+        region: "eu-west-1",
+        writes: false,
+    };
 
     fn text(code: &str, message: &str, status: u16) -> String {
         refused(code, message, status, SUBJECT).to_string()

@@ -6,6 +6,7 @@
 mod batcher;
 mod connection;
 mod lists;
+mod push;
 
 use std::{
     collections::HashMap,

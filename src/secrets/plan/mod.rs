@@ -21,6 +21,7 @@ pub(crate) mod hash;
 pub mod key;
 pub(crate) mod metadata;
 pub(crate) mod policy;
+pub(crate) mod push;
 pub mod rewrite;
 pub(crate) mod status;
 pub(crate) mod store_status;

@@ -165,8 +165,12 @@ pub(crate) type Contents = BTreeMap<(InputKind, String), Option<BTreeMap<String,
 
 /// The objects, in the namespace of the `ExternalSecret`, that its template is read from.
 pub(crate) fn inputs(object: &ExternalSecret) -> BTreeSet<(InputKind, String)> {
-    let template = object.spec.target.template.iter();
-    let from = template.flat_map(|template| &template.template_from);
+    inputs_of(object.spec.target.template.as_ref())
+}
+
+/// The objects that a template is read from.
+pub(crate) fn inputs_of(template: Option<&Spec>) -> BTreeSet<(InputKind, String)> {
+    let from = template.into_iter().flat_map(|template| &template.template_from);
     from.flat_map(references).map(|(kind, reference)| (kind, reference.name.clone())).collect()
 }
 
@@ -186,31 +190,15 @@ pub(crate) fn render(
     let Some(template) = &object.spec.target.template else {
         return Ok(Rendered::without_template(object, data));
     };
-    if let EngineVersion::Other(value) = &template.engine_version {
-        let field = "target.template.engineVersion".to_owned();
-        return Err(PlanError::UnknownValue { field, value: value.clone() });
-    }
-    let mut rendering = Rendering { dot: dot(&data), engine, made: Made::default() };
-    for (nth, from) in template.template_from.iter().enumerate() {
-        rendering.template_from(&format!("target.template.templateFrom[{nth}]"), from, contents)?;
-    }
-    for (key, text) in &template.data {
-        let field = format!("target.template.data[{key}]");
-        let value = rendering.render(&field, key, text)?;
-        rendering.made.data.insert(key.clone(), value);
-    }
-    rendering.metadata(template)?;
-    let made = rendering.made;
+    let (data, made) = make("target.template", template, data, contents, engine)?;
     let metadata = template.metadata.as_ref();
     let written = Written {
         labels: metadata.map(|metadata| &metadata.labels),
         annotations: metadata.map(|metadata| &metadata.annotations),
     };
     check_metadata(&made.labels, &made.annotations, written)?;
-    let mut all = if keeps_data(template)? { data } else { BTreeMap::new() };
-    all.extend(made.data);
     Ok(Rendered {
-        data: all,
+        data,
         labels: made.labels,
         annotations: made.annotations,
         type_: template.type_.clone(),
@@ -218,15 +206,54 @@ pub(crate) fn render(
     })
 }
 
+/// What a template at `root` makes of the data: nothing but data counts.
+pub(crate) fn data_of(
+    root: &str,
+    template: &Spec,
+    data: BTreeMap<String, SecretBytes>,
+    contents: &Contents,
+    engine: &mut Engine<'_>,
+) -> Result<BTreeMap<String, SecretBytes>, PlanError> {
+    make(root, template, data, contents, engine).map(|(data, _)| data)
+}
+
+/// All data, and what else was made.
+fn make(
+    root: &str,
+    template: &Spec,
+    data: BTreeMap<String, SecretBytes>,
+    contents: &Contents,
+    engine: &mut Engine<'_>,
+) -> Result<(BTreeMap<String, SecretBytes>, Made), PlanError> {
+    if let EngineVersion::Other(value) = &template.engine_version {
+        let field = format!("{root}.engineVersion");
+        return Err(PlanError::UnknownValue { field, value: value.clone() });
+    }
+    let mut rendering = Rendering { root, dot: dot(&data), engine, made: Made::default() };
+    for (nth, from) in template.template_from.iter().enumerate() {
+        rendering.template_from(&format!("{root}.templateFrom[{nth}]"), from, contents)?;
+    }
+    for (key, text) in &template.data {
+        let field = format!("{root}.data[{key}]");
+        let value = rendering.render(&field, key, text)?;
+        rendering.made.data.insert(key.clone(), value);
+    }
+    rendering.metadata(template)?;
+    let mut made = rendering.made;
+    let mut all = if keeps_data(root, template)? { data } else { BTreeMap::new() };
+    all.extend(std::mem::take(&mut made.data));
+    Ok((all, made))
+}
+
 /// Whether the data read stays beside what the template makes.
-fn keeps_data(template: &Spec) -> Result<bool, PlanError> {
+fn keeps_data(root: &str, template: &Spec) -> Result<bool, PlanError> {
     match &template.merge_policy {
         TemplateMergePolicy::Merge => Ok(true),
         TemplateMergePolicy::Replace => {
             Ok(template.data.is_empty() && template.template_from.is_empty())
         }
         TemplateMergePolicy::Other(value) => Err(PlanError::UnknownValue {
-            field: "target.template.mergePolicy".to_owned(),
+            field: format!("{root}.mergePolicy"),
             value: value.clone(),
         }),
     }
@@ -253,6 +280,7 @@ struct Made {
 }
 
 struct Rendering<'e, 'a> {
+    root: &'e str,
     dot: Data,
     engine: &'e mut Engine<'a>,
     made: Made,
@@ -366,7 +394,7 @@ impl Rendering<'_, '_> {
             [("labels", &metadata.labels), ("annotations", &metadata.annotations)]
         {
             for (key, template) in templates {
-                let field = format!("target.template.metadata.{part}[{key}]");
+                let field = format!("{}.metadata.{part}[{key}]", self.root);
                 let output = self.render(&field, key, template)?;
                 let value = text(&field, Key::from(key.as_str()), &output)?;
                 let map = if part == "labels" {

@@ -1,6 +1,8 @@
 //! Parameter Store, as far as [`crate::secrets_manager`] plays it: versions, labels, hierarchies, exact tag filters,
 //! pages, and a call of many names that is refused whole when one of them is.
 
+mod writes;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -19,6 +21,10 @@ struct Parameter {
     /// Value and labels of each version; the first is version 1.
     versions: Vec<(String, Vec<String>)>,
     tags: BTreeMap<String, String>,
+    kind: Option<String>,
+    tier: Option<String>,
+    key: Option<String>,
+    description: Option<String>,
 }
 
 impl Parameters {
@@ -38,6 +44,14 @@ impl Parameters {
 
     pub(crate) fn remove(&mut self, name: &str) {
         self.0.remove(name);
+    }
+
+    /// Everything about a parameter.
+    pub(crate) fn shown(&self, name: &str) -> Option<Value> {
+        let parameter = self.0.get(name)?;
+        let (text, _) = parameter.versions.last()?;
+        Some(json!({"value": text, "type": parameter.kind, "tier": parameter.tier,
+            "key": parameter.key, "description": parameter.description, "tags": parameter.tags}))
     }
 
     /// The answer to an operation; `omitted` are missing in it if it is about many, and `may_read` says whether a name
@@ -72,7 +86,7 @@ impl Parameters {
                     let passing = self.passing(filter)?;
                     names.retain(|name| passing.contains(name));
                 }
-                self.page(&names, input, 50, "Parameters", |name| json!({"Name": name}))?
+                self.page(&names, input, 50, "Parameters", |name| self.described(name))?
             }
             "ListTagsForResource" => {
                 let name = input["ResourceId"].as_str().unwrap_or_default();
@@ -168,6 +182,7 @@ impl Parameters {
         };
         match (key, option) {
             ("Path", Some("Recursive")) => self.below(values.first().copied().unwrap_or_default()),
+            ("Name", Some("Equals")) => Ok(names(&|name, _| values.contains(&name))),
             ("Name", Some("BeginsWith")) => {
                 Ok(names(&|name, _| values.iter().any(|value| name.starts_with(value))))
             }
@@ -178,6 +193,19 @@ impl Parameters {
                 None => Err(("InvalidFilterKey", "The specified key isn't valid.".to_owned())),
             },
         }
+    }
+
+    fn described(&self, name: &str) -> Value {
+        let Some(parameter) = self.0.get(name) else { return Value::Null };
+        let mut described = json!({"Name": name, "Version": parameter.versions.len(),
+            "Type": parameter.kind.as_deref().unwrap_or("SecureString"),
+            "Tier": parameter.tier.as_deref().unwrap_or("Standard")});
+        for (field, value) in [("KeyId", &parameter.key), ("Description", &parameter.description)] {
+            if let Some(value) = value {
+                described[field] = json!(value);
+            }
+        }
+        described
     }
 
     fn page(

@@ -4,6 +4,8 @@
 //! size, texts of errors. Signatures are not checked; the access key id of each request is recorded. It runs
 //! on a thread of its own, on a free loopback port, and ends when the value is dropped.
 
+mod writes;
+
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     fmt::Write as _,
@@ -74,6 +76,8 @@ struct Secret {
     arn: String,
     versions: BTreeMap<String, Stored>,
     tags: BTreeMap<String, String>,
+    description: Option<String>,
+    kms_key: Option<String>,
     deleted: bool,
 }
 
@@ -189,6 +193,55 @@ impl SecretsManager {
 
     pub fn remove(&self, name: &str) {
         self.contents().secrets.remove(name);
+    }
+
+    /// The current value, of whichever form; `None` if the secret does not exist or is marked for deletion.
+    pub fn value_of(&self, name: &str) -> Option<String> {
+        let contents = self.contents();
+        let secret = contents.secrets.get(name).filter(|secret| !secret.deleted)?;
+        let current = secret.versions.values().find(|v| v.stages.iter().any(|s| s == "AWSCURRENT"));
+        let field: Value = serde_json::from_str(&format!("{{{}}}", current?.field)).ok()?;
+        if let Some(text) = field["SecretString"].as_str() {
+            return Some(text.to_owned());
+        }
+        let bytes = BASE64.decode(field["SecretBinary"].as_str()?).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Tags, description and KMS key of a secret, also of one that is marked for deletion.
+    pub fn settings_of(&self, name: &str) -> Option<Value> {
+        let contents = self.contents();
+        let secret = contents.secrets.get(name)?;
+        Some(json!({"tags": secret.tags, "description": secret.description,
+            "kms": secret.kms_key, "deleted": secret.deleted}))
+    }
+
+    /// Whether the current value is text, and not binary.
+    pub fn is_text(&self, name: &str) -> bool {
+        let contents = self.contents();
+        let versions = contents.secrets.get(name).into_iter().flat_map(|it| it.versions.values());
+        let mut current = versions.filter(|v| v.stages.iter().any(|s| s == "AWSCURRENT"));
+        current.any(|version| version.field.starts_with("\"SecretString"))
+    }
+
+    /// Gives a secret a description and a KMS key, as its owner does.
+    pub fn describe_secret(&self, name: &str, description: &str, kms_key: &str) {
+        let mut contents = self.contents();
+        let secret = contents.secret(name);
+        secret.description = Some(description.to_owned());
+        secret.kms_key = Some(kms_key.to_owned());
+    }
+
+    /// Value, type, tier, key, description and tags of a parameter.
+    pub fn parameter(&self, name: &str) -> Option<Value> {
+        self.contents().parameters.shown(name)
+    }
+
+    /// Requests that change secrets or parameters.
+    pub fn writes(&self) -> Vec<Received> {
+        let reads = ["Get", "BatchGet", "Describe", "List", "Assume"];
+        let all = self.received().into_iter();
+        all.filter(|call| !reads.iter().any(|read| call.operation.starts_with(read))).collect()
     }
 
     /// A new version of a parameter with a text; the labels leave the versions that had them.
@@ -542,6 +595,17 @@ impl Contents {
             let (code, message) = call.denied("*");
             return call.refusal(code, &message, if call.sts { 403 } else { 400 });
         }
+        if call.ssm && Parameters::is_write(&call.operation) {
+            let name = call.text("Name").or(call.text("ResourceId")).unwrap_or_default();
+            if self.is_denied(call, &call.operation, Some(name)) {
+                let (code, message) = call.denied(name);
+                return call.refusal(code, &message, 400);
+            }
+            return match self.parameters.write(&call.operation, &call.input) {
+                Ok(body) => Reply { status: 200, body, xml: false },
+                Err((code, message)) => call.refusal(code, &message, 400),
+            };
+        }
         let may_read = |name: &str| {
             let denied = self.is_denied(call, &call.operation, Some(name));
             if denied { Err(call.denied(name)) } else { Ok(()) }
@@ -554,7 +618,8 @@ impl Contents {
             "BatchGetSecretValue" => self.batch(call),
             "DescribeSecret" => self.describe(call),
             "ListSecrets" => self.list(call),
-            "CreateSecret" | "PutSecretValue" => self.write(call),
+            "CreateSecret" | "PutSecretValue" | "UpdateSecret" | "TagResource"
+            | "UntagResource" | "RestoreSecret" | "DeleteSecret" => self.write(call),
             "AssumeRole" | "AssumeRoleWithWebIdentity" => self.assume(call),
             "GetCallerIdentity" => Ok(caller(call)),
             _ => Err(("InvalidAction", "no such operation".to_owned())),
@@ -691,6 +756,12 @@ impl Contents {
         let mut output = json!({
             "ARN": secret.arn, "Name": name, "Tags": tags, "VersionIdsToStages": stages,
         });
+        if let Some(text) = &secret.description {
+            output["Description"] = json!(text);
+        }
+        if let Some(key) = &secret.kms_key {
+            output["KmsKeyId"] = json!(key);
+        }
         if secret.deleted {
             output["DeletedDate"] = json!(1.7e9);
         }
@@ -728,26 +799,6 @@ impl Contents {
             output["NextToken"] = json!(name);
         }
         Ok(output.to_string())
-    }
-
-    fn write(&mut self, call: &Call) -> Result<String, Refusal> {
-        let id = call.text("Name").or(call.text("SecretId")).unwrap_or_default();
-        let exists = self.find(id).is_ok();
-        if call.operation == "CreateSecret" && exists {
-            return Err(("ResourceExistsException", "it exists already".to_owned()));
-        }
-        if call.operation == "PutSecretValue" && !exists {
-            let message = "Secrets Manager can't find the specified secret.";
-            return Err(("ResourceNotFoundException", message.to_owned()));
-        }
-        let field = match (call.text("SecretString"), call.text("SecretBinary")) {
-            (Some(text), _) => format!("\"SecretString\":{}", json!(text)),
-            (None, Some(binary)) => format!("\"SecretBinary\":{}", json!(binary)),
-            (None, None) => return Err(("InvalidParameterException", "no value".to_owned())),
-        };
-        let name = self.name_of(id).to_owned();
-        let arn = self.put(&name, field);
-        Ok(json!({ "ARN": arn, "Name": name }).to_string())
     }
 
     fn assume(&mut self, call: &Call) -> Result<String, Refusal> {

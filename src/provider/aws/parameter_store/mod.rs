@@ -2,6 +2,7 @@
 
 mod batch;
 mod list;
+mod push;
 
 use std::{fmt, time::Duration};
 
@@ -21,6 +22,7 @@ use crate::provider::ReadRequest;
 use crate::provider::Validation;
 use crate::provider::Version;
 use crate::provider::metrics::Operation;
+use crate::provider::push::Push;
 use crate::provider::rate_limit::Meter;
 
 /// AWS's limit of one `GetParameters`.
@@ -188,6 +190,10 @@ impl Provider for ParameterStore {
 
     fn notes(&self) -> Vec<Note> {
         self.calls.notes()
+    }
+
+    fn push(&self) -> Option<&dyn Push> {
+        Some(self)
     }
 }
 

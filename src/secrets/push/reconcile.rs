@@ -1,0 +1,340 @@
+//! One reconcile of one PushSecret.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt as _, stream};
+use jiff::Timestamp;
+
+use super::super::context::Context;
+use super::super::error::{Error, RECHECK};
+use super::super::plan::push::entries::{self, Group, id};
+use super::super::plan::push::report::{Due, Outcome, Synced, due};
+use super::super::plan::push::{PushError, value};
+use super::super::pushes::store_key;
+use super::data::Source;
+use super::remote::Target;
+use super::{KIND, Pusher, leave::advice};
+use crate::api::external_secrets::push_secret::{PushDeletionPolicy, PushSecret};
+use crate::cluster::{ObjectKey, queue::Next, write::ApiError};
+use crate::retry::Retry;
+
+/// Longest time one reconcile may take, all waiting included.
+const DEADLINE: Duration = Duration::from_mins(10);
+/// Remote secrets of one store that are pushed at the same time.
+const AT_ONCE: usize = 8;
+
+/// What came of a reconcile.
+enum Pass {
+    /// It is not ours, or a store is being validated and wakes it.
+    Waiting,
+    /// Nothing is to be done before this.
+    NotDue(Due),
+    /// This.
+    Done { failures: Vec<Error>, synced: Synced, source: String, source_gone: bool },
+    /// It is gone.
+    Left,
+}
+
+/// Reconciles one PushSecret.
+pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
+    let (started, clock) = (Timestamp::now(), Instant::now());
+    let Some(tracked) = context.pushes.find(&key) else { return Next::Idle };
+    let mut object = tracked.object;
+    if let Err(next) = finalize(&context, &key, &mut object).await {
+        return next;
+    }
+    let pusher = Pusher { context: &context, key: &key, object: &object };
+    let pass = match tokio::time::timeout(DEADLINE, Box::pin(pusher.pass(started))).await {
+        Ok(pass) => pass,
+        Err(_) => Err(Error::Deadline(DEADLINE.as_secs())),
+    };
+    let deleting = object.metadata.deletion_timestamp.is_some();
+    let recorded =
+        || object.status.as_ref().map(|s| s.synced_push_secrets.clone()).unwrap_or_default();
+    let (failures, synced, source, source_gone) = match pass {
+        Ok(Pass::Waiting | Pass::Left) => return Next::Idle,
+        Ok(Pass::NotDue(due)) => return next_at(due, started),
+        Ok(Pass::Done { failures, synced, source, source_gone }) => {
+            (failures, synced, source, source_gone)
+        }
+        Err(error) => (vec![error], recorded(), String::new(), false),
+    };
+    if failures.iter().any(|error| is_soon_over(error, context.pushing.failures(&key))) {
+        return Next::Retry;
+    }
+    let (outcome, reason, retry) = conclude(&key, &failures, source_gone, deleting);
+    for error in &failures {
+        let cause = std::error::Error::source(error).map(ToString::to_string);
+        tracing::warn!(kind = KIND, %key, reason = error.class().0, %error, cause, "not pushed");
+    }
+    context.metrics.reconciles.done(KIND, reason, clock.elapsed());
+    let reported = pusher.report(&outcome, synced, &source, started).await;
+    match (reported, retry) {
+        (Err(ApiError::NotFound { .. }), _) => Next::Idle,
+        (Err(error), _) => {
+            tracing::debug!(%key, %error, "status not written; trying again");
+            Next::Retry
+        }
+        (Ok(()), Some(Retry::Backoff)) => Next::Retry,
+        (Ok(()), Some(Retry::OnChange)) => Next::RetryAfter(RECHECK),
+        (Ok(()), None) if source_gone => Next::Idle,
+        (Ok(()), None) => {
+            context.pushes.refreshed(&key, started);
+            let interval = entries::interval(&object.spec).unwrap_or_default();
+            match started.checked_add(interval) {
+                Ok(at) if interval.is_positive() => next_at(Due::At(at), started),
+                _ => Next::Idle,
+            }
+        }
+    }
+}
+
+/// Sets the finalizer that the deletion policy asks for, before anything is pushed that would have to be removed.
+async fn finalize(
+    context: &Context,
+    key: &ObjectKey,
+    object: &mut Arc<PushSecret>,
+) -> Result<(), Next> {
+    let pusher = Pusher { context, key, object };
+    let wanted = object.spec.deletion_policy == PushDeletionPolicy::Delete;
+    let is_ours = pusher.all_ours();
+    if object.metadata.deletion_timestamp.is_some() || !is_ours || wanted == pusher.has_finalizer()
+    {
+        return Ok(());
+    }
+    match pusher.set_finalizer(wanted).await {
+        Ok(written) => {
+            *object = Arc::new(written);
+            Ok(())
+        }
+        Err(ApiError::NotFound { .. }) => Err(Next::Idle),
+        Err(error) => {
+            tracing::warn!(kind = KIND, %key, %error, "finalizer not written; trying again");
+            Err(Next::Retry)
+        }
+    }
+}
+
+/// What is not worth a word, because the next try will most likely not meet it.
+fn is_soon_over(error: &Error, failures: u32) -> bool {
+    match error {
+        Error::Cluster(ApiError::Fenced) => true,
+        Error::StoreMissing(_) => failures == 0,
+        Error::Cluster(ApiError::Conflict { .. }) | Error::NamespaceUnknown { .. } => failures < 3,
+        _ => false,
+    }
+}
+
+/// What to say, the reason for metrics, and what to do next.
+fn conclude(
+    key: &ObjectKey,
+    failures: &[Error],
+    source_gone: bool,
+    deleting: bool,
+) -> (Outcome, &'static str, Option<Retry>) {
+    // What may pass by itself is tried again, whatever else there is.
+    let passing = |error: &&Error| error.class().1 == Retry::Backoff;
+    let Some(first) = failures.iter().find(passing).or(failures.first()) else {
+        let outcome = if source_gone { Outcome::SourceDeleted } else { Outcome::Synced };
+        return (outcome.clone(), outcome.reason(), None);
+    };
+    let (reason, retry) = first.class();
+    let advice = if deleting { advice(key) } else { String::new() };
+    let cause = format!("{first}{advice}");
+    let outcome = Outcome::Failed { cause, others: failures.len() - 1, retry };
+    (outcome, reason, Some(retry))
+}
+
+fn next_at(due: Due, now: Timestamp) -> Next {
+    let at = match due {
+        Due::Never => return Next::Idle,
+        Due::Now => now,
+        Due::At(at) => at,
+    };
+    let pause = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+    let due = Instant::now() + pause;
+    Next::At { earliest: due, due }
+}
+
+impl Pusher<'_> {
+    /// False if any store it has to do with is for another controller, or of a kind that is switched off.
+    fn all_ours(&self) -> bool {
+        let status = self.object.status.iter();
+        let pushed = status.flat_map(|status| status.synced_push_secrets.keys().cloned());
+        let named = entries::stores(&self.object.spec).unwrap_or_default();
+        let stores = named.into_iter().chain(pushed);
+        stores.filter_map(|store| store_key(&store, &self.key.namespace)).all(|key| {
+            let config = &self.context.config;
+            let enabled =
+                if key.is_cluster() { config.cluster_stores } else { config.namespaced_stores };
+            let store = self.context.stores.find(&key);
+            enabled && store.is_none_or(|(store, _, _)| self.context.is_ours(&store))
+        })
+    }
+
+    async fn pass(&self, now: Timestamp) -> Result<Pass, Error> {
+        if !self.all_ours() {
+            return Ok(Pass::Waiting);
+        }
+        if self.object.metadata.deletion_timestamp.is_some() {
+            return self.leave().await;
+        }
+        let spec = &self.object.spec;
+        let name = entries::source(spec)?;
+        let groups = entries::groups(spec)?;
+        let interval = entries::interval(spec)?;
+        let mark = self.context.pushes.inputs.mark(self.key, &ObjectKey::new("", ""));
+        let last = self.context.pushes.find(self.key).and_then(|tracked| tracked.refreshed);
+        match due(self.object, &mark.unwrap_or_default(), last, interval, now) {
+            Due::Now => {}
+            later => return Ok(Pass::NotDue(later)),
+        }
+        let Some(source) = self.source(name).await? else {
+            return self.source_gone(name).await;
+        };
+        self.push_all(&groups, &source).await
+    }
+
+    /// Pushes everything, and removes what is not pushed any more.
+    async fn push_all(&self, groups: &[Group], source: &Source) -> Result<Pass, Error> {
+        let mut by_store: BTreeMap<&str, Vec<&Group>> = BTreeMap::new();
+        for group in groups {
+            by_store.entry(&group.store).or_default().push(group);
+        }
+        let (mut failures, mut synced, mut waiting) = (Vec::new(), Synced::new(), false);
+        let recorded = self.recorded();
+        for (store, groups) in by_store {
+            let Some(key) = store_key(store, &self.key.namespace) else { continue };
+            let target = match self.context.usable(&key, &self.key.namespace).await {
+                Ok(Some((connection, store))) => {
+                    Target::of(self, store, connection).map_err(Error::from)
+                }
+                Ok(None) => {
+                    waiting = true;
+                    continue;
+                }
+                Err(error) => Err(error),
+            };
+            let done: Vec<(&Group, Result<bool, Error>)> = match &target {
+                Err(error) => {
+                    groups.first().map(|group| (*group, Err(error.clone()))).into_iter().collect()
+                }
+                Ok(target) => {
+                    let mut work = Vec::with_capacity(groups.len());
+                    for group in &groups {
+                        work.push(self.push_group(target, group, source));
+                    }
+                    let done: Vec<_> = stream::iter(work).buffered(AT_ONCE).collect().await;
+                    groups.iter().copied().zip(done).collect()
+                }
+            };
+            let pushed = synced.entry(store.to_owned()).or_default();
+            for (group, done) in done {
+                let mut is_pushed = false;
+                match done {
+                    Ok(done) => is_pushed = done,
+                    Err(error) => failures.push(error),
+                }
+                for entry in &group.entries {
+                    let id = id(&entry.record.matches.remote_ref);
+                    if is_pushed {
+                        pushed.insert(id, entry.record.clone());
+                    }
+                }
+            }
+        }
+        if waiting {
+            return Ok(Pass::Waiting);
+        }
+        let gone = self.settle(groups, recorded, &mut synced);
+        let removed = self.remove_all(&gone).await;
+        for (store, entries) in removed.left {
+            synced.entry(store).or_default().extend(entries);
+        }
+        failures.extend(removed.failures);
+        synced.retain(|_, entries| !entries.is_empty());
+        Ok(Pass::Done { failures, synced, source: source.mark.clone(), source_gone: false })
+    }
+
+    async fn push_group(
+        &self,
+        target: &Target,
+        group: &Group,
+        source: &Source,
+    ) -> Result<bool, Error> {
+        let field = group.entries.first().map_or("data", |entry| &entry.field);
+        self.check_key(target, field, &group.remote_key)?;
+        let templated = self.object.spec.template.is_some();
+        let parts = value::parts(group, &source.data, target.service, templated)?;
+        self.push(target, group, &parts).await
+    }
+
+    fn recorded(&self) -> Synced {
+        let status = self.object.status.as_ref();
+        status.map(|status| status.synced_push_secrets.clone()).unwrap_or_default()
+    }
+
+    /// Keeps on record what was pushed before and failed now. What is not asked for any more, and is to be removed.
+    fn settle(&self, groups: &[Group], recorded: Synced, synced: &mut Synced) -> Synced {
+        let mut gone = Synced::new();
+        for (store, entries) in recorded {
+            for (of, data) in entries {
+                let is_wanted = groups.iter().filter(|group| group.store == store).any(|group| {
+                    let mut wanted = group.entries.iter();
+                    wanted.any(|entry| id(&entry.record.matches.remote_ref) == of)
+                });
+                if is_wanted {
+                    synced.entry(store.clone()).or_default().entry(of).or_insert(data);
+                } else {
+                    gone.entry(store.clone()).or_default().insert(of, data);
+                }
+            }
+        }
+        let deletes = self.object.spec.deletion_policy == PushDeletionPolicy::Delete;
+        if deletes { gone } else { Synced::new() }
+    }
+
+    /// The Secret does not exist.
+    async fn source_gone(&self, name: &str) -> Result<Pass, Error> {
+        let recorded = self.recorded();
+        let deletes = self.object.spec.deletion_policy == PushDeletionPolicy::Delete;
+        let was_gone = self.object.status.as_ref().is_some_and(|status| {
+            status.conditions.iter().any(|c| c.reason.as_deref() == Some("SourceDeleted"))
+        });
+        if !deletes || recorded.is_empty() && !was_gone {
+            return Err(PushError::SourceMissing { name: name.to_owned() }.into());
+        }
+        let removed = self.remove_all(&recorded).await;
+        if removed.waiting {
+            return Ok(Pass::Waiting);
+        }
+        let (failures, synced) = (removed.failures, removed.left);
+        Ok(Pass::Done { failures, synced, source: String::new(), source_gone: true })
+    }
+
+    /// The object is being deleted: removes what it says, and lets it go.
+    async fn leave(&self) -> Result<Pass, Error> {
+        if !self.has_finalizer() {
+            return Ok(Pass::Left);
+        }
+        if self.object.spec.deletion_policy == PushDeletionPolicy::Delete {
+            let removed = self.remove_all(&self.recorded()).await;
+            if !removed.failures.is_empty() {
+                let (failures, synced) = (removed.failures, removed.left);
+                let source = String::new();
+                return Ok(Pass::Done { failures, synced, source, source_gone: false });
+            }
+            if removed.waiting {
+                return Ok(Pass::Waiting);
+            }
+        }
+        match self.set_finalizer(false).await {
+            Ok(_) | Err(ApiError::NotFound { .. }) => Ok(Pass::Left),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! The PushSecrets as they are known, what this process did with each, and who means which remote secret.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::index::StoreKey;
+use super::plan::push::claims::{Claim, Rank};
+use super::plan::push::decide::Known;
+use super::plan::push::{entries, report};
+use super::template_inputs::TemplateInputs;
+use crate::api::external_secrets::push_secret::PushSecret;
+use crate::cluster::ObjectKey;
+use crate::meta::ResourceVersion;
+
+/// A remote secret of a store.
+pub(crate) type Place = (StoreKey, String);
+
+/// One PushSecret, as a reconcile sees it.
+#[derive(Clone)]
+pub(crate) struct TrackedPush {
+    /// The object, without managedFields.
+    pub(crate) object: Arc<PushSecret>,
+    /// When this process last pushed it, or found all in order.
+    pub(crate) refreshed: Option<Timestamp>,
+}
+
+struct Entry {
+    tracked: TrackedPush,
+    version: String,
+    /// What it means, while it is not being deleted.
+    places: BTreeSet<(StoreKey, Claim)>,
+    stores: BTreeSet<StoreKey>,
+    /// Remote secrets as this process left them.
+    known: HashMap<Place, Known>,
+}
+
+/// The registry. Every method locks for a moment only.
+#[derive(Default)]
+pub(crate) struct Pushes {
+    state: Mutex<State>,
+    /// What they are made of: their Secrets, and what templates are read from.
+    pub(crate) inputs: TemplateInputs,
+    locks: Mutex<HashMap<Place, Weak<tokio::sync::Mutex<()>>>>,
+}
+
+#[derive(Default)]
+struct State {
+    entries: HashMap<ObjectKey, Entry>,
+    by_place: HashMap<Place, BTreeSet<ObjectKey>>,
+    by_store: HashMap<StoreKey, BTreeSet<ObjectKey>>,
+    /// Those whose provider did not answer.
+    unanswered: HashSet<ObjectKey>,
+}
+
+/// The store that the status calls so.
+pub(crate) fn store_key(store: &str, namespace: &str) -> Option<StoreKey> {
+    match store.split_once('/')? {
+        ("SecretStore", name) => Some(StoreKey(ObjectKey::new(namespace, name))),
+        ("ClusterSecretStore", name) => Some(StoreKey(ObjectKey::new("", name))),
+        _ => None,
+    }
+}
+
+/// How the status calls a store.
+fn store_name(store: &StoreKey) -> String {
+    format!("{}/{}", store.kind(), store.0.name)
+}
+
+impl Pushes {
+    /// Records an object from the watch. True if it asks for something else than before.
+    pub(crate) fn applied(&self, mut object: PushSecret) -> bool {
+        object.metadata.managed_fields = None;
+        let key = ObjectKey::of(&object);
+        let version = report::version(&object);
+        let mut state = self.lock();
+        if let Some(entry) = state.entries.get_mut(&key) {
+            let known = &entry.tracked.object;
+            let is_same_object = known.uid() == object.uid();
+            if is_same_object && resource_version(&object).is_older_than(&resource_version(known)) {
+                return false;
+            }
+            let is_same = is_same_object
+                && entry.version == version
+                && known.metadata.deletion_timestamp == object.metadata.deletion_timestamp
+                && known.metadata.finalizers == object.metadata.finalizers;
+            if is_same {
+                entry.tracked.object = Arc::new(object);
+                return false;
+            }
+        }
+        let previous = state.remove(&key);
+        let (places, stores) = (places(&object), stores(&object));
+        for (store, claim) in &places {
+            let place = (store.clone(), claim.remote_key.clone());
+            state.by_place.entry(place).or_default().insert(key.clone());
+        }
+        for store in &stores {
+            state.by_store.entry(store.clone()).or_default().insert(key.clone());
+        }
+        let same = previous.filter(|entry| entry.tracked.object.uid() == object.uid());
+        let (refreshed, mut known) =
+            same.map(|entry| (entry.tracked.refreshed, entry.known)).unwrap_or_default();
+        known.retain(|(store, remote), _| {
+            places.iter().any(|(of, claim)| of == store && claim.remote_key == *remote)
+        });
+        let tracked = TrackedPush { object: Arc::new(object), refreshed };
+        state.entries.insert(key, Entry { tracked, version, places, stores, known });
+        true
+    }
+
+    /// Forgets an object.
+    pub(crate) fn deleted(&self, key: &ObjectKey) {
+        let mut state = self.lock();
+        state.remove(key);
+        state.unanswered.remove(key);
+        drop(state);
+        self.inputs.unused(key);
+    }
+
+    /// Those that are known and not in `present`.
+    pub(crate) fn missing(&self, present: &HashSet<ObjectKey>) -> Vec<ObjectKey> {
+        let state = self.lock();
+        state.entries.keys().filter(|key| !present.contains(*key)).cloned().collect()
+    }
+
+    /// What is known of an object.
+    pub(crate) fn find(&self, key: &ObjectKey) -> Option<TrackedPush> {
+        self.lock().entries.get(key).map(|entry| entry.tracked.clone())
+    }
+
+    /// The store by which an object is grouped.
+    pub(crate) fn group(&self, key: &ObjectKey) -> StoreKey {
+        let state = self.lock();
+        let first = state.entries.get(key).and_then(|entry| entry.stores.first().cloned());
+        first.unwrap_or_else(StoreKey::none)
+    }
+
+    /// Those that push to a store.
+    pub(crate) fn users_of_store(&self, store: &StoreKey) -> Vec<ObjectKey> {
+        self.lock().by_store.get(store).into_iter().flatten().cloned().collect()
+    }
+
+    /// Those of a namespace that push to a ClusterSecretStore.
+    pub(crate) fn cluster_store_users_in(&self, namespace: &str) -> Vec<ObjectKey> {
+        let state = self.lock();
+        let entries = state.entries.iter().filter(|(key, _)| &*key.namespace == namespace);
+        let users = entries.filter(|(_, entry)| entry.stores.iter().any(StoreKey::is_cluster));
+        users.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Those that mean a remote secret that this one means as well.
+    pub(crate) fn rivals(&self, key: &ObjectKey) -> Vec<ObjectKey> {
+        let state = self.lock();
+        let Some(entry) = state.entries.get(key) else { return Vec::new() };
+        let places =
+            entry.places.iter().map(|(store, claim)| (store.clone(), claim.remote_key.clone()));
+        let users: BTreeSet<_> =
+            places.filter_map(|place| state.by_place.get(&place)).flatten().collect();
+        users.into_iter().filter(|user| *user != key).cloned().collect()
+    }
+
+    /// Who has the place that an object means, if another one has. Those of other namespaces count only if the store
+    /// means the same account for all.
+    pub(crate) fn holder(
+        &self,
+        object: &PushSecret,
+        store: &StoreKey,
+        claim: &Claim,
+        across_namespaces: bool,
+    ) -> Option<ObjectKey> {
+        let (state, name) = (self.lock(), store_name(store));
+        let own = Rank::of(object, &name, claim);
+        let users = state.by_place.get(&(store.clone(), claim.remote_key.clone()))?.iter();
+        let others = users.filter(|user| *user != own.key());
+        let others =
+            others.filter(|user| across_namespaces || user.namespace == own.key().namespace);
+        let ranks = others.filter_map(|user| {
+            let entry = state.entries.get(user)?;
+            let is_meant = entry.places.iter().any(|(of, it)| of == store && it.overlaps(claim));
+            is_meant.then(|| Rank::of(&entry.tracked.object, &name, claim))
+        });
+        ranks.filter(|rank| *rank < own).min().map(|rank| rank.key().clone())
+    }
+
+    /// Whether an object other than this one means any part of a remote secret.
+    pub(crate) fn is_meant_by_others(&self, key: &ObjectKey, place: &Place) -> bool {
+        let state = self.lock();
+        state.by_place.get(place).is_some_and(|users| users.iter().any(|user| user != key))
+    }
+
+    /// Whoever reads and writes a remote secret holds this meanwhile.
+    pub(crate) fn turn(&self, place: &Place) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lock) = locks.get(place).and_then(Weak::upgrade) {
+            return lock;
+        }
+        locks.retain(|_, lock| lock.strong_count() > 0);
+        let lock = Arc::default();
+        locks.insert(place.clone(), Arc::downgrade(&lock));
+        lock
+    }
+
+    /// What this process knows of a remote secret that an object pushes.
+    pub(crate) fn known(&self, key: &ObjectKey, place: &Place) -> Option<Known> {
+        self.lock().entries.get(key)?.known.get(place).cloned()
+    }
+
+    /// Records a remote secret as it is in order, or that nothing is known of it.
+    pub(crate) fn remember(&self, key: &ObjectKey, place: &Place, known: Option<Known>) {
+        let mut state = self.lock();
+        let Some(entry) = state.entries.get_mut(key) else { return };
+        match known {
+            Some(known) => entry.known.insert(place.clone(), known),
+            None => entry.known.remove(place),
+        };
+    }
+
+    /// Records when an object was found in order.
+    pub(crate) fn refreshed(&self, key: &ObjectKey, at: Timestamp) {
+        if let Some(entry) = self.lock().entries.get_mut(key) {
+            entry.tracked.refreshed = Some(at);
+        }
+    }
+
+    /// Records an object as our own write left it, so that its watch event is no news.
+    pub(crate) fn own_write(&self, key: &ObjectKey, object: PushSecret) {
+        if let Some(entry) = self.lock().entries.get_mut(key)
+            && entry.tracked.object.uid() == object.uid()
+            && !resource_version(&object).is_older_than(&resource_version(&entry.tracked.object))
+        {
+            entry.tracked.object = Arc::new(object);
+        }
+    }
+
+    /// Notes whether the provider answered an object.
+    pub(crate) fn answered(&self, key: &ObjectKey, answered: bool) {
+        let mut state = self.lock();
+        if answered {
+            state.unanswered.remove(key);
+        } else if state.entries.contains_key(key) {
+            state.unanswered.insert(key.clone());
+        }
+    }
+
+    /// Those whose provider did not answer.
+    pub(crate) fn unanswered(&self) -> Vec<ObjectKey> {
+        self.lock().unanswered.iter().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn remove(&mut self, key: &ObjectKey) -> Option<Entry> {
+        let entry = self.entries.remove(key)?;
+        for (store, claim) in &entry.places {
+            let place = (store.clone(), claim.remote_key.clone());
+            if let Some(users) = self.by_place.get_mut(&place) {
+                users.remove(key);
+                if users.is_empty() {
+                    self.by_place.remove(&place);
+                }
+            }
+        }
+        for store in &entry.stores {
+            if let Some(users) = self.by_store.get_mut(store) {
+                users.remove(key);
+                if users.is_empty() {
+                    self.by_store.remove(store);
+                }
+            }
+        }
+        Some(entry)
+    }
+}
+
+fn resource_version(object: &PushSecret) -> ResourceVersion {
+    ResourceVersion::of(&object.metadata)
+}
+
+/// What an object means. One that cannot push, or is being deleted, means nothing.
+fn places(object: &PushSecret) -> BTreeSet<(StoreKey, Claim)> {
+    if object.metadata.deletion_timestamp.is_some() || entries::source(&object.spec).is_err() {
+        return BTreeSet::new();
+    }
+    let namespace = object.namespace().unwrap_or_default();
+    let groups = entries::groups(&object.spec).unwrap_or_default();
+    let of_group = |group: entries::Group| {
+        let store = store_key(&group.store, &namespace);
+        let entries = group.entries.into_iter();
+        entries.filter_map(move |entry| {
+            Some((store.clone()?, Claim::of(&entry.record.matches.remote_ref)))
+        })
+    };
+    groups.into_iter().flat_map(of_group).collect()
+}
+
+/// The stores that an object has to do with: those that it names, and those that it has pushed to.
+fn stores(object: &PushSecret) -> BTreeSet<StoreKey> {
+    let namespace = object.namespace().unwrap_or_default();
+    let pushed = object.status.iter().flat_map(|status| status.synced_push_secrets.keys());
+    let named = entries::stores(&object.spec).unwrap_or_default();
+    let all = named.iter().chain(pushed);
+    all.filter_map(|store| store_key(store, &namespace)).collect()
+}
