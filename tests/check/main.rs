@@ -11,6 +11,7 @@ mod fixes;
 mod formats;
 mod guide;
 mod known;
+mod linters;
 mod lsp;
 mod newcomer;
 mod overlays;
