@@ -12,6 +12,7 @@ mod fixes;
 mod formats;
 mod guide;
 mod known;
+mod linters;
 mod lsp;
 mod newcomer;
 mod objects;
