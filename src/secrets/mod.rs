@@ -154,11 +154,14 @@ async fn synchronise(context: Arc<Context>, caches: CacheSync, stop: Cancellatio
     let (pushing, of_pushes) = (context.pushing.clone(), Arc::clone(&context));
     let push = move |key| push::reconcile(Arc::clone(&of_pushes), key);
     let work = move |key| external_secret::reconcile(Arc::clone(&context), key);
-    tokio::join!(
-        externals.run(stop.clone(), work),
-        clusters.run(stop.clone(), provision),
-        pushing.run(stop, push)
-    );
+    // Who has a remote secret is known only when all PushSecrets are, and all stores.
+    let pushes = async {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = caches.complete() => pushing.run(stop.clone(), push).await,
+        }
+    };
+    tokio::join!(externals.run(stop.clone(), work), clusters.run(stop.clone(), provision), pushes);
 }
 
 /// When an endpoint answers again, nobody waits for the end of a pause.

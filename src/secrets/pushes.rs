@@ -37,6 +37,8 @@ struct Entry {
     stores: BTreeSet<StoreKey>,
     /// Remote secrets as this process left them.
     known: HashMap<Place, Known>,
+    /// What was pushed and is in no status yet.
+    attempted: report::Synced,
 }
 
 /// The registry. Every method locks for a moment only.
@@ -55,6 +57,15 @@ struct State {
     by_store: HashMap<StoreKey, BTreeSet<ObjectKey>>,
     /// Those whose provider did not answer.
     unanswered: HashSet<ObjectKey>,
+}
+
+/// Whose entries keep a remote secret from being removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// Of any object, the one that asks included.
+    OfAnybody,
+    /// Of every object but the one that asks.
+    OfOthers,
 }
 
 /// The store that the status calls so.
@@ -103,13 +114,14 @@ impl Pushes {
             state.by_store.entry(store.clone()).or_default().insert(key.clone());
         }
         let same = previous.filter(|entry| entry.tracked.object.uid() == object.uid());
-        let (refreshed, mut known) =
-            same.map(|entry| (entry.tracked.refreshed, entry.known)).unwrap_or_default();
+        let (refreshed, mut known, attempted) = same
+            .map(|entry| (entry.tracked.refreshed, entry.known, entry.attempted))
+            .unwrap_or_default();
         known.retain(|(store, remote), _| {
             places.iter().any(|(of, claim)| of == store && claim.remote_key == *remote)
         });
         let tracked = TrackedPush { object: Arc::new(object), refreshed };
-        state.entries.insert(key, Entry { tracked, version, places, stores, known });
+        state.entries.insert(key, Entry { tracked, version, places, stores, known, attempted });
         true
     }
 
@@ -145,12 +157,10 @@ impl Pushes {
         self.lock().by_store.get(store).into_iter().flatten().cloned().collect()
     }
 
-    /// Those of a namespace that push to a ClusterSecretStore.
-    pub(crate) fn cluster_store_users_in(&self, namespace: &str) -> Vec<ObjectKey> {
+    /// Those of a namespace.
+    pub(crate) fn all_in(&self, namespace: &str) -> Vec<ObjectKey> {
         let state = self.lock();
-        let entries = state.entries.iter().filter(|(key, _)| &*key.namespace == namespace);
-        let users = entries.filter(|(_, entry)| entry.stores.iter().any(StoreKey::is_cluster));
-        users.map(|(key, _)| key.clone()).collect()
+        state.entries.keys().filter(|key| &*key.namespace == namespace).cloned().collect()
     }
 
     /// Those that mean a remote secret that this one means as well.
@@ -187,10 +197,47 @@ impl Pushes {
         ranks.filter(|rank| *rank < own).min().map(|rank| rank.key().clone())
     }
 
-    /// Whether an object other than this one means any part of a remote secret.
-    pub(crate) fn is_meant_by_others(&self, key: &ObjectKey, place: &Place) -> bool {
+    /// Whether somebody means a place. Those of other namespaces count only if the store means the same account for all.
+    pub(crate) fn is_meant(
+        &self,
+        key: &ObjectKey,
+        store: &StoreKey,
+        claim: &Claim,
+        (across_namespaces, whose): (bool, Whose),
+    ) -> bool {
         let state = self.lock();
-        state.by_place.get(place).is_some_and(|users| users.iter().any(|user| user != key))
+        let users = state.by_place.get(&(store.clone(), claim.remote_key.clone()));
+        users.into_iter().flatten().any(|user| {
+            (whose == Whose::OfAnybody || user != key)
+                && (across_namespaces || user.namespace == key.namespace)
+                && state.entries.get(user).is_some_and(|entry| {
+                    entry.places.iter().any(|(of, it)| of == store && it.overlaps(claim))
+                })
+        })
+    }
+
+    /// Records what is about to be pushed: the status says it only when all is done, and may not be written at all.
+    pub(crate) fn attempted(&self, key: &ObjectKey, store: &str, group: &entries::Group) {
+        let mut state = self.lock();
+        let Some(entry) = state.entries.get_mut(key) else { return };
+        let of_store = entry.attempted.entry(store.to_owned()).or_default();
+        for pushed in &group.entries {
+            let id = entries::id(&pushed.record.matches.remote_ref);
+            of_store.insert(id, pushed.record.clone());
+        }
+    }
+
+    /// What was pushed and is in no status yet.
+    pub(crate) fn unreported(&self, key: &ObjectKey) -> report::Synced {
+        let state = self.lock();
+        state.entries.get(key).map(|entry| entry.attempted.clone()).unwrap_or_default()
+    }
+
+    /// The status has it all.
+    pub(crate) fn reported(&self, key: &ObjectKey) {
+        if let Some(entry) = self.lock().entries.get_mut(key) {
+            entry.attempted.clear();
+        }
     }
 
     /// Whoever reads and writes a remote secret holds this meanwhile.

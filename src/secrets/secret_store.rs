@@ -274,7 +274,8 @@ impl Context {
         key: &StoreKey,
         namespace: &str,
     ) -> Result<Option<Patterns>, Error> {
-        let Some((store, _, _)) = self.stores.find(key) else { return Ok(None) };
+        // A store that is being replaced may come back with a list.
+        let Some((store, _, _)) = self.stores.find(key) else { return Err(self.unknown(key)) };
         let Some(list) = &store.allowed_keys else { return Ok(None) };
         if let Some(error) = bad_list(&store) {
             return Err(error);

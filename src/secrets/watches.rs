@@ -265,11 +265,14 @@ fn store_gone(context: &Context, key: &StoreKey) {
     context.stores.deleted(key);
     context.validations.forget(key);
     context.outages.forget_store(key);
+    // One that is being deleted may wait for nothing but this store.
+    wake_pushes(context, context.pushes.users_of_store(key));
 }
 
 fn stores_listed(context: &Context, cluster: bool, present: &HashSet<ObjectKey>) {
     for key in context.stores.listed(cluster, present) {
         context.validations.forget(&key);
+        wake_pushes(context, context.pushes.users_of_store(&key));
     }
 }
 
@@ -281,7 +284,7 @@ fn namespaces(context: &Context, change: Change<PartialObjectMeta<Namespace>>) {
                 for user in context.index.cluster_store_users_in(name) {
                     context.wake(&user, Lane::Urgent);
                 }
-                wake_pushes(context, context.pushes.cluster_store_users_in(name));
+                wake_pushes(context, context.pushes.all_in(name));
                 cluster_external::namespace_seen(context, name);
             }
         }

@@ -77,6 +77,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "network_peers",
             "policy",
             "quantity",
+            "secrets",
         ],
     ),
     (
@@ -100,6 +101,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 const ONLY: &[(&str, &str, &str)] = &[
     // The offline evaluator asks what the controller would plan, and nothing else of it.
     ("check", "hardening", "hardening::plan"),
+    ("check", "secrets", "secrets::plan"),
     // The command line reads where AWS is.
     ("cli", "provider", "provider::aws"),
 ];

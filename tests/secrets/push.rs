@@ -255,6 +255,100 @@ async fn push_deletion_policy_removes_what_was_pushed_and_nothing_else() -> Resu
 }
 
 #[tokio::test]
+async fn push_what_is_meant_in_another_form_is_not_removed() -> Result<()> {
+    let scene = Scene::new("push-forms").await?;
+    source(&scene, json!({"user": "shop", "password": "one"})).await?;
+    let delete = json!({"deletionPolicy": "Delete", "refreshInterval": "0"});
+    let whole = entry(&scene, "", "db", "");
+    scene.create(push("db", json!([whole]), delete.clone())).await?;
+    is_synced(&scene, "db").await?;
+    let both = r#"{"password":"one","user":"shop"}"#;
+    remote_is(&scene, "db", Some(both)).await?;
+
+    // All of it, then a field of it, then all of it again.
+    let nested = entry(&scene, "user", "db", "user");
+    scene.patch(KIND, "db", json!({"spec": {"data": [nested]}})).await?;
+    lists(&scene, "db", &format!("{}/user", scene.remote("db"))).await?;
+    remote_is(&scene, "db", Some(both)).await?;
+    scene.patch(KIND, "db", json!({"spec": {"data": [whole]}})).await?;
+    lists(&scene, "db", &scene.remote("db")).await?;
+    remote_is(&scene, "db", Some(both)).await?;
+
+    // Two objects with a field each: what one gives up goes, and the other's stays.
+    let (user, password) = (("user", "user"), ("password", "password"));
+    let field = |(key, property)| entry(&scene, key, "fields", property);
+    scene.create(push("first", json!([field(user)]), delete.clone())).await?;
+    is_synced(&scene, "first").await?;
+    scene.create(push("second", json!([field(password)]), delete)).await?;
+    is_synced(&scene, "second").await?;
+    let fields = r#"{"user":"shop","password":"one"}"#;
+    remote_is(&scene, "fields", Some(fields)).await?;
+    scene.delete(KIND, "first").await?;
+    scene.gone(KIND, "first").await?;
+    remote_is(&scene, "fields", Some(r#"{"password":"one"}"#)).await?;
+    assert!(!writes(&scene).contains(&"DeleteSecret".to_owned()), "{:?}", writes(&scene));
+    Ok(())
+}
+
+/// Waits until the status lists this and nothing else as pushed.
+async fn lists(scene: &Scene<'_>, name: &str, id: &str) -> Result<()> {
+    eventually(SOON, "what was pushed is listed", || async {
+        let object = scene.get(KIND, name).await?.unwrap_or_default();
+        let synced = object["status"]["syncedPushSecrets"]["SecretStore/aws"].clone();
+        let listed: Vec<_> = synced.as_object().into_iter().flatten().map(|(id, _)| id).collect();
+        if listed == [id] { Ok(()) } else { Err(Failure::new(format!("{synced}"))) }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn push_all_who_push_a_secret_follow_each_change_of_it() -> Result<()> {
+    let scene = Scene::new("push-many").await?;
+    source(&scene, json!({"password": "0"})).await?;
+    let names = ["a", "b", "c", "d"];
+    for name in names {
+        let data = json!([entry(&scene, "password", name, "")]);
+        scene.create(push(name, data, json!({"refreshInterval": "0"}))).await?;
+        is_synced(&scene, name).await?;
+    }
+    for round in 1..=20 {
+        change(&scene, json!({"password": round.to_string()})).await?;
+        // One of them is under way whenever the change comes.
+        let stamp = json!({"metadata": {"annotations": {"force-sync": round.to_string()}}});
+        scene.patch(KIND, names[round % names.len()], stamp).await?;
+    }
+    for name in names {
+        remote_is(&scene, name, Some("20")).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn push_obeys_the_list_of_allowed_keys() -> Result<()> {
+    let scene = Scene::new("push-listed").await?;
+    source(&scene, json!({"password": value("one")})).await?;
+    let list = |key: &str| format!("[{{namespaces: [{}], keys: ['{key}']}}]", scene.ns);
+    let annotations = json!({"gabion.dev/allowed-keys": list("elsewhere/*")});
+    let store = json!({"kind": "ClusterSecretStore",
+        "metadata": {"name": scene.ns, "annotations": annotations},
+        "spec": {"provider": {"aws": aws_provider("aws-keys", Some(&scene.ns))}}});
+    scene.create(store).await?;
+    let stores = json!([{"kind": "ClusterSecretStore", "name": scene.ns}]);
+    let spec = json!({"secretStoreRefs": stores, "deletionPolicy": "Delete"});
+    let data = json!([entry(&scene, "password", "db", "")]);
+    scene.create(push("db", data, spec)).await?;
+    fails(&scene, "db", "does not let namespace").await?;
+    assert_eq!(writes(&scene), Vec::<String>::new());
+    assert_eq!(scene.reads("db"), 0);
+
+    let wider = json!({"gabion.dev/allowed-keys": list(&scene.remote("*"))});
+    let patch = json!({"metadata": {"annotations": wider}});
+    scene.patch("ClusterSecretStore", &scene.ns, patch).await?;
+    is_synced(&scene, "db").await?;
+    remote_is(&scene, "db", Some(&value("one"))).await
+}
+
+#[tokio::test]
 async fn push_without_deletion_policy_leaves_what_it_pushed() -> Result<()> {
     let scene = Scene::new("push-keep").await?;
     source(&scene, json!({"password": value("one")})).await?;
@@ -435,6 +529,8 @@ async fn push_bad_input_is_told_and_disturbs_nobody() -> Result<()> {
     let one = |key: &str, remote: &str| json!([entry(&scene, key, remote, "")]);
     let generator = json!({"generatorRef": {"kind": "Password", "name": "p"}});
     let twice = json!([entry(&scene, "small", "t", ""), entry(&scene, "small", "t", "p")]);
+    let arn = "arn:aws:secretsmanager:eu-west-1:1:secret:another";
+    let by_arn = json!([{"match": {"secretKey": "small", "remoteRef": {"remoteKey": arn}}}]);
     for (name, data, spec, text) in [
         ("large", one("large", "l"), json!({}), "AWS Secrets Manager takes 65536"),
         ("name", one("small", "a b!"), json!({}), "ValidationException"),
@@ -464,6 +560,13 @@ async fn push_bad_input_is_told_and_disturbs_nobody() -> Result<()> {
             "spec.selector.generatorRef is not supported",
         ),
         ("twice", twice, json!({}), "push to the same place"),
+        // By its ARN it would be another secret than by its name, for all who compare.
+        (
+            "arn",
+            by_arn,
+            json!({"deletionPolicy": "Delete"}),
+            "is named by its name, without an ARN",
+        ),
     ] {
         scene.create(push(name, data, spec)).await?;
         fails(&scene, name, text).await?;

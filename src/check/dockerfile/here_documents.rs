@@ -34,6 +34,15 @@ pub(crate) fn blanked(text: &str) -> String {
         }
         at = end;
     }
+    // The parser takes the reset of an entrypoint for one without an argument.
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let words: String = line.split_whitespace().collect();
+        if words.eq_ignore_ascii_case("ENTRYPOINT[]") {
+            blank(&mut bytes[at..at + line.len()]);
+        }
+        at += line.len();
+    }
     // Bytes were only replaced by ASCII, and whole lines or words at a time.
     String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }

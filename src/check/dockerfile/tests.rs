@@ -28,6 +28,13 @@ fn whole_stage(lines: &str) -> Vec<String> {
 }
 
 #[test]
+fn an_entrypoint_that_is_reset_is_read() {
+    let text = "FROM alpine:3.20\nUSER 1\n entrypoint [ ]\nCMD [\"a\"]\n";
+    let file = check("Dockerfile", text, &built_in("guide").unwrap());
+    assert!(file.faults.is_empty(), "{:?}", file.faults);
+}
+
+#[test]
 fn a_good_file_has_no_findings() {
     let digest = "0".repeat(64);
     let text = format!(

@@ -23,10 +23,12 @@ pub(crate) use cluster::report;
 pub(crate) use references::{Asked, References, asked};
 
 use super::object::{Object, short};
+use crate::api::external_secrets::push_secret::PushSecretSpec;
 use crate::policy::ControlId;
 use crate::policy::FieldPath;
 use crate::policy::Finding;
 use crate::policy::Severity;
+use crate::secrets::plan::push::entries;
 use kinds::{Found, Kinds};
 
 /// API group of secrets and stores.
@@ -135,7 +137,7 @@ fn of_eso(switch: &Switch, object: &Object<'_>) -> Vec<Finding> {
             let at = spec().key("externalSecretSpec");
             external_secret::evaluate(&inner["externalSecretSpec"], &at, &mut found);
         }
-        "PushSecret" => found.extend(source(inner, &spec())),
+        "PushSecret" => found.extend(pushed(inner)),
         "ClusterPushSecret" => {
             found.extend(source(&inner["pushSecretSpec"], &spec().key("pushSecretSpec")));
         }
@@ -155,6 +157,21 @@ fn generator_lacks(kind: &str) -> Finding {
     }
     let message = format!("Gabion has no generator {}", short(kind));
     lacks(at, message, "keep ESO for the ExternalSecrets that use it, in a class of its own")
+}
+
+/// What a PushSecret asks for that is not pushed here, in the words of its condition.
+fn pushed(inner: &Value) -> Vec<Finding> {
+    // What cannot be read does not fit the schema, and is said already.
+    let Ok(wanted) = serde_json::from_value::<PushSecretSpec>(inner.clone()) else {
+        return Vec::new();
+    };
+    let refusals = [
+        entries::source(&wanted).err(),
+        entries::groups(&wanted).err(),
+        entries::interval(&wanted).err(),
+    ];
+    let remedy = "change it, or keep ESO for this object, with a store of a class of its own";
+    refusals.into_iter().flatten().map(|error| lacks(spec(), error.to_string(), remedy)).collect()
 }
 
 /// The generator whose values are pushed.

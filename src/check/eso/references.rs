@@ -85,8 +85,8 @@ pub(crate) fn asked(object: &Object<'_>) -> Vec<Asked> {
 fn pushed(inner: &Value, at: &FieldPath, namespace: Option<&str>, all: &mut Vec<Asked>) {
     for (store, at) in items(inner, "secretStoreRefs", at) {
         let kind = text(store, "/kind").unwrap_or("SecretStore");
-        // Which stores have some labels today says nothing of tomorrow, so nobody can tell.
-        let name = text(store, "/name").unwrap_or("chosen by labels");
+        // One that is chosen by labels is refused as such.
+        let Some(name) = text(store, "/name") else { continue };
         all.push(ask(kind, name, namespace, at.key("name"), Question::Works));
     }
 }

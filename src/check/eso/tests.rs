@@ -50,6 +50,43 @@ fn says(object: &Value, wanted: &[&str]) {
     }
 }
 
+fn pushing(change: impl FnOnce(&mut Value)) -> Value {
+    let mut object = json!({
+        "apiVersion": "external-secrets.io/v1alpha1", "kind": "PushSecret",
+        "metadata": {"name": "a", "namespace": "n"},
+        "spec": {
+            "secretStoreRefs": [{"name": "s"}],
+            "selector": {"secret": {"name": "source"}},
+            "data": [{"match": {"secretKey": "k", "remoteRef": {"remoteKey": "r"}}}],
+        },
+    });
+    change(&mut object["spec"]);
+    object
+}
+
+#[test]
+fn what_is_not_pushed_is_said_as_the_controller_says_it() {
+    says(&pushing(|_| {}), &[]);
+    let says_one = |change: fn(&mut Value), wanted: &str| says(&pushing(change), &[wanted]);
+    says_one(|spec| spec["dataTo"] = json!([{"match": {}}]), "spec.dataTo is not supported");
+    says_one(
+        |spec| spec["selector"] = json!({"generatorRef": {"kind": "Password", "name": "p"}}),
+        "spec.selector.generatorRef is not supported",
+    );
+    says_one(
+        |spec| spec["selector"]["secret"] = json!({"selector": {"matchLabels": {"a": "b"}}}),
+        "spec.selector.secret.selector is not supported",
+    );
+    says_one(
+        |spec| spec["secretStoreRefs"] = json!([{"labelSelector": {"matchLabels": {"a": "b"}}}]),
+        "labelSelector is not supported",
+    );
+    says_one(|spec| spec["refreshInterval"] = json!("1hour"), "which is no duration");
+    let metadata = json!({"apiVersion": "kubernetes.external-secrets.io/v1alpha1",
+        "kind": "PushSecretMetadata", "spec": {"resourcePolicy": {"policySourceRef": {}}}});
+    says(&pushing(|spec| spec["data"][0]["metadata"] = metadata), &["spec.data[0].metadata"]);
+}
+
 #[test]
 fn what_works_the_same_is_not_mentioned() {
     says(&external(|_| {}), &[]);

@@ -155,12 +155,19 @@ impl CacheSync {
     }
 
     /// Waits until every list is in that is needed or can be had.
-    pub(crate) async fn synced(self) {
-        for watch in self.required {
+    pub(crate) async fn synced(&self) {
+        for watch in &self.required {
             watch.settled(false).await;
         }
-        for watch in self.optional {
+        for watch in &self.optional {
             watch.settled(true).await;
+        }
+    }
+
+    /// Waits until every list is in: for what must not be decided on half the facts.
+    pub(crate) async fn complete(&self) {
+        for watch in self.required.iter().chain(&self.optional) {
+            watch.settled(false).await;
         }
     }
 }
@@ -215,7 +222,7 @@ mod tests {
         let mut caches = CacheSync::default();
         caches.require(Arc::clone(&required));
         caches.prefer(Arc::clone(&optional));
-        let synced = tokio::spawn(caches.synced());
+        let synced = tokio::spawn(async move { caches.synced().await });
         required.failed("403".into());
         time::sleep(Duration::from_mins(5)).await;
         assert!(!synced.is_finished());

@@ -12,6 +12,7 @@ use super::super::plan::template::{self, Contents, Engine, InputKind};
 use super::super::template_inputs::{Mark, Version};
 use super::Pusher;
 use crate::cluster::ObjectKey;
+use crate::lane::Lane;
 use crate::provider::SecretBytes;
 
 type Data = BTreeMap<String, SecretBytes>;
@@ -70,7 +71,12 @@ impl Pusher<'_> {
         let version = read.as_ref().map(|(_, meta)| Version::of(meta));
         mark.add(kind, &key, version.as_ref());
         Ok(read.map(|(data, meta)| {
-            self.context.pushes.inputs.seen(kind, &key, &meta);
+            // The watch is behind, and this state will be no news when it comes: the others are told now.
+            for user in self.context.pushes.inputs.seen(kind, &key, &meta) {
+                if user != *self.key {
+                    self.context.wake_push(&user, Lane::Urgent);
+                }
+            }
             data
         }))
     }

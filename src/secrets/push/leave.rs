@@ -9,7 +9,7 @@ use super::super::error::Error;
 use super::super::plan::push::decide::shown;
 use super::super::plan::push::entries::property;
 use super::super::plan::push::report::Synced;
-use super::super::pushes::store_key;
+use super::super::pushes::{Whose, store_key};
 use super::remote::Target;
 use super::{FINALIZER, MANAGER, Pusher};
 use crate::api::external_secrets::push_secret::PushSecret;
@@ -33,8 +33,8 @@ pub(super) struct Removed {
 }
 
 impl Pusher<'_> {
-    /// Removes what is listed from its stores.
-    pub(super) async fn remove_all(&self, gone: &Synced) -> Removed {
+    /// Removes what is listed from its stores, but for what is still meant.
+    pub(super) async fn remove_all(&self, gone: &Synced, meant: Whose) -> Removed {
         let mut removed = Removed { left: Synced::new(), failures: Vec::new(), waiting: false };
         for (store, entries) in gone {
             let Some(key) = store_key(store, &self.key.namespace) else { continue };
@@ -72,7 +72,7 @@ impl Pusher<'_> {
             }
             let mut work = Vec::with_capacity(by_remote.len());
             for (remote, properties) in &by_remote {
-                work.push(self.remove(&target, remote, properties));
+                work.push(self.remove(&target, remote, properties, meant));
             }
             let done: Vec<_> = stream::iter(work).buffered(AT_ONCE).collect().await;
             for (remote, done) in by_remote.keys().copied().zip(done) {

@@ -21,6 +21,7 @@ use super::{KIND, Pusher, leave::advice};
 use crate::api::external_secrets::push_secret::{PushDeletionPolicy, PushSecret};
 use crate::cluster::{ObjectKey, queue::Next, write::ApiError};
 use crate::retry::Retry;
+use crate::secrets::pushes::Whose;
 
 /// Longest time one reconcile may take, all waiting included.
 const DEADLINE: Duration = Duration::from_mins(10);
@@ -53,15 +54,13 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
         Err(_) => Err(Error::Deadline(DEADLINE.as_secs())),
     };
     let deleting = object.metadata.deletion_timestamp.is_some();
-    let recorded =
-        || object.status.as_ref().map(|s| s.synced_push_secrets.clone()).unwrap_or_default();
     let (failures, synced, source, source_gone) = match pass {
         Ok(Pass::Waiting | Pass::Left) => return Next::Idle,
         Ok(Pass::NotDue(due)) => return next_at(due, started),
         Ok(Pass::Done { failures, synced, source, source_gone }) => {
             (failures, synced, source, source_gone)
         }
-        Err(error) => (vec![error], recorded(), String::new(), false),
+        Err(error) => (vec![error], pusher.recorded(), String::new(), false),
     };
     if failures.iter().any(|error| is_soon_over(error, context.pushing.failures(&key))) {
         return Next::Retry;
@@ -73,6 +72,9 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
     }
     context.metrics.reconciles.done(KIND, reason, clock.elapsed());
     let reported = pusher.report(&outcome, synced, &source, started).await;
+    if reported.is_ok() {
+        context.pushes.reported(&key);
+    }
     match (reported, retry) {
         (Err(ApiError::NotFound { .. }), _) => Next::Idle,
         (Err(error), _) => {
@@ -206,7 +208,6 @@ impl Pusher<'_> {
             by_store.entry(&group.store).or_default().push(group);
         }
         let (mut failures, mut synced, mut waiting) = (Vec::new(), Synced::new(), false);
-        let recorded = self.recorded();
         for (store, groups) in by_store {
             let Some(key) = store_key(store, &self.key.namespace) else { continue };
             let target = match self.context.usable(&key, &self.key.namespace).await {
@@ -250,8 +251,8 @@ impl Pusher<'_> {
         if waiting {
             return Ok(Pass::Waiting);
         }
-        let gone = self.settle(groups, recorded, &mut synced);
-        let removed = self.remove_all(&gone).await;
+        let gone = self.settle(groups, self.recorded(), &mut synced);
+        let removed = self.remove_all(&gone, Whose::OfAnybody).await;
         for (store, entries) in removed.left {
             synced.entry(store).or_default().extend(entries);
         }
@@ -273,9 +274,14 @@ impl Pusher<'_> {
         self.push(target, group, &parts).await
     }
 
+    /// What was pushed: as the status has it, and what no status could be written about.
     fn recorded(&self) -> Synced {
         let status = self.object.status.as_ref();
-        status.map(|status| status.synced_push_secrets.clone()).unwrap_or_default()
+        let mut all = status.map(|status| status.synced_push_secrets.clone()).unwrap_or_default();
+        for (store, entries) in self.context.pushes.unreported(self.key) {
+            all.entry(store).or_default().extend(entries);
+        }
+        all
     }
 
     /// Keeps on record what was pushed before and failed now. What is not asked for any more, and is to be removed.
@@ -308,7 +314,7 @@ impl Pusher<'_> {
         if !deletes || recorded.is_empty() && !was_gone {
             return Err(PushError::SourceMissing { name: name.to_owned() }.into());
         }
-        let removed = self.remove_all(&recorded).await;
+        let removed = self.remove_all(&recorded, Whose::OfOthers).await;
         if removed.waiting {
             return Ok(Pass::Waiting);
         }
@@ -322,7 +328,7 @@ impl Pusher<'_> {
             return Ok(Pass::Left);
         }
         if self.object.spec.deletion_policy == PushDeletionPolicy::Delete {
-            let removed = self.remove_all(&self.recorded()).await;
+            let removed = self.remove_all(&self.recorded(), Whose::OfOthers).await;
             if !removed.failures.is_empty() {
                 let (failures, synced) = (removed.failures, removed.left);
                 let source = String::new();

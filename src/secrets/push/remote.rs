@@ -13,6 +13,7 @@ use super::super::plan::push::decide::{
 use super::super::plan::push::entries::{Group, id};
 use super::super::plan::push::settings::{Service, Settings, settings};
 use super::super::plan::push::value::{self, Parts};
+use super::super::pushes::Whose;
 use super::super::secret_store::check_key;
 use super::super::store::Store;
 use super::Pusher;
@@ -85,10 +86,12 @@ impl Pusher<'_> {
         let restore = match admit(group, remote.as_ref(), policy)? {
             Admission::Skip => return Ok(false),
             Admission::Create => {
+                self.context.pushes.attempted(self.key, &group.store, group);
                 return self.create(target, group, parts).await.map(|()| true);
             }
             Admission::Update { restore } => restore,
         };
+        self.context.pushes.attempted(self.key, &group.store, group);
         let remote = remote.unwrap_or_default();
         if restore {
             self.change(target, &group.remote_key, Change::Restore).await?;
@@ -97,7 +100,7 @@ impl Pusher<'_> {
         let amends = corrections(&remote, &group.settings, before.as_ref());
         let revision = self.update(target, group, parts, &remote, &amends).await?;
         self.correct(target, group, &amends).await?;
-        let known = Known { revision, digest: value::digest(parts) };
+        let known = Known { revision, digest: digest(group, parts) };
         self.context.pushes.remember(self.key, &place, Some(known));
         Ok(true)
     }
@@ -119,7 +122,7 @@ impl Pusher<'_> {
         let value = value::desired(group, parts, None, target.service)?;
         let change = Change::Create { value: &value, settings: &group.settings.remote };
         let revision = self.change(target, &group.remote_key, change).await?;
-        let known = revision.map(|revision| Known { revision, digest: value::digest(parts) });
+        let known = revision.map(|revision| Known { revision, digest: digest(group, parts) });
         self.context.pushes.remember(self.key, &target.place(&group.remote_key), known);
         Ok(())
     }
@@ -138,7 +141,7 @@ impl Pusher<'_> {
             && (amends.with_value || amends.description.is_some() || amends.kms_key.is_some());
         let place = target.place(&group.remote_key);
         let known = self.context.pushes.known(self.key, &place);
-        if !with_value && is_known(known.as_ref(), remote, &value::digest(parts)) {
+        if !with_value && is_known(known.as_ref(), remote, &digest(group, parts)) {
             return Ok(remote.revision.clone());
         }
         let present = match self.current(target, &group.remote_key).await {
@@ -213,23 +216,30 @@ impl Pusher<'_> {
         target: &Target,
         remote_key: &str,
         properties: &[String],
+        meant: Whose,
     ) -> Result<(), Error> {
         let place = target.place(remote_key);
         let turn = self.context.pushes.turn(&place);
         let _turn = turn.lock().await;
-        // What another object means by now is not this one's to remove.
-        if self.context.pushes.is_meant_by_others(self.key, &place) {
+        // What another object means by now, or an entry that has changed, is not to be removed.
+        let (store, across) = (&target.store.key, !is_referent(&target.store));
+        let is_free = |property: &&String| {
+            let claim = Claim::at(remote_key, property);
+            !self.context.pushes.is_meant(self.key, store, &claim, (across, meant))
+        };
+        let properties: Vec<_> = properties.iter().filter(is_free).cloned().collect();
+        if properties.is_empty() {
             return Ok(());
         }
         // The record of what was pushed is a status, which others may have written.
         self.check_key(target, "data", remote_key)?;
         let remote = self.describe(target, remote_key).await?;
-        let (mut what, mut as_text) = (removal(remote.as_ref(), properties, None), None);
+        let (mut what, mut as_text) = (removal(remote.as_ref(), &properties, None), None);
         if what == Removal::NeedsValue {
             let fetched = self.current(target, remote_key).await?;
             as_text = Some(fetched.text.is_some());
             let present = bytes(fetched);
-            what = removal(remote.as_ref(), properties, Some(&present.unwrap_or_default()));
+            what = removal(remote.as_ref(), &properties, Some(&present.unwrap_or_default()));
         }
         self.context.pushes.remember(self.key, &place, None);
         match (what, remote) {
@@ -280,6 +290,11 @@ impl Pusher<'_> {
         }
         Ok(answer?)
     }
+}
+
+/// Digest of what is put there, and in which form.
+fn digest(group: &Group, parts: &Parts) -> String {
+    format!("{} {:?}", value::digest(parts), group.settings.remote.as_text)
 }
 
 fn is_text(value: &SecretBytes) -> bool {

@@ -14,8 +14,18 @@ use crate::provider::{ProviderError, SecretBytes};
 type Revision = Result<Option<String>, ProviderError>;
 
 impl SecretsManager {
+    /// The name of a secret that is pushed. By its ARN it would be another one than by its name, for all who compare.
+    fn written_name(&self, key: &str) -> Result<String, ProviderError> {
+        let name = self.calls.full_name(key);
+        if name.starts_with("arn:") {
+            let reason = "a secret that is pushed is named by its name, without an ARN".to_owned();
+            return Err(ProviderError::Invalid { key: name, reason });
+        }
+        Ok(name)
+    }
+
     async fn remote(&self, key: &str, lane: Lane) -> Result<Option<Remote>, ProviderError> {
-        let id = self.calls.full_name(key);
+        let id = self.written_name(key)?;
         let call = Box::pin(self.client.describe_secret().secret_id(&id).send());
         let secret = match self.calls.call(Operation::DescribeSecret, lane, &id, call).await {
             Err(ProviderError::NotFound { .. }) => return Ok(None),
@@ -94,7 +104,7 @@ impl SecretsManager {
     }
 
     async fn changed(&self, key: &str, change: Change<'_>, lane: Lane) -> Revision {
-        let id = self.calls.full_name(key);
+        let id = self.written_name(key)?;
         match change {
             Change::Create { value, settings } => self.create(&id, value, settings, lane).await,
             Change::Put { value, settings, .. } => self.put(&id, value, settings, lane).await,

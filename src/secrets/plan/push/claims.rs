@@ -16,7 +16,12 @@ pub(crate) struct Claim {
 impl Claim {
     /// The place that a reference means.
     pub(crate) fn of(remote: &PushSecretRemoteRef) -> Self {
-        Self { remote_key: remote.remote_key.clone(), property: property(remote).to_owned() }
+        Self::at(&remote.remote_key, property(remote))
+    }
+
+    /// A field of a remote secret, or all of it. An escaped dot may mean the same member as a plain one.
+    pub(crate) fn at(remote_key: &str, property: &str) -> Self {
+        Self { remote_key: remote_key.to_owned(), property: property.replace("\\.", ".") }
     }
 
     /// Whether both cannot be pushed by different objects.

@@ -85,7 +85,11 @@ pub(crate) fn corrections(
         description: description.filter(|text| remote.description.as_ref() != Some(text)),
         kms_key: kms_key
             .filter(|key| before.is_some_and(|before| before.remote.kms_key.as_ref() != Some(key))),
-        with_value: differs(&wanted.parameter_type, "Type") || differs(&wanted.tier, "Tier"),
+        with_value: differs(&wanted.parameter_type, "Type")
+            || differs(&wanted.tier, "Tier")
+            || before.is_some_and(|before| {
+                wanted.policies.is_some() && wanted.policies != before.remote.policies
+            }),
     }
 }
 
