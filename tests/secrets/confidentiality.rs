@@ -90,6 +90,7 @@ async fn exercise(env: &TestEnv) -> Result<()> {
     scene.gone("Secret", "db").await?;
     every_namespace(&scene).await?;
     generators(&scene).await?;
+    pushes(&scene).await?;
     elections(env).await
 }
 
@@ -146,6 +147,33 @@ async fn generators(scene: &Scene<'_>) -> Result<()> {
         let from = json!([{"sourceRef": {"generatorRef": {"kind": kind, "name": name}}}]);
         scene.synced(&name, json!({"data": [], "dataFrom": from})).await?;
     }
+    Ok(())
+}
+
+/// Uses the rights for PushSecrets.
+async fn pushes(scene: &Scene<'_>) -> Result<()> {
+    let kind = "PushSecret";
+    let source = json!({"kind": "Secret", "metadata": {"name": "pushed"},
+        "stringData": {"password": value("pushed"), "other": value("other")}});
+    scene.create(source).await?;
+    let object = |name: &str, key: &str| {
+        let remote = json!({"remoteKey": scene.remote(name)});
+        json!({"kind": kind, "metadata": {"name": name}, "spec": {
+            "deletionPolicy": "Delete",
+            "secretStoreRefs": [{"name": "aws"}],
+            "selector": {"secret": {"name": "pushed"}},
+            "data": [{"match": {"secretKey": key, "remoteRef": remote}}],
+        }})
+    };
+    scene.create(object("pushes", "password")).await?;
+    scene.says(kind, "pushes", |ready| ready["status"] == "True").await?;
+    scene.delete(kind, "pushes").await?;
+    scene.gone(kind, "pushes").await?;
+    // These stay, so that their statuses are looked at.
+    scene.create(object("keeps-pushing", "other")).await?;
+    scene.says(kind, "keeps-pushing", |ready| ready["status"] == "True").await?;
+    scene.create(object("fails-to-push", "none")).await?;
+    scene.says(kind, "fails-to-push", |ready| ready["status"] == "False").await?;
     Ok(())
 }
 
@@ -208,9 +236,14 @@ async fn outputs(env: &TestEnv, namespace: &str) -> Result<Vec<(String, String)>
         ("/metrics".to_owned(), fetch(&env.metrics, "/metrics").await?.1),
         ("/readyz".to_owned(), fetch(&env.health, "/readyz").await?.1),
     ];
-    for kind in
-        ["Event", "ExternalSecret", "SecretStore", "ClusterSecretStore", "ClusterExternalSecret"]
-    {
+    for kind in [
+        "Event",
+        "ExternalSecret",
+        "SecretStore",
+        "ClusterSecretStore",
+        "ClusterExternalSecret",
+        "PushSecret",
+    ] {
         let mut list = cluster.list(kind, namespace).await?;
         for object in &mut list {
             // A fake store has its values in its spec, in clear text.
