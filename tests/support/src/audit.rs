@@ -21,6 +21,9 @@ pub struct Request {
     pub name: String,
     /// The answer's status code.
     pub code: i64,
+    /// Whether roles allow it; what is refused all the same, as in a namespace that is being deleted, is no matter of
+    /// rights.
+    pub authorized: bool,
     /// Whether it only asked what would become of it.
     pub dry_run: bool,
 }
@@ -67,6 +70,7 @@ fn request(entry: &Value) -> Option<Request> {
         namespace,
         name: text("name"),
         code: entry["responseStatus"]["code"].as_i64().unwrap_or_default(),
+        authorized: entry["annotations"]["authorization.k8s.io/decision"] == "allow",
         dry_run: entry["requestURI"].as_str().is_some_and(|uri| uri.contains("dryRun=All")),
     })
 }
