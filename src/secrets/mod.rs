@@ -67,6 +67,8 @@ const PUSHES_PER_STORE: usize = 8;
 const IN_ALL: usize = 4096;
 /// Bytes of parsed templates that are kept.
 const TEMPLATES: usize = 4 << 20;
+/// PushSecrets that wait longer for the lists are worth a word.
+const PUSHES_WAIT: Duration = Duration::from_secs(10);
 /// How often clients of stores that are gone are dropped.
 const TIDY_EVERY: Duration = Duration::from_mins(1);
 
@@ -156,10 +158,21 @@ async fn synchronise(context: Arc<Context>, caches: CacheSync, stop: Cancellatio
     let work = move |key| external_secret::reconcile(Arc::clone(&context), key);
     // Who has a remote secret is known only when all PushSecrets are, and all stores.
     let pushes = async {
+        let complete = caches.complete();
+        tokio::pin!(complete);
         tokio::select! {
-            () = stop.cancelled() => {}
-            () = caches.complete() => pushing.run(stop.clone(), push).await,
+            biased;
+            () = stop.cancelled() => return,
+            () = &mut complete => {}
+            () = time::sleep(PUSHES_WAIT) => {
+                tracing::warn!("nothing is pushed until every list is in: /readyz says which is missing, and why");
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = complete => {}
+                }
+            }
         }
+        pushing.run(stop.clone(), push).await;
     };
     tokio::join!(externals.run(stop.clone(), work), clusters.run(stop.clone(), provision), pushes);
 }

@@ -149,8 +149,9 @@ where
         self.lock().stats(Instant::now())
     }
 
-    /// Why the queue is stuck, if it is: work waits and nothing is done for longer than `limits`. Before [`Queue::run`] it never is: work that must wait until the
-    /// caches are synced waits for good reason, and a restart would not make that shorter.
+    /// Why the queue is stuck, if it is: work waits and nothing is done for longer than `limits`. Before [`Queue::run`]
+    /// it never is: work that must wait until the caches are synced waits for good reason, and a restart would not make
+    /// that shorter.
     pub(crate) fn unhealthy_reason(&self, limits: Limits) -> Option<String>
     where
         G: Debug,

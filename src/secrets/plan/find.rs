@@ -59,7 +59,8 @@ pub(crate) fn pattern(field: &str, search: &Search) -> Result<Option<Regexp>, Pl
     }
 }
 
-/// The keys of a listing that may be read and whose full name matches. `in_time` says whether to go on, and is asked before each name.
+/// The keys of a listing that may be read and whose full name matches. `in_time` says whether to go on, and is asked
+/// before each name.
 pub(crate) fn matching(
     field: &str,
     (pattern, allowed): (Option<&Regexp>, Option<&Patterns>),
