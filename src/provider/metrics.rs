@@ -51,11 +51,17 @@ pub enum Operation {
     AssumeRole,
     /// A role is assumed with a service account's token.
     AssumeRoleWithWebIdentity,
+    /// One Secret of Kubernetes.
+    GetKubernetesSecret,
+    /// Names of Secrets of Kubernetes, a page at a time.
+    ListKubernetesSecrets,
+    /// What an identity may do in a namespace.
+    ReviewRules,
 }
 
 impl Operation {
     /// All of them.
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::GetSecretValue,
         Self::BatchGetSecretValue,
         Self::DescribeSecret,
@@ -78,6 +84,9 @@ impl Operation {
         Self::DeleteParameter,
         Self::AssumeRole,
         Self::AssumeRoleWithWebIdentity,
+        Self::GetKubernetesSecret,
+        Self::ListKubernetesSecrets,
+        Self::ReviewRules,
     ];
 
     /// The operation of this name.
@@ -109,6 +118,9 @@ impl Operation {
             | Self::RemoveTagsFromResource
             | Self::DeleteParameter => "AWS/ParameterStore",
             Self::AssumeRole | Self::AssumeRoleWithWebIdentity => "AWS/STS",
+            Self::GetKubernetesSecret | Self::ListKubernetesSecrets | Self::ReviewRules => {
+                "Kubernetes"
+            }
         }
     }
 
@@ -137,12 +149,15 @@ impl Operation {
             Self::DeleteParameter => "DeleteParameter",
             Self::AssumeRole => "AssumeRole",
             Self::AssumeRoleWithWebIdentity => "AssumeRoleWithWebIdentity",
+            Self::GetKubernetesSecret => "GetSecret",
+            Self::ListKubernetesSecrets => "ListSecrets",
+            Self::ReviewRules => "CreateSelfSubjectRulesReview",
         }
     }
 }
 
 impl Operation {
-    /// IAM's name of it.
+    /// What has to be allowed: IAM's name of it, or the verb and resource of RBAC.
     pub(crate) fn action(self) -> &'static str {
         match self {
             Self::GetSecretValue => "secretsmanager:GetSecretValue",
@@ -167,6 +182,9 @@ impl Operation {
             Self::DeleteParameter => "ssm:DeleteParameter",
             Self::AssumeRole => "sts:AssumeRole",
             Self::AssumeRoleWithWebIdentity => "sts:AssumeRoleWithWebIdentity",
+            Self::GetKubernetesSecret => "get secrets",
+            Self::ListKubernetesSecrets => "list secrets",
+            Self::ReviewRules => "create selfsubjectrulesreviews",
         }
     }
 }

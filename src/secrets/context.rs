@@ -16,7 +16,7 @@ use super::rendering::Rendering;
 use super::stores::Stores;
 use super::template_inputs::TemplateInputs;
 use crate::cluster::{
-    ObjectKey,
+    ObjectKey, Server,
     events::{Event, EventType, Events},
     queue::{Lane, Queue},
     write::Writer,
@@ -30,6 +30,8 @@ pub(crate) struct Context {
     pub(crate) started: Timestamp,
     pub(crate) config: SecretsConfig,
     pub(crate) writer: Writer,
+    /// Where the API server is.
+    pub(crate) server: Server,
     pub(crate) fetcher: Fetcher,
     pub(crate) events: Events,
     pub(crate) metrics: Arc<Metrics>,

@@ -85,6 +85,7 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
         fetcher: Fetcher::new(FetcherSettings::default(), Platform::new(config.aws.clone())),
         config,
         writer: runtime.writer.clone(),
+        server: runtime.server.clone(),
         events: runtime.events.clone(),
         metrics: Arc::clone(runtime.metrics),
         index: Index::default(),

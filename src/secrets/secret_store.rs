@@ -298,8 +298,7 @@ impl Context {
         if let Some(connection) = self.stores.connection(&store.key, caller) {
             return Ok(connection);
         }
-        let ambient = self.config.ambient_credentials;
-        let resolved = auth::resolve(&self.writer, ambient, store, caller).await;
+        let resolved = auth::resolve(self, store, caller).await;
         let user = if resolved.of_caller { User::only(caller) } else { User::Anybody };
         // Also after a failure: a Secret that appears later must wake the store.
         for stale in self.stores.depends_on(&store.key, &user, resolved.inputs) {

@@ -20,6 +20,7 @@ mod gaps;
 mod generators;
 mod guide;
 mod input;
+mod kubernetes;
 mod many;
 mod ownership;
 mod parameters;

@@ -147,6 +147,10 @@ fn what_gabion_lacks_is_named_with_its_field() {
             "LACKS spec.target.template.type: ",
         ),
         (
+            store("SecretStore", &json!({"kubernetes": {"remoteNamespace": "x"}})),
+            "LACKS spec.provider.kubernetes.auth: a store of Kubernetes without auth",
+        ),
+        (
             store("SecretStore", &json!({"vault": {"server": "x"}})),
             "LACKS spec.provider.vault: Gabion has no provider vault",
         ),

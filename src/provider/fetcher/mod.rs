@@ -244,6 +244,19 @@ impl Fetcher {
         &self.0.metrics
     }
 
+    /// What paces and counts the calls of a provider that is connected by its caller. Those of one name share a pace,
+    /// and what is known of their server.
+    pub(crate) fn meter(&self, name: &str) -> Meter {
+        let (account, endpoint) = (self.account(name.to_owned()), self.endpoint(name.to_owned()));
+        Meter {
+            metrics: self.0.metrics.clone(),
+            payer_of_sts: account.clone(),
+            account,
+            sts: endpoint.clone(),
+            reader: endpoint,
+        }
+    }
+
     fn batcher(&self, connection: &Connection) -> Arc<Batcher> {
         let mut batchers = held(&self.0.batchers);
         if let Some(batcher) = batchers.get(&connection.identity) {

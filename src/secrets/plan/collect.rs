@@ -15,6 +15,7 @@ use super::find::Found;
 use super::find::Search;
 use super::generate::Generated;
 use super::key::{Key, KeyName};
+use super::keys;
 use super::rewrite;
 use super::template::Engine;
 use crate::api::external_secrets::external_secret::ConversionStrategy;
@@ -227,7 +228,13 @@ pub(crate) fn collect(
         match (&entry.extract, &entry.find) {
             (Some(remote), _) => match value(spec, &field, remote, answer)? {
                 Some(value) => {
-                    collected.data.extend(extract(&field, entry, remote, &value, engine)?);
+                    collected.data.extend(extract(
+                        &field,
+                        entry,
+                        (remote, answer),
+                        &value,
+                        engine,
+                    )?);
                 }
                 None => collected.missing.push(field),
             },
@@ -285,7 +292,11 @@ fn value(
     };
     let (field, key) = (|| field.to_owned(), || remote.key.clone());
     let no_value = || PlanError::NoValue { field: field(), key: key() };
-    let Some(path) = remote.property.as_deref().filter(|path| !path.is_empty()) else {
+    let property = remote.property.as_deref().filter(|path| !path.is_empty());
+    if let (Some(keys), Some(path)) = (&fetched.keys, property) {
+        return keys::value(field(), remote, keys, path).map(Some);
+    }
+    let Some(path) = property else {
         return fetched
             .text
             .as_ref()
@@ -308,7 +319,7 @@ fn value(
     }
 }
 
-fn property_error(error: PropertyError, field: String, key: String) -> PlanError {
+pub(super) fn property_error(error: PropertyError, field: String, key: String) -> PlanError {
     match error {
         PropertyError::NotJson => PlanError::NotJson { field, key },
         PropertyError::NotAnObject => PlanError::NotAnObject { field, key },
@@ -316,14 +327,17 @@ fn property_error(error: PropertyError, field: String, key: String) -> PlanError
     }
 }
 
-/// Every key of a JSON object, under names that a Secret can have.
+/// Every key of a secret, or of a JSON object, under names that a Secret can have.
 fn extract(
     field: &str,
     entry: &DataFromEntry,
-    remote: &RemoteRef,
+    (remote, answer): (&RemoteRef, &Answer),
     value: &SecretBytes,
     engine: &mut Engine<'_>,
 ) -> Result<BTreeMap<String, SecretBytes>, PlanError> {
+    if let Some(keys) = keys::all(remote, answer) {
+        return finished(field, entry, &Policies::from(remote), keys.clone(), engine);
+    }
     let data = match gjson::entries(value.expose()) {
         Ok(data) => data,
         // The value of a property is no JSON of its own where it is a string.

@@ -19,6 +19,7 @@ pub mod find;
 pub mod generate;
 pub(crate) mod hash;
 pub mod key;
+mod keys;
 pub(crate) mod metadata;
 pub(crate) mod policy;
 pub(crate) mod push;

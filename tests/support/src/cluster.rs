@@ -34,6 +34,8 @@ fn address(kind: &str) -> Address {
         "Job" => ("batch/v1", "jobs", true),
         "Event" => ("events.k8s.io/v1", "events", true),
         "NetworkPolicy" => ("networking.k8s.io/v1", "networkpolicies", true),
+        "Role" => ("rbac.authorization.k8s.io/v1", "roles", true),
+        "RoleBinding" => ("rbac.authorization.k8s.io/v1", "rolebindings", true),
         "ClusterRole" => ("rbac.authorization.k8s.io/v1", "clusterroles", false),
         "CustomResourceDefinition" => {
             ("apiextensions.k8s.io/v1", "customresourcedefinitions", false)
