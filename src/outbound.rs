@@ -4,6 +4,8 @@
 //! followed, no proxy is asked, time and size of an answer are bounded, and addresses that answer this machine alone
 //! (loopback, link-local, the metadata service of a cloud) are refused, also where a host name resolves to one.
 
+mod allowed;
+
 use std::{
     error::Error as StdError,
     future::Future,
@@ -37,6 +39,8 @@ use rustls::{
 use tokio::time::timeout;
 use tower_service::Service;
 use zeroize::Zeroizing;
+
+pub(crate) use allowed::{AllowedHost, reach};
 
 /// A server that takes longer to accept a connection is away.
 const CONNECT: Duration = Duration::from_secs(5);

@@ -57,11 +57,17 @@ pub enum Operation {
     ListKubernetesSecrets,
     /// What an identity may do in a namespace.
     ReviewRules,
+    /// A session is made for others.
+    GetSessionToken,
+    /// A login to the registries of an account.
+    GetAuthorizationToken,
+    /// A login to the public registry.
+    GetPublicAuthorizationToken,
 }
 
 impl Operation {
     /// All of them.
-    pub(crate) const ALL: [Self; 25] = [
+    pub(crate) const ALL: [Self; 28] = [
         Self::GetSecretValue,
         Self::BatchGetSecretValue,
         Self::DescribeSecret,
@@ -87,6 +93,9 @@ impl Operation {
         Self::GetKubernetesSecret,
         Self::ListKubernetesSecrets,
         Self::ReviewRules,
+        Self::GetSessionToken,
+        Self::GetAuthorizationToken,
+        Self::GetPublicAuthorizationToken,
     ];
 
     /// The operation of this name.
@@ -117,7 +126,9 @@ impl Operation {
             | Self::AddTagsToResource
             | Self::RemoveTagsFromResource
             | Self::DeleteParameter => "AWS/ParameterStore",
-            Self::AssumeRole | Self::AssumeRoleWithWebIdentity => "AWS/STS",
+            Self::AssumeRole | Self::AssumeRoleWithWebIdentity | Self::GetSessionToken => "AWS/STS",
+            Self::GetAuthorizationToken => "AWS/ECR",
+            Self::GetPublicAuthorizationToken => "AWS/ECRPublic",
             Self::GetKubernetesSecret | Self::ListKubernetesSecrets | Self::ReviewRules => {
                 "Kubernetes"
             }
@@ -152,6 +163,10 @@ impl Operation {
             Self::GetKubernetesSecret => "GetSecret",
             Self::ListKubernetesSecrets => "ListSecrets",
             Self::ReviewRules => "CreateSelfSubjectRulesReview",
+            Self::GetSessionToken => "GetSessionToken",
+            Self::GetAuthorizationToken | Self::GetPublicAuthorizationToken => {
+                "GetAuthorizationToken"
+            }
         }
     }
 }
@@ -185,6 +200,9 @@ impl Operation {
             Self::GetKubernetesSecret => "get secrets",
             Self::ListKubernetesSecrets => "list secrets",
             Self::ReviewRules => "create selfsubjectrulesreviews",
+            Self::GetSessionToken => "sts:GetSessionToken",
+            Self::GetAuthorizationToken => "ecr:GetAuthorizationToken",
+            Self::GetPublicAuthorizationToken => "ecr-public:GetAuthorizationToken",
         }
     }
 }

@@ -140,7 +140,11 @@ impl Meter {
             | Operation::AddTagsToResource
             | Operation::RemoveTagsFromResource
             | Operation::DeleteParameter => &self.account.write_parameters,
-            Operation::AssumeRole | Operation::AssumeRoleWithWebIdentity => &self.payer_of_sts.sts,
+            Operation::AssumeRole
+            | Operation::AssumeRoleWithWebIdentity
+            | Operation::GetSessionToken
+            | Operation::GetAuthorizationToken
+            | Operation::GetPublicAuthorizationToken => &self.payer_of_sts.sts,
             Operation::GetKubernetesSecret
             | Operation::ListKubernetesSecrets
             | Operation::ReviewRules => &self.account.kubernetes,
@@ -149,7 +153,9 @@ impl Meter {
 
     fn endpoint(&self, operation: Operation) -> &Endpoint {
         match operation {
-            Operation::AssumeRole | Operation::AssumeRoleWithWebIdentity => &self.sts,
+            Operation::AssumeRole
+            | Operation::AssumeRoleWithWebIdentity
+            | Operation::GetSessionToken => &self.sts,
             _ => &self.reader,
         }
     }

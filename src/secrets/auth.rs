@@ -5,6 +5,7 @@
 
 mod kubeconfig;
 mod kubernetes;
+mod tags;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -42,10 +43,8 @@ use crate::provider::fake::FakeSource;
 use crate::provider::fake::FakeValidation;
 use crate::provider::fetcher::Connection;
 use crate::provider::fetcher::Identity;
+use tags::{NAMESPACE_TAG, STORE_KIND_TAG, STORE_NAME_TAG};
 
-const NAMESPACE_TAG: &str = "esoNamespace";
-const STORE_NAME_TAG: &str = "esoStoreName";
-const STORE_KIND_TAG: &str = "esoStoreKind";
 const DEFAULT_AUDIENCE: &str = "sts.amazonaws.com";
 
 /// True if the store's credentials are looked up in the namespace of whoever uses it.
@@ -122,6 +121,22 @@ pub(crate) async fn resolve(context: &Context, store: &Store, caller: Caller<'_>
     resolver.resolved(connection)
 }
 
+/// How to reach AWS as a store without connections of its own. `is_cluster`: only administrators write it.
+pub(crate) async fn aws_source(
+    context: &Context,
+    store: &Store,
+    is_cluster: bool,
+) -> Result<AwsSource, Error> {
+    let Some(aws) = &store.spec.provider.aws else {
+        return Err(Error::ProviderNotSupported {
+            provider: store.spec.provider.name().to_owned(),
+        });
+    };
+    let mut resolver = Resolver::new(context, store, Caller::Namespace(&store.key.0.namespace));
+    resolver.is_of_administrators |= is_cluster;
+    resolver.source(aws, Service::SecretsManager).await
+}
+
 fn fake_connection(store: &Store, fake: &FakeProvider) -> Result<Connection, Error> {
     let entries = fake.data.iter().map(|entry| FakeEntry {
         key: entry.key.clone(),
@@ -137,6 +152,8 @@ struct Resolver<'a> {
     context: &'a Context,
     store: &'a Store,
     caller: Caller<'a>,
+    /// Only administrators write the object that the credentials are for.
+    is_of_administrators: bool,
     /// Something was made of the caller's namespace ([`Resolver::namespace`] is the only way to it).
     of_caller: bool,
     /// Whose share of a provider's quotas the connection uses, where its credentials do not say so.
@@ -155,6 +172,7 @@ impl<'a> Resolver<'a> {
             context,
             store,
             caller,
+            is_of_administrators: store.key.is_cluster(),
             of_caller: false,
             tenant: store.key.0.namespace.to_string(),
             secrets: BTreeMap::new(),
@@ -168,6 +186,13 @@ impl<'a> Resolver<'a> {
     }
 
     async fn aws(&mut self, aws: &AwsProvider, service: Service) -> Result<Connection, Error> {
+        let source = self.source(aws, service).await?;
+        let digest = std::mem::take(&mut self.digest);
+        let identity = Identity::new(self.store.uid.clone(), self.store.generation, digest);
+        Ok(Connection::aws(&identity, source))
+    }
+
+    async fn source(&mut self, aws: &AwsProvider, service: Service) -> Result<AwsSource, Error> {
         let mut settings = AwsSettings::new(aws.region.clone());
         settings.service = service;
         settings.prefix = aws.prefix.clone().unwrap_or_default();
@@ -175,10 +200,8 @@ impl<'a> Resolver<'a> {
         settings.additional_roles.clone_from(&aws.additional_roles);
         settings.role = self.role(aws)?;
         settings.retry = self.retry()?;
-        let digest = std::mem::take(&mut self.digest);
         settings.tenant.clone_from(&self.tenant);
-        let identity = Identity::new(self.store.uid.clone(), self.store.generation, digest);
-        Ok(Connection::aws(&identity, AwsSource::new(settings)?))
+        Ok(AwsSource::new(settings)?)
     }
 
     /// The namespace of the caller; `None` while a ClusterSecretStore is being validated. Whoever asks makes the
@@ -195,7 +218,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn role(&mut self, aws: &AwsProvider) -> Result<Option<AssumedRole>, Error> {
-        check_session_tags(aws)?;
+        tags::check(aws)?;
         let Some(arn) = aws.role.as_ref().filter(|arn| !arn.is_empty()) else { return Ok(None) };
         let session_tags = self.session_tags(aws);
         let is_sent = |key: &&String| session_tags.iter().any(|(sent, _)| sent == *key);
@@ -275,7 +298,7 @@ impl<'a> Resolver<'a> {
         let (is_allowed, who) = match self.context.config.ambient_credentials {
             AmbientCredentials::None => (false, "no store"),
             AmbientCredentials::ClusterStores => {
-                (self.store.key.is_cluster(), "ClusterSecretStores only")
+                (self.is_of_administrators, "ClusterSecretStores and ClusterGenerators only")
             }
             AmbientCredentials::All => (true, "every store"),
         };
@@ -411,30 +434,6 @@ impl<'a> Resolver<'a> {
             }),
             _ => Ok(own.to_owned()),
         }
-    }
-}
-
-/// Tags that say who asks, and on which IAM decides: only the operator sets them. IAM compares keys without regard
-/// to case.
-fn check_session_tags(aws: &AwsProvider) -> Result<(), Error> {
-    let is_reserved = |key: &str| {
-        let reserved = [NAMESPACE_TAG, STORE_NAME_TAG, STORE_KIND_TAG];
-        reserved.iter().any(|reserved| key.trim().eq_ignore_ascii_case(reserved))
-    };
-    let refused = |field: String, key: &str| {
-        let reason = format!(
-            "{key:?} is a tag that only sessionTagsPolicy sets (Simple or Custom): remove it"
-        );
-        Err(Error::StoreField { field, reason })
-    };
-    if let Some((nth, tag)) =
-        aws.session_tags.iter().enumerate().find(|(_, tag)| is_reserved(&tag.key))
-    {
-        return refused(format!("spec.provider.aws.sessionTags[{nth}].key"), &tag.key);
-    }
-    match aws.custom_session_tags.keys().find(|key| is_reserved(key)) {
-        Some(key) => refused("spec.provider.aws.customSessionTags".to_owned(), key),
-        None => Ok(()),
     }
 }
 

@@ -25,7 +25,7 @@ const NAMESPACE: &str = "shop";
 const SOON: Duration = Duration::from_mins(1);
 
 /// The data of the Secret of each ExternalSecret in `examples/secrets`, by its name.
-const ARRIVES: [(&str, &[(&str, &str)]); 29] = [
+const ARRIVES: [(&str, &[(&str, &str)]); 31] = [
     (
         "database",
         &[
@@ -56,7 +56,17 @@ const ARRIVES: [(&str, &[(&str, &str)]); 29] = [
     ("generated-fixed", &[("salutation", "hello")]),
     // Random values: only their keys are known.
     ("generated-id", &[("uuid", MADE)]),
+    ("generated-login", &[(".dockerconfigjson", MADE)]),
     ("generated-password", &[("password", MADE)]),
+    (
+        "generated-session",
+        &[
+            ("access_key_id", MADE),
+            ("expiration", MADE),
+            ("secret_access_key", MADE),
+            ("session_token", MADE),
+        ],
+    ),
     ("generated-ssh-key", &[("ssh-privatekey", MADE), ("ssh-publickey", MADE)]),
     ("generated-token", &[("timeLeft", MADE), ("token", MADE)]),
     ("gone-with-the-source", &[("greeting", "hello")]),

@@ -30,7 +30,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("provider", &["lane", "meta", "outbound", "secret_bytes"]),
     ("inspect", &["api", "cluster", "survey"]),
     ("telemetry", &["cluster", "provider"]),
-    ("config", &["provider", "telemetry"]),
+    ("config", &["outbound", "provider", "telemetry"]),
     ("runtime", &["cluster", "config", "telemetry"]),
     (
         "secrets",
@@ -90,6 +90,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "config",
             "duration",
             "inspect",
+            "outbound",
             "policy",
             "provider",
             "survey",

@@ -18,6 +18,7 @@ mod faults;
 mod find;
 mod gaps;
 mod generators;
+mod generators_of_others;
 mod guide;
 mod input;
 mod kubernetes;

@@ -37,8 +37,17 @@ const GROUP: &str = "external-secrets.io";
 const GENERATORS: &str = "generators.external-secrets.io";
 
 /// The generators that Gabion has.
-const GENERATORS_HERE: [&str; 6] =
-    ["Password", "UUID", "SSHKey", "MFA", "Fake", "ClusterGenerator"];
+const GENERATORS_HERE: [&str; 9] = [
+    "Password",
+    "UUID",
+    "SSHKey",
+    "MFA",
+    "Fake",
+    "ECRAuthorizationToken",
+    "STSSessionToken",
+    "Webhook",
+    "ClusterGenerator",
+];
 
 /// The page that says what can be done.
 const PAGE: &str = "docs/migrate-from-eso.md";

@@ -27,6 +27,7 @@ pub mod rewrite;
 pub(crate) mod status;
 pub(crate) mod store_status;
 pub mod template;
+pub(crate) mod webhook;
 pub(crate) mod window;
 
 pub(crate) use access::BadCondition;

@@ -54,6 +54,11 @@ fn address(kind: &str) -> Address {
         "SSHKey" => ("generators.external-secrets.io/v1alpha1", "sshkeys", true),
         "Fake" => ("generators.external-secrets.io/v1alpha1", "fakes", true),
         "MFA" => ("generators.external-secrets.io/v1alpha1", "mfas", true),
+        "ECRAuthorizationToken" => {
+            ("generators.external-secrets.io/v1alpha1", "ecrauthorizationtokens", true)
+        }
+        "STSSessionToken" => ("generators.external-secrets.io/v1alpha1", "stssessiontokens", true),
+        "Webhook" => ("generators.external-secrets.io/v1alpha1", "webhooks", true),
         "Grafana" => ("generators.external-secrets.io/v1alpha1", "grafanas", true),
         "ClusterGenerator" => {
             ("generators.external-secrets.io/v1alpha1", "clustergenerators", false)
