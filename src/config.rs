@@ -86,6 +86,8 @@ pub(crate) struct SecretsConfig {
     pub(crate) adopt_unmanaged: bool,
     /// Which stores may use the operator's own credentials.
     pub(crate) ambient_credentials: AmbientCredentials,
+    /// Events tell also of what went as it should.
+    pub(crate) routine_events: bool,
     /// Hosts that Webhook generators may ask.
     pub(crate) webhook_hosts: Vec<AllowedHost>,
     /// Where AWS is, if not at its own addresses.

@@ -91,6 +91,9 @@ pub(crate) struct RunFlags {
         value_enum
     )]
     ambient_credentials: AmbientCredentials,
+    /// Emit the Events Created (a new Secret) and Valid (a store that has become usable), as ESO does
+    #[arg(long, env = "GABION_ROUTINE_EVENTS", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    routine_events: bool,
     /// Hosts that generators of kind Webhook may ask, separated by commas: HOST is asked over TLS at port 443, HOST:PORT also without TLS; none by default. A loopback or link-local address is asked only if it is named with its port
     #[arg(
         long,
@@ -196,6 +199,7 @@ impl RunFlags {
                 heartbeat: self.refresh_heartbeat,
                 adopt_unmanaged: self.adopt_unmanaged,
                 ambient_credentials: self.ambient_credentials,
+                routine_events: self.routine_events,
                 webhook_hosts: self.webhook_generator_hosts.clone(),
                 aws: aws::endpoints(|name| std::env::var(name).ok()),
                 delimiters: Delimiters {

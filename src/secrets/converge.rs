@@ -300,6 +300,8 @@ impl Reconciler<'_> {
         let desired = desired(self.object(), rendered, None)?;
         let writer = &self.context.writer;
         let meta = target::create(writer, &self.target(), &desired, &self.manager()).await?;
+        let text = format!("Secret {:?} created", &*self.target().name);
+        self.record("Created", text, EventType::Routine);
         Ok(self.wrote(&meta, contributed, shape))
     }
 

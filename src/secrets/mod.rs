@@ -86,7 +86,11 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
         config,
         writer: runtime.writer.clone(),
         server: runtime.server.clone(),
-        events: runtime.events.clone(),
+        events: if runtime.config.secrets.routine_events {
+            runtime.events.clone()
+        } else {
+            runtime.events.clone().without_routine()
+        },
         metrics: Arc::clone(runtime.metrics),
         index: Index::default(),
         stores: Stores::default(),

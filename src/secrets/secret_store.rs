@@ -70,8 +70,11 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: StoreKey) -> Next {
     }
     context.metrics.reconciles.done(key.kind(), reason, started.elapsed());
     let reported = report(&context, &store, &outcome).await;
-    if changed && !ready {
-        context.record(store_reference(&store), reason, message.clone(), EventType::Warning);
+    // One that the status calls usable already was so before this process.
+    let is_new = reason == "Valid" && !says_ready(&store, reason);
+    if changed && (!ready || is_new) {
+        let kind = if ready { EventType::Routine } else { EventType::Warning };
+        context.record(store_reference(&store), reason, message.clone(), kind);
     }
     match &reported {
         Ok(()) => tracing::debug!(store = ?key, reason, message, "store validated"),
@@ -89,6 +92,14 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: StoreKey) -> Next {
             Retry::OnChange => Next::RetryAfter(RECHECK),
         },
     }
+}
+
+/// Whether the status of a store has its Ready condition, with this reason.
+fn says_ready(store: &Store, reason: &str) -> bool {
+    let conditions = store.status.iter().flat_map(|status| &status.conditions);
+    conditions
+        .filter(|one| one.type_ == "Ready")
+        .any(|one| one.status == "True" && one.reason.as_deref() == Some(reason))
 }
 
 /// What to say of a store, and whether it can be used. A provider that is away fails in ways that alternate: the
