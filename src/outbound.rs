@@ -49,10 +49,9 @@ const IDLE: usize = 4;
 /// For how long they are kept.
 const IDLE_FOR: Duration = Duration::from_secs(30);
 /// Where clouds hand out credentials to whoever asks from inside, beside link-local addresses.
-const METADATA: [IpAddr; 4] = [
+const METADATA: [IpAddr; 3] = [
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
-    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
     IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
 ];
 
@@ -268,6 +267,8 @@ pub(crate) fn is_internal(address: IpAddr) -> bool {
                 || address.is_unspecified()
                 || address.is_multicast()
                 || address.is_unicast_link_local()
+                // Metadata, time, names and identities of AWS.
+                || matches!(address.segments(), [0xfd00, 0xec2, ..])
                 || inner(address).is_some_and(|inner| is_internal(IpAddr::V4(inner)))
         }
     }
@@ -275,10 +276,9 @@ pub(crate) fn is_internal(address: IpAddr) -> bool {
 
 /// The IPv4 address that an IPv6 address leads to: mapped, compatible, or by the well-known prefix of NAT64.
 fn inner(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [a, b, c, d, e, f, high, low] = address.segments();
-    let is_embedded =
-        matches!([a, b, c, d, e, f], [0, 0, 0, 0, 0, 0 | 0xffff] | [0x64, 0xff9b, 0, 0, 0, 0]);
-    is_embedded.then(|| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
+    let (prefix, address) = (address.to_bits() >> 32, address.to_bits() & 0xffff_ffff);
+    let is_embedded = matches!(prefix, 0 | 0xffff) || prefix == 0x64_ff9b << 64;
+    is_embedded.then(|| u32::try_from(address).ok().map(Ipv4Addr::from_bits)).flatten()
 }
 
 /// The system's resolver, without the addresses that tenants may not reach.
@@ -367,6 +367,7 @@ mod tests {
             "::127.0.0.1",
             "64:ff9b::a9fe:a9fe",
             "fd00:ec2::254",
+            "fd00:ec2::23",
             "fd20:ce::254",
         ] {
             assert!(internal(address), "{address}");

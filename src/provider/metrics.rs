@@ -141,7 +141,7 @@ impl Operation {
             Self::GetSecretValue => "GetSecretValue",
             Self::BatchGetSecretValue => "BatchGetSecretValue",
             Self::DescribeSecret => "DescribeSecret",
-            Self::ListSecrets => "ListSecrets",
+            Self::ListSecrets | Self::ListKubernetesSecrets => "ListSecrets",
             Self::GetParameter => "GetParameter",
             Self::GetParameters => "GetParameters",
             Self::GetParametersByPath => "GetParametersByPath",
@@ -161,7 +161,6 @@ impl Operation {
             Self::AssumeRole => "AssumeRole",
             Self::AssumeRoleWithWebIdentity => "AssumeRoleWithWebIdentity",
             Self::GetKubernetesSecret => "GetSecret",
-            Self::ListKubernetesSecrets => "ListSecrets",
             Self::ReviewRules => "CreateSelfSubjectRulesReview",
             Self::GetSessionToken => "GetSessionToken",
             Self::GetAuthorizationToken | Self::GetPublicAuthorizationToken => {

@@ -181,7 +181,7 @@ pub(crate) enum Error {
         /// Its name.
         name: String,
         /// Why.
-        source: ProviderError,
+        source: Box<ProviderError>,
     },
     /// The API server does not show a generator.
     #[error("spec.{field}: {}", refusal(source))]

@@ -275,13 +275,14 @@ impl Reconciler<'_> {
 
     /// What the providers said and the generators make, together.
     pub(super) async fn collect(&self, sources: &Sources<'_>) -> Result<Collected, Error> {
-        let asked = match sources.asked.get() {
+        let again: Asked;
+        let asked = if let Some(asked) = sources.asked.get() {
             // Once more, to see what depends on it.
-            Some(asked) => &asked.iter().map(|(nth, made)| (*nth, altered(made))).collect(),
-            None => {
-                let asked = self.ask(&sources.generators).await?;
-                sources.asked.get_or_init(|| asked)
-            }
+            again = asked.iter().map(|(nth, made)| (*nth, altered(made))).collect();
+            &again
+        } else {
+            let asked = self.ask(&sources.generators).await?;
+            sources.asked.get_or_init(|| asked)
         };
         let generated = self.generate(&sources.generators, asked).await?;
         let spec = &self.object().spec;
@@ -313,7 +314,7 @@ impl Reconciler<'_> {
                 field: one.field(),
                 kind: one.kind.to_string(),
                 name: one.name.clone(),
-                source,
+                source: Box::new(source),
             };
             asked.insert(one.nth, made.map_err(refused)?);
         }

@@ -258,6 +258,7 @@ async fn webhooks_ask_servers_that_the_flag_names_and_nobody_else() -> Result<()
         ("template", plus("body", json!("{{ .auth.token }}")), "spec.body"),
         ("header", plus("headers", json!({"a b": "c"})), "no header"),
         ("timeout", plus("timeout", json!("soon")), "spec.timeout"),
+        ("method", plus("method", json!("CONNECT")), "spec.method must be"),
         ("ntlm", plus("auth", json!({"ntlm": {}})), "NTLM"),
         (
             "abroad",

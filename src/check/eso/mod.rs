@@ -151,8 +151,28 @@ fn of_eso(switch: &Switch, object: &Object<'_>) -> Vec<Finding> {
             found.extend(source(&inner["pushSecretSpec"], &spec().key("pushSecretSpec")));
         }
         "SecretStore" | "ClusterSecretStore" => store::evaluate(object, &mut found),
-        "ClusterGenerator" => found.extend(cluster_generator(inner)),
+        "ClusterGenerator" => {
+            found.extend(cluster_generator(inner));
+            let hook = &inner["generator"]["webhookSpec"];
+            found.extend(webhook(hook, &spec().keys(&["generator", "webhookSpec"])));
+        }
+        "Webhook" => found.extend(webhook(inner, &spec())),
         _ => {}
+    }
+    found
+}
+
+/// What differs of a generator that asks a server.
+fn webhook(hook: &Value, at: &FieldPath) -> Vec<Finding> {
+    if !hook.is_object() {
+        return Vec::new();
+    }
+    let message = "Gabion asks only hosts that --webhook-generator-hosts names, follows no redirect and uses no proxy";
+    let remedy = "name the host of the last address in the flag";
+    let mut found = vec![differs(at.key("url"), message, remedy)];
+    if !hook["auth"].is_null() {
+        let remedy = "send credentials in headers";
+        found.push(lacks(at.key("auth"), "Gabion does not authenticate by NTLM", remedy));
     }
     found
 }

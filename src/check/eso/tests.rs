@@ -193,6 +193,11 @@ fn what_differs_is_named_and_what_is_harmless_is_a_note() {
         &spec(|spec| spec["dataFrom"] = json!([{"find": {"tags": {"a": "b"}}}])),
         &["DIFFERS spec.dataFrom[0].find.tags: "],
     );
+    says(
+        &json!({"apiVersion": "generators.external-secrets.io/v1alpha1", "kind": "Webhook", "metadata": {"name": "a"},
+            "spec": {"url": "https://a.example/", "result": {}}}),
+        &["DIFFERS spec.url: "],
+    );
     says(&spec(|spec| spec["refreshInterval"] = "0".into()), &["*DIFFERS spec.refreshInterval: "]);
     says(
         &spec(|spec| spec["target"] = json!({"deletionPolicy": "Delete"})),

@@ -70,7 +70,7 @@ impl Events {
     /// Hands an event over without waiting.
     pub fn record(&self, event: Event) {
         if event.event_type == EventType::Routine
-            && (!self.routine || self.sender.capacity() < ROUTINE_NEEDS)
+            && (!self.routine || self.sender.capacity() <= ROUTINE_NEEDS)
         {
             return;
         }
@@ -164,6 +164,23 @@ mod tests {
     fn event(message: &str, event_type: EventType) -> Event {
         let regarding = ObjectReference { uid: Some("u".into()), ..ObjectReference::default() };
         Event { regarding, reason: "UpdateFailed", message: message.into(), event_type }
+    }
+
+    #[test]
+    fn what_went_as_it_should_never_takes_the_room_of_what_did_not() {
+        let (sender, mut receiver) = mpsc::channel(CAPACITY);
+        let events = Events { sender, routine: true };
+        for _ in 0..CAPACITY {
+            events.record(event("fine", EventType::Routine));
+        }
+        assert_eq!(receiver.len(), CAPACITY / 16);
+        events.record(event("not fine", EventType::Warning));
+        assert_eq!(receiver.len(), CAPACITY / 16 + 1);
+        while receiver.try_recv().is_ok() {}
+        let quiet = events.without_routine();
+        quiet.record(event("fine", EventType::Routine));
+        quiet.record(event("done", EventType::Done));
+        assert_eq!(receiver.len(), 1);
     }
 
     #[test]

@@ -114,27 +114,7 @@ impl KubernetesSource {
             request.headers_mut().insert(AUTHORIZATION, header);
         }
         let bounds = Bounds { time: DEADLINE, bytes: MOST_BYTES };
-        self.outbound.send(request, bounds).await.map_err(|error| self.unanswered(error, call.key))
-    }
-
-    fn unanswered(&self, error: OutboundError, key: &str) -> ProviderError {
-        let reason = error.to_string();
-        match error {
-            OutboundError::Internal(_) => ProviderError::Settings {
-                field: URL,
-                reason: format!(
-                    "{reason}; name the address that clients outside of this machine use"
-                ),
-            },
-            OutboundError::TooLarge(..) => ProviderError::Invalid { key: key.to_owned(), reason },
-            OutboundError::Untrusted(_) => ProviderError::Unavailable {
-                reason: format!(
-                    "{reason}: check spec.provider.kubernetes.server.caBundle or caProvider, and the host in url"
-                ),
-                source: None,
-            },
-            _ => ProviderError::Unavailable { reason, source: None },
-        }
+        self.outbound.send(request, bounds).await.map_err(|error| unanswered(&error, call.key))
     }
 
     /// The object that an answer holds, or why it holds none.
@@ -290,6 +270,25 @@ impl fmt::Debug for KubernetesSource {
             .field("server", &self.server)
             .field("namespace", &self.namespace)
             .finish_non_exhaustive()
+    }
+}
+
+/// Why nothing came back.
+fn unanswered(error: &OutboundError, key: &str) -> ProviderError {
+    let reason = error.to_string();
+    match error {
+        OutboundError::Internal(_) => ProviderError::Settings {
+            field: URL,
+            reason: format!("{reason}; name the address that clients outside of this machine use"),
+        },
+        OutboundError::TooLarge(..) => ProviderError::Invalid { key: key.to_owned(), reason },
+        OutboundError::Untrusted(_) => ProviderError::Unavailable {
+            reason: format!(
+                "{reason}: check spec.provider.kubernetes.server.caBundle or caProvider, and the host in url"
+            ),
+            source: None,
+        },
+        _ => ProviderError::Unavailable { reason, source: None },
     }
 }
 

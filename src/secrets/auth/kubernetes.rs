@@ -77,13 +77,12 @@ impl Resolver<'_> {
         &mut self,
         provider: &KubernetesProvider,
     ) -> Result<Connection, Error> {
-        let (server, who) = match &provider.auth_ref {
-            Some(selector) => self.by_kubeconfig(selector).await?,
-            None => {
-                let server = self.server(provider.server.as_ref()).await?;
-                let who = self.who(provider.auth.as_ref(), &server).await?;
-                (server, who)
-            }
+        let (server, who) = if let Some(selector) = &provider.auth_ref {
+            self.by_kubeconfig(selector).await?
+        } else {
+            let server = self.server(provider.server.as_ref()).await?;
+            let who = self.who(provider.auth.as_ref(), &server).await?;
+            (server, who)
         };
         let namespace = provider.remote_namespace.clone().filter(|name| !name.is_empty());
         let settings = outbound::Settings {

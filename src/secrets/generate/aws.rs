@@ -65,7 +65,7 @@ impl Reconciler<'_> {
         is_cluster: bool,
     ) -> Result<AwsSource, Error> {
         let service = AwsService::SecretsManager;
-        let aws = AwsProvider { region, role, auth, service, ..AwsProvider::default() };
+        let aws = AwsProvider { service, region, auth, role, ..AwsProvider::default() };
         let store = Store {
             key: StoreKey(ObjectKey::new(&self.key.namespace, &one.name)),
             uid: "".into(),

@@ -29,6 +29,8 @@ use crate::secrets::reconciler::Reconciler;
 static CALLS: Semaphore = Semaphore::const_new(32);
 /// Label of a Secret that webhooks may use.
 const LABEL: (&str, &str) = ("external-secrets.io/type", "webhook");
+const METHODS: [Method; 5] =
+    [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 const USUAL: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(15);
 /// Largest answer.
@@ -91,8 +93,9 @@ impl Reconciler<'_> {
         let reach = outbound::reach(&self.context.config.webhook_hosts, &url)
             .map_err(|reason| wrong(one, format!("spec.url: {reason}")))?;
         let method = spec.method.as_deref().filter(|text| !text.is_empty()).unwrap_or("GET");
-        let method = Method::from_bytes(method.as_bytes())
-            .map_err(|_| wrong(one, "spec.method is no method of HTTP: write GET or POST"))?;
+        let method = Method::from_bytes(method.as_bytes()).ok().filter(|one| METHODS.contains(one));
+        let method = method
+            .ok_or_else(|| wrong(one, "spec.method must be GET, POST, PUT, PATCH or DELETE"))?;
         // Which servers may be asked without TLS is a part of the list as well.
         let settings = Settings { roots, reach, server_name: None, certificate: None, plain: true };
         let outbound = Outbound::new(settings).map_err(|error| wrong(one, error.to_string()))?;

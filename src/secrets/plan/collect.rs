@@ -228,13 +228,7 @@ pub(crate) fn collect(
         match (&entry.extract, &entry.find) {
             (Some(remote), _) => match value(spec, &field, remote, answer)? {
                 Some(value) => {
-                    collected.data.extend(extract(
-                        &field,
-                        entry,
-                        (remote, answer),
-                        &value,
-                        engine,
-                    )?);
+                    collected.data.extend(extract(&field, entry, answer, &value, engine)?);
                 }
                 None => collected.missing.push(field),
             },
@@ -294,7 +288,11 @@ fn value(
     let no_value = || PlanError::NoValue { field: field(), key: key() };
     let property = remote.property.as_deref().filter(|path| !path.is_empty());
     if let (Some(keys), Some(path)) = (&fetched.keys, property) {
-        return keys::value(field(), remote, keys, path).map(Some);
+        let found =
+            keys::value(keys, path).map_err(|error| property_error(error, field(), key()))?;
+        let absent =
+            || PlanError::PropertyAbsent { field: field(), key: key(), property: path.to_owned() };
+        return found.ok_or_else(absent).map(Some);
     }
     let Some(path) = property else {
         return fetched
@@ -319,7 +317,7 @@ fn value(
     }
 }
 
-pub(super) fn property_error(error: PropertyError, field: String, key: String) -> PlanError {
+fn property_error(error: PropertyError, field: String, key: String) -> PlanError {
     match error {
         PropertyError::NotJson => PlanError::NotJson { field, key },
         PropertyError::NotAnObject => PlanError::NotAnObject { field, key },
@@ -331,11 +329,15 @@ pub(super) fn property_error(error: PropertyError, field: String, key: String) -
 fn extract(
     field: &str,
     entry: &DataFromEntry,
-    (remote, answer): (&RemoteRef, &Answer),
+    answer: &Answer,
     value: &SecretBytes,
     engine: &mut Engine<'_>,
 ) -> Result<BTreeMap<String, SecretBytes>, PlanError> {
-    if let Some(keys) = keys::all(remote, answer) {
+    let Some(remote) = &entry.extract else { return Ok(BTreeMap::new()) };
+    if let Answer::Read { result: Ok(fetched), .. } = answer
+        && let Some(keys) = &fetched.keys
+        && remote.property.as_deref().is_none_or(str::is_empty)
+    {
         return finished(field, entry, &Policies::from(remote), keys.clone(), engine);
     }
     let data = match gjson::entries(value.expose()) {
