@@ -23,11 +23,13 @@ impl FromStr for AllowedHost {
         let wrong = || format!("{text:?} is no host: write HOST or HOST:PORT, without a scheme");
         let url: Uri = format!("https://{}/", text.trim()).parse().map_err(|_| wrong())?;
         let authority = url.authority().ok_or_else(wrong)?;
-        let is_plain = url.path() == "/" && !authority.as_str().contains('@');
+        let is_plain =
+            url.path() == "/" && url.query().is_none() && !authority.as_str().contains('@');
+        let has_bad_port = url.port_u16().is_none() && authority.as_str() != authority.host();
         let host = host(&url).to_ascii_lowercase();
         let known =
             host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:_".contains(&byte));
-        if host.is_empty() || !known || !is_plain || (authority.as_str().ends_with(':')) {
+        if host.is_empty() || !known || !is_plain || has_bad_port {
             return Err(wrong());
         }
         Ok(Self { host, port: url.port_u16() })

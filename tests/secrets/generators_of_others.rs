@@ -140,7 +140,10 @@ impl Served {
             request.extend_from_slice(&part[..read]);
             let text = String::from_utf8_lossy(&request).into_owned();
             let Some((head, body)) = text.split_once("\r\n\r\n") else {
-                if read == 0 { return } else { continue }
+                if read == 0 {
+                    return;
+                }
+                continue;
             };
             let length = head.lines().find_map(|line| {
                 line.to_lowercase().strip_prefix("content-length: ")?.parse().ok()
