@@ -16,6 +16,7 @@ mod generate;
 mod index;
 mod observe;
 mod outage;
+mod packed;
 pub mod plan;
 mod push;
 mod pushes;

@@ -218,7 +218,7 @@ async fn a_namespace_that_is_made_anew_is_hardened_anew_and_others_keep_what_the
 /// it waits for that policy when it comes first.
 #[tokio::test]
 async fn weak_whoever_takes_the_name_of_the_dns_policy_gets_rid_of_no_deny() -> Result<()> {
-    let env = Subsystem::Hardening.start(&[])?;
+    let mut env = Subsystem::Hardening.start(&[])?;
     let scene = Scene::within(&env, "squatted").await?;
     let cluster = &scene.cluster;
     scene.baseline("squatted", json!({"network": {}})).await?;
@@ -243,6 +243,12 @@ async fn weak_whoever_takes_the_name_of_the_dns_policy_gets_rid_of_no_deny() -> 
     cluster.until("NetworkPolicy", "squatted", deny, same).await?;
     let open = json!({"spec": {"ingress": [{}], "policyTypes": ["Ingress"]}});
     cluster.patch_as("NetworkPolicy", "squatted", deny, open, "mallory").await?;
+    cluster.until("NetworkPolicy", "squatted", deny, same).await?;
+
+    // While nobody runs who remembers, either.
+    env.operator.stop(SOON)?;
+    cluster.delete("NetworkPolicy", "squatted", deny).await?;
+    env.start_again(&[])?;
     cluster.until("NetworkPolicy", "squatted", deny, same).await?;
 
     cluster.delete("NetworkPolicy", "squatted", dns).await?;
