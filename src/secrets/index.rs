@@ -2,6 +2,8 @@
 //!
 //! Of Secrets only a digest is kept, never a value: the watch delivers metadata alone.
 
+mod packed;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
@@ -10,8 +12,9 @@ use std::{
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use packed::Packed;
+
 use super::digest::Digest;
-use super::packed::Packed;
 use super::plan::{due, existing::MANAGED};
 use crate::api::external_secrets::external_secret::ExternalSecret;
 use crate::api::external_secrets::external_secret::ExternalSecretSpec;
@@ -472,5 +475,4 @@ pub(crate) fn target_key(key: &ObjectKey, spec: &ExternalSecretSpec) -> ObjectKe
 }
 
 #[cfg(test)]
-#[path = "index_tests.rs"]
 mod tests;

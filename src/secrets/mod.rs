@@ -16,7 +16,6 @@ mod generate;
 mod index;
 mod observe;
 mod outage;
-mod packed;
 pub mod plan;
 mod push;
 mod pushes;

@@ -173,12 +173,8 @@ pub fn plan(input: Input<'_>) -> Plan {
 fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     let observed = input.observed;
     let (departure, policies) = (Departure::of(input.leaving), merged.conflict_policies);
-    let terms = Terms {
-        policies,
-        departure: &departure,
-        contested: input.contested,
-        denied: observed.denied,
-    };
+    let (contested, denied) = (input.contested, observed.denied);
+    let terms = Terms { policies, departure: &departure, contested, denied };
     let problems = &mut plan.problems;
     problems.extend(merged.registry_conflict.clone().map(Error::EmptyIntersection));
 

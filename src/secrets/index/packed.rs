@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::index::{Memory, StoreKey, Tracked, stores_of, target_key};
+use super::{Memory, StoreKey, Tracked, stores_of, target_key};
 use crate::api::external_secrets::external_secret::{CreationPolicy, ExternalSecret};
 use crate::cluster::ObjectKey;
 use crate::meta::{ResourceVersion, Uid};
