@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 
 use super::cluster_externals::ClusterExternals;
 use super::error::Error;
-use super::index::{self, Index, StoreKey};
+use super::index::{Index, StoreKey};
 use super::outage::Outages;
 use super::plan::due::Restart;
 use super::pushes::Pushes;
@@ -76,9 +76,8 @@ impl Context {
     /// Queues an ExternalSecret, in the group of its first store.
     pub(crate) fn wake(&self, key: &ObjectKey, lane: Lane) {
         // One that is gone must not come back because somebody still had its key.
-        let Some(tracked) = self.index.external(key) else { return };
-        let group = index::stores_of(&tracked.object.spec, &key.namespace).into_iter().next();
-        self.externals.wake(key, &group.unwrap_or_else(StoreKey::none), lane);
+        let Some(group) = self.index.group(key) else { return };
+        self.externals.wake(key, &group, lane);
     }
 
     /// Why nothing is known of a store.
