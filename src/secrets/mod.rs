@@ -21,13 +21,13 @@ mod push;
 mod pushes;
 mod reconciler;
 mod render;
-mod rendering;
 mod secret_store;
 mod store;
 mod stores;
 mod target;
 mod template_inputs;
 mod token;
+mod turns;
 mod watches;
 
 use std::{sync::Arc, time::Duration};
@@ -40,9 +40,9 @@ use context::Context;
 use index::Index;
 use outage::Outages;
 use pushes::Pushes;
-use rendering::Rendering;
 use stores::Stores;
 use template_inputs::TemplateInputs;
+use turns::Turns;
 
 use crate::cluster::{
     CacheSync,
@@ -61,8 +61,8 @@ use gotemplate::Cache;
 
 /// ExternalSecrets of one store under way at once.
 const PER_STORE: usize = 64;
-/// PushSecrets of one store under way at once: AWS takes few writes in a second.
-const PUSHES_PER_STORE: usize = 8;
+/// PushSecrets under way at once: each holds the data of its Secret meanwhile. A part of the places is for edits alone.
+const PUSHES: Bounds = Bounds { max_concurrent: 256, per_group: 8, in_all: 256, periodic: 192 };
 /// ExternalSecrets under way at once in all, those included that wait for a silent provider.
 const IN_ALL: usize = 4096;
 /// Bytes of parsed templates that are kept.
@@ -91,14 +91,14 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
         stores: Stores::default(),
         template_inputs: TemplateInputs::default(),
         templates: Cache::new(TEMPLATES),
-        rendering: Rendering::new(rendering::cores()),
+        rendering: Turns::new(turns::cores()),
         outages: Outages::default(),
         cluster_externals: ClusterExternals::default(),
         pushes: Pushes::default(),
         externals: Queue::new("externalsecret", bounds),
         validations: Queue::new("secretstore", Bounds { per_group: 1, ..bounds }),
         clusters: Queue::new("clusterexternalsecret", bounds),
-        pushing: Queue::new("pushsecret", Bounds { per_group: PUSHES_PER_STORE, ..bounds }),
+        pushing: Queue::new("pushsecret", Bounds { max_concurrent, ..PUSHES }),
     });
     let metrics = runtime.metrics;
     let queue = context.externals.clone();

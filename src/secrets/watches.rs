@@ -265,6 +265,7 @@ fn store_gone(context: &Context, key: &StoreKey) {
     context.stores.deleted(key);
     context.validations.forget(key);
     context.outages.forget_store(key);
+    context.pushes.store_gone(key);
     // One that is being deleted may wait for nothing but this store.
     wake_pushes(context, context.pushes.users_of_store(key));
 }
@@ -272,6 +273,7 @@ fn store_gone(context: &Context, key: &StoreKey) {
 fn stores_listed(context: &Context, cluster: bool, present: &HashSet<ObjectKey>) {
     for key in context.stores.listed(cluster, present) {
         context.validations.forget(&key);
+        context.pushes.store_gone(&key);
         wake_pushes(context, context.pushes.users_of_store(&key));
     }
 }
@@ -284,7 +286,11 @@ fn namespaces(context: &Context, change: Change<PartialObjectMeta<Namespace>>) {
                 for user in context.index.cluster_store_users_in(name) {
                     context.wake(&user, Lane::Urgent);
                 }
-                wake_pushes(context, context.pushes.all_in(name));
+                for push in context.pushes.all_in(name) {
+                    // Others wait for what this one may not have any more.
+                    wake_pushes(context, context.pushes.rivals(&push));
+                    wake_pushes(context, vec![push]);
+                }
                 cluster_external::namespace_seen(context, name);
             }
         }

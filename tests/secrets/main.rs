@@ -25,6 +25,7 @@ mod ownership;
 mod parameters;
 mod probes;
 mod push;
+mod push_tenants;
 mod references;
 mod refresh;
 mod restart;

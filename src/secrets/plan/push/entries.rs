@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 
 use super::{
     PushError,
+    pace::LEAST_INTERVAL,
     settings::{Settings, settings},
 };
 use crate::api::external_secrets::push_secret::PushConversionStrategy;
@@ -132,8 +133,9 @@ pub(crate) fn stores(spec: &PushSecretSpec) -> Result<Vec<String>, PushError> {
 pub(crate) fn interval(spec: &PushSecretSpec) -> Result<SignedDuration, PushError> {
     let Some(text) = spec.refresh_interval.as_deref() else { return Ok(DEFAULT_INTERVAL) };
     let field = || "refreshInterval".to_owned();
-    duration::parse(text)
-        .ok_or_else(|| PushError::Duration { field: field(), text: text.to_owned() })
+    let interval = duration::parse(text)
+        .ok_or_else(|| PushError::Duration { field: field(), text: text.to_owned() })?;
+    Ok(if interval.is_positive() { interval.max(LEAST_INTERVAL) } else { interval })
 }
 
 /// What is asked for, by remote secret.

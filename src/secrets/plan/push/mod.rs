@@ -1,11 +1,13 @@
 //! What a `PushSecret` pushes where. Pure: [`entries`] says what is asked for, [`value`] what it is worth, [`decide`]
-//! what has to be done about one remote secret, [`claims`] whose it is, [`report`] what the status says.
+//! what has to be done about one remote secret, [`claims`] whose it is, [`pace`] how often, [`report`] what the status
+//! says.
 
 pub(crate) mod claims;
 pub(crate) mod decide;
 pub(crate) mod entries;
 pub(crate) mod error;
 pub(crate) mod json;
+pub(crate) mod pace;
 pub(crate) mod report;
 pub(crate) mod settings;
 pub(crate) mod value;

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::claims::{Claim, Rank};
-use super::decide::{Admission, Removal, admit, corrections, removal};
+use super::decide::{Admission, Removal, admit, corrections, has_made_nothing, removal};
 use super::entries::{self, Group};
 use super::report::{self, Due, Outcome, Stamp, Synced, next_status};
 use super::settings::{Service, settings};
@@ -16,8 +16,8 @@ use super::value::{self, Parts};
 use super::{PushError, json as text};
 use crate::api::external_secrets::push_secret::{PushSecret, PushSecretSpec, PushUpdatePolicy};
 use crate::cluster::ObjectKey;
-use crate::provider::SecretBytes;
 use crate::provider::push::{OWNER, OWNER_TAG, Remote};
+use crate::provider::{ProviderError, SecretBytes};
 
 type Texts = BTreeMap<String, String>;
 
@@ -368,6 +368,99 @@ fn it_is_due_when_the_object_its_source_or_the_clock_says_so() {
     let mut edited = object.clone();
     edited.metadata.generation = Some(2);
     assert_eq!(due(&edited, "m", 1), Due::Now);
+}
+
+#[test]
+fn only_what_somebody_changed_is_urgent() {
+    let mut object = PushSecret::new("p", of(&json!([entry("a", "db", "")])));
+    object.metadata.generation = Some(1);
+    assert!(report::is_edited(&object, "m"), "it is new");
+    let stamp = Stamp {
+        started: Timestamp::UNIX_EPOCH,
+        version: report::version(&object),
+        source: "m".into(),
+        heartbeat: SignedDuration::from_mins(15),
+    };
+    let pushed: Synced =
+        [("SecretStore/aws".to_owned(), [("db".to_owned(), object.spec.data[0].clone())].into())]
+            .into();
+    object.status = Some(report::status_ahead(&object, &pushed));
+    assert!(report::is_edited(&object, "m"), "it is announced");
+    assert!(!report::is_by_gabion(&object));
+    object.status = next_status(&object, &Outcome::Synced, pushed.clone(), &stamp);
+    assert!(!report::is_edited(&object, "m"), "a comparison");
+    assert!(report::is_by_gabion(&object));
+    assert_eq!(report::status_ahead(&object, &Synced::new()), object.status.clone().unwrap());
+    assert!(report::is_edited(&object, "other"), "its Secret changed");
+    let (cause, retry) = (String::new(), crate::retry::Retry::Backoff);
+    let failed = Outcome::Failed { cause, others: 0, retry };
+    object.status = next_status(&object, &failed, pushed, &stamp);
+    assert!(!report::is_edited(&object, "other"), "a try after a failure");
+    object.metadata.generation = Some(2);
+    assert!(report::is_edited(&object, "m"), "edited");
+    // As another operator leaves it: its patch replaces the conditions, and knows nothing of ours.
+    if let Some(status) = &mut object.status {
+        status.conditions[0].observed_generation = None;
+    }
+    assert!(!report::is_by_gabion(&object));
+}
+
+#[test]
+fn an_interval_is_never_shorter_than_the_least() {
+    let interval = |text: &str| {
+        let mut spec = of(&json!([entry("a", "db", "")]));
+        spec.refresh_interval = Some(text.to_owned());
+        entries::interval(&spec).map(|interval| interval.as_millis())
+    };
+    for (text, millis) in
+        [("1ms", 5_000), ("5s", 5_000), ("6s", 6_000), ("0", 0), ("1h", 3_600_000)]
+    {
+        assert_eq!(interval(text), Ok(millis), "{text}");
+    }
+    assert!(interval("soon").is_err());
+}
+
+#[test]
+fn a_creation_whose_end_is_not_known_stays_on_record() {
+    let key = || "db".to_owned();
+    let refused = |reason: &str| ProviderError::Invalid { key: key(), reason: reason.to_owned() };
+    for (error, nothing) in [
+        (ProviderError::Throttled, true),
+        (ProviderError::Credentials { reason: String::new() }, true),
+        (ProviderError::Denied { identity: key(), action: "a", key: key() }, true),
+        (refused("ValidationException to secretsmanager:CreateSecret"), true),
+        (refused("ResourceExistsException to secretsmanager:CreateSecret"), false),
+        (refused("ParameterAlreadyExists to ssm:PutParameter"), false),
+        (ProviderError::Unavailable { reason: key(), source: None }, false),
+    ] {
+        assert_eq!(has_made_nothing(&error), nothing, "{error}");
+    }
+}
+
+#[test]
+fn policies_of_a_parameter_are_written_when_they_change() {
+    let with = |policies: Value| {
+        let spec = json!({"tier": {"type": "Advanced", "policies": policies}});
+        settings("", Some(&metadata(&spec))).unwrap()
+    };
+    let policy =
+        |days: u8| json!([{"Type": "NoChangeNotification", "Attributes": {"After": days}}]);
+    let remote = Remote {
+        repeated: [("Tier", "Advanced".to_owned()), ("Type", "String".to_owned())].into(),
+        ..Remote::default()
+    };
+    let none = settings("", None).unwrap();
+    for (before, now, writes) in [
+        (Some(with(policy(1))), with(policy(1)), false),
+        (Some(with(policy(1))), with(policy(2)), true),
+        (Some(none.clone()), with(policy(1)), true),
+        // What is not named stays as it is, and what was there before nobody knows.
+        (Some(with(policy(1))), none, false),
+        (None, with(policy(1)), false),
+    ] {
+        let amends = corrections(&remote, &now, before.as_ref());
+        assert_eq!(amends.with_value, writes, "{before:?} {now:?}");
+    }
 }
 
 #[test]
