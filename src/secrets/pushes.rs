@@ -22,6 +22,8 @@ use crate::meta::ResourceVersion;
 /// Remote secrets of one store that are under way at once: AWS takes few writes in a second.
 const AT_ONCE_PER_STORE: usize = 16;
 
+type Places = BTreeSet<(StoreKey, Claim)>;
+
 /// A remote secret of a store.
 pub(crate) type Place = (StoreKey, String);
 
@@ -38,7 +40,7 @@ struct Entry {
     tracked: TrackedPush,
     version: String,
     /// What it means, while it is not being deleted.
-    places: BTreeSet<(StoreKey, Claim)>,
+    places: Places,
     stores: BTreeSet<StoreKey>,
     /// Remote secrets as this process left them.
     known: HashMap<Place, Known>,
@@ -104,10 +106,7 @@ impl Pushes {
         }
         let previous = state.remove(&key);
         let (places, stores) = (places(&object), stores(&object));
-        for (store, claim) in &places {
-            let place = (store.clone(), claim.remote_key.clone());
-            state.by_place.entry(place).or_default().insert(key.clone());
-        }
+        state.claim(&key, &places);
         for store in &stores {
             state.by_store.entry(store.clone()).or_default().insert(key.clone());
         }
@@ -173,6 +172,29 @@ impl Pushes {
         users.into_iter().filter(|user| *user != key).cloned().collect()
     }
 
+    /// Records what an object means, now that all of it is known. Those who mean what it meant before.
+    pub(crate) fn means(&self, key: &ObjectKey, groups: &[entries::Group]) -> Vec<ObjectKey> {
+        let mut state = self.lock();
+        let Some(entry) = state.entries.get(key) else { return Vec::new() };
+        if entry.tracked.object.metadata.deletion_timestamp.is_some() {
+            return Vec::new();
+        }
+        let (before, now) = (entry.places.clone(), places_of(groups, &key.namespace));
+        if before == now {
+            return Vec::new();
+        }
+        state.disclaim(key, &before);
+        state.claim(key, &now);
+        let gone: BTreeSet<_> = before.difference(&now).cloned().collect();
+        if let Some(entry) = state.entries.get_mut(key) {
+            entry.places = now;
+        }
+        let places = gone.into_iter().map(|(store, claim)| (store, claim.remote_key));
+        let users: BTreeSet<_> =
+            places.filter_map(|place| state.by_place.get(&place)).flatten().collect();
+        users.into_iter().filter(|user| *user != key).cloned().collect()
+    }
+
     /// Everybody who means a place of a store, or a part of it. Whether they may push there is not asked.
     pub(crate) fn claimants(&self, store: &StoreKey, claim: &Claim) -> Vec<Arc<PushSecret>> {
         let state = self.lock();
@@ -187,6 +209,11 @@ impl Pushes {
     pub(crate) fn take(&self, key: &ObjectKey, now: Timestamp) -> Result<(), Timestamp> {
         let mut state = self.lock();
         state.entries.get_mut(key).map_or(Ok(()), |entry| entry.pace.take(now))
+    }
+
+    /// Whether an object has used up its pushes.
+    pub(crate) fn is_spent(&self, key: &ObjectKey, now: Timestamp) -> bool {
+        self.lock().entries.get(key).is_some_and(|entry| entry.pace.is_spent(now))
     }
 
     /// The turns at a store.
@@ -289,9 +316,15 @@ impl Pushes {
 }
 
 impl State {
-    fn remove(&mut self, key: &ObjectKey) -> Option<Entry> {
-        let entry = self.entries.remove(key)?;
-        for (store, claim) in &entry.places {
+    fn claim(&mut self, key: &ObjectKey, places: &Places) {
+        for (store, claim) in places {
+            let place = (store.clone(), claim.remote_key.clone());
+            self.by_place.entry(place).or_default().insert(key.clone());
+        }
+    }
+
+    fn disclaim(&mut self, key: &ObjectKey, places: &Places) {
+        for (store, claim) in places {
             let place = (store.clone(), claim.remote_key.clone());
             if let Some(users) = self.by_place.get_mut(&place) {
                 users.remove(key);
@@ -300,6 +333,11 @@ impl State {
                 }
             }
         }
+    }
+
+    fn remove(&mut self, key: &ObjectKey) -> Option<Entry> {
+        let entry = self.entries.remove(key)?;
+        self.disclaim(key, &entry.places);
         for store in &entry.stores {
             if let Some(users) = self.by_store.get_mut(store) {
                 users.remove(key);
@@ -316,8 +354,9 @@ fn resource_version(object: &PushSecret) -> ResourceVersion {
     ResourceVersion::of(&object.metadata)
 }
 
-/// What an object means. One that cannot push, or is being deleted, means nothing.
-fn places(object: &PushSecret) -> BTreeSet<(StoreKey, Claim)> {
+/// What an object means. One that cannot push, or is being deleted, means nothing. What `dataTo` comes to is known only
+/// with the keys of the Secret: until it is read, it is what was pushed.
+fn places(object: &PushSecret) -> Places {
     let spec = &object.spec;
     if object.metadata.deletion_timestamp.is_some()
         || entries::source(spec).is_err()
@@ -326,15 +365,27 @@ fn places(object: &PushSecret) -> BTreeSet<(StoreKey, Claim)> {
         return BTreeSet::new();
     }
     let namespace = object.namespace().unwrap_or_default();
-    let groups = entries::groups(spec).unwrap_or_default();
-    let of_group = |group: entries::Group| {
-        let store = store_key(&group.store, &namespace);
-        let entries = group.entries.into_iter();
-        entries.filter_map(move |entry| {
-            Some((store.clone()?, Claim::of(&entry.record.matches.remote_ref)))
-        })
+    let Ok(groups) = entries::groups(spec) else { return BTreeSet::new() };
+    let mut places = places_of(&groups, &namespace);
+    if !spec.data_to.is_empty() {
+        let named = entries::stores(spec).unwrap_or_default();
+        let status = object.status.iter().flat_map(|status| &status.synced_push_secrets);
+        for (store, entries) in status.filter(|(store, _)| named.contains(store)) {
+            let Some(store) = store_key(store, &namespace) else { continue };
+            let claims = entries.values().map(|data| Claim::of(&data.matches.remote_ref));
+            places.extend(claims.map(|claim| (store.clone(), claim)));
+        }
+    }
+    places
+}
+
+fn places_of(groups: &[entries::Group], namespace: &str) -> Places {
+    let of_group = |group: &entries::Group| {
+        let store = store_key(&group.store, namespace);
+        let claims = group.entries.iter().map(|entry| Claim::of(&entry.record.matches.remote_ref));
+        claims.filter_map(move |claim| Some((store.clone()?, claim))).collect::<Vec<_>>()
     };
-    groups.into_iter().flat_map(of_group).collect()
+    groups.iter().flat_map(of_group).collect()
 }
 
 /// The stores that an object has to do with: those that it names, and those that it has pushed to.

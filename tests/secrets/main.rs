@@ -9,6 +9,7 @@
 mod access;
 mod allowed_keys;
 mod cluster_external;
+mod cluster_push;
 mod cluster_stores;
 mod confidentiality;
 mod creation;

@@ -786,3 +786,61 @@ async fn push_a_definition_that_is_not_installed_makes_nobody_unready() -> Resul
     is_synced(&scene, "db").await?;
     remote_is(&scene, "pushed", Some(&value("one"))).await
 }
+
+#[tokio::test]
+async fn push_data_to_follows_the_keys_of_the_secret() -> Result<()> {
+    let scene = Scene::new("push-data-to").await?;
+    source(&scene, json!({"db-user": "shop", "db-word": value("one"), "api": "token"})).await?;
+    let aws = json!({"name": "aws"});
+    let template = format!("{}/{{{{ trimPrefix \"db-\" .value }}}}", scene.ns);
+    let rewrite = json!([{"transform": {"template": template}},
+        {"regexp": {"source": "word$", "target": "password"}}]);
+    let data_to = json!([
+        {"storeRef": aws, "match": {"regexp": "^db-"}, "rewrite": rewrite,
+            "metadata": metadata(json!({"tags": {"team": "a"}}))},
+        {"storeRef": aws, "match": {"regexp": "^(api|db-user)$"}, "remoteKey": scene.remote("bundle")},
+    ]);
+    let data = json!([entry(&scene, "db-user", "custom", "")]);
+    let spec = json!({"dataTo": data_to, "deletionPolicy": "Delete"});
+    scene.create(push("db", data, spec)).await?;
+    let object = is_synced(&scene, "db").await?;
+    remote_is(&scene, "password", Some(&value("one"))).await?;
+    remote_is(&scene, "custom", Some("shop")).await?;
+    remote_is(&scene, "bundle", Some(r#"{"api":"token","db-user":"shop"}"#)).await?;
+    remote_is(&scene, "user", None).await?;
+    let settings = scene.env.aws.settings_of(&scene.remote("password")).unwrap_or_default();
+    assert_eq!(settings["tags"], json!({"managed-by": "external-secrets", "team": "a"}));
+    let synced = object["status"]["syncedPushSecrets"]["SecretStore/aws"].clone();
+    assert_eq!(synced[scene.remote("password")]["match"]["secretKey"], "db-word");
+    assert_eq!(synced.as_object().map(serde_json::Map::len), Some(3), "{synced}");
+
+    // A new key is pushed at once, and another object is refused its place, until the key goes.
+    change(&scene, json!({"db-host": "example.com"})).await?;
+    remote_is(&scene, "host", Some("example.com")).await?;
+    is_synced(&scene, "db").await?;
+    let second = push("second", json!([entry(&scene, "api", "host", "")]), json!({}));
+    scene.create(second).await?;
+    fails(&scene, "second", "is pushed by PushSecret push-data-to/db").await?;
+    scene.patch("Secret", "source", json!({"data": {"db-host": null}})).await?;
+    remote_is(&scene, "host", Some("token")).await?;
+    is_synced(&scene, "second").await?;
+
+    // Two keys with one name: nothing is pushed, and nothing is removed.
+    let same = json!([{"regexp": {"source": "^db-.*", "target": scene.remote("same")}}]);
+    change(&scene, json!({"db-port": "5432"})).await?;
+    remote_is(&scene, "port", Some("5432")).await?;
+    let one = json!({"spec": {"dataTo": [{"storeRef": aws, "match": {"regexp": "^db-"},
+        "rewrite": same}]}});
+    scene.patch(KIND, "db", one).await?;
+    fails(&scene, "db", "spec.dataTo[0].rewrite[0]: two keys become the same").await?;
+    scene.settle().await?;
+    remote_is(&scene, "port", Some("5432")).await?;
+    remote_is(&scene, "same", None).await?;
+
+    scene.delete(KIND, "db").await?;
+    scene.gone(KIND, "db").await?;
+    for name in ["password", "custom", "bundle", "port"] {
+        remote_is(&scene, name, None).await?;
+    }
+    remote_is(&scene, "host", Some("token")).await
+}

@@ -10,8 +10,12 @@ use support::{
     secrets_manager::Denial,
 };
 
-use crate::push::{KIND, change, entry, fails, is_synced, push, remote_is, source, writes};
+use crate::push::{
+    FINALIZER, KIND, change, entry, fails, is_synced, push, remote_is, source, writes,
+};
 use crate::scene::{Scene, aws_provider, value};
+
+const CLUSTER: &str = "ClusterPushSecret";
 
 /// A PushSecret of the key `password` to one remote secret of the first scene, by a ClusterSecretStore of its name.
 fn shared(first: &Scene<'_>, name: &str, remote: &str) -> Value {
@@ -80,6 +84,53 @@ async fn push_who_is_refused_holds_nobody_up() -> Result<()> {
     is_synced(&allowed, "c").await?;
     refused.delete("ClusterSecretStore", &refused.ns).await?;
     Ok(())
+}
+
+/// A ClusterPushSecret, its PushSecret and the remote secret as External Secrets Operator leaves them. What is there.
+async fn left_behind(scene: &Scene<'_>) -> Result<[Value; 2]> {
+    let spec = push(
+        "taken",
+        json!([entry(scene, "password", "taken", "")]),
+        json!({"deletionPolicy": "Delete"}),
+    )["spec"]
+        .clone();
+    let label = json!({"matchLabels": {"kubernetes.io/metadata.name": scene.ns}});
+    let cluster = json!({"kind": CLUSTER, "metadata": {"name": "taken"},
+        "spec": {"namespaceSelectors": [label], "pushSecretSpec": spec}});
+    let uid = scene.create(cluster).await?["metadata"]["uid"].clone();
+    let owner = json!({"apiVersion": "external-secrets.io/v1alpha1", "kind": CLUSTER,
+        "name": "taken", "uid": uid, "controller": true, "blockOwnerDeletion": true});
+    let meta = json!({"name": "taken", "ownerReferences": [owner], "finalizers": [FINALIZER]});
+    scene.create(json!({"kind": KIND, "metadata": meta, "spec": spec})).await?;
+    let ready =
+        json!({"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-01T00:00:00Z"});
+    let mut synced = ready.clone();
+    synced["reason"] = json!("Synced");
+    synced["message"] = json!("PushSecret synced successfully");
+    let status = json!({"conditions": [synced], "refreshTime": "2026-11-01T00:00:00Z",
+        "syncedResourceVersion": "1-0123456789",
+        "syncedPushSecrets": {"SecretStore/aws": {scene.remote("taken"): spec["data"][0]}}});
+    scene.patch_status(KIND, "taken", status).await?;
+    let status = json!({"conditions": [ready], "provisionedNamespaces": [scene.ns],
+        "pushSecretName": "taken"});
+    scene.patch_status(CLUSTER, "taken", status).await?;
+    scene.put("taken", &value("two"));
+    scene.env.aws.tag(&scene.remote("taken"), "managed-by", "external-secrets");
+    let found = [scene.get(KIND, "taken").await?, scene.get(CLUSTER, "taken").await?];
+    Ok(found.map(Option::unwrap_or_default))
+}
+
+/// It was compared, and nothing was written but the status of the PushSecret.
+async fn is_taken_over(scene: &Scene<'_>, [child, cluster]: &[Value; 2]) -> Result<()> {
+    let now = is_synced(scene, "taken").await?;
+    assert_eq!(now["spec"], child["spec"]);
+    for field in ["generation", "ownerReferences", "finalizers", "labels", "annotations"] {
+        assert_eq!(now["metadata"][field], child["metadata"][field], "{field}");
+    }
+    assert_eq!(now["status"]["syncedPushSecrets"], child["status"]["syncedPushSecrets"]);
+    let now = scene.get(CLUSTER, "taken").await?.unwrap_or_default();
+    assert_eq!(&now, cluster);
+    remote_is(scene, "taken", Some(&value("two"))).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -156,6 +207,8 @@ async fn push_nothing_is_forgotten_whatever_dies_or_is_refused() -> Result<()> {
     fails(&scene, "refused", "secretsmanager:CreateSecret").await?;
     let refused = scene.get(KIND, "refused").await?.unwrap_or_default();
     assert_eq!(refused["status"]["syncedPushSecrets"], Value::Null, "{refused}");
+    scene.delete(KIND, "refused").await?;
+    scene.gone(KIND, "refused").await?;
     drop(scene);
 
     // As long as one list is missing, nobody knows who has what: ExternalSecrets go on, and nothing is pushed.
@@ -163,6 +216,7 @@ async fn push_nothing_is_forgotten_whatever_dies_or_is_refused() -> Result<()> {
     faults.reading("clustersecretstores", Reading::Away);
     let scene = Scene::enter(&env, ns).await?;
     change(&scene, json!({"password": value("two")})).await?;
+    let theirs = left_behind(&scene).await?;
     drop(scene);
     env.aws.reset_counts();
     env.start_again(&[])?;
@@ -171,5 +225,11 @@ async fn push_nothing_is_forgotten_whatever_dies_or_is_refused() -> Result<()> {
     assert_eq!(writes(&scene), Vec::<String>::new());
     remote_is(&scene, "b", Some(&value("one"))).await?;
     faults.reading("clustersecretstores", Reading::Normal);
-    remote_is(&scene, "b", Some(&value("two"))).await
+    remote_is(&scene, "b", Some(&value("two"))).await?;
+    is_taken_over(&scene, &theirs).await?;
+    scene.settle().await?;
+    let mut written = writes(&scene);
+    written.retain(|operation| operation != "PutSecretValue");
+    assert_eq!(written, Vec::<String>::new(), "beside that of the new value");
+    Ok(())
 }

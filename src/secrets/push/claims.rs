@@ -12,19 +12,10 @@ use super::super::plan::push::decide::shown;
 use super::super::plan::push::entries::{self, Group};
 use super::super::pushes::{store_key, store_name};
 use super::super::store::Store;
-use super::Pusher;
 use super::remote::Target;
+use super::{Pusher, Whose};
 use crate::api::external_secrets::push_secret::PushSecret;
 use crate::cluster::ObjectKey;
-
-/// Whose entries keep a remote secret from being removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Whose {
-    /// Of any object, the one that asks included.
-    OfAnybody,
-    /// Of every object but the one that asks.
-    OfOthers,
-}
 
 impl Pusher<'_> {
     /// Refuses what another object has.

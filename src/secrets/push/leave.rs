@@ -10,9 +10,8 @@ use super::super::plan::push::decide::shown;
 use super::super::plan::push::entries::property;
 use super::super::plan::push::report::Synced;
 use super::super::pushes::store_key;
-use super::claims::Whose;
 use super::remote::Target;
-use super::{AT_ONCE, FINALIZER, MANAGER, Pusher};
+use super::{AT_ONCE, FINALIZER, MANAGER, Pusher, Whose};
 use crate::api::external_secrets::push_secret::{PushSecret, SyncedEntries};
 use crate::cluster::{
     ObjectKey,

@@ -42,6 +42,15 @@ struct Pusher<'a> {
     lane: Lane,
 }
 
+/// Whose entries keep a remote secret from being removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    /// Of any object, the one that asks included.
+    OfAnybody,
+    /// Of every object but the one that asks.
+    OfOthers,
+}
+
 /// What is asked for, by store.
 fn by_store(groups: &[Group]) -> BTreeMap<&str, Vec<&Group>> {
     let mut by_store: BTreeMap<&str, Vec<&Group>> = BTreeMap::new();

@@ -14,10 +14,9 @@ use super::super::plan::push::PushError;
 use super::super::plan::push::entries::{self, Group, id};
 use super::super::plan::push::report::{Due, Outcome, Synced, due, is_by_gabion, is_edited};
 use super::super::pushes::store_key;
-use super::claims::Whose;
 use super::data::Source;
 use super::remote::{Pushed, Target};
-use super::{AT_ONCE, KIND, Pusher, ahead, by_store, leave::advice};
+use super::{AT_ONCE, KIND, Pusher, Whose, ahead, by_store, leave::advice};
 use crate::api::external_secrets::push_secret::{PushDeletionPolicy, PushSecret};
 use crate::cluster::{ObjectKey, queue::Next, write::ApiError};
 use crate::lane::Lane;
@@ -194,7 +193,8 @@ impl<'a> Pusher<'a> {
     fn new(context: &'a Context, key: &'a ObjectKey, object: &'a PushSecret) -> Self {
         let mark = context.pushes.inputs.mark(key, &ObjectKey::new("", "")).unwrap_or_default();
         let urgent = object.metadata.deletion_timestamp.is_some() || is_edited(object, &mark);
-        let lane = if urgent { Lane::Urgent } else { Lane::Periodic };
+        let spent = context.pushes.is_spent(key, Timestamp::now());
+        let lane = if urgent && !spent { Lane::Urgent } else { Lane::Periodic };
         Self { context, key, object, lane }
     }
 }
@@ -240,7 +240,7 @@ impl Pusher<'_> {
         }
         let spec = &self.object.spec;
         let name = entries::source(spec)?;
-        let groups = entries::groups(spec)?;
+        entries::groups(spec)?;
         let interval = entries::interval(spec)?;
         let mark = self.context.pushes.inputs.mark(self.key, &ObjectKey::new("", ""));
         let last = self.context.pushes.find(self.key).and_then(|tracked| tracked.refreshed);
@@ -254,6 +254,7 @@ impl Pusher<'_> {
         let Some(source) = self.source(name).await? else {
             return self.source_gone(name).await;
         };
+        let groups = self.groups(&source).await?;
         let ahead = self.ahead(&groups, &source).await;
         if !ahead.is_empty() {
             return Ok(Pass::Ahead(ahead));

@@ -30,6 +30,11 @@ impl Pace {
         self.full_at = Some(later(full_at, EVERY));
         Ok(())
     }
+
+    /// Whether at most one is left. An object that is edited all the time gives way to others.
+    pub(crate) fn is_spent(self, now: Timestamp) -> bool {
+        self.full_at.is_some_and(|at| at >= later(now, EVERY * (BURST - 1)))
+    }
 }
 
 fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
@@ -62,6 +67,20 @@ mod tests {
                 prop_assert!(taken <= i64::from(BURST) + seconds / EVERY.as_secs());
             }
         }
+    }
+
+    #[test]
+    fn who_is_edited_all_the_time_is_not_urgent_any_more() {
+        let (mut pace, now) = (Pace::default(), Timestamp::UNIX_EPOCH);
+        let urgent = (0..10).filter(|_| {
+            let urgent = !pace.is_spent(now);
+            pace.take(now).unwrap();
+            urgent
+        });
+        assert_eq!(urgent.count(), 9);
+        let next = pace.take(now).unwrap_err();
+        assert!(pace.is_spent(next), "one every five seconds is all the time");
+        assert!(!pace.is_spent(later(next, EVERY * 2)), "a pause, and it is urgent again");
     }
 
     #[test]
