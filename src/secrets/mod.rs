@@ -88,7 +88,12 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
         fetcher: Fetcher::new(FetcherSettings::default(), Platform::new(config.aws.clone())),
         config,
         writer: runtime.writer.clone(),
-        events: runtime.events.clone(),
+        server: runtime.server.clone(),
+        events: if runtime.config.secrets.routine_events {
+            runtime.events.clone()
+        } else {
+            runtime.events.clone().without_routine()
+        },
         metrics: Arc::clone(runtime.metrics),
         index: Index::default(),
         stores: Stores::default(),
