@@ -124,8 +124,8 @@ fn named(path: &Path) -> Option<String> {
         return Some(format!("{group}/{}/{}", &parts[2], &parts[1]));
     }
     let parts = FLAT.as_ref()?.captures(&name)?;
-    let group = parts.get(2).map_or("", |group| group.as_str());
-    Some(format!("{group}/{}/{}", &parts[3], &parts[1]))
+    // Without a group it is for a kind of Kubernetes itself, or not a schema.
+    Some(format!("{}/{}/{}", parts.get(2)?.as_str(), &parts[3], &parts[1]))
 }
 
 fn json_schema(path: &Path) -> Result<Schema, String> {

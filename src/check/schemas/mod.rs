@@ -18,6 +18,7 @@ use crate::cluster::Target;
 use crate::policy::ControlId;
 use crate::policy::FieldPath;
 use crate::policy::Finding;
+use crate::policy::Segment;
 use crate::policy::Severity;
 use given::Definitions;
 use types::TYPES;
@@ -117,10 +118,15 @@ impl Schemas {
     }
 }
 
-/// SOPS keeps what it knows of an encrypted file beside the object, and takes it out again.
+/// Without what the API server never looks at: SOPS keeps what it knows of an encrypted file beside the object and takes
+/// it out again, and what a client says of the status is dropped.
 fn without_marks(findings: impl Iterator<Item = Finding>) -> Vec<Finding> {
-    let sops = FieldPath::default().key("sops");
-    findings.filter(|finding| finding.path != sops).collect()
+    let kept = findings.filter(|finding| match finding.path.0.as_slice() {
+        [Segment::Key(key)] => key != "sops",
+        [Segment::Key(key), ..] => key != "status",
+        _ => true,
+    });
+    kept.collect()
 }
 
 /// Whether an API server serves the kind of an object, in this version, as one of its own.

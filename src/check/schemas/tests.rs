@@ -187,11 +187,13 @@ fn our_kinds_and_given_ones_are_known() {
     let said = found(&secret);
     assert!(said.iter().any(|said| said.contains("did you mean refreshInterval?")), "{said:?}");
     assert!(said.iter().any(|said| said.starts_with("metadata.nam: unknown field")), "{said:?}");
-    let widget = json!({"apiVersion": "example.com/v1", "kind": "Widget", "size": "x", "more": 1});
+    let widget = json!({"apiVersion": "example.com/v1", "kind": "Widget", "size": "x", "more": 1,
+        "status": {"size": "x"}});
     assert_eq!(outcome(&Schemas::default(), &widget), Outcome::Unknown);
     let mut given = Definitions::default();
     given.add(&json!({"spec": {"group": "example.com", "names": {"kind": "Widget"}, "versions": [
-        {"name": "v1", "schema": {"openAPIV3Schema": {"type": "object", "properties": {"size": {"type": "integer"}}}}},
+        {"name": "v1", "schema": {"openAPIV3Schema": {"type": "object", "properties": {"size": {"type": "integer"},
+            "status": {"type": "object", "required": ["phase"], "properties": {"phase": {"type": "string"}}}}}}},
     ]}}));
     let schemas = Schemas { given, ..Schemas::default() };
     let findings = findings(&schemas, &widget);
@@ -214,10 +216,17 @@ fn json_schemas_are_found_by_their_names_and_folders_without_any_are_refused() {
     write("argoproj.io/rollout_v1alpha1.json", schema);
     write("widget-example-v1.json", schema);
     write("thing-example-v1.json", "{");
+    let definition = r#"{"spec": {"group": "example.com", "names": {"kind": "Gear"}, "versions": [
+        {"name": "v1", "schema": {"openAPIV3Schema": {"type": "object", "properties": {"size": {"type": "integer"}}}}}]}}"#;
+    write("gear-v1.json", definition);
     write("values.yaml", "a: 1\n---\nb: {{ c }}\n");
     let given = Definitions::of_folders(&[&folder.path().to_owned()]).unwrap();
     let schemas = Schemas { given, ..Schemas::default() };
-    for (api, kind) in [("argoproj.io/v1alpha1", "Rollout"), ("example.com/v1", "Widget")] {
+    for (api, kind) in [
+        ("argoproj.io/v1alpha1", "Rollout"),
+        ("example.com/v1", "Widget"),
+        ("example.com/v1", "Gear"),
+    ] {
         let object = json!({"apiVersion": api, "kind": kind, "size": "x"});
         assert_eq!(findings(&schemas, &object).len(), 1, "{kind}");
     }
