@@ -71,6 +71,8 @@ pub(crate) struct SecretsConfig {
     pub(crate) cluster_external_secrets: bool,
     /// PushSecrets are reconciled.
     pub(crate) push_secrets: bool,
+    /// ClusterPushSecrets are reconciled, if PushSecrets are.
+    pub(crate) cluster_push_secrets: bool,
     /// SecretStores are reconciled.
     pub(crate) namespaced_stores: bool,
     /// An ExternalSecret waits for its store to be Ready.

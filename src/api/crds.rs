@@ -8,6 +8,7 @@ use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
 
 use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecret;
+use crate::api::external_secrets::cluster_push_secret::ClusterPushSecret;
 use crate::api::external_secrets::external_secret::ExternalSecret;
 use crate::api::external_secrets::push_secret::PushSecret;
 use crate::api::external_secrets::secret_store::ClusterSecretStore;
@@ -48,6 +49,7 @@ pub fn all() -> Result<Vec<CustomResourceDefinition>, CrdError> {
         two_versions(ClusterSecretStore::crd()),
         two_versions(ExternalSecret::crd()),
         two_versions(SecretStore::crd()),
+        one_version(ClusterPushSecret::crd()),
         one_version(PushSecret::crd()),
     ];
     let generators = generators().into_iter().map(generator);

@@ -66,6 +66,9 @@ pub(crate) struct RunFlags {
     /// Reconcile PushSecrets
     #[arg(long, env = "GABION_ENABLE_PUSH_SECRET_RECONCILER", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     enable_push_secret_reconciler: bool,
+    /// Reconcile ClusterPushSecrets, if PushSecrets are reconciled
+    #[arg(long, env = "GABION_ENABLE_CLUSTER_PUSH_SECRET_RECONCILER", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    enable_cluster_push_secret_reconciler: bool,
     /// Reconcile SecretStores
     #[arg(long, env = "GABION_ENABLE_SECRET_STORE_RECONCILER", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     enable_secret_store_reconciler: bool,
@@ -180,6 +183,7 @@ impl RunFlags {
                 cluster_stores: self.enable_cluster_store_reconciler,
                 cluster_external_secrets: self.enable_cluster_external_secret_reconciler,
                 push_secrets: self.enable_push_secret_reconciler,
+                cluster_push_secrets: self.enable_cluster_push_secret_reconciler,
                 namespaced_stores: self.enable_secret_store_reconciler,
                 store_gate: self.enable_flood_gate,
                 store_interval: self.store_requeue_interval,

@@ -50,6 +50,10 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: StoreKey) -> Next {
     let Some((store, before, epoch)) = context.stores.find(&key) else { return Next::Idle };
     // One that is being deleted serves until it is gone: what holds it may take long.
     if !context.is_ours(&store) {
+        // One that is being deleted waits for it no longer.
+        for user in context.pushes.users_of_store(&key) {
+            context.wake_push(&user, Lane::Periodic);
+        }
         return Next::Idle;
     }
     let (found, failure) = validate(&context, &store, epoch).await;
@@ -266,6 +270,17 @@ impl Context {
             Access::Denied => Err(Error::StoreDenied { store, namespace }),
             Access::Unknown => Err(Error::NamespaceUnknown { store, namespace }),
         }
+    }
+
+    /// Whether a store certainly refuses a key to a namespace, by its conditions or its list.
+    pub(crate) fn refuses(&self, key: &StoreKey, namespace: &str, remote_key: &str) -> bool {
+        let Some((store, _, _)) = self.stores.find(key).filter(|_| key.is_cluster()) else {
+            return false;
+        };
+        let access = self.check_access(key, &store, namespace);
+        let patterns = self.allowed_keys(key, namespace).ok().flatten();
+        matches!(access, Err(Error::StoreDenied { .. }))
+            || patterns.is_some_and(|patterns| patterns.decide(remote_key) == Access::Denied)
     }
 
     /// What a namespace may ask of a store that lists it.

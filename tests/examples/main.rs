@@ -186,7 +186,7 @@ async fn the_secrets_of_the_examples_arrive() -> Result<()> {
         let expected: BTreeMap<_, _> = expected.map(|(k, v)| (*k, (*v).into())).collect();
         assert_eq!(held, expected, "of {name}");
     }
-    for kind in ["secretstores", "clustersecretstores", "pushsecrets"] {
+    for kind in ["secretstores", "clustersecretstores", "clusterpushsecrets", "pushsecrets"] {
         let valid = "jsonpath={.status.conditions[?(@.type=='Ready')].status}=True";
         let wait = format!("--for={valid}");
         kubectl.run(&["wait", kind, "--all", "-n", NAMESPACE, &wait, "--timeout=60s"])?;
@@ -195,6 +195,9 @@ async fn the_secrets_of_the_examples_arrive() -> Result<()> {
     let pushed = aws.get_secret_value().secret_id("pushed/settings").send().await?;
     let pushed = pushed.secret_string().unwrap_or_default();
     assert!(pushed.starts_with(r#"{"greeting":""#), "{pushed}");
+    for made in ["pushed-by-pattern/greeting", "pushed-by-pattern", "backup"] {
+        aws.get_secret_value().secret_id(made).send().await?;
+    }
     Ok(())
 }
 

@@ -9,6 +9,7 @@
 mod access;
 mod allowed_keys;
 mod cluster_external;
+mod cluster_push;
 mod cluster_stores;
 mod confidentiality;
 mod creation;
@@ -25,6 +26,7 @@ mod ownership;
 mod parameters;
 mod probes;
 mod push;
+mod push_tenants;
 mod references;
 mod refresh;
 mod restart;

@@ -28,7 +28,7 @@ use crate::policy::ControlId;
 use crate::policy::FieldPath;
 use crate::policy::Finding;
 use crate::policy::Severity;
-use crate::secrets::plan::push::entries;
+use crate::secrets::plan::push::{data_to, entries};
 use kinds::{Found, Kinds};
 
 /// API group of secrets and stores.
@@ -137,9 +137,10 @@ fn of_eso(switch: &Switch, object: &Object<'_>) -> Vec<Finding> {
             let at = spec().key("externalSecretSpec");
             external_secret::evaluate(&inner["externalSecretSpec"], &at, &mut found);
         }
-        "PushSecret" => found.extend(pushed(inner)),
+        "PushSecret" => found.extend(pushed(inner, &spec())),
         "ClusterPushSecret" => {
-            found.extend(source(&inner["pushSecretSpec"], &spec().key("pushSecretSpec")));
+            let at = spec().key("pushSecretSpec");
+            found.extend(pushed(&inner["pushSecretSpec"], &at));
         }
         "SecretStore" | "ClusterSecretStore" => store::evaluate(object, &mut found),
         "ClusterGenerator" => found.extend(cluster_generator(inner)),
@@ -160,7 +161,7 @@ fn generator_lacks(kind: &str) -> Finding {
 }
 
 /// What a PushSecret asks for that is not pushed here, in the words of its condition.
-fn pushed(inner: &Value) -> Vec<Finding> {
+fn pushed(inner: &Value, at: &FieldPath) -> Vec<Finding> {
     // What cannot be read does not fit the schema, and is said already.
     let Ok(wanted) = serde_json::from_value::<PushSecretSpec>(inner.clone()) else {
         return Vec::new();
@@ -170,15 +171,10 @@ fn pushed(inner: &Value) -> Vec<Finding> {
         entries::groups(&wanted).err(),
         entries::interval(&wanted).err(),
     ];
+    let refusals = refusals.into_iter().flatten().map(|error| error.to_string());
     let remedy = "change it, or keep ESO for this object, with a store of a class of its own";
-    refusals.into_iter().flatten().map(|error| lacks(spec(), error.to_string(), remedy)).collect()
-}
-
-/// The generator whose values are pushed.
-fn source(inner: &Value, at: &FieldPath) -> Option<Finding> {
-    let kind = text(inner, "/selector/generatorRef/kind")?;
-    let path = at.keys(&["selector", "generatorRef", "kind"]);
-    (!GENERATORS_HERE.contains(&kind)).then(|| Finding { path, ..generator_lacks(kind) })
+    let all = refusals.chain(data_to::problem(&wanted));
+    all.map(|error| lacks(at.clone(), error, remedy)).collect()
 }
 
 fn cluster_generator(inner: &Value) -> Option<Finding> {

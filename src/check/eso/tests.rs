@@ -68,7 +68,15 @@ fn pushing(change: impl FnOnce(&mut Value)) -> Value {
 fn what_is_not_pushed_is_said_as_the_controller_says_it() {
     says(&pushing(|_| {}), &[]);
     let says_one = |change: fn(&mut Value), wanted: &str| says(&pushing(change), &[wanted]);
-    says_one(|spec| spec["dataTo"] = json!([{"match": {}}]), "spec.dataTo is not supported");
+    says(&pushing(|spec| spec["dataTo"] = json!([{"storeRef": {"name": "s"}}])), &[]);
+    says_one(
+        |spec| spec["dataTo"] = json!([{"storeRef": {"name": "t"}}]),
+        "none of spec.secretStoreRefs",
+    );
+    says_one(
+        |spec| spec["dataTo"] = json!([{"storeRef": {"name": "s"}, "match": {"regexp": "("}}]),
+        "spec.dataTo[0].match.regexp",
+    );
     says_one(
         |spec| spec["selector"] = json!({"generatorRef": {"kind": "Password", "name": "p"}}),
         "spec.selector.generatorRef is not supported",

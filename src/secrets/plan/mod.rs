@@ -6,7 +6,8 @@
 
 pub(crate) mod access;
 pub(crate) mod allowed_keys;
-pub(crate) mod cluster_external;
+pub(crate) mod cluster_kinds;
+pub(crate) mod cluster_object;
 pub(crate) mod cluster_status;
 pub mod collect;
 pub(crate) mod condition;

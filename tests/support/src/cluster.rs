@@ -56,6 +56,7 @@ fn address(kind: &str) -> Address {
         "ClusterGenerator" => {
             ("generators.external-secrets.io/v1alpha1", "clustergenerators", false)
         }
+        "ClusterPushSecret" => ("external-secrets.io/v1alpha1", "clusterpushsecrets", false),
         "PushSecret" => ("external-secrets.io/v1alpha1", "pushsecrets", true),
         "SecretStore" => ("external-secrets.io/v1", "secretstores", true),
         "ClusterExternalSecret" => ("external-secrets.io/v1", "clusterexternalsecrets", false),

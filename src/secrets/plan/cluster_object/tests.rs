@@ -1,7 +1,11 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecret;
 use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecretSpec;
+use crate::api::external_secrets::cluster_push_secret::ClusterPushSecret;
+use crate::api::external_secrets::external_secret::ExternalSecret;
+use crate::api::external_secrets::push_secret::PushSecret;
 
 fn object(spec: &Value) -> ClusterExternalSecret {
     let mut whole = json!({"externalSecretSpec": {"data": [
@@ -144,4 +148,35 @@ proptest! {
         }
         prop_assert_eq!(merged(&then, &wanted, &managed), then, "and then it is in order");
     }
+}
+
+#[test]
+fn cps_what_was_created_is_in_order_and_belongs_to_no_other_kind() {
+    let spec = json!({
+        "namespaceSelectors": [{}],
+        "pushSecretName": "pushed",
+        "pushSecretMetadata": {"labels": {"team": "core"}},
+        "pushSecretSpec": {"secretStoreRefs": [{"name": "aws"}],
+            "selector": {"secret": {"name": "source"}},
+            "dataTo": [{"storeRef": {"name": "aws"}}]},
+    });
+    let mut object = ClusterPushSecret::new("all", serde_json::from_value(spec).unwrap());
+    object.metadata.uid = Some("u-1".to_owned());
+    let wanted = Wanted::new(&object).unwrap();
+    let Step::Create(body) = step(&object, &wanted, &ManagedKeys::default(), None) else {
+        panic!()
+    };
+    assert_eq!(
+        (&body["kind"], &body["apiVersion"]),
+        (&json!("PushSecret"), &json!("external-secrets.io/v1alpha1"))
+    );
+    let mut child: PushSecret = serde_json::from_value(body).unwrap();
+    assert_eq!(child.metadata.name.as_deref(), Some("pushed"));
+    assert_eq!(step(&object, &wanted, &wanted.keys(), Some(&child)), Step::InOrder);
+    assert!(owner::<ClusterPushSecret>(&child.metadata).is_some());
+    assert!(owner::<ClusterExternalSecret>(&child.metadata).is_none());
+    child.spec.refresh_interval = Some("5m".to_owned());
+    assert!(matches!(step(&object, &wanted, &wanted.keys(), Some(&child)), Step::Patch(_)));
+    child.metadata.owner_references = None;
+    assert_eq!(step(&object, &wanted, &wanted.keys(), Some(&child)), Step::Taken(None));
 }

@@ -1,4 +1,4 @@
-//! The status of one ClusterExternalSecret.
+//! The status of one object.
 
 use std::{
     sync::Arc,
@@ -6,15 +6,14 @@ use std::{
 };
 
 use jiff::Timestamp;
-use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 
-use super::super::cluster_externals::{Known, NamespaceOutcome};
+use super::super::cluster_objects::{Known, NamespaceOutcome};
 use super::super::context::Context;
+use super::super::plan::cluster_kinds::ClusterStatus;
+use super::super::plan::cluster_object;
 use super::super::plan::cluster_status::{Progress, next_status};
-use super::{KIND, MANAGER};
-use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecret;
-use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecretStatus;
+use super::{Controlled, MANAGER};
 use crate::cluster::{
     ObjectKey,
     events::EventType,
@@ -27,21 +26,19 @@ const PACE: Duration = Duration::from_secs(2);
 /// The same for a spec whose status was complete before: one namespace that is new, or a restart, takes less, and is no
 /// reason to say that the object is not ready.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// External Secrets Operator puts this on every ClusterExternalSecret. Gabion adds none, and removes this one.
-const ESO_FINALIZER: &str = "externalsecrets.external-secrets.io/clusterexternalsecret-cleanup";
 
 /// Has the status written.
-pub(super) fn wake(context: &Context, name: &Arc<str>) {
+pub(super) fn wake<K: Controlled>(context: &Context, name: &Arc<str>) {
     let key = ObjectKey { namespace: "".into(), name: name.clone() };
     // A group of its own: it must not wait behind namespaces.
-    context.clusters.wake(&key, &"".into(), Lane::Urgent);
+    K::queue(context).wake(&key, &"".into(), Lane::Urgent);
 }
 
 /// Writes the status, if it is to say something else than it does.
-pub(super) async fn reconcile(context: &Context, name: &Arc<str>) -> Next {
-    let registry = &context.cluster_externals;
+pub(super) async fn reconcile<K: Controlled>(context: &Context, name: &Arc<str>) -> Next {
+    let registry = K::objects(context);
     let Some(known) = registry.find(name) else { return Next::Idle };
-    if known.object.metadata.deletion_timestamp.is_some() {
+    if known.object.meta().deletion_timestamp.is_some() {
         return let_go(context, &known).await;
     }
     let Some((progress, since)) = registry.with_state(name, |known, state| {
@@ -65,7 +62,7 @@ pub(super) async fn reconcile(context: &Context, name: &Arc<str>) -> Next {
         return Next::Idle;
     };
     let now = Instant::now();
-    let pace = if was_complete(&known.object) { PATIENCE } else { PACE };
+    let pace = if was_complete(&*known.object) { PATIENCE } else { PACE };
     if let Some(since) = since
         && now < since + pace
     {
@@ -88,22 +85,25 @@ pub(super) async fn reconcile(context: &Context, name: &Arc<str>) -> Next {
 }
 
 /// Whether the stored status is about the present spec. That of External Secrets Operator does not say.
-fn was_complete(object: &ClusterExternalSecret) -> bool {
-    object.status.as_ref().is_some_and(|status| {
-        let ready = ready_reason(status);
-        status.observed_generation.is_none_or(|seen| Some(seen) == object.metadata.generation)
+fn was_complete<K: Controlled>(object: &K) -> bool {
+    object.status().is_some_and(|status| {
+        let ready = ready_reason(&status);
+        status.observed_generation.is_none_or(|seen| Some(seen) == object.meta().generation)
             && ready != Some("Provisioning")
     })
 }
 
 /// What the outcomes of namespaces do not say.
-fn complete(context: &Context, known: &Known, mut progress: Progress) -> Progress {
+fn complete<K: Controlled>(
+    context: &Context,
+    known: &Known<K>,
+    mut progress: Progress,
+) -> Progress {
+    progress.child = K::NAMES.child;
     match &known.wanted {
         Err(bad) => {
             progress.problem = Some(("InvalidSelector", bad.to_string()));
-            let object = &known.object;
-            let name = object.spec.external_secret_name.clone().filter(|name| !name.is_empty());
-            progress.name = name.unwrap_or_else(|| object.name_any());
+            progress.name = cluster_object::name(&*known.object);
         }
         Ok(wanted) => {
             progress.name.clone_from(&wanted.name);
@@ -122,71 +122,64 @@ fn complete(context: &Context, known: &Known, mut progress: Progress) -> Progres
     progress
 }
 
-async fn report(
+async fn report<K: Controlled>(
     context: &Context,
     name: &Arc<str>,
-    known: &Known,
+    known: &Known<K>,
     progress: &Progress,
 ) -> Result<(), ApiError> {
     let object = &known.object;
-    let generation = object.metadata.generation.unwrap_or_default();
-    let old = object.status.as_ref();
+    let generation = object.meta().generation.unwrap_or_default();
+    let old = object.status();
     let (ready, reason, message) = progress.condition();
     if let Some(objects) = &context.metrics.objects {
-        objects.cluster_condition(name, ready);
+        objects.cluster_condition(K::NAMES.kind, name, ready);
     }
-    if let Some(status) = next_status(old, progress, generation, Timestamp::now()) {
+    if let Some(status) = next_status(old.as_ref(), progress, generation, Timestamp::now()) {
         let body = json!({
-            "metadata": {"resourceVersion": object.metadata.resource_version},
-            "status": whole(&status),
+            "metadata": {"resourceVersion": object.meta().resource_version},
+            "status": whole(K::NAMES.name_field, &status),
         });
         let key = ObjectKey { namespace: "".into(), name: name.clone() };
         let (part, kind) = (Part::Status, PatchKind::Merge);
         let writer = &context.writer;
-        let meta = writer.patch::<ClusterExternalSecret>(&key, part, kind, &body, MANAGER).await?;
-        let was = old.and_then(ready_reason);
+        let meta = writer.patch::<K>(&key, part, kind, &body, MANAGER).await?;
+        let was = old.as_ref().and_then(ready_reason);
         if !ready && reason != "Provisioning" && was != Some(reason) {
             let text = message.clone().unwrap_or_default();
             context.record(object.object_ref(&()), reason, text, EventType::Warning);
         }
-        tracing::info!(kind = KIND, name = &**name, reason, message, "status written");
-        context.cluster_externals.own_write(name, meta.resource_version, status);
+        tracing::info!(kind = K::NAMES.kind, name = &**name, reason, message, "status written");
+        K::objects(context).own_write(name, meta.resource_version, status);
     }
-    context.cluster_externals.set_managed(
-        name,
-        object.metadata.uid.as_deref(),
-        progress.managed.clone(),
-    );
+    K::objects(context).set_managed(name, object.meta().uid.as_deref(), progress.managed.clone());
     Ok(())
 }
 
-fn ready_reason(status: &ClusterExternalSecretStatus) -> Option<&str> {
+fn ready_reason(status: &ClusterStatus) -> Option<&str> {
     let mut conditions = status.conditions.iter();
     conditions.find(|condition| condition.type_ == "Ready")?.reason.as_deref()
 }
 
-/// A merge patch keeps what it does not name: lists that are empty are named.
-fn whole(status: &ClusterExternalSecretStatus) -> Value {
-    let mut body = json!(status);
-    for field in ["failedNamespaces", "provisionedNamespaces"] {
-        if body[field].is_null() {
-            body[field] = json!([]);
-        }
-    }
-    match &status.gabion {
-        None => body["gabion"] = Value::Null,
-        Some(managed) => {
-            body["gabion"] = json!({"labels": managed.labels, "annotations": managed.annotations});
-        }
-    }
-    body
+/// A merge patch keeps what it does not name: what is empty is named.
+fn whole(name_field: &str, status: &ClusterStatus) -> Value {
+    let managed = status.gabion.as_ref();
+    json!({
+        name_field: status.name,
+        "failedNamespaces": status.failed,
+        "provisionedNamespaces": status.provisioned,
+        "conditions": status.conditions,
+        "observedGeneration": status.observed_generation,
+        "gabion": managed.map(|of| json!({"labels": of.labels, "annotations": of.annotations})),
+    })
 }
 
 /// The object is being deleted: takes the finalizer away that another operator left.
-async fn let_go(context: &Context, known: &Known) -> Next {
-    let meta = &known.object.metadata;
+async fn let_go<K: Controlled>(context: &Context, known: &Known<K>) -> Next {
+    let Some(theirs) = K::NAMES.finalizer else { return Next::Idle };
+    let meta = known.object.meta();
     let finalizers = meta.finalizers.clone().unwrap_or_default();
-    let kept: Vec<_> = finalizers.iter().filter(|one| *one != ESO_FINALIZER).collect();
+    let kept: Vec<_> = finalizers.iter().filter(|one| *one != theirs).collect();
     if kept.len() == finalizers.len() {
         return Next::Idle;
     }
@@ -195,10 +188,10 @@ async fn let_go(context: &Context, known: &Known) -> Next {
     });
     let key = ObjectKey::of(&*known.object);
     let (part, kind) = (Part::Object, PatchKind::Merge);
-    match context.writer.patch::<ClusterExternalSecret>(&key, part, kind, &body, MANAGER).await {
+    match context.writer.patch::<K>(&key, part, kind, &body, MANAGER).await {
         Ok(_) | Err(ApiError::NotFound { .. }) => Next::Idle,
         Err(error) => {
-            tracing::warn!(kind = KIND, name = &*key.name, %error, "finalizer not removed; trying again");
+            tracing::warn!(kind = K::NAMES.kind, name = &*key.name, %error, "finalizer not removed; trying again");
             Next::Retry
         }
     }

@@ -1,7 +1,8 @@
-//! Turns at rendering: a bound of its own, so that costly templates of a few leave the processor to all others.
+//! Turns at what is bounded for all namespaces together: rendering, and the remote secrets of a store that are pushed.
+//! A few who ask much leave room for all others.
 //!
 //! Turns are fair by the time they take: of the namespaces that wait, the one that has used the least goes first. So
-//! who renders little does not wait behind those who render much, however many objects these have.
+//! who asks little does not wait behind those who ask much, however many objects these have.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -12,14 +13,14 @@ use std::{
 
 use tokio::sync::oneshot;
 
-/// How many render at once: one core stays free for everything else.
+/// How many may render at once: one core stays free for everything else.
 pub(crate) fn cores() -> usize {
     thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1))
 }
 
-/// Who renders, and who waits for it. Clones share the turns.
+/// Who has a turn, and who waits for one. Clones share the turns.
 #[derive(Clone)]
-pub(crate) struct Rendering(Arc<Mutex<State>>);
+pub(crate) struct Turns(Arc<Mutex<State>>);
 
 struct State {
     free: usize,
@@ -33,11 +34,11 @@ struct State {
 /// One turn. It ends when this is dropped.
 pub(crate) struct Turn {
     /// Of whom, and of which namespace; `None` once it was given back.
-    held: Option<(Rendering, Arc<str>)>,
+    held: Option<(Turns, Arc<str>)>,
     began: Instant,
 }
 
-impl Rendering {
+impl Turns {
     /// At most so many at once.
     pub(crate) fn new(at_once: usize) -> Self {
         Self(Arc::new(Mutex::new(State {
@@ -130,16 +131,16 @@ impl State {
 impl Turn {
     /// Nobody took it.
     fn give_back(mut self) {
-        if let Some((rendering, _)) = self.held.take() {
-            rendering.lock().free += 1;
+        if let Some((turns, _)) = self.held.take() {
+            turns.lock().free += 1;
         }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if let Some((rendering, namespace)) = self.held.take() {
-            rendering.end(&namespace, self.began.elapsed());
+        if let Some((turns, namespace)) = self.held.take() {
+            turns.end(&namespace, self.began.elapsed());
         }
     }
 }
@@ -153,18 +154,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_renders_little_goes_before_those_who_render_much() {
-        let rendering = Rendering::new(1);
+    async fn who_asks_little_goes_before_those_who_ask_much() {
+        let turns = Turns::new(1);
         let order = Arc::new(Mutex::new(Vec::new()));
-        let first = rendering.turn(&name("greedy")).await;
+        let first = turns.turn(&name("greedy")).await;
         let mut tasks = Vec::new();
         for (nth, namespace) in ["greedy", "greedy", "greedy", "modest"].into_iter().enumerate() {
-            let (turns, order) = (rendering.clone(), order.clone());
+            let (shared, order) = (turns.clone(), order.clone());
             tasks.push(tokio::spawn(async move {
-                let _turn = turns.turn(&name(namespace)).await;
+                let _turn = shared.turn(&name(namespace)).await;
                 order.lock().unwrap().push(namespace);
             }));
-            while rendering.lock().waiting.values().map(VecDeque::len).sum::<usize>() <= nth {
+            while turns.lock().waiting.values().map(VecDeque::len).sum::<usize>() <= nth {
                 tokio::task::yield_now().await;
             }
         }
@@ -178,15 +179,14 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_gives_up_takes_no_turn_with_it() {
-        let rendering = Rendering::new(1);
-        let first = rendering.turn(&name("a")).await;
-        let waits =
-            tokio::time::timeout(Duration::from_millis(5), rendering.turn(&name("b"))).await;
+        let turns = Turns::new(1);
+        let first = turns.turn(&name("a")).await;
+        let waits = tokio::time::timeout(Duration::from_millis(5), turns.turn(&name("b"))).await;
         assert!(waits.is_err());
         drop(first);
         for namespace in ["c", "d"] {
-            drop(rendering.turn(&name(namespace)).await);
+            drop(turns.turn(&name(namespace)).await);
         }
-        assert_eq!(rendering.lock().free, 1);
+        assert_eq!(turns.lock().free, 1);
     }
 }

@@ -1,4 +1,5 @@
-//! The ClusterExternalSecrets as they are known, what became of each namespace, and which ExternalSecrets they made.
+//! The ClusterExternalSecrets, or ClusterPushSecrets, as they are known, what became of each namespace, and which objects
+//! they made there: their children.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -9,25 +10,24 @@ use std::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
-use super::plan::cluster_external::{self, BadSelector, FORCE_SYNC, Wanted, union};
-use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecret;
-use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecretStatus;
+use super::plan::cluster_kinds::{ClusterKind, ClusterStatus};
+use super::plan::cluster_object::{self, BadSelector, FORCE_SYNC, Wanted, union};
 use crate::api::external_secrets::cluster_external_secret::ManagedKeys;
 use crate::cluster::{ObjectKey, Tombstones};
 use crate::meta::{ResourceVersion, Uid};
 
-/// Writes of one ExternalSecret within [`FIGHT_WINDOW`] that somebody else takes back each time.
+/// Writes of one child within [`FIGHT_WINDOW`] that somebody else takes back each time.
 const FIGHT_WRITES: u32 = 5;
 const FIGHT_WINDOW: Duration = Duration::from_mins(10);
 
-/// One ClusterExternalSecret, as a reconcile sees it.
+/// One object, as a reconcile sees it.
 #[derive(Clone)]
-pub(crate) struct Known {
+pub(crate) struct Known<K> {
     /// The object.
-    pub(crate) object: Arc<ClusterExternalSecret>,
+    pub(crate) object: Arc<K>,
     /// What it asks for.
     pub(crate) wanted: Result<Arc<Wanted>, BadSelector>,
-    /// Keys of labels and annotations that may be on its ExternalSecrets.
+    /// Keys of labels and annotations that may be on its children.
     pub(crate) managed: ManagedKeys,
 }
 
@@ -52,13 +52,13 @@ pub(crate) struct State {
     pub(crate) pending_since: Option<Instant>,
 }
 
-struct Entry {
-    known: Known,
+struct Entry<K> {
+    known: Known<K>,
     state: State,
     writes: HashMap<Arc<str>, Writes>,
 }
 
-/// The writes of the ExternalSecret of one namespace.
+/// The writes of the child in one namespace.
 struct Writes {
     /// uid and resourceVersion after the last one, while the watch has not shown it.
     last: Option<(Uid, ResourceVersion)>,
@@ -67,42 +67,54 @@ struct Writes {
 }
 
 /// The registry. Every method locks for a moment only.
-#[derive(Default)]
-pub(crate) struct ClusterExternals {
-    inner: Mutex<Inner>,
+pub(crate) struct ClusterObjects<K> {
+    inner: Mutex<Inner<K>>,
 }
 
-#[derive(Default)]
-struct Inner {
-    entries: BTreeMap<Arc<str>, Entry>,
-    /// Objects by the name of the ExternalSecret that they want.
+struct Inner<K> {
+    entries: BTreeMap<Arc<str>, Entry<K>>,
+    /// Objects by the name of the child that they want.
     by_child: HashMap<String, BTreeSet<Arc<str>>>,
     by_uid: HashMap<Uid, Arc<str>>,
-    /// uid of the controlling ClusterExternalSecret, by ExternalSecret.
+    /// uid of the controlling object, by child.
     owners: HashMap<ObjectKey, Uid>,
     children: HashMap<Uid, BTreeSet<ObjectKey>>,
     tombstones: Tombstones,
 }
 
-impl ClusterExternals {
+impl<K> Default for ClusterObjects<K> {
+    fn default() -> Self {
+        let inner = Inner {
+            entries: BTreeMap::new(),
+            by_child: HashMap::new(),
+            by_uid: HashMap::new(),
+            owners: HashMap::new(),
+            children: HashMap::new(),
+            tombstones: Tombstones::default(),
+        };
+        Self { inner: Mutex::new(inner) }
+    }
+}
+
+impl<K: ClusterKind> ClusterObjects<K> {
     /// Records an object from the watch. True if it asks for something else than before.
-    pub(crate) fn applied(&self, mut object: ClusterExternalSecret) -> bool {
-        object.metadata.managed_fields = None;
+    pub(crate) fn applied(&self, mut object: K) -> bool {
+        object.meta_mut().managed_fields = None;
         let name: Arc<str> = object.name_any().into();
         let mut inner = self.lock();
         let previous = inner.entries.get(&name);
         let same_object = previous.filter(|entry| entry.known.object.uid() == object.uid());
         if let Some(entry) = same_object
-            && is_same_intent(&entry.known.object, &object)
+            && is_same_intent(&*entry.known.object, &object)
         {
             if let Some(entry) = inner.entries.get_mut(&name)
-                && !version(&object).is_older_than(&version(&entry.known.object))
+                && !version(&object).is_older_than(&version(&*entry.known.object))
             {
                 entry.known.object = Arc::new(object);
             }
             return false;
         }
-        let stored = object.status.as_ref().and_then(|status| status.gabion.clone());
+        let stored = object.status().and_then(|status| status.gabion);
         let before = same_object.map(|entry| entry.known.managed.clone());
         let wanted = Wanted::new(&object).map(Arc::new);
         let mut managed = before.or(stored).unwrap_or_default();
@@ -113,7 +125,7 @@ impl ClusterExternals {
         if let Ok(wanted) = &wanted {
             inner.by_child.entry(wanted.name.clone()).or_default().insert(name.clone());
         }
-        inner.by_uid.insert(Uid::of(&object.metadata), name.clone());
+        inner.by_uid.insert(Uid::of(object.meta()), name.clone());
         let known = Known { object: Arc::new(object), wanted, managed };
         match inner.entries.get_mut(&name) {
             Some(entry) if entry.known.object.uid() == known.object.uid() => {
@@ -153,7 +165,7 @@ impl ClusterExternals {
     }
 
     /// What is known of one.
-    pub(crate) fn find(&self, name: &str) -> Option<Known> {
+    pub(crate) fn find(&self, name: &str) -> Option<Known<K>> {
         self.lock().entries.get(name).map(|entry| entry.known.clone())
     }
 
@@ -161,7 +173,7 @@ impl ClusterExternals {
     pub(crate) fn with_state<T>(
         &self,
         name: &str,
-        read: impl FnOnce(&Known, &mut State) -> T,
+        read: impl FnOnce(&Known<K>, &mut State) -> T,
     ) -> Option<T> {
         let mut inner = self.lock();
         let entry = inner.entries.get_mut(name)?;
@@ -171,7 +183,7 @@ impl ClusterExternals {
     /// Keeps the keys that are still to be taken away one day.
     pub(crate) fn set_managed(&self, name: &str, uid: Option<&str>, managed: ManagedKeys) {
         if let Some(entry) = self.lock().entries.get_mut(name)
-            && entry.known.object.metadata.uid.as_deref() == uid
+            && entry.known.object.meta().uid.as_deref() == uid
         {
             entry.known.managed = managed;
         }
@@ -182,7 +194,7 @@ impl ClusterExternals {
         &self,
         name: &str,
         resource_version: Option<String>,
-        status: ClusterExternalSecretStatus,
+        status: ClusterStatus,
     ) {
         if let Some(entry) = self.lock().entries.get_mut(name) {
             let mut object = (*entry.known.object).clone();
@@ -191,17 +203,17 @@ impl ClusterExternals {
             if new.is_older_than(&version(&object)) {
                 return;
             }
-            object.metadata.resource_version = Some(new.into());
-            object.status = Some(status);
+            object.meta_mut().resource_version = Some(new.into());
+            object.set_status(status);
             entry.known.object = Arc::new(object);
         }
     }
 
-    /// Records an ExternalSecret. Returns the objects that it concerns: the one that controls it, and those that want its
+    /// Records a child. Returns the objects that it concerns: the one that controls it, and those that want its
     /// name.
     pub(crate) fn child_seen(&self, key: &ObjectKey, meta: &ObjectMeta) -> Vec<Arc<str>> {
         let mut inner = self.lock();
-        let owner = cluster_external::owner(meta).map(|owner| Uid::from(owner.uid.as_str()));
+        let owner = cluster_object::owner::<K>(meta).map(|owner| Uid::from(owner.uid.as_str()));
         inner.set_owner(key, owner);
         let (uid, shown) = (Uid::of(meta), ResourceVersion::of(meta));
         let concerned = inner.concerned(key);
@@ -217,7 +229,7 @@ impl ClusterExternals {
         concerned
     }
 
-    /// Forgets an ExternalSecret; the objects that it concerned.
+    /// Forgets a child; the objects that it concerned.
     pub(crate) fn child_gone(&self, key: &ObjectKey, uid: &Uid) -> Vec<Arc<str>> {
         let mut inner = self.lock();
         inner.tombstones.note(uid);
@@ -233,7 +245,7 @@ impl ClusterExternals {
         concerned
     }
 
-    /// A complete list of ExternalSecrets is in: what it does not have is not there, though we wrote it.
+    /// A complete list of children is in: what it does not have is not there, though we wrote it.
     pub(crate) fn children_listed(&self, present: &HashSet<ObjectKey>) {
         for entry in self.lock().entries.values_mut() {
             let Ok(wanted) = &entry.known.wanted else { continue };
@@ -245,7 +257,7 @@ impl ClusterExternals {
         }
     }
 
-    /// The ExternalSecrets in a namespace that an object made and that are not `except`.
+    /// The children in a namespace that an object made and that are not `except`.
     pub(crate) fn children(&self, uid: &Uid, namespace: &str, except: &str) -> Vec<ObjectKey> {
         let inner = self.lock();
         let Some(children) = inner.children.get(uid) else { return Vec::new() };
@@ -302,12 +314,12 @@ impl ClusterExternals {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, Inner<K>> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inner {
+impl<K> Inner<K> {
     fn forget_name(&mut self, name: &str) {
         self.by_child.retain(|_, objects| {
             objects.remove(name);
@@ -342,14 +354,25 @@ impl Inner {
     }
 }
 
-fn version(object: &ClusterExternalSecret) -> ResourceVersion {
-    ResourceVersion::of(&object.metadata)
+/// What says of a child whose it is, and which state of it this is.
+pub(super) fn owned_metadata(meta: &ObjectMeta) -> ObjectMeta {
+    ObjectMeta {
+        uid: meta.uid.clone(),
+        resource_version: meta.resource_version.clone(),
+        owner_references: meta.owner_references.clone(),
+        ..ObjectMeta::default()
+    }
 }
 
-fn is_same_intent(known: &ClusterExternalSecret, new: &ClusterExternalSecret) -> bool {
-    known.spec == new.spec
-        && known.metadata.generation == new.metadata.generation
-        && known.metadata.deletion_timestamp == new.metadata.deletion_timestamp
-        && known.metadata.finalizers == new.metadata.finalizers
+fn version<K: ClusterKind>(object: &K) -> ResourceVersion {
+    ResourceVersion::of(object.meta())
+}
+
+fn is_same_intent<K: ClusterKind>(known: &K, new: &K) -> bool {
+    let (was, is) = (known.meta(), new.meta());
+    known.asks_the_same(new)
+        && was.generation == is.generation
+        && was.deletion_timestamp == is.deletion_timestamp
+        && was.finalizers == is.finalizers
         && known.annotations().get(FORCE_SYNC) == new.annotations().get(FORCE_SYNC)
 }

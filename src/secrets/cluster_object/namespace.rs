@@ -1,15 +1,15 @@
-//! One namespace of one ClusterExternalSecret.
+//! One namespace of one object.
 
 use std::time::{Duration, Instant};
 
-use kube::ResourceExt;
+use kube::{Resource as _, ResourceExt as _};
 
-use super::super::cluster_externals::{Known, NamespaceOutcome};
+use super::super::cluster_objects::{Known, NamespaceOutcome};
 use super::super::context::Context;
 use super::super::error::{Error, RECHECK};
-use super::super::plan::cluster_external::{self, Step, Wanted};
-use super::{KIND, MANAGER, report};
-use crate::api::external_secrets::external_secret::ExternalSecret;
+use super::super::plan::cluster_kinds::Names;
+use super::super::plan::cluster_object::{self, Step, Wanted};
+use super::{Controlled, MANAGER, report};
 use crate::cluster::{
     ObjectKey,
     queue::Next,
@@ -23,9 +23,9 @@ const TRUCE: Duration = Duration::from_mins(10);
 
 /// Why a namespace is not as it should be.
 enum Failure {
-    /// An ExternalSecret of that name is not ours; whose it is.
+    /// A child of that name is not ours; whose it is.
     Taken(Option<String>),
-    /// An ExternalSecret of that name is being deleted.
+    /// A child of that name is being deleted.
     Leaving,
     /// Somebody else takes back each write.
     Fight,
@@ -48,43 +48,43 @@ impl Failure {
     }
 
     /// The cause, which is the same text wherever the same thing is wrong.
-    fn text(&self, key: &ObjectKey) -> String {
+    fn text(&self, names: Names, key: &ObjectKey) -> String {
+        let Names { noun, name_field, short, .. } = names;
         match self {
-            Self::Taken(None) => "external secret already exists in namespace: it is nobody's; \
-                 delete it, or set spec.externalSecretName"
-                .to_owned(),
-            Self::Taken(Some(owner)) => format!(
-                "external secret already exists in namespace: it belongs to {owner}; \
-                 set spec.externalSecretName"
+            Self::Taken(None) => format!(
+                "{noun} already exists in namespace: it is nobody's; \
+                 delete it, or set spec.{name_field}"
             ),
-            Self::Leaving => {
-                "external secret of that name is being deleted; created when it is gone; \
+            Self::Taken(Some(owner)) => format!(
+                "{noun} already exists in namespace: it belongs to {owner}; \
+                 set spec.{name_field}"
+            ),
+            Self::Leaving => format!(
+                "{noun} of that name is being deleted; created when it is gone; \
                  its finalizers hold it"
-                    .to_owned()
-            }
-            Self::Fight => {
-                "somebody else keeps changing the external secret back; left alone for ten \
-                 minutes: find who does (kubectl get es --show-managed-fields), and stop it"
-                    .to_owned()
-            }
+            ),
+            Self::Fight => format!(
+                "somebody else keeps changing the {noun} back; left alone for ten \
+                 minutes: find who does (kubectl get {short} --show-managed-fields), and stop it"
+            ),
             Self::Cluster(error) => error.to_string().replace(&format!("{}/", key.namespace), ""),
         }
     }
 }
 
-/// Brings the ExternalSecret of one namespace to what is asked for.
-pub(super) async fn reconcile(context: &Context, key: &ObjectKey) -> Next {
+/// Brings the child in one namespace to what is asked for.
+pub(super) async fn reconcile<K: Controlled>(context: &Context, key: &ObjectKey) -> Next {
     let started = Instant::now();
-    let registry = &context.cluster_externals;
+    let registry = K::objects(context);
     let Some(known) = registry.find(&key.name) else { return Next::Idle };
-    let done = converge(context, key, &known).await;
+    let done = converge::<K>(context, key, &known).await;
     if registry.find(&key.name).is_none_or(|now| now.object.uid() != known.object.uid()) {
         return Next::Idle;
     }
     let (outcome, reason, next) = match done {
         Ok(outcome) => {
             let due = started
-                + Duration::try_from(cluster_external::refresh(&known.object)).unwrap_or(RECHECK);
+                + Duration::try_from(cluster_object::refresh(&*known.object)).unwrap_or(RECHECK);
             let next = match outcome {
                 NamespaceOutcome::Provisioned => Next::At { earliest: due, due },
                 _ => Next::Idle,
@@ -96,12 +96,12 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectKey) -> Next {
         Err(Failure::Cluster(Error::Cluster(ApiError::Fenced))) => return Next::Retry,
         Err(Failure::Cluster(Error::Cluster(
             ApiError::Conflict { .. } | ApiError::AlreadyExists { .. } | ApiError::NotFound { .. },
-        ))) if context.clusters.failures(key) < 3 => return Next::Retry,
+        ))) if K::queue(context).failures(key) < 3 => return Next::Retry,
         Err(failure) => {
             let (reason, next) = failure.class();
-            let text = failure.text(key);
+            let text = failure.text(K::NAMES, key);
             tracing::warn!(
-                kind = KIND,
+                kind = K::NAMES.kind,
                 name = &*key.name,
                 namespace = &*key.namespace,
                 reason,
@@ -111,7 +111,7 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectKey) -> Next {
             (NamespaceOutcome::Failed(text), reason, next)
         }
     };
-    context.metrics.reconciles.done(KIND, reason, started.elapsed());
+    context.metrics.reconciles.done(K::NAMES.kind, reason, started.elapsed());
     registry.with_state(&key.name, |_, state| {
         state.pending.remove(&key.namespace);
         if state.pending.is_empty() {
@@ -122,18 +122,18 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectKey) -> Next {
             outcome => state.outcomes.insert(key.namespace.clone(), outcome),
         };
     });
-    report::wake(context, &key.name);
+    report::wake::<K>(context, &key.name);
     next
 }
 
-async fn converge(
+async fn converge<K: Controlled>(
     context: &Context,
     key: &ObjectKey,
-    known: &Known,
+    known: &Known<K>,
 ) -> Result<NamespaceOutcome, Failure> {
     let Ok(wanted) = &known.wanted else { return Ok(NamespaceOutcome::Nothing) };
-    // Its ExternalSecrets go with it: the garbage collector follows the owner references.
-    if known.object.metadata.deletion_timestamp.is_some() {
+    // Its children go with it: the garbage collector follows the owner references.
+    if known.object.meta().deletion_timestamp.is_some() {
         return Ok(NamespaceOutcome::Nothing);
     }
     let facts = context.index.namespace(&key.namespace);
@@ -146,28 +146,27 @@ async fn converge(
         provision(context, key, known, wanted).await?;
         NamespaceOutcome::Provisioned
     } else {
-        context.cluster_externals.forget_writes(&key.name, &key.namespace);
+        K::objects(context).forget_writes(&key.name, &key.namespace);
         NamespaceOutcome::Nothing
     };
-    let uid = Uid::of(&known.object.metadata);
+    let uid = Uid::of(known.object.meta());
     let kept = if selected { wanted.name.as_str() } else { "" };
-    for child in context.cluster_externals.children(&uid, &key.namespace, kept) {
-        remove(context, &child, &uid).await?;
+    for child in K::objects(context).children(&uid, &key.namespace, kept) {
+        remove::<K>(context, &child, &uid).await?;
     }
     Ok(outcome)
 }
 
-async fn provision(
+async fn provision<K: Controlled>(
     context: &Context,
     key: &ObjectKey,
-    known: &Known,
+    known: &Known<K>,
     wanted: &Wanted,
 ) -> Result<(), Failure> {
     let child = ObjectKey::new(&key.namespace, &wanted.name);
-    let existing = context.index.external(&child);
-    let object = existing.as_ref().map(|tracked| &*tracked.object);
-    let step = cluster_external::step(&known.object, wanted, &known.managed, object);
-    let registry = &context.cluster_externals;
+    let existing = K::child(context, &child);
+    let step = cluster_object::step(&*known.object, wanted, &known.managed, existing.as_deref());
+    let registry = K::objects(context);
     if matches!(step, Step::Create(_) | Step::Patch(_)) {
         if registry.awaits(&key.name, &key.namespace) {
             return Ok(()); // the watch is about to show it
@@ -181,10 +180,10 @@ async fn provision(
         Step::InOrder => return Ok(()),
         Step::Taken(owner) => return Err(Failure::Taken(owner)),
         Step::Leaving => return Err(Failure::Leaving),
-        Step::Create(body) => writer.create::<ExternalSecret>(&child, &body, MANAGER).await,
+        Step::Create(body) => writer.create::<K::Child>(&child, &body, MANAGER).await,
         Step::Patch(patch) => {
             let (part, kind) = (Part::Object, PatchKind::Json);
-            writer.patch::<ExternalSecret>(&child, part, kind, &patch, MANAGER).await
+            writer.patch::<K::Child>(&child, part, kind, &patch, MANAGER).await
         }
     };
     match written {
@@ -198,15 +197,19 @@ async fn provision(
     }
 }
 
-/// Deletes exactly the ExternalSecret that is known, if it is still of this object.
-async fn remove(context: &Context, child: &ObjectKey, uid: &Uid) -> Result<(), Failure> {
-    let Some(tracked) = context.index.external(child) else { return Ok(()) };
-    let meta = &tracked.object.metadata;
-    let is_ours = cluster_external::owner(meta).is_some_and(|owner| owner.uid == **uid);
+/// Deletes exactly the child that is known, if it is still of this object.
+async fn remove<K: Controlled>(
+    context: &Context,
+    child: &ObjectKey,
+    uid: &Uid,
+) -> Result<(), Failure> {
+    let Some(object) = K::child(context, child) else { return Ok(()) };
+    let meta = object.meta();
+    let is_ours = cluster_object::owner::<K>(meta).is_some_and(|owner| owner.uid == **uid);
     if !is_ours || meta.deletion_timestamp.is_some() {
         return Ok(());
     }
     let (uid, version) = (Uid::of(meta), ResourceVersion::of(meta));
-    let deleted = context.writer.delete::<ExternalSecret>(child, &uid, &version).await;
+    let deleted = context.writer.delete::<K::Child>(child, &uid, &version).await;
     deleted.map_err(|error| Failure::Cluster(error.into()))
 }

@@ -1,21 +1,19 @@
-//! What a `ClusterExternalSecret` asks for: in which namespaces, what is there, and what to do about the difference.
+//! What a `ClusterExternalSecret` or `ClusterPushSecret` asks for: in which namespaces, what is there, and what to do about the difference.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use kube::ResourceExt;
 use kube::core::{Selector, SelectorExt};
+use kube::{Resource as _, ResourceExt};
 use serde_json::{Value, json};
 
-use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecret;
+use super::cluster_kinds::ClusterKind;
 use crate::api::external_secrets::cluster_external_secret::ManagedKeys;
-use crate::api::external_secrets::external_secret::ExternalSecret;
 use crate::duration;
 
-/// Annotation of a ClusterExternalSecret that is copied to its ExternalSecrets, so that all of them are read again.
+/// Annotation that is copied to what an object makes, so that all of it is synchronised again.
 pub(crate) const FORCE_SYNC: &str = "external-secrets.io/force-sync";
-const KIND: &str = "ClusterExternalSecret";
 const GROUP: &str = "external-secrets.io";
 /// How often namespaces are compared again if `refreshTime` does not say.
 const DEFAULT_REFRESH: SignedDuration = SignedDuration::from_hours(1);
@@ -33,7 +31,7 @@ pub(crate) struct BadSelector {
 /// Which namespaces, and what in each.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
-    /// Name of each ExternalSecret.
+    /// Name of each child.
     pub(crate) name: String,
     /// Labels of each.
     pub(crate) labels: BTreeMap<String, String>,
@@ -45,27 +43,26 @@ pub(crate) struct Wanted {
 
 impl Wanted {
     /// What an object asks for.
-    pub(crate) fn new(object: &ClusterExternalSecret) -> Result<Self, BadSelector> {
-        let spec = &object.spec;
-        let one = spec.namespace_selector.iter().map(|one| ("namespaceSelector".to_owned(), one));
-        let several = spec.namespace_selectors.iter().enumerate();
+    pub(crate) fn new<K: ClusterKind>(object: &K) -> Result<Self, BadSelector> {
+        let asked = object.asked();
+        let one = asked.selector.into_iter().map(|one| ("namespaceSelector".to_owned(), one));
+        let several = asked.selectors.iter().enumerate();
         let several = several.map(|(nth, one)| (format!("namespaceSelectors[{nth}]"), one));
         let selectors = one.chain(several).map(|(field, selector)| {
             Selector::try_from(selector.clone())
                 .map_err(|error| BadSelector { field, reason: error.to_string() })
         });
-        let metadata = spec.external_secret_metadata.clone().unwrap_or_default();
+        let metadata = asked.metadata.cloned().unwrap_or_default();
         let mut annotations = metadata.annotations;
-        if let Some(stamp) = object.annotations().get(FORCE_SYNC) {
+        if let Some(stamp) = ResourceExt::annotations(object).get(FORCE_SYNC) {
             annotations.insert(FORCE_SYNC.to_owned(), stamp.clone());
         }
-        let name = spec.external_secret_name.clone().filter(|name| !name.is_empty());
         Ok(Self {
-            name: name.unwrap_or_else(|| object.name_any()),
+            name: name(object),
             labels: metadata.labels,
             annotations,
             selectors: selectors.collect::<Result<_, _>>()?,
-            names: spec.namespaces.iter().cloned().collect(),
+            names: asked.namespaces.iter().cloned().collect(),
         })
     }
 
@@ -88,6 +85,12 @@ impl Wanted {
     }
 }
 
+/// Name of each child.
+pub(crate) fn name<K: ClusterKind>(object: &K) -> String {
+    let name = object.asked().name.filter(|name| !name.is_empty()).map(ToOwned::to_owned);
+    name.unwrap_or_else(|| object.name_any())
+}
+
 /// Every key of either, sorted.
 pub(crate) fn union(one: &ManagedKeys, other: &ManagedKeys) -> ManagedKeys {
     let both = |one: &[String], other: &[String]| {
@@ -101,17 +104,17 @@ pub(crate) fn union(one: &ManagedKeys, other: &ManagedKeys) -> ManagedKeys {
 }
 
 /// How often all namespaces are compared again.
-pub(crate) fn refresh(object: &ClusterExternalSecret) -> SignedDuration {
-    let own = object.spec.refresh_time.as_deref().and_then(duration::parse);
+pub(crate) fn refresh<K: ClusterKind>(object: &K) -> SignedDuration {
+    let own = object.asked().refresh_time.and_then(duration::parse);
     own.filter(SignedDuration::is_positive).unwrap_or(DEFAULT_REFRESH)
 }
 
-/// The uid of the ClusterExternalSecret that controls an object, if one does.
-pub(crate) fn owner(meta: &ObjectMeta) -> Option<&OwnerReference> {
+/// The object of the kind that controls another one, if one does.
+pub(crate) fn owner<K: ClusterKind>(meta: &ObjectMeta) -> Option<&OwnerReference> {
     let owners = meta.owner_references.iter().flatten();
     owners.into_iter().find(|owner| {
         owner.controller == Some(true)
-            && owner.kind == KIND
+            && owner.kind == K::NAMES.kind
             && owner.api_version.split('/').next() == Some(GROUP)
     })
 }
@@ -131,32 +134,31 @@ pub(crate) enum Step {
     Leaving,
 }
 
-/// What to do about the ExternalSecret of one namespace. `managed` are the keys of labels and annotations that were
-/// ever put there.
-pub(crate) fn step(
-    object: &ClusterExternalSecret,
+/// What to do about the child in one namespace. `managed` are the keys of labels and annotations that were ever put
+/// there.
+pub(crate) fn step<K: ClusterKind>(
+    object: &K,
     wanted: &Wanted,
     managed: &ManagedKeys,
-    existing: Option<&ExternalSecret>,
+    existing: Option<&K::Child>,
 ) -> Step {
     let Some(existing) = existing else { return Step::Create(creation(object, wanted)) };
-    let owner = owner(&existing.metadata);
-    if owner.map(|owner| owner.uid.as_str()) != object.metadata.uid.as_deref() {
-        let controllers = existing.metadata.owner_references.iter().flatten();
+    let meta = existing.meta();
+    let owner = owner::<K>(meta);
+    if owner.map(|owner| owner.uid.as_str()) != object.meta().uid.as_deref() {
+        let controllers = meta.owner_references.iter().flatten();
         let mut controllers = controllers.filter(|owner| owner.controller == Some(true));
         let name = |owner: &OwnerReference| format!("{} {:?}", owner.kind, owner.name);
         return Step::Taken(controllers.next().map(name));
     }
-    if existing.metadata.deletion_timestamp.is_some() {
+    if meta.deletion_timestamp.is_some() {
         return Step::Leaving;
     }
     let labels = merged(existing.labels(), &wanted.labels, &managed.labels);
     let annotations = merged(existing.annotations(), &wanted.annotations, &managed.annotations);
     let mut patch = Vec::new();
-    if existing.spec != object.spec.external_secret_spec {
-        patch.push(json!({
-            "op": "add", "path": "/spec", "value": object.spec.external_secret_spec,
-        }));
+    if K::spec_of(existing) != object.child_spec() {
+        patch.push(json!({"op": "add", "path": "/spec", "value": object.child_spec()}));
     }
     for (field, now, then) in [
         ("labels", existing.labels(), &labels),
@@ -170,7 +172,7 @@ pub(crate) fn step(
         return Step::InOrder;
     }
     // Sets the version the write is based on: a conflict if it is not the present one.
-    let version = &existing.metadata.resource_version;
+    let version = &meta.resource_version;
     patch
         .insert(0, json!({"op": "replace", "path": "/metadata/resourceVersion", "value": version}));
     Step::Patch(patch.into())
@@ -186,25 +188,26 @@ fn merged(
     others.chain(wanted).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
-fn creation(object: &ClusterExternalSecret, wanted: &Wanted) -> Value {
+fn creation<K: ClusterKind>(object: &K, wanted: &Wanted) -> Value {
+    let names = K::NAMES;
     let owner = OwnerReference {
-        api_version: format!("{GROUP}/v1"),
-        kind: KIND.to_owned(),
+        api_version: names.api_version.to_owned(),
+        kind: names.kind.to_owned(),
         name: object.name_any(),
-        uid: object.metadata.uid.clone().unwrap_or_default(),
+        uid: object.meta().uid.clone().unwrap_or_default(),
         controller: Some(true),
         block_owner_deletion: Some(true),
     };
     json!({
-        "apiVersion": format!("{GROUP}/v1"),
-        "kind": "ExternalSecret",
+        "apiVersion": names.api_version,
+        "kind": names.child,
         "metadata": {
             "name": wanted.name,
             "labels": wanted.labels,
             "annotations": wanted.annotations,
             "ownerReferences": [owner],
         },
-        "spec": object.spec.external_secret_spec,
+        "spec": object.child_spec(),
     })
 }
 
