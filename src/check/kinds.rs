@@ -8,6 +8,7 @@ use super::{
     practices, rbac,
     rules::Rules,
     secret, selectors,
+    shapes::Shapes,
 };
 use crate::policy::Finding;
 use crate::policy::Subject;
@@ -38,6 +39,12 @@ pub(crate) fn evaluate(
         (_, cross_references::GROUP, _) => Vec::new(),
         _ => return None,
     })
+}
+
+/// The findings of the pods in an object of a kind for which there are no checks; `None` if there are none in it.
+pub(crate) fn of_shapes(shapes: &Shapes<'_>, rules: &Rules) -> Option<Vec<Finding>> {
+    let pods = shapes.templates.iter().flat_map(|subject| pod(subject, rules));
+    (!shapes.templates.is_empty()).then(|| pods.collect())
 }
 
 fn pod(subject: &Subject<'_>, rules: &Rules) -> Vec<Finding> {

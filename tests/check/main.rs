@@ -24,4 +24,5 @@ mod program;
 mod project;
 mod reports;
 mod rules;
+mod schemas;
 mod suppressions;
