@@ -1,6 +1,8 @@
 //! Dockerfiles: what the guide asks of an image before there is one.
 
 mod base;
+mod base_user;
+mod caches;
 mod fetch;
 mod files;
 mod here_documents;

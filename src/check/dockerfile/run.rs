@@ -7,7 +7,7 @@ pub(crate) fn text(run: &RunInstruction<'_>) -> String {
     let own = match &run.arguments {
         Command::Shell(shell) => shell.value.to_owned(),
         Command::Exec(words) => {
-            let words: Vec<_> = words.value.iter().map(|word| word.value.as_ref()).collect();
+            let words: Vec<_> = words.value.iter().map(|word| quoted(&word.value)).collect();
             words.join(" ")
         }
         _ => String::new(),
@@ -28,6 +28,15 @@ pub(crate) fn text(run: &RunInstruction<'_>) -> String {
         text.push(' ');
     }
     text
+}
+
+/// A word that a shell reads as it is.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]
