@@ -1,8 +1,6 @@
 //! What package managers leave behind in a layer.
 
-use parse_dockerfile::RunInstruction;
-
-use super::Variables;
+use super::{Variables, parse::Instruction};
 use crate::check::shell::Step;
 
 /// A package manager and how it leaves nothing behind.
@@ -93,16 +91,11 @@ const MANAGERS: [Manager; 5] = [
 /// What a package manager leaves behind, and how it would not. What is removed before an installation, or by another
 /// RUN, is still there after it.
 pub(super) fn leftovers(
-    run: &RunInstruction<'_>,
+    run: &Instruction,
     steps: &[Step],
     variables: &Variables,
 ) -> Option<(&'static str, &'static str)> {
-    let mounts: Vec<_> = run
-        .options
-        .iter()
-        .filter(|option| option.name.value == "mount")
-        .filter_map(|option| option.value.as_ref().map(|value| value.value.as_ref()))
-        .collect();
+    let mounts: Vec<_> = run.mounts().collect();
     let left = MANAGERS.iter().find(|manager| {
         let leaving = |step: &Step| manager.is_left_by(step, steps, variables);
         let last = steps.iter().rposition(leaving);

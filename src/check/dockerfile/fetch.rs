@@ -1,8 +1,6 @@
 //! What is fetched while building, and whether anybody verifies it.
 
-use parse_dockerfile::{Instruction, Source};
-
-use super::{Model, finding, run};
+use super::{Model, finding};
 use crate::check::shell::{self, Step};
 use crate::policy::ControlId;
 use crate::policy::Finding;
@@ -30,34 +28,27 @@ const VERIFIERS: [&str; 14] = [
 const KEPT: &str = "RUN keeps a download without comparing a checksum or a signature";
 
 /// Which instructions trust what they fetch.
-pub(crate) fn evaluate(model: &Model<'_, '_>) -> Vec<Finding> {
+pub(crate) fn evaluate(model: &Model<'_>) -> Vec<Finding> {
     let control = ControlId::HbDfFetch;
     let mut findings = Vec::new();
-    for (number, instruction) in model.instructions.iter().enumerate() {
-        match instruction {
-            Instruction::Add(add) => {
-                let checked = add.options.iter().any(|option| option.name.value == "checksum");
-                let url = add.src.iter().find_map(|source| match source {
-                    Source::Path(path) if is_url(&path.value) => Some(&path.value),
-                    _ => None,
-                });
-                if let Some(url) = url.filter(|_| !checked) {
-                    let message = format!("ADD fetches {url} unchecked", url = without_query(url));
-                    let remedy =
-                        "add --checksum=sha256:<digest>, or download in RUN and compare a checksum";
-                    findings.push(finding(control, number, message).with_remedy(remedy));
-                }
-            }
-            Instruction::Run(run) => {
-                let text = run::text(run);
-                findings.extend(trusting(&text).map(|message| {
-                    let finding = finding(control, number, message);
-                    let severity = if message == KEPT { Severity::Low } else { finding.severity };
-                    Finding { severity, ..finding }
-                }));
-            }
-            _ => {}
+    for (number, own) in model.instructions.iter().enumerate() {
+        let own = own.kept();
+        let sources = if own.name == "ADD" { own.sources() } else { Vec::new() };
+        if let Some(url) = sources.iter().find(|source| is_url(source))
+            && own.flag("checksum").is_none()
+        {
+            let message = format!("ADD fetches {url} unchecked", url = without_query(url));
+            let remedy =
+                "add --checksum=sha256:<digest>, or download in RUN and compare a checksum";
+            findings.push(finding(control, number, message).with_remedy(remedy));
         }
+    }
+    for (number, steps) in model.commands() {
+        findings.extend(trusting(&steps).map(|message| {
+            let finding = finding(control, number, message);
+            let severity = if message == KEPT { Severity::Low } else { finding.severity };
+            Finding { severity, ..finding }
+        }));
     }
     findings
 }
@@ -67,15 +58,22 @@ fn is_url(text: &str) -> bool {
     lower.starts_with("http://") || lower.starts_with("https://")
 }
 
-/// A query can hold a token.
-fn without_query(url: &str) -> &str {
-    url.split(['?', '#']).next().unwrap_or(url)
+/// A query can hold a token, and so can what stands before the host.
+fn without_query(url: &str) -> String {
+    let plain = url.split(['?', '#']).next().unwrap_or(url);
+    match plain.split_once("://") {
+        Some((scheme, rest)) => {
+            let host = rest.split('/').next().unwrap_or_default();
+            let own = host.rsplit_once('@').map_or(0, |(before, _)| before.len() + 1);
+            format!("{scheme}://{}", rest.get(own..).unwrap_or_default())
+        }
+        None => plain.to_owned(),
+    }
 }
 
-/// What a text for a shell does with a download that nobody verifies.
-fn trusting(text: &str) -> Option<&'static str> {
-    let steps = shell::steps(text);
-    if feeds(&steps) {
+/// What commands do with a download that nobody verifies.
+fn trusting(steps: &[Step]) -> Option<&'static str> {
+    if feeds(steps) {
         return Some("RUN feeds a download straight to an interpreter");
     }
     if steps.iter().any(careless) {
@@ -87,10 +85,10 @@ fn trusting(text: &str) -> Option<&'static str> {
     if is_verified {
         return None;
     }
-    if runs(&steps) {
+    if runs(steps) {
         return Some("RUN runs a download without comparing a checksum or a signature");
     }
-    is_kept(&steps).then_some(KEPT)
+    is_kept(steps).then_some(KEPT)
 }
 
 /// Whether what is fetched is a program as it comes: through any number of pipes, as in `curl URL | gunzip | sh`, or in

@@ -1,7 +1,5 @@
 //! Files with credentials that are copied into an image.
 
-use parse_dockerfile::{Instruction, Source};
-
 use super::{Model, finding};
 use crate::policy::ControlId;
 use crate::policy::Finding;
@@ -90,21 +88,16 @@ const PUBLIC: [&str; 20] = [
 ];
 
 /// Which instructions copy a file that, by its name, holds a credential.
-pub(crate) fn evaluate(model: &Model<'_, '_>) -> Vec<Finding> {
+pub(crate) fn evaluate(model: &Model<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (number, instruction) in model.instructions.iter().enumerate() {
-        let (word, sources) = match instruction {
-            Instruction::Copy(copy) => ("COPY", &copy.src),
-            Instruction::Add(add) => ("ADD", &add.src),
-            _ => continue,
-        };
-        for source in sources {
-            if let Source::Path(path) = source
-                && holds_credential(&path.value)
-            {
-                let message = format!("{word} puts {} into a layer of the image", path.value);
-                findings.push(finding(ControlId::HbDfSecret, number, message));
-            }
+    for (number, own) in model.instructions.iter().enumerate() {
+        let own = own.kept();
+        if !matches!(own.name.as_str(), "COPY" | "ADD") {
+            continue;
+        }
+        for source in own.sources().iter().filter(|source| holds_credential(source)) {
+            let message = format!("{} puts {source} into a layer of the image", own.name);
+            findings.push(finding(ControlId::HbDfSecret, number, message));
         }
     }
     findings

@@ -1,9 +1,6 @@
 //! What stays in the layers of the image, and which ports it opens.
 
-use parse_dockerfile::Instruction;
-
-use super::{Model, caches, finding, run};
-use crate::check::shell;
+use super::{Model, caches, finding};
 use crate::policy::ControlId;
 use crate::policy::Finding;
 use crate::policy::Settings;
@@ -12,43 +9,31 @@ use crate::policy::Settings;
 const UNPRIVILEGED: i32 = 1024;
 
 /// What is wrong with the final stage and those that it starts from.
-pub(crate) fn evaluate(model: &Model<'_, '_>, settings: &Settings) -> Vec<Finding> {
+pub(crate) fn evaluate(model: &Model<'_>, settings: &Settings) -> Vec<Finding> {
     let least = settings.min_container_port.unwrap_or(UNPRIVILEGED);
     let mut findings = Vec::new();
-    for (number, step, variables) in model.walk() {
-        match step {
-            Instruction::Expose(expose) => {
-                let ports = expose.arguments.iter();
-                for port in ports.filter_map(|port| variables.expand(&port.value)) {
-                    findings.extend(port_of(&port, least).map(|(control, problem)| {
-                        finding(control, number, format!("EXPOSE {port} {problem}"))
-                    }));
-                }
-            }
-            Instruction::Run(run) => {
-                let left = caches::leftovers(run, &shell::steps(&run::text(run)), &variables);
-                findings.extend(left.map(|(message, remedy)| {
-                    finding(ControlId::HbDfClean, number, message).with_remedy(remedy)
+    model.walk(&mut |number, step, variables| match step.name.as_str() {
+        "EXPOSE" => {
+            let known = |word: String| variables.expand(&word, step.escape);
+            for port in step.words().into_iter().filter_map(known) {
+                findings.extend(port_of(&port, least).map(|(control, problem)| {
+                    finding(control, number, format!("EXPOSE {port} {problem}"))
                 }));
             }
-            Instruction::Healthcheck(check) if !check.is_none() => {
-                let message = "HEALTHCHECK is for Docker: Kubernetes does not run it";
-                findings.push(finding(ControlId::HbDfHealth, number, message).noted());
-            }
-            _ => {}
         }
-    }
+        "RUN" => {
+            let left = caches::leftovers(step, model.steps(number, step), variables);
+            findings.extend(left.map(|(message, remedy)| {
+                finding(ControlId::HbDfClean, number, message).with_remedy(remedy)
+            }));
+        }
+        "HEALTHCHECK" if !step.text.eq_ignore_ascii_case("none") => {
+            let message = "HEALTHCHECK is for Docker: Kubernetes does not run it";
+            findings.push(finding(ControlId::HbDfHealth, number, message).noted());
+        }
+        _ => {}
+    });
     findings
-}
-
-trait IsNone {
-    fn is_none(&self) -> bool;
-}
-
-impl IsNone for parse_dockerfile::HealthcheckInstruction<'_> {
-    fn is_none(&self) -> bool {
-        matches!(self.arguments, parse_dockerfile::HealthcheckArguments::None { .. })
-    }
 }
 
 /// What is wrong with a port, or a range of ports, and its protocol. An empty one is a variable that nothing sets.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::check::baseline::built_in;
+use crate::check::test_random::TestRandom;
 
 /// Controls that a Dockerfile breaks, each with the line; notes are marked.
 fn found(text: &str) -> Vec<String> {
@@ -471,4 +472,134 @@ fn installations_are_silent_lean_and_by_version() {
     ] {
         assert_eq!(whole_stage(&line), wanted, "{line}");
     }
+}
+
+#[test]
+fn what_onbuild_keeps_counts_where_it_is_built() {
+    let from = format!("FROM alpine:3@sha256:{}", "a".repeat(64));
+    assert_eq!(found(&format!("{from} AS a\nONBUILD USER root\nFROM a\n")), ["2 HB-DF-USER"]);
+    assert_eq!(
+        found(&format!("{from} AS a\nONBUILD RUN apk add x~1\nFROM a\nUSER 1\n")),
+        ["2 HB-DF-CLEAN"]
+    );
+    assert_eq!(found(&format!("{from}\nONBUILD USER root\nUSER 1\n")), [""; 0]);
+    assert_eq!(found(&format!("{from}\nONBUILD ENV DB_PASSWORD=x1\nUSER 1\n")), ["2 HB-DF-SECRET"]);
+    assert_eq!(
+        found(&format!("{from}\nONBUILD ADD https://a.example/x /x\nUSER 1\n")),
+        ["2 HB-DF-FETCH"]
+    );
+}
+
+#[test]
+fn images_that_are_copied_from_and_frontends_are_judged() {
+    assert_eq!(stage("COPY --from=nginx /x /x"), ["2 HB-DF-BASE"]);
+    assert_eq!(stage("COPY --from=nginx:1.27 /x /x"), [""; 0]);
+    assert_eq!(stage("RUN --mount=type=bind,from=nginx,target=/x true"), ["2 HB-DF-BASE"]);
+    let stages =
+        "FROM scratch AS a\nFROM scratch\nCOPY --from=A /x /x\nCOPY --from=0 /y /y\nUSER 1\n";
+    assert_eq!(found(stages), [""; 0]);
+    let odd = found("# syntax=example.com/mine\nFROM scratch\nUSER 1\n");
+    assert_eq!(odd, ["2 HB-DF-BASE note"]);
+    assert_eq!(found("# syntax=docker/dockerfile:1\nFROM scratch\nUSER 1\n"), [""; 0]);
+    let mut rules = built_in("guide").unwrap();
+    rules.settings.allowed_registries = vec!["registry.corp.example".into()];
+    let text = "FROM registry.corp.example/x:1\nCOPY --from=docker.io/y:1 /y /y\nUSER 1\n";
+    let report = check("Dockerfile", text, &rules);
+    assert!(report.findings.iter().any(|one| one.finding.control.id == ControlId::HbImgRegistry));
+}
+
+#[test]
+fn lines_are_read_as_a_builder_reads_them() {
+    // The escape directive, here-documents as scripts and as data, another shell, a byte order mark.
+    assert_eq!(stage("RUN a \\\n  # EXPOSE 22\n\n  && apk add x"), ["2 HB-DF-CLEAN"]);
+    assert_eq!(
+        found("# escape=`\nFROM scratch\nRUN a `\n  && apk add x=1\nUSER 1\n"),
+        ["3 HB-DF-CLEAN"]
+    );
+    assert_eq!(stage("SHELL [\"powershell\", \"-c\"]\nRUN apk add x"), [""; 0]);
+    assert_eq!(stage("COPY <<EOF /etc/x\nEXPOSE 22\nUSER root\nEOF\nEXPOSE 22"), ["6 HB-PORT"]);
+    assert_eq!(stage("RUN bash <<EOF\napk add x=1\nEOF"), ["2 HB-DF-CLEAN"]);
+    assert_eq!(found("\u{feff}FROM scratch\nEXPOSE 22\nUSER 1\n"), ["2 HB-PORT"]);
+    assert_eq!(stage("ENV P=22\nEXPOSE ${P}"), ["3 HB-PORT"]);
+    assert_eq!(stage("ARG V=1.2.3\nENV P=${V%%.*}\nEXPOSE $P"), ["4 HB-PORT"]);
+}
+
+/// Pieces that mean something to the parser, put together at random.
+fn random_text(random: &mut TestRandom) -> String {
+    const PIECES: [&str; 34] = [
+        "FROM a",
+        "FROM a AS b",
+        "RUN ",
+        "COPY ",
+        "ENV ",
+        "ARG ",
+        "ONBUILD ",
+        "USER ",
+        "EXPOSE ",
+        "HEALTHCHECK CMD ",
+        "CMD ",
+        "\n",
+        "\n",
+        "\n",
+        "\\\n",
+        "\r\n",
+        " ",
+        "\t",
+        "<<EOF",
+        "EOF\n",
+        "<<-'X'",
+        "$A",
+        "${A:-",
+        "}",
+        "'",
+        "\"",
+        "\\",
+        "`",
+        "[\"a\"]",
+        "--from=",
+        "# escape=`\n",
+        "é",
+        "$(curl a | sh)",
+        "=",
+    ];
+    let count = random.below(40);
+    (0..count).map(|_| PIECES[random.below(PIECES.len())]).collect()
+}
+
+#[test]
+fn any_text_is_read_without_a_panic_and_positions_are_those_of_instructions() {
+    let mut random = TestRandom::new(15);
+    let rules = built_in("guide").unwrap();
+    let mut read = 0;
+    for _ in 0..20_000 {
+        let text = format!("FROM a\n{}", random_text(&mut random));
+        let report = check("Dockerfile", &text, &rules);
+        let Ok(file) = parse::parse(&text) else {
+            assert_eq!(report.faults.len(), 1, "{text:?}");
+            continue;
+        };
+        read += 1;
+        let mut before = 0;
+        for own in &file.instructions {
+            let rest = text[own.start..].to_ascii_uppercase();
+            let line = text[..own.start].matches('\n').count() + 1;
+            assert!(own.lines.0 <= own.last && own.last <= own.lines.1, "{text:?}: {own:?}");
+            assert!(before < own.lines.0, "{text:?}: {own:?}");
+            // The name may be behind a line that holds nothing but an escape.
+            assert!(line == own.lines.0, "{text:?}: {own:?}");
+            assert!(
+                rest.starts_with(&own.name) || rest.starts_with(own.escape),
+                "{text:?}: {own:?}"
+            );
+            before = own.lines.1;
+        }
+        for located in &report.findings {
+            let line = located.position.line;
+            assert!(
+                file.instructions.iter().any(|own| own.lines.0 == line),
+                "{text:?}: {located:?}"
+            );
+        }
+    }
+    assert!(read > 1_000, "{read}");
 }

@@ -1,31 +1,29 @@
 //! As whom the image runs.
 
-use parse_dockerfile::Instruction;
-
 use super::base_user::{self, BaseUser};
-use super::{Model, Variables, finding};
+use super::{Model, finding};
 use crate::policy::ControlId;
 use crate::policy::Finding;
 
 /// What is wrong with the user of the image.
-pub(crate) fn evaluate(model: &Model<'_, '_>) -> Vec<Finding> {
-    let steps = model.walk();
-    let last = steps.iter().rev().find_map(|(number, step, variables)| match step {
-        Instruction::User(user) => Some((*number, user.arguments.value.trim(), variables)),
-        _ => None,
+pub(crate) fn evaluate(model: &Model<'_>) -> Vec<Finding> {
+    let mut last = None;
+    model.walk(&mut |number, step, variables| {
+        if step.name == "USER" {
+            last = Some((number, step.text.clone(), variables.expand(&step.text, step.escape)));
+        }
     });
     let found = match last {
-        Some((number, written, variables)) => stated(number, written, variables),
+        // What is set when the image is built cannot be evaluated here.
+        Some((number, written, user)) => user.and_then(|user| stated(number, &written, &user)),
         None => inherited(model),
     };
     found.into_iter().collect()
 }
 
 /// The user that an instruction names.
-fn stated(number: usize, written: &str, variables: &Variables) -> Option<Finding> {
+fn stated(number: usize, written: &str, user: &str) -> Option<Finding> {
     let control = ControlId::HbDfUser;
-    // What is set when the image is built cannot be evaluated here.
-    let user = variables.expand(written)?;
     let name = user.split(':').next().unwrap_or_default().trim_matches(['"', '\'']);
     if name.is_empty() {
         let message =
@@ -45,11 +43,11 @@ fn stated(number: usize, written: &str, variables: &Variables) -> Option<Finding
 }
 
 /// The user of the base, as far as its name shows it.
-fn inherited(model: &Model<'_, '_>) -> Option<Finding> {
+fn inherited(model: &Model<'_>) -> Option<Finding> {
     let lineage = model.lineage();
     let base = lineage.last()?;
     let from = lineage.first()?.range.start;
-    match base_user::of(base.written, base.image.as_deref()) {
+    match base_user::of(&base.written, base.image.as_deref()) {
         BaseUser::Other => None,
         BaseUser::Root => {
             let message = "the final stage has no USER, so the image runs as root";

@@ -61,7 +61,8 @@ impl Step {
         let mut at = 0;
         while let Some(word) = self.words.get(at) {
             let name = named(word);
-            if is_assignment(word) || KEYWORDS.contains(&name) {
+            let is_document = word.starts_with("<<") && !word.starts_with("<<<");
+            if is_assignment(word) || is_document || KEYWORDS.contains(&name) {
                 at += 1;
             } else if let Some((_, valued, more)) = WRAPPERS.iter().find(|(own, ..)| *own == name) {
                 at += 1;
