@@ -161,7 +161,9 @@ impl Reader<'_> {
             }
         }
         self.inner.extend(nested(&text, self.depth + 1));
-        self.word.push_str(&format!("`{text}`"));
+        self.word.push('`');
+        self.word.push_str(&text);
+        self.word.push('`');
     }
 
     /// `$(...)`, `<(...)`. Arithmetic, as in `$((1 + 2))`, holds no commands.
@@ -172,7 +174,9 @@ impl Reader<'_> {
         if !is_arithmetic {
             self.inner.extend(nested(&text, self.depth + 1));
         }
-        self.word.push_str(&format!("{sign}({text})"));
+        self.word.extend([sign, '(']);
+        self.word.push_str(&text);
+        self.word.push(')');
     }
 
     /// What stands before the parenthesis that closes.

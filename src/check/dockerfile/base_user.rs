@@ -187,9 +187,9 @@ pub(super) fn of(written: &str, image: Option<&str>) -> BaseUser {
     };
     let distroless = tag.is_some_and(|tag| tag.contains("distroless"));
     match () {
-        () if OTHER.iter().any(|known| is_below(&known)) => BaseUser::Other,
+        () if OTHER.iter().any(is_below) => BaseUser::Other,
         () if repository.starts_with("mcr.microsoft.com/dotnet/") && distroless => BaseUser::Other,
-        () if ROOT.iter().any(|known| is_below(&known)) => BaseUser::Root,
+        () if ROOT.iter().any(is_below) => BaseUser::Root,
         () => BaseUser::Unknown,
     }
 }
@@ -208,7 +208,7 @@ fn red_hat(name: &str) -> BaseUser {
     let is = |stem: &&str| {
         last.strip_prefix(*stem).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     };
-    if LANGUAGES.iter().any(|stem| is(&stem)) {
+    if LANGUAGES.iter().any(is) {
         BaseUser::Other
     } else if last.starts_with("ubi") || matches!(last, "fedora" | "fedora-minimal" | "centos") {
         BaseUser::Root

@@ -44,7 +44,7 @@ pub(crate) fn evaluate(model: &Model<'_>) -> Vec<Finding> {
         }
     }
     for (number, steps) in model.commands() {
-        findings.extend(trusting(&steps).map(|message| {
+        findings.extend(trusting(steps).map(|message| {
             let finding = finding(control, number, message);
             let severity = if message == KEPT { Severity::Low } else { finding.severity };
             Finding { severity, ..finding }
@@ -173,7 +173,7 @@ fn written(step: &Step) -> Option<String> {
     let by_address = program == "wget"
         || arguments
             .iter()
-            .any(|word| word.starts_with("-") && !word.starts_with("--") && word.contains('O'));
+            .any(|word| word.starts_with('-') && !word.starts_with("--") && word.contains('O'));
     let address = arguments.iter().map(|word| shell::plain(word)).find(|word| is_url(word));
     address.filter(|_| by_address).and_then(|url| {
         without_query(&url)

@@ -108,7 +108,7 @@ fn holds_credential(path: &str) -> bool {
     let path = path.trim_end_matches('/');
     let name = path.rsplit('/').next().unwrap_or_default();
     let example = ["example", "sample", "template", "dist"].iter().any(|word| name.contains(word));
-    if example || path.contains("://") || name.ends_with(".pub") {
+    if example || path.contains("://") || name.strip_suffix(".pub").is_some() {
         return false;
     }
     NAMES.contains(&name)

@@ -115,9 +115,8 @@ impl Values for Variables {
     fn value(&self, name: &str) -> Result<Option<String>, Bad> {
         match self.environment.get(name).or(self.arguments.get(name)) {
             Some(Known::Value(value)) => Ok(Some(value.clone())),
-            Some(Known::Later) => Err(Bad::Unknown),
             None if self.in_stage => Ok(None),
-            None => Err(Bad::Unknown),
+            Some(Known::Later) | None => Err(Bad::Unknown),
         }
     }
 }
