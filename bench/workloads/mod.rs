@@ -7,6 +7,7 @@ mod floor;
 mod harden;
 mod newcomer;
 mod outage;
+mod push;
 mod refresh;
 mod restart;
 mod rotation;
@@ -17,7 +18,7 @@ use std::fmt;
 use support::{Failure, Result};
 
 /// Name, default number of objects, and what it is.
-pub const LIST: [(&str, usize, &str); 12] = [
+pub const LIST: [(&str, usize, &str); 13] = [
     ("floor", 1_000, "the API server's own limit: a plain loop of creates and status patches"),
     ("cold", 1_000, "the operator starts and has to synchronise everything"),
     ("restart", 1_000, "the operator restarts and everything is in sync"),
@@ -27,6 +28,7 @@ pub const LIST: [(&str, usize, &str); 12] = [
     ("newcomer", 5_000, "a new object while as many refreshes are due"),
     ("drift", 100, "edited and deleted Secrets are restored; refreshes are forced"),
     ("outage", 1_000, "the provider is unavailable for a minute"),
+    ("push", 1_000, "PushSecrets for the first time, and comparisons with nothing changed"),
     (
         "harden",
         1_000,
@@ -37,7 +39,7 @@ pub const LIST: [(&str, usize, &str); 12] = [
 ];
 
 /// Everything, in the order of `docs/performance.md`.
-pub const ALL: [&str; 17] = [
+pub const ALL: [&str; 18] = [
     "floor",
     "cold:1000",
     "cold:5000",
@@ -50,6 +52,7 @@ pub const ALL: [&str; 17] = [
     "newcomer",
     "drift",
     "outage:1000",
+    "push",
     "harden:1000",
     "harden:5000",
     "status",
@@ -88,6 +91,7 @@ impl Workload {
             "drift" => drift::run(self.objects).await,
             "status" => status::run(self.objects).await,
             "outage" => outage::run(self.objects).await,
+            "push" => push::run(self.objects).await,
             "harden" => harden::run(self.objects).await,
             _ => floor::run(self.objects).await,
         }

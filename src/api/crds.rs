@@ -8,12 +8,13 @@ use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
 
 use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecret;
+use crate::api::external_secrets::cluster_push_secret::ClusterPushSecret;
 use crate::api::external_secrets::external_secret::ExternalSecret;
 use crate::api::external_secrets::push_secret::PushSecret;
 use crate::api::external_secrets::secret_store::ClusterSecretStore;
 use crate::api::external_secrets::secret_store::SecretStore;
 use crate::api::gabion;
-use crate::api::generators::{aws, cluster, foreign, local, mfa};
+use crate::api::generators::{aws, cluster, foreign, local, mfa, webhook};
 
 /// Why the definitions could not be made. Not reachable with the types of this crate; the tests prove it.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,7 @@ pub fn all() -> Result<Vec<CustomResourceDefinition>, CrdError> {
         two_versions(ClusterSecretStore::crd()),
         two_versions(ExternalSecret::crd()),
         two_versions(SecretStore::crd()),
+        one_version(ClusterPushSecret::crd()),
         one_version(PushSecret::crd()),
     ];
     let generators = generators().into_iter().map(generator);
@@ -79,7 +81,7 @@ fn generators() -> Vec<CustomResourceDefinition> {
         mfa::MFA::crd(),
         foreign::QuayAccessToken::crd(),
         foreign::VaultDynamicSecret::crd(),
-        foreign::Webhook::crd(),
+        webhook::Webhook::crd(),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! A baseline from a file, and the built-in profiles.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -37,6 +38,7 @@ pub(crate) fn built_in(name: &str) -> Result<Rules, String> {
         vulnerabilities,
         defaults: guide_defaults(),
         limit_range: LimitRange::default(),
+        schemas: Arc::default(),
         now: Timestamp::UNIX_EPOCH,
         switch: None,
     })
@@ -129,6 +131,7 @@ fn rules(name: &str, object: Value) -> Result<Rules, String> {
         vulnerabilities: thresholds(spec)?,
         defaults: defaults(spec),
         limit_range: LimitRange::of(spec),
+        schemas: Arc::default(),
         now: Timestamp::UNIX_EPOCH,
         switch: None,
     })

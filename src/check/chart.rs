@@ -78,6 +78,11 @@ impl Rendered {
         manifest::check(&shown(&self.folder), &self.text, rules, across)
     }
 
+    /// Bytes that are held of it.
+    pub(crate) fn size(&self) -> usize {
+        self.text.len()
+    }
+
     /// The report on it as reports on the chart and its templates.
     pub(crate) fn split(&self, whole: FileReport) -> Vec<FileReport> {
         split(&self.folder, &self.text, whole)

@@ -45,11 +45,9 @@ pub(crate) fn of(object: &Object<'_>) -> Vec<(Wanted, Finding)> {
         "ClusterExternalSecret" => {
             asked.external_secret(&spec["externalSecretSpec"], &at.key("externalSecretSpec"));
         }
-        "PushSecret" => {
-            for (reference, at) in listed(spec, &at, "secretStoreRefs") {
-                asked.store(reference, &at);
-            }
-            asked.named("Secret", &spec["selector"]["secret"], &at.keys(&["selector", "secret"]));
+        "PushSecret" => asked.push_secret(spec, &at),
+        "ClusterPushSecret" => {
+            asked.push_secret(&spec["pushSecretSpec"], &at.key("pushSecretSpec"));
         }
         "SecretStore" | "ClusterSecretStore" => {
             asked.provider(&spec["provider"], &at.key("provider"), 0);
@@ -91,6 +89,13 @@ impl Asked<'_> {
             self.named("ConfigMap", &entry["configMap"], &at.key("configMap"));
             self.named("Secret", &entry["secret"], &at.key("secret"));
         }
+    }
+
+    fn push_secret(&mut self, spec: &Value, at: &FieldPath) {
+        for (reference, at) in listed(spec, at, "secretStoreRefs") {
+            self.store(reference, &at);
+        }
+        self.named("Secret", &spec["selector"]["secret"], &at.keys(&["selector", "secret"]));
     }
 
     fn store(&mut self, reference: &Value, at: &FieldPath) {

@@ -117,34 +117,38 @@ fn assert_places(file: &FileReport, text: &str) {
     }
 }
 
+fn options(rules: &Rules, format: Format) -> Options {
+    Options {
+        paths: Vec::new(),
+        rules: rules.clone(),
+        format,
+        expects_scan: false,
+        fail_on: None,
+        quiet: false,
+        colour: true,
+        terminal: true,
+        exclude: Vec::new(),
+        skip: Vec::new(),
+        only: Vec::new(),
+        project: None,
+        same_rules: false,
+        known: None,
+        write_known: None,
+        allow_empty: false,
+        summary: false,
+        watched: false,
+        no_suppress: false,
+        fix: Fix::No,
+        cluster: None,
+    }
+}
+
 fn shown(files: Vec<FileReport>, rules: &Rules) {
     let report = Report { files, ..Report::default() };
     for format in
         [Format::Text, Format::Json, Format::Sarif, Format::Junit, Format::Github, Format::Gitlab]
     {
-        let options = Options {
-            paths: Vec::new(),
-            rules: rules.clone(),
-            format,
-            expects_scan: false,
-            fail_on: None,
-            quiet: false,
-            colour: true,
-            terminal: true,
-            exclude: Vec::new(),
-            skip: Vec::new(),
-            only: Vec::new(),
-            project: None,
-            same_rules: false,
-            known: None,
-            write_known: None,
-            allow_empty: false,
-            summary: false,
-            watched: false,
-            no_suppress: false,
-            fix: Fix::No,
-            cluster: None,
-        };
+        let options = options(rules, format);
         output::write(&report, &options, &mut Vec::new()).unwrap();
     }
 }
@@ -178,4 +182,26 @@ fn broken_inputs_are_told_apart_and_nothing_panics() {
         let outcome = std::panic::catch_unwind(|| evaluated(&text, &rules, round % 16 == 0));
         assert!(outcome.is_ok(), "round {round}:\n{text}");
     }
+}
+
+#[test]
+fn what_is_held_of_all_files_has_a_bound() {
+    let containers: String =
+        (0..500).fold(String::new(), |all, n| all + &format!("    - {{name: c{n}, image: a}}\n"));
+    let pod = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: a}}\nspec:\n  containers:\n{containers}"
+    );
+    let folder = tempfile::TempDir::new().unwrap();
+    for nth in 0..20 {
+        fs::write(folder.path().join(format!("{nth:02}.yaml")), &pod).unwrap();
+    }
+    let mut options = options(&built_in("guide").unwrap(), Format::Text);
+    options.paths = vec![folder.path().to_owned()];
+    let report = super::evaluate(&options, &mut std::io::empty());
+    let last = report.files.last().unwrap();
+    assert!((3..20).contains(&report.files.len()), "{}", report.files.len());
+    assert!(last.faults[0].message.contains("name fewer files"), "{last:?}");
+    // What is not asked for is not held.
+    options.only = vec![crate::policy::ControlId::HbInvalid];
+    assert_eq!(super::evaluate(&options, &mut std::io::empty()).files.len(), 20);
 }

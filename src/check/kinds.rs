@@ -9,6 +9,7 @@ use super::{
     rules::Rules,
     secret,
     selectors::{self, Unless},
+    shapes::Shapes,
 };
 use crate::policy::Finding;
 use crate::policy::Subject;
@@ -44,6 +45,12 @@ pub(crate) fn evaluate(
         | (_, "", "ServiceAccount") => Vec::new(),
         _ => return None,
     })
+}
+
+/// The findings of the pods in an object of a kind for which there are no checks; `None` if there are none in it.
+pub(crate) fn of_shapes(shapes: &Shapes<'_>, rules: &Rules) -> Option<Vec<Finding>> {
+    let pods = shapes.templates.iter().flat_map(|subject| pod(subject, rules));
+    (!shapes.templates.is_empty()).then(|| pods.collect())
 }
 
 fn pod(subject: &Subject<'_>, rules: &Rules) -> Vec<Finding> {

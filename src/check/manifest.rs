@@ -10,9 +10,12 @@ use super::{
     object::{Object, objects},
     pipeline, pod_level,
     position::{Lines, Position},
+    refused,
     report::{Diagnostic, FileReport, Located, NO_OBJECT},
     rules::Rules,
     scan,
+    schemas::{self, Outcome},
+    shapes::Shapes,
     suppression::{self, Suppressions},
     template_action,
     yaml::{self, Content, Document, Fault, Node},
@@ -20,6 +23,12 @@ use super::{
 use crate::policy::FieldPath;
 use crate::policy::Finding;
 use crate::policy::Subject;
+
+/// Remarks on one file about what is not evaluated in it.
+const MOST_REMARKS: usize = 50;
+
+/// The group of kustomizations, which no API server takes.
+const OF_KUSTOMIZE: &str = "kustomize.config.k8s.io";
 
 /// Evaluates every object of a text.
 pub(crate) fn check(
@@ -186,14 +195,7 @@ impl Evaluation<'_> {
             across.note(object);
         }
         let subject = object.subject();
-        let Some(findings) = kinds::evaluate(object, subject.as_ref(), rules) else {
-            let Some(message) = kinds::misnamed(object) else {
-                return across.unevaluated(&kinds::unevaluated(object.group(), object.kind));
-            };
-            let position = Some(self.lines.position(self.root.offset(&object.at.key("kind"))));
-            self.file.faults.push(Diagnostic { position, message });
-            return;
-        };
+        let Some(findings) = self.findings(object, subject.as_ref(), rules, across) else { return };
         let title = self.title(object);
         self.annotations(object, subject.as_ref());
         let located = self.located(findings, object, &title);
@@ -207,6 +209,93 @@ impl Evaluation<'_> {
         }
         self.file.objects.push(title);
         self.file.findings.extend(located);
+    }
+
+    /// The findings of an object by itself; nothing if it cannot be evaluated, which is said.
+    fn findings(
+        &mut self,
+        object: &Object<'_>,
+        subject: Option<&Subject<'_>>,
+        rules: &Rules,
+        across: &mut CrossReferences,
+    ) -> Option<Vec<Finding>> {
+        let mut own = kinds::evaluate(object, subject, rules);
+        let at = object.at.key("kind");
+        if let Some(message) = kinds::misnamed(object).filter(|_| own.is_none()) {
+            self.fault(&at, message);
+            return None;
+        }
+        // A patch is a part of an object.
+        if self.role != Role::Patch {
+            let refused = refused::evaluate(object, subject);
+            own = if refused.is_empty() {
+                own
+            } else {
+                Some([own.unwrap_or_default(), refused].concat())
+            };
+        }
+        let pods = self.of_shapes(object, rules, own.is_none());
+        let has_pods = pods.is_some();
+        own = own.or(pods);
+        match rules.schemas.evaluate(object) {
+            Outcome::Evaluated(findings) => own.get_or_insert_default().extend(findings),
+            Outcome::Broken(message) => self.fault(&at, message),
+            Outcome::Unknown if has_pods => self.unknown(object, "only the pods of ", " are"),
+            Outcome::Unknown if own.is_none() => {
+                across.unevaluated(&kinds::unevaluated(object.group(), object.kind));
+                self.unknown(object, "", " is not");
+            }
+            Outcome::Unknown => {}
+        }
+        own
+    }
+
+    /// The findings of the pods in an object of a kind that another program brings.
+    fn of_shapes(
+        &mut self,
+        object: &Object<'_>,
+        rules: &Rules,
+        is_foreign: bool,
+    ) -> Option<Vec<Finding>> {
+        if !is_foreign || schemas::is_known(object) {
+            return None;
+        }
+        let shapes = Shapes::of(object);
+        if let Some(unread) = &shapes.unread {
+            let message = format!(
+                "the container at {unread} is not evaluated, as it is not in the spec of a pod"
+            );
+            let path = FieldPath(object.at.0.iter().chain(&unread.0).cloned().collect());
+            self.remark(&path, message);
+        }
+        kinds::of_shapes(&shapes, rules)
+    }
+
+    fn fault(&mut self, at: &FieldPath, message: String) {
+        let position = Some(self.lines.position(self.root.offset(at)));
+        self.file.faults.push(Diagnostic { position, message });
+    }
+
+    /// Says once in a file that the schema of a kind is not known.
+    fn unknown(&mut self, object: &Object<'_>, before: &str, after: &str) {
+        if object.group() == OF_KUSTOMIZE || self.file.remarks.len() >= MOST_REMARKS {
+            return;
+        }
+        let name = kinds::unevaluated(object.group(), object.kind);
+        let message = format!(
+            "{before}{name}{after} evaluated, as its schema is not known: give it by --schema"
+        );
+        if self.file.remarks.iter().all(|remark| remark.message != message) {
+            self.remark(&object.at.key("kind"), message);
+        }
+    }
+
+    fn remark(&mut self, at: &FieldPath, message: String) {
+        if self.file.remarks.len() >= MOST_REMARKS {
+            return;
+        }
+        let position = Some(self.lines.position(self.root.offset(at)));
+        self.file.remarks.push(Diagnostic { position, message });
     }
 
     /// Compares an object of External Secrets Operator.

@@ -15,6 +15,7 @@ pub(crate) mod output;
 pub(crate) mod project;
 pub(crate) mod report;
 pub(crate) mod rules;
+pub(crate) mod schemas;
 
 mod anchor;
 mod chart;
@@ -23,6 +24,7 @@ mod cross_references;
 mod dockerfile;
 mod exposure;
 mod fix;
+mod held;
 mod kinds;
 mod kustomize;
 mod limit_range;
@@ -36,12 +38,14 @@ mod position;
 mod practices;
 mod progress;
 mod rbac;
+mod refused;
 mod repair;
 mod replace;
 mod scan;
 mod schema;
 mod secret;
 mod selectors;
+mod shapes;
 mod shell;
 mod suppression;
 mod template_action;
@@ -66,6 +70,7 @@ use crate::cluster::Target;
 use crate::policy::{ControlId, Severity};
 use chart::{Outcome, Rendered};
 use cross_references::CrossReferences;
+use held::{MOST_HELD, MOST_RENDERED, TOO_MUCH, weight};
 use input::{FileKind, Input, Inputs, Origin, Text};
 use known::Known;
 use kustomize::Overlays;
@@ -258,11 +263,18 @@ impl Pass {
             starts.push(own);
             across.next_file();
         }
-        for input in &inputs {
-            if !is_part(input, &overlays) {
-                report.files.push(file(input, (options, fix), &patches, stdin, &mut across));
+        let mut held = report.files.iter().map(weight).sum::<usize>();
+        for input in inputs.iter().filter(|input| !is_part(input, &overlays)) {
+            if held > MOST_HELD {
+                report.files.push(FileReport::fault(&input.name, TOO_MUCH));
                 across.next_file();
+                break;
             }
+            let mut evaluated = file(input, (options, fix), &patches, stdin, &mut across);
+            only_wanted(&mut evaluated, options);
+            held += weight(&evaluated);
+            report.files.push(evaluated);
+            across.next_file();
             progress.step();
         }
         let (charts, mut broken) = evaluate_charts(&charts, options, &mut report, &mut across);
@@ -301,11 +313,18 @@ fn evaluate_charts(
 ) -> (Vec<Rendered>, Vec<FileReport>) {
     let helm = if charts.is_empty() { None } else { chart::helm() };
     let (mut all, mut broken) = (Vec::new(), Vec::new());
+    let mut bytes = 0;
     for folder in charts {
+        if bytes > MOST_RENDERED {
+            let file = input::shown(&folder.join("Chart.yaml"));
+            broken.push(FileReport::fault(&file, TOO_MUCH));
+            break;
+        }
         match chart::render(folder, helm.as_deref()) {
             Outcome::Rendered(rendered) => {
                 let rules = rules(&input::shown(&folder.join("Chart.yaml")), options);
                 report.files.push(rendered.evaluate(rules, across));
+                bytes += rendered.size();
                 across.next_file();
                 all.push(rendered);
             }
@@ -372,12 +391,17 @@ fn nothing(
     }
 }
 
-/// Takes out of a file's findings what is not asked for, and marks what somebody lives with.
-fn accept(file: &mut FileReport, options: &Options) {
+/// Takes out of a file's findings what is not asked for.
+fn only_wanted(file: &mut FileReport, options: &Options) {
     file.findings.retain(|located| {
         let id = located.finding.control.id;
         !options.skip.contains(&id) && (options.only.is_empty() || options.only.contains(&id))
     });
+}
+
+/// Takes out of a file's findings what is not asked for, and marks what somebody lives with.
+fn accept(file: &mut FileReport, options: &Options) {
+    only_wanted(file, options);
     for located in file.findings.iter_mut().filter(|_| options.no_suppress) {
         located.suppressed.take_if(|accepted| accepted.by == By::Author);
     }

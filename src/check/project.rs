@@ -4,6 +4,7 @@
 //! when. What is wrong with it is an error before anything is evaluated: a slip must not let findings pass.
 
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use regex::Regex;
@@ -17,6 +18,7 @@ use super::{
     report::{Accepted, By, Diagnostic, FileReport, Located},
     rules::Rules,
     schema::misfits,
+    schemas::Schemas,
     yaml::{self, Node},
 };
 use crate::policy::ControlId;
@@ -138,6 +140,14 @@ impl Project {
     /// Whether a file or folder is left out.
     pub(crate) fn leaves_out(&self, path: &Path) -> bool {
         !self.exclude.is_empty() && covers(&self.exclude, &self.relative(path))
+    }
+
+    /// Has all of its rules compare objects with these.
+    pub(crate) fn use_schemas(&mut self, schemas: &Arc<Schemas>) {
+        let overrides = self.overrides.iter_mut().filter_map(|own| own.rules.as_mut());
+        for rules in self.rules.iter_mut().chain(overrides) {
+            rules.schemas = Arc::clone(schemas);
+        }
     }
 
     /// The rules for a file, where other ones hold for it than for the rest.
@@ -415,7 +425,10 @@ mod tests {
                 "skip:\n- {control: HB-ROFS, reson: x}\n",
                 "reson: unknown field \"reson\"; did you mean reason?",
             ),
-            ("skip:\n- {control: HB-ROFS}\n", ".gabion.yaml:2:3: skip[0]: field reason is missing"),
+            (
+                "skip:\n- {control: HB-ROFS}\n",
+                ".gabion.yaml:2:3: skip[0].reason: field reason is missing",
+            ),
             (
                 "skip:\n- {control: HB-ROSF, reason: x}\n",
                 "2:4: skip[0].control: \"HB-ROSF\" is no control; did you mean HB-ROFS?",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{eso::Switch, limit_range::LimitRange};
+use super::{eso::Switch, limit_range::LimitRange, schemas::Schemas};
 use crate::policy::Settings;
 
 /// What files are evaluated by.
@@ -22,6 +22,8 @@ pub(crate) struct Rules {
     pub(crate) defaults: Defaults,
     /// What the baseline's LimitRange fills in and bounds.
     pub(crate) limit_range: LimitRange,
+    /// What objects are compared with.
+    pub(crate) schemas: Arc<Schemas>,
     /// When they are applied: reports have an age.
     pub(crate) now: Timestamp,
     /// Objects of External Secrets Operator are compared with this, and nothing else is evaluated.

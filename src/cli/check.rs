@@ -9,8 +9,13 @@ use regex::Regex;
 
 use super::{Cli, eso::EsoFlags, inspect::TargetFlags};
 use crate::check::{
-    Fix, Options, baseline, catalogue, eso::Switch, input::glob, known::Known, output::Format,
+    Fix, Options, baseline, catalogue,
+    eso::Switch,
+    input::glob,
+    known::Known,
+    output::Format,
     project::Project,
+    schemas::{self, Schemas, minor_version},
 };
 use crate::policy::{ControlId, Severity};
 
@@ -47,6 +52,12 @@ pub struct CheckFlags {
     /// Evaluate this control and no other. Can be repeated
     #[arg(long, value_name = "CONTROL", value_parser = catalogue::named, help_heading = "Rules")]
     only: Vec<ControlId>,
+    /// Version of Kubernetes that the manifests are for, such as 1.35; by default the newest one that is known
+    #[arg(long, value_name = "VERSION", value_parser = minor_version, help_heading = "Rules")]
+    kubernetes_version: Option<u32>,
+    /// Folder with CustomResourceDefinitions, or JSON schemas as kubeconform reads them, of kinds beyond those of Kubernetes, Gabion and External Secrets. The word cluster reads them from the cluster of your kubeconfig. Can be repeated
+    #[arg(long, value_name = "DIR", help_heading = "Rules")]
+    schema: Vec<PathBuf>,
     /// Ignore suppressions in files, and any .gabion.yaml but that of --config, for a gate that authors must not bypass
     #[arg(long, help_heading = "Rules")]
     no_suppress: bool,
@@ -174,7 +185,7 @@ impl CheckFlags {
     /// Reads the rules, and says what is to be done; the error is for the user.
     pub fn options(self) -> Result<Options, String> {
         let now = Timestamp::now();
-        let project = self.project(now)?;
+        let mut project = self.project(now)?;
         let own = project.as_ref().and_then(|project| project.rules.clone());
         let mut rules = match (&self.baseline, &self.profile, own) {
             (Some(path), ..) => baseline::from_file(path)?,
@@ -190,6 +201,10 @@ impl CheckFlags {
             "External Secrets Operator compared with Gabion".clone_into(&mut rules.name);
         }
         self.fits_together()?;
+        rules.schemas = Arc::new(self.schemas()?);
+        if let Some(project) = &mut project {
+            project.use_schemas(&rules.schemas);
+        }
         let known = self.baseline_file.as_ref();
         let known = known.or(project.as_ref().and_then(|project| project.known.as_ref()));
         let known = known.filter(|_| self.write_baseline_file.is_none());
@@ -224,8 +239,11 @@ impl CheckFlags {
 
     /// What clap does not know of flags that exclude each other.
     fn fits_together(&self) -> Result<(), String> {
-        if self.target.is_given() && !self.cluster {
-            return Err("--kubeconfig and --context need --eso --cluster".to_owned());
+        let asks_cluster = self.schema.iter().any(|folder| folder.as_os_str() == schemas::CLUSTER);
+        if self.target.is_given() && !self.cluster && !asks_cluster {
+            return Err(
+                "--kubeconfig and --context need --eso --cluster, or --schema cluster".to_owned()
+            );
         }
         let reads_stdin = self.paths.iter().any(|path| path.as_os_str() == "-");
         if self.watch && reads_stdin {
@@ -242,6 +260,10 @@ impl CheckFlags {
             return Err("--dry-run shows a diff, which only --format text has room for".to_owned());
         }
         Ok(())
+    }
+
+    fn schemas(&self) -> Result<Schemas, String> {
+        Schemas::new(self.kubernetes_version, &self.schema, &self.target.clone().target())
     }
 
     /// What the project says of itself. A gate that authors must not open reads no file that they could bring.

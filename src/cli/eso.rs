@@ -40,7 +40,6 @@ eso_flags! {
     client_qps = "client-qps", "GABION_CLIENT_QPS";
     client_burst = "client-burst", "GABION_CLIENT_BURST";
     zap_time_encoding = "zap-time-encoding", "GABION_ZAP_TIME_ENCODING";
-    enable_cluster_push_secret = "enable-cluster-push-secret-reconciler", "GABION_ENABLE_CLUSTER_PUSH_SECRET_RECONCILER";
     enable_secrets_caching = "enable-secrets-caching", "GABION_ENABLE_SECRETS_CACHING";
     enable_configmaps_caching = "enable-configmaps-caching", "GABION_ENABLE_CONFIGMAPS_CACHING";
     enable_managed_secrets_caching = "enable-managed-secrets-caching", "GABION_ENABLE_MANAGED_SECRETS_CACHING";

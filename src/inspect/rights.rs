@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 use crate::cluster::{ReadError, Reader};
 
 /// The roles for a whole cluster, and the subsystem that needs each.
-const WHOLE: [(&str, Subsystem); 7] = [
+const WHOLE: [(&str, Subsystem); 8] = [
     (include_str!("../../config/rbac/events.yaml"), Subsystem::Both),
     (include_str!("../../config/rbac/secrets.yaml"), Subsystem::Secrets),
     (include_str!("../../config/rbac/cluster-external-secrets.yaml"), Subsystem::Secrets),
     (include_str!("../../config/rbac/push-secrets.yaml"), Subsystem::Secrets),
+    (include_str!("../../config/rbac/cluster-push-secrets.yaml"), Subsystem::Secrets),
     (include_str!("../../config/rbac/hardening.yaml"), Subsystem::Hardening),
     (include_str!("../../config/rbac/policies.yaml"), Subsystem::Hardening),
     (include_str!("../../config/rbac/dns.yaml"), Subsystem::Hardening),

@@ -6,17 +6,19 @@ use gotemplate::Cache;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
 
-use super::cluster_externals::ClusterExternals;
+use super::cluster_objects::ClusterObjects;
 use super::error::Error;
-use super::index::{self, Index, StoreKey};
+use super::index::{Index, StoreKey};
 use super::outage::Outages;
 use super::plan::due::Restart;
 use super::pushes::Pushes;
-use super::rendering::Rendering;
 use super::stores::Stores;
 use super::template_inputs::TemplateInputs;
+use super::turns::Turns;
+use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecret;
+use crate::api::external_secrets::cluster_push_secret::ClusterPushSecret;
 use crate::cluster::{
-    ObjectKey,
+    ObjectKey, Server,
     events::{Event, EventType, Events},
     queue::{Lane, Queue},
     write::Writer,
@@ -30,6 +32,8 @@ pub(crate) struct Context {
     pub(crate) started: Timestamp,
     pub(crate) config: SecretsConfig,
     pub(crate) writer: Writer,
+    /// Where the API server is.
+    pub(crate) server: Server,
     pub(crate) fetcher: Fetcher,
     pub(crate) events: Events,
     pub(crate) metrics: Arc<Metrics>,
@@ -37,16 +41,20 @@ pub(crate) struct Context {
     pub(crate) stores: Stores,
     pub(crate) template_inputs: TemplateInputs,
     pub(crate) templates: Cache,
-    pub(crate) rendering: Rendering,
+    /// Turns at rendering.
+    pub(crate) rendering: Turns,
     pub(crate) outages: Outages,
-    pub(crate) cluster_externals: ClusterExternals,
+    pub(crate) cluster_externals: ClusterObjects<ClusterExternalSecret>,
+    pub(crate) cluster_pushes: ClusterObjects<ClusterPushSecret>,
     pub(crate) pushes: Pushes,
     pub(crate) externals: Queue<ObjectKey, StoreKey>,
     pub(crate) validations: Queue<StoreKey, StoreKey>,
     /// Namespaces of ClusterExternalSecrets, in groups by the name of the object; without a namespace, its status.
     pub(crate) clusters: Queue<ObjectKey, Arc<str>>,
-    /// PushSecrets, in groups by their first store.
-    pub(crate) pushing: Queue<ObjectKey, StoreKey>,
+    /// The same of ClusterPushSecrets.
+    pub(crate) cluster_pushing: Queue<ObjectKey, Arc<str>>,
+    /// PushSecrets, in groups by their first store and their namespace.
+    pub(crate) pushing: Queue<ObjectKey, (StoreKey, Arc<str>)>,
 }
 
 impl Context {
@@ -69,16 +77,16 @@ impl Context {
     /// Queues a PushSecret.
     pub(crate) fn wake_push(&self, key: &ObjectKey, lane: Lane) {
         if self.pushes.find(key).is_some() {
-            self.pushing.wake(key, &self.pushes.group(key), lane);
+            let group = (self.pushes.group(key), Arc::clone(&key.namespace));
+            self.pushing.wake(key, &group, lane);
         }
     }
 
     /// Queues an ExternalSecret, in the group of its first store.
     pub(crate) fn wake(&self, key: &ObjectKey, lane: Lane) {
         // One that is gone must not come back because somebody still had its key.
-        let Some(tracked) = self.index.external(key) else { return };
-        let group = index::stores_of(&tracked.object.spec, &key.namespace).into_iter().next();
-        self.externals.wake(key, &group.unwrap_or_else(StoreKey::none), lane);
+        let Some(group) = self.index.group(key) else { return };
+        self.externals.wake(key, &group, lane);
     }
 
     /// Why nothing is known of a store.

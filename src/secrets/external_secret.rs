@@ -213,6 +213,6 @@ fn warn(reconciler: &Reconciler<'_>, error: &Error, outcome: &Outcome<'_>) {
 fn count(context: &Context, key: &ObjectKey, reason: &'static str, ok: bool, took: Duration) {
     context.metrics.reconciles.done(KIND, reason, took);
     if let Some(objects) = &context.metrics.objects {
-        objects.reconciled(key, ok, took, || context.index.external(key).is_some());
+        objects.reconciled(key, ok, took, || context.index.knows(key));
     }
 }

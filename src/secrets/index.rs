@@ -2,6 +2,8 @@
 //!
 //! Of Secrets only a digest is kept, never a value: the watch delivers metadata alone.
 
+mod packed;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
@@ -9,11 +11,11 @@ use std::{
 };
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::ResourceExt;
+
+use packed::Packed;
 
 use super::digest::Digest;
 use super::plan::{due, existing::MANAGED};
-use crate::api::external_secrets::external_secret::CreationPolicy;
 use crate::api::external_secrets::external_secret::ExternalSecret;
 use crate::api::external_secrets::external_secret::ExternalSecretSpec;
 use crate::api::external_secrets::references::StoreKind;
@@ -64,7 +66,6 @@ impl fmt::Debug for StoreKey {
 }
 
 /// One ExternalSecret as it is known.
-#[derive(Clone)]
 pub(crate) struct Tracked {
     /// The object, without managedFields.
     pub(crate) object: Arc<ExternalSecret>,
@@ -120,7 +121,7 @@ type Creator = (Arc<str>, String);
 
 #[derive(Default)]
 struct State {
-    externals: HashMap<ObjectKey, Tracked>,
+    externals: HashMap<ObjectKey, Packed>,
     by_store: HashMap<StoreKey, HashSet<ObjectKey>>,
     /// Nearly always one: a list of one is much smaller than a set.
     by_target: HashMap<ObjectKey, Vec<ObjectKey>>,
@@ -148,30 +149,25 @@ pub(crate) enum News {
 
 impl Index {
     /// Records an ExternalSecret from the watch.
-    pub(crate) fn external_applied(&self, mut object: ExternalSecret) -> News {
+    pub(crate) fn external_applied(&self, object: ExternalSecret) -> News {
         let key = ObjectKey::of(&object);
         let version = due::version(&object);
-        slim(&mut object);
         let mut state = self.lock();
-        let news = match state.externals.get(&key) {
+        let known = state.externals.get(&key);
+        let news = match known {
             // Also our own write: what we know of it is more than a schema of others lets through.
-            Some(known) if !is_newer(&object, &known.object) => return News::Nothing,
-            Some(known) if is_same_intent(&object, &known.object, &version, &known.version) => {
-                News::Nothing
-            }
-            Some(known) if known.object.uid() == object.uid() => News::Edited,
+            Some(known) if !known.is_older_than(&object) => return News::Nothing,
+            Some(known) if known.has_intent_of(&object, &version) => News::Nothing,
+            Some(known) if Some(known.uid()) == object.metadata.uid.as_deref() => News::Edited,
             _ => News::New,
         };
-        let memory = match state.externals.get(&key) {
-            Some(known) if news != News::New => known.memory.clone(),
-            _ => Memory::default(),
-        };
+        let memory = known.filter(|_| news != News::New).map(|known| known.memory.clone());
+        let packed = Packed::new(&key, object, version.into(), memory.unwrap_or_default());
         if news != News::Nothing {
             state.unlink(&key);
-            state.link(&key, &object.spec);
+            state.link(&key, &packed);
         }
-        let tracked = Tracked { object: Arc::new(object), version: version.into(), memory };
-        state.externals.insert(key, tracked);
+        state.externals.insert(key, packed);
         news
     }
 
@@ -190,7 +186,18 @@ impl Index {
 
     /// What is known of an ExternalSecret.
     pub(crate) fn external(&self, key: &ObjectKey) -> Option<Tracked> {
-        self.lock().externals.get(key).cloned()
+        let packed = self.lock().externals.get(key).cloned();
+        packed?.tracked()
+    }
+
+    /// Whether an ExternalSecret exists.
+    pub(crate) fn knows(&self, key: &ObjectKey) -> bool {
+        self.lock().externals.contains_key(key)
+    }
+
+    /// The first store that an ExternalSecret names, or what stands for none.
+    pub(crate) fn group(&self, key: &ObjectKey) -> Option<StoreKey> {
+        self.lock().externals.get(key).map(|known| known.group().clone())
     }
 
     /// Number of ExternalSecrets.
@@ -205,21 +212,20 @@ impl Index {
         uid: Option<&str>,
         change: impl FnOnce(&mut Memory),
     ) {
-        if let Some(tracked) = self.lock().externals.get_mut(key)
-            && tracked.object.metadata.uid.as_deref() == uid
+        if let Some(known) = self.lock().externals.get_mut(key)
+            && Some(known.uid()) == uid
         {
-            change(&mut tracked.memory);
+            change(&mut known.memory);
         }
     }
 
     /// Records the object as our own status write left it, so that its watch event is no news.
-    pub(crate) fn own_write(&self, key: &ObjectKey, mut object: ExternalSecret) {
-        slim(&mut object);
-        if let Some(tracked) = self.lock().externals.get_mut(key)
-            && tracked.object.metadata.uid == object.metadata.uid
-            && !is_older(&object, &tracked.object)
+    pub(crate) fn own_write(&self, key: &ObjectKey, object: ExternalSecret) {
+        if let Some(known) = self.lock().externals.get_mut(key)
+            && Some(known.uid()) == object.metadata.uid.as_deref()
+            && !known.is_newer_than(&object)
         {
-            tracked.object = Arc::new(object);
+            *known = known.with(key, object);
         }
     }
 
@@ -322,8 +328,7 @@ impl Index {
     pub(crate) fn rivals(&self, key: &ObjectKey) -> Vec<ObjectKey> {
         let state = self.lock();
         let Some(known) = state.externals.get(key) else { return Vec::new() };
-        let target = target_key(key, &known.object.spec);
-        let users = state.by_target.get(&target).into_iter().flatten();
+        let users = state.by_target.get(known.target()).into_iter().flatten();
         users.filter(|user| *user != key).cloned().collect()
     }
 
@@ -332,7 +337,7 @@ impl Index {
         let state = self.lock();
         let mut users = state.by_target.get(target)?.iter().filter(|user| *user != except);
         users
-            .find(|user| state.externals.get(*user).is_some_and(holds))
+            .find(|user| state.externals.get(*user).is_some_and(Packed::holds))
             .map(|user| user.name.clone())
     }
 
@@ -406,12 +411,11 @@ impl State {
         }
     }
 
-    fn link(&mut self, key: &ObjectKey, spec: &ExternalSecretSpec) {
-        for store in stores_of(spec, &key.namespace) {
+    fn link(&mut self, key: &ObjectKey, known: &Packed) {
+        for store in known.stores(key) {
             self.by_store.entry(store).or_default().insert(key.clone());
         }
-        let target = target_key(key, spec);
-        let users = self.by_target.entry(target).or_default();
+        let users = self.by_target.entry(known.target().clone()).or_default();
         if !users.contains(key) {
             users.reserve_exact(1);
             users.push(key.clone());
@@ -420,8 +424,7 @@ impl State {
 
     fn unlink(&mut self, key: &ObjectKey) {
         let Some(known) = self.externals.get(key) else { return };
-        let object = Arc::clone(&known.object);
-        for store in stores_of(&object.spec, &key.namespace) {
+        for store in known.stores(key) {
             if let Some(users) = self.by_store.get_mut(&store) {
                 users.remove(key);
                 if users.is_empty() {
@@ -429,11 +432,10 @@ impl State {
                 }
             }
         }
-        let target = target_key(key, &object.spec);
-        if let Some(users) = self.by_target.get_mut(&target) {
+        if let Some(users) = self.by_target.get_mut(known.target()) {
             users.retain(|user| user != key);
             if users.is_empty() {
-                self.by_target.remove(&target);
+                self.by_target.remove(known.target());
             }
         }
     }
@@ -443,7 +445,7 @@ impl State {
         let users = self.by_target.get(key).into_iter().flatten();
         let unaware = users.filter(|user| {
             let verified =
-                self.externals.get(*user).and_then(|tracked| tracked.memory.verified.as_ref());
+                self.externals.get(*user).and_then(|known| known.memory.verified.as_ref());
             match (verified, now) {
                 (Some(verified), Some(now)) => verified.resource_version != now.resource_version,
                 (None, None) => false,
@@ -451,28 +453,6 @@ impl State {
             }
         });
         unaware.cloned().collect()
-    }
-}
-
-/// Whether an ExternalSecret has written its Secret, and writes all of it.
-fn holds(tracked: &Tracked) -> bool {
-    let object = &tracked.object;
-    let status = object.status.as_ref();
-    let bound = status.and_then(|status| status.binding.as_ref()).map(|binding| &binding.name);
-    let name = object.spec.target.name.as_ref().filter(|name| !name.is_empty());
-    matches!(object.spec.target.creation_policy, CreationPolicy::Owner | CreationPolicy::Orphan)
-        && object.metadata.deletion_timestamp.is_none()
-        && bound.is_some()
-        && bound == name.or(object.metadata.name.as_ref())
-}
-
-/// Drops what is not needed and the room that lists keep for more: all objects are in memory at once.
-fn slim(object: &mut ExternalSecret) {
-    object.metadata.managed_fields = None;
-    object.spec.data.shrink_to_fit();
-    object.spec.data_from.shrink_to_fit();
-    if let Some(status) = &mut object.status {
-        status.conditions.shrink_to_fit();
     }
 }
 
@@ -494,26 +474,5 @@ pub(crate) fn target_key(key: &ObjectKey, spec: &ExternalSecretSpec) -> ObjectKe
     }
 }
 
-/// False if `new` is the state that is known, or an earlier one, as when a watch lags behind our own write.
-fn is_newer(new: &ExternalSecret, known: &ExternalSecret) -> bool {
-    new.metadata.uid != known.metadata.uid
-        || new.metadata.resource_version != known.metadata.resource_version && !is_older(new, known)
-}
-
-/// True if `new` is an earlier state of `known`.
-fn is_older(new: &ExternalSecret, known: &ExternalSecret) -> bool {
-    new.metadata.uid == known.metadata.uid
-        && ResourceVersion::of(&new.metadata).is_older_than(&ResourceVersion::of(&known.metadata))
-}
-
-fn is_same_intent(
-    new: &ExternalSecret,
-    known: &ExternalSecret,
-    version: &str,
-    known_version: &str,
-) -> bool {
-    new.metadata.uid == known.metadata.uid
-        && version == known_version
-        && new.metadata.deletion_timestamp == known.metadata.deletion_timestamp
-        && new.metadata.finalizers == known.metadata.finalizers
-}
+#[cfg(test)]
+mod tests;

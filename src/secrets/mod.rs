@@ -2,8 +2,8 @@
 
 mod auth;
 mod cleanup;
-mod cluster_external;
-mod cluster_externals;
+mod cluster_object;
+mod cluster_objects;
 mod context;
 mod converge;
 mod digest;
@@ -21,13 +21,13 @@ mod push;
 mod pushes;
 mod reconciler;
 mod render;
-mod rendering;
 mod secret_store;
 mod store;
 mod stores;
 mod target;
 mod template_inputs;
 mod token;
+mod turns;
 mod watches;
 
 use std::{sync::Arc, time::Duration};
@@ -35,15 +35,17 @@ use std::{sync::Arc, time::Duration};
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
-use cluster_externals::ClusterExternals;
+use cluster_objects::ClusterObjects;
 use context::Context;
 use index::Index;
 use outage::Outages;
 use pushes::Pushes;
-use rendering::Rendering;
 use stores::Stores;
 use template_inputs::TemplateInputs;
+use turns::Turns;
 
+use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecret;
+use crate::api::external_secrets::cluster_push_secret::ClusterPushSecret;
 use crate::cluster::{
     CacheSync,
     queue::{Bounds, Lane, Queue},
@@ -61,8 +63,8 @@ use gotemplate::Cache;
 
 /// ExternalSecrets of one store under way at once.
 const PER_STORE: usize = 64;
-/// PushSecrets of one store under way at once: AWS takes few writes in a second.
-const PUSHES_PER_STORE: usize = 8;
+/// PushSecrets under way at once: each holds the data of its Secret meanwhile. A part of the places is for edits alone.
+const PUSHES: Bounds = Bounds { max_concurrent: 256, per_group: 8, in_all: 256, periodic: 192 };
 /// ExternalSecrets under way at once in all, those included that wait for a silent provider.
 const IN_ALL: usize = 4096;
 /// Bytes of parsed templates that are kept.
@@ -80,33 +82,42 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
     // Cluster-scoped objects cannot be watched with rights in one namespace.
     config.cluster_stores &= runtime.config.namespace.is_none();
     config.cluster_external_secrets &= runtime.config.namespace.is_none();
+    config.cluster_push_secrets &= runtime.config.namespace.is_none() && config.push_secrets;
     let context = Arc::new(Context {
         started: jiff::Timestamp::now(),
         fetcher: Fetcher::new(FetcherSettings::default(), Platform::new(config.aws.clone())),
         config,
         writer: runtime.writer.clone(),
-        events: runtime.events.clone(),
+        server: runtime.server.clone(),
+        events: if runtime.config.secrets.routine_events {
+            runtime.events.clone()
+        } else {
+            runtime.events.clone().without_routine()
+        },
         metrics: Arc::clone(runtime.metrics),
         index: Index::default(),
         stores: Stores::default(),
         template_inputs: TemplateInputs::default(),
         templates: Cache::new(TEMPLATES),
-        rendering: Rendering::new(rendering::cores()),
+        rendering: Turns::new(turns::cores()),
         outages: Outages::default(),
-        cluster_externals: ClusterExternals::default(),
+        cluster_externals: ClusterObjects::default(),
+        cluster_pushes: ClusterObjects::default(),
         pushes: Pushes::default(),
         externals: Queue::new("externalsecret", bounds),
         validations: Queue::new("secretstore", Bounds { per_group: 1, ..bounds }),
         clusters: Queue::new("clusterexternalsecret", bounds),
-        pushing: Queue::new("pushsecret", Bounds { per_group: PUSHES_PER_STORE, ..bounds }),
+        cluster_pushing: Queue::new("clusterpushsecret", bounds),
+        pushing: Queue::new("pushsecret", Bounds { max_concurrent, ..PUSHES }),
     });
     let metrics = runtime.metrics;
     let queue = context.externals.clone();
     metrics.queue(queue.name(), move || queue.stats());
     let queue = context.validations.clone();
     metrics.queue(queue.name(), move || queue.stats());
-    let queue = context.clusters.clone();
-    metrics.queue(queue.name(), move || queue.stats());
+    for queue in [context.clusters.clone(), context.cluster_pushing.clone()] {
+        metrics.queue(queue.name(), move || queue.stats());
+    }
     let queue = context.pushing.clone();
     metrics.queue(queue.name(), move || queue.stats());
     let calls = ProviderCalls(Arc::clone(context.fetcher.metrics()));
@@ -116,8 +127,9 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
     runtime.health.live_unless(move || queue.unhealthy_reason(limits));
     let queue = context.validations.clone();
     runtime.health.live_unless(move || queue.unhealthy_reason(limits));
-    let queue = context.clusters.clone();
-    runtime.health.live_unless(move || queue.unhealthy_reason(limits));
+    for queue in [context.clusters.clone(), context.cluster_pushing.clone()] {
+        runtime.health.live_unless(move || queue.unhealthy_reason(limits));
+    }
     let queue = context.pushing.clone();
     runtime.health.live_unless(move || queue.unhealthy_reason(limits));
 
@@ -149,10 +161,17 @@ async fn synchronise(context: Arc<Context>, caches: CacheSync, stop: Cancellatio
         "caches are synced: starting to reconcile"
     );
     // Those that came before the namespaces did.
-    cluster_external::wake_every(&context);
+    cluster_object::wake_every::<ClusterExternalSecret>(&context);
+    cluster_object::wake_every::<ClusterPushSecret>(&context);
     let (externals, clusters) = (context.externals.clone(), context.clusters.clone());
     let of_clusters = Arc::clone(&context);
-    let provision = move |key| cluster_external::reconcile(Arc::clone(&of_clusters), key);
+    let provision = move |key| {
+        cluster_object::reconcile::<ClusterExternalSecret>(Arc::clone(&of_clusters), key)
+    };
+    let (distributions, of_distributions) = (context.cluster_pushing.clone(), Arc::clone(&context));
+    let distribute = move |key| {
+        cluster_object::reconcile::<ClusterPushSecret>(Arc::clone(&of_distributions), key)
+    };
     let (pushing, of_pushes) = (context.pushing.clone(), Arc::clone(&context));
     let push = move |key| push::reconcile(Arc::clone(&of_pushes), key);
     let work = move |key| external_secret::reconcile(Arc::clone(&context), key);
@@ -174,7 +193,12 @@ async fn synchronise(context: Arc<Context>, caches: CacheSync, stop: Cancellatio
         }
         pushing.run(stop.clone(), push).await;
     };
-    tokio::join!(externals.run(stop.clone(), work), clusters.run(stop.clone(), provision), pushes);
+    tokio::join!(
+        externals.run(stop.clone(), work),
+        clusters.run(stop.clone(), provision),
+        distributions.run(stop.clone(), distribute),
+        pushes
+    );
 }
 
 /// When an endpoint answers again, nobody waits for the end of a pause.

@@ -9,13 +9,20 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::index::StoreKey;
-use super::plan::push::claims::{Claim, Rank};
+use super::plan::push::claims::Claim;
 use super::plan::push::decide::Known;
+use super::plan::push::pace::Pace;
 use super::plan::push::{entries, report};
 use super::template_inputs::TemplateInputs;
+use super::turns::Turns;
 use crate::api::external_secrets::push_secret::PushSecret;
 use crate::cluster::ObjectKey;
 use crate::meta::ResourceVersion;
+
+/// Remote secrets of one store that are under way at once: AWS takes few writes in a second.
+const AT_ONCE_PER_STORE: usize = 16;
+
+type Places = BTreeSet<(StoreKey, Claim)>;
 
 /// A remote secret of a store.
 pub(crate) type Place = (StoreKey, String);
@@ -33,12 +40,13 @@ struct Entry {
     tracked: TrackedPush,
     version: String,
     /// What it means, while it is not being deleted.
-    places: BTreeSet<(StoreKey, Claim)>,
+    places: Places,
     stores: BTreeSet<StoreKey>,
     /// Remote secrets as this process left them.
     known: HashMap<Place, Known>,
     /// What was pushed and is in no status yet.
     attempted: report::Synced,
+    pace: Pace,
 }
 
 /// The registry. Every method locks for a moment only.
@@ -48,6 +56,7 @@ pub(crate) struct Pushes {
     /// What they are made of: their Secrets, and what templates are read from.
     pub(crate) inputs: TemplateInputs,
     locks: Mutex<HashMap<Place, Weak<tokio::sync::Mutex<()>>>>,
+    turns: Mutex<HashMap<StoreKey, Turns>>,
 }
 
 #[derive(Default)]
@@ -57,15 +66,6 @@ struct State {
     by_store: HashMap<StoreKey, BTreeSet<ObjectKey>>,
     /// Those whose provider did not answer.
     unanswered: HashSet<ObjectKey>,
-}
-
-/// Whose entries keep a remote secret from being removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Whose {
-    /// Of any object, the one that asks included.
-    OfAnybody,
-    /// Of every object but the one that asks.
-    OfOthers,
 }
 
 /// The store that the status calls so.
@@ -78,7 +78,7 @@ pub(crate) fn store_key(store: &str, namespace: &str) -> Option<StoreKey> {
 }
 
 /// How the status calls a store.
-fn store_name(store: &StoreKey) -> String {
+pub(crate) fn store_name(store: &StoreKey) -> String {
     format!("{}/{}", store.kind(), store.0.name)
 }
 
@@ -106,22 +106,20 @@ impl Pushes {
         }
         let previous = state.remove(&key);
         let (places, stores) = (places(&object), stores(&object));
-        for (store, claim) in &places {
-            let place = (store.clone(), claim.remote_key.clone());
-            state.by_place.entry(place).or_default().insert(key.clone());
-        }
+        state.claim(&key, &places);
         for store in &stores {
             state.by_store.entry(store.clone()).or_default().insert(key.clone());
         }
         let same = previous.filter(|entry| entry.tracked.object.uid() == object.uid());
-        let (refreshed, mut known, attempted) = same
-            .map(|entry| (entry.tracked.refreshed, entry.known, entry.attempted))
+        let (refreshed, mut known, attempted, pace) = same
+            .map(|entry| (entry.tracked.refreshed, entry.known, entry.attempted, entry.pace))
             .unwrap_or_default();
         known.retain(|(store, remote), _| {
             places.iter().any(|(of, claim)| of == store && claim.remote_key == *remote)
         });
         let tracked = TrackedPush { object: Arc::new(object), refreshed };
-        state.entries.insert(key, Entry { tracked, version, places, stores, known, attempted });
+        let entry = Entry { tracked, version, places, stores, known, attempted, pace };
+        state.entries.insert(key, entry);
         true
     }
 
@@ -174,46 +172,59 @@ impl Pushes {
         users.into_iter().filter(|user| *user != key).cloned().collect()
     }
 
-    /// Who has the place that an object means, if another one has. Those of other namespaces count only if the store
-    /// means the same account for all.
-    pub(crate) fn holder(
-        &self,
-        object: &PushSecret,
-        store: &StoreKey,
-        claim: &Claim,
-        across_namespaces: bool,
-    ) -> Option<ObjectKey> {
-        let (state, name) = (self.lock(), store_name(store));
-        let own = Rank::of(object, &name, claim);
-        let users = state.by_place.get(&(store.clone(), claim.remote_key.clone()))?.iter();
-        let others = users.filter(|user| *user != own.key());
-        let others =
-            others.filter(|user| across_namespaces || user.namespace == own.key().namespace);
-        let ranks = others.filter_map(|user| {
-            let entry = state.entries.get(user)?;
-            let is_meant = entry.places.iter().any(|(of, it)| of == store && it.overlaps(claim));
-            is_meant.then(|| Rank::of(&entry.tracked.object, &name, claim))
-        });
-        ranks.filter(|rank| *rank < own).min().map(|rank| rank.key().clone())
+    /// Records what an object means, now that all of it is known. Those who mean what it meant before.
+    pub(crate) fn means(&self, key: &ObjectKey, groups: &[entries::Group]) -> Vec<ObjectKey> {
+        let mut state = self.lock();
+        let Some(entry) = state.entries.get(key) else { return Vec::new() };
+        if entry.tracked.object.metadata.deletion_timestamp.is_some() {
+            return Vec::new();
+        }
+        let (before, now) = (entry.places.clone(), places_of(groups, &key.namespace));
+        if before == now {
+            return Vec::new();
+        }
+        state.disclaim(key, &before);
+        state.claim(key, &now);
+        let gone: BTreeSet<_> = before.difference(&now).cloned().collect();
+        if let Some(entry) = state.entries.get_mut(key) {
+            entry.places = now;
+        }
+        let places = gone.into_iter().map(|(store, claim)| (store, claim.remote_key));
+        let users: BTreeSet<_> =
+            places.filter_map(|place| state.by_place.get(&place)).flatten().collect();
+        users.into_iter().filter(|user| *user != key).cloned().collect()
     }
 
-    /// Whether somebody means a place. Those of other namespaces count only if the store means the same account for all.
-    pub(crate) fn is_meant(
-        &self,
-        key: &ObjectKey,
-        store: &StoreKey,
-        claim: &Claim,
-        (across_namespaces, whose): (bool, Whose),
-    ) -> bool {
+    /// Everybody who means a place of a store, or a part of it. Whether they may push there is not asked.
+    pub(crate) fn claimants(&self, store: &StoreKey, claim: &Claim) -> Vec<Arc<PushSecret>> {
         let state = self.lock();
         let users = state.by_place.get(&(store.clone(), claim.remote_key.clone()));
-        users.into_iter().flatten().any(|user| {
-            (whose == Whose::OfAnybody || user != key)
-                && (across_namespaces || user.namespace == key.namespace)
-                && state.entries.get(user).is_some_and(|entry| {
-                    entry.places.iter().any(|(of, it)| of == store && it.overlaps(claim))
-                })
-        })
+        let entries = users.into_iter().flatten().filter_map(|user| state.entries.get(user));
+        let mean = entries
+            .filter(|entry| entry.places.iter().any(|(of, it)| of == store && it.overlaps(claim)));
+        mean.map(|entry| entry.tracked.object.clone()).collect()
+    }
+
+    /// Takes one push of an object, or says when it may be pushed again.
+    pub(crate) fn take(&self, key: &ObjectKey, now: Timestamp) -> Result<(), Timestamp> {
+        let mut state = self.lock();
+        state.entries.get_mut(key).map_or(Ok(()), |entry| entry.pace.take(now))
+    }
+
+    /// Whether an object has used up its pushes.
+    pub(crate) fn is_spent(&self, key: &ObjectKey, now: Timestamp) -> bool {
+        self.lock().entries.get(key).is_some_and(|entry| entry.pace.is_spent(now))
+    }
+
+    /// The turns at a store.
+    pub(crate) fn turns(&self, store: &StoreKey) -> Turns {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.entry(store.clone()).or_insert_with(|| Turns::new(AT_ONCE_PER_STORE)).clone()
+    }
+
+    /// Forgets a store.
+    pub(crate) fn store_gone(&self, store: &StoreKey) {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner).remove(store);
     }
 
     /// Records what is about to be pushed: the status says it only when all is done, and may not be written at all.
@@ -241,7 +252,7 @@ impl Pushes {
     }
 
     /// Whoever reads and writes a remote secret holds this meanwhile.
-    pub(crate) fn turn(&self, place: &Place) -> Arc<tokio::sync::Mutex<()>> {
+    pub(crate) fn lock_of(&self, place: &Place) -> Arc<tokio::sync::Mutex<()>> {
         let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lock) = locks.get(place).and_then(Weak::upgrade) {
             return lock;
@@ -305,9 +316,15 @@ impl Pushes {
 }
 
 impl State {
-    fn remove(&mut self, key: &ObjectKey) -> Option<Entry> {
-        let entry = self.entries.remove(key)?;
-        for (store, claim) in &entry.places {
+    fn claim(&mut self, key: &ObjectKey, places: &Places) {
+        for (store, claim) in places {
+            let place = (store.clone(), claim.remote_key.clone());
+            self.by_place.entry(place).or_default().insert(key.clone());
+        }
+    }
+
+    fn disclaim(&mut self, key: &ObjectKey, places: &Places) {
+        for (store, claim) in places {
             let place = (store.clone(), claim.remote_key.clone());
             if let Some(users) = self.by_place.get_mut(&place) {
                 users.remove(key);
@@ -316,6 +333,11 @@ impl State {
                 }
             }
         }
+    }
+
+    fn remove(&mut self, key: &ObjectKey) -> Option<Entry> {
+        let entry = self.entries.remove(key)?;
+        self.disclaim(key, &entry.places);
         for store in &entry.stores {
             if let Some(users) = self.by_store.get_mut(store) {
                 users.remove(key);
@@ -332,21 +354,38 @@ fn resource_version(object: &PushSecret) -> ResourceVersion {
     ResourceVersion::of(&object.metadata)
 }
 
-/// What an object means. One that cannot push, or is being deleted, means nothing.
-fn places(object: &PushSecret) -> BTreeSet<(StoreKey, Claim)> {
-    if object.metadata.deletion_timestamp.is_some() || entries::source(&object.spec).is_err() {
+/// What an object means. One that cannot push, or is being deleted, means nothing. What `dataTo` comes to is known only
+/// with the keys of the Secret: until it is read, it is what was pushed.
+fn places(object: &PushSecret) -> Places {
+    let spec = &object.spec;
+    if object.metadata.deletion_timestamp.is_some()
+        || entries::source(spec).is_err()
+        || entries::interval(spec).is_err()
+    {
         return BTreeSet::new();
     }
     let namespace = object.namespace().unwrap_or_default();
-    let groups = entries::groups(&object.spec).unwrap_or_default();
-    let of_group = |group: entries::Group| {
-        let store = store_key(&group.store, &namespace);
-        let entries = group.entries.into_iter();
-        entries.filter_map(move |entry| {
-            Some((store.clone()?, Claim::of(&entry.record.matches.remote_ref)))
-        })
+    let Ok(groups) = entries::groups(spec) else { return BTreeSet::new() };
+    let mut places = places_of(&groups, &namespace);
+    if !spec.data_to.is_empty() {
+        let named = entries::stores(spec).unwrap_or_default();
+        let status = object.status.iter().flat_map(|status| &status.synced_push_secrets);
+        for (store, entries) in status.filter(|(store, _)| named.contains(store)) {
+            let Some(store) = store_key(store, &namespace) else { continue };
+            let claims = entries.values().map(|data| Claim::of(&data.matches.remote_ref));
+            places.extend(claims.map(|claim| (store.clone(), claim)));
+        }
+    }
+    places
+}
+
+fn places_of(groups: &[entries::Group], namespace: &str) -> Places {
+    let of_group = |group: &entries::Group| {
+        let store = store_key(&group.store, namespace);
+        let claims = group.entries.iter().map(|entry| Claim::of(&entry.record.matches.remote_ref));
+        claims.filter_map(move |claim| Some((store.clone()?, claim))).collect::<Vec<_>>()
     };
-    groups.into_iter().flat_map(of_group).collect()
+    groups.iter().flat_map(of_group).collect()
 }
 
 /// The stores that an object has to do with: those that it names, and those that it has pushed to.
@@ -356,4 +395,53 @@ fn stores(object: &PushSecret) -> BTreeSet<StoreKey> {
     let named = entries::stores(&object.spec).unwrap_or_default();
     let all = named.iter().chain(pushed);
     all.filter_map(|store| store_key(store, &namespace)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(data: &str, generation: i64) -> PushSecret {
+        let data = json!([{"match": {"secretKey": "k", "remoteRef": {"remoteKey": data}}}]);
+        serde_json::from_value(json!({
+            "apiVersion": "external-secrets.io/v1alpha1", "kind": "PushSecret",
+            "metadata": {"name": "p", "namespace": "shop", "uid": "u", "generation": generation,
+                "resourceVersion": generation.to_string()},
+            "spec": {"secretStoreRefs": [{"name": "aws"}], "data": data,
+                "selector": {"secret": {"name": "source"}}},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_was_pushed_is_remembered_until_a_status_says_it() {
+        let (pushes, first) = (Pushes::default(), object("a", 1));
+        let key = ObjectKey::of(&first);
+        pushes.applied(first.clone());
+        let group = entries::groups(&first.spec).unwrap().remove(0);
+        pushes.attempted(&key, &group.store, &group);
+        pushes.applied(object("b", 2));
+        let left = pushes.unreported(&key);
+        assert!(left["SecretStore/aws"].contains_key("a"), "an edit does not make it forget");
+        pushes.reported(&key);
+        assert!(pushes.unreported(&key).is_empty());
+        pushes.attempted(&key, &group.store, &group);
+        let mut namesake = object("b", 3);
+        namesake.metadata.uid = Some("another".to_owned());
+        pushes.applied(namesake);
+        assert!(pushes.unreported(&key).is_empty(), "another object of that name");
+    }
+
+    #[test]
+    fn an_edit_gives_nobody_more_pushes() {
+        let pushes = Pushes::default();
+        let (key, now) = (ObjectKey::new("shop", "p"), Timestamp::UNIX_EPOCH);
+        let taken = (1..100).filter(|generation| {
+            pushes.applied(object("a", *generation));
+            pushes.take(&key, now).is_ok()
+        });
+        assert_eq!(taken.count(), 10);
+    }
 }

@@ -7,13 +7,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Api, Client, Resource, core::NamespaceResourceScope, core::PartialObjectMeta};
 
 use super::{
-    cluster_external,
+    cluster_object,
+    cluster_objects::owned_metadata,
     context::Context,
     index::{News, StoreKey},
     plan::template::{self, InputKind},
     push,
     store::{Input, InputVersion, Store},
 };
+use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecret;
+use crate::api::external_secrets::cluster_push_secret::ClusterPushSecret;
 use crate::api::external_secrets::external_secret::ExternalSecret;
 use crate::api::external_secrets::secret_store::ClusterSecretStore;
 use crate::api::external_secrets::secret_store::SecretStore;
@@ -50,14 +53,20 @@ pub(crate) fn start(context: &Arc<Context>, runtime: &mut Runtime<'_>) -> CacheS
     }
     if context.config.cluster_external_secrets {
         let objects = Api::all(client.clone());
-        let sink = cluster_external::cluster_external_secret;
+        let sink = cluster_object::cluster_object::<ClusterExternalSecret>;
         watches.follow_if_served("ClusterExternalSecret", objects, sink);
+    }
+    if context.config.cluster_push_secrets {
+        let objects = Api::all(client.clone());
+        let sink = cluster_object::cluster_object::<ClusterPushSecret>;
+        watches.follow_if_served("ClusterPushSecret", objects, sink);
     }
     if context.config.push_secrets {
         let objects = within(&client, namespace);
         watches.follow_if_served("PushSecret", objects, push::push_secret);
     }
-    if context.config.cluster_stores || context.config.cluster_external_secrets {
+    let config = &context.config;
+    if config.cluster_stores || config.cluster_external_secrets || config.cluster_push_secrets {
         watches.follow("Namespace", Dependency::Optional, Api::all(client), namespaces);
     }
     watches.caches()
@@ -81,9 +90,9 @@ fn external_secret(context: &Context, change: Change<ExternalSecret>) {
             let inputs = template::inputs(&object);
             let rivals = context.index.rivals(&key);
             let synced = object.status.as_ref().is_some_and(|status| status.refresh_time.is_some());
-            let meta = owned_metadata(&object);
+            let meta = owned_metadata(&object.metadata);
             let news = context.index.external_applied(object);
-            cluster_external::child_seen(context, &key, &meta);
+            cluster_object::child_seen::<ClusterExternalSecret>(context, &key, &meta);
             if news != News::Nothing {
                 context.template_inputs.used(&key, inputs);
             }
@@ -101,7 +110,7 @@ fn external_secret(context: &Context, change: Change<ExternalSecret>) {
             external_gone(context, &ObjectKey::of(&object), &Uid::of(&object.metadata));
         }
         Change::Replaced(present) => {
-            cluster_external::children_listed(context, &present);
+            cluster_object::children_listed::<ClusterExternalSecret>(context, &present);
             for key in context.index.externals_missing(&present) {
                 external_gone(context, &key, &Uid::default());
             }
@@ -109,20 +118,10 @@ fn external_secret(context: &Context, change: Change<ExternalSecret>) {
     }
 }
 
-/// What says whose it is, and which state of it this is.
-fn owned_metadata(object: &ExternalSecret) -> ObjectMeta {
-    ObjectMeta {
-        uid: object.metadata.uid.clone(),
-        resource_version: object.metadata.resource_version.clone(),
-        owner_references: object.metadata.owner_references.clone(),
-        ..ObjectMeta::default()
-    }
-}
-
 fn external_gone(context: &Context, key: &ObjectKey, uid: &Uid) {
     let rivals = context.index.rivals(key);
     context.index.external_deleted(key);
-    cluster_external::child_gone(context, key, uid);
+    cluster_object::child_gone::<ClusterExternalSecret>(context, key, uid);
     for rival in rivals {
         context.wake(&rival, Lane::Urgent);
     }
@@ -154,7 +153,7 @@ fn secret(context: &Context, change: Change<PartialObjectMeta<Secret>>) {
             woken
         }
         Change::Replaced(present) => {
-            for gone in context.stores.inputs_gone(&present, true) {
+            for gone in context.stores.inputs_gone(&present, Input::Secret) {
                 input(context, &gone, &InputVersion::Absent);
             }
             wake_pushes(context, context.pushes.inputs.listed(InputKind::Secret, &present));
@@ -173,15 +172,21 @@ fn config_map(context: &Context, change: Change<PartialObjectMeta<ConfigMap>>) {
     let woken = match change {
         Change::Applied(object) => {
             let key = ObjectKey::of(&object);
+            let version = InputVersion::of_secret(&object.metadata);
+            input(context, &Input::ConfigMap(key.clone()), &version);
             seen_by_pushes(context, kind, &key, &object.metadata);
             context.template_inputs.seen(kind, &key, &object.metadata)
         }
         Change::Deleted(object) => {
             let key = ObjectKey::of(&object);
+            input(context, &Input::ConfigMap(key.clone()), &InputVersion::Absent);
             wake_pushes(context, context.pushes.inputs.gone(kind, &key));
             context.template_inputs.gone(kind, &key)
         }
         Change::Replaced(present) => {
+            for gone in context.stores.inputs_gone(&present, Input::ConfigMap) {
+                input(context, &gone, &InputVersion::Absent);
+            }
             wake_pushes(context, context.pushes.inputs.listed(kind, &present));
             context.template_inputs.listed(kind, &present)
         }
@@ -212,7 +217,7 @@ fn service_account(context: &Context, change: Change<PartialObjectMeta<ServiceAc
             input(context, &Input::ServiceAccount(ObjectKey::of(&object)), &InputVersion::Absent);
         }
         Change::Replaced(present) => {
-            for gone in context.stores.inputs_gone(&present, false) {
+            for gone in context.stores.inputs_gone(&present, Input::ServiceAccount) {
                 input(context, &gone, &InputVersion::Absent);
             }
         }
@@ -265,6 +270,7 @@ fn store_gone(context: &Context, key: &StoreKey) {
     context.stores.deleted(key);
     context.validations.forget(key);
     context.outages.forget_store(key);
+    context.pushes.store_gone(key);
     // One that is being deleted may wait for nothing but this store.
     wake_pushes(context, context.pushes.users_of_store(key));
 }
@@ -272,6 +278,7 @@ fn store_gone(context: &Context, key: &StoreKey) {
 fn stores_listed(context: &Context, cluster: bool, present: &HashSet<ObjectKey>) {
     for key in context.stores.listed(cluster, present) {
         context.validations.forget(&key);
+        context.pushes.store_gone(&key);
         wake_pushes(context, context.pushes.users_of_store(&key));
     }
 }
@@ -284,18 +291,25 @@ fn namespaces(context: &Context, change: Change<PartialObjectMeta<Namespace>>) {
                 for user in context.index.cluster_store_users_in(name) {
                     context.wake(&user, Lane::Urgent);
                 }
-                wake_pushes(context, context.pushes.all_in(name));
-                cluster_external::namespace_seen(context, name);
+                for push in context.pushes.all_in(name) {
+                    // Others wait for what this one may not have any more.
+                    wake_pushes(context, context.pushes.rivals(&push));
+                    wake_pushes(context, vec![push]);
+                }
+                cluster_object::namespace_seen::<ClusterExternalSecret>(context, name);
+                cluster_object::namespace_seen::<ClusterPushSecret>(context, name);
             }
         }
         Change::Deleted(object) => {
             let name = object.metadata.name.as_deref().unwrap_or_default();
             context.index.namespace_deleted(name);
-            cluster_external::namespace_gone(context, name);
+            cluster_object::namespace_gone::<ClusterExternalSecret>(context, name);
+            cluster_object::namespace_gone::<ClusterPushSecret>(context, name);
         }
         Change::Replaced(present) => {
             context.index.namespaces_listed(&present);
-            cluster_external::wake_every(context);
+            cluster_object::wake_every::<ClusterExternalSecret>(context);
+            cluster_object::wake_every::<ClusterPushSecret>(context);
         }
     }
 }

@@ -40,6 +40,8 @@ pub(crate) struct ObjectSeries {
     externals: ExternalSeries,
     /// Of all ClusterExternalSecrets: there are few.
     clusters: Family<ConditionLabels, Gauge>,
+    /// Of all ClusterPushSecrets.
+    cluster_pushes: Family<ConditionLabels, Gauge>,
 }
 
 /// The series of ExternalSecrets.
@@ -59,7 +61,8 @@ impl ObjectSeries {
             PerObject::Failing => ExternalSeries::Failing(FailingSeries::default()),
             PerObject::All => ExternalSeries::All(AllSeries::default()),
         };
-        Some(Self { externals, clusters: Family::default() })
+        let (clusters, cluster_pushes) = (Family::default(), Family::default());
+        Some(Self { externals, clusters, cluster_pushes })
     }
 
     pub(super) fn register(&self, registry: &mut Registry) {
@@ -71,6 +74,8 @@ impl ObjectSeries {
         }
         let help = "1 for the present status of the condition, 0 for the other";
         registry.register("clusterexternalsecret_status_condition", help, self.clusters.clone());
+        let pushes = self.cluster_pushes.clone();
+        registry.register("clusterpushsecret_status_condition", help, pushes);
     }
 
     /// Records one reconcile of an ExternalSecret. One that was deleted meanwhile leaves no series: who deletes it
@@ -99,18 +104,22 @@ impl ObjectSeries {
         }
     }
 
-    /// Records the Ready condition of a ClusterExternalSecret.
-    pub(crate) fn cluster_condition(&self, name: &str, ready: bool) {
+    fn of_kind(&self, kind: &str) -> &Family<ConditionLabels, Gauge> {
+        if kind == "ClusterPushSecret" { &self.cluster_pushes } else { &self.clusters }
+    }
+
+    /// Records the Ready condition of a ClusterExternalSecret or ClusterPushSecret.
+    pub(crate) fn cluster_condition(&self, kind: &str, name: &str, ready: bool) {
         for (status, is) in [("True", ready), ("False", !ready)] {
             let labels = condition(&ObjectKey::new("", name), status);
-            self.clusters.get_or_create(&labels).set(i64::from(is));
+            self.of_kind(kind).get_or_create(&labels).set(i64::from(is));
         }
     }
 
-    /// Drops the series of a ClusterExternalSecret that is gone.
-    pub(crate) fn forget_cluster(&self, name: &str) {
+    /// Drops the series of a ClusterExternalSecret or ClusterPushSecret that is gone.
+    pub(crate) fn forget_cluster(&self, kind: &str, name: &str) {
         for status in ["True", "False"] {
-            self.clusters.remove(&condition(&ObjectKey::new("", name), status));
+            self.of_kind(kind).remove(&condition(&ObjectKey::new("", name), status));
         }
     }
 }

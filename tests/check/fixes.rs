@@ -7,7 +7,7 @@ use std::{
 
 use super::program::Folder;
 
-const PLAIN: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web # keep\nspec:\n  template:\n    spec:\n      containers:\n      - name: web\n        image: registry.example/web:1.2\n        env: [{name: LOG_LEVEL, value: INFO}, {name: LOG_FORMAT, value: json}]\n";
+const PLAIN: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web # keep\nspec:\n  selector: {matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n    spec:\n      containers:\n      - name: web\n        image: registry.example/web:1.2\n        env: [{name: LOG_LEVEL, value: INFO}, {name: LOG_FORMAT, value: json}]\n";
 
 #[test]
 fn what_was_fixed_passes_and_a_second_run_changes_nothing() {

@@ -25,4 +25,5 @@ mod program;
 mod project;
 mod reports;
 mod rules;
+mod schemas;
 mod suppressions;

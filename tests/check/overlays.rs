@@ -209,7 +209,7 @@ fn a_chart_without_helm_is_no_error_and_not_silent() {
 #[test]
 fn a_chart_is_rendered_by_helm_and_findings_point_at_its_templates() {
     let folder = chart(
-        "test \"$1 $2 $3\" = 'template --skip-tests release' || exit 3\nprintf -- '---\\n# Source: web/templates/pod.yaml\\napiVersion: v1\\nkind: Pod\\nmetadata: {name: release}\\nspec:\\n  hostPID: true\\n  containers: []\\n'",
+        "test \"$1 $2 $3\" = 'template --skip-tests release' || exit 3\nprintf -- '---\\n# Source: web/templates/pod.yaml\\napiVersion: v1\\nkind: Pod\\nmetadata: {name: release}\\nspec:\\n  hostPID: true\\n  containers: [{name: a, image: a}]\\n'",
     );
     let path = format!("{}:/bin:/usr/bin", folder.path("bin").display());
     let run = with_path(&folder, &path, &["-o", "json", "--profile", "baseline", "charts"]);
@@ -231,7 +231,7 @@ fn a_chart_is_rendered_by_helm_and_findings_point_at_its_templates() {
 #[test]
 fn a_chart_that_names_a_template_outside_of_it_gets_nothing_read_there() {
     let folder = chart(
-        "printf -- '---\\n# Source: web/../../outside.yaml\\napiVersion: v1\\nkind: Pod\\nmetadata: {name: release}\\nspec:\\n  hostPID: true\\n  containers: []\\n'",
+        "printf -- '---\\n# Source: web/../../outside.yaml\\napiVersion: v1\\nkind: Pod\\nmetadata: {name: release}\\nspec:\\n  hostPID: true\\n  containers: [{name: a, image: a}]\\n'",
     );
     folder.write(
         "outside.yaml",

@@ -73,6 +73,7 @@ fn profiles_ask_for_less_and_severity_decides_the_exit_code() {
 fn lists_and_all_template_kinds_are_opened() {
     let spec: Vec<_> = writable().lines().skip(3).map(|line| format!("    {line}\n")).collect();
     let spec = spec.concat();
+    let job = format!("{spec}      restartPolicy: Never\n");
     for (version, kind) in [
         ("apps/v1", "Deployment"),
         ("apps/v1", "StatefulSet"),
@@ -81,8 +82,11 @@ fn lists_and_all_template_kinds_are_opened() {
         ("v1", "ReplicationController"),
         ("batch/v1", "Job"),
     ] {
+        let selector =
+            if version == "apps/v1" { "  selector: {matchLabels: {a: b}}\n" } else { "" };
+        let ends = if kind == "Job" { &job } else { &spec };
         let text = format!(
-            "apiVersion: {version}\nkind: {kind}\nmetadata: {{name: a}}\nspec:\n  template:\n{spec}"
+            "apiVersion: {version}\nkind: {kind}\nmetadata: {{name: a}}\nspec:\n{selector}  template:\n    metadata: {{labels: {{a: b}}}}\n{ends}"
         );
         let run = Folder::of(&[("x.yaml", &text)]).check(&["-o", "json", "x.yaml"]);
         assert_eq!(run.controls(), ["HB-ROFS"], "{kind}: {}", run.all());
@@ -93,9 +97,9 @@ fn lists_and_all_template_kinds_are_opened() {
         Folder::of(&[("x.yaml", &template)]).check(&["-o", "json", "x.yaml"]).controls(),
         ["HB-ROFS"]
     );
-    let nested = spec.replace("\n    ", "\n        ");
+    let nested = job.replace("\n    ", "\n        ");
     let cron = format!(
-        "apiVersion: batch/v1\nkind: CronJob\nmetadata: {{name: a}}\nspec:\n  jobTemplate:\n    spec:\n      template:\n    {nested}"
+        "apiVersion: batch/v1\nkind: CronJob\nmetadata: {{name: a}}\nspec:\n  schedule: \"@daily\"\n  jobTemplate:\n    spec:\n      template:\n    {nested}"
     );
     let run = Folder::of(&[("x.yaml", &cron)]).check(&["-o", "json", "x.yaml"]);
     assert_eq!(run.controls(), ["HB-ROFS"], "{}", run.all());
@@ -129,7 +133,7 @@ fn references_are_resolved_across_files() {
     let secret = "apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: {name: a, namespace: shop}\nspec:\n  secretStoreRef: {name: aws}\n";
     let store = |name: &str, namespace: &str| {
         format!(
-            "apiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: {{name: {name}, namespace: {namespace}}}\n"
+            "apiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{provider: {{fake: {{data: [{{key: a, value: b}}]}}}}}}\n"
         )
     };
     for (stores, code, word) in [

@@ -62,7 +62,7 @@ fn an_annotation_of_the_pod_template_counts_and_one_of_another_object_does_not()
         writable().lines().skip(3).map(|line| format!("    {line}\n")).collect::<Vec<_>>().concat();
     let deployment = |outer: &str, inner: &str| {
         format!(
-            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web{outer}}}\nspec:\n  template:\n    metadata: {{labels: {{a: b}}{inner}}}\n{indented}"
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web{outer}}}\nspec:\n  selector: {{matchLabels: {{a: b}}}}\n  template:\n    metadata: {{labels: {{a: b}}{inner}}}\n{indented}"
         )
     };
     let ignore = ", annotations: {gabion.dev/ignore-HB-ROFS: opt}";

@@ -105,7 +105,7 @@ fn every_file_reads_back_as_the_same_definition() {
 
 #[test]
 fn the_secrets_kinds_serve_v1beta1_and_store_v1() {
-    let two = |kind: &str| kind != "PushSecret";
+    let two = |kind: &str| !kind.ends_with("PushSecret");
     for crd in crds::all()
         .unwrap()
         .iter()
@@ -177,6 +177,24 @@ fn push_secrets_have_the_version_the_columns_and_the_defaults_of_external_secret
         let nullable = object.get("nullable") == Some(&json!(true));
         assert!(!nullable || path.ends_with("refreshTime"), "{path} is nullable");
     }
+    let crd = crds.iter().find(|crd| crd.spec.names.kind == "ClusterPushSecret").unwrap();
+    assert_eq!((crd.spec.scope.as_str(), crd.spec.versions.len()), ("Cluster", 1));
+    let cluster = self::schema("ClusterPushSecret", "v1alpha1");
+    let spec = &cluster["properties"]["spec"];
+    assert_eq!(spec["required"], json!(["pushSecretSpec"]));
+    let fields: BTreeSet<_> = spec["properties"].as_object().unwrap().keys().collect();
+    let expected = [
+        "namespaceSelectors",
+        "pushSecretMetadata",
+        "pushSecretName",
+        "pushSecretSpec",
+        "refreshTime",
+    ];
+    assert_eq!(fields.into_iter().collect::<Vec<_>>(), expected);
+    assert_eq!(
+        spec["properties"]["pushSecretSpec"]["properties"]["updatePolicy"]["default"],
+        "Replace"
+    );
 }
 
 #[test]
@@ -212,7 +230,7 @@ fn schemas_are_structural_and_hold_no_number_format_that_kubernetes_does_not_kno
             }
             if let Some(format) = object.get("format").and_then(Value::as_str) {
                 assert!(
-                    ["int32", "int64", "date-time"].contains(&format),
+                    ["int32", "int64", "date-time", "byte"].contains(&format),
                     "{kind}{path}: {format}"
                 );
             }

@@ -7,7 +7,7 @@ use std::{
 
 use gabion::api::external_secrets::cluster_external_secret::ClusterExternalSecret;
 use gabion::api::external_secrets::external_secret::ExternalSecret;
-use gabion::api::external_secrets::push_secret::PushSecret;
+use gabion::api::external_secrets::push_secret::PushSecretSpec;
 use gabion::api::external_secrets::secret_store::SecretStore;
 use gabion::secrets::plan::collect;
 use gabion::secrets::plan::due;
@@ -97,9 +97,15 @@ fn every_example_passes_the_rules_and_is_supported_in_full() {
         if let Err(errors) = Validator::new().validate(&schema(kind, version), &object, None) {
             panic!("{file}: {errors:?}");
         }
-        if kind == "PushSecret" {
-            let push: PushSecret = serde_json::from_value(object.clone()).unwrap();
-            assert!(!push.spec.data.is_empty() && push.spec.selector.secret.is_some(), "{file}");
+        if kind.ends_with("PushSecret") {
+            let spec = if kind == "PushSecret" {
+                &object["spec"]
+            } else {
+                &object["spec"]["pushSecretSpec"]
+            };
+            let push: PushSecretSpec = serde_json::from_value(spec.clone()).unwrap();
+            let asks = push.data.len() + push.data_to.len();
+            assert!(asks > 0 && push.selector.secret.is_some(), "{file}");
         } else if kind == "ExternalSecret" || kind == "ClusterExternalSecret" {
             let object = if kind == "ExternalSecret" {
                 serde_json::from_value(object).unwrap()
@@ -114,7 +120,10 @@ fn every_example_passes_the_rules_and_is_supported_in_full() {
             assert!(due::interval(&object).is_ok(), "{file}");
         } else {
             let store: SecretStore = serde_json::from_value(object).unwrap();
-            assert!(["aws", "fake"].contains(&store.spec.0.provider.name()), "{file}");
+            assert!(
+                ["aws", "fake", "kubernetes"].contains(&store.spec.0.provider.name()),
+                "{file}"
+            );
         }
     }
 }

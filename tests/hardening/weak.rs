@@ -218,9 +218,9 @@ async fn a_namespace_that_is_made_anew_is_hardened_anew_and_others_keep_what_the
 /// it waits for that policy when it comes first.
 #[tokio::test]
 async fn weak_whoever_takes_the_name_of_the_dns_policy_gets_rid_of_no_deny() -> Result<()> {
-    let env = Subsystem::Hardening.start(&[])?;
+    let mut env = Subsystem::Hardening.start(&[])?;
     let scene = Scene::within(&env, "squatted").await?;
-    let cluster = &scene.cluster;
+    let cluster = &scene.cluster.clone();
     scene.baseline("squatted", json!({"network": {}})).await?;
     scene.hardened("squatted", &["squatted"]).await?;
     let (dns, deny) = ("gabion-allow-dns", "gabion-default-deny");
@@ -244,6 +244,13 @@ async fn weak_whoever_takes_the_name_of_the_dns_policy_gets_rid_of_no_deny() -> 
     let open = json!({"spec": {"ingress": [{}], "policyTypes": ["Ingress"]}});
     cluster.patch_as("NetworkPolicy", "squatted", deny, open, "mallory").await?;
     cluster.until("NetworkPolicy", "squatted", deny, same).await?;
+
+    // While nobody runs who remembers, either.
+    env.operator.stop(SOON)?;
+    cluster.delete("NetworkPolicy", "squatted", deny).await?;
+    env.start_again(&[])?;
+    cluster.until("NetworkPolicy", "squatted", deny, same).await?;
+    let scene = Scene::without_namespace(&env, "squatted").await?;
 
     cluster.delete("NetworkPolicy", "squatted", dns).await?;
     scene.hardened("squatted", &["squatted"]).await?;

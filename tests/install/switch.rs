@@ -11,13 +11,13 @@ use super::helm::{Helm, chart, text};
 use super::life::{KEPT, populate, seen, uids};
 
 /// What their chart has and ours lacks.
-const PUSH_SECRETS: &str = r"
+const PROVIDERS: &str = r"
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
-metadata: { name: clusterpushsecrets.external-secrets.io }
+metadata: { name: clusterproviders.external-secrets.io }
 spec:
   group: external-secrets.io
-  names: { kind: ClusterPushSecret, plural: clusterpushsecrets, singular: clusterpushsecret }
+  names: { kind: ClusterProvider, plural: clusterproviders, singular: clusterprovider }
   scope: Cluster
   versions:
     - name: v1alpha1
@@ -90,7 +90,7 @@ fn stand_in(helm: &Helm) -> Result<PathBuf> {
     fs::write(folder.join("values.yaml"), "crds: { annotations: {} }\n")?;
     fs::write(folder.join("templates/crds.yaml"), DEFINITIONS)?;
     fs::write(folder.join("templates/operator.yaml"), OPERATOR)?;
-    fs::write(folder.join("definitions/clusterpushsecrets.yaml"), PUSH_SECRETS)?;
+    fs::write(folder.join("definitions/clusterproviders.yaml"), PROVIDERS)?;
     for kind in ["externalsecrets", "secretstores", "clustersecretstores"] {
         let file = format!("{kind}.external-secrets.io.yaml");
         fs::copy(repository().join("crds").join(&file), folder.join("definitions").join(&file))?;
@@ -146,7 +146,7 @@ async fn in_place_it_takes_over_and_gives_back_without_a_write_to_a_secret() -> 
     let definition = get(&kubectl, "crd", "externalsecrets.external-secrets.io")?;
     assert_eq!(definition["spec"]["conversion"]["strategy"], "None");
     assert!(
-        get(&kubectl, "crd", "clusterpushsecrets.external-secrets.io").is_ok(),
+        get(&kubectl, "crd", "clusterproviders.external-secrets.io").is_ok(),
         "the mark keeps it"
     );
 

@@ -32,5 +32,6 @@ mod corpus;
 mod fixtures;
 mod hostile;
 mod images;
+mod objects;
 mod padded;
 mod updates;

@@ -134,12 +134,22 @@ async fn generators(scene: &Scene<'_>) -> Result<()> {
     scene.create(seed).await?;
     let mfa = json!({"secret": {"name": "device", "key": "seed"}});
     let cluster = json!({"kind": "UUID", "generator": {"uuidSpec": {}}});
+    let key = |key: &str| json!({"name": "aws-keys", "key": key});
+    let keys = json!({"accessKeyIDSecretRef": key("id"), "secretAccessKeySecretRef": key("key")});
+    let aws = json!({"region": "eu-west-1", "auth": {"secretRef": keys}});
+    let hook = json!({"url": "https://example.org/", "result": {}});
+    scene.create(json!({"kind": "Webhook", "metadata": {"name": "hook"}, "spec": hook})).await?;
+    let from = json!([{"sourceRef": {"generatorRef": {"kind": "Webhook", "name": "hook"}}}]);
+    scene.create(scene.external("hook", json!({"data": [], "dataFrom": from}))).await?;
+    scene.fails("hook", "--webhook-generator-hosts").await?;
     for (kind, spec) in [
         ("Password", json!({})),
         ("UUID", json!({})),
         ("SSHKey", json!({"keyType": "ed25519"})),
         ("Fake", json!({"data": {"value": value("fake")}})),
         ("MFA", mfa),
+        ("ECRAuthorizationToken", aws.clone()),
+        ("STSSessionToken", aws),
         ("ClusterGenerator", cluster),
     ] {
         let name = kind.to_lowercase();
@@ -174,6 +184,34 @@ async fn pushes(scene: &Scene<'_>) -> Result<()> {
     scene.says(kind, "keeps-pushing", |ready| ready["status"] == "True").await?;
     scene.create(object("fails-to-push", "none")).await?;
     scene.says(kind, "fails-to-push", |ready| ready["status"] == "False").await?;
+    every_namespace_pushes(scene).await
+}
+
+/// Uses the rights for ClusterPushSecrets.
+async fn every_namespace_pushes(scene: &Scene<'_>) -> Result<()> {
+    let kind = "ClusterPushSecret";
+    let name = json!({"matchLabels": {"kubernetes.io/metadata.name": scene.ns}});
+    let remote = json!({"remoteKey": scene.remote("every-push")});
+    let push = json!({
+        "secretStoreRefs": [{"name": "aws"}],
+        "selector": {"secret": {"name": "pushed"}},
+        "data": [{"match": {"secretKey": "other", "remoteRef": remote}}],
+    });
+    let object = json!({"kind": kind, "metadata": {"name": "every-push"},
+        "spec": {"namespaceSelectors": [name], "pushSecretSpec": push}});
+    scene.create(object).await?;
+    scene.says("PushSecret", "every-push", |ready| ready["status"] == "True").await?;
+    let labels = json!({"pushSecretMetadata": {"labels": {"a": "b"}}});
+    scene.patch(kind, "every-push", json!({"spec": labels})).await?;
+    eventually(SOON, "the label arrives", || async {
+        let child = scene.get("PushSecret", "every-push").await?.unwrap_or_default();
+        if child["metadata"]["labels"]["a"] == "b" { Ok(()) } else { Err(Failure::new("not yet")) }
+    })
+    .await?;
+    // It stays, so that its status is looked at.
+    scene.patch(kind, "every-push", json!({"spec": {"namespaceSelectors": []}})).await?;
+    scene.gone("PushSecret", "every-push").await?;
+    scene.says(kind, "every-push", |ready| ready["status"] == "True").await?;
     Ok(())
 }
 
@@ -243,6 +281,7 @@ async fn outputs(env: &TestEnv, namespace: &str) -> Result<Vec<(String, String)>
         "ClusterSecretStore",
         "ClusterExternalSecret",
         "PushSecret",
+        "ClusterPushSecret",
     ] {
         let mut list = cluster.list(kind, namespace).await?;
         for object in &mut list {

@@ -10,24 +10,24 @@ use support::{
 
 use crate::scene::{Scene, aws_provider, ready_of, value};
 
-const KIND: &str = "PushSecret";
-const FINALIZER: &str = "pushsecret.externalsecrets.io/finalizer";
+pub(crate) const KIND: &str = "PushSecret";
+pub(crate) const FINALIZER: &str = "pushsecret.externalsecrets.io/finalizer";
 
 /// A Secret `source` with these keys.
-async fn source(scene: &Scene<'_>, data: Value) -> Result<()> {
+pub(crate) async fn source(scene: &Scene<'_>, data: Value) -> Result<()> {
     let secret = json!({"kind": "Secret", "metadata": {"name": "source"}, "stringData": data});
     scene.create(secret).await?;
     Ok(())
 }
 
 /// Gives keys of the Secret `source` new values.
-async fn change(scene: &Scene<'_>, data: Value) -> Result<()> {
+pub(crate) async fn change(scene: &Scene<'_>, data: Value) -> Result<()> {
     scene.patch("Secret", "source", json!({"stringData": data})).await?;
     Ok(())
 }
 
 /// An entry of `data`: a key, a remote secret of this scene, and perhaps a property.
-fn entry(scene: &Scene<'_>, key: &str, remote: &str, property: &str) -> Value {
+pub(crate) fn entry(scene: &Scene<'_>, key: &str, remote: &str, property: &str) -> Value {
     let mut entry = json!({"match": {"remoteRef": {"remoteKey": scene.remote(remote)}}});
     if !key.is_empty() {
         entry["match"]["secretKey"] = json!(key);
@@ -38,13 +38,13 @@ fn entry(scene: &Scene<'_>, key: &str, remote: &str, property: &str) -> Value {
     entry
 }
 
-fn metadata(spec: Value) -> Value {
+pub(crate) fn metadata(spec: Value) -> Value {
     json!({"apiVersion": "kubernetes.external-secrets.io/v1alpha1",
         "kind": "PushSecretMetadata", "spec": spec})
 }
 
 /// A PushSecret of `source` to the store `aws`; `spec` replaces fields.
-fn push(name: &str, data: Value, spec: Value) -> Value {
+pub(crate) fn push(name: &str, data: Value, spec: Value) -> Value {
     let mut object = json!({
         "kind": KIND,
         "metadata": {"name": name},
@@ -62,12 +62,12 @@ fn push(name: &str, data: Value, spec: Value) -> Value {
     object
 }
 
-async fn is_synced(scene: &Scene<'_>, name: &str) -> Result<Value> {
+pub(crate) async fn is_synced(scene: &Scene<'_>, name: &str) -> Result<Value> {
     scene.says(KIND, name, |ready| ready["status"] == "True" && ready["reason"] == "Synced").await
 }
 
 /// Waits until it fails with a message that holds `text`.
-async fn fails(scene: &Scene<'_>, name: &str, text: &str) -> Result<String> {
+pub(crate) async fn fails(scene: &Scene<'_>, name: &str, text: &str) -> Result<String> {
     let object = scene
         .says(KIND, name, |ready| {
             let message = ready["message"].as_str().unwrap_or_default();
@@ -78,7 +78,7 @@ async fn fails(scene: &Scene<'_>, name: &str, text: &str) -> Result<String> {
 }
 
 /// Waits until a remote secret of this scene has this value, or does not exist.
-async fn remote_is(scene: &Scene<'_>, name: &str, text: Option<&str>) -> Result<()> {
+pub(crate) async fn remote_is(scene: &Scene<'_>, name: &str, text: Option<&str>) -> Result<()> {
     eventually(SOON, "the remote secret", || async {
         let found = scene.env.aws.value_of(&scene.remote(name));
         if found.as_deref() == text { Ok(()) } else { Err(Failure::new(format!("{found:?}"))) }
@@ -87,12 +87,12 @@ async fn remote_is(scene: &Scene<'_>, name: &str, text: Option<&str>) -> Result<
 }
 
 /// Operations that wrote to remote secrets of this scene.
-fn writes(scene: &Scene<'_>) -> Vec<String> {
+pub(crate) fn writes(scene: &Scene<'_>) -> Vec<String> {
     let calls = scene.env.aws.writes().into_iter();
     calls.filter(|call| call.access_key == scene.access_key).map(|call| call.operation).collect()
 }
 
-fn finalizers(object: &Value) -> Value {
+pub(crate) fn finalizers(object: &Value) -> Value {
     object["metadata"]["finalizers"].clone()
 }
 
@@ -136,11 +136,13 @@ async fn push_compares_before_it_writes_and_reads_no_value_that_did_not_change()
     scene.create(push("db", data, json!({"refreshInterval": "1s"}))).await?;
     is_synced(&scene, "db").await?;
     let described = || scene.env.aws.calls_of("DescribeSecret", &scene.access_key);
-    let first = described();
-    let intervals = eventually(SOON, "some intervals end", || async {
-        if described() >= first + 3 { Ok(()) } else { Err(Failure::new("not yet")) }
-    });
-    intervals.await?;
+    let (first, since) = (described(), Instant::now());
+    eventually(SOON, "an interval ends", || async {
+        if described() > first { Ok(()) } else { Err(Failure::new("not yet")) }
+    })
+    .await?;
+    // It asks for a second, and gets five.
+    assert!(since.elapsed() > Duration::from_secs(4), "{:?}", since.elapsed());
     assert_eq!(writes(&scene), ["CreateSecret"]);
     assert_eq!(scene.env.aws.calls_of("GetSecretValue", &scene.access_key), 0);
 
@@ -332,7 +334,7 @@ async fn push_obeys_the_list_of_allowed_keys() -> Result<()> {
     let store = json!({"kind": "ClusterSecretStore",
         "metadata": {"name": scene.ns, "annotations": annotations},
         "spec": {"provider": {"aws": aws_provider("aws-keys", Some(&scene.ns))}}});
-    scene.create(store).await?;
+    scene.create(store.clone()).await?;
     let stores = json!([{"kind": "ClusterSecretStore", "name": scene.ns}]);
     let spec = json!({"secretStoreRefs": stores, "deletionPolicy": "Delete"});
     let data = json!([entry(&scene, "password", "db", "")]);
@@ -345,6 +347,16 @@ async fn push_obeys_the_list_of_allowed_keys() -> Result<()> {
     let patch = json!({"metadata": {"annotations": wider}});
     scene.patch("ClusterSecretStore", &scene.ns, patch).await?;
     is_synced(&scene, "db").await?;
+    remote_is(&scene, "db", Some(&value("one"))).await?;
+
+    // The store is replaced by one with another list: in between nobody knows what is allowed.
+    scene.delete("ClusterSecretStore", &scene.ns).await?;
+    scene.gone("ClusterSecretStore", &scene.ns).await?;
+    change(&scene, json!({"password": value("two")})).await?;
+    fails(&scene, "db", "does not exist").await?;
+    scene.create(store).await?;
+    fails(&scene, "db", "does not let namespace").await?;
+    scene.settle().await?;
     remote_is(&scene, "db", Some(&value("one"))).await
 }
 
@@ -388,8 +400,56 @@ async fn push_a_deletion_that_cannot_be_done_says_so_and_how_to_let_go() -> Resu
     scene.delete(KIND, "orphan").await?;
     scene.gone(KIND, "orphan").await?;
     scene.event("orphan", "NotDeleted").await?;
-    scene.patch(KIND, "denied", json!({"metadata": {"finalizers": null}})).await.ok();
-    scene.gone(KIND, "denied").await
+    // Nor one that waits already.
+    scene.gone(KIND, "denied").await?;
+    let note = scene.event("denied", "NotDeleted").await?;
+    assert!(note.contains("is gone") && note.contains(&scene.remote("denied")), "{note}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn push_a_deletion_ends_when_the_store_is_for_another_controller() -> Result<()> {
+    let scene = Scene::new("push-class").await?;
+    source(&scene, json!({"password": value("one")})).await?;
+    let delete = json!({"deletionPolicy": "Delete"});
+    for name in ["before", "after"] {
+        let data = json!([entry(&scene, "password", name, "")]);
+        scene.create(push(name, data, delete.clone())).await?;
+        is_synced(&scene, name).await?;
+    }
+    // One that another controller reconciles, which has the same finalizer.
+    let mut theirs = push("theirs", json!([entry(&scene, "password", "x", "")]), delete);
+    theirs["metadata"]["finalizers"] = json!([FINALIZER]);
+    theirs["spec"]["secretStoreRefs"] = json!([{"name": "theirs"}]);
+    let mut store = scene.store("theirs");
+    store["spec"]["controller"] = json!("another");
+    scene.create(store).await?;
+    scene.create(theirs).await?;
+    let status = json!({"gabion": {"source": ""}, "conditions": [{"type": "Ready", "status": "True",
+        "reason": "Synced", "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
+    scene.patch_status(KIND, "theirs", status).await?;
+
+    let secret = Some(scene.remote("before"));
+    let (operation, access_key) = (Some("DeleteSecret"), Some(scene.access_key.clone()));
+    scene.env.aws.deny(Denial { operation, access_key, secret });
+    scene.delete(KIND, "before").await?;
+    fails(&scene, "before", "secretsmanager:DeleteSecret").await?;
+    scene.patch("SecretStore", "aws", json!({"spec": {"controller": "another"}})).await?;
+    for name in ["after", "theirs"] {
+        scene.delete(KIND, name).await?;
+    }
+    for name in ["before", "after"] {
+        scene.gone(KIND, name).await?;
+        let note = scene.event(name, "NotDeleted").await?;
+        assert!(note.contains("is not for this controller any more"), "{note}");
+        assert!(note.contains(&scene.remote(name)), "{note}");
+        remote_is(&scene, name, Some(&value("one"))).await?;
+    }
+    scene.settle().await?;
+    let kept = scene.get(KIND, "theirs").await?.unwrap_or_default();
+    assert_eq!(finalizers(&kept), json!([FINALIZER]), "it waits for its own controller");
+    scene.patch(KIND, "theirs", json!({"metadata": {"finalizers": null}})).await?;
+    Ok(())
 }
 
 #[tokio::test]
@@ -725,4 +785,62 @@ async fn push_a_definition_that_is_not_installed_makes_nobody_unready() -> Resul
     .await?;
     is_synced(&scene, "db").await?;
     remote_is(&scene, "pushed", Some(&value("one"))).await
+}
+
+#[tokio::test]
+async fn push_data_to_follows_the_keys_of_the_secret() -> Result<()> {
+    let scene = Scene::new("push-data-to").await?;
+    source(&scene, json!({"db-user": "shop", "db-word": value("one"), "api": "token"})).await?;
+    let aws = json!({"name": "aws"});
+    let template = format!("{}/{{{{ trimPrefix \"db-\" .value }}}}", scene.ns);
+    let rewrite = json!([{"transform": {"template": template}},
+        {"regexp": {"source": "word$", "target": "password"}}]);
+    let data_to = json!([
+        {"storeRef": aws, "match": {"regexp": "^db-"}, "rewrite": rewrite,
+            "metadata": metadata(json!({"tags": {"team": "a"}}))},
+        {"storeRef": aws, "match": {"regexp": "^(api|db-user)$"}, "remoteKey": scene.remote("bundle")},
+    ]);
+    let data = json!([entry(&scene, "db-user", "custom", "")]);
+    let spec = json!({"dataTo": data_to, "deletionPolicy": "Delete"});
+    scene.create(push("db", data, spec)).await?;
+    let object = is_synced(&scene, "db").await?;
+    remote_is(&scene, "password", Some(&value("one"))).await?;
+    remote_is(&scene, "custom", Some("shop")).await?;
+    remote_is(&scene, "bundle", Some(r#"{"api":"token","db-user":"shop"}"#)).await?;
+    remote_is(&scene, "user", None).await?;
+    let settings = scene.env.aws.settings_of(&scene.remote("password")).unwrap_or_default();
+    assert_eq!(settings["tags"], json!({"managed-by": "external-secrets", "team": "a"}));
+    let synced = object["status"]["syncedPushSecrets"]["SecretStore/aws"].clone();
+    assert_eq!(synced[scene.remote("password")]["match"]["secretKey"], "db-word");
+    assert_eq!(synced.as_object().map(serde_json::Map::len), Some(3), "{synced}");
+
+    // A new key is pushed at once, and another object is refused its place, until the key goes.
+    change(&scene, json!({"db-host": "example.com"})).await?;
+    remote_is(&scene, "host", Some("example.com")).await?;
+    is_synced(&scene, "db").await?;
+    let second = push("second", json!([entry(&scene, "api", "host", "")]), json!({}));
+    scene.create(second).await?;
+    fails(&scene, "second", "is pushed by PushSecret push-data-to/db").await?;
+    scene.patch("Secret", "source", json!({"data": {"db-host": null}})).await?;
+    remote_is(&scene, "host", Some("token")).await?;
+    is_synced(&scene, "second").await?;
+
+    // Two keys with one name: nothing is pushed, and nothing is removed.
+    let same = json!([{"regexp": {"source": "^db-.*", "target": scene.remote("same")}}]);
+    change(&scene, json!({"db-port": "5432"})).await?;
+    remote_is(&scene, "port", Some("5432")).await?;
+    let one = json!({"spec": {"dataTo": [{"storeRef": aws, "match": {"regexp": "^db-"},
+        "rewrite": same}]}});
+    scene.patch(KIND, "db", one).await?;
+    fails(&scene, "db", "spec.dataTo[0].rewrite[0]: two keys become the same").await?;
+    scene.settle().await?;
+    remote_is(&scene, "port", Some("5432")).await?;
+    remote_is(&scene, "same", None).await?;
+
+    scene.delete(KIND, "db").await?;
+    scene.gone(KIND, "db").await?;
+    for name in ["password", "custom", "bundle", "port"] {
+        remote_is(&scene, name, None).await?;
+    }
+    remote_is(&scene, "host", Some("token")).await
 }

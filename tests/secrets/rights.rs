@@ -116,6 +116,7 @@ async fn in_one_namespace_the_rights_of_that_namespace_are_enough() -> Result<()
         "gabion-secrets",
         "gabion-cluster-external-secrets",
         "gabion-push-secrets",
+        "gabion-cluster-push-secrets",
         "gabion-events",
         "gabion-hardening",
     ] {

@@ -54,6 +54,7 @@
 {{- if not (kindIs "invalid" $v.writeConcurrency) }}{{ $args = append $args (printf "--write-concurrency=%d" (int $v.writeConcurrency)) }}{{ end }}
 {{- if $v.adoptUnmanaged }}{{ $args = append $args "--adopt-unmanaged" }}{{ end }}
 {{- if not $v.processClusterExternalSecret }}{{ $args = append $args "--enable-cluster-external-secret-reconciler=false" }}{{ end }}
+{{- if not $v.processClusterPushSecret }}{{ $args = append $args "--enable-cluster-push-secret-reconciler=false" }}{{ end }}
 {{- if not $v.processPushSecret }}{{ $args = append $args "--enable-push-secret-reconciler=false" }}{{ end }}
 {{- if or $v.scopedRBAC (not $v.processClusterStore) }}{{ $args = append $args "--enable-cluster-store-reconciler=false" }}{{ end }}
 {{- if not $v.processSecretStore }}{{ $args = append $args "--enable-secret-store-reconciler=false" }}{{ end }}

@@ -60,8 +60,8 @@ pub struct PushSecretSpec {
     /// Delete removes from the store what is not pushed any more; None leaves it there.
     #[serde(default, deserialize_with = "null_is_absent")]
     pub deletion_policy: PushDeletionPolicy,
-    /// How often the remote secret is compared again: 30s, 15m, 1h0m0s. A changed Secret is pushed at once. 0 compares
-    /// on a change only.
+    /// How often the remote secret is compared again: 30s, 15m, 1h0m0s, and not below 5s. A changed Secret is pushed at
+    /// once. 0 compares on a change only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "refresh_interval")]
     pub refresh_interval: Option<String>,

@@ -59,6 +59,10 @@ pub struct NamespaceHardeningStatus {
     /// Baselines that select the namespace, highest priority first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub baselines: Vec<BaselineRef>,
+    /// True while the default deny is in force: whoever deletes it does not get rid of it, not even while the operator
+    /// is away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_deny: Option<bool>,
     /// Values in force, each with the baseline that decided it and why; at most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<EffectiveValue>,

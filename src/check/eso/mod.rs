@@ -28,7 +28,7 @@ use crate::policy::ControlId;
 use crate::policy::FieldPath;
 use crate::policy::Finding;
 use crate::policy::Severity;
-use crate::secrets::plan::push::entries;
+use crate::secrets::plan::push::{data_to, entries};
 use kinds::{Found, Kinds};
 
 /// API group of secrets and stores.
@@ -37,8 +37,17 @@ const GROUP: &str = "external-secrets.io";
 const GENERATORS: &str = "generators.external-secrets.io";
 
 /// The generators that Gabion has.
-const GENERATORS_HERE: [&str; 6] =
-    ["Password", "UUID", "SSHKey", "MFA", "Fake", "ClusterGenerator"];
+const GENERATORS_HERE: [&str; 9] = [
+    "Password",
+    "UUID",
+    "SSHKey",
+    "MFA",
+    "Fake",
+    "ECRAuthorizationToken",
+    "STSSessionToken",
+    "Webhook",
+    "ClusterGenerator",
+];
 
 /// The page that says what can be done.
 const PAGE: &str = "docs/migrate-from-eso.md";
@@ -137,13 +146,34 @@ fn of_eso(switch: &Switch, object: &Object<'_>) -> Vec<Finding> {
             let at = spec().key("externalSecretSpec");
             external_secret::evaluate(&inner["externalSecretSpec"], &at, &mut found);
         }
-        "PushSecret" => found.extend(pushed(inner)),
+        "PushSecret" => found.extend(pushed(inner, &spec())),
         "ClusterPushSecret" => {
-            found.extend(source(&inner["pushSecretSpec"], &spec().key("pushSecretSpec")));
+            let at = spec().key("pushSecretSpec");
+            found.extend(pushed(&inner["pushSecretSpec"], &at));
         }
         "SecretStore" | "ClusterSecretStore" => store::evaluate(object, &mut found),
-        "ClusterGenerator" => found.extend(cluster_generator(inner)),
+        "ClusterGenerator" => {
+            found.extend(cluster_generator(inner));
+            let hook = &inner["generator"]["webhookSpec"];
+            found.extend(webhook(hook, &spec().keys(&["generator", "webhookSpec"])));
+        }
+        "Webhook" => found.extend(webhook(inner, &spec())),
         _ => {}
+    }
+    found
+}
+
+/// What differs of a generator that asks a server.
+fn webhook(hook: &Value, at: &FieldPath) -> Vec<Finding> {
+    if !hook.is_object() {
+        return Vec::new();
+    }
+    let message = "Gabion asks only hosts that --webhook-generator-hosts names, follows no redirect and uses no proxy";
+    let remedy = "name the host of the last address in the flag";
+    let mut found = vec![differs(at.key("url"), message, remedy)];
+    if !hook["auth"].is_null() {
+        let remedy = "send credentials in headers";
+        found.push(lacks(at.key("auth"), "Gabion does not authenticate by NTLM", remedy));
     }
     found
 }
@@ -160,7 +190,7 @@ fn generator_lacks(kind: &str) -> Finding {
 }
 
 /// What a PushSecret asks for that is not pushed here, in the words of its condition.
-fn pushed(inner: &Value) -> Vec<Finding> {
+fn pushed(inner: &Value, at: &FieldPath) -> Vec<Finding> {
     // What cannot be read does not fit the schema, and is said already.
     let Ok(wanted) = serde_json::from_value::<PushSecretSpec>(inner.clone()) else {
         return Vec::new();
@@ -170,15 +200,10 @@ fn pushed(inner: &Value) -> Vec<Finding> {
         entries::groups(&wanted).err(),
         entries::interval(&wanted).err(),
     ];
+    let refusals = refusals.into_iter().flatten().map(|error| error.to_string());
     let remedy = "change it, or keep ESO for this object, with a store of a class of its own";
-    refusals.into_iter().flatten().map(|error| lacks(spec(), error.to_string(), remedy)).collect()
-}
-
-/// The generator whose values are pushed.
-fn source(inner: &Value, at: &FieldPath) -> Option<Finding> {
-    let kind = text(inner, "/selector/generatorRef/kind")?;
-    let path = at.keys(&["selector", "generatorRef", "kind"]);
-    (!GENERATORS_HERE.contains(&kind)).then(|| Finding { path, ..generator_lacks(kind) })
+    let all = refusals.chain(data_to::problem(&wanted));
+    all.map(|error| lacks(at.clone(), error, remedy)).collect()
 }
 
 fn cluster_generator(inner: &Value) -> Option<Finding> {

@@ -68,7 +68,15 @@ fn pushing(change: impl FnOnce(&mut Value)) -> Value {
 fn what_is_not_pushed_is_said_as_the_controller_says_it() {
     says(&pushing(|_| {}), &[]);
     let says_one = |change: fn(&mut Value), wanted: &str| says(&pushing(change), &[wanted]);
-    says_one(|spec| spec["dataTo"] = json!([{"match": {}}]), "spec.dataTo is not supported");
+    says(&pushing(|spec| spec["dataTo"] = json!([{"storeRef": {"name": "s"}}])), &[]);
+    says_one(
+        |spec| spec["dataTo"] = json!([{"storeRef": {"name": "t"}}]),
+        "none of spec.secretStoreRefs",
+    );
+    says_one(
+        |spec| spec["dataTo"] = json!([{"storeRef": {"name": "s"}, "match": {"regexp": "("}}]),
+        "spec.dataTo[0].match.regexp",
+    );
     says_one(
         |spec| spec["selector"] = json!({"generatorRef": {"kind": "Password", "name": "p"}}),
         "spec.selector.generatorRef is not supported",
@@ -147,6 +155,10 @@ fn what_gabion_lacks_is_named_with_its_field() {
             "LACKS spec.target.template.type: ",
         ),
         (
+            store("SecretStore", &json!({"kubernetes": {"remoteNamespace": "x"}})),
+            "LACKS spec.provider.kubernetes.auth: a store of Kubernetes without auth",
+        ),
+        (
             store("SecretStore", &json!({"vault": {"server": "x"}})),
             "LACKS spec.provider.vault: Gabion has no provider vault",
         ),
@@ -188,6 +200,11 @@ fn what_differs_is_named_and_what_is_harmless_is_a_note() {
     says(
         &spec(|spec| spec["dataFrom"] = json!([{"find": {"tags": {"a": "b"}}}])),
         &["DIFFERS spec.dataFrom[0].find.tags: "],
+    );
+    says(
+        &json!({"apiVersion": "generators.external-secrets.io/v1alpha1", "kind": "Webhook", "metadata": {"name": "a"},
+            "spec": {"url": "https://a.example/", "result": {}}}),
+        &["DIFFERS spec.url: "],
     );
     says(&spec(|spec| spec["refreshInterval"] = "0".into()), &["*DIFFERS spec.refreshInterval: "]);
     says(

@@ -28,7 +28,9 @@ kind: Deployment
 metadata:
   name: web   # do not rename
 spec:
+  selector: {matchLabels: {app: web}}
   template:
+    metadata: {labels: {app: web}}
     spec:
       # one container
       containers:

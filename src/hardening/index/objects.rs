@@ -188,8 +188,10 @@ impl Index {
 }
 
 impl Entry {
+    /// From what this process did, or from the report of the one before it.
     pub(super) fn denied(&self) -> bool {
         self.right.iter().any(|(key, _)| key.is_default_deny())
+            || self.effective.as_ref().is_some_and(|report| report.digest.denied)
     }
 
     fn set_right(&mut self, key: &GeneratedKey, right: Right) {

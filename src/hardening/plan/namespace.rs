@@ -100,6 +100,8 @@ pub struct Plan {
     pub(crate) chains: Vec<Chain>,
     /// Objects that are just as they should be.
     pub(crate) right: Vec<(GeneratedKey, Digest)>,
+    /// Whether the default deny is wanted, and was in force before the plan.
+    pub(crate) denied: bool,
     /// What is left alone or held, and why.
     pub problems: Vec<Error>,
     /// What is out of our hands and worth knowing; it keeps nothing from being Ready.
@@ -171,12 +173,8 @@ pub fn plan(input: Input<'_>) -> Plan {
 fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     let observed = input.observed;
     let (departure, policies) = (Departure::of(input.leaving), merged.conflict_policies);
-    let terms = Terms {
-        policies,
-        departure: &departure,
-        contested: input.contested,
-        denied: observed.denied,
-    };
+    let (contested, denied) = (input.contested, observed.denied);
+    let terms = Terms { policies, departure: &departure, contested, denied };
     let problems = &mut plan.problems;
     problems.extend(merged.registry_conflict.clone().map(Error::EmptyIntersection));
 
@@ -189,6 +187,7 @@ fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     let allows: Vec<_> = set.allows.into_iter().map(Generated::NetworkPolicy).collect();
     let deny = set.deny.map(Generated::NetworkPolicy);
     let planned: Vec<_> = allows.iter().chain(&deny).map(|o| (o.key(), o.digest())).collect();
+    plan.denied = deny.as_ref().is_some_and(|deny| terms.is_in_force(deny, &observed.objects));
     let network = steps::network(allows, deny, &observed.objects, terms, problems);
 
     let limits = resources::limit_range(merged, &observed.name).map(Generated::LimitRange);

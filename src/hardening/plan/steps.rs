@@ -100,6 +100,12 @@ pub(super) struct Terms<'a> {
 }
 
 impl Terms<'_> {
+    /// Whether the default deny is in force: then it stays so. Whoever takes the name of an allow policy must not get
+    /// rid of it.
+    pub(super) fn is_in_force(&self, deny: &Generated, observed: &Observed) -> bool {
+        self.denied || observed.get(&deny.key()).is_some_and(|live| live.ours)
+    }
+
     fn policy_of(&self, kind: ObjectKind) -> ConflictPolicy {
         match kind {
             ObjectKind::NetworkPolicy => self.policies.network,
@@ -201,10 +207,7 @@ pub(super) fn network(
         }
     }
     steps.extend(in_safe_order(updated, observed));
-    // What is in force stays so: whoever takes the name of an allow policy then must not get rid of the deny.
-    let in_force =
-        |deny: &Generated| terms.denied || observed.get(&deny.key()).is_some_and(|live| live.ours);
-    let is_first = deny.as_ref().is_some_and(|deny| !in_force(deny));
+    let is_first = deny.as_ref().is_some_and(|deny| !terms.is_in_force(deny, observed));
     match deny.map(|deny| compare(deny, observed, terms)) {
         Some(Ok(Some(_))) if is_first && !missing.is_empty() => {
             problems.push(Error::AllowMissing(missing.join(", ")));

@@ -106,6 +106,9 @@ control_ids! {
     HbProbe => "HB-PROBE",
     HbReplicas => "HB-REPLICAS",
     HbPdb => "HB-PDB",
+    HbSchema => "HB-SCHEMA",
+    HbApi => "HB-API",
+    HbInvalid => "HB-INVALID",
 }
 
 impl ControlId {

@@ -26,7 +26,7 @@ const ACCESS: &[&str] = &["Authentication and authorization"];
 const NETWORK: &[&str] = &["Network policies"];
 
 /// Rights, traffic, pods.
-pub(crate) static CONTROLS: [Control; 14] = [
+pub(crate) static CONTROLS: [Control; 17] = [
     of(
         ControlId::HbRbacWildcard,
         Severity::High,
@@ -164,6 +164,36 @@ pub(crate) static CONTROLS: [Control; 14] = [
             "A PodDisruptionBudget keeps workloads available and lets nodes be drained",
             "PodDisruptionBudgets, autoscalers, replicas and labels of Deployments and StatefulSets",
             "add a PodDisruptionBudget with maxUnavailable: 1",
+        ],
+        (&[], &[]),
+    ),
+    of(
+        ControlId::HbSchema,
+        Severity::Medium,
+        [
+            "Fields are those that the API server knows",
+            "every field of kinds whose schema is known",
+            "correct the name or the value of the field",
+        ],
+        (&[], &[]),
+    ),
+    of(
+        ControlId::HbApi,
+        Severity::High,
+        [
+            "API versions are served",
+            "apiVersion and kind",
+            "write a version that the API server serves",
+        ],
+        (&[], &[]),
+    ),
+    of(
+        ControlId::HbInvalid,
+        Severity::High,
+        [
+            "Objects are valid",
+            "fields of Kubernetes kinds that must fit each other, names, labels, amounts, schedules",
+            "correct the field: the API server refuses the object",
         ],
         (&[], &[]),
     ),

@@ -301,4 +301,16 @@ static WHY: [(ControlId, &str); ControlId::ALL.len()] = [
         ControlId::HbPdb,
         "Without a PodDisruptionBudget, a drain can evict all replicas at once. That is a note, because it may be elsewhere. With one that keeps every pod, a drain never ends.",
     ),
+    (
+        ControlId::HbSchema,
+        "kubectl refuses a field that the API server does not know, and other clients have it dropped: a securityContext with a slip in its name protects nothing. A value of the wrong type is refused in any case.",
+    ),
+    (
+        ControlId::HbApi,
+        "The API server refuses an object of a version that it does not serve, and the deployment stops halfway. It is a note where it depends on the settings of the cluster.",
+    ),
+    (
+        ControlId::HbInvalid,
+        "The API server refuses the object although it knows each field, and the deployment stops halfway.",
+    ),
 ];

@@ -1,12 +1,12 @@
-//! What the status of a `ClusterExternalSecret` says.
+//! What the status of a `ClusterExternalSecret` or `ClusterPushSecret` says.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::cluster_kinds::ClusterStatus;
 use super::condition::READY;
-use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecretStatus;
 use crate::api::external_secrets::cluster_external_secret::FailedNamespace;
 use crate::api::external_secrets::cluster_external_secret::ManagedKeys;
 use crate::api::external_secrets::references::Condition;
@@ -23,7 +23,7 @@ const MAX_CAUSES: usize = 3;
 /// Names that the condition lists.
 const MAX_NAMES: usize = 5;
 
-/// How far a ClusterExternalSecret is.
+/// How far an object is.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Progress {
     /// Namespaces where all is as specified.
@@ -36,8 +36,10 @@ pub(crate) struct Progress {
     pub(crate) problem: Option<(&'static str, String)>,
     /// Namespaces that the spec names and that do not exist.
     pub(crate) absent: Vec<String>,
-    /// Name of each ExternalSecret.
+    /// Name of each child.
     pub(crate) name: String,
+    /// The kind of them.
+    pub(crate) child: &'static str,
     /// Which labels and annotations there may be to take away one day.
     pub(crate) managed: ManagedKeys,
 }
@@ -60,8 +62,9 @@ impl Progress {
             (true, false) => None,
             (true, true) => Some("no namespace is selected".to_owned()),
             (false, _) => Some(format!(
-                "namespaces that do not exist yet: {}; each gets its ExternalSecret when it is created",
-                few(&self.absent)
+                "namespaces that do not exist yet: {}; each gets its {} when it is created",
+                few(&self.absent),
+                self.child
             )),
         };
         (true, "NamespacesProvisioned", text)
@@ -105,12 +108,12 @@ fn few(names: &[String]) -> String {
 
 /// The status that says so, or `None` if the one there is says it already.
 pub(crate) fn next_status(
-    old: Option<&ClusterExternalSecretStatus>,
+    old: Option<&ClusterStatus>,
     progress: &Progress,
     generation: i64,
     now: Timestamp,
-) -> Option<ClusterExternalSecretStatus> {
-    let absent = ClusterExternalSecretStatus::default();
+) -> Option<ClusterStatus> {
+    let absent = ClusterStatus::default();
     let old = old.unwrap_or(&absent);
     let (ready, reason, message) = progress.condition();
     let status = if ready { "True" } else { "False" };
@@ -128,17 +131,16 @@ pub(crate) fn next_status(
         observed_generation: Some(generation),
     });
     next.observed_generation = Some(generation);
-    next.external_secret_name = Some(progress.name.clone());
+    next.name = Some(progress.name.clone());
     // What nothing can be said about stays as it was.
     if progress.problem.is_none() {
-        next.provisioned_namespaces =
-            progress.provisioned.iter().take(MAX_PROVISIONED).cloned().collect();
+        next.provisioned = progress.provisioned.iter().take(MAX_PROVISIONED).cloned().collect();
         let failed = progress.failed.iter().take(MAX_FAILED);
         let failed = failed.map(|(namespace, reason)| FailedNamespace {
             namespace: namespace.clone(),
             reason: Some(shortened(reason, MAX_REASON)),
         });
-        next.failed_namespaces = failed.collect();
+        next.failed = failed.collect();
     }
     next.gabion =
         Some(progress.managed.clone()).filter(|managed| *managed != ManagedKeys::default());
@@ -147,10 +149,7 @@ pub(crate) fn next_status(
 
 /// The old status with what External Secrets Operator does not write: its status is taken over as it is, if it says
 /// the same.
-fn comparable(
-    old: &ClusterExternalSecretStatus,
-    next: &ClusterExternalSecretStatus,
-) -> ClusterExternalSecretStatus {
+fn comparable(old: &ClusterStatus, next: &ClusterStatus) -> ClusterStatus {
     let mut old = old.clone();
     let is_theirs = |condition: &Condition| condition.type_ == READY && condition.reason.is_none();
     if let Some(theirs) = old.conditions.iter_mut().find(|condition| is_theirs(condition))

@@ -6,7 +6,8 @@
 
 pub(crate) mod access;
 pub(crate) mod allowed_keys;
-pub(crate) mod cluster_external;
+pub(crate) mod cluster_kinds;
+pub(crate) mod cluster_object;
 pub(crate) mod cluster_status;
 pub mod collect;
 pub(crate) mod condition;
@@ -19,6 +20,7 @@ pub mod find;
 pub mod generate;
 pub(crate) mod hash;
 pub mod key;
+mod keys;
 pub(crate) mod metadata;
 pub(crate) mod policy;
 pub(crate) mod push;
@@ -26,6 +28,7 @@ pub mod rewrite;
 pub(crate) mod status;
 pub(crate) mod store_status;
 pub mod template;
+pub(crate) mod webhook;
 pub(crate) mod window;
 
 pub(crate) use access::BadCondition;

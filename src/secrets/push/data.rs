@@ -8,6 +8,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::super::environment::SystemEnvironment;
 use super::super::error::Error;
+use super::super::plan::push::data_to::expand;
+use super::super::plan::push::entries::{self, Group};
+use super::super::plan::rewrite;
 use super::super::plan::template::{self, Contents, Engine, InputKind};
 use super::super::template_inputs::{Mark, Version};
 use super::Pusher;
@@ -31,6 +34,7 @@ impl Pusher<'_> {
             return Ok(None);
         };
         let Some(spec) = &self.object.spec.template else {
+            entries::check_keys(data.len())?;
             return Ok(Some(Source { data, mark: mark.finish() }));
         };
         let mut contents = Contents::new();
@@ -46,7 +50,33 @@ impl Pusher<'_> {
             let mut engine = Engine::new(&context.templates, delimiters, environment, &limits);
             template::data_of("template", spec, data, &contents, &mut engine)
         })?;
+        entries::check_keys(data.len())?;
         Ok(Some(Source { data, mark: mark.finish() }))
+    }
+
+    /// What is asked for of these data. What `dataTo` came to counts as meant from now on.
+    pub(super) async fn groups(&self, source: &Source) -> Result<Vec<Group>, Error> {
+        let spec = &self.object.spec;
+        if spec.data_to.is_empty() {
+            return Ok(entries::groups(spec)?);
+        }
+        let context = self.context;
+        let turn = context.rendering.turn(&self.key.namespace).await;
+        let groups = tokio::task::block_in_place(|| {
+            let (environment, limits) = (&mut SystemEnvironment, Limits::default());
+            let delimiters = &context.config.delimiters;
+            let mut engine = Engine::new(&context.templates, delimiters, environment, &limits);
+            let expanded = expand(spec, &source.data, |field, operations, names| {
+                rewrite::rewrite(field, operations, names, &mut engine).map_err(Error::from)
+            })?;
+            Ok::<_, Error>(entries::gather(spec, expanded)?)
+        })?;
+        drop(turn);
+        // Others may have been refused what this one does not mean any more.
+        for rival in context.pushes.means(self.key, &groups) {
+            context.wake_push(&rival, Lane::Urgent);
+        }
+        Ok(groups)
     }
 
     async fn read(

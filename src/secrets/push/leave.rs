@@ -9,18 +9,15 @@ use super::super::error::Error;
 use super::super::plan::push::decide::shown;
 use super::super::plan::push::entries::property;
 use super::super::plan::push::report::Synced;
-use super::super::pushes::{Whose, store_key};
+use super::super::pushes::store_key;
 use super::remote::Target;
-use super::{FINALIZER, MANAGER, Pusher};
-use crate::api::external_secrets::push_secret::PushSecret;
+use super::{AT_ONCE, FINALIZER, MANAGER, Pusher, Whose};
+use crate::api::external_secrets::push_secret::{PushSecret, SyncedEntries};
 use crate::cluster::{
     ObjectKey,
     events::EventType,
     write::{ApiError, Part, PatchKind},
 };
-
-/// Remote secrets of one store that are removed at the same time.
-const AT_ONCE: usize = 8;
 
 /// What came of a removal.
 pub(super) struct Removed {
@@ -38,6 +35,10 @@ impl Pusher<'_> {
         let mut removed = Removed { left: Synced::new(), failures: Vec::new(), waiting: false };
         for (store, entries) in gone {
             let Some(key) = store_key(store, &self.key.namespace) else { continue };
+            if !self.context.is_served(&key) {
+                self.leave_behind(store, "is not for this controller any more", entries);
+                continue;
+            }
             let usable = self.context.usable(&key, &self.key.namespace).await;
             let target = match usable {
                 Ok(Some((connection, store))) => Target::of(self, store, connection),
@@ -47,13 +48,7 @@ impl Pusher<'_> {
                     continue;
                 }
                 Err(error) if self.can_let_go(&error) => {
-                    let text = format!(
-                        "{} is gone, so what was pushed to it stays: {}",
-                        shown(store),
-                        names(entries.keys())
-                    );
-                    tracing::warn!(key = %self.key, text, "not deleted");
-                    self.record("NotDeleted", text, EventType::Warning);
+                    self.leave_behind(store, "is gone", entries);
                     continue;
                 }
                 Err(error) => {
@@ -86,6 +81,14 @@ impl Pusher<'_> {
             }
         }
         removed
+    }
+
+    /// Says what nobody removes.
+    fn leave_behind(&self, store: &str, why: &str, entries: &SyncedEntries) {
+        let (store, names) = (shown(store), names(entries.keys()));
+        let text = format!("{store} {why}, so what was pushed to it stays: {names}");
+        tracing::warn!(key = %self.key, text, "not deleted");
+        self.record("NotDeleted", text, EventType::Warning);
     }
 
     /// Whether nothing can ever be removed from a store: it is gone, or goes with the namespace and its credentials.

@@ -1,7 +1,6 @@
 //! One reconcile of one PushSecret.
 
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,22 +10,20 @@ use jiff::Timestamp;
 
 use super::super::context::Context;
 use super::super::error::{Error, RECHECK};
+use super::super::plan::push::PushError;
 use super::super::plan::push::entries::{self, Group, id};
-use super::super::plan::push::report::{Due, Outcome, Synced, due};
-use super::super::plan::push::{PushError, value};
+use super::super::plan::push::report::{Due, Outcome, Synced, due, is_by_gabion, is_edited};
 use super::super::pushes::store_key;
 use super::data::Source;
-use super::remote::Target;
-use super::{KIND, Pusher, leave::advice};
+use super::remote::{Pushed, Target};
+use super::{AT_ONCE, KIND, Pusher, Whose, ahead, by_store, leave::advice};
 use crate::api::external_secrets::push_secret::{PushDeletionPolicy, PushSecret};
 use crate::cluster::{ObjectKey, queue::Next, write::ApiError};
+use crate::lane::Lane;
 use crate::retry::Retry;
-use crate::secrets::pushes::Whose;
 
 /// Longest time one reconcile may take, all waiting included.
 const DEADLINE: Duration = Duration::from_mins(10);
-/// Remote secrets of one store that are pushed at the same time.
-const AT_ONCE: usize = 8;
 
 /// What came of a reconcile.
 enum Pass {
@@ -34,6 +31,8 @@ enum Pass {
     Waiting,
     /// Nothing is to be done before this.
     NotDue(Due),
+    /// This is to be written down before anything is pushed.
+    Ahead(Synced),
     /// This.
     Done { failures: Vec<Error>, synced: Synced, source: String, source_gone: bool },
     /// It is gone.
@@ -48,14 +47,14 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
     if let Err(next) = finalize(&context, &key, &mut object).await {
         return next;
     }
-    let pusher = Pusher { context: &context, key: &key, object: &object };
-    let pass = match tokio::time::timeout(DEADLINE, Box::pin(pusher.pass(started))).await {
+    let pass = match passes(&context, &key, &mut object, started).await {
         Ok(pass) => pass,
-        Err(_) => Err(Error::Deadline(DEADLINE.as_secs())),
+        Err(next) => return next,
     };
+    let pusher = Pusher::new(&context, &key, &object);
     let deleting = object.metadata.deletion_timestamp.is_some();
     let (failures, synced, source, source_gone) = match pass {
-        Ok(Pass::Waiting | Pass::Left) => return Next::Idle,
+        Ok(Pass::Waiting | Pass::Left | Pass::Ahead(_)) => return Next::Idle,
         Ok(Pass::NotDue(due)) => return next_at(due, started),
         Ok(Pass::Done { failures, synced, source, source_gone }) => {
             (failures, synced, source, source_gone)
@@ -95,13 +94,41 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
     }
 }
 
+/// Goes over the object, and once more after what is about to be created was written down.
+async fn passes(
+    context: &Context,
+    key: &ObjectKey,
+    object: &mut Arc<PushSecret>,
+    started: Timestamp,
+) -> Result<Result<Pass, Error>, Next> {
+    let mut is_paced = false;
+    loop {
+        let before = Arc::clone(object);
+        let pusher = Pusher::new(context, key, &before);
+        let pass = Box::pin(pusher.pass(started, is_paced));
+        let Ok(pass) = tokio::time::timeout(DEADLINE, pass).await else {
+            return Ok(Err(Error::Deadline(DEADLINE.as_secs())));
+        };
+        let Ok(Pass::Ahead(entries)) = pass else { return Ok(pass) };
+        match ahead::record(context, key, &before, &entries).await {
+            Ok(written) => *object = written,
+            Err(ApiError::NotFound { .. }) => return Err(Next::Idle),
+            Err(error) => {
+                tracing::warn!(kind = KIND, %key, %error, "status not written; nothing is created before it is");
+                return Err(Next::Retry);
+            }
+        }
+        is_paced = true;
+    }
+}
+
 /// Sets the finalizer that the deletion policy asks for, before anything is pushed that would have to be removed.
 async fn finalize(
     context: &Context,
     key: &ObjectKey,
     object: &mut Arc<PushSecret>,
 ) -> Result<(), Next> {
-    let pusher = Pusher { context, key, object };
+    let pusher = Pusher::new(context, key, object);
     let wanted = object.spec.deletion_policy == PushDeletionPolicy::Delete;
     let is_ours = pusher.all_ours();
     if object.metadata.deletion_timestamp.is_some() || !is_ours || wanted == pusher.has_finalizer()
@@ -162,32 +189,58 @@ fn next_at(due: Due, now: Timestamp) -> Next {
     Next::At { earliest: due, due }
 }
 
+impl<'a> Pusher<'a> {
+    fn new(context: &'a Context, key: &'a ObjectKey, object: &'a PushSecret) -> Self {
+        let mark = context.pushes.inputs.mark(key, &ObjectKey::new("", "")).unwrap_or_default();
+        let urgent = object.metadata.deletion_timestamp.is_some() || is_edited(object, &mark);
+        let spent = context.pushes.is_spent(key, Timestamp::now());
+        let lane = if urgent && !spent { Lane::Urgent } else { Lane::Periodic };
+        Self { context, key, object, lane }
+    }
+}
+
 impl Pusher<'_> {
-    /// False if any store it has to do with is for another controller, or of a kind that is switched off.
+    /// False if any store that it names is for another controller, or of a kind that is switched off.
     fn all_ours(&self) -> bool {
-        let status = self.object.status.iter();
-        let pushed = status.flat_map(|status| status.synced_push_secrets.keys().cloned());
-        let named = entries::stores(&self.object.spec).unwrap_or_default();
-        let stores = named.into_iter().chain(pushed);
-        stores.filter_map(|store| store_key(&store, &self.key.namespace)).all(|key| {
-            let config = &self.context.config;
-            let enabled =
-                if key.is_cluster() { config.cluster_stores } else { config.namespaced_stores };
-            let store = self.context.stores.find(&key);
-            enabled && store.is_none_or(|(store, _, _)| self.context.is_ours(&store))
-        })
+        let stores = entries::stores(&self.object.spec).unwrap_or_default();
+        let mut stores = stores.iter().filter_map(|store| store_key(store, &self.key.namespace));
+        stores.all(|store| self.context.is_served(&store))
     }
 
-    async fn pass(&self, now: Timestamp) -> Result<Pass, Error> {
-        if !self.all_ours() {
+    /// Whether it is ours alone to let go: we pushed it, and its stores were given to another controller since.
+    fn is_abandoned(&self) -> bool {
+        let tracked = self.context.pushes.find(self.key);
+        let stores = entries::stores(&self.object.spec).unwrap_or_default();
+        let mut stores = stores.iter().filter_map(|store| store_key(store, &self.key.namespace));
+        self.object.metadata.deletion_timestamp.is_some()
+            && (is_by_gabion(self.object)
+                || tracked.is_some_and(|tracked| tracked.refreshed.is_some()))
+            && stores
+                .all(|store| self.context.is_served(&store) || self.context.is_of_others(&store))
+    }
+
+    /// When the object may be pushed, if not now.
+    fn pause(&self, now: Timestamp, is_paced: bool) -> Option<Pass> {
+        let taken = if is_paced { Ok(()) } else { self.context.pushes.take(self.key, now) };
+        taken.err().map(|at| Pass::NotDue(Due::At(at)))
+    }
+
+    async fn pass(&self, now: Timestamp, is_paced: bool) -> Result<Pass, Error> {
+        if !self.all_ours() && !self.is_abandoned() {
             return Ok(Pass::Waiting);
         }
         if self.object.metadata.deletion_timestamp.is_some() {
-            return self.leave().await;
+            if !self.has_finalizer() {
+                return Ok(Pass::Left);
+            }
+            return match self.pause(now, is_paced) {
+                Some(pause) => Ok(pause),
+                None => self.leave().await,
+            };
         }
         let spec = &self.object.spec;
         let name = entries::source(spec)?;
-        let groups = entries::groups(spec)?;
+        entries::groups(spec)?;
         let interval = entries::interval(spec)?;
         let mark = self.context.pushes.inputs.mark(self.key, &ObjectKey::new("", ""));
         let last = self.context.pushes.find(self.key).and_then(|tracked| tracked.refreshed);
@@ -195,20 +248,25 @@ impl Pusher<'_> {
             Due::Now => {}
             later => return Ok(Pass::NotDue(later)),
         }
+        if let Some(pause) = self.pause(now, is_paced) {
+            return Ok(pause);
+        }
         let Some(source) = self.source(name).await? else {
             return self.source_gone(name).await;
         };
+        let groups = self.groups(&source).await?;
+        let ahead = self.ahead(&groups, &source).await;
+        if !ahead.is_empty() {
+            return Ok(Pass::Ahead(ahead));
+        }
         self.push_all(&groups, &source).await
     }
 
     /// Pushes everything, and removes what is not pushed any more.
     async fn push_all(&self, groups: &[Group], source: &Source) -> Result<Pass, Error> {
-        let mut by_store: BTreeMap<&str, Vec<&Group>> = BTreeMap::new();
-        for group in groups {
-            by_store.entry(&group.store).or_default().push(group);
-        }
         let (mut failures, mut synced, mut waiting) = (Vec::new(), Synced::new(), false);
-        for (store, groups) in by_store {
+        let mut recorded = self.recorded();
+        for (store, groups) in by_store(groups) {
             let Some(key) = store_key(store, &self.key.namespace) else { continue };
             let target = match self.context.usable(&key, &self.key.namespace).await {
                 Ok(Some((connection, store))) => {
@@ -220,14 +278,14 @@ impl Pusher<'_> {
                 }
                 Err(error) => Err(error),
             };
-            let done: Vec<(&Group, Result<bool, Error>)> = match &target {
+            let done: Vec<(&Group, Result<Pushed, Error>)> = match &target {
                 Err(error) => {
                     groups.first().map(|group| (*group, Err(error.clone()))).into_iter().collect()
                 }
                 Ok(target) => {
                     let mut work = Vec::with_capacity(groups.len());
                     for group in &groups {
-                        work.push(self.push_group(target, group, source));
+                        work.push(self.push(target, group, source));
                     }
                     let done: Vec<_> = stream::iter(work).buffered(AT_ONCE).collect().await;
                     groups.iter().copied().zip(done).collect()
@@ -235,23 +293,26 @@ impl Pusher<'_> {
             };
             let pushed = synced.entry(store.to_owned()).or_default();
             for (group, done) in done {
-                let mut is_pushed = false;
+                let entries = group.entries.iter();
+                let entries = entries.map(|it| (id(&it.record.matches.remote_ref), &it.record));
                 match done {
-                    Ok(done) => is_pushed = done,
-                    Err(error) => failures.push(error),
-                }
-                for entry in &group.entries {
-                    let id = id(&entry.record.matches.remote_ref);
-                    if is_pushed {
-                        pushed.insert(id, entry.record.clone());
+                    Ok(Pushed::Done) => {
+                        pushed.extend(entries.map(|(id, record)| (id, record.clone())));
                     }
+                    Ok(Pushed::Skipped) => {}
+                    Ok(Pushed::NotCreated(error)) => {
+                        failures.push(error);
+                        let recorded = recorded.entry(store.to_owned()).or_default();
+                        entries.for_each(|(id, _)| drop(recorded.remove(&id)));
+                    }
+                    Err(error) => failures.push(error),
                 }
             }
         }
         if waiting {
             return Ok(Pass::Waiting);
         }
-        let gone = self.settle(groups, self.recorded(), &mut synced);
+        let gone = self.settle(groups, recorded, &mut synced);
         let removed = self.remove_all(&gone, Whose::OfAnybody).await;
         for (store, entries) in removed.left {
             synced.entry(store).or_default().extend(entries);
@@ -259,19 +320,6 @@ impl Pusher<'_> {
         failures.extend(removed.failures);
         synced.retain(|_, entries| !entries.is_empty());
         Ok(Pass::Done { failures, synced, source: source.mark.clone(), source_gone: false })
-    }
-
-    async fn push_group(
-        &self,
-        target: &Target,
-        group: &Group,
-        source: &Source,
-    ) -> Result<bool, Error> {
-        let field = group.entries.first().map_or("data", |entry| &entry.field);
-        self.check_key(target, field, &group.remote_key)?;
-        let templated = self.object.spec.template.is_some();
-        let parts = value::parts(group, &source.data, target.service, templated)?;
-        self.push(target, group, &parts).await
     }
 
     /// What was pushed: as the status has it, and what no status could be written about.
@@ -324,9 +372,6 @@ impl Pusher<'_> {
 
     /// The object is being deleted: removes what it says, and lets it go.
     async fn leave(&self) -> Result<Pass, Error> {
-        if !self.has_finalizer() {
-            return Ok(Pass::Left);
-        }
         if self.object.spec.deletion_policy == PushDeletionPolicy::Delete {
             let removed = self.remove_all(&self.recorded(), Whose::OfOthers).await;
             if !removed.failures.is_empty() {

@@ -2,26 +2,34 @@
 
 use std::sync::Arc;
 
-use super::super::auth::is_referent;
 use super::super::error::Error;
 use super::super::index::StoreKey;
 use super::super::plan::push::PushError;
 use super::super::plan::push::claims::Claim;
 use super::super::plan::push::decide::{
-    Admission, Corrections, Known, Removal, admit, corrections, is_known, removal, shown,
+    Admission, Corrections, Known, Removal, admit, corrections, has_made_nothing, is_known, removal,
 };
 use super::super::plan::push::entries::{Group, id};
 use super::super::plan::push::settings::{Service, Settings, settings};
 use super::super::plan::push::value::{self, Parts};
-use super::super::pushes::Whose;
 use super::super::secret_store::check_key;
 use super::super::store::Store;
-use super::Pusher;
+use super::data::Source;
+use super::{Pusher, Whose};
 use crate::api::external_secrets::aws::AwsService;
-use crate::lane::Lane;
 use crate::provider::fetcher::Connection;
 use crate::provider::push::{Change, Deletion, Remote, RemoteSettings};
 use crate::provider::{Fetched, ProviderError, SecretBytes};
+
+/// What came of one remote secret.
+pub(super) enum Pushed {
+    /// It is as it should be.
+    Done,
+    /// It is somebody's who is not to be replaced.
+    Skipped,
+    /// There is none, and none was made.
+    NotCreated(Error),
+}
 
 /// A store that is written to.
 pub(super) struct Target {
@@ -70,24 +78,39 @@ impl Target {
 }
 
 impl Pusher<'_> {
-    /// Brings a remote secret to what is asked for. False if it is somebody's who is not to be replaced.
+    /// What goes into a remote secret, if the store lets this namespace use it.
+    pub(super) fn parts(
+        &self,
+        target: &Target,
+        group: &Group,
+        source: &Source,
+    ) -> Result<Parts, Error> {
+        let field = group.entries.first().map_or("data", |entry| &entry.field);
+        self.check_key(target, field, &group.remote_key)?;
+        let templated = self.object.spec.template.is_some();
+        Ok(value::parts(group, &source.data, target.service, templated)?)
+    }
+
+    /// Brings a remote secret to what is asked for.
     pub(super) async fn push(
         &self,
         target: &Target,
         group: &Group,
-        parts: &Parts,
-    ) -> Result<bool, Error> {
+        source: &Source,
+    ) -> Result<Pushed, Error> {
+        let parts = &self.parts(target, group, source)?;
         self.check_claims(target, group)?;
         let place = target.place(&group.remote_key);
-        let turn = self.context.pushes.turn(&place);
-        let _turn = turn.lock().await;
+        let _turn = self.context.pushes.turns(&target.store.key).turn(&self.key.namespace).await;
+        let lock = self.context.pushes.lock_of(&place);
+        let _lock = lock.lock().await;
         let remote = self.describe(target, &group.remote_key).await?;
         let policy = &self.object.spec.update_policy;
         let restore = match admit(group, remote.as_ref(), policy)? {
-            Admission::Skip => return Ok(false),
+            Admission::Skip => return Ok(Pushed::Skipped),
             Admission::Create => {
                 self.context.pushes.attempted(self.key, &group.store, group);
-                return self.create(target, group, parts).await.map(|()| true);
+                return self.create(target, group, parts).await;
             }
             Admission::Update { restore } => restore,
         };
@@ -102,29 +125,24 @@ impl Pusher<'_> {
         self.correct(target, group, &amends).await?;
         let known = Known { revision, digest: digest(group, parts) };
         self.context.pushes.remember(self.key, &place, Some(known));
-        Ok(true)
+        Ok(Pushed::Done)
     }
 
-    fn check_claims(&self, target: &Target, group: &Group) -> Result<(), PushError> {
-        let across = !is_referent(&target.store);
-        for entry in &group.entries {
-            let claim = Claim::of(&entry.record.matches.remote_ref);
-            let holder = self.context.pushes.holder(self.object, &target.store.key, &claim, across);
-            if let Some(by) = holder {
-                let (remote, store) = (group.remote_key.clone(), shown(&group.store));
-                return Err(PushError::Taken { remote, store, by: by.to_string() });
-            }
-        }
-        Ok(())
-    }
-
-    async fn create(&self, target: &Target, group: &Group, parts: &Parts) -> Result<(), Error> {
-        let value = value::desired(group, parts, None, target.service)?;
+    async fn create(&self, target: &Target, group: &Group, parts: &Parts) -> Result<Pushed, Error> {
+        let value = match value::desired(group, parts, None, target.service) {
+            Ok(value) => value,
+            Err(error) => return Ok(Pushed::NotCreated(error.into())),
+        };
         let change = Change::Create { value: &value, settings: &group.settings.remote };
-        let revision = self.change(target, &group.remote_key, change).await?;
+        let revision = match self.change(target, &group.remote_key, change).await {
+            Err(Error::Provider(error)) if has_made_nothing(&error) => {
+                return Ok(Pushed::NotCreated(error.into()));
+            }
+            created => created?,
+        };
         let known = revision.map(|revision| Known { revision, digest: digest(group, parts) });
         self.context.pushes.remember(self.key, &target.place(&group.remote_key), known);
-        Ok(())
+        Ok(Pushed::Done)
     }
 
     /// Writes a new version if one is needed. The version that is there afterwards.
@@ -219,13 +237,12 @@ impl Pusher<'_> {
         meant: Whose,
     ) -> Result<(), Error> {
         let place = target.place(remote_key);
-        let turn = self.context.pushes.turn(&place);
-        let _turn = turn.lock().await;
+        let _turn = self.context.pushes.turns(&target.store.key).turn(&self.key.namespace).await;
+        let lock = self.context.pushes.lock_of(&place);
+        let _lock = lock.lock().await;
         // What another object means by now, or an entry that has changed, is not to be removed.
-        let (store, across) = (&target.store.key, !is_referent(&target.store));
         let is_free = |property: &&String| {
-            let claim = Claim::at(remote_key, property);
-            !self.context.pushes.is_meant(self.key, store, &claim, (across, meant))
+            !self.is_meant(&target.store, &Claim::at(remote_key, property), meant)
         };
         let properties: Vec<_> = properties.iter().filter(is_free).cloned().collect();
         if properties.is_empty() {
@@ -258,13 +275,17 @@ impl Pusher<'_> {
         Ok(())
     }
 
-    async fn describe(&self, target: &Target, key: &str) -> Result<Option<Remote>, Error> {
-        let described = self.context.fetcher.describe(&target.connection, key, Lane::Urgent).await;
+    pub(super) async fn describe(
+        &self,
+        target: &Target,
+        key: &str,
+    ) -> Result<Option<Remote>, Error> {
+        let described = self.context.fetcher.describe(&target.connection, key, self.lane).await;
         self.note(target, described)
     }
 
     async fn current(&self, target: &Target, key: &str) -> Result<Fetched, Error> {
-        let current = self.context.fetcher.current(&target.connection, key, Lane::Urgent).await;
+        let current = self.context.fetcher.current(&target.connection, key, self.lane).await;
         self.note(target, current)
     }
 
@@ -277,7 +298,7 @@ impl Pusher<'_> {
         // Whoever does not lead any more writes nothing.
         self.context.writer.may_write()?;
         let fetcher = &self.context.fetcher;
-        let changed = fetcher.change(&target.connection, key, change, Lane::Urgent).await;
+        let changed = fetcher.change(&target.connection, key, change, self.lane).await;
         self.note(target, changed)
     }
 

@@ -1,4 +1,9 @@
 use super::*;
+use crate::api::external_secrets::cluster_external_secret::{
+    ClusterExternalSecret, ClusterExternalSecretSpec,
+};
+use crate::api::external_secrets::cluster_push_secret::{ClusterPushSecret, ClusterPushSecretSpec};
+use crate::secrets::plan::cluster_kinds::ClusterKind;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + second).unwrap()
@@ -24,12 +29,14 @@ fn ces_a_status_that_says_so_already_is_not_written_again() {
 
 #[test]
 fn ces_a_status_of_external_secrets_operator_is_taken_over_as_it_is() {
-    let theirs: ClusterExternalSecretStatus = serde_json::from_value(serde_json::json!({
+    let mut object = ClusterExternalSecret::new("all", ClusterExternalSecretSpec::default());
+    object.status = serde_json::from_value(serde_json::json!({
         "externalSecretName": "all",
         "provisionedNamespaces": ["ok-00000", "ok-00001"],
         "conditions": [{"type": "Ready", "status": "True"}],
     }))
     .unwrap();
+    let theirs = ClusterKind::status(&object).unwrap();
     let mut same = progress(2, &[]);
     same.managed.labels = vec!["team".to_owned()];
     assert_eq!(next_status(Some(&theirs), &same, 4, at(0)), None);
@@ -63,11 +70,13 @@ fn ces_lists_and_messages_are_bounded() {
     let failed: Vec<_> = names.iter().map(|name| (name.as_str(), long.as_str())).collect();
     let many = progress(20_000, &failed);
     let status = next_status(None, &many, 1, at(0)).unwrap();
-    assert_eq!(status.provisioned_namespaces.len(), 5000);
-    assert_eq!(status.failed_namespaces.len(), 100);
+    assert_eq!(status.provisioned.len(), 5000);
+    assert_eq!(status.failed.len(), 100);
     let message = status.conditions[0].message.clone().unwrap();
     assert!(message.contains("20000 of 40000") && message.len() < 2048, "{message}");
-    assert!(serde_json::to_vec(&status).unwrap().len() < 512 << 10);
+    let mut object = ClusterExternalSecret::new("all", ClusterExternalSecretSpec::default());
+    object.set_status(status);
+    assert!(serde_json::to_vec(&object).unwrap().len() < 512 << 10);
 }
 
 #[test]
@@ -76,4 +85,16 @@ fn ces_what_is_not_done_is_not_ready() {
     let (ready, reason, message) = pending.condition();
     assert_eq!((ready, reason), (false, "Provisioning"));
     assert_eq!(message.as_deref(), Some("2 of 3 namespaces are not done yet"));
+}
+
+#[test]
+fn cps_a_status_is_the_same_after_it_was_read_back() {
+    let status = next_status(None, &progress(2, &[("a", "x")]), 1, at(0)).unwrap();
+    let mut external = ClusterExternalSecret::new("all", ClusterExternalSecretSpec::default());
+    external.set_status(status.clone());
+    assert_eq!(ClusterKind::status(&external), Some(status.clone()));
+    let mut push = ClusterPushSecret::new("all", ClusterPushSecretSpec::default());
+    push.set_status(status.clone());
+    assert_eq!(ClusterKind::status(&push), Some(status));
+    assert_eq!(serde_json::to_value(&push).unwrap()["status"]["pushSecretName"], "all");
 }

@@ -39,6 +39,13 @@ fn is_within(path: &str, of: &str) -> bool {
     path.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
+/// Whether an object has pushed to a place of a store, as its status says.
+pub(crate) fn has_pushed(object: &PushSecret, store: &str, claim: &Claim) -> bool {
+    let synced = object.status.as_ref().and_then(|status| status.synced_push_secrets.get(store));
+    let mut pushed = synced.into_iter().flat_map(|entries| entries.values());
+    pushed.any(|data| Claim::of(&data.matches.remote_ref).overlaps(claim))
+}
+
 /// What decides between two who claim the same: who has pushed there, then who is older, then the name. The smaller
 /// one has it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,12 +58,8 @@ pub(crate) struct Rank {
 impl Rank {
     /// The rank of an object at a place of a store, whose name is as the status has it.
     pub(crate) fn of(object: &PushSecret, store: &str, claim: &Claim) -> Self {
-        let synced =
-            object.status.as_ref().and_then(|status| status.synced_push_secrets.get(store));
-        let mut pushed = synced.into_iter().flat_map(|entries| entries.values());
-        let has_pushed = pushed.any(|data| Claim::of(&data.matches.remote_ref).overlaps(claim));
         Self {
-            has_not_pushed: !has_pushed,
+            has_not_pushed: !has_pushed(object, store, claim),
             created: object.metadata.creation_timestamp.as_ref().map(|time| time.0),
             key: ObjectKey::of(object),
         }

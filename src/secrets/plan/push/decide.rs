@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{PushError, entries::Group, json, settings::Settings};
 use crate::api::external_secrets::push_secret::PushUpdatePolicy;
-use crate::provider::SecretBytes;
 use crate::provider::push::Remote;
+use crate::provider::{ProviderError, SecretBytes};
 
 /// Whether, and how, a remote secret may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +90,19 @@ pub(crate) fn corrections(
             || before.is_some_and(|before| {
                 wanted.policies.is_some() && wanted.policies != before.remote.policies
             }),
+    }
+}
+
+/// Whether a creation that failed so has certainly made nothing. One whose answer was lost may have.
+pub(crate) fn has_made_nothing(error: &ProviderError) -> bool {
+    match error {
+        ProviderError::Denied { .. }
+        | ProviderError::Credentials { .. }
+        | ProviderError::Settings { .. }
+        | ProviderError::Throttled => true,
+        // It is there already: perhaps by a call before.
+        ProviderError::Invalid { reason, .. } => !reason.contains("Exists"),
+        _ => false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Why a `PushSecret` cannot be pushed, in words for the person who wrote it.
 
 use crate::retry::Retry;
+use crate::secrets::plan::key::KeyName;
 
 /// Everything that the plan of a push refuses. `Display` names the field and what to do, and holds no value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,9 +28,14 @@ pub(crate) enum PushError {
         "it pushes {count} remote secrets and fields, and the most is {most}: make several PushSecrets of it"
     )]
     TooMany { count: usize, most: usize },
+    /// Each entry goes over all keys.
+    #[error(
+        "there are {count} keys to push from, and the most is {most}: push from a Secret with fewer"
+    )]
+    ManyKeys { count: usize, most: usize },
     /// The status could not hold what is pushed.
     #[error(
-        "spec.data has {bytes} bytes over all stores, and the most is {most}, because the status repeats it: make several PushSecrets of it"
+        "what it pushes has {bytes} bytes over all stores, and the most is {most}, because the status repeats it: make several PushSecrets of it"
     )]
     TooLong { bytes: usize, most: usize },
     /// Two entries mean the same.
@@ -42,6 +48,16 @@ pub(crate) enum PushError {
         "spec.{field} and spec.{other} want different metadata of {remote:?}: write the same in both"
     )]
     Settings { field: String, other: String, remote: String },
+    /// A store that the object does not push to.
+    #[error(
+        "spec.{field} names {store:?}, which is none of spec.secretStoreRefs: add it there, or name another one"
+    )]
+    OtherStore { field: String, store: String },
+    /// A remote secret without a name, or with a very long one.
+    #[error(
+        "spec.{field} makes a name of no characters, or of more than 2048 bytes, of the {key}: correct it"
+    )]
+    BadName { field: String, key: KeyName },
     /// Another PushSecret pushes there.
     #[error(
         "{remote:?} in {store} is pushed by PushSecret {by}: change one of the two, or delete one"
@@ -98,8 +114,10 @@ impl PushError {
             Self::Missing { .. } => "FieldMissing",
             Self::Duration { .. } => "InvalidDuration",
             Self::Metadata { .. } | Self::Settings { .. } => "InvalidMetadata",
-            Self::TooMany { .. } | Self::TooLong { .. } => "TooManyPushed",
+            Self::TooMany { .. } | Self::ManyKeys { .. } | Self::TooLong { .. } => "TooManyPushed",
             Self::Twice { .. } => "DuplicateKey",
+            Self::OtherStore { .. } => "OtherStore",
+            Self::BadName { .. } => "InvalidKey",
             Self::Taken { .. } => "RemoteTaken",
             Self::SourceMissing { .. } => "SourceMissing",
             Self::KeyMissing { .. } => "KeyMissing",

@@ -133,6 +133,38 @@ pub(crate) fn next_status(
     (unchanged != *old || is_stale).then_some(new)
 }
 
+/// Whether an object waits for its first push, or for what somebody changed: in it, or in what it pushes. All else is a
+/// comparison, or a try after a failure.
+pub(crate) fn is_edited(object: &PushSecret, source: &str) -> bool {
+    let Some(status) = &object.status else { return true };
+    let Some(ready) = status.conditions.iter().find(|condition| condition.type_ == READY) else {
+        return true;
+    };
+    if ready.observed_generation.is_some_and(|seen| Some(seen) != object.metadata.generation) {
+        return true;
+    }
+    let is_same = status.synced_resource_version.as_deref() == Some(&version(object))
+        && status.gabion.as_ref().is_some_and(|from| from.source == source);
+    ready.status == "True" && !is_same
+}
+
+/// Whether the status was last written by this operator: another one does not say which generation it has seen.
+pub(crate) fn is_by_gabion(object: &PushSecret) -> bool {
+    let Some(status) = &object.status else { return false };
+    let mut ready = status.conditions.iter().filter(|condition| condition.type_ == READY);
+    status.gabion.is_some() && ready.any(|ready| ready.observed_generation.is_some())
+}
+
+/// The status with what is about to be created: if nobody lives to say that it was, it is known all the same.
+pub(crate) fn status_ahead(object: &PushSecret, ahead: &Synced) -> PushSecretStatus {
+    let mut status = object.status.clone().unwrap_or_default();
+    for (store, entries) in ahead {
+        let recorded = status.synced_push_secrets.entry(store.clone()).or_default();
+        recorded.extend(entries.iter().map(|(id, data)| (id.clone(), data.clone())));
+    }
+    status
+}
+
 /// When an object is pushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {

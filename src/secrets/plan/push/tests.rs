@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::claims::{Claim, Rank};
-use super::decide::{Admission, Removal, admit, corrections, removal};
+use super::data_to::expand;
+use super::decide::{Admission, Removal, admit, corrections, has_made_nothing, removal};
 use super::entries::{self, Group};
 use super::report::{self, Due, Outcome, Stamp, Synced, next_status};
 use super::settings::{Service, settings};
@@ -16,8 +17,11 @@ use super::value::{self, Parts};
 use super::{PushError, json as text};
 use crate::api::external_secrets::push_secret::{PushSecret, PushSecretSpec, PushUpdatePolicy};
 use crate::cluster::ObjectKey;
-use crate::provider::SecretBytes;
 use crate::provider::push::{OWNER, OWNER_TAG, Remote};
+use crate::provider::{ProviderError, SecretBytes};
+use crate::secrets::error::Error;
+use crate::secrets::plan::rewrite::rewrite;
+use crate::secrets::plan::template::tests::with_engine;
 
 type Texts = BTreeMap<String, String>;
 
@@ -298,9 +302,6 @@ fn what_cannot_be_honoured_is_refused_by_name() {
         let text = error.unwrap_err().to_string();
         assert!(text.contains(&format!("spec.{field}")), "{text}");
     }
-    let mut with_data_to = base.clone();
-    with_data_to["dataTo"] = json!([{"storeRef": {"name": "aws"}}]);
-    assert!(entries::source(&spec(with_data_to)).is_err());
 }
 
 #[test]
@@ -368,6 +369,219 @@ fn it_is_due_when_the_object_its_source_or_the_clock_says_so() {
     let mut edited = object.clone();
     edited.metadata.generation = Some(2);
     assert_eq!(due(&edited, "m", 1), Due::Now);
+}
+
+type Pushed = BTreeMap<(String, String), Vec<String>>;
+
+/// By store and remote key: the keys that go there.
+fn expanded(spec: &PushSecretSpec, keys: &[String]) -> Result<Pushed, Error> {
+    let data = keys.iter().map(|key| (key.clone(), bytes("x"))).collect();
+    let made = with_engine(|engine| {
+        expand(spec, &data, |field, operations, names| {
+            rewrite(field, operations, names, engine).map_err(Error::from)
+        })
+    })?;
+    let groups = entries::gather(spec, made)?;
+    let keys = |group: &Group| {
+        let entry = &group.entries[0];
+        let all = entry.keys.clone().unwrap_or_default().into_iter();
+        entry.secret_key.clone().into_iter().chain(all).collect()
+    };
+    Ok(groups
+        .iter()
+        .map(|group| ((group.store.clone(), group.remote_key.clone()), keys(group)))
+        .collect())
+}
+
+fn data_to(data_to: &Value, data: &Value) -> PushSecretSpec {
+    spec(json!({"secretStoreRefs": [{"name": "aws"}, {"name": "other"}],
+        "selector": {"secret": {"name": "source"}}, "data": data, "dataTo": data_to}))
+}
+
+proptest! {
+    /// Each selected key goes to the store that is named, under its new name, unless data names it.
+    #[test]
+    fn data_to_does_what_a_naive_model_says(
+        keys in prop::collection::btree_set("[ab][ab-]{0,2}", 0..6),
+        start in "[ab]?",
+        prefix in "[x/]{0,2}",
+        explicit in "[ab][ab-]{0,1}",
+    ) {
+        let entry = json!([{"match": {"secretKey": explicit, "remoteRef": {"remoteKey": "explicit"}}}]);
+        let wanted = data_to(&json!([
+            {"storeRef": {"name": "aws"}, "match": {"regexp": format!("^{start}")},
+                "rewrite": [{"transform": {"template": format!("{prefix}{{{{ .value }}}}")}},
+                    {"regexp": {"source": "$", "target": "-end"}}]},
+            {"storeRef": {"name": "other"}, "match": {"regexp": format!("^{start}")}, "remoteKey": "bundle"},
+        ]), &entry);
+        let selected: Vec<_> = keys.iter().filter(|key| key.starts_with(&start)).cloned().collect();
+        let mut model = Pushed::new();
+        for store in ["SecretStore/aws", "SecretStore/other"] {
+            model.insert((store.into(), "explicit".into()), vec![explicit.clone()]);
+        }
+        for key in selected.iter().filter(|key| **key != explicit) {
+            model.insert(("SecretStore/aws".into(), format!("{prefix}{key}-end")), vec![key.clone()]);
+        }
+        if !selected.is_empty() {
+            model.insert(("SecretStore/other".into(), "bundle".into()), selected);
+        }
+        let keys: Vec<_> = keys.into_iter().collect();
+        prop_assert_eq!(expanded(&wanted, &keys).unwrap(), model);
+    }
+}
+
+#[test]
+fn data_to_says_what_collides_and_what_it_cannot_do() {
+    let keys = ["a".to_owned(), "b".to_owned()];
+    let aws = json!({"name": "aws"});
+    let one = json!([{"match": {"secretKey": "c", "remoteRef": {"remoteKey": "a"}}}]);
+    for (wanted, data, text) in [
+        (
+            json!([{"storeRef": aws, "rewrite": [{"regexp": {"source": "[ab]", "target": "x"}}]}]),
+            json!([]),
+            "spec.dataTo[0].rewrite[0]: two keys become the same",
+        ),
+        (
+            json!([{"storeRef": aws}, {"storeRef": aws}]),
+            json!([]),
+            "spec.dataTo[1] and spec.dataTo[0] push to the same place",
+        ),
+        (json!([{"storeRef": aws}]), one, "spec.dataTo[0] and spec.data[0] push to the same place"),
+        (
+            json!([{"storeRef": aws, "rewrite": [{"regexp": {"source": "a", "target": ""}}]}]),
+            json!([]),
+            "spec.dataTo[0].rewrite makes a name of no characters",
+        ),
+        (json!([{"storeRef": {"name": "none"}}]), json!([]), "none of spec.secretStoreRefs"),
+        (json!([{}]), json!([]), "spec.dataTo[0].storeRef is not set"),
+        (json!([{"storeRef": {"labelSelector": {}}}]), json!([]), "labelSelector is not supported"),
+        (
+            json!([{"storeRef": aws, "match": {"regexp": "("}}]),
+            json!([]),
+            "spec.dataTo[0].match.regexp",
+        ),
+        (
+            json!([{"storeRef": aws, "conversionStrategy": "X"}]),
+            json!([]),
+            "which this release does not know",
+        ),
+        (
+            json!([{"storeRef": aws, "metadata": {"kind": "X"}}]),
+            json!([]),
+            "spec.dataTo[0].metadata",
+        ),
+    ] {
+        let refused = expanded(&data_to(&wanted, &data), &keys).unwrap_err().to_string();
+        assert!(refused.contains(text), "{refused}\nis not\n{text}");
+    }
+    let many: Vec<_> = (0..501).map(|nth| nth.to_string()).collect();
+    assert!(entries::check_keys(2000).is_ok());
+    assert!(matches!(entries::check_keys(2001), Err(PushError::ManyKeys { count: 2001, .. })));
+    let all = data_to(&json!([{"storeRef": aws}]), &json!([]));
+    assert!(expanded(&all, &many[..500]).is_ok());
+    assert!(expanded(&all, &many).unwrap_err().to_string().contains("501"));
+}
+
+#[test]
+fn data_to_reads_keys_after_their_conversion() {
+    let keys = ["_U0040_a".to_owned(), "b".to_owned()];
+    let reverse = json!([{"storeRef": {"name": "aws"}, "conversionStrategy": "ReverseUnicode",
+        "match": {"regexp": "^@"}}]);
+    let found = expanded(&data_to(&reverse, &json!([])), &keys).unwrap();
+    assert_eq!(found, [(("SecretStore/aws".into(), "@a".into()), vec!["@a".into()])].into());
+}
+
+#[test]
+fn only_what_somebody_changed_is_urgent() {
+    let mut object = PushSecret::new("p", of(&json!([entry("a", "db", "")])));
+    object.metadata.generation = Some(1);
+    assert!(report::is_edited(&object, "m"), "it is new");
+    let stamp = Stamp {
+        started: Timestamp::UNIX_EPOCH,
+        version: report::version(&object),
+        source: "m".into(),
+        heartbeat: SignedDuration::from_mins(15),
+    };
+    let pushed: Synced =
+        [("SecretStore/aws".to_owned(), [("db".to_owned(), object.spec.data[0].clone())].into())]
+            .into();
+    object.status = Some(report::status_ahead(&object, &pushed));
+    assert!(report::is_edited(&object, "m"), "it is announced");
+    assert!(!report::is_by_gabion(&object));
+    object.status = next_status(&object, &Outcome::Synced, pushed.clone(), &stamp);
+    assert!(!report::is_edited(&object, "m"), "a comparison");
+    assert!(report::is_by_gabion(&object));
+    assert_eq!(report::status_ahead(&object, &Synced::new()), object.status.clone().unwrap());
+    assert!(report::is_edited(&object, "other"), "its Secret changed");
+    let (cause, retry) = (String::new(), crate::retry::Retry::Backoff);
+    let failed = Outcome::Failed { cause, others: 0, retry };
+    object.status = next_status(&object, &failed, pushed, &stamp);
+    assert!(!report::is_edited(&object, "other"), "a try after a failure");
+    object.metadata.generation = Some(2);
+    assert!(report::is_edited(&object, "m"), "edited");
+    // As another operator leaves it: its patch replaces the conditions, and knows nothing of ours.
+    if let Some(status) = &mut object.status {
+        status.conditions[0].observed_generation = None;
+    }
+    assert!(!report::is_by_gabion(&object));
+}
+
+#[test]
+fn an_interval_is_never_shorter_than_the_least() {
+    let interval = |text: &str| {
+        let mut spec = of(&json!([entry("a", "db", "")]));
+        spec.refresh_interval = Some(text.to_owned());
+        entries::interval(&spec).map(|interval| interval.as_millis())
+    };
+    for (text, millis) in
+        [("1ms", 5_000), ("5s", 5_000), ("6s", 6_000), ("0", 0), ("1h", 3_600_000)]
+    {
+        assert_eq!(interval(text), Ok(millis), "{text}");
+    }
+    assert!(interval("soon").is_err());
+}
+
+#[test]
+fn a_creation_whose_end_is_not_known_stays_on_record() {
+    let key = || "db".to_owned();
+    let refused = |reason: &str| ProviderError::Invalid { key: key(), reason: reason.to_owned() };
+    for (error, nothing) in [
+        (ProviderError::Throttled, true),
+        (ProviderError::Credentials { reason: String::new() }, true),
+        (ProviderError::Denied { identity: key(), action: "a", key: key() }, true),
+        (refused("ValidationException to secretsmanager:CreateSecret"), true),
+        (refused("ResourceExistsException to secretsmanager:CreateSecret"), false),
+        (refused("ParameterAlreadyExists to ssm:PutParameter"), false),
+        (ProviderError::Unavailable { reason: key(), source: None }, false),
+    ] {
+        assert_eq!(has_made_nothing(&error), nothing, "{error}");
+    }
+}
+
+#[test]
+fn policies_of_a_parameter_are_written_when_they_change() {
+    let with = |policies: Value| {
+        let spec = json!({"tier": {"type": "Advanced", "policies": policies}});
+        settings("", Some(&metadata(&spec))).unwrap()
+    };
+    let policy =
+        |days: u8| json!([{"Type": "NoChangeNotification", "Attributes": {"After": days}}]);
+    let remote = Remote {
+        repeated: [("Tier", "Advanced".to_owned()), ("Type", "String".to_owned())].into(),
+        ..Remote::default()
+    };
+    let none = settings("", None).unwrap();
+    for (before, now, writes) in [
+        (Some(with(policy(1))), with(policy(1)), false),
+        (Some(with(policy(1))), with(policy(2)), true),
+        (Some(none.clone()), with(policy(1)), true),
+        // What is not named stays as it is, and what was there before nobody knows.
+        (Some(with(policy(1))), none, false),
+        (None, with(policy(1)), false),
+    ] {
+        let amends = corrections(&remote, &now, before.as_ref());
+        assert_eq!(amends.with_value, writes, "{before:?} {now:?}");
+    }
 }
 
 #[test]

@@ -46,7 +46,10 @@ fn worth(
     plain: bool,
     templated: bool,
 ) -> Result<SecretBytes, PushError> {
-    let data = converted(entry, data)?;
+    let mut data = converted(entry, data)?;
+    if let Some(keys) = &entry.keys {
+        data.retain(|key, _| keys.contains(key));
+    }
     let Some(key) = &entry.secret_key else { return whole(entry, &data, plain) };
     data.get(key).map(|value| (*value).clone()).ok_or_else(|| PushError::KeyMissing {
         field: entry.field.clone(),
@@ -83,14 +86,23 @@ fn converted<'a>(
     entry: &Entry,
     data: &'a Data,
 ) -> Result<BTreeMap<String, &'a SecretBytes>, PushError> {
+    names(&entry.field, &entry.strategy, data)
+}
+
+/// The data under the names that the keys have after conversion.
+pub(crate) fn names<'a>(
+    field: &str,
+    strategy: &PushConversionStrategy,
+    data: &'a Data,
+) -> Result<BTreeMap<String, &'a SecretBytes>, PushError> {
     let mut converted = BTreeMap::new();
     for (key, value) in data {
-        let name = match entry.strategy {
+        let name = match strategy {
             PushConversionStrategy::ReverseUnicode => reversed(key),
             _ => key.clone(),
         };
         if converted.insert(name, value).is_some() {
-            return Err(PushError::KeyCollision { field: entry.field.clone() });
+            return Err(PushError::KeyCollision { field: field.to_owned() });
         }
     }
     Ok(converted)
