@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 pub(crate) use cluster::report;
-pub(crate) use references::{Asked, References, asked};
+pub(crate) use references::{Asked, Pushed, References, asked, pushes};
 
 use super::object::{Object, short};
 use crate::api::external_secrets::push_secret::PushSecretSpec;
