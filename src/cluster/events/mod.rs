@@ -62,9 +62,9 @@ pub struct Events {
 }
 
 impl Events {
-    /// The same, that tells nothing of what went as it should.
-    pub(crate) fn without_routine(self) -> Self {
-        Self { routine: false, ..self }
+    /// The same, that tells of what went as it should, or does not.
+    pub(crate) fn routine(self, routine: bool) -> Self {
+        Self { routine, ..self }
     }
 
     /// Hands an event over without waiting.
@@ -177,7 +177,7 @@ mod tests {
         events.record(event("not fine", EventType::Warning));
         assert_eq!(receiver.len(), CAPACITY / 16 + 1);
         while receiver.try_recv().is_ok() {}
-        let quiet = events.without_routine();
+        let quiet = events.routine(false);
         quiet.record(event("fine", EventType::Routine));
         quiet.record(event("done", EventType::Done));
         assert_eq!(receiver.len(), 1);
