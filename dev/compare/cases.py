@@ -222,7 +222,7 @@ def dockerfiles():
     add("", APT, "RUN pip install --no-cache-dir flask==3.0.3", "ENV PIP_NO_CACHE_DIR=off\nRUN pip install flask==3.0.3", "ARG PIP_NO_CACHE_DIR=1\nRUN pip install flask==3.0.3",
         "RUN dnf install -y git-2.43 && dnf clean all", "RUN dnf install -y git-2.43 && rm -rf /var/cache/dnf", "RUN apk add --no-cache curl=8.9.1-r1",
         "RUN apk add curl=8.9.1-r1 && rm -rf /var/cache/apk/*", "RUN --mount=type=cache,target=/var/cache/apt --mount=type=cache,target=/var/lib/apt " + APT[4:].replace(" && " + CLEAN, ""),
-        "RUN --mount=type=cache,target=/root/.cache/pip pip install flask==3.0.3", "RUN <<EOF\n" + APT[4:] + "\nEOF", "RUN cat > /srv/notes <<EOF\napt-get install curl\nEOF")
+        "RUN --mount=type=cache,target=/cache/pip pip install flask==3.0.3", "RUN <<EOF\n" + APT[4:] + "\nEOF", "RUN cat > /srv/notes <<EOF\napt-get install curl\nEOF")
     add("silent", APT.replace(" -y", ""), "RUN apt-get update && apt-get upgrade --no-install-recommends && " + CLEAN)
     add("extras", APT.replace(" --no-install-recommends", ""), APT.replace(" --no-install-recommends", " -q"))
     add("", APT.replace("-y", "--yes"), APT.replace("-y", "-qy"), APT.replace("install -y", "-y install"), APT.replace("-y --no-install-recommends", "-y -o APT::Install-Recommends=false"))

@@ -1,6 +1,6 @@
 //! What package managers leave behind in a layer.
 
-use super::{Variables, parse::Instruction};
+use super::{Variables, instruction::Instruction};
 use crate::check::shell::Step;
 
 /// A package manager and how it leaves nothing behind.

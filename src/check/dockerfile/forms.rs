@@ -1,7 +1,8 @@
 //! The forms of single instructions: which there are, what they take, and in which order they may stand.
 
-use super::parse::{Instruction, Wrong};
-use super::{here_documents, words};
+use super::here_documents;
+use super::instruction::{Instruction, Wrong};
+use super::words::{self, BLANKS, cut, split};
 
 /// Instructions with the fewest arguments that they take.
 const KNOWN: [(&str, usize); 18] = [
@@ -27,32 +28,6 @@ const KNOWN: [(&str, usize); 18] = [
 
 /// Those that may be written as a list in JSON.
 const LISTS: [&str; 7] = ["ADD", "CMD", "COPY", "ENTRYPOINT", "RUN", "SHELL", "VOLUME"];
-
-/// What stands between words of a line.
-const BLANKS: [char; 5] = [' ', '\t', '\u{b}', '\u{c}', '\r'];
-
-/// The words of a text.
-pub(super) fn split(text: &str) -> Vec<String> {
-    if text.is_empty() {
-        return Vec::new();
-    }
-    let blank = |c: char| BLANKS.contains(&c);
-    let mut words = Vec::new();
-    let mut rest = text;
-    while let Some(at) = rest.find(blank) {
-        let (word, after) = rest.split_at(at);
-        words.push(word.to_owned());
-        rest = after.trim_start_matches(blank);
-    }
-    words.push(rest.to_owned());
-    words
-}
-
-/// The first word, and what follows it.
-pub(super) fn cut(text: &str) -> (&str, &str) {
-    let (word, rest) = text.split_once(BLANKS).unwrap_or((text, ""));
-    (word, rest.trim_start_matches(BLANKS))
-}
 
 /// An instruction from its line.
 pub(super) fn instruction(line: &str, escape: char) -> Result<Instruction, String> {

@@ -3,7 +3,8 @@
 use serde::Deserialize;
 
 use super::here_documents::Document;
-use super::parse::{Instruction, parse};
+use super::instruction::Instruction;
+use super::parse::parse;
 use super::words::{self, Bad, Values};
 
 #[derive(Deserialize)]

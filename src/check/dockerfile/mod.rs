@@ -7,6 +7,7 @@ mod fetch;
 mod files;
 mod forms;
 mod here_documents;
+mod instruction;
 mod instructions;
 mod layers;
 mod model;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::parse::{Dockerfile, Instruction};
+use super::instruction::Instruction;
+use super::parse::Dockerfile;
 use super::variables::Variables;
-use super::{forms, run};
+use super::{run, words};
 use crate::check::shell::{self, Step};
 
 /// A stage with what is known of it.
@@ -50,7 +51,7 @@ impl<'d> Model<'d> {
         for (index, start) in starts.iter().copied().enumerate() {
             let end = starts.get(index + 1).copied().unwrap_or(instructions.len());
             let Some(from) = instructions.get(start) else { continue };
-            let mut words = forms::split(&from.text).into_iter();
+            let mut words = words::split(&from.text).into_iter();
             let written = words.next().unwrap_or_default();
             let image = globals.expand(&written, from.escape);
             let parent = image.as_ref().and_then(|image| names.get(&image.to_lowercase()).copied());

@@ -2,7 +2,14 @@
 
 use regex::Regex;
 
-use super::words::Bad;
+/// Why a word cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bad {
+    /// A quote or a brace does not end, or a substitution is none.
+    Syntax,
+    /// A variable is not known.
+    Unknown,
+}
 
 /// Longest value and pattern that are compared.
 const LONGEST: usize = 4096;

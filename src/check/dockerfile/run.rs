@@ -1,7 +1,7 @@
 //! What RUN hands to a shell.
 
 use super::here_documents::Document;
-use super::parse::Instruction;
+use super::instruction::Instruction;
 use crate::check::shell;
 
 /// The text of a RUN for a shell, with its here-documents. Empty if another program runs it.

@@ -1,6 +1,6 @@
 //! Credentials in the variables, labels and commands of a Dockerfile; their values are never shown.
 
-use super::{Model, finding, parse::Instruction, run, words::plain};
+use super::{Model, finding, instruction::Instruction, run, words::plain};
 use crate::check::credentials::{in_command, in_words, is_set};
 use crate::policy::ControlId;
 use crate::policy::Finding;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    parse::Instruction,
+    instruction::Instruction,
     words::{self, Bad, Values},
 };
 

@@ -1,5 +1,33 @@
 //! Words of a Dockerfile: flags, quotes, escapes and variables, as BuildKit reads them.
 
+pub(super) use super::patterns::Bad;
+
+/// What stands between words of a line.
+pub(super) const BLANKS: [char; 5] = [' ', '\t', '\u{b}', '\u{c}', '\r'];
+
+/// The words of a text.
+pub(super) fn split(text: &str) -> Vec<String> {
+    if text.is_empty() {
+        return Vec::new();
+    }
+    let blank = |c: char| BLANKS.contains(&c);
+    let mut words = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(blank) {
+        let (word, after) = rest.split_at(at);
+        words.push(word.to_owned());
+        rest = after.trim_start_matches(blank);
+    }
+    words.push(rest.to_owned());
+    words
+}
+
+/// The first word, and what follows it.
+pub(super) fn cut(text: &str) -> (&str, &str) {
+    let (word, rest) = text.split_once(BLANKS).unwrap_or((text, ""));
+    (word, rest.trim_start_matches(BLANKS))
+}
+
 /// Flags before the arguments, quotes and escapes removed, and what follows them. BuildKit reads bytes here, and so
 /// does not take blanks beyond ASCII for blanks.
 pub(crate) fn flags(line: &str, escape: char) -> (Vec<String>, &str) {
@@ -74,15 +102,6 @@ pub(crate) fn raw(text: &str, escape: char) -> Vec<String> {
         words.push(word);
     }
     words
-}
-
-/// Why a word cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bad {
-    /// A quote or a brace does not end, or a substitution is none.
-    Syntax,
-    /// A variable is not known.
-    Unknown,
 }
 
 /// What is asked for the values of variables.
