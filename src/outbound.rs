@@ -109,31 +109,31 @@ pub(crate) struct Answer {
     pub(crate) body: Zeroizing<Vec<u8>>,
 }
 
-/// Why there is no answer. `Display` is fixed text and the name of the host.
+/// Why there is no answer. `Display` is fixed text and what the host is called.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OutboundError {
     /// The address is not for tenants.
     #[error(
-        "{0:?} is, or resolves to, a loopback or link-local address, or the metadata service of a cloud"
+        "{0} is, or resolves to, a loopback or link-local address, or the metadata service of a cloud"
     )]
     Internal(String),
     /// The certificate is not of a root that is trusted, or for another name, or expired.
-    #[error("the certificate of {0:?} is not trusted")]
+    #[error("the certificate of {0} is not trusted")]
     Untrusted(String),
     /// The server ended the handshake.
-    #[error("{0:?} refused the TLS connection")]
+    #[error("{0} refused the TLS connection")]
     Tls(String),
     /// There is no such host.
-    #[error("the host name {0:?} does not resolve")]
+    #[error("the host name {0} does not resolve")]
     Unresolved(String),
     /// It does not listen, or closes the connection.
-    #[error("the connection to {0:?} failed")]
+    #[error("the connection to {0} failed")]
     Failed(String),
     /// It takes too long.
-    #[error("{0:?} did not answer within {1} s")]
+    #[error("{0} did not answer within {1} s")]
     Late(String, u64),
     /// The answer is too large.
-    #[error("the answer of {0:?} is larger than {1} bytes")]
+    #[error("the answer of {0} is larger than {1} bytes")]
     TooLarge(String, usize),
 }
 
@@ -186,34 +186,37 @@ impl Outbound {
         Ok(Self { client, reach })
     }
 
-    /// Sends a request and reads the answer, whatever its status: also a redirect is an answer.
+    /// Sends a request and reads the answer, whatever its status: also a redirect is an answer. `called` is what errors
+    /// call the host: one that a template made may hold a secret value.
     pub(crate) async fn send(
         &self,
         request: Request<Full<Bytes>>,
         bounds: Bounds,
+        called: &str,
     ) -> Result<Answer, OutboundError> {
         let host = host(request.uri());
         if self.reach == Reach::Outside && host.parse().is_ok_and(is_internal) {
-            return Err(OutboundError::Internal(host));
+            return Err(OutboundError::Internal(called.to_owned()));
         }
-        let answer = timeout(bounds.time, self.exchange(&host, request, bounds.bytes)).await;
-        answer.unwrap_or_else(|_| Err(OutboundError::Late(host, bounds.time.as_secs())))
+        let answer = timeout(bounds.time, self.exchange(called, request, bounds.bytes)).await;
+        let late = || OutboundError::Late(called.to_owned(), bounds.time.as_secs());
+        answer.unwrap_or_else(|_| Err(late()))
     }
 
     async fn exchange(
         &self,
-        host: &str,
+        called: &str,
         request: Request<Full<Bytes>>,
         most: usize,
     ) -> Result<Answer, OutboundError> {
         let sent = self.client.request(request).await;
-        let (head, mut body) = sent.map_err(|error| cause(&error, host))?.into_parts();
+        let (head, mut body) = sent.map_err(|error| cause(&error, called))?.into_parts();
         let mut whole = Zeroizing::new(Vec::new());
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| OutboundError::Failed(host.to_owned()))?;
+            let frame = frame.map_err(|_| OutboundError::Failed(called.to_owned()))?;
             let Some(part) = frame.data_ref() else { continue };
             if whole.len() + part.len() > most {
-                return Err(OutboundError::TooLarge(host.to_owned(), most));
+                return Err(OutboundError::TooLarge(called.to_owned(), most));
             }
             whole.extend_from_slice(part);
         }
@@ -318,8 +321,8 @@ impl Service<Name> for Guard {
 }
 
 /// What went wrong, of what the client's chain of errors says. None of its texts gets out.
-fn cause(error: &(dyn StdError + 'static), host: &str) -> OutboundError {
-    let host = host.to_owned();
+fn cause(error: &(dyn StdError + 'static), called: &str) -> OutboundError {
+    let host = called.to_owned();
     let mut is_name = false;
     let mut link = Some(error);
     while let Some(error) = link {
@@ -397,7 +400,12 @@ mod tests {
         let client = Outbound::new(settings).expect("a client");
         let request = Request::get(url).body(Full::default()).expect("a request");
         let bounds = Bounds { time: Duration::from_secs(5), bytes: 10 };
-        client.send(request, bounds).await.map(|answer| answer.status).expect_err("no answer")
+        let called = host(&url.parse().expect("a URL"));
+        client
+            .send(request, bounds, &called)
+            .await
+            .map(|answer| answer.status)
+            .expect_err("no answer")
     }
 
     #[tokio::test]

@@ -45,7 +45,9 @@ impl AllowedHost {
 }
 
 /// Which addresses a request to this URL may reach, or why it may not be sent.
-pub(crate) fn reach(allowed: &[AllowedHost], url: &Uri) -> Result<Reach, String> {
+///
+/// `called` is what the host is called in messages: one that a template made may hold a secret value.
+pub(crate) fn reach(allowed: &[AllowedHost], url: &Uri, called: &str) -> Result<Reach, String> {
     let is_tls = match url.scheme_str() {
         Some("https") => true,
         Some("http") => false,
@@ -63,7 +65,7 @@ pub(crate) fn reach(allowed: &[AllowedHost], url: &Uri) -> Result<Reach, String>
         Some(one) if one.is_literal() => Ok(Reach::Anywhere),
         Some(_) => Ok(Reach::Outside),
         None => Err(format!(
-            "host {name:?} at port {port} may not be asked: an administrator has to name it in the flag {FLAG}"
+            "{called} may not be asked: an administrator has to name host and port in the flag {FLAG}"
         )),
     }
 }
@@ -74,7 +76,7 @@ mod tests {
 
     fn asked(allowed: &[&str], url: &str) -> Result<Reach, String> {
         let allowed: Vec<_> = allowed.iter().filter_map(|text| text.parse().ok()).collect();
-        reach(&allowed, &url.parse().unwrap_or_default())
+        reach(&allowed, &url.parse().unwrap_or_default(), "the host")
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::{
     Validation,
 };
 use crate::lane::Lane;
-use crate::outbound::{Answer, Bounds, Outbound, OutboundError};
+use crate::outbound::{self, Answer, Bounds, Outbound, OutboundError};
 use answers::{Names, Review, Secret};
 pub(crate) use tokens::{Auth, Tokens};
 
@@ -114,7 +114,11 @@ impl KubernetesSource {
             request.headers_mut().insert(AUTHORIZATION, header);
         }
         let bounds = Bounds { time: DEADLINE, bytes: MOST_BYTES };
-        self.outbound.send(request, bounds).await.map_err(|error| unanswered(&error, call.key))
+        let called = format!("{:?}", outbound::host(&self.server));
+        self.outbound
+            .send(request, bounds, &called)
+            .await
+            .map_err(|error| unanswered(&error, call.key))
     }
 
     /// The object that an answer holds, or why it holds none.

@@ -46,6 +46,7 @@ pub(super) struct Call {
     outbound: Outbound,
     method: Method,
     url: Uri,
+    called: String,
     headers: Vec<(HeaderName, HeaderValue)>,
     body: Zeroizing<Vec<u8>>,
     time: Duration,
@@ -90,7 +91,8 @@ impl Reconciler<'_> {
         let roots = self.roots_of_webhook(one, spec).await?;
         let rendered = self.rendered(one, spec, &secrets).await?;
         let Parts { url, headers, body } = rendered;
-        let reach = outbound::reach(&self.context.config.webhook_hosts, &url)
+        let called = called(&spec.url, &self.context.config.delimiters.left);
+        let reach = outbound::reach(&self.context.config.webhook_hosts, &url, &called)
             .map_err(|reason| wrong(one, format!("spec.url: {reason}")))?;
         let method = spec.method.as_deref().filter(|text| !text.is_empty()).unwrap_or("GET");
         let method = Method::from_bytes(method.as_bytes()).ok().filter(|one| METHODS.contains(one));
@@ -100,7 +102,7 @@ impl Reconciler<'_> {
         let settings = Settings { roots, reach, server_name: None, certificate: None, plain: true };
         let outbound = Outbound::new(settings).map_err(|error| wrong(one, error.to_string()))?;
         let path = spec.result.json_path.clone();
-        Ok(Call { outbound, method, url, headers, body, time, path })
+        Ok(Call { outbound, method, url, called, headers, body, time, path })
     }
 
     async fn secret_of_webhook(
@@ -263,10 +265,20 @@ fn time(one: &GeneratorUse, spec: &WebhookSpec) -> Result<Duration, Error> {
     }
 }
 
+/// What errors call the host of a URL: as it is written, unless a template makes it, perhaps of a secret value.
+fn called(url: &str, delimiter: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if scheme.contains(delimiter) || host.contains(delimiter) || scheme.is_empty() {
+        return "the host that spec.url comes to".to_owned();
+    }
+    format!("{:?}", host.trim())
+}
+
 impl Call {
     /// Sends it. No redirect is followed, and what an error says holds nothing of the answer.
     pub(super) async fn ask(&self) -> Result<Values, ProviderError> {
-        let host = outbound::host(&self.url);
+        let host = &self.called;
         let invalid = |reason: String| ProviderError::Invalid { key: host.clone(), reason };
         let away = |reason: String| ProviderError::Unavailable { reason, source: None };
         let mut request = Request::builder().method(&self.method).uri(&self.url);
@@ -279,10 +291,13 @@ impl Call {
             return Err(away("too many webhooks are asked at once".to_owned()));
         };
         let bounds = Bounds { time: self.time, bytes: MOST_BYTES };
-        let answer = self.outbound.send(request, bounds).await.map_err(|error| match error {
-            OutboundError::Internal(_) | OutboundError::TooLarge(..) => invalid(error.to_string()),
-            error => away(error.to_string()),
-        })?;
+        let answer =
+            self.outbound.send(request, bounds, host).await.map_err(|error| match error {
+                OutboundError::Internal(_) | OutboundError::TooLarge(..) => {
+                    invalid(error.to_string())
+                }
+                error => away(error.to_string()),
+            })?;
         let status = answer.status;
         match status.as_u16() {
             200..300 => webhook::values(&answer.body, self.path.as_deref()).map_err(invalid),
@@ -294,5 +309,28 @@ impl Call {
             500.. => Err(away(format!("{host} answered {}", status.as_u16()))),
             _ => Err(invalid(format!("it answered {}", status.as_u16()))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::called;
+
+    #[test]
+    fn a_host_that_a_template_makes_is_named_nowhere() {
+        for url in [
+            "https://{{ .s.host }}/",
+            "https://a.{{ .s.b }}.example",
+            "{{ .s.url }}",
+            "{{ .a }}://b/c",
+            "{{ .s.a }}/://b",
+        ] {
+            assert_eq!(called(url, "{{"), "the host that spec.url comes to", "{url}");
+        }
+        assert_eq!(
+            called("https://a.example:8443/{{ .s.path }}?x={{ .s.q }}", "{{"),
+            "\"a.example:8443\""
+        );
+        assert_eq!(called("https://[[ .s.host ]]/", "[["), "the host that spec.url comes to");
     }
 }
