@@ -36,7 +36,7 @@ use rustls::{
     crypto::aws_lc_rs::default_provider,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName},
 };
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 use tower_service::Service;
 use zeroize::Zeroizing;
 
@@ -48,6 +48,10 @@ const CONNECT: Duration = Duration::from_secs(5);
 const IDLE: usize = 4;
 /// For how long they are kept.
 const IDLE_FOR: Duration = Duration::from_secs(30);
+/// An answer that is larger waits for others that are: each is in memory as a whole.
+const SMALL: usize = 64 << 10;
+/// Large answers that are received at once.
+static LARGE: Semaphore = Semaphore::const_new(16);
 /// Where clouds hand out credentials to whoever asks from inside, beside link-local addresses.
 const METADATA: [IpAddr; 3] = [
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
@@ -211,12 +215,16 @@ impl Outbound {
     ) -> Result<Answer, OutboundError> {
         let sent = self.client.request(request).await;
         let (head, mut body) = sent.map_err(|error| cause(&error, called))?.into_parts();
-        let mut whole = Zeroizing::new(Vec::new());
+        let (mut whole, mut permit) = (Zeroizing::new(Vec::new()), None);
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| OutboundError::Failed(called.to_owned()))?;
             let Some(part) = frame.data_ref() else { continue };
             if whole.len() + part.len() > most {
                 return Err(OutboundError::TooLarge(called.to_owned(), most));
+            }
+            if permit.is_none() && whole.len() + part.len() > SMALL {
+                let waited = LARGE.acquire().await;
+                permit = Some(waited.map_err(|_| OutboundError::Failed(called.to_owned()))?);
             }
             whole.extend_from_slice(part);
         }

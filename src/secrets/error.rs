@@ -365,7 +365,7 @@ fn plan_reason(error: &PlanError) -> &'static str {
         PlanError::NotAnObject { .. } | PlanError::NotMergeable { .. } => "NotAnObject",
         PlanError::NoValue { .. } => "NoValue",
         PlanError::KeyCollision { .. } => "KeyCollision",
-        PlanError::BadKey { .. } => "InvalidKey",
+        PlanError::BadKey { .. } | PlanError::LongKey { .. } => "InvalidKey",
         PlanError::Undecodable { .. } => "Undecodable",
         PlanError::NullByte { .. } => "NullByte",
         PlanError::Template { .. } => "TemplateFailed",

@@ -95,14 +95,16 @@ impl Reconciler<'_> {
             let usable = self.context.usable(&key, &self.key.namespace).await?;
             let Some((connection, store)) = usable else { return Ok(None) };
             let fake = store.spec.provider.fake.is_some();
+            let at_once = if store.spec.provider.kubernetes.is_some() { 16 } else { usize::MAX };
             asked.push(async move {
                 let anew = why == Why::Edited;
                 let allowed = list.as_ref();
-                let asking = Asking { connection: &connection, lane, anew, budget, allowed };
+                let connection = &connection;
+                let asking = Asking { connection, lane, anew, at_once, budget, allowed };
                 let lookups: Vec<_> =
                     indices.iter().map(|nth| (&lookups[*nth], patterns[*nth].as_ref())).collect();
                 let answers = self.answers(&asking, &lookups, fake).await;
-                self.context.mention_notes(&key, &connection);
+                self.context.mention_notes(&key, connection);
                 self.note_silence(&key, &answers);
                 self.note_refused_keys(&key, &answers);
                 indices.into_iter().zip(answers)
@@ -130,7 +132,7 @@ impl Reconciler<'_> {
             }
         }
         let finds = stream::iter(finds).buffered(FINDS_AT_ONCE).collect::<Vec<_>>();
-        let (reads, found) = join(self.read_values(asking, requests), finds).await;
+        let (reads, found) = join(self.read_named(asking, requests), finds).await;
         let (mut reads, mut found) = (reads.into_iter(), found.into_iter());
         let mut answers = Vec::with_capacity(lookups.len());
         for (lookup, _) in lookups {

@@ -1,6 +1,7 @@
 //! Finding: the names that a store lists, those of them that are meant, and their values.
 
 use std::{
+    collections::HashSet,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -33,6 +34,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) lane: Lane,
     /// It wants the state of now, not that of a call that was sent before.
     pub(crate) anew: bool,
+    /// Requests whose answers are held at once before they are added up.
+    pub(crate) at_once: usize,
     /// What it has found so far.
     pub(crate) budget: &'a Budget,
     /// The keys that its namespace may read, if they are listed.
@@ -80,6 +83,35 @@ impl Reconciler<'_> {
         }
     }
 
+    /// The values that are asked for by name. Of a store whose secrets can be large, they count together.
+    pub(crate) async fn read_named(
+        &self,
+        asking: &Asking<'_>,
+        requests: Vec<ReadRequest>,
+    ) -> Vec<Result<Arc<Fetched>, ProviderError>> {
+        if requests.len() <= asking.at_once {
+            return self.read_values(asking, requests).await;
+        }
+        let (mut all, mut counted) = (Vec::with_capacity(requests.len()), HashSet::new());
+        for chunk in requests.chunks(asking.at_once) {
+            let results = self.read_values(asking, chunk.to_vec()).await;
+            for (request, result) in chunk.iter().zip(results) {
+                let is_new = counted.insert((request.key.clone(), request.content));
+                let more = result.as_ref().map_or(0, |fetched| size(fetched));
+                let fits = !is_new || asking.budget.add_bytes("data", more).is_ok();
+                let refused = || {
+                    ProviderError::Invalid {
+                    key: request.key.clone(),
+                    reason: "all secrets that this ExternalSecret reads come to too many bytes: split it"
+                        .to_owned(),
+                }
+                };
+                all.push(if fits { result } else { Err(refused()) });
+            }
+        }
+        all
+    }
+
     /// Everything that a search finds.
     pub(crate) async fn find(
         &self,
@@ -96,7 +128,7 @@ impl Reconciler<'_> {
         drop(listing);
         asking.budget.add_secrets(field, keys.len())?;
         let mut found = Found::with_capacity(keys.len());
-        for keys in keys.chunks(AT_ONCE) {
+        for keys in keys.chunks(AT_ONCE.min(asking.at_once)) {
             let requests = keys.iter().map(|key| current(key)).collect();
             for (key, result) in keys.iter().zip(self.read_values(asking, requests).await) {
                 match result {

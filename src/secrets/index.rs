@@ -37,9 +37,9 @@ impl StoreKey {
         }
     }
 
-    /// What stands for "no store".
-    pub(crate) fn none() -> Self {
-        Self(ObjectKey::new("", ""))
+    /// What stands for "no store" in a namespace.
+    pub(crate) fn none(namespace: &str) -> Self {
+        Self(ObjectKey::new(namespace, ""))
     }
 
     /// True for a ClusterSecretStore.

@@ -147,7 +147,7 @@ impl Pushes {
     pub(crate) fn group(&self, key: &ObjectKey) -> StoreKey {
         let state = self.lock();
         let first = state.entries.get(key).and_then(|entry| entry.stores.first().cloned());
-        first.unwrap_or_else(StoreKey::none)
+        first.unwrap_or_else(|| StoreKey::none(&key.namespace))
     }
 
     /// Those that push to a store.
@@ -205,6 +205,14 @@ impl Pushes {
         mean.map(|entry| entry.tracked.object.clone()).collect()
     }
 
+    /// Whether this very object, as it is now, means a place and stays.
+    pub(crate) fn still_means(&self, object: &PushSecret, store: &StoreKey, claim: &Claim) -> bool {
+        self.lock().entry_of(object).is_some_and(|entry| {
+            entry.tracked.object.metadata.deletion_timestamp.is_none()
+                && entry.places.iter().any(|(of, it)| of == store && it == claim)
+        })
+    }
+
     /// Takes one push of an object, or says when it may be pushed again.
     pub(crate) fn take(&self, key: &ObjectKey, now: Timestamp) -> Result<(), Timestamp> {
         let mut state = self.lock();
@@ -228,9 +236,9 @@ impl Pushes {
     }
 
     /// Records what is about to be pushed: the status says it only when all is done, and may not be written at all.
-    pub(crate) fn attempted(&self, key: &ObjectKey, store: &str, group: &entries::Group) {
+    pub(crate) fn attempted(&self, object: &PushSecret, store: &str, group: &entries::Group) {
         let mut state = self.lock();
-        let Some(entry) = state.entries.get_mut(key) else { return };
+        let Some(entry) = state.entry_of(object) else { return };
         let of_store = entry.attempted.entry(store.to_owned()).or_default();
         for pushed in &group.entries {
             let id = entries::id(&pushed.record.matches.remote_ref);
@@ -245,8 +253,8 @@ impl Pushes {
     }
 
     /// The status has it all.
-    pub(crate) fn reported(&self, key: &ObjectKey) {
-        if let Some(entry) = self.lock().entries.get_mut(key) {
+    pub(crate) fn reported(&self, object: &PushSecret) {
+        if let Some(entry) = self.lock().entry_of(object) {
             entry.attempted.clear();
         }
     }
@@ -269,9 +277,9 @@ impl Pushes {
     }
 
     /// Records a remote secret as it is in order, or that nothing is known of it.
-    pub(crate) fn remember(&self, key: &ObjectKey, place: &Place, known: Option<Known>) {
+    pub(crate) fn remember(&self, object: &PushSecret, place: &Place, known: Option<Known>) {
         let mut state = self.lock();
-        let Some(entry) = state.entries.get_mut(key) else { return };
+        let Some(entry) = state.entry_of(object) else { return };
         match known {
             Some(known) => entry.known.insert(place.clone(), known),
             None => entry.known.remove(place),
@@ -279,8 +287,8 @@ impl Pushes {
     }
 
     /// Records when an object was found in order.
-    pub(crate) fn refreshed(&self, key: &ObjectKey, at: Timestamp) {
-        if let Some(entry) = self.lock().entries.get_mut(key) {
+    pub(crate) fn refreshed(&self, object: &PushSecret, at: Timestamp) {
+        if let Some(entry) = self.lock().entry_of(object) {
             entry.tracked.refreshed = Some(at);
         }
     }
@@ -316,6 +324,12 @@ impl Pushes {
 }
 
 impl State {
+    /// What is known of this very object, and not of a later one of its name.
+    fn entry_of(&mut self, object: &PushSecret) -> Option<&mut Entry> {
+        let entry = self.entries.get_mut(&ObjectKey::of(object))?;
+        (entry.tracked.object.metadata.uid == object.metadata.uid).then_some(entry)
+    }
+
     fn claim(&mut self, key: &ObjectKey, places: &Places) {
         for (store, claim) in places {
             let place = (store.clone(), claim.remote_key.clone());
@@ -421,13 +435,13 @@ mod tests {
         let key = ObjectKey::of(&first);
         pushes.applied(first.clone());
         let group = entries::groups(&first.spec).unwrap().remove(0);
-        pushes.attempted(&key, &group.store, &group);
+        pushes.attempted(&first, &group.store, &group);
         pushes.applied(object("b", 2));
         let left = pushes.unreported(&key);
         assert!(left["SecretStore/aws"].contains_key("a"), "an edit does not make it forget");
-        pushes.reported(&key);
+        pushes.reported(&first);
         assert!(pushes.unreported(&key).is_empty());
-        pushes.attempted(&key, &group.store, &group);
+        pushes.attempted(&first, &group.store, &group);
         let mut namesake = object("b", 3);
         namesake.metadata.uid = Some("another".to_owned());
         pushes.applied(namesake);

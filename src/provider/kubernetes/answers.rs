@@ -9,6 +9,9 @@ use zeroize::Zeroizing;
 use crate::meta::Uid;
 use crate::provider::{Fetched, ProviderError, SecretBytes};
 
+/// What the data of a Secret come to at most; the API server takes no larger one.
+const MOST_DATA: usize = 1 << 20;
+
 /// A Secret. Values are wiped when dropped.
 #[derive(Deserialize)]
 pub(super) struct Secret {
@@ -32,13 +35,20 @@ struct Metadata {
 impl Secret {
     /// Its data: each key, and all of them as a JSON object.
     pub(super) fn value(self, key: &str) -> Result<Fetched, ProviderError> {
-        let mut keys = BTreeMap::new();
+        let (mut keys, mut size) = (BTreeMap::new(), 0_usize);
         for (name, encoded) in self.data.unwrap_or_default() {
             let bytes =
                 STANDARD.decode(encoded.as_bytes()).map_err(|_| ProviderError::Invalid {
                     key: key.to_owned(),
                     reason: "its data cannot be decoded".to_owned(),
                 })?;
+            size = size.saturating_add(bytes.len());
+            if size > MOST_DATA {
+                return Err(ProviderError::Invalid {
+                    key: key.to_owned(),
+                    reason: "it holds more data than a Secret can".to_owned(),
+                });
+            }
             keys.insert(name, SecretBytes::new(bytes));
         }
         let texts: BTreeMap<&str, Cow<'_, str>> = keys

@@ -30,6 +30,9 @@ pub(crate) use tokens::{Auth, Tokens};
 const DEADLINE: Duration = Duration::from_secs(15);
 /// Largest answer that is read: a Secret has at most 1 MiB of data, which base64 makes a third longer.
 const MOST_BYTES: usize = 4 << 20;
+/// Pages of a list, and bytes of what the next one is asked with.
+const MOST_PAGES: usize = MOST_LISTED / PAGE * 4;
+const LONGEST_TOKEN: usize = 8 << 10;
 /// Names on one page of a list.
 const PAGE: usize = 500;
 /// Longest name of a Secret.
@@ -194,7 +197,7 @@ impl KubernetesSource {
         let selector = selector(filter)?;
         let first = format!("{}?limit={PAGE}&labelSelector={}", self.secrets(), encode(&selector));
         let (mut path, mut keys) = (first.clone(), Vec::new());
-        loop {
+        for _ in 0..MOST_PAGES {
             let operation = Operation::ListKubernetesSecrets;
             let (method, body) = (Method::GET, Vec::new());
             let call = Call { operation, key: "", method, path, accept: NAMES_ONLY, body };
@@ -205,10 +208,12 @@ impl KubernetesSource {
                 return Err(ProviderError::TooManyListed);
             }
             match next {
+                Some(token) if token.len() > LONGEST_TOKEN => break,
                 Some(token) => path = format!("{first}&continue={}", encode(&token)),
                 None => return Ok(Listing { prefix: String::new(), keys }),
             }
         }
+        Err(ProviderError::TooManyListed)
     }
 
     /// As External Secrets Operator does it: asks the API server what it would allow.
@@ -286,11 +291,12 @@ fn unanswered(error: &OutboundError, key: &str) -> ProviderError {
             reason: format!("{reason}; name the address that clients outside of this machine use"),
         },
         OutboundError::TooLarge(..) => ProviderError::Invalid { key: key.to_owned(), reason },
-        OutboundError::Untrusted(_) => ProviderError::Unavailable {
+        // The server answers: this is no outage, which others of the store would share.
+        OutboundError::Untrusted(_) | OutboundError::Tls(_) => ProviderError::Settings {
+            field: URL,
             reason: format!(
                 "{reason}: check spec.provider.kubernetes.server.caBundle or caProvider, and the host in url"
             ),
-            source: None,
         },
         _ => ProviderError::Unavailable { reason, source: None },
     }

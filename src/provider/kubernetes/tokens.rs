@@ -9,6 +9,9 @@ use crate::provider::{ProviderError, SecretBytes, TokenSource};
 /// Tokens are made for ten minutes; one is used for eight.
 const RENEW_AFTER: Duration = Duration::from_mins(8);
 
+/// A token that is refused sooner is not renewed.
+const REFUSED_AFTER: Duration = Duration::from_mins(1);
+
 /// How a store says who asks.
 pub(crate) enum Auth {
     /// The connection has a certificate.
@@ -54,10 +57,14 @@ impl Auth {
         }
     }
 
-    /// Drops a token that was refused. True if there may be another one.
+    /// Drops a token that was refused, unless it is new: a server that refuses all must not make this cluster's API
+    /// server issue one for each call. True if there may be another one.
     pub(super) async fn forget(&self) -> bool {
         match self {
-            Self::Tokens(tokens) => tokens.held.lock().await.take().is_some(),
+            Self::Tokens(tokens) => {
+                let mut held = tokens.held.lock().await;
+                held.take_if(|(_, made)| made.elapsed() > REFUSED_AFTER).is_some()
+            }
             Self::Certificate | Self::Token(_) => false,
         }
     }

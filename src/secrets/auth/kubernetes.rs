@@ -95,7 +95,10 @@ impl Resolver<'_> {
         let outbound = Outbound::new(settings).map_err(|error| wrong(FIELD, error.to_string()))?;
         let digest = std::mem::take(&mut self.digest);
         let identity = Identity::new(self.store.uid.clone(), self.store.generation, digest);
-        let meter = self.context.fetcher.meter(&format!("kubernetes/{}", &*self.store.uid));
+        // Namespaces that bring their own server, or trust, share neither its outages nor its pace.
+        let caller = if self.of_caller { self.tenant.as_str() } else { "" };
+        let meter = format!("kubernetes/{}/{caller}", &*self.store.uid);
+        let meter = self.context.fetcher.meter(&meter);
         Ok(Connection::connected(
             &identity,
             Arc::new(KubernetesSource {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use gotemplate::{Data, Limits};
-use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
@@ -31,6 +31,19 @@ static CALLS: Semaphore = Semaphore::const_new(32);
 const LABEL: (&str, &str) = ("external-secrets.io/type", "webhook");
 const METHODS: [Method; 5] =
     [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+/// Headers that say to whom a request goes and where it ends: an administrator decides that.
+const OF_TRANSPORT: [HeaderName; 10] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+    header::UPGRADE,
+    header::TE,
+    header::TRAILER,
+    header::EXPECT,
+    header::PROXY_AUTHORIZATION,
+    header::PROXY_AUTHENTICATE,
+];
 const USUAL: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(15);
 /// Largest answer.
@@ -227,6 +240,12 @@ impl Reconciler<'_> {
                 let bad =
                     || wrong(one, format!("spec.{at} is no header of HTTP once it is rendered"));
                 let header = HeaderName::try_from(name.as_str()).map_err(|_| bad())?;
+                if OF_TRANSPORT.contains(&header) {
+                    return Err(wrong(
+                        one,
+                        format!("spec.{at} is set by the client alone: remove it"),
+                    ));
+                }
                 let mut value = HeaderValue::from_bytes(value.expose()).map_err(|_| bad())?;
                 value.set_sensitive(true);
                 headers.push((header, value));

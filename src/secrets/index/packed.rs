@@ -48,7 +48,7 @@ impl Packed {
             uid: Uid::of(&object.metadata),
             resource_version: ResourceVersion::of(&object.metadata),
             version,
-            group: group.unwrap_or_else(StoreKey::none),
+            group: group.unwrap_or_else(|| StoreKey::none(&key.namespace)),
             target: target_key(key, &object.spec),
             holds: holds(&object),
             memory,

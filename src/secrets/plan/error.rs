@@ -220,6 +220,14 @@ pub enum PlanError {
         /// The remote secret.
         key: String,
     },
+    /// A rewrite makes a key, or is made of a text, that no key can be.
+    #[error("spec.{field} comes to more than {most} characters, which no key has: shorten it")]
+    LongKey {
+        /// Path below `spec`.
+        field: String,
+        /// The bound.
+        most: usize,
+    },
     /// Two keys became one.
     #[error(
         "spec.{field}: two keys become the same, {first} and {second}: use conversionStrategy Unicode or rewrite them"
@@ -430,6 +438,7 @@ impl PlanError {
             | Self::NotMergeable { .. }
             | Self::NoValue { .. }
             | Self::KeyCollision { .. }
+            | Self::LongKey { .. }
             | Self::BadKey { .. }
             | Self::Undecodable { .. }
             | Self::NullByte { .. } => "could not get secret data from provider",
@@ -461,6 +470,7 @@ impl PlanError {
             | Self::NotMergeable { .. }
             | Self::NoValue { .. }
             | Self::KeyCollision { .. }
+            | Self::LongKey { .. }
             | Self::BadKey { .. }
             | Self::Undecodable { .. }
             | Self::NullByte { .. }

@@ -27,6 +27,10 @@ const REGEXP_BYTES: usize = 1 << 20;
 
 type Data = BTreeMap<String, SecretBytes>;
 
+/// Longest name that an operation may make, and longest text that it may be made of. A key of a Secret has 253
+/// characters, and a remote secret's name 2,048; each operation multiplies.
+const LONGEST_KEY: usize = 4_096;
+
 /// Applies the operations in their order, each to what the one before made.
 pub fn rewrite(
     field: &str,
@@ -53,10 +57,17 @@ fn replace(field: &str, operation: &RewriteRegexp, data: Data) -> Result<Data, P
         text: operation.source.clone(),
     };
     let pattern = Regexp::compile(&operation.source, REGEXP_BYTES).map_err(|_| refused())?;
+    if operation.target.len() > LONGEST_KEY {
+        let (field, most) = (format!("{field}.regexp.target"), LONGEST_KEY);
+        return Err(PlanError::LongKey { field, most });
+    }
     let target = Replacement::expanding(operation.target.as_bytes());
     renamed(field, data, |_, key| {
+        let made = pattern.replace_all_within(key.as_bytes(), &target, LONGEST_KEY);
+        let field = || format!("{field}.regexp");
+        let made = made.ok_or_else(|| PlanError::LongKey { field: field(), most: LONGEST_KEY })?;
         // A key and a target are texts, so what is made of them is one.
-        String::from_utf8(pattern.replace_all(key.as_bytes(), &target)).map_err(|_| refused())
+        String::from_utf8(made).map_err(|_| refused())
     })
 }
 
@@ -88,6 +99,9 @@ fn renamed(
     let mut replaced = Data::new();
     for (nth, (key, value)) in data.into_iter().enumerate() {
         let new = rename(nth, &key)?;
+        if new.len() > LONGEST_KEY {
+            return Err(PlanError::LongKey { field: field.to_owned(), most: LONGEST_KEY });
+        }
         let second = Key::made(nth, &key).name();
         if let Some(first) = origin.insert(new.clone(), second.clone()) {
             return Err(PlanError::KeyCollision { field: field.to_owned(), first, second });

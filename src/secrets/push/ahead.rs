@@ -9,6 +9,7 @@ use futures::{StreamExt as _, stream};
 use serde_json::json;
 
 use super::super::context::Context;
+use super::super::plan::push::claims::Claim;
 use super::super::plan::push::entries::{Group, id};
 use super::super::plan::push::report::{Synced, status_ahead};
 use super::super::pushes::store_key;
@@ -63,7 +64,9 @@ impl Pusher<'_> {
         let synced = status.and_then(|status| status.synced_push_secrets.get(&group.store));
         let mut entries = group.entries.iter();
         entries.all(|entry| {
-            synced.is_some_and(|synced| synced.contains_key(&id(&entry.record.matches.remote_ref)))
+            let reference = &entry.record.matches.remote_ref;
+            let known = synced.and_then(|synced| synced.get(&id(reference)));
+            known.is_some_and(|known| Claim::of(&known.matches.remote_ref) == Claim::of(reference))
         })
     }
 

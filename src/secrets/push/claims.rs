@@ -36,6 +36,14 @@ impl Pusher<'_> {
         Ok(())
     }
 
+    /// Whether the object, as it is now, still means all that this group puts there.
+    pub(super) fn still_means(&self, target: &Target, group: &Group) -> bool {
+        group.entries.iter().all(|entry| {
+            let claim = Claim::of(&entry.record.matches.remote_ref);
+            self.context.pushes.still_means(self.object, &target.store.key, &claim)
+        })
+    }
+
     /// Whether somebody means a place.
     pub(super) fn is_meant(&self, store: &Store, claim: &Claim, whose: Whose) -> bool {
         self.claimants(store, claim)

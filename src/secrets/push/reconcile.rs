@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::super::context::Context;
 use super::super::error::{Error, RECHECK};
 use super::super::plan::push::PushError;
+use super::super::plan::push::claims::Claim;
 use super::super::plan::push::entries::{self, Group, id};
 use super::super::plan::push::report::{Due, Outcome, Synced, due, is_by_gabion, is_edited};
 use super::super::pushes::store_key;
@@ -72,7 +73,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
     context.metrics.reconciles.done(KIND, reason, clock.elapsed());
     let reported = pusher.report(&outcome, synced, &source, started).await;
     if reported.is_ok() {
-        context.pushes.reported(&key);
+        context.pushes.reported(&object);
     }
     match (reported, retry) {
         (Err(ApiError::NotFound { .. }), _) => Next::Idle,
@@ -84,7 +85,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
         (Ok(()), Some(Retry::OnChange)) => Next::RetryAfter(RECHECK),
         (Ok(()), None) if source_gone => Next::Idle,
         (Ok(()), None) => {
-            context.pushes.refreshed(&key, started);
+            context.pushes.refreshed(&object, started);
             let interval = entries::interval(&object.spec).unwrap_or_default();
             match started.checked_add(interval) {
                 Ok(at) if interval.is_positive() => next_at(Due::At(at), started),
@@ -338,8 +339,10 @@ impl Pusher<'_> {
         for (store, entries) in recorded {
             for (of, data) in entries {
                 let is_wanted = groups.iter().filter(|group| group.store == store).any(|group| {
+                    let claim = Claim::of(&data.matches.remote_ref);
                     let mut wanted = group.entries.iter();
-                    wanted.any(|entry| id(&entry.record.matches.remote_ref) == of)
+                    // Two places may have one id.
+                    wanted.any(|entry| Claim::of(&entry.record.matches.remote_ref) == claim)
                 });
                 if is_wanted {
                     synced.entry(store.clone()).or_default().entry(of).or_insert(data);

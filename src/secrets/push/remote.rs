@@ -104,17 +104,22 @@ impl Pusher<'_> {
         let _turn = self.context.pushes.turns(&target.store.key).turn(&self.key.namespace).await;
         let lock = self.context.pushes.lock_of(&place);
         let _lock = lock.lock().await;
+        // While this waited the object may have been edited, and somebody else may have come.
+        if !self.still_means(target, group) {
+            return Ok(Pushed::Skipped);
+        }
+        self.check_claims(target, group)?;
         let remote = self.describe(target, &group.remote_key).await?;
         let policy = &self.object.spec.update_policy;
         let restore = match admit(group, remote.as_ref(), policy)? {
             Admission::Skip => return Ok(Pushed::Skipped),
             Admission::Create => {
-                self.context.pushes.attempted(self.key, &group.store, group);
+                self.context.pushes.attempted(self.object, &group.store, group);
                 return self.create(target, group, parts).await;
             }
             Admission::Update { restore } => restore,
         };
-        self.context.pushes.attempted(self.key, &group.store, group);
+        self.context.pushes.attempted(self.object, &group.store, group);
         let remote = remote.unwrap_or_default();
         if restore {
             self.change(target, &group.remote_key, Change::Restore).await?;
@@ -124,7 +129,7 @@ impl Pusher<'_> {
         let revision = self.update(target, group, parts, &remote, &amends).await?;
         self.correct(target, group, &amends).await?;
         let known = Known { revision, digest: digest(group, parts) };
-        self.context.pushes.remember(self.key, &place, Some(known));
+        self.context.pushes.remember(self.object, &place, Some(known));
         Ok(Pushed::Done)
     }
 
@@ -141,7 +146,7 @@ impl Pusher<'_> {
             created => created?,
         };
         let known = revision.map(|revision| Known { revision, digest: digest(group, parts) });
-        self.context.pushes.remember(self.key, &target.place(&group.remote_key), known);
+        self.context.pushes.remember(self.object, &target.place(&group.remote_key), known);
         Ok(Pushed::Done)
     }
 
@@ -258,7 +263,7 @@ impl Pusher<'_> {
             let present = bytes(fetched);
             what = removal(remote.as_ref(), &properties, Some(&present.unwrap_or_default()));
         }
-        self.context.pushes.remember(self.key, &place, None);
+        self.context.pushes.remember(self.object, &place, None);
         match (what, remote) {
             (Removal::Delete, _) => {
                 let change = Change::Delete(target.deletion());

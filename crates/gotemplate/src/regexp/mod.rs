@@ -55,15 +55,28 @@ impl Regexp {
 
     /// Every match replaced, as Go's `ReplaceAllString`.
     pub fn replace_all(&self, text: &[u8], replacement: &Replacement) -> Vec<u8> {
+        self.replace_all_within(text, replacement, usize::MAX).unwrap_or_default()
+    }
+
+    /// The same, or `None` as soon as what it makes is longer than `most` bytes.
+    pub fn replace_all_within(
+        &self,
+        text: &[u8],
+        replacement: &Replacement,
+        most: usize,
+    ) -> Option<Vec<u8>> {
         let (mut out, mut end) = (Vec::with_capacity(text.len()), 0);
         for found in self.matches(text) {
             let Some(whole) = found.get(0) else { continue };
             out.extend(&text[end..whole.start()]);
             replacement.append(&mut out, &found);
             end = whole.end();
+            if out.len() > most {
+                return None;
+            }
         }
         out.extend(&text[end..]);
-        out
+        (out.len() <= most).then_some(out)
     }
 }
 

@@ -20,6 +20,8 @@ use crate::provider::{ProviderError, SecretBytes};
 type Revision = Result<Option<String>, ProviderError>;
 
 /// What a new version repeats.
+/// Pages that are asked for; one holds the parameter, unless the service passes empty ones first.
+const MOST_PAGES: usize = 100;
 const KEY: &str = "KeyId";
 const PATTERN: &str = "AllowedPattern";
 const DATA_TYPE: &str = "DataType";
@@ -37,17 +39,35 @@ impl ParameterStore {
         Ok(name)
     }
 
+    /// What the service says of a parameter. A page may be empty although there are more.
+    async fn metadata_of(
+        &self,
+        name: &str,
+        filter: ParameterStringFilter,
+        lane: Lane,
+    ) -> Result<Option<ParameterMetadata>, ProviderError> {
+        let mut token = None;
+        for _ in 0..MOST_PAGES {
+            let request = self.client.describe_parameters().parameter_filters(filter.clone());
+            let call = Box::pin(request.set_next_token(token).send());
+            let answer = self.calls.call(Operation::DescribeParameters, lane, name, call).await?;
+            let mut found = answer.parameters.unwrap_or_default().into_iter();
+            if let Some(found) = found.find(|found| found.name() == Some(name)) {
+                return Ok(Some(found));
+            }
+            token = answer.next_token.filter(|token| !token.is_empty());
+            if token.is_none() {
+                return Ok(None);
+            }
+        }
+        Err(invalid(name, "the service gives page after page, and it is on none of them"))
+    }
+
     async fn remote(&self, key: &str, lane: Lane) -> Result<Option<Remote>, ProviderError> {
         let name = self.written_name(key)?;
         let filter = ParameterStringFilter::builder().key("Name").option("Equals").values(&name);
         let filter = filter.build().map_err(|_| invalid(&name, "the name cannot be asked for"))?;
-        let request = self.client.describe_parameters().parameter_filters(filter);
-        let call = Box::pin(request.send());
-        let answer = self.calls.call(Operation::DescribeParameters, lane, &name, call).await?;
-        let found = answer.parameters.unwrap_or_default().into_iter();
-        let Some(found) = found.into_iter().find(|found| found.name() == Some(&name)) else {
-            return Ok(None);
-        };
+        let Some(found) = self.metadata_of(&name, filter, lane).await? else { return Ok(None) };
         let request = self
             .client
             .list_tags_for_resource()

@@ -6,7 +6,7 @@ use gotemplate::regexp::Regexp;
 
 use super::{
     PushError,
-    entries::{self, Entry, Expanded, MOST},
+    entries::{self, Entry, Expanded, MOST, MOST_BYTES},
     settings::settings,
     value,
 };
@@ -66,6 +66,12 @@ where
         let count = all.len() + keys.len();
         if count > MOST {
             return Err(PushError::TooMany { count, most: MOST }.into());
+        }
+        // Before it is copied for each of them.
+        let metadata = serde_json::to_vec(&data_to.metadata).map_or(0, |text| text.len());
+        let bytes = metadata.saturating_mul(keys.len());
+        if bytes > MOST_BYTES {
+            return Err(PushError::TooLong { bytes, most: MOST_BYTES }.into());
         }
         for (remote, key) in named(&field, data_to, keys, &mut rewrite)? {
             all.push(made(&remote, Some(&key), None));

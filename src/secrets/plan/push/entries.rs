@@ -24,7 +24,7 @@ pub(super) const MOST: usize = 500;
 /// Keys of the Secret, or of what its template makes.
 const MOST_KEYS: usize = 2000;
 /// Bytes of all entries, once for each store: the status has them all.
-const MOST_BYTES: usize = 512 << 10;
+pub(super) const MOST_BYTES: usize = 512 << 10;
 const DEFAULT_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
 
 /// One entry of one store.
