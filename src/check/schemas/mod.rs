@@ -16,7 +16,6 @@ use super::{object::Object, schema};
 use crate::api::crds::all;
 use crate::cluster::Target;
 use crate::policy::ControlId;
-use crate::policy::FieldPath;
 use crate::policy::Finding;
 use crate::policy::Segment;
 use crate::policy::Severity;
