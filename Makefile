@@ -43,8 +43,9 @@ chart: prerequisites ## regenerate charts/gabion: copies of crds/ and config/, i
 	dev/chart.sh
 	UPDATE=1 cargo test --quiet --test install every_value_has
 
-golden: prerequisites ## regenerate the golden files from Go's libraries: templates, paths and keys
+golden: prerequisites ## regenerate the golden files from Go's libraries: templates, paths, keys and Dockerfiles
 	cd dev/golden && GOFLAGS="-mod=readonly -buildvcs=false" go run . ../..
+	cd dev/dockerfiles && GOFLAGS="-mod=readonly -buildvcs=false" go run . ../..
 
 bench: prepare ## run benchmarks, compared with the API server's own limits (WORKLOADS="cold:5000 drift"; or help)
 	@echo "Building gabion optimised (about ten minutes the first time), then measuring for about two minutes"

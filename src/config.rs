@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use gotemplate::Delimiters;
 
 use crate::{
+    outbound::AllowedHost,
     provider::aws::Endpoints,
     telemetry::{LogFormat, PerObject},
 };
@@ -87,6 +88,10 @@ pub(crate) struct SecretsConfig {
     pub(crate) adopt_unmanaged: bool,
     /// Which stores may use the operator's own credentials.
     pub(crate) ambient_credentials: AmbientCredentials,
+    /// Events tell also of what went as it should.
+    pub(crate) routine_events: bool,
+    /// Hosts that Webhook generators may ask.
+    pub(crate) webhook_hosts: Vec<AllowedHost>,
     /// Where AWS is, if not at its own addresses.
     pub(crate) aws: Endpoints,
 }

@@ -25,6 +25,7 @@ pub(crate) mod marks;
 pub mod meta;
 pub(crate) mod network_peers;
 pub mod operator;
+pub(crate) mod outbound;
 pub mod policy;
 pub mod provider;
 pub mod quantity;

@@ -64,7 +64,6 @@ pub async fn run(config: Config) -> Result<(), OperatorError> {
     let metrics_port = bind("--metrics-addr", config.metrics_addr).await?;
     let health_port = bind("--health-addr", config.health_addr).await?;
     let clients = Clients::connect(config.kubeconfig.as_deref()).await?;
-    tracing::info!(api_server = clients.url, "connected");
 
     let mut tasks = JoinSet::new();
     // The admin servers outlive the controllers, so that a probe during the stop gets an answer.
@@ -90,6 +89,7 @@ pub async fn run(config: Config) -> Result<(), OperatorError> {
         start(&mut Runtime {
             config: &config,
             watch: clients.watch.clone(),
+            server: clients.server.clone(),
             writer,
             events,
             health: &health,

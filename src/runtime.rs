@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cluster::{
-        CacheSync, Change, Refusal, Undecodable, WatchHealth,
+        CacheSync, Change, Refusal, Server, Undecodable, WatchHealth,
         events::{Event, EventType, Events},
         follow, undecodable, until,
         write::Writer,
@@ -27,6 +27,8 @@ pub(crate) struct Runtime<'a> {
     pub(crate) config: &'a Config,
     /// The connection for watches.
     pub(crate) watch: Client,
+    /// Where the API server is.
+    pub(crate) server: Server,
     pub(crate) writer: Writer,
     pub(crate) events: Events,
     pub(crate) health: &'a Health,

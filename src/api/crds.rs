@@ -14,7 +14,7 @@ use crate::api::external_secrets::push_secret::PushSecret;
 use crate::api::external_secrets::secret_store::ClusterSecretStore;
 use crate::api::external_secrets::secret_store::SecretStore;
 use crate::api::gabion;
-use crate::api::generators::{aws, cluster, foreign, local, mfa};
+use crate::api::generators::{aws, cluster, foreign, local, mfa, webhook};
 
 /// Why the definitions could not be made. Not reachable with the types of this crate; the tests prove it.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +81,7 @@ fn generators() -> Vec<CustomResourceDefinition> {
         mfa::MFA::crd(),
         foreign::QuayAccessToken::crd(),
         foreign::VaultDynamicSecret::crd(),
-        foreign::Webhook::crd(),
+        webhook::Webhook::crd(),
     ]
 }
 

@@ -8,7 +8,7 @@ use super::{
     eso::{self, References},
     object::Object,
     report::{Located, Report},
-    selectors::Selectors,
+    selectors::{Selectors, Unless},
 };
 use crate::policy::ControlId;
 use crate::policy::FieldPath;
@@ -168,6 +168,11 @@ impl CrossReferences {
         self.eso.ask(asked, self.file, located);
     }
 
+    /// Remembers where a PushSecret writes.
+    pub(crate) fn push_eso(&mut self, pushed: eso::Pushed, located: Vec<Located>) {
+        self.eso.push(pushed, self.file, located);
+    }
+
     /// How many objects have to do with External Secrets Operator.
     pub(crate) fn of_eso(&self) -> usize {
         self.eso.objects
@@ -214,9 +219,14 @@ impl CrossReferences {
         self.asked.extend(located.into_iter().map(|located| (wanted.clone(), self.file, located)));
     }
 
-    /// Records findings that other objects can cancel.
-    pub(crate) fn ask_at_the_end(&mut self, object: &Object<'_>, found: Vec<Located>) {
-        self.selectors.ask(object, self.file, found);
+    /// Records findings of an object that other objects can cancel.
+    pub(crate) fn ask_at_the_end(
+        &mut self,
+        object: &Object<'_>,
+        unless: Unless,
+        found: Vec<Located>,
+    ) {
+        self.selectors.ask(object, self.file, unless, found);
     }
 
     /// Counts an object for which there are no checks.

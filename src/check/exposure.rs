@@ -60,32 +60,69 @@ fn covers(own: &str, host: &str) -> bool {
     own == host || own.strip_prefix("*.").is_some_and(below)
 }
 
-/// Whether an annotation gives the load balancer a certificate, or makes it pass TLS through. Each ingress controller
-/// has its own names for this. Annotations of `cert-manager` and redirects are about the field `tls`.
+/// Whether an annotation makes something other than the field `tls` end the encryption: a load balancer with a
+/// certificate of its own, or the pods themselves. What annotations say about the way to the pods, about clients or about
+/// redirects encrypts nothing on the way in.
 fn is_encrypted_elsewhere(ingress: &Value) -> bool {
-    const WORDS: [&str; 9] = [
-        "tls",
-        "ssl",
-        "cert",
-        "certs",
-        "certificate",
-        "certificates",
-        "termination",
-        "passthrough",
-        "websecure",
+    let annotations = &ingress["metadata"]["annotations"];
+    let stated = |key: &str| annotations[key].as_str().map(str::trim);
+    // A list of ports decides for every load balancer that has one, whatever certificate is named.
+    if let Some(ports) = stated("alb.ingress.kubernetes.io/listen-ports") {
+        return listens_encrypted(ports);
+    }
+    let mut all = annotations.as_object().into_iter().flatten();
+    all.any(|(key, value)| value.as_str().is_some_and(|value| ends_tls(key, value.trim())))
+}
+
+/// `[{"HTTP": 80}, {"HTTPS": 443}]`.
+fn listens_encrypted(ports: &str) -> bool {
+    let entries: Vec<serde_json::Map<String, Value>> =
+        serde_json::from_str(ports).unwrap_or_default();
+    entries.iter().flat_map(|entry| entry.keys()).any(|protocol| protocol == "HTTPS")
+}
+
+/// What an annotation has to say.
+enum Says {
+    /// Anything: it names a certificate.
+    Something,
+    /// Yes.
+    True,
+}
+
+/// Whether one annotation ends TLS. Each ingress controller has its own names for this.
+fn ends_tls(key: &str, value: &str) -> bool {
+    const KNOWN: [(&str, Says); 19] = [
+        ("alb.ingress.kubernetes.io/certificate-arn", Says::Something),
+        ("networking.gke.io/managed-certificates", Says::Something),
+        ("networking.gke.io/certmap", Says::Something),
+        ("ingress.gcp.kubernetes.io/pre-shared-cert", Says::Something),
+        ("kubernetes.azure.com/tls-cert-keyvault-uri", Says::Something),
+        ("appgw.ingress.kubernetes.io/appgw-ssl-certificate", Says::Something),
+        ("oci-native-ingress.oraclecloud.com/certificate-ocid", Says::Something),
+        ("kubernetes.io/elb.tls-certificate-ids", Says::Something),
+        ("virtual-server.f5.com/clientssl", Says::Something),
+        ("zalando.org/aws-load-balancer-ssl-cert", Says::Something),
+        ("route.openshift.io/termination", Says::Something),
+        ("traefik.ingress.kubernetes.io/router.tls", Says::True),
+        ("traefik.ingress.kubernetes.io/router.tls.certresolver", Says::Something),
+        ("traefik.ingress.kubernetes.io/router.tls.options", Says::Something),
+        ("nginx.ingress.kubernetes.io/ssl-passthrough", Says::True),
+        ("haproxy-ingress.github.io/ssl-passthrough", Says::True),
+        ("ingress.kubernetes.io/ssl-passthrough", Says::True),
+        ("haproxy.org/ssl-passthrough", Says::True),
+        // For certificates in front of the cluster: without one, nobody gets an answer in the clear either.
+        ("nginx.ingress.kubernetes.io/force-ssl-redirect", Says::True),
     ];
-    let annotations = ingress["metadata"]["annotations"].as_object().into_iter().flatten();
-    let mut stated = annotations.filter_map(|(key, value)| {
-        let (domain, name) = key.rsplit_once('/').unwrap_or(("", key));
-        Some((domain, name, value.as_str()?))
-    });
-    stated.any(|(domain, name, value)| {
-        let about_field = domain.contains("cert-manager.io") || name == "ssl-redirect";
-        let mut words =
-            [name, value].into_iter().flat_map(|text| text.split(|c: char| !c.is_alphanumeric()));
-        let off = value.is_empty() || value.eq_ignore_ascii_case("false");
-        let named = words.any(|word| WORDS.contains(&word)) || value.contains("HTTPS");
-        named && !off && !about_field
+    // The entry points of Traefik that encrypt are called so by its chart; with another beside it, both are open.
+    if key == "traefik.ingress.kubernetes.io/router.entrypoints" {
+        return value.split(',').all(|name| name.trim() == "websecure");
+    }
+    KNOWN.iter().any(|(own, says)| {
+        *own == key
+            && match says {
+                Says::Something => !value.is_empty(),
+                Says::True => value.eq_ignore_ascii_case("true"),
+            }
     })
 }
 
@@ -133,6 +170,19 @@ mod tests {
     }
 
     #[test]
+    fn the_ports_of_a_load_balancer_decide_and_not_its_certificate() {
+        let of = |ports: &str| {
+            let annotations = json!({
+                "alb.ingress.kubernetes.io/certificate-arn": "arn:aws:acm:eu-west-1:1:certificate/a",
+                "alb.ingress.kubernetes.io/listen-ports": ports,
+            });
+            shown(&of_ingress(&json!({"metadata": {"annotations": annotations}, "spec": {}})))
+        };
+        assert_eq!(of("[{\"HTTP\": 80}]"), ["HB-ING-TLS spec.tls"]);
+        assert_eq!(of("[{\"HTTPS\": 8443}]"), [""; 0]);
+    }
+
+    #[test]
     fn a_load_balancer_with_a_certificate_of_its_own_is_enough() {
         let of = |key: &str, value: &str| {
             let annotations = json!({ key: value });
@@ -150,6 +200,11 @@ mod tests {
             ("nginx.ingress.kubernetes.io/ssl-passthrough", "true"),
             ("nginx.ingress.kubernetes.io/force-ssl-redirect", "true"),
             ("route.openshift.io/termination", "edge"),
+            ("networking.gke.io/certmap", "shop"),
+            ("alb.ingress.kubernetes.io/listen-ports", "[{\"HTTP\": 80}, {\"HTTPS\": 443}]"),
+            ("haproxy.org/ssl-passthrough", "true"),
+            ("oci-native-ingress.oraclecloud.com/certificate-ocid", "ocid1.certificate.oc1"),
+            ("traefik.ingress.kubernetes.io/router.tls.certresolver", "le"),
         ] {
             assert_eq!(of(key, value), [""; 0], "{key}");
         }
@@ -159,6 +214,30 @@ mod tests {
             ("nginx.ingress.kubernetes.io/ssl-passthrough", "false"),
             ("alb.ingress.kubernetes.io/listen-ports", "[{\"HTTP\": 80}]"),
             ("nginx.ingress.kubernetes.io/rewrite-target", "/"),
+            // What these encrypt is not the way in.
+            ("nginx.ingress.kubernetes.io/backend-protocol", "HTTPS"),
+            ("nginx.ingress.kubernetes.io/proxy-ssl-secret", "shop/ca"),
+            ("nginx.ingress.kubernetes.io/proxy-ssl-verify", "on"),
+            ("nginx.ingress.kubernetes.io/auth-tls-secret", "shop/ca"),
+            ("nginx.ingress.kubernetes.io/auth-tls-verify-client", "on"),
+            ("nginx.ingress.kubernetes.io/ssl-ciphers", "HIGH"),
+            ("kubernetes.io/tls-acme", "true"),
+            ("ingress.kubernetes.io/ssl-redirect", "true"),
+            ("alb.ingress.kubernetes.io/backend-protocol", "HTTPS"),
+            ("alb.ingress.kubernetes.io/healthcheck-protocol", "HTTPS"),
+            ("alb.ingress.kubernetes.io/ssl-policy", "ELBSecurityPolicy-TLS13-1-2-2021-06"),
+            ("alb.ingress.kubernetes.io/ssl-redirect", "443"),
+            ("alb.ingress.kubernetes.io/certificate-arn", ""),
+            ("alb.ingress.kubernetes.io/listen-ports", "HTTPS"),
+            ("appgw.ingress.kubernetes.io/backend-protocol", "https"),
+            ("appgw.ingress.kubernetes.io/ssl-redirect", "true"),
+            ("haproxy.org/server-ssl", "true"),
+            ("konghq.com/https-redirect-status-code", "301"),
+            ("traefik.ingress.kubernetes.io/service.serversscheme", "https"),
+            ("traefik.ingress.kubernetes.io/router.entrypoints", "web,websecure"),
+            ("traefik.ingress.kubernetes.io/router.tls", "false"),
+            ("example.com/tls-contact", "ops"),
+            ("meta.helm.sh/release-name", "tls-proxy"),
         ] {
             assert_eq!(of(key, value), ["HB-ING-TLS spec.tls"], "{key}");
         }

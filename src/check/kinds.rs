@@ -3,11 +3,12 @@
 use serde_json::Value;
 
 use super::{
-    credentials, cross_references, exposure, namespace, network,
+    budget, credentials, cross_references, exposure, namespace, network,
     object::{Object, short},
     practices, rbac,
     rules::Rules,
-    secret, selectors,
+    secret,
+    selectors::{self, Unless},
     shapes::Shapes,
 };
 use crate::policy::Finding;
@@ -36,7 +37,12 @@ pub(crate) fn evaluate(
         (_, rbac::GROUP, kind @ ("RoleBinding" | "ClusterRoleBinding")) => {
             rbac::of_binding(value, kind == "ClusterRoleBinding")
         }
-        (_, cross_references::GROUP, _) => Vec::new(),
+        (_, budget::GROUP, "PodDisruptionBudget") if rules.practices => budget::of_budget(value),
+        // Read for the findings of others.
+        (_, cross_references::GROUP, _)
+        | (_, budget::GROUP, "PodDisruptionBudget")
+        | (_, "autoscaling", "HorizontalPodAutoscaler")
+        | (_, "", "ServiceAccount") => Vec::new(),
         _ => return None,
     })
 }
@@ -57,15 +63,20 @@ fn pod(subject: &Subject<'_>, rules: &Rules) -> Vec<Finding> {
     findings
 }
 
-/// The findings of an object that other objects can cancel.
+/// The findings of an object that other objects can cancel, each with what cancels it.
 pub(crate) fn conditional(
     object: &Object<'_>,
     subject: Option<&Subject<'_>>,
     rules: &Rules,
-) -> Vec<Finding> {
+) -> Vec<(Unless, Finding)> {
+    let value = object.value;
+    let of = |unless, found: Option<Finding>| found.map(|one| (unless, one)).into_iter().collect();
     match (subject, object.group(), object.kind) {
-        (Some(subject), ..) if rules.practices => selectors::of_workload(subject, object.value),
-        (None, "", "Service") => selectors::of_service(object.value).into_iter().collect(),
+        (Some(subject), ..) if rules.practices => selectors::of_workload(subject, value),
+        (None, "", "Service") => of(Unless::Pods, selectors::of_service(value)),
+        (None, budget::GROUP, "PodDisruptionBudget") if rules.practices => {
+            of(Unless::Spare, budget::of_all_pods(value))
+        }
         _ => Vec::new(),
     }
 }

@@ -203,8 +203,9 @@ impl Evaluation<'_> {
             across.ask(&wanted, self.located(vec![finding], object, &title));
         }
         if self.role != Role::Patch {
-            let conditional = kinds::conditional(object, subject.as_ref(), rules);
-            across.ask_at_the_end(object, self.located(conditional, object, &title));
+            for (unless, finding) in kinds::conditional(object, subject.as_ref(), rules) {
+                across.ask_at_the_end(object, unless, self.located(vec![finding], object, &title));
+            }
         }
         self.file.objects.push(title);
         self.file.findings.extend(located);
@@ -310,6 +311,10 @@ impl Evaluation<'_> {
             for asked in eso::asked(object) {
                 let located = self.located(vec![asked.finding.clone()], object, &title);
                 across.ask_eso(asked, located);
+            }
+            for pushed in eso::pushes(object) {
+                let located = self.located(vec![pushed.finding.clone()], object, &title);
+                across.push_eso(pushed, located);
             }
         }
         self.file.objects.push(title);

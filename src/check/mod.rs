@@ -5,6 +5,7 @@
 //! [`output`] shows the rest.
 
 pub(crate) mod baseline;
+mod budget;
 pub(crate) mod catalogue;
 pub(crate) mod eso;
 pub(crate) mod input;

@@ -33,45 +33,52 @@ fn has(container: &Value, probe: &str) -> bool {
     container[probe].is_object()
 }
 
-/// A pod without probes, or one that gets requests before it is ready. Whether it gets any depends on the Services.
+/// A pod without probes, or one that gets requests before it is ready. Whether it gets any depends on the Services: the
+/// first finding counts if one selects the pods, the second if none does.
 ///
 /// The readiness probe of one container decides for the whole pod, so sidecars need none. A port for metrics needs no
-/// readiness probe, and neither do most pods of a `DaemonSet`.
-pub(crate) fn probes(subject: &Subject<'_>) -> Option<Finding> {
+/// readiness probe, and neither do most pods of a `DaemonSet`. Ports need not be declared to be open.
+pub(crate) fn probes(subject: &Subject<'_>) -> (Option<Finding>, Option<Finding>) {
     let own = containers(subject, "containers");
-    if !serves(subject.kind) || own.is_empty() {
-        return None;
-    }
     let all = || own.iter().chain(sidecars(subject));
-    if all().any(|container| has(container, "readinessProbe")) {
-        return None;
+    let is_ready = all().any(|container| has(container, "readinessProbe"));
+    if !serves(subject.kind) || own.is_empty() || is_ready {
+        return (None, None);
     }
     let probed = all().any(|container| {
         has(container, "livenessProbe") || has(container, "startupProbe") || has_hook(container)
     });
-    let at = |index: usize, field: &str, problem: &str, is_note: bool| {
+    let at = |index: usize, field: &str, problem: &str| {
         let name = own.get(index).and_then(|container| container["name"].as_str());
         let name = super::object::short(name.unwrap_or_default());
         let path = subject.in_spec(&["containers"]).index(index).key(field);
-        let finding =
-            Finding::new(ControlId::HbProbe, path, format!("container {name:?} {problem}"));
-        if is_note { finding.noted() } else { finding }
+        Finding::new(ControlId::HbProbe, path, format!("container {name:?} {problem}"))
     };
-    match (own.iter().position(takes_requests), probed) {
-        (Some(index), _) if subject.kind != WorkloadKind::DaemonSet => Some(at(
-            index,
-            "readinessProbe",
-            "has no readinessProbe, so it gets requests before it can answer",
-            false,
-        )),
-        (_, false) => Some(at(
-            0,
-            "livenessProbe",
-            "has no probe, so the kubelet does not restart it when it hangs",
-            true,
-        )),
-        _ => None,
-    }
+    let unready = |index: usize| {
+        let problem = "has no readinessProbe, so it gets requests before it can answer";
+        at(index, "readinessProbe", problem)
+    };
+    let idle = (!probed).then(|| {
+        let problem = "has no probe, so the kubelet does not restart it when it hangs";
+        at(0, "livenessProbe", problem).noted()
+    });
+    let declared = own.iter().position(takes_requests);
+    let served = match declared {
+        _ if subject.kind == WorkloadKind::DaemonSet => idle.clone(),
+        Some(index) => Some(unready(index)),
+        None if own.iter().all(declares_no_port) => Some(unready(0)),
+        None => idle.clone(),
+    };
+    // What declares a port means to be asked: it is a note if no Service is among the files.
+    let unserved = match declared {
+        Some(index) if subject.kind != WorkloadKind::DaemonSet => Some(unready(index).noted()),
+        _ => idle,
+    };
+    (served, unserved)
+}
+
+fn declares_no_port(container: &Value) -> bool {
+    container["ports"].as_array().is_none_or(Vec::is_empty)
 }
 
 /// Some programs use this hook to wait until they are ready.
@@ -97,29 +104,26 @@ fn shared_processes(subject: &Subject<'_>) -> Option<Finding> {
         .then(|| Finding::new(ControlId::HbProcNs, subject.in_spec(&[FIELD]), message))
 }
 
-/// A single replica. With the strategy Recreate it is intended.
+/// A single replica. With the strategy Recreate it is intended. An autoscaler decides about it, too.
 pub(crate) fn replicas(subject: &Subject<'_>, object: &Value) -> Option<Finding> {
     let spec = &object["spec"];
-    let stated = &spec["replicas"];
-    let one = stated.is_null() || *stated == 1;
     let intended = spec["strategy"]["type"] == "Recreate";
-    let message = if stated.is_null() {
+    let message = if spec["replicas"].is_null() {
         "replicas is not set and defaults to 1: an eviction is an outage"
     } else {
         "one replica: an eviction is an outage"
     };
     let path = FieldPath::default().keys(&["spec", "replicas"]);
-    (subject.kind == WorkloadKind::Deployment && one && !intended)
+    (subject.kind == WorkloadKind::Deployment && !intended)
         .then(|| Finding::new(ControlId::HbReplicas, path, message).noted())
 }
 
 /// Several replicas, which a drain can evict at once.
-pub(crate) fn budget(subject: &Subject<'_>, object: &Value) -> Option<Finding> {
-    let several = object["spec"]["replicas"].as_i64().is_some_and(|replicas| replicas > 1);
+pub(crate) fn budget(subject: &Subject<'_>) -> Option<Finding> {
     let kind = matches!(subject.kind, WorkloadKind::Deployment | WorkloadKind::StatefulSet);
     let path = FieldPath::default().keys(&["spec", "replicas"]);
     let message = "no PodDisruptionBudget among the files selects these pods";
-    (kind && several).then(|| Finding::new(ControlId::HbPdb, path, message).noted())
+    kind.then(|| Finding::new(ControlId::HbPdb, path, message).noted())
 }
 
 /// A pod that does not mention the token, and gets one.
@@ -140,7 +144,8 @@ mod tests {
     fn found(kind: WorkloadKind, spec: &Value) -> Vec<String> {
         let object = json!({"spec": {"template": {"spec": spec}}});
         let subject = Subject::of_kind(kind, &object);
-        let found: Vec<_> = evaluate(&subject).into_iter().chain(probes(&subject)).collect();
+        let (served, _) = probes(&subject);
+        let found: Vec<_> = evaluate(&subject).into_iter().chain(served).collect();
         let one = |f: &Finding| {
             let path = f.path.to_string().replace("spec.template.spec.", "");
             if f.note { format!("note {path}") } else { path }
@@ -154,10 +159,12 @@ mod tests {
         let metrics = json!([{"name": "http-metrics", "containerPort": 9090}]);
         let (ready, live) = ("containers[0].readinessProbe", "note containers[0].livenessProbe");
         for (kind, containers, wanted) in [
-            (WorkloadKind::Deployment, json!([{"name": "a"}]), Some(live)),
+            (WorkloadKind::Deployment, json!([{"name": "a"}]), Some(ready)),
+            (WorkloadKind::StatefulSet, json!([{"ports": []}]), Some(ready)),
+            (WorkloadKind::DaemonSet, json!([{"name": "a"}]), Some(live)),
             (WorkloadKind::Deployment, json!([{"ports": web}]), Some(ready)),
             (WorkloadKind::StatefulSet, json!([{"ports": web, "livenessProbe": {}}]), Some(ready)),
-            (WorkloadKind::Deployment, json!([{"livenessProbe": {}}]), None),
+            (WorkloadKind::Deployment, json!([{"livenessProbe": {}}]), Some(ready)),
             (WorkloadKind::Deployment, json!([{"ports": metrics, "livenessProbe": {}}]), None),
             (WorkloadKind::Deployment, json!([{"ports": metrics}]), Some(live)),
             (WorkloadKind::Deployment, json!([{"ports": web, "readinessProbe": {}}]), None),
@@ -195,16 +202,26 @@ mod tests {
     }
 
     #[test]
-    fn one_replica_is_noted_unless_it_is_intended() {
+    fn without_a_service_only_declared_ports_ask_for_readiness() {
+        let of = |containers: Value| {
+            let object = json!({"spec": {"template": {"spec": {"containers": containers}}}});
+            let (_, unserved) = probes(&Subject::of_kind(WorkloadKind::Deployment, &object));
+            unserved.map(|finding| (finding.path.to_string(), finding.note))
+        };
+        let at = |field: &str| Some((format!("spec.template.spec.containers[0].{field}"), true));
+        assert_eq!(of(json!([{"ports": [{"containerPort": 80}]}])), at("readinessProbe"));
+        assert_eq!(of(json!([{"name": "a"}])), at("livenessProbe"));
+        assert_eq!(of(json!([{"livenessProbe": {}}])), None);
+    }
+
+    #[test]
+    fn one_replica_is_intended_with_the_strategy_recreate() {
         let of = |spec: Value| {
             let object = json!({ "spec": spec });
             let subject = Subject::of_kind(WorkloadKind::Deployment, &object);
-            (replicas(&subject, &object).is_some(), budget(&subject, &object).is_some())
+            replicas(&subject, &object).is_some()
         };
-        assert_eq!(of(json!({})), (true, false));
-        assert_eq!(of(json!({"replicas": 1})), (true, false));
-        assert_eq!(of(json!({"replicas": 0})), (false, false));
-        assert_eq!(of(json!({"replicas": 2})), (false, true));
-        assert_eq!(of(json!({"strategy": {"type": "Recreate"}})), (false, false));
+        assert!(of(json!({})) && of(json!({"replicas": 1})));
+        assert!(!of(json!({"strategy": {"type": "Recreate"}})));
     }
 }

@@ -84,7 +84,9 @@ impl Rule<'_> {
 
     /// The severity of a wildcard, by what it grants.
     fn severity(&self) -> Severity {
-        let own = !self.is_empty("apiGroups") && self.words("apiGroups").all(is_custom);
+        // Paths such as /metrics and /healthz are no objects, and are read whatever the verb.
+        let paths = self.is_empty("resources") && !self.is_empty("nonResourceURLs");
+        let own = !self.is_empty("apiGroups") && self.words("apiGroups").all(is_custom) || paths;
         let reads = self.words("verbs").all(|verb| READING.contains(&verb));
         if own {
             Severity::Low
@@ -118,7 +120,12 @@ impl Rule<'_> {
         let roles = self.is_in(&[GROUP]) && self.has("resources", &["roles", "clusterroles"]);
         let whom = self.is_in(&[""])
             && self.has("resources", &["users", "groups", "serviceaccounts"])
-            && self.has("verbs", &["impersonate"]);
+            || self.is_in(&["authentication.k8s.io"])
+                && self
+                    .words("resources")
+                    .any(|own| own == "uids" || own.starts_with("userextras/"));
+        // Whoever may do everything with an account may act as it.
+        let whom = whom && self.has("verbs", &["impersonate", "*"]);
         let tokens = self.is_in(&[""])
             && self.has("resources", &["serviceaccounts/token"])
             && self.has("verbs", &["create", "*"]);
@@ -276,6 +283,21 @@ mod tests {
                 "{groups:?} {resources:?} {verbs:?}"
             );
         }
+        // Every verb includes impersonate.
+        let all_verbs = [
+            (&[""][..], "serviceaccounts"),
+            (&[""], "users"),
+            (&[""], "groups"),
+            (&["*"], "serviceaccounts"),
+            (&["authentication.k8s.io"], "userextras/scopes"),
+            (&["authentication.k8s.io"], "uids"),
+        ];
+        for (groups, resource) in all_verbs {
+            let found = rule(groups, &[resource], &["*"]);
+            let escalates = "HB-RBAC-ESCALATE high rules[0].verbs".to_owned();
+            assert!(found.contains(&escalates), "{groups:?} {resource} {found:?}");
+        }
+        assert_eq!(rule(&["example.com"], &["groups"], &["*"]).len(), 1);
         let roles = rule(&[rbac], &["roles"], &["*"]);
         assert_eq!(
             roles,
@@ -284,6 +306,20 @@ mod tests {
         let own =
             json!({"rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]});
         assert_eq!(shown(&of_role(&own, false)), ["HB-RBAC-SECRETS low rules[0].resources"]);
+    }
+
+    #[test]
+    fn every_verb_on_paths_is_little() {
+        for paths in [json!(["/metrics"]), json!(["/healthz", "/healthz/*"]), json!(["*"])] {
+            let role = json!({"rules": [{"nonResourceURLs": paths, "verbs": ["*"]}]});
+            assert_eq!(shown(&of_role(&role, true)), ["HB-RBAC-WILDCARD low rules[0].verbs"]);
+        }
+        let read = json!({"rules": [{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}]});
+        assert_eq!(shown(&of_role(&read, true)), [""; 0]);
+        let both = json!({"rules": [
+            {"nonResourceURLs": ["/x"], "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
+        ]});
+        assert_eq!(shown(&of_role(&both, true)), ["HB-RBAC-WILDCARD high rules[0].apiGroups"]);
     }
 
     #[test]

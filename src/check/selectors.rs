@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{
+    budget,
     object::Object,
     practices, rbac,
     report::{Located, Report},
@@ -14,6 +15,7 @@ use crate::policy::ControlId;
 use crate::policy::FieldPath;
 use crate::policy::Finding;
 use crate::policy::Subject;
+use crate::policy::WorkloadKind;
 
 /// A namespace; absent where the manifest leaves it to `kubectl -n`.
 type Namespace = Option<String>;
@@ -27,32 +29,23 @@ const MOST_COMPARED: usize = 3_000_000;
 
 /// What cancels a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unless {
+pub(crate) enum Unless {
     /// The Service selects pods.
     Pods,
-    /// A `NetworkPolicy` selects the pods.
+    /// A `NetworkPolicy` restricts who connects to the pods.
     Policy,
-    /// A disruption budget does.
+    /// A disruption budget selects them, or there are never several.
     Budget,
-    /// Something scales the workload.
-    Scaled,
-    /// No Service selects the pods: then it is a note.
+    /// There is more than one pod, or none.
+    Several,
+    /// A Service selects the pods.
+    Served,
+    /// No Service selects the pods.
     Unserved,
+    /// There are more pods than the budget keeps.
+    Spare,
     /// Its `ServiceAccount` mounts no token, or has a role and needs the token.
     Account,
-}
-
-impl Unless {
-    const fn of(id: ControlId) -> Self {
-        match id {
-            ControlId::HbSvcSelector => Self::Pods,
-            ControlId::HbNpNone => Self::Policy,
-            ControlId::HbPdb => Self::Budget,
-            ControlId::HbReplicas => Self::Scaled,
-            ControlId::HbProbe => Self::Unserved,
-            _ => Self::Account,
-        }
-    }
 }
 
 /// A finding that counts unless another object cancels it.
@@ -60,10 +53,12 @@ impl Unless {
 struct Question {
     unless: Unless,
     namespace: Namespace,
-    /// Labels of the pods; of a Service those that it selects.
+    /// Labels of the pods; of a Service or a budget those that it selects.
     labels: Value,
     /// `Deployment/web`, the `ServiceAccount`, or the Service.
     name: String,
+    /// The replicas of a workload, or how many pods a budget keeps.
+    amount: Value,
     file: usize,
     located: Located,
 }
@@ -79,6 +74,17 @@ struct Pods {
     labels: Value,
 }
 
+/// A workload whose pods a budget may count.
+#[derive(Debug)]
+struct Workload {
+    namespace: Namespace,
+    /// `Deployment/web`.
+    name: String,
+    labels: Value,
+    /// `None`: nobody can tell from the files how many there are.
+    replicas: Option<i64>,
+}
+
 /// The selectors, pods and accounts of all files.
 #[derive(Debug, Default)]
 pub(crate) struct Selectors {
@@ -87,9 +93,14 @@ pub(crate) struct Selectors {
     /// Labels of pods by the name of their workload, and of the Service that governs it.
     by_name: BTreeMap<String, Vec<Pods>>,
     services: BTreeMap<Namespace, Selecting>,
+    /// Policies for connections to pods.
     policies: BTreeMap<Namespace, Selecting>,
+    /// Files with policies for connections from pods only.
+    outgoing: BTreeMap<Namespace, BTreeSet<usize>>,
     budgets: BTreeMap<Namespace, Selecting>,
-    scaled: Named,
+    workloads: BTreeMap<Namespace, Vec<Workload>>,
+    /// How far autoscalers go down, by the workload.
+    scaled: BTreeMap<String, Vec<(Namespace, i64)>>,
     tokenless: Named,
     bound: Named,
     questions: Vec<Question>,
@@ -114,22 +125,39 @@ pub(crate) fn of_service(service: &Value) -> Option<Finding> {
 }
 
 /// The findings for a workload, unless other objects cancel them.
-pub(crate) fn of_workload(subject: &Subject<'_>, object: &Value) -> Vec<Finding> {
+pub(crate) fn of_workload(subject: &Subject<'_>, object: &Value) -> Vec<(Unless, Finding)> {
     // Policies do not apply to pods in the network of the node.
     let policy = practices::serves(subject.kind) && subject.spec["hostNetwork"] != true;
     let policy = policy.then(|| {
         let path = subject.at.keys(&["metadata", "labels"]);
-        let message = "no NetworkPolicy among the files selects these pods";
+        let message = "no NetworkPolicy among the files restricts who connects to these pods";
         Finding::new(ControlId::HbNpNone, path, message)
     });
+    let (served, unserved) = practices::probes(subject);
     let all = [
-        policy,
-        practices::probes(subject),
-        practices::budget(subject, object),
-        practices::replicas(subject, object),
-        practices::token(subject),
+        (Unless::Policy, policy),
+        (Unless::Unserved, served),
+        (Unless::Served, unserved),
+        (Unless::Budget, practices::budget(subject)),
+        (Unless::Several, practices::replicas(subject, object)),
+        (Unless::Account, practices::token(subject)),
     ];
-    all.into_iter().flatten().collect()
+    all.into_iter().filter_map(|(unless, finding)| Some((unless, finding?))).collect()
+}
+
+/// Whether a policy restricts who connects to pods. One that names no type does, whatever it says of the other direction.
+fn is_for_incoming(object: &Object<'_>) -> bool {
+    let spec = &object.value["spec"];
+    let field = if object.group() == "networking.k8s.io" { "policyTypes" } else { "types" };
+    let types = spec[field].as_array().filter(|types| !types.is_empty());
+    let has = |key: &str| !spec[key].is_null();
+    match types {
+        Some(types) => types.iter().any(|one| one == "Ingress"),
+        None if object.group() == "networking.k8s.io" => true,
+        // Cilium's can be told not to deny what they do not allow.
+        None if spec["enableDefaultDeny"]["ingress"] == false => false,
+        None => has("ingress") || has("ingressDeny") || !(has("egress") || has("egressDeny")),
+    }
 }
 
 impl Selectors {
@@ -138,7 +166,7 @@ impl Selectors {
         let (spec, own) = (&object.value["spec"], namespace(object.value));
         match (object.group(), object.kind) {
             ("networking.k8s.io", "NetworkPolicy") => {
-                self.policies.entry(own).or_default().push((file, spec["podSelector"].clone()));
+                self.policy(object, own, file, spec["podSelector"].clone());
             }
             // These policies select pods in other ways: they may select any pod.
             (
@@ -147,20 +175,22 @@ impl Selectors {
                 | "projectcalico.org"
                 | "policy.networking.k8s.io",
                 kind,
-            ) if kind.ends_with("Policy") => {
-                self.policies.entry(own).or_default().push((file, Value::Null));
-            }
+            ) if kind.ends_with("Policy") => self.policy(object, own, file, Value::Null),
             ("gabion.dev", "HardeningBaseline") if !spec["network"].is_null() => {
                 self.policies.entry(None).or_default().push((file, Value::Null));
             }
-            ("policy", "PodDisruptionBudget") => {
+            (budget::GROUP, "PodDisruptionBudget") => {
                 self.budgets.entry(own).or_default().push((file, spec["selector"].clone()));
             }
             ("autoscaling", "HorizontalPodAutoscaler") | ("keda.sh", "ScaledObject") => {
                 let target = &spec["scaleTargetRef"];
                 let kind = text(&target["kind"], "Deployment");
                 let name = format!("{kind}/{}", text(&target["name"], ""));
-                self.scaled.entry(name).or_default().insert(own);
+                let least = match object.kind {
+                    "ScaledObject" => spec["minReplicaCount"].as_i64().unwrap_or(0),
+                    _ => spec["minReplicas"].as_i64().unwrap_or(1),
+                };
+                self.scaled.entry(name).or_default().push((own, least));
             }
             ("", "ServiceAccount") if object.value["automountServiceAccountToken"] == false => {
                 let name = text(&object.value["metadata"]["name"], "");
@@ -175,6 +205,14 @@ impl Selectors {
                 }
             }
             _ => self.pods(object, own, file),
+        }
+    }
+
+    fn policy(&mut self, object: &Object<'_>, own: Namespace, file: usize, selector: Value) {
+        if is_for_incoming(object) {
+            self.policies.entry(own).or_default().push((file, selector));
+        } else {
+            self.outgoing.entry(own).or_default().insert(file);
         }
     }
 
@@ -203,27 +241,46 @@ impl Selectors {
             let same = self.by_name.entry(name.to_owned()).or_default();
             same.push(Pods { namespace: own.clone(), file, labels: labels.clone() });
         }
+        let replicas = match subject.as_ref().map(|subject| subject.kind) {
+            Some(
+                WorkloadKind::Deployment | WorkloadKind::StatefulSet | WorkloadKind::ReplicaSet,
+            ) => Some(object.value["spec"]["replicas"].as_i64().unwrap_or(1)),
+            Some(WorkloadKind::Pod) => Some(1),
+            _ => None,
+        };
+        let name = format!("{}/{}", object.kind, text(&object.value["metadata"]["name"], ""));
+        let workload = Workload { namespace: own.clone(), name, labels: labels.clone(), replicas };
+        self.workloads.entry(own.clone()).or_default().push(workload);
         self.pods.entry(own).or_default().insert(labels.to_string(), labels.clone());
     }
 
-    /// Records findings that other objects can cancel.
-    pub(crate) fn ask(&mut self, object: &Object<'_>, file: usize, found: Vec<Located>) {
+    /// Records a finding that other objects can cancel.
+    pub(crate) fn ask(
+        &mut self,
+        object: &Object<'_>,
+        file: usize,
+        unless: Unless,
+        found: Vec<Located>,
+    ) {
         let subject = object.subject();
+        let spec = &object.value["spec"];
+        let name = text(&object.value["metadata"]["name"], "");
         for located in found {
-            let unless = Unless::of(located.finding.control.id);
-            let name = &object.value["metadata"]["name"];
-            let (labels, name) = match &subject {
+            let (labels, name, amount) = match &subject {
                 Some(subject) if unless == Unless::Account => {
-                    (Value::Null, text(&subject.spec["serviceAccountName"], "default"))
+                    let account = text(&subject.spec["serviceAccountName"], "default");
+                    (Value::Null, account, Value::Null)
                 }
                 Some(subject) => (
                     subject.metadata["labels"].clone(),
-                    format!("{}/{}", object.kind, text(name, "")),
+                    format!("{}/{name}", object.kind),
+                    spec["replicas"].clone(),
                 ),
-                None => (object.value["spec"]["selector"].clone(), text(name, "")),
+                None => (spec["selector"].clone(), name.clone(), spec["minAvailable"].clone()),
             };
             let namespace = namespace(object.value);
-            self.questions.push(Question { unless, namespace, labels, name, file, located });
+            let question = Question { unless, namespace, labels, name, amount, file, located };
+            self.questions.push(question);
         }
     }
 
@@ -239,12 +296,14 @@ impl Selectors {
         let mut left = MOST_COMPARED;
         let mut without = BTreeMap::<Namespace, (usize, Located, usize)>::new();
         for question in questions {
-            let is_cancelled = self.is_cancelled(&question, &folders, &mut left);
-            let Question { unless, namespace, file, mut located, .. } = question;
-            if unless == Unless::Unserved {
-                located.finding.note |= is_cancelled;
-            } else if is_cancelled {
+            if self.is_cancelled(&question, &folders, &mut left) {
                 continue;
+            }
+            let is_scaled = self.scaled_to(&question.name, &question.namespace).is_some();
+            let Question { unless, namespace, file, mut located, .. } = question;
+            if unless == Unless::Several && is_scaled {
+                "the autoscaler goes down to one replica: an eviction is an outage"
+                    .clone_into(&mut located.finding.message);
             }
             if unless == Unless::Policy && !self.has_policies(&namespace, file) {
                 // The cluster may have policies: this is a note, once for the namespace.
@@ -258,7 +317,7 @@ impl Selectors {
             if count > 1 {
                 let others = count - 1;
                 located.finding.message = format!(
-                    "no NetworkPolicy among the files selects these pods, nor those of {others} more workloads"
+                    "no NetworkPolicy among the files restricts who connects to these pods, nor to those of {others} more workloads"
                 );
             }
             add(file, located);
@@ -274,17 +333,60 @@ impl Selectors {
         match question.unless {
             Unless::Pods => self.selects_pods(question, folders, left),
             Unless::Policy => is_selected(question, &self.policies, left),
-            Unless::Budget => is_selected(question, &self.budgets, left),
-            Unless::Scaled => known(&self.scaled),
-            Unless::Unserved => !is_selected(question, &self.services, left) || *left == 0,
+            Unless::Budget => {
+                self.least(question) < 2 || is_selected(question, &self.budgets, left)
+            }
+            Unless::Several => self.least(question) != 1,
+            Unless::Unserved => !self.is_served(question, left),
+            Unless::Served => self.is_served(question, left),
+            Unless::Spare => self.spares(question, left),
             Unless::Account => known(&self.tokenless) || known(&self.bound),
         }
+    }
+
+    /// Beyond the bound of comparisons, no Service selects the pods.
+    fn is_served(&self, question: &Question, left: &mut usize) -> bool {
+        is_selected(question, &self.services, left) && *left > 0
+    }
+
+    /// How far an autoscaler takes a workload down.
+    fn scaled_to(&self, name: &str, namespace: &Namespace) -> Option<i64> {
+        let all = self.scaled.get(name)?.iter();
+        all.filter(|(own, _)| together(own, namespace)).map(|(_, least)| *least).min()
+    }
+
+    /// The fewest replicas that the workload of a question has.
+    fn least(&self, question: &Question) -> i64 {
+        let stated = question.amount.as_i64().unwrap_or(1);
+        self.scaled_to(&question.name, &question.namespace).unwrap_or(stated)
+    }
+
+    /// Whether a budget lets pods go, or may: it keeps less than the workloads that it selects have.
+    fn spares(&self, budget: &Question, left: &mut usize) -> bool {
+        let mut all = 0_i64;
+        for workload in near(&self.workloads, &budget.namespace).flatten() {
+            if !spend(left, &budget.labels) {
+                return true;
+            }
+            if !selects(&budget.labels, &workload.labels) {
+                continue;
+            }
+            let scaled = self.scaled_to(&workload.name, &workload.namespace);
+            let Some(own) = workload.replicas.map(|stated| scaled.unwrap_or(stated)) else {
+                return true;
+            };
+            all = all.saturating_add(own);
+        }
+        let kept = budget::kept(&budget.amount, all);
+        all == 0 || kept.is_none_or(|kept| kept < all)
     }
 
     /// Whether there are policies for this namespace: they name it, or they are in the same file.
     fn has_policies(&self, namespace: &Namespace, file: usize) -> bool {
         let there = self.policies.get(namespace);
+        let outgoing = self.outgoing.get(namespace);
         there.is_some_and(|all| namespace.is_some() || all.iter().any(|(own, _)| *own == file))
+            || outgoing.is_some_and(|all| namespace.is_some() || all.contains(&file))
     }
 
     /// Whether a Service selects pods, or may select some. Pods that an operator creates are in no file, and labels

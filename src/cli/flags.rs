@@ -8,6 +8,7 @@ use super::{aws, eso::EsoFlags};
 use crate::cluster::Patience;
 use crate::config::{AmbientCredentials, Config, ElectionConfig, HardeningConfig, SecretsConfig};
 use crate::duration;
+use crate::outbound::AllowedHost;
 use crate::telemetry::{LogFormat, PerObject};
 use gotemplate::Delimiters;
 
@@ -93,6 +94,18 @@ pub(crate) struct RunFlags {
         value_enum
     )]
     ambient_credentials: AmbientCredentials,
+    /// Emit the Events Created (a new Secret) and Valid (a store that has become usable), as ESO does
+    #[arg(long, env = "GABION_ROUTINE_EVENTS", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    routine_events: bool,
+    /// Hosts that generators of kind Webhook may ask, separated by commas: HOST is asked over TLS at port 443, HOST:PORT also without TLS; none by default. A loopback or link-local address is asked only if it is named with its port
+    #[arg(
+        long,
+        env = "GABION_WEBHOOK_GENERATOR_HOSTS",
+        help_heading = "Secrets",
+        value_delimiter = ',',
+        value_name = "HOSTS"
+    )]
+    webhook_generator_hosts: Vec<AllowedHost>,
     /// Opening delimiter of template actions
     #[arg(long, env = "GABION_TEMPLATE_LEFT_DELIMITER", help_heading = "Secrets", default_value = "{{", value_parser = delimiter)]
     template_left_delimiter: String,
@@ -190,6 +203,8 @@ impl RunFlags {
                 heartbeat: self.refresh_heartbeat,
                 adopt_unmanaged: self.adopt_unmanaged,
                 ambient_credentials: self.ambient_credentials,
+                routine_events: self.routine_events,
+                webhook_hosts: self.webhook_generator_hosts.clone(),
                 aws: aws::endpoints(|name| std::env::var(name).ok()),
                 delimiters: Delimiters {
                     left: self.template_left_delimiter,

@@ -19,8 +19,19 @@ pub(crate) struct Clients {
     pub(crate) watch: Client,
     /// The lease: short timeouts, so that a renewal never outlives its deadline.
     pub(crate) lease: Client,
-    /// The API server's address, for messages.
-    pub(crate) url: String,
+    /// The API server, without any credentials.
+    pub(crate) server: Server,
+}
+
+/// Where the API server is and what its certificate must be, for those who ask it in another name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Server {
+    /// Its address.
+    pub(crate) url: http::Uri,
+    /// Certificates of its authority, in DER; `None`: those that the machine trusts.
+    pub(crate) roots: Option<Vec<Vec<u8>>>,
+    /// The name in its certificate, if it is not that of the host.
+    pub(crate) name: Option<String>,
 }
 
 /// The API server cannot be addressed at all.
@@ -61,11 +72,16 @@ impl Clients {
             config.reset_reader_on_write = true;
             Client::try_from(config).map_err(|error| ConnectError::Client(Box::new(error)))
         };
+        tracing::info!(api_server = %base.cluster_url, "connecting");
         Ok(Self {
             work: client(Some(Duration::from_secs(30)), Duration::from_secs(5))?,
             watch: client(None, Duration::from_secs(5))?,
             lease: client(Some(Duration::from_secs(4)), Duration::from_secs(2))?,
-            url: base.cluster_url.to_string(),
+            server: Server {
+                url: base.cluster_url,
+                roots: base.root_cert,
+                name: base.tls_server_name,
+            },
         })
     }
 }

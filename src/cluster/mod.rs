@@ -16,7 +16,7 @@ pub(crate) mod undecodable;
 mod watch;
 pub mod write;
 
-pub(crate) use client::{Clients, ConnectError, server_minor};
+pub(crate) use client::{Clients, ConnectError, Server, server_minor};
 pub use fence::{Fence, Fenced};
 pub use key::ObjectKey;
 pub(crate) use patience::Patience;

@@ -99,7 +99,7 @@ impl Provider for FakeSource {
             match request.content {
                 Content::Value => {
                     let text = self.find(request)?.to_owned();
-                    Ok(Fetched { text: Some(text.into()), binary: None })
+                    Ok(Fetched { text: Some(text.into()), ..Fetched::default() })
                 }
                 Content::Tags => Err(ProviderError::Invalid {
                     key: request.key.clone(),

@@ -51,11 +51,23 @@ pub enum Operation {
     AssumeRole,
     /// A role is assumed with a service account's token.
     AssumeRoleWithWebIdentity,
+    /// One Secret of Kubernetes.
+    GetKubernetesSecret,
+    /// Names of Secrets of Kubernetes, a page at a time.
+    ListKubernetesSecrets,
+    /// What an identity may do in a namespace.
+    ReviewRules,
+    /// A session is made for others.
+    GetSessionToken,
+    /// A login to the registries of an account.
+    GetAuthorizationToken,
+    /// A login to the public registry.
+    GetPublicAuthorizationToken,
 }
 
 impl Operation {
     /// All of them.
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 28] = [
         Self::GetSecretValue,
         Self::BatchGetSecretValue,
         Self::DescribeSecret,
@@ -78,6 +90,12 @@ impl Operation {
         Self::DeleteParameter,
         Self::AssumeRole,
         Self::AssumeRoleWithWebIdentity,
+        Self::GetKubernetesSecret,
+        Self::ListKubernetesSecrets,
+        Self::ReviewRules,
+        Self::GetSessionToken,
+        Self::GetAuthorizationToken,
+        Self::GetPublicAuthorizationToken,
     ];
 
     /// The operation of this name.
@@ -108,7 +126,12 @@ impl Operation {
             | Self::AddTagsToResource
             | Self::RemoveTagsFromResource
             | Self::DeleteParameter => "AWS/ParameterStore",
-            Self::AssumeRole | Self::AssumeRoleWithWebIdentity => "AWS/STS",
+            Self::AssumeRole | Self::AssumeRoleWithWebIdentity | Self::GetSessionToken => "AWS/STS",
+            Self::GetAuthorizationToken => "AWS/ECR",
+            Self::GetPublicAuthorizationToken => "AWS/ECRPublic",
+            Self::GetKubernetesSecret | Self::ListKubernetesSecrets | Self::ReviewRules => {
+                "Kubernetes"
+            }
         }
     }
 
@@ -118,7 +141,7 @@ impl Operation {
             Self::GetSecretValue => "GetSecretValue",
             Self::BatchGetSecretValue => "BatchGetSecretValue",
             Self::DescribeSecret => "DescribeSecret",
-            Self::ListSecrets => "ListSecrets",
+            Self::ListSecrets | Self::ListKubernetesSecrets => "ListSecrets",
             Self::GetParameter => "GetParameter",
             Self::GetParameters => "GetParameters",
             Self::GetParametersByPath => "GetParametersByPath",
@@ -137,12 +160,18 @@ impl Operation {
             Self::DeleteParameter => "DeleteParameter",
             Self::AssumeRole => "AssumeRole",
             Self::AssumeRoleWithWebIdentity => "AssumeRoleWithWebIdentity",
+            Self::GetKubernetesSecret => "GetSecret",
+            Self::ReviewRules => "CreateSelfSubjectRulesReview",
+            Self::GetSessionToken => "GetSessionToken",
+            Self::GetAuthorizationToken | Self::GetPublicAuthorizationToken => {
+                "GetAuthorizationToken"
+            }
         }
     }
 }
 
 impl Operation {
-    /// IAM's name of it.
+    /// What has to be allowed: IAM's name of it, or the verb and resource of RBAC.
     pub(crate) fn action(self) -> &'static str {
         match self {
             Self::GetSecretValue => "secretsmanager:GetSecretValue",
@@ -167,6 +196,12 @@ impl Operation {
             Self::DeleteParameter => "ssm:DeleteParameter",
             Self::AssumeRole => "sts:AssumeRole",
             Self::AssumeRoleWithWebIdentity => "sts:AssumeRoleWithWebIdentity",
+            Self::GetKubernetesSecret => "get secrets",
+            Self::ListKubernetesSecrets => "list secrets",
+            Self::ReviewRules => "create selfsubjectrulesreviews",
+            Self::GetSessionToken => "sts:GetSessionToken",
+            Self::GetAuthorizationToken => "ecr:GetAuthorizationToken",
+            Self::GetPublicAuthorizationToken => "ecr-public:GetAuthorizationToken",
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod aws;
 pub(crate) mod endpoint;
 pub mod fake;
 pub mod fetcher;
+pub(crate) mod kubernetes;
 pub mod metrics;
 pub mod push;
 pub mod rate_limit;
@@ -16,6 +17,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use futures::future::BoxFuture;
 
 use crate::lane::Lane;
+use crate::meta::Uid;
 
 pub use crate::secret_bytes::SecretBytes;
 
@@ -80,11 +82,20 @@ pub struct Fetched {
     pub text: Option<SecretBytes>,
     /// The binary form, where the secret has one.
     pub binary: Option<SecretBytes>,
+    /// Its keys, where the provider's secrets consist of keys. The text is all of them as a JSON object.
+    pub keys: Option<BTreeMap<String, SecretBytes>>,
+    /// The Secret that was read, where it is one of Kubernetes: it may be the one that is to be written.
+    pub uid: Option<Uid>,
 }
 
 impl fmt::Debug for Fetched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fetched").field("text", &self.text).field("binary", &self.binary).finish()
+        let keys = self.keys.as_ref().map(BTreeMap::len);
+        f.debug_struct("Fetched")
+            .field("text", &self.text)
+            .field("binary", &self.binary)
+            .field("keys", &keys)
+            .finish_non_exhaustive()
     }
 }
 

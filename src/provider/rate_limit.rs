@@ -51,6 +51,8 @@ pub struct Limits {
     pub write_parameters: Limit,
     /// `AssumeRole` and its kin; users report throttling at rates far below those of reads.
     pub sts: Limit,
+    /// Calls to an API server of Kubernetes, per store. It shares itself out among those who ask.
+    pub kubernetes: Limit,
 }
 
 impl Default for Limits {
@@ -65,6 +67,7 @@ impl Default for Limits {
             write: Limit { per_second: 20.0, burst: 20.0 },
             write_parameters: Limit { per_second: 2.0, burst: 3.0 },
             sts: Limit { per_second: 25.0, burst: 50.0 },
+            kubernetes: Limit { per_second: 50.0, burst: 100.0 },
         }
     }
 }
@@ -80,6 +83,7 @@ pub(crate) struct Account {
     pub(crate) write: Bucket,
     pub(crate) write_parameters: Bucket,
     pub(crate) sts: Bucket,
+    pub(crate) kubernetes: Bucket,
 }
 
 impl Account {
@@ -94,6 +98,7 @@ impl Account {
             write: Bucket::new(limits.write),
             write_parameters: Bucket::new(limits.write_parameters),
             sts: Bucket::new(limits.sts),
+            kubernetes: Bucket::new(limits.kubernetes),
         }
     }
 }
@@ -135,13 +140,22 @@ impl Meter {
             | Operation::AddTagsToResource
             | Operation::RemoveTagsFromResource
             | Operation::DeleteParameter => &self.account.write_parameters,
-            Operation::AssumeRole | Operation::AssumeRoleWithWebIdentity => &self.payer_of_sts.sts,
+            Operation::AssumeRole
+            | Operation::AssumeRoleWithWebIdentity
+            | Operation::GetSessionToken
+            | Operation::GetAuthorizationToken
+            | Operation::GetPublicAuthorizationToken => &self.payer_of_sts.sts,
+            Operation::GetKubernetesSecret
+            | Operation::ListKubernetesSecrets
+            | Operation::ReviewRules => &self.account.kubernetes,
         }
     }
 
     fn endpoint(&self, operation: Operation) -> &Endpoint {
         match operation {
-            Operation::AssumeRole | Operation::AssumeRoleWithWebIdentity => &self.sts,
+            Operation::AssumeRole
+            | Operation::AssumeRoleWithWebIdentity
+            | Operation::GetSessionToken => &self.sts,
             _ => &self.reader,
         }
     }

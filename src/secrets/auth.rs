@@ -3,6 +3,10 @@
 //! The one place that reads credentials. A SecretStore's references never leave its own namespace; a
 //! ClusterSecretStore's go where they say, or, where they say nothing, to the ExternalSecret's namespace.
 
+mod kubeconfig;
+mod kubernetes;
+mod tags;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -13,6 +17,7 @@ use k8s_openapi::{
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::context::Context;
 use super::error::Error;
 use super::store::{AUDIENCE_ANNOTATION, Caller, Input, InputVersion, ROLE_ANNOTATION, Store};
 use super::token::ServiceAccountToken;
@@ -22,7 +27,7 @@ use crate::api::external_secrets::aws::SessionTagsPolicy;
 use crate::api::external_secrets::references::SecretKeySelector;
 use crate::api::external_secrets::references::ServiceAccountSelector;
 use crate::api::external_secrets::secret_store::FakeProvider;
-use crate::cluster::{ObjectKey, write::Writer};
+use crate::cluster::ObjectKey;
 use crate::config::AmbientCredentials;
 use crate::duration;
 use crate::provider::SecretBytes;
@@ -38,14 +43,15 @@ use crate::provider::fake::FakeSource;
 use crate::provider::fake::FakeValidation;
 use crate::provider::fetcher::Connection;
 use crate::provider::fetcher::Identity;
+use tags::{NAMESPACE_TAG, STORE_KIND_TAG, STORE_NAME_TAG};
 
-const NAMESPACE_TAG: &str = "esoNamespace";
-const STORE_NAME_TAG: &str = "esoStoreName";
-const STORE_KIND_TAG: &str = "esoStoreKind";
 const DEFAULT_AUDIENCE: &str = "sts.amazonaws.com";
 
 /// True if the store's credentials are looked up in the namespace of whoever uses it.
 pub(crate) fn is_referent(store: &Store) -> bool {
+    if let Some(provider) = &store.spec.provider.kubernetes {
+        return store.key.is_cluster() && kubernetes::is_referent(provider);
+    }
     let Some(auth) = store.spec.provider.aws.as_ref().and_then(|aws| aws.auth.as_ref()) else {
         return false;
     };
@@ -88,16 +94,16 @@ pub(crate) struct Resolved {
 }
 
 /// Makes the connection of `store` for a caller.
-pub(crate) async fn resolve(
-    writer: &Writer,
-    ambient: AmbientCredentials,
-    store: &Store,
-    caller: Caller<'_>,
-) -> Resolved {
+pub(crate) async fn resolve(context: &Context, store: &Store, caller: Caller<'_>) -> Resolved {
     let provider = &store.spec.provider;
     let plain = |connection| Resolved { inputs: Vec::new(), of_caller: false, connection };
     if let Some(fake) = &provider.fake {
         return plain(fake_connection(store, fake));
+    }
+    let mut resolver = Resolver::new(context, store, caller);
+    if let Some(kubernetes) = &provider.kubernetes {
+        let connection = resolver.kubernetes(kubernetes).await;
+        return resolver.resolved(connection);
     }
     let Some(aws) = &provider.aws else {
         let provider = provider.name().to_owned();
@@ -111,19 +117,24 @@ pub(crate) async fn resolve(
             return plain(Err(Error::ProviderNotSupported { provider }));
         }
     };
-    let mut resolver = Resolver {
-        writer,
-        ambient,
-        store,
-        caller,
-        of_caller: false,
-        tenant: store.key.0.namespace.to_string(),
-        secrets: BTreeMap::new(),
-        inputs: Vec::new(),
-        digest: String::new(),
-    };
     let connection = resolver.aws(aws, service).await;
-    Resolved { inputs: resolver.inputs, of_caller: resolver.of_caller, connection }
+    resolver.resolved(connection)
+}
+
+/// How to reach AWS as a store without connections of its own. `is_cluster`: only administrators write it.
+pub(crate) async fn aws_source(
+    context: &Context,
+    store: &Store,
+    is_cluster: bool,
+) -> Result<AwsSource, Error> {
+    let Some(aws) = &store.spec.provider.aws else {
+        return Err(Error::ProviderNotSupported {
+            provider: store.spec.provider.name().to_owned(),
+        });
+    };
+    let mut resolver = Resolver::new(context, store, Caller::Namespace(&store.key.0.namespace));
+    resolver.is_of_administrators |= is_cluster;
+    resolver.source(aws, Service::SecretsManager).await
 }
 
 fn fake_connection(store: &Store, fake: &FakeProvider) -> Result<Connection, Error> {
@@ -138,10 +149,11 @@ fn fake_connection(store: &Store, fake: &FakeProvider) -> Result<Connection, Err
 }
 
 struct Resolver<'a> {
-    writer: &'a Writer,
-    ambient: AmbientCredentials,
+    context: &'a Context,
     store: &'a Store,
     caller: Caller<'a>,
+    /// Only administrators write the object that the credentials are for.
+    is_of_administrators: bool,
     /// Something was made of the caller's namespace ([`Resolver::namespace`] is the only way to it).
     of_caller: bool,
     /// Whose share of a provider's quotas the connection uses, where its credentials do not say so.
@@ -154,8 +166,33 @@ struct Resolver<'a> {
     digest: String,
 }
 
-impl Resolver<'_> {
+impl<'a> Resolver<'a> {
+    fn new(context: &'a Context, store: &'a Store, caller: Caller<'a>) -> Self {
+        Self {
+            context,
+            store,
+            caller,
+            is_of_administrators: store.key.is_cluster(),
+            of_caller: false,
+            tenant: store.key.0.namespace.to_string(),
+            secrets: BTreeMap::new(),
+            inputs: Vec::new(),
+            digest: String::new(),
+        }
+    }
+
+    fn resolved(self, connection: Result<Connection, Error>) -> Resolved {
+        Resolved { inputs: self.inputs, of_caller: self.of_caller, connection }
+    }
+
     async fn aws(&mut self, aws: &AwsProvider, service: Service) -> Result<Connection, Error> {
+        let source = self.source(aws, service).await?;
+        let digest = std::mem::take(&mut self.digest);
+        let identity = Identity::new(self.store.uid.clone(), self.store.generation, digest);
+        Ok(Connection::aws(&identity, source))
+    }
+
+    async fn source(&mut self, aws: &AwsProvider, service: Service) -> Result<AwsSource, Error> {
         let mut settings = AwsSettings::new(aws.region.clone());
         settings.service = service;
         settings.prefix = aws.prefix.clone().unwrap_or_default();
@@ -163,10 +200,8 @@ impl Resolver<'_> {
         settings.additional_roles.clone_from(&aws.additional_roles);
         settings.role = self.role(aws)?;
         settings.retry = self.retry()?;
-        let digest = std::mem::take(&mut self.digest);
         settings.tenant.clone_from(&self.tenant);
-        let identity = Identity::new(self.store.uid.clone(), self.store.generation, digest);
-        Ok(Connection::aws(&identity, AwsSource::new(settings)?))
+        Ok(AwsSource::new(settings)?)
     }
 
     /// The namespace of the caller; `None` while a ClusterSecretStore is being validated. Whoever asks makes the
@@ -183,7 +218,7 @@ impl Resolver<'_> {
     }
 
     fn role(&mut self, aws: &AwsProvider) -> Result<Option<AssumedRole>, Error> {
-        check_session_tags(aws)?;
+        tags::check(aws)?;
         let Some(arn) = aws.role.as_ref().filter(|arn| !arn.is_empty()) else { return Ok(None) };
         let session_tags = self.session_tags(aws);
         let is_sent = |key: &&String| session_tags.iter().any(|(sent, _)| sent == *key);
@@ -260,10 +295,10 @@ impl Resolver<'_> {
 
     /// The operator's own, if the store is one that may use them.
     fn own_credentials(&self) -> Result<BaseCredentials, Error> {
-        let (is_allowed, who) = match self.ambient {
+        let (is_allowed, who) = match self.context.config.ambient_credentials {
             AmbientCredentials::None => (false, "no store"),
             AmbientCredentials::ClusterStores => {
-                (self.store.key.is_cluster(), "ClusterSecretStores only")
+                (self.is_of_administrators, "ClusterSecretStores and ClusterGenerators only")
             }
             AmbientCredentials::All => (true, "every store"),
         };
@@ -283,7 +318,28 @@ impl Resolver<'_> {
         which: &str,
         selector: Option<&SecretKeySelector>,
     ) -> Result<SecretBytes, Error> {
-        let field = format!("spec.provider.aws.auth.secretRef.{which}");
+        self.bare(format!("spec.provider.aws.auth.secretRef.{which}"), selector).await
+    }
+
+    /// A credential that has no white space in it.
+    async fn bare(
+        &mut self,
+        field: String,
+        selector: Option<&SecretKeySelector>,
+    ) -> Result<SecretBytes, Error> {
+        let (value, what) = self.value(field.clone(), selector).await?;
+        match unusable(value.expose()) {
+            Some(problem) => Err(Error::StoreField { field, reason: format!("{what} {problem}") }),
+            None => Ok(value),
+        }
+    }
+
+    /// The value of one key of a Secret, and what to call it.
+    async fn value(
+        &mut self,
+        field: String,
+        selector: Option<&SecretKeySelector>,
+    ) -> Result<(SecretBytes, String), Error> {
         let Some(selector) = selector else {
             let reason = "is not set: name the Secret and the key that hold it".to_owned();
             return Err(Error::StoreField { field, reason });
@@ -304,19 +360,16 @@ impl Resolver<'_> {
             return Err(Error::AuthMissing { field, what });
         };
         let what = format!("key {key:?} of Secret {secret}");
-        let Ok(decoded) = STANDARD.decode(encoded.as_bytes()).map(SecretBytes::new) else {
-            return Err(Error::AuthMissing { field, what: format!("{what} cannot be decoded") });
-        };
-        match unusable(decoded.expose()) {
-            Some(problem) => Err(Error::StoreField { field, reason: format!("{what} {problem}") }),
-            None => Ok(decoded),
+        match STANDARD.decode(encoded.as_bytes()).map(SecretBytes::new) {
+            Ok(decoded) => Ok((decoded, what)),
+            Err(_) => Err(Error::AuthMissing { field, what: format!("{what} cannot be decoded") }),
         }
     }
 
     /// A Secret, read once however many references name it.
     async fn secret(&mut self, key: &ObjectKey) -> Result<Option<&SecretData>, Error> {
         if !self.secrets.contains_key(key) {
-            let found: Option<SecretData> = self.writer.read::<Secret, _>(key).await?;
+            let found: Option<SecretData> = self.context.writer.read::<Secret, _>(key).await?;
             let version =
                 found.as_ref().map(|f| InputVersion::of_secret(&f.metadata)).unwrap_or_default();
             self.note(Input::Secret(key.clone()), version);
@@ -340,7 +393,8 @@ impl Resolver<'_> {
         let namespace = self.namespace_of(&field, selector.namespace.as_deref())?;
         let key = ObjectKey::new(&namespace, &selector.name);
         self.tenant.clone_from(&namespace);
-        let account: Option<ServiceAccount> = self.writer.read::<ServiceAccount, _>(&key).await?;
+        let account: Option<ServiceAccount> =
+            self.context.writer.read::<ServiceAccount, _>(&key).await?;
         let version =
             account.as_ref().map(|a| InputVersion::of_account(&a.metadata)).unwrap_or_default();
         self.note(Input::ServiceAccount(key.clone()), version);
@@ -359,7 +413,8 @@ impl Resolver<'_> {
             annotations.get(AUDIENCE_ANNOTATION).map_or(DEFAULT_AUDIENCE, String::as_str);
         let mut audiences = vec![audience.to_owned()];
         audiences.extend(selector.audiences.iter().filter(|a| *a != audience).cloned());
-        let token = Arc::new(ServiceAccountToken { writer: self.writer.clone(), key, audiences });
+        let token =
+            Arc::new(ServiceAccountToken { writer: self.context.writer.clone(), key, audiences });
         Ok(BaseCredentials::WebIdentity { role_arn, token })
     }
 
@@ -379,30 +434,6 @@ impl Resolver<'_> {
             }),
             _ => Ok(own.to_owned()),
         }
-    }
-}
-
-/// Tags that say who asks, and on which IAM decides: only the operator sets them. IAM compares keys without regard
-/// to case.
-fn check_session_tags(aws: &AwsProvider) -> Result<(), Error> {
-    let is_reserved = |key: &str| {
-        let reserved = [NAMESPACE_TAG, STORE_NAME_TAG, STORE_KIND_TAG];
-        reserved.iter().any(|reserved| key.trim().eq_ignore_ascii_case(reserved))
-    };
-    let refused = |field: String, key: &str| {
-        let reason = format!(
-            "{key:?} is a tag that only sessionTagsPolicy sets (Simple or Custom): remove it"
-        );
-        Err(Error::StoreField { field, reason })
-    };
-    if let Some((nth, tag)) =
-        aws.session_tags.iter().enumerate().find(|(_, tag)| is_reserved(&tag.key))
-    {
-        return refused(format!("spec.provider.aws.sessionTags[{nth}].key"), &tag.key);
-    }
-    match aws.custom_session_tags.keys().find(|key| is_reserved(key)) {
-        Some(key) => refused("spec.provider.aws.customSessionTags".to_owned(), key),
-        None => Ok(()),
     }
 }
 

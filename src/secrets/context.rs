@@ -18,7 +18,7 @@ use super::turns::Turns;
 use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecret;
 use crate::api::external_secrets::cluster_push_secret::ClusterPushSecret;
 use crate::cluster::{
-    ObjectKey,
+    ObjectKey, Server,
     events::{Event, EventType, Events},
     queue::{Lane, Queue},
     write::Writer,
@@ -32,6 +32,8 @@ pub(crate) struct Context {
     pub(crate) started: Timestamp,
     pub(crate) config: SecretsConfig,
     pub(crate) writer: Writer,
+    /// Where the API server is.
+    pub(crate) server: Server,
     pub(crate) fetcher: Fetcher,
     pub(crate) events: Events,
     pub(crate) metrics: Arc<Metrics>,

@@ -141,7 +141,7 @@ impl Reconciler<'_> {
         };
         let answers = self.fetch(&wanted.lookups, why).await?;
         let Some(answers) = answers else { return Ok(Converged::Waiting) };
-        let sources = Sources { answers: &answers, generators };
+        let sources = Sources::new(&answers, generators);
         let collected = self.collect(&sources).await?;
         for field in &collected.missing {
             let text = format!("spec.{field}: the remote secret does not exist; left out");
@@ -300,6 +300,8 @@ impl Reconciler<'_> {
         let desired = desired(self.object(), rendered, None)?;
         let writer = &self.context.writer;
         let meta = target::create(writer, &self.target(), &desired, &self.manager()).await?;
+        let text = format!("Secret {:?} created", &*self.target().name);
+        self.record("Created", text, EventType::Routine);
         Ok(self.wrote(&meta, contributed, shape))
     }
 

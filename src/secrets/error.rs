@@ -171,6 +171,18 @@ pub(crate) enum Error {
         /// Why.
         source: GeneratorError,
     },
+    /// Whoever makes the values of a generator did not.
+    #[error("spec.{field}: {kind} {name:?}: {source}")]
+    GeneratorRefused {
+        /// Path below `spec`.
+        field: String,
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// Why.
+        source: Box<ProviderError>,
+    },
     /// The API server does not show a generator.
     #[error("spec.{field}: {}", refusal(source))]
     GeneratorUnreadable {
@@ -216,6 +228,7 @@ impl Error {
             Self::Generator { source: GeneratorError::Entropy, .. } => {
                 ("GeneratorFailed", Retry::Backoff)
             }
+            Self::GeneratorRefused { source, .. } => provider_class(source),
             Self::GeneratorUnreadable { source, .. } => cluster_class(source),
             Self::Deadline(_) => ("Deadline", Retry::Backoff),
         }

@@ -1,6 +1,6 @@
 //! Asking the providers, through stores that may be used and are ready.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use futures::{
     StreamExt,
@@ -20,9 +20,10 @@ use super::plan::collect::{Answer, Ask, Lookup};
 use super::plan::due::Why;
 use super::plan::find;
 use super::secret_store::check_key;
+use crate::api::external_secrets::external_secret::CreationPolicy;
 use crate::cluster::ObjectKey;
 use crate::lane::Lane;
-use crate::provider::ProviderError;
+use crate::provider::{Fetched, ProviderError};
 use crate::secrets::reconciler::Reconciler;
 
 /// Entries of one object that find at the same time: each holds a list and some values in memory.
@@ -134,13 +135,30 @@ impl Reconciler<'_> {
         let mut answers = Vec::with_capacity(lookups.len());
         for (lookup, _) in lookups {
             answers.extend(match &lookup.ask {
-                Ask::Read(_) => {
-                    reads.next().map(|result| Answer::Read { result, absent_property_is_missing })
-                }
+                Ask::Read(request) => reads.next().map(|result| {
+                    let result = result.and_then(|fetched| self.not_own(&request.key, fetched));
+                    Answer::Read { result, absent_property_is_missing }
+                }),
                 Ask::Find(_) => found.next().map(Answer::Found),
             });
         }
         answers
+    }
+
+    /// Refuses the Secret that the object itself writes: what is read of it would grow with each refresh.
+    fn not_own(&self, key: &str, fetched: Arc<Fetched>) -> Result<Arc<Fetched>, ProviderError> {
+        if !self.writes(&fetched) {
+            return Ok(fetched);
+        }
+        let reason = "it is the Secret that this ExternalSecret writes: read another one, or choose another target.name";
+        Err(ProviderError::Invalid { key: key.to_owned(), reason: reason.to_owned() })
+    }
+
+    /// Whether this is the Secret that the object writes, whatever way it was read.
+    pub(crate) fn writes(&self, fetched: &Fetched) -> bool {
+        let Some(uid) = &fetched.uid else { return false };
+        self.object().spec.target.creation_policy != CreationPolicy::None
+            && self.context.index.secret(&self.target()).is_some_and(|own| own.uid == *uid)
     }
 
     /// Keys that are refused may have been replaced without our knowing.

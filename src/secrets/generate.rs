@@ -1,5 +1,10 @@
 //! Asking generators, and keeping what they made before where no refresh is due.
 
+mod aws;
+mod webhook;
+
+use std::{collections::BTreeMap, sync::OnceLock};
+
 use aws_lc_rs::rand;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
@@ -14,13 +19,16 @@ use super::plan::desired::Rendered;
 use super::plan::generate::{self, GENERATED, Generated, GeneratorUse};
 use super::plan::policy;
 use crate::api::external_secrets::external_secret::GeneratorKind;
-use crate::api::generators::cluster::{ClusterGenerator, ClusterGeneratorSpec, GeneratorSpec};
+use crate::api::generators::aws::{ECRAuthorizationToken, STSSessionToken};
+use crate::api::generators::cluster::{ClusterGenerator, ClusterGeneratorSpec};
 use crate::api::generators::local::{Fake, FakeSpec, Password, PasswordSpec};
 use crate::api::generators::local::{SSHKey, SSHKeySpec, UUID, UUIDSpec};
 use crate::api::generators::mfa::{MFA, MFASpec};
+use crate::api::generators::webhook::Webhook;
 use crate::cluster::ObjectKey;
 use crate::generator::{self, Entropy, GeneratorError, Values};
 use crate::provider::SecretBytes;
+use crate::provider::aws::Made;
 use crate::secrets::reconciler::Reconciler;
 
 /// Most bytes of all values that the generators of one object make together.
@@ -49,6 +57,9 @@ enum Settings {
     Fake(FakeSpec),
     /// With the seed that it names.
     Mfa(MFASpec, SecretBytes),
+    /// Somebody else makes it.
+    Aws(aws::Call),
+    Webhook(Box<webhook::Call>),
 }
 
 /// One generator of an object, as it is now.
@@ -68,8 +79,16 @@ impl ResolvedGenerator {
         matches!(self.settings, Settings::SshKey(_))
     }
 
-    fn make(&self) -> Result<Values, GeneratorError> {
+    /// Whether somebody else makes its values.
+    fn is_remote(&self) -> bool {
+        matches!(self.settings, Settings::Aws(_) | Settings::Webhook(_))
+    }
+
+    fn make(&self, asked: &Asked) -> Result<Values, GeneratorError> {
         match &self.settings {
+            Settings::Aws(_) | Settings::Webhook(_) => {
+                Ok(asked.get(&self.of.nth).cloned().unwrap_or_default())
+            }
             Settings::Password(spec) => generator::password(spec, &mut SystemEntropy),
             Settings::Uuid => generator::uuid(&mut SystemEntropy),
             Settings::SshKey(spec) => generator::ssh_key(spec, &mut SystemEntropy),
@@ -82,13 +101,27 @@ impl ResolvedGenerator {
     }
 }
 
+/// What others made, by the index of the entry of `dataFrom`.
+type Asked = BTreeMap<usize, Values>;
+
 /// What a refresh is made of: what the providers said, and what generators are to make.
 pub(super) struct Sources<'a> {
-    pub(super) answers: &'a [Answer],
-    pub(super) generators: Vec<ResolvedGenerator>,
+    answers: &'a [Answer],
+    generators: Vec<ResolvedGenerator>,
+    /// What others made: they are asked once.
+    asked: OnceLock<Asked>,
 }
 
-impl Sources<'_> {
+impl<'a> Sources<'a> {
+    pub(super) fn new(answers: &'a [Answer], generators: Vec<ResolvedGenerator>) -> Self {
+        Self { answers, generators, asked: OnceLock::new() }
+    }
+
+    /// Whether others make some of it.
+    fn ask_others(&self) -> bool {
+        self.generators.iter().any(ResolvedGenerator::is_remote)
+    }
+
     /// Whether some of it exists in the Secret alone.
     pub(super) fn mint(&self) -> bool {
         self.generators.iter().any(ResolvedGenerator::mints)
@@ -137,19 +170,53 @@ impl Reconciler<'_> {
                 let spec = self.spec::<MFA, MFASpec>(one, &self.key.namespace).await?;
                 self.with_seed(one, spec.unwrap_or_default()).await
             }
-            GeneratorKind::ClusterGenerator => {
-                let spec = self.spec::<ClusterGenerator, ClusterGeneratorSpec>(one, "").await?;
-                match spec {
-                    Some(ClusterGeneratorSpec {
-                        kind: GeneratorKind::Mfa,
-                        generator: GeneratorSpec { mfa_spec: Some(spec), .. },
-                    }) => self.with_seed(one, spec).await,
-                    Some(spec) => of_cluster(one, spec),
-                    None => Err(mismatch(one, "")),
-                }
+            GeneratorKind::EcrAuthorizationToken => {
+                let spec = self.spec::<ECRAuthorizationToken, _>(one, &self.key.namespace).await?;
+                Ok(Settings::Aws(self.login(one, spec.unwrap_or_default(), false).await?))
             }
+            GeneratorKind::StsSessionToken => {
+                let spec = self.spec::<STSSessionToken, _>(one, &self.key.namespace).await?;
+                Ok(Settings::Aws(self.session(one, spec.unwrap_or_default(), false).await?))
+            }
+            GeneratorKind::Webhook => {
+                let spec = self.spec::<Webhook, _>(one, &self.key.namespace).await?;
+                let call = self.webhook(one, &spec.unwrap_or_default()).await?;
+                Ok(Settings::Webhook(Box::new(call)))
+            }
+            GeneratorKind::ClusterGenerator => self.of_cluster(one).await,
             other => Err(not_supported(one, other)),
         }
+    }
+
+    async fn of_cluster(&self, one: &GeneratorUse) -> Result<Settings, Error> {
+        let spec = self.spec::<ClusterGenerator, ClusterGeneratorSpec>(one, "").await?;
+        let Some(spec) = spec else { return Err(mismatch(one, "")) };
+        let generator = spec.generator;
+        let settings = match &spec.kind {
+            GeneratorKind::Mfa => match generator.mfa_spec {
+                Some(spec) => Some(self.with_seed(one, spec).await?),
+                None => None,
+            },
+            GeneratorKind::EcrAuthorizationToken => match generator.ecr_authorization_token_spec {
+                Some(spec) => Some(Settings::Aws(self.login(one, spec, true).await?)),
+                None => None,
+            },
+            GeneratorKind::StsSessionToken => match generator.sts_session_token_spec {
+                Some(spec) => Some(Settings::Aws(self.session(one, spec, true).await?)),
+                None => None,
+            },
+            GeneratorKind::Webhook => match generator.webhook_spec {
+                Some(spec) => Some(Settings::Webhook(Box::new(self.webhook(one, &spec).await?))),
+                None => None,
+            },
+            GeneratorKind::Password => generator.password_spec.map(Settings::Password),
+            GeneratorKind::Uuid => generator.uuid_spec.map(|_| Settings::Uuid),
+            GeneratorKind::SshKey => generator.ssh_key_spec.map(Settings::SshKey),
+            GeneratorKind::Fake => generator.fake_spec.map(Settings::Fake),
+            GeneratorKind::ClusterGenerator => None,
+            other => return Err(not_supported(one, other)),
+        };
+        settings.ok_or_else(|| mismatch(one, spec.kind.as_str()))
     }
 
     /// Reads the seed of a device, in the namespace of the ExternalSecret and in no other.
@@ -208,14 +275,57 @@ impl Reconciler<'_> {
 
     /// What the providers said and the generators make, together.
     pub(super) async fn collect(&self, sources: &Sources<'_>) -> Result<Collected, Error> {
-        let generated = self.generate(&sources.generators).await?;
+        let again: Asked;
+        let asked = if let Some(asked) = sources.asked.get() {
+            // Once more, to see what depends on it.
+            again = asked.iter().map(|(nth, made)| (*nth, altered(made))).collect();
+            &again
+        } else {
+            let asked = self.ask(&sources.generators).await?;
+            sources.asked.get_or_init(|| asked)
+        };
+        let generated = self.generate(&sources.generators, asked).await?;
         let spec = &self.object().spec;
         let collected =
             self.with_engine(|engine| collect::collect(spec, sources.answers, &generated, engine));
         Ok(collected.await?)
     }
 
-    async fn generate(&self, generators: &[ResolvedGenerator]) -> Result<Generated, Error> {
+    /// Has others make values, one after the other.
+    async fn ask(&self, generators: &[ResolvedGenerator]) -> Result<Asked, Error> {
+        let mut asked = Asked::new();
+        for generator in generators {
+            let one = &generator.of;
+            let fetcher = &self.context.fetcher;
+            let named = |made: Made| -> Values {
+                made.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+            };
+            let made = match &generator.settings {
+                Settings::Aws(aws::Call::Login(source, registry)) => {
+                    fetcher.login(source, *registry).await.map(named)
+                }
+                Settings::Aws(aws::Call::Session(source, request)) => {
+                    fetcher.session(source, request.clone()).await.map(named)
+                }
+                Settings::Webhook(call) => call.ask().await,
+                _ => continue,
+            };
+            let refused = |source| Error::GeneratorRefused {
+                field: one.field(),
+                kind: one.kind.to_string(),
+                name: one.name.clone(),
+                source: Box::new(source),
+            };
+            asked.insert(one.nth, made.map_err(refused)?);
+        }
+        Ok(asked)
+    }
+
+    async fn generate(
+        &self,
+        generators: &[ResolvedGenerator],
+        asked: &Asked,
+    ) -> Result<Generated, Error> {
         let work = || {
             let (mut generated, mut bytes) = (Generated::new(), 0);
             for generator in generators {
@@ -225,7 +335,7 @@ impl Reconciler<'_> {
                     name: generator.of.name.clone(),
                     source,
                 };
-                let values = generator.make().map_err(failed)?;
+                let values = generator.make(asked).map_err(failed)?;
                 bytes += values.values().map(SecretBytes::len).sum::<usize>();
                 if bytes > MAX_BYTES {
                     let name = policy::target_name(self.object());
@@ -240,6 +350,14 @@ impl Reconciler<'_> {
         }
         let _turn = self.context.rendering.turn(&self.key.namespace).await;
         tokio::task::block_in_place(work)
+    }
+
+    async fn rendered_again(
+        &self,
+        sources: &Sources<'_>,
+    ) -> Result<BTreeMap<String, SecretBytes>, Error> {
+        let collected = self.collect(sources).await?;
+        Ok(self.render(collected.data).await?.0.data)
     }
 
     /// Marks values that were made with the refresh they were made for, or keeps those that are in the Secret: if no
@@ -274,27 +392,25 @@ impl Reconciler<'_> {
             return Ok((Target::Absent, false));
         };
         // What differs between two renderings is what depends on values that were made.
-        let other = self.collect(sources).await?;
-        let (other, _) = self.render(other.data).await?;
-        let is_kept = generate::keep(&mut rendered.data, &other.data, &existing.data);
+        let other = match self.rendered_again(sources).await {
+            Ok(other) => other,
+            // A template may not take what others did not make: then all of it counts as made.
+            Err(_) if sources.ask_others() => {
+                rendered.data.keys().map(|key| (key.clone(), SecretBytes::default())).collect()
+            }
+            Err(error) => return Err(error),
+        };
+        let is_kept = generate::keep(&mut rendered.data, &other, &existing.data);
         let noted = noted.filter(|_| is_kept).or_else(|| (!is_kept).then_some(mark));
         rendered.annotations.extend(noted.map(|mark| (GENERATED.to_owned(), mark)));
         Ok((Target::Read(Box::new(existing)), is_kept))
     }
 }
 
-/// The settings of a ClusterGenerator: those of the kind that it names.
-fn of_cluster(one: &GeneratorUse, spec: ClusterGeneratorSpec) -> Result<Settings, Error> {
-    let generator = spec.generator;
-    let settings = match &spec.kind {
-        GeneratorKind::Password => generator.password_spec.map(Settings::Password),
-        GeneratorKind::Uuid => generator.uuid_spec.map(|_| Settings::Uuid),
-        GeneratorKind::SshKey => generator.ssh_key_spec.map(Settings::SshKey),
-        GeneratorKind::Fake => generator.fake_spec.map(Settings::Fake),
-        GeneratorKind::Mfa | GeneratorKind::ClusterGenerator => None,
-        other => return Err(not_supported(one, other)),
-    };
-    settings.ok_or_else(|| mismatch(one, spec.kind.as_str()))
+/// The same keys with other values.
+fn altered(made: &Values) -> Values {
+    let other = |value: &SecretBytes| SecretBytes::new([value.expose(), b"0"].concat());
+    made.iter().map(|(key, value)| (key.clone(), other(value))).collect()
 }
 
 fn mismatch(one: &GeneratorUse, kind: &str) -> Error {

@@ -88,7 +88,8 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
         fetcher: Fetcher::new(FetcherSettings::default(), Platform::new(config.aws.clone())),
         config,
         writer: runtime.writer.clone(),
-        events: runtime.events.clone(),
+        server: runtime.server.clone(),
+        events: runtime.events.clone().routine(runtime.config.secrets.routine_events),
         metrics: Arc::clone(runtime.metrics),
         index: Index::default(),
         stores: Stores::default(),
@@ -105,28 +106,27 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
         cluster_pushing: Queue::new("clusterpushsecret", bounds),
         pushing: Queue::new("pushsecret", Bounds { max_concurrent, ..PUSHES }),
     });
-    let metrics = runtime.metrics;
+    let (metrics, limits) = (runtime.metrics, runtime.health.patience().limits());
     let queue = context.externals.clone();
+    metrics.queue(queue.name(), move || queue.stats());
+    let queue = context.pushing.clone();
     metrics.queue(queue.name(), move || queue.stats());
     let queue = context.validations.clone();
     metrics.queue(queue.name(), move || queue.stats());
     for queue in [context.clusters.clone(), context.cluster_pushing.clone()] {
         metrics.queue(queue.name(), move || queue.stats());
     }
-    let queue = context.pushing.clone();
-    metrics.queue(queue.name(), move || queue.stats());
     let calls = ProviderCalls(Arc::clone(context.fetcher.metrics()));
     metrics.register(|registry| registry.register_collector(Box::new(calls)));
-    let limits = runtime.health.patience().limits();
     let queue = context.externals.clone();
+    runtime.health.live_unless(move || queue.unhealthy_reason(limits));
+    let queue = context.pushing.clone();
     runtime.health.live_unless(move || queue.unhealthy_reason(limits));
     let queue = context.validations.clone();
     runtime.health.live_unless(move || queue.unhealthy_reason(limits));
     for queue in [context.clusters.clone(), context.cluster_pushing.clone()] {
         runtime.health.live_unless(move || queue.unhealthy_reason(limits));
     }
-    let queue = context.pushing.clone();
-    runtime.health.live_unless(move || queue.unhealthy_reason(limits));
 
     let caches = watches::start(&context, runtime);
     let (tasks, stop) = (&mut *runtime.tasks, runtime.stop);

@@ -74,8 +74,11 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: StoreKey) -> Next {
     }
     context.metrics.reconciles.done(key.kind(), reason, started.elapsed());
     let reported = report(&context, &store, &outcome).await;
-    if changed && !ready {
-        context.record(store_reference(&store), reason, message.clone(), EventType::Warning);
+    // One that the status calls usable already was so before this process.
+    let is_new = reason == "Valid" && !says_ready(&store, reason);
+    if changed && (!ready || is_new) {
+        let kind = if ready { EventType::Routine } else { EventType::Warning };
+        context.record(store_reference(&store), reason, message.clone(), kind);
     }
     match &reported {
         Ok(()) => tracing::debug!(store = ?key, reason, message, "store validated"),
@@ -93,6 +96,14 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: StoreKey) -> Next {
             Retry::OnChange => Next::RetryAfter(RECHECK),
         },
     }
+}
+
+/// Whether the status of a store has its Ready condition, with this reason.
+fn says_ready(store: &Store, reason: &str) -> bool {
+    let conditions = store.status.iter().flat_map(|status| &status.conditions);
+    conditions
+        .filter(|one| one.type_ == "Ready")
+        .any(|one| one.status == "True" && one.reason.as_deref() == Some(reason))
 }
 
 /// What to say of a store, and whether it can be used. A provider that is away fails in ways that alternate: the
@@ -313,8 +324,7 @@ impl Context {
         if let Some(connection) = self.stores.connection(&store.key, caller) {
             return Ok(connection);
         }
-        let ambient = self.config.ambient_credentials;
-        let resolved = auth::resolve(&self.writer, ambient, store, caller).await;
+        let resolved = auth::resolve(self, store, caller).await;
         let user = if resolved.of_caller { User::only(caller) } else { User::Anybody };
         // Also after a failure: a Secret that appears later must wake the store.
         for stale in self.stores.depends_on(&store.key, &user, resolved.inputs) {

@@ -91,6 +91,8 @@ pub(crate) enum Input {
     Secret(ObjectKey),
     /// A ServiceAccount whose token is exchanged.
     ServiceAccount(ObjectKey),
+    /// A ConfigMap with certificates.
+    ConfigMap(ObjectKey),
 }
 
 /// The state that an input was in, as far as credentials are concerned.
@@ -99,7 +101,7 @@ pub(crate) enum InputVersion {
     /// It did not exist.
     #[default]
     Absent,
-    /// A Secret: any change of it may be one of its keys.
+    /// A Secret or ConfigMap: any change of it may be one of its keys.
     Secret(Uid, ResourceVersion),
     /// A ServiceAccount: only its annotations count.
     ServiceAccount {
@@ -113,7 +115,7 @@ pub(crate) enum InputVersion {
 }
 
 impl InputVersion {
-    /// The state of a Secret.
+    /// The state of a Secret or ConfigMap.
     pub(crate) fn of_secret(meta: &ObjectMeta) -> Self {
         Self::Secret(Uid::of(meta), ResourceVersion::of(meta))
     }

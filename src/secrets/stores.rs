@@ -260,16 +260,20 @@ impl Stores {
         self.lock().drop_stale(input, version)
     }
 
-    /// Every input of one kind that is known to exist but is not in `present`.
-    pub(crate) fn inputs_gone(&self, present: &HashSet<ObjectKey>, secrets: bool) -> Vec<Input> {
+    /// Every input of one kind that is known to exist but is not in `present`. `of` makes an input of that kind.
+    pub(crate) fn inputs_gone(
+        &self,
+        present: &HashSet<ObjectKey>,
+        of: fn(ObjectKey) -> Input,
+    ) -> Vec<Input> {
         let state = self.lock();
         let existed = |uses: &BTreeMap<_, InputVersion>| {
             uses.values().any(|version| *version != InputVersion::Absent)
         };
         let known = state.by_input.iter().filter(|(_, uses)| existed(uses));
-        let gone = known.filter(|(input, _)| match input {
-            Input::Secret(key) => secrets && !present.contains(key),
-            Input::ServiceAccount(key) => !secrets && !present.contains(key),
+        let gone = known.filter(|(input, _)| {
+            let (Input::Secret(key) | Input::ServiceAccount(key) | Input::ConfigMap(key)) = input;
+            of(key.clone()) == **input && !present.contains(key)
         });
         gone.map(|(input, _)| input.clone()).collect()
     }

@@ -25,7 +25,14 @@ pub(crate) struct ServiceAccountToken {
 
 #[derive(Deserialize)]
 struct TokenAnswer {
+    spec: TokenSpec,
     status: TokenStatus,
+}
+
+#[derive(Deserialize)]
+struct TokenSpec {
+    #[serde(default)]
+    audiences: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -33,17 +40,26 @@ struct TokenStatus {
     token: Zeroizing<String>,
 }
 
+impl ServiceAccountToken {
+    async fn request(&self, audiences: &[String]) -> Result<TokenAnswer, ApiError> {
+        let body = serde_json::json!({
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"audiences": audiences, "expirationSeconds": TOKEN_SECONDS},
+        });
+        self.writer.post_subresource::<ServiceAccount, _>(&self.key, "token", &body).await
+    }
+
+    /// The audiences by which this cluster's API server accepts a token.
+    pub(crate) async fn audiences_of_this_cluster(&self) -> Result<Vec<String>, ApiError> {
+        Ok(self.request(&[]).await?.spec.audiences)
+    }
+}
+
 impl TokenSource for ServiceAccountToken {
     fn token(&self) -> BoxFuture<'_, Result<SecretBytes, ProviderError>> {
         async move {
-            let body = serde_json::json!({
-                "apiVersion": "authentication.k8s.io/v1",
-                "kind": "TokenRequest",
-                "spec": {"audiences": self.audiences, "expirationSeconds": TOKEN_SECONDS},
-            });
-            let answer: Result<TokenAnswer, ApiError> =
-                self.writer.post_subresource::<ServiceAccount, _>(&self.key, "token", &body).await;
-            match answer {
+            match self.request(&self.audiences).await {
                 Ok(answer) => Ok(SecretBytes::new(answer.status.token.as_bytes().to_vec())),
                 Err(error) => Err(ProviderError::Credentials {
                     reason: format!("no token for ServiceAccount {}: {error}", self.key),

@@ -153,7 +153,7 @@ fn secret(context: &Context, change: Change<PartialObjectMeta<Secret>>) {
             woken
         }
         Change::Replaced(present) => {
-            for gone in context.stores.inputs_gone(&present, true) {
+            for gone in context.stores.inputs_gone(&present, Input::Secret) {
                 input(context, &gone, &InputVersion::Absent);
             }
             wake_pushes(context, context.pushes.inputs.listed(InputKind::Secret, &present));
@@ -172,15 +172,21 @@ fn config_map(context: &Context, change: Change<PartialObjectMeta<ConfigMap>>) {
     let woken = match change {
         Change::Applied(object) => {
             let key = ObjectKey::of(&object);
+            let version = InputVersion::of_secret(&object.metadata);
+            input(context, &Input::ConfigMap(key.clone()), &version);
             seen_by_pushes(context, kind, &key, &object.metadata);
             context.template_inputs.seen(kind, &key, &object.metadata)
         }
         Change::Deleted(object) => {
             let key = ObjectKey::of(&object);
+            input(context, &Input::ConfigMap(key.clone()), &InputVersion::Absent);
             wake_pushes(context, context.pushes.inputs.gone(kind, &key));
             context.template_inputs.gone(kind, &key)
         }
         Change::Replaced(present) => {
+            for gone in context.stores.inputs_gone(&present, Input::ConfigMap) {
+                input(context, &gone, &InputVersion::Absent);
+            }
             wake_pushes(context, context.pushes.inputs.listed(kind, &present));
             context.template_inputs.listed(kind, &present)
         }
@@ -211,7 +217,7 @@ fn service_account(context: &Context, change: Change<PartialObjectMeta<ServiceAc
             input(context, &Input::ServiceAccount(ObjectKey::of(&object)), &InputVersion::Absent);
         }
         Change::Replaced(present) => {
-            for gone in context.stores.inputs_gone(&present, false) {
+            for gone in context.stores.inputs_gone(&present, Input::ServiceAccount) {
                 input(context, &gone, &InputVersion::Absent);
             }
         }

@@ -176,3 +176,48 @@ fn a_value_is_in_no_message() {
         assert!(!run.all().contains(secret), "{}", run.all());
     }
 }
+
+#[test]
+fn two_pushsecrets_for_one_remote_secret_are_told() {
+    let push = |name: &str, store: &str, remote: &str| {
+        format!(
+            "apiVersion: external-secrets.io/v1alpha1\nkind: PushSecret\nmetadata: {{name: {name}, namespace: shop}}\nspec: {{secretStoreRefs: [{{name: {store}}}], selector: {{secret: {{name: s}}}}, data: [{{match: {{secretKey: k, remoteRef: {{{remote}}}}}}}]}}\n---\n"
+        )
+    };
+    let of = |pushes: &[String]| {
+        let text = format!("{STORES}---\n{}", pushes.concat()).replace("prefix: shop/", "");
+        let report = Folder::of(&[("x.yaml", &text)]).check(&["--eso", "-o", "json", "."]).json();
+        let all = findings(&report);
+        all.into_iter().filter(|one| one.contains("same remote")).collect::<Vec<_>>()
+    };
+    let first = push("one", "aws", "remoteKey: a");
+    let found = of(&[first.clone(), push("two", "aws", "remoteKey: a")]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].contains("medium HB-ESO-DIFFERS PushSecret shop/two: PushSecret one writes the same remote secret a"),
+        "{found:?}"
+    );
+    let part = |name: &str, property: &str| {
+        push(name, "aws", &format!("remoteKey: a, property: {property}"))
+    };
+    for shared in [
+        [first.clone(), part("two", "x")],
+        [part("one", "x"), part("two", "x")],
+        [part("one", "x.z"), part("two", "x")],
+    ] {
+        assert_eq!(of(&shared).len(), 1, "{shared:?}");
+    }
+    for apart in [
+        [part("one", "user"), part("two", "password")],
+        [first.clone(), push("two", "aws", "remoteKey: b")],
+        [first.clone(), push("two", "other", "remoteKey: a")],
+        [
+            first.clone(),
+            push("two", "aws", "remoteKey: a").replace("namespace: shop", "namespace: b"),
+        ],
+        // One object may name a place several times.
+        [first.clone(), first.clone()],
+    ] {
+        assert_eq!(of(&apart), [""; 0], "{apart:?}");
+    }
+}

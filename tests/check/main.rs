@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // what is not as expected fails the test
 
+mod availability;
 mod bad_input;
 mod controls;
 mod corpus;

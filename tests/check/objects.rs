@@ -126,7 +126,7 @@ fn budgets_autoscalers_and_accounts_cancel_notes() {
     let scaler = object(
         "autoscaling/v2",
         "HorizontalPodAutoscaler",
-        "spec: {scaleTargetRef: {kind: Deployment, name: web}}\n",
+        "spec: {scaleTargetRef: {kind: Deployment, name: web}, minReplicas: 2}\n",
     );
     assert_eq!(reported("HB-REPLICAS", std::slice::from_ref(&once)), noted);
     assert_eq!(reported("HB-REPLICAS", &[once.clone(), scaler]), [""; 0]);

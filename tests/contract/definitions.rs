@@ -230,7 +230,7 @@ fn schemas_are_structural_and_hold_no_number_format_that_kubernetes_does_not_kno
             }
             if let Some(format) = object.get("format").and_then(Value::as_str) {
                 assert!(
-                    ["int32", "int64", "date-time"].contains(&format),
+                    ["int32", "int64", "date-time", "byte"].contains(&format),
                     "{kind}{path}: {format}"
                 );
             }

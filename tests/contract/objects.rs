@@ -120,7 +120,10 @@ fn every_example_passes_the_rules_and_is_supported_in_full() {
             assert!(due::interval(&object).is_ok(), "{file}");
         } else {
             let store: SecretStore = serde_json::from_value(object).unwrap();
-            assert!(["aws", "fake"].contains(&store.spec.0.provider.name()), "{file}");
+            assert!(
+                ["aws", "fake", "kubernetes"].contains(&store.spec.0.provider.name()),
+                "{file}"
+            );
         }
     }
 }

@@ -25,7 +25,7 @@ const NAMESPACE: &str = "shop";
 const SOON: Duration = Duration::from_mins(1);
 
 /// The data of the Secret of each ExternalSecret in `examples/secrets`, by its name.
-const ARRIVES: [(&str, &[(&str, &str)]); 28] = [
+const ARRIVES: [(&str, &[(&str, &str)]); 31] = [
     (
         "database",
         &[
@@ -51,11 +51,22 @@ const ARRIVES: [(&str, &[(&str, &str)]); 28] = [
             ("keystore-password", "changeit"),
         ],
     ),
+    ("from-another-namespace", &[("password", "smtp-1")]),
     ("from-two-stores", &[("ours", "key-2"), ("shared", "licence-1")]),
     ("generated-fixed", &[("salutation", "hello")]),
     // Random values: only their keys are known.
     ("generated-id", &[("uuid", MADE)]),
+    ("generated-login", &[(".dockerconfigjson", MADE)]),
     ("generated-password", &[("password", MADE)]),
+    (
+        "generated-session",
+        &[
+            ("access_key_id", MADE),
+            ("expiration", MADE),
+            ("secret_access_key", MADE),
+            ("session_token", MADE),
+        ],
+    ),
     ("generated-ssh-key", &[("ssh-privatekey", MADE), ("ssh-publickey", MADE)]),
     ("generated-token", &[("timeLeft", MADE), ("token", MADE)]),
     ("gone-with-the-source", &[("greeting", "hello")]),
@@ -241,6 +252,11 @@ fn prepare(kubectl: &Kubectl) -> Result<()> {
         "create secret generic made-by-hand -n shop --from-literal=greeting=good-day",
         "create secret generic mfa-device -n shop --from-literal=seed=GEZDGNBVGY3TQOJQ",
         "create secret generic settings -n shop --from-literal=theirs=stays",
+        "create namespace platform",
+        "create secret generic smtp -n platform --from-literal=password=smtp-1",
+        "create serviceaccount platform-reader -n shop",
+        "create role reader -n platform --verb=get --resource=secrets --resource-name=smtp",
+        "create rolebinding reader -n platform --role=reader --serviceaccount=shop:platform-reader",
     ] {
         kubectl.run(&command.split_whitespace().collect::<Vec<_>>())?;
     }

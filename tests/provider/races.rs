@@ -39,7 +39,7 @@ impl Echo {
             return Err(ProviderError::NotFound { key: request.key.clone() });
         }
         let text = format!("{}/{}/{:?}", self.name, request.key, request.version);
-        Ok(Fetched { text: Some(text.into()), binary: None })
+        Ok(Fetched { text: Some(text.into()), ..Fetched::default() })
     }
 }
 

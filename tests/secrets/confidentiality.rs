@@ -134,12 +134,22 @@ async fn generators(scene: &Scene<'_>) -> Result<()> {
     scene.create(seed).await?;
     let mfa = json!({"secret": {"name": "device", "key": "seed"}});
     let cluster = json!({"kind": "UUID", "generator": {"uuidSpec": {}}});
+    let key = |key: &str| json!({"name": "aws-keys", "key": key});
+    let keys = json!({"accessKeyIDSecretRef": key("id"), "secretAccessKeySecretRef": key("key")});
+    let aws = json!({"region": "eu-west-1", "auth": {"secretRef": keys}});
+    let hook = json!({"url": "https://example.org/", "result": {}});
+    scene.create(json!({"kind": "Webhook", "metadata": {"name": "hook"}, "spec": hook})).await?;
+    let from = json!([{"sourceRef": {"generatorRef": {"kind": "Webhook", "name": "hook"}}}]);
+    scene.create(scene.external("hook", json!({"data": [], "dataFrom": from}))).await?;
+    scene.fails("hook", "--webhook-generator-hosts").await?;
     for (kind, spec) in [
         ("Password", json!({})),
         ("UUID", json!({})),
         ("SSHKey", json!({"keyType": "ed25519"})),
         ("Fake", json!({"data": {"value": value("fake")}})),
         ("MFA", mfa),
+        ("ECRAuthorizationToken", aws.clone()),
+        ("STSSessionToken", aws),
         ("ClusterGenerator", cluster),
     ] {
         let name = kind.to_lowercase();

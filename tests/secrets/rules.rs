@@ -280,6 +280,20 @@ fn external_secrets() -> Vec<Value> {
     })]
 }
 
+/// A store of Kubernetes with every field.
+fn kubernetes(auth: &Value) -> Value {
+    let selector = json!({"name": "n", "key": "k", "namespace": "rules-fields-kept"});
+    let authority =
+        json!({"type": "ConfigMap", "name": "n", "key": "k", "namespace": "rules-fields-kept"});
+    json!({
+        "controller": "somebody-else",
+        "provider": {"kubernetes": {
+            "server": {"url": "https://example.org", "caBundle": "eA==", "caProvider": authority},
+            "auth": auth, "authRef": selector, "remoteNamespace": "other",
+        }},
+    })
+}
+
 fn stores() -> Vec<Value> {
     let selector = json!({"name": "n", "key": "k", "namespace": "rules-fields-kept"});
     let account = json!({"name": "sa", "namespace": "rules-fields-kept", "audiences": ["a"]});
@@ -309,6 +323,9 @@ fn stores() -> Vec<Value> {
             "provider": {"fake": {"validationResult": 1,
                 "data": [{"key": "k", "value": "v", "version": "1"}]}},
         }),
+        kubernetes(&json!({"serviceAccount": account})),
+        kubernetes(&json!({"token": {"bearerToken": selector}})),
+        kubernetes(&json!({"cert": {"clientCert": selector, "clientKey": selector}})),
         json!({
             "controller": "somebody-else",
             "provider": {"vault": {"server": "https://vault.example.com", "auth": {"anything": [1, {"a": "b"}]}}},

@@ -336,6 +336,14 @@ impl<'a> Scene<'a> {
         self.create(object).await?;
         self.ready(&name).await?;
         tokio::time::sleep(Duration::from_millis(300)).await;
+        // Events are published in their order, and told after what they are about.
+        for _ in 0..20 {
+            let events = self.list("Event").await?;
+            if events.iter().any(|event| event["regarding"]["name"] == *name) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
         Ok(())
     }
 

@@ -131,7 +131,7 @@ async fn the_transition_time_moves_only_when_the_status_flips() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_rotation_is_an_event_and_an_unchanged_refresh_is_none() -> Result<()> {
+async fn a_new_secret_and_a_rotation_are_events_and_an_unchanged_refresh_is_none() -> Result<()> {
     let scene = Scene::new("says-events").await?;
     scene.put("db", &value("old"));
     scene.synced("db", json!({})).await?;
@@ -147,11 +147,14 @@ async fn a_rotation_is_an_event_and_an_unchanged_refresh_is_none() -> Result<()>
         ]);
         kubectl.expect("events")
     };
-    assert_eq!(events(&scene), "", "a new object costs two writes and no event");
+    let about = scene.event("db", "Created").await?;
+    assert_eq!(about, "Secret \"db\" created");
+    scene.event("aws", "Valid").await?;
+    assert_eq!(events(&scene), "Created");
 
     scene.force("db", "1").await?;
     scene.settle().await?;
-    assert_eq!(events(&scene), "");
+    assert_eq!(events(&scene), "Created");
 
     scene.put("db", &value("new"));
     scene.force("db", "2").await?;

@@ -16,6 +16,22 @@ use crate::{
 #[derive(Clone)]
 pub struct Data(pub(crate) Value);
 
+impl Data {
+    /// Maps in a map: Go's `map[string]map[string]string`.
+    pub fn nested<K, I, V>(entries: impl IntoIterator<Item = (K, I)>) -> Self
+    where
+        K: Into<Vec<u8>>,
+        I: IntoIterator<Item = (K, V)>,
+        V: Into<Vec<u8>>,
+    {
+        let entries = entries.into_iter().map(|(key, inner)| {
+            let Self(inner) = inner.into_iter().collect();
+            (Text::new(key.into()), inner)
+        });
+        Self(Value::Map(Map::new(&Type::Map(&Type::String), entries.collect())))
+    }
+}
+
 /// Of several entries with one key the last one counts.
 impl<K: Into<Vec<u8>>, V: Into<Vec<u8>>> FromIterator<(K, V)> for Data {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {

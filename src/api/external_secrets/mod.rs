@@ -4,6 +4,7 @@ pub mod aws;
 pub mod cluster_external_secret;
 pub mod cluster_push_secret;
 pub mod external_secret;
+pub mod kubernetes;
 pub mod push_secret;
 pub mod references;
 pub mod rewrite;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::aws::AwsProvider;
+use super::kubernetes::KubernetesProvider;
 use super::references::Condition;
 use super::references::namespace_names;
 use super::references::null_is_absent;
@@ -96,6 +97,9 @@ pub struct Provider {
     /// Fixed data, for tests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fake: Option<FakeProvider>,
+    /// Secrets of another namespace or another cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<KubernetesProvider>,
     /// Providers that Gabion does not have, by name, as they were written.
     #[serde(flatten)]
     #[schemars(skip)]
@@ -109,6 +113,8 @@ impl Provider {
             "aws"
         } else if self.fake.is_some() {
             "fake"
+        } else if self.kubernetes.is_some() {
+            "kubernetes"
         } else {
             self.other.keys().next().map_or("", String::as_str)
         }

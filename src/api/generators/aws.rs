@@ -14,7 +14,7 @@ use crate::api::external_secrets::aws::AwsAuth;
     kind = "ECRAuthorizationToken",
     plural = "ecrauthorizationtokens",
     namespaced,
-    doc = "Gets credentials of a registry of AWS. Gabion keeps the fields and does not support it yet.",
+    doc = "Gets a login to the registries of AWS.",
     category = "external-secrets",
     category = "external-secrets-generators",
     label("external-secrets.io/component", "controller")
@@ -42,7 +42,7 @@ pub struct ECRAuthorizationTokenSpec {
     kind = "STSSessionToken",
     plural = "stssessiontokens",
     namespaced,
-    doc = "Gets temporary credentials of AWS. Gabion keeps the fields and does not support it yet.",
+    doc = "Gets temporary credentials of AWS.",
     category = "external-secrets",
     category = "external-secrets-generators",
     label("external-secrets.io/component", "controller")

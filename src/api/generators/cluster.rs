@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::aws::{ECRAuthorizationTokenSpec, STSSessionTokenSpec};
 use super::local::{FakeSpec, PasswordSpec, SSHKeySpec, UUIDSpec};
 use super::mfa::MFASpec;
+use super::webhook::WebhookSpec;
 use crate::api::external_secrets::external_secret::GeneratorKind;
 use crate::api::external_secrets::secret_store::Opaque;
 
@@ -61,6 +62,9 @@ pub struct GeneratorSpec {
     /// Of an MFA.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mfa_spec: Option<MFASpec>,
+    /// Of a Webhook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook_spec: Option<WebhookSpec>,
     /// Of a kind that Gabion does not have, as it was written.
     #[serde(flatten)]
     #[schemars(skip)]

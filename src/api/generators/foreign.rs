@@ -72,5 +72,4 @@ foreign_kinds! {
     GrafanaSpec, "Grafana", "grafanas";
     QuayAccessTokenSpec, "QuayAccessToken", "quayaccesstokens";
     VaultDynamicSecretSpec, "VaultDynamicSecret", "vaultdynamicsecrets";
-    WebhookSpec, "Webhook", "webhooks";
 }

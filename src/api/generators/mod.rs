@@ -5,3 +5,4 @@ pub mod cluster;
 pub mod foreign;
 pub mod local;
 pub mod mfa;
+pub mod webhook;

@@ -1,8 +1,6 @@
 //! What an image is built on: minimal, from where it may come, pinned; and how many stages there are.
 
-use parse_dockerfile::Instruction;
-
-use super::{Model, Stage, finding, run};
+use super::{Model, Stage, finding};
 use crate::api::gabion::hardening_baseline::Tags;
 use crate::check::shell;
 use crate::policy::ControlId;
@@ -26,15 +24,30 @@ const LARGE: [&str; 7] =
 const TOOLCHAINS: [&str; 9] =
     ["golang", "rust", "gcc", "maven", "gradle", "sdk", "haskell", "swift", "elixir"];
 
-/// What is wrong with the images that stages start from.
-pub(crate) fn evaluate(model: &Model<'_, '_>, settings: &Settings) -> Vec<Finding> {
+/// Frontends that read a Dockerfile as it is read here.
+const FRONTENDS: [&str; 2] =
+    ["docker.io/docker/dockerfile", "docker.io/docker/dockerfile-upstream"];
+
+/// An image: what it is for, the number of the instruction that names it, and the image.
+type Named<'a> = (&'static str, usize, &'a str);
+
+/// What is wrong with the images that stages start from, and with those that they copy from.
+pub(crate) fn evaluate(model: &Model<'_>, settings: &Settings) -> Vec<Finding> {
     let mut findings = Vec::new();
     for stage in model.stages.iter().filter(|stage| stage.parent.is_none()) {
         if let Some(image) = stage.image.as_deref().filter(|image| *image != "scratch") {
-            findings.extend(origin(stage, image, settings));
-            findings.extend(pinned(stage, image, settings));
+            let named = ("base image", stage.range.start, image);
+            findings.extend(origin(named, settings));
+            findings.extend(pinned(named, settings));
         }
     }
+    for (number, image) in borrowed(model) {
+        let named = ("image", number, image.as_str());
+        findings.extend(origin(named, settings));
+        // A tag that can move is worth a note for what an image is built on, and no more.
+        findings.extend(pinned(named, settings).filter(|finding| !finding.note));
+    }
+    findings.extend(frontend(model, settings));
     let lineage = model.lineage();
     let base = lineage.last().filter(|stage| stage.parent.is_none());
     if let Some((stage, image)) = base.and_then(|stage| Some((stage, stage.image.as_deref()?))) {
@@ -44,38 +57,72 @@ pub(crate) fn evaluate(model: &Model<'_, '_>, settings: &Settings) -> Vec<Findin
     findings
 }
 
-fn origin(stage: &Stage<'_, '_>, image: &str, settings: &Settings) -> Option<Finding> {
+/// Images from which something is copied or mounted, each with the number of the instruction. Numbers and names of stages
+/// are no images.
+fn borrowed(model: &Model<'_>) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    for (number, own) in model.instructions.iter().enumerate() {
+        let own = own.kept();
+        let copied = own.flag("from").filter(|_| own.name == "COPY");
+        let mounted = own
+            .mounts()
+            .filter_map(|mount| mount.split(',').find_map(|part| part.strip_prefix("from=")));
+        for written in copied.into_iter().chain(mounted) {
+            let Some(image) = model.globals.expand(written, own.escape) else { continue };
+            let is_stage = image.parse::<usize>().is_ok() || model.is_stage(&image);
+            if !is_stage && !image.is_empty() && image != "scratch" {
+                found.push((number, image));
+            }
+        }
+    }
+    found
+}
+
+/// What reads the file: another frontend may read it differently.
+fn frontend(model: &Model<'_>, settings: &Settings) -> Vec<Finding> {
+    let Some((image, _)) = &model.file.syntax else { return Vec::new() };
+    let image = image.split(' ').next().unwrap_or_default();
+    let mut findings: Vec<_> = origin(("frontend", 0, image), settings).into_iter().collect();
+    if !FRONTENDS.contains(&canonical(image).repository.as_str()) {
+        let message =
+            format!("the frontend {image:?} builds this file, and may read it differently");
+        let remedy = "compare the findings with what that frontend documents";
+        findings.push(finding(ControlId::HbDfBase, 0, message).noted().with_remedy(remedy));
+    }
+    findings
+}
+
+fn origin((what, number, image): Named<'_>, settings: &Settings) -> Option<Finding> {
     let allowed: Vec<_> =
         settings.allowed_registries.iter().map(|prefix| canonical_prefix(prefix)).collect();
     let known = is_from(image, &allowed);
-    let message = format!("base image {image:?} is not from an allowed registry");
-    (!allowed.is_empty() && !known)
-        .then(|| finding(ControlId::HbImgRegistry, stage.range.start, message))
+    let message = format!("{what} {image:?} is not from an allowed registry");
+    (!allowed.is_empty() && !known).then(|| finding(ControlId::HbImgRegistry, number, message))
 }
 
-fn pinned(stage: &Stage<'_, '_>, image: &str, settings: &Settings) -> Option<Finding> {
-    let (from, control) = (stage.range.start, ControlId::HbDfBase);
+fn pinned((what, number, image): Named<'_>, settings: &Settings) -> Option<Finding> {
+    let control = ControlId::HbDfBase;
     if has_digest(image) {
         return None;
     }
     let tag = canonical(image).tag;
     if settings.tags == Tags::RequireDigest {
-        return Some(finding(control, from, format!("base image {image:?} has no digest")));
+        return Some(finding(control, number, format!("{what} {image:?} has no digest")));
     }
     let moving = match tag.as_deref() {
         None => "has no tag, which means latest",
         Some("latest") => "has the tag latest, which moves",
         Some(_) => {
-            let message = format!("base image {image:?} is pinned by a tag, which can move");
+            let message = format!("{what} {image:?} is pinned by a tag, which can move");
             let pin = "add @sha256:<digest> behind the tag to build the same image again";
-            return Some(finding(control, from, message).noted().with_remedy(pin));
+            return Some(finding(control, number, message).noted().with_remedy(pin));
         }
     };
-    let message = format!("base image {image:?} {moving}");
-    Some(finding(control, from, message).with_remedy("name a version, best with a digest"))
+    let message = format!("{what} {image:?} {moving}");
+    Some(finding(control, number, message).with_remedy("name a version, best with a digest"))
 }
 
-fn minimal(stage: &Stage<'_, '_>, image: &str, settings: &Settings) -> Option<Finding> {
+fn minimal(stage: &Stage, image: &str, settings: &Settings) -> Option<Finding> {
     let reference = canonical(image);
     let control = ControlId::HbDfBase;
     let is = |name: &str| within(&reference.repository, &canonical_repository(name));
@@ -93,13 +140,18 @@ fn minimal(stage: &Stage<'_, '_>, image: &str, settings: &Settings) -> Option<Fi
 }
 
 /// Whether tools that only a build needs end up in the image.
-fn stages(model: &Model<'_, '_>, lineage: &[&Stage<'_, '_>]) -> Option<Finding> {
+fn stages(model: &Model<'_>, lineage: &[&Stage]) -> Option<Finding> {
     let control = ControlId::HbDfStage;
-    let building = lineage.iter().flat_map(|stage| stage.steps()).find_map(|(number, step)| {
-        let Instruction::Run(run) = step else { return None };
-        let steps = shell::steps(&run::text(run));
-        steps.iter().find_map(builds).map(|tool| (number, tool))
-    });
+    let shipped = |number: usize| lineage.iter().any(|stage| stage.range.contains(&number));
+    let building = model.commands().filter(|(number, _)| shipped(*number));
+    let building =
+        building.filter(|(number, _)| model.is_own(*number)).find_map(|(number, steps)| {
+            let kept = steps.iter().enumerate().find_map(|(at, step)| {
+                let later = steps.get(at + 1..).unwrap_or_default();
+                builds(step).filter(|tool| !is_removed(tool, later))
+            });
+            kept.map(|tool| (number, tool.to_string()))
+        });
     if let Some((number, tool)) = building {
         let message = format!("{tool} runs in the stage that becomes the image");
         return Some(finding(control, number, message));
@@ -114,8 +166,38 @@ fn stages(model: &Model<'_, '_>, lineage: &[&Stage<'_, '_>]) -> Option<Finding> 
     })
 }
 
+/// A tool that a command builds with, or installs.
+struct Tool {
+    /// The command as it is shown.
+    shown: String,
+    /// The package, or the group of packages that can be removed together.
+    package: Option<String>,
+}
+
+impl std::fmt::Display for Tool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+/// Packages that hold a compiler, or what drives one.
+const PACKAGES: [&str; 12] = [
+    "build-essential",
+    "build-base",
+    "gcc",
+    "g++",
+    "gcc-c++",
+    "clang",
+    "make",
+    "cmake",
+    "automake",
+    "autoconf",
+    "golang",
+    "cargo",
+];
+
 /// The tool that a command builds with, if it builds.
-fn builds(step: &shell::Step) -> Option<String> {
+fn builds(step: &shell::Step) -> Option<Tool> {
     let (program, arguments) = step.arguments();
     let first = arguments.iter().find(|word| !word.starts_with('-')).map_or("", String::as_str);
     let compiler =
@@ -129,16 +211,50 @@ fn builds(step: &shell::Step) -> Option<String> {
         ("dotnet", "build"),
     ];
     if compiler.contains(&program) {
-        return Some(program.to_owned());
+        return Some(Tool { shown: program.to_owned(), package: None });
     }
     if with_verb.contains(&(program, first)) {
-        return Some(format!("{program} {first}"));
+        return Some(Tool { shown: format!("{program} {first}"), package: None });
     }
-    let installs = matches!(program, "apt-get" | "apt" | "apk" | "yum" | "dnf" | "microdnf");
-    let tools = ["build-essential", "build-base", "gcc", "g++", "make", "cmake"];
-    let tool = arguments.iter().find(|word| tools.contains(&word.as_str()))?;
-    // What is removed in the same command, as apk can by a virtual package, is not left behind.
-    let temporary = arguments.iter().any(|word| word == "--virtual" || word == "-t");
-    let adds = installs && !temporary && matches!(first, "install" | "add");
-    adds.then(|| format!("{program} {first} {tool}"))
+    let installs = is_manager(program) && matches!(first, "install" | "add");
+    let tool = arguments.iter().map(|word| package(word)).find(|word| PACKAGES.contains(word))?;
+    let flag = arguments.iter().position(|word| matches!(word.as_str(), "--virtual" | "-t"));
+    // apk can remove together what it installed under one name.
+    let group = flag.filter(|_| program == "apk").and_then(|at| arguments.get(at + 1));
+    let shown = format!("{program} {first} {tool}");
+    let package = group.map_or(tool, String::as_str).to_owned();
+    installs.then_some(Tool { shown, package: Some(package) })
+}
+
+fn is_manager(program: &str) -> bool {
+    matches!(
+        program,
+        "apt-get" | "apt" | "aptitude" | "apk" | "yum" | "dnf" | "microdnf" | "zypper"
+    )
+}
+
+/// The name of a package without version and architecture: `gcc=4:12`, `gcc:amd64`, `make~4`, `gcc-13.2`.
+fn package(word: &str) -> &str {
+    let word = word.trim_matches(['"', '\'']);
+    let name = word.split(['=', '~', ':', '<', '>']).next().unwrap_or(word);
+    match name.rsplit_once('-') {
+        Some((before, version)) if version.starts_with(|c: char| c.is_ascii_digit()) => before,
+        _ => name,
+    }
+}
+
+/// Whether later commands of the same RUN remove a tool, and so leave nothing behind.
+fn is_removed(tool: &Tool, later: &[shell::Step]) -> bool {
+    later.iter().any(|step| {
+        let (program, arguments) = step.arguments();
+        let verbs = ["purge", "remove", "autoremove", "del", "erase"];
+        let removes =
+            is_manager(program) && arguments.iter().any(|word| verbs.contains(&word.as_str()));
+        let is_own = |word: &String| match &tool.package {
+            Some(own) => package(word) == package(own) || word.starts_with('$'),
+            // What built something came from a package, a group of them, or a list of them.
+            None => PACKAGES.contains(&package(word)) || word.starts_with(['$', '.']),
+        };
+        removes && arguments.iter().any(is_own)
+    })
 }

@@ -2,21 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use parse_dockerfile::Instruction;
-
-use super::{Model, finding, run};
-use crate::check::shell::{self, Step};
+use super::{Model, finding};
+use crate::check::shell::Step;
 use crate::policy::ControlId;
 use crate::policy::Finding;
 
 /// What is wrong with single instructions.
-pub(crate) fn evaluate(model: &Model<'_, '_>) -> Vec<Finding> {
+pub(crate) fn evaluate(model: &Model<'_>) -> Vec<Finding> {
     let mut findings = commands(model);
     // Behind an absolute folder, a relative one is known.
     let mut is_known = false;
-    for (number, step, variables) in model.walk() {
-        let Instruction::Workdir(workdir) = step else { continue };
-        let folder = variables.expand(&workdir.arguments.value);
+    model.walk(&mut |number, step, variables| {
+        if step.name != "WORKDIR" {
+            return;
+        }
+        let folder = variables.expand(&step.text, step.escape);
         let is_relative = folder.as_deref().is_some_and(|folder| !is_absolute(folder));
         if is_relative && !is_known {
             let folder = folder.unwrap_or_default();
@@ -24,10 +24,9 @@ pub(crate) fn evaluate(model: &Model<'_, '_>) -> Vec<Finding> {
             findings.push(finding(ControlId::HbDfWorkdir, number, message));
         }
         is_known |= !is_relative;
-    }
-    for (number, instruction) in model.instructions.iter().enumerate() {
-        let Instruction::Run(run) = instruction else { continue };
-        if shell::steps(&run::text(run)).iter().any(is_sudo) {
+    });
+    for (number, steps) in model.commands() {
+        if steps.iter().any(is_sudo) {
             let message = "RUN uses sudo: switch users with USER";
             findings.push(finding(ControlId::HbDfSudo, number, message));
         }
@@ -36,16 +35,15 @@ pub(crate) fn evaluate(model: &Model<'_, '_>) -> Vec<Finding> {
 }
 
 /// Every CMD and ENTRYPOINT of a stage but the last.
-fn commands(model: &Model<'_, '_>) -> Vec<Finding> {
+fn commands(model: &Model<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for stage in &model.stages {
         let mut last = BTreeMap::<&str, usize>::new();
-        for (number, step) in stage.steps() {
-            let name = match step {
-                Instruction::Cmd(_) => "CMD",
-                Instruction::Entrypoint(_) => "ENTRYPOINT",
-                _ => continue,
-            };
+        for (number, step) in model.steps_of(stage) {
+            let name = step.name.as_str();
+            if !matches!(name, "CMD" | "ENTRYPOINT") {
+                continue;
+            }
             if let Some(earlier) = last.insert(name, number) {
                 let message = format!("a later {name} of the same stage replaces this one");
                 findings.push(finding(ControlId::HbDfCmd, earlier, message));

@@ -1,18 +1,15 @@
 //! What package managers install: without questions, without extras, by version.
 
-use parse_dockerfile::Instruction;
-
-use super::{Model, finding, run};
-use crate::check::shell::{self, Step};
+use super::{Model, finding};
+use crate::check::shell::Step;
 use crate::policy::ControlId;
 use crate::policy::Finding;
 
 /// What is wrong with the installations of the final stage and of those that it starts from.
-pub(crate) fn evaluate(model: &Model<'_, '_>) -> Vec<Finding> {
+pub(crate) fn evaluate(model: &Model<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (number, step, _) in model.walk() {
-        let Instruction::Run(run) = step else { continue };
-        let steps = shell::steps(&run::text(run));
+    model.walk(&mut |number, step, _| {
+        let steps = model.steps(number, step);
         if let Some((message, remedy)) = steps.iter().find_map(careless) {
             findings.push(finding(ControlId::HbDfInstall, number, message).with_remedy(remedy));
         }
@@ -20,7 +17,7 @@ pub(crate) fn evaluate(model: &Model<'_, '_>) -> Vec<Finding> {
             let message = format!("{package:?} is installed without a version");
             findings.push(finding(ControlId::HbDfPin, number, message).noted().with_remedy(remedy));
         }
-    }
+    });
     findings
 }
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::check::baseline::built_in;
+use crate::check::test_random::TestRandom;
 
 /// Controls that a Dockerfile breaks, each with the line; notes are marked.
 fn found(text: &str) -> Vec<String> {
@@ -116,8 +117,29 @@ fn the_user_is_the_last_one_of_the_final_stage_and_what_it_starts_from() {
 fn build_tools_in_the_image_are_found() {
     assert_eq!(stage("RUN go build ./..."), ["2 HB-DF-STAGE"]);
     assert_eq!(stage("RUN apk add --no-cache build-base"), ["2 HB-DF-STAGE"]);
-    assert_eq!(stage("RUN apk add --no-cache --virtual .b gcc"), [""; 0]);
     assert_eq!(stage("RUN echo make"), [""; 0]);
+    for line in [
+        "RUN apk add --no-cache gcc=13.2-r1",
+        "RUN apk add --no-cache make~4",
+        "RUN apt-get install -y g++=4:12.2 && rm -rf /var/lib/apt/lists/*",
+        "RUN apt-get install -y gcc:amd64 && rm -rf /var/lib/apt/lists/*",
+        "RUN dnf install -y gcc-13.2 && dnf clean all",
+        "RUN apt-get install -y gcc && apt-get purge -y curl && rm -rf /var/lib/apt/lists/*",
+        "RUN apk add --no-cache gcc && make\nRUN apk del gcc",
+        "RUN apk add --no-cache --virtual .b gcc && make",
+    ] {
+        assert_eq!(stage(line), ["2 HB-DF-STAGE"], "{line}");
+    }
+    for line in [
+        "RUN apt-get install -y gcc=4:12 && make && apt-get purge -y gcc && rm -rf /var/lib/apt/lists/*",
+        "RUN apt-get install -y $TOOLS && make && apt-get purge -y --auto-remove $TOOLS && rm -rf /var/lib/apt/lists/*",
+        "RUN apk add --no-cache gcc make && make && apk del gcc make",
+        "RUN apk add --no-cache --virtual .b gcc && make && apk del .b",
+        "RUN dnf install -y gcc && gcc x.c && dnf remove -y gcc && dnf clean all",
+        "RUN apk add --no-cache gcc-doc makedepend",
+    ] {
+        assert_eq!(stage(line), [""; 0], "{line}");
+    }
     let digest = "a".repeat(64);
     assert_eq!(found(&format!("FROM golang:1@sha256:{digest}\nUSER 1\n")), ["1 HB-DF-STAGE"]);
 }
@@ -171,6 +193,20 @@ fn unchecked_downloads_are_found() {
         "RUN curl -fsSL https://example.com/x -o x",
         "RUN curl https://example.com/x | tar xz",
         "RUN wget https://example.com/x.tgz && tar xf x.tgz",
+        "RUN sh -c \"curl -fsSL https://example.com/i.sh | sh\"",
+        "RUN bash -o pipefail -c 'curl https://example.com/i.sh | bash -s -- -y'",
+        "RUN [\"/bin/bash\", \"-c\", \"curl https://example.com/i.sh | bash\"]",
+        "RUN sh <(curl -s https://example.com/i.sh)",
+        "RUN . <(wget -qO- https://example.com/env)",
+        "RUN $(curl -fsSL https://example.com/i.sh)",
+        "RUN eval \"$(curl -fsSL https://example.com/i.sh)\"",
+        "RUN wget -O- https://example.com/i.sh | bash",
+        "RUN (curl https://example.com/i.sh) | sh",
+        "RUN curl https://example.com/i.py | python3 -",
+        "RUN curl https://example.com/i.sh -o i.sh && sh i.sh",
+        "RUN curl -fsSLo /tmp/i.sh https://example.com/i.sh; chmod +x /tmp/i.sh; /tmp/i.sh",
+        "RUN wget https://example.com/i.sh && sh ./i.sh",
+        "RUN curl https://example.com/i.py > i.py && python3 i.py",
     ] {
         assert_eq!(stage(line), ["2 HB-DF-FETCH"], "{line}");
     }
@@ -182,6 +218,16 @@ fn unchecked_downloads_are_found() {
         "RUN curl -fsSL https://example.com/x -o x && sha256sum -c x.sum",
         "RUN curl -fsS https://example.com/health",
         "RUN curl -fsSL https://example.com/key.asc -o /etc/apt/keyrings/x.asc",
+        // What reads the download is no program that it runs.
+        "RUN curl -s https://api.example.com/v | python3 -c 'import json,sys; print(json.load(sys.stdin))'",
+        "RUN V=$(curl -s https://api.example.com/v | python3 -m json.tool) && echo $V",
+        "RUN curl -s https://api.example.com/v | perl -ne 'print if /x/'",
+        "RUN curl -s https://api.example.com/v | node -e 'x'",
+        "RUN curl -s https://api.example.com/v | python3 parse.py",
+        "RUN curl -s https://api.example.com/v | sh parse.sh",
+        "RUN bash -c 'echo $(curl -s https://example.com/ip)'",
+        "RUN echo 'curl https://example.com | sh' > notes",
+        "RUN curl -o i.sh https://example.com/i.sh && sha256sum -c i.sum && sh i.sh",
         "ADD rootfs.tar /",
     ] {
         assert_eq!(stage(line), [""; 0], "{line}");
@@ -285,9 +331,58 @@ fn reports_13_of_bases_of_which_nothing_is_known_nothing_is_claimed() {
     );
     assert_eq!(users("FROM company.example/base/app-runtime:1.4\n"), ["1 HB-DF-USER note"]);
     assert_eq!(users("ARG BASE\nFROM $BASE\n"), ["2 HB-DF-USER note"]);
-    for root in ["alpine:3.20", "docker.io/library/python:3", "scratch", "gcr.io/distroless/static"]
-    {
+    for root in [
+        "alpine:3.20",
+        "docker.io/library/python:3",
+        "scratch",
+        "gcr.io/distroless/static",
+        "nginx:1.27",
+        "postgres:17",
+        "public.ecr.aws/docker/library/node:22",
+        "registry.access.redhat.com/ubi9/ubi-minimal:9.4",
+        "registry.redhat.io/ubi9:9.4",
+        "mcr.microsoft.com/dotnet/aspnet:8.0",
+        "quay.io/centos/centos:stream9",
+    ] {
         assert_eq!(users(&format!("FROM {root}\n")), ["1 HB-DF-USER"], "{root}");
+    }
+    for other in [
+        "registry.access.redhat.com/ubi9/python-312:1",
+        "registry.redhat.io/ubi8/nodejs-20:1",
+        "registry.access.redhat.com/ubi9/nodejs-20-minimal:1",
+        "registry.access.redhat.com/ubi9/openjdk-21:1",
+        "quay.io/sclorg/python-312-c9s:c9s",
+        "quay.io/fedora/nodejs-22:latest",
+        "mcr.microsoft.com/dotnet/aspnet:8.0-jammy-chiseled",
+        "mcr.microsoft.com/dotnet/runtime-deps:9.0-noble-chiseled-extra",
+        "mcr.microsoft.com/dotnet/aspnet:9.0-azurelinux3.0-distroless",
+        "haproxy:3.0",
+        "memcached:1.6-alpine",
+        "elasticsearch:8.15.0",
+        "docker.elastic.co/kibana/kibana:8.15.0",
+        "docker.elastic.co/elasticsearch/elasticsearch:8.15.0",
+        "solr:9",
+        "mirror.gcr.io/library/varnish:7",
+        "gcr.io/distroless/java21-debian12:nonroot",
+        "gcr.io/distroless/static-debian12:debug-nonroot",
+        "cgr.dev/chainguard/python:latest",
+        "nginxinc/nginx-unprivileged:1.27",
+        "grafana/grafana:11.0.0",
+    ] {
+        assert_eq!(users(&format!("FROM {other}\n")), [""; 0], "{other}");
+    }
+    let digest = format!("gcr.io/distroless/static@sha256:{}", "a".repeat(64));
+    for unknown in [
+        "mcr.microsoft.com/mssql/server:2022-latest",
+        "registry.access.redhat.com/rhel9/something:1",
+        "bitnami/redis:7",
+        "ghcr.io/acme/app:1",
+        "cgr.dev/chainguard/wolfi-base:latest",
+        "docker.io/library/some-new-image:1",
+        // The digest may be that of the tag nonroot.
+        digest.as_str(),
+    ] {
+        assert_eq!(users(&format!("FROM {unknown}\n")), ["1 HB-DF-USER note"], "{unknown}");
     }
 }
 
@@ -296,7 +391,15 @@ fn reports_15_caches_are_cleaned_after_the_installation_or_switched_off() {
     for line in [
         "RUN dnf install -y git && rm -rf /var/cache/dnf",
         "ARG PIP_NO_CACHE_DIR=1\nRUN pip install flask",
-        "ENV PIP_NO_CACHE_DIR=off_is_not_this\nRUN pip install flask",
+        // pip takes every value for a yes.
+        "ENV PIP_NO_CACHE_DIR=off\nRUN pip install flask",
+        "ENV PIP_NO_CACHE_DIR=0\nRUN pip install flask",
+        "ENV PIP_NO_CACHE_DIR=false\nRUN pip install flask",
+        "RUN PIP_NO_CACHE_DIR=no pip install flask",
+        "RUN export PIP_NO_CACHE_DIR=1 && pip install flask",
+        "RUN --mount=type=tmpfs,target=/var/lib/apt/lists apt-get update && apt-get upgrade -y",
+        "RUN apt-get update && apt-get upgrade -y && rm -rf /var/lib/apt/lists/*",
+        "RUN apt-get update && apt-get upgrade -y && rm -rf /var/lib/apt /var/cache/apt",
         "RUN PIP_NO_CACHE_DIR=1 pip install flask",
         "RUN pip install flask && rm -rf ~/.cache",
         "RUN apk add tar && rm -rf /var/cache/apk/*",
@@ -308,7 +411,17 @@ fn reports_15_caches_are_cleaned_after_the_installation_or_switched_off() {
         ("RUN rm -rf /var/lib/apt/lists/* && apt-get install -y curl", 2),
         ("RUN dnf clean all && dnf install -y git", 2),
         ("RUN pip install flask\nENV PIP_NO_CACHE_DIR=1", 2),
-        ("ARG PIP_NO_CACHE_DIR=0\nRUN pip install flask", 3),
+        ("ENV PIP_NO_CACHE_DIR=\nRUN pip install flask", 3),
+        ("RUN PIP_NO_CACHE_DIR= pip install flask", 2),
+        ("RUN apt-get update && apt-get upgrade -y", 2),
+        ("RUN apt-get update && apt-get dist-upgrade -y", 2),
+        ("RUN apt-get update && apt-get full-upgrade -y && apt-get clean", 2),
+        ("RUN apt-get update", 2),
+        ("RUN apk upgrade", 2),
+        ("RUN dnf upgrade -y", 2),
+        ("RUN zypper -n install git", 2),
+        ("RUN sh -c 'apk add tar'", 2),
+        ("RUN apt-get update && apt-get install -y x && ls /var/lib/apt/lists", 2),
         ("RUN apk add tar\nRUN rm -rf /var/cache/apk/*", 2),
     ] {
         assert_eq!(stage(line), [format!("{at} HB-DF-CLEAN")], "{line}");
@@ -355,8 +468,138 @@ fn installations_are_silent_lean_and_by_version() {
         ("RUN npm install -g @scope/tool".to_owned(), vec!["2 HB-DF-PIN note"]),
         ("RUN npm install".to_owned(), vec![]),
         ("RUN dnf install git && dnf clean all".to_owned(), vec!["2 HB-DF-INSTALL"]),
-        ("RUN zypper -n install git".to_owned(), vec![]),
+        ("RUN zypper -n install git && zypper clean".to_owned(), vec![]),
     ] {
         assert_eq!(whole_stage(&line), wanted, "{line}");
     }
+}
+
+#[test]
+fn what_onbuild_keeps_counts_where_it_is_built() {
+    let from = format!("FROM alpine:3@sha256:{}", "a".repeat(64));
+    assert_eq!(found(&format!("{from} AS a\nONBUILD USER root\nFROM a\n")), ["2 HB-DF-USER"]);
+    assert_eq!(
+        found(&format!("{from} AS a\nONBUILD RUN apk add x~1\nFROM a\nUSER 1\n")),
+        ["2 HB-DF-CLEAN"]
+    );
+    assert_eq!(found(&format!("{from}\nONBUILD USER root\nUSER 1\n")), [""; 0]);
+    assert_eq!(found(&format!("{from}\nONBUILD ENV DB_PASSWORD=x1\nUSER 1\n")), ["2 HB-DF-SECRET"]);
+    assert_eq!(
+        found(&format!("{from}\nONBUILD ADD https://a.example/x /x\nUSER 1\n")),
+        ["2 HB-DF-FETCH"]
+    );
+}
+
+#[test]
+fn images_that_are_copied_from_and_frontends_are_judged() {
+    assert_eq!(stage("COPY --from=nginx /x /x"), ["2 HB-DF-BASE"]);
+    assert_eq!(stage("COPY --from=nginx:1.27 /x /x"), [""; 0]);
+    assert_eq!(stage("RUN --mount=type=bind,from=nginx,target=/x true"), ["2 HB-DF-BASE"]);
+    let stages =
+        "FROM scratch AS a\nFROM scratch\nCOPY --from=A /x /x\nCOPY --from=0 /y /y\nUSER 1\n";
+    assert_eq!(found(stages), [""; 0]);
+    let odd = found("# syntax=example.com/mine\nFROM scratch\nUSER 1\n");
+    assert_eq!(odd, ["2 HB-DF-BASE note"]);
+    assert_eq!(found("# syntax=docker/dockerfile:1\nFROM scratch\nUSER 1\n"), [""; 0]);
+    let mut rules = built_in("guide").unwrap();
+    rules.settings.allowed_registries = vec!["registry.corp.example".into()];
+    let text = "FROM registry.corp.example/x:1\nCOPY --from=docker.io/y:1 /y /y\nUSER 1\n";
+    let report = check("Dockerfile", text, &rules);
+    assert!(report.findings.iter().any(|one| one.finding.control.id == ControlId::HbImgRegistry));
+}
+
+#[test]
+fn lines_are_read_as_a_builder_reads_them() {
+    // The escape directive, here-documents as scripts and as data, another shell, a byte order mark.
+    assert_eq!(stage("RUN a \\\n  # EXPOSE 22\n\n  && apk add x"), ["2 HB-DF-CLEAN"]);
+    assert_eq!(
+        found("# escape=`\nFROM scratch\nRUN a `\n  && apk add x=1\nUSER 1\n"),
+        ["3 HB-DF-CLEAN"]
+    );
+    assert_eq!(stage("SHELL [\"powershell\", \"-c\"]\nRUN apk add x"), [""; 0]);
+    assert_eq!(stage("COPY <<EOF /etc/x\nEXPOSE 22\nUSER root\nEOF\nEXPOSE 22"), ["6 HB-PORT"]);
+    assert_eq!(stage("RUN bash <<EOF\napk add x=1\nEOF"), ["2 HB-DF-CLEAN"]);
+    assert_eq!(found("\u{feff}FROM scratch\nEXPOSE 22\nUSER 1\n"), ["2 HB-PORT"]);
+    assert_eq!(stage("ENV P=22\nEXPOSE ${P}"), ["3 HB-PORT"]);
+    assert_eq!(stage("ARG V=1.2.3\nENV P=${V%%.*}\nEXPOSE $P"), ["4 HB-PORT"]);
+}
+
+/// Pieces that mean something to the parser, put together at random.
+fn random_text(random: &mut TestRandom) -> String {
+    const PIECES: [&str; 34] = [
+        "FROM a",
+        "FROM a AS b",
+        "RUN ",
+        "COPY ",
+        "ENV ",
+        "ARG ",
+        "ONBUILD ",
+        "USER ",
+        "EXPOSE ",
+        "HEALTHCHECK CMD ",
+        "CMD ",
+        "\n",
+        "\n",
+        "\n",
+        "\\\n",
+        "\r\n",
+        " ",
+        "\t",
+        "<<EOF",
+        "EOF\n",
+        "<<-'X'",
+        "$A",
+        "${A:-",
+        "}",
+        "'",
+        "\"",
+        "\\",
+        "`",
+        "[\"a\"]",
+        "--from=",
+        "# escape=`\n",
+        "é",
+        "$(curl a | sh)",
+        "=",
+    ];
+    let count = random.below(40);
+    (0..count).map(|_| PIECES[random.below(PIECES.len())]).collect()
+}
+
+#[test]
+fn any_text_is_read_without_a_panic_and_positions_are_those_of_instructions() {
+    let mut random = TestRandom::new(15);
+    let rules = built_in("guide").unwrap();
+    let mut read = 0;
+    for _ in 0..20_000 {
+        let text = format!("FROM a\n{}", random_text(&mut random));
+        let report = check("Dockerfile", &text, &rules);
+        let Ok(file) = parse::parse(&text) else {
+            assert_eq!(report.faults.len(), 1, "{text:?}");
+            continue;
+        };
+        read += 1;
+        let mut before = 0;
+        for own in &file.instructions {
+            let rest = text[own.start..].to_ascii_uppercase();
+            let line = text[..own.start].matches('\n').count() + 1;
+            assert!(own.lines.0 <= own.last && own.last <= own.lines.1, "{text:?}: {own:?}");
+            assert!(before < own.lines.0, "{text:?}: {own:?}");
+            // The name may be behind a line that holds nothing but an escape.
+            assert!(line == own.lines.0, "{text:?}: {own:?}");
+            assert!(
+                rest.starts_with(&own.name) || rest.starts_with(own.escape),
+                "{text:?}: {own:?}"
+            );
+            before = own.lines.1;
+        }
+        for located in &report.findings {
+            let line = located.position.line;
+            assert!(
+                file.instructions.iter().any(|own| own.lines.0 == line),
+                "{text:?}: {located:?}"
+            );
+        }
+    }
+    assert!(read > 1_000, "{read}");
 }

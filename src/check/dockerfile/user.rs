@@ -1,47 +1,29 @@
 //! As whom the image runs.
 
-use parse_dockerfile::Instruction;
-
-use super::{Model, Variables, finding};
+use super::base_user::{self, BaseUser};
+use super::{Model, finding};
 use crate::policy::ControlId;
 use crate::policy::Finding;
-use crate::policy::image::canonical;
-use crate::policy::image::within;
-
-/// Words in the name of an image that say that it does not run as root.
-const NOT_ROOT: [&str; 5] = ["nonroot", "non-root", "rootless", "unprivileged", "chainguard"];
-
-/// Repositories whose images are known to run as root.
-const ROOT: [&str; 8] = [
-    "docker.io/library",
-    "public.ecr.aws/docker/library",
-    "mirror.gcr.io/library",
-    "gcr.io/distroless",
-    "quay.io/centos",
-    "quay.io/fedora",
-    "registry.access.redhat.com",
-    "mcr.microsoft.com",
-];
 
 /// What is wrong with the user of the image.
-pub(crate) fn evaluate(model: &Model<'_, '_>) -> Vec<Finding> {
-    let steps = model.walk();
-    let last = steps.iter().rev().find_map(|(number, step, variables)| match step {
-        Instruction::User(user) => Some((*number, user.arguments.value.trim(), variables)),
-        _ => None,
+pub(crate) fn evaluate(model: &Model<'_>) -> Vec<Finding> {
+    let mut last = None;
+    model.walk(&mut |number, step, variables| {
+        if step.name == "USER" {
+            last = Some((number, step.text.clone(), variables.expand(&step.text, step.escape)));
+        }
     });
     let found = match last {
-        Some((number, written, variables)) => stated(number, written, variables),
+        // What is set when the image is built cannot be evaluated here.
+        Some((number, written, user)) => user.and_then(|user| stated(number, &written, &user)),
         None => inherited(model),
     };
     found.into_iter().collect()
 }
 
 /// The user that an instruction names.
-fn stated(number: usize, written: &str, variables: &Variables) -> Option<Finding> {
+fn stated(number: usize, written: &str, user: &str) -> Option<Finding> {
     let control = ControlId::HbDfUser;
-    // What is set when the image is built cannot be evaluated here.
-    let user = variables.expand(written)?;
     let name = user.split(':').next().unwrap_or_default().trim_matches(['"', '\'']);
     if name.is_empty() {
         let message =
@@ -61,29 +43,23 @@ fn stated(number: usize, written: &str, variables: &Variables) -> Option<Finding
 }
 
 /// The user of the base, as far as its name shows it.
-fn inherited(model: &Model<'_, '_>) -> Option<Finding> {
+fn inherited(model: &Model<'_>) -> Option<Finding> {
     let lineage = model.lineage();
     let base = lineage.last()?;
     let from = lineage.first()?.range.start;
-    if NOT_ROOT.iter().any(|word| base.written.contains(word)) {
-        return None;
+    match base_user::of(&base.written, base.image.as_deref()) {
+        BaseUser::Other => None,
+        BaseUser::Root => {
+            let message = "the final stage has no USER, so the image runs as root";
+            Some(finding(ControlId::HbDfUser, from, message))
+        }
+        BaseUser::Unknown => {
+            let message = format!(
+                "the final stage has no USER, and the user of its base {:?} is not known",
+                base.written
+            );
+            let remedy = "end the final stage with USER <id>, whatever the base says";
+            Some(finding(ControlId::HbDfUser, from, message).noted().with_remedy(remedy))
+        }
     }
-    let image = base.image.as_deref();
-    if image.is_some_and(|image| NOT_ROOT.iter().any(|word| image.contains(word))) {
-        return None;
-    }
-    let is_root = image.is_some_and(|image| {
-        let repository = canonical(image).repository;
-        image == "scratch" || ROOT.iter().any(|known| within(&repository, known))
-    });
-    if is_root {
-        let message = "the final stage has no USER, so the image runs as root";
-        return Some(finding(ControlId::HbDfUser, from, message));
-    }
-    let message = format!(
-        "the final stage has no USER, and the user of its base {:?} is not known",
-        base.written
-    );
-    let remedy = "end the final stage with USER <id>, whatever the base says";
-    Some(finding(ControlId::HbDfUser, from, message).noted().with_remedy(remedy))
 }

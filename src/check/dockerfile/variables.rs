@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use parse_dockerfile::Instruction;
+use super::{
+    instruction::Instruction,
+    words::{self, Bad, Values},
+};
 
 /// What is known of a variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +31,9 @@ const OF_BUILDER: [&str; 8] = [
 /// Variables that bases set.
 const OF_BASES: [&str; 3] = ["PATH", "HOME", "HOSTNAME"];
 
+/// Longest value that is followed: one that holds itself twice doubles with each line.
+const LONGEST: usize = 16 << 10;
+
 /// Variables at one place of a Dockerfile.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Variables {
@@ -39,7 +45,7 @@ pub(crate) struct Variables {
 
 impl Variables {
     /// The defaults of the arguments before the first stage.
-    pub(crate) fn of(head: &[Instruction<'_>]) -> Self {
+    pub(crate) fn of(head: &[Instruction]) -> Self {
         let mut variables = Self::default();
         let nothing = Self::default();
         let later = OF_BUILDER.map(|name| (name.to_owned(), Known::Later));
@@ -60,21 +66,30 @@ impl Variables {
         }
     }
 
-    /// Remembers what an instruction sets. An argument of a stage that has no default takes that of the argument
-    /// before the first stage, if there is one.
-    pub(crate) fn learn(&mut self, instruction: &Instruction<'_>, globals: &Self) {
-        let is_argument = matches!(instruction, Instruction::Arg(_));
-        for (name, value) in assignments(instruction) {
+    /// Remembers what an instruction sets. All of ENV is read with what was set before it. An argument of a stage that
+    /// has no default takes that of the argument before the first stage, if there is one.
+    pub(crate) fn learn(&mut self, instruction: &Instruction, globals: &Self) {
+        let is_argument = instruction.name == "ARG";
+        if !is_argument && instruction.name != "ENV" {
+            return;
+        }
+        let mut learned = Vec::new();
+        for (name, value) in instruction.assignments() {
+            let name = self.expand(&name, instruction.escape).unwrap_or(name);
             let known = match value {
-                Some(value) => self.expand(&value).map_or(Known::Later, Known::Value),
+                Some(value) => {
+                    self.expand(&value, instruction.escape).map_or(Known::Later, Known::Value)
+                }
                 None => globals.arguments.get(&name).cloned().unwrap_or(Known::Later),
             };
             if is_argument {
+                // Each argument of an ARG is seen by the next.
                 self.arguments.insert(name, known);
             } else {
-                self.environment.insert(name, known);
+                learned.push((name, known));
             }
         }
+        self.environment.extend(learned);
     }
 
     /// The value of a variable: `None` if it is not known here, empty if nobody sets it.
@@ -86,135 +101,85 @@ impl Variables {
         }
     }
 
-    /// The text with its variables replaced; `None` if one is not known.
-    pub(crate) fn expand(&self, text: &str) -> Option<String> {
-        let mut expanded = String::new();
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once('$') {
-            if let Some(before) = before.strip_suffix('\\') {
-                expanded.push_str(before);
-                expanded.push('$');
-                rest = after;
-                continue;
-            }
-            expanded.push_str(before);
-            let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-            if let Some(braced) = after.strip_prefix('{') {
-                let (inside, after) = braced.split_once('}')?;
-                expanded.push_str(&self.modified(inside)?);
-                rest = after;
-            } else {
-                let (name, after) = after.split_at(after.find(|c| !word(c)).unwrap_or(after.len()));
-                expanded.push_str(if name.is_empty() { "$" } else { self.value(name)? });
-                rest = after;
-            }
+    /// A text without its quotes and with its variables replaced; `None` if one is not known.
+    pub(crate) fn expand(&self, text: &str, escape: char) -> Option<String> {
+        // Most texts hold nothing to replace.
+        if !text.contains(['$', '\'', '"', escape]) {
+            return Some(text.to_owned());
         }
-        expanded.push_str(rest);
-        Some(expanded)
-    }
-
-    /// What stands between braces: a name, and what is taken if it is set or is not.
-    fn modified(&self, inside: &str) -> Option<String> {
-        let end = inside.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-        let (name, modifier) = inside.split_at(end.unwrap_or(inside.len()));
-        let modifier = modifier.strip_prefix(':').unwrap_or(modifier);
-        match (modifier.chars().next(), modifier.get(1..).unwrap_or_default()) {
-            (None, _) => self.value(name).map(ToOwned::to_owned),
-            (Some('-'), otherwise) => match self.value(name) {
-                Some(value) if !value.is_empty() => Some(value.to_owned()),
-                // What is built without a value has the default, too.
-                _ => self.expand(otherwise),
-            },
-            (Some('+'), other) => match self.value(name)? {
-                "" => Some(String::new()),
-                _ => self.expand(other),
-            },
-            _ => None,
-        }
+        words::expand(text, escape, self).ok().filter(|value| value.len() <= LONGEST)
     }
 }
 
-/// What ENV or ARG sets: names with their values, where they have one.
-pub(crate) fn assignments(instruction: &Instruction<'_>) -> Vec<(String, Option<String>)> {
-    match instruction {
-        Instruction::Env(env) => {
-            let words = words(&env.arguments.value);
-            let old = words.first().is_some_and(|first| !first.contains('='));
-            match env.arguments.value.trim().split_once(char::is_whitespace) {
-                // `ENV NAME the rest is the value`
-                Some((name, value)) if old => {
-                    vec![(name.to_owned(), Some(value.trim().to_owned()))]
-                }
-                _ => words.iter().map(|word| pair(word)).collect(),
-            }
-        }
-        Instruction::Arg(arg) => {
-            words(&arg.arguments.value).iter().map(|word| pair(word)).collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-fn pair(word: &str) -> (String, Option<String>) {
-    match word.split_once('=') {
-        Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-        None => (word.to_owned(), None),
-    }
-}
-
-/// The words of a line, quotes and escapes removed.
-pub(crate) fn words(line: &str) -> Vec<String> {
-    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
-    let mut letters = line.chars();
-    while let Some(c) = letters.next() {
-        match (c, quote) {
-            (c, Some(open)) if c == open => quote = None,
-            ('\'' | '"', None) => {
-                quote = Some(c);
-                word.get_or_insert_default();
-            }
-            ('\\', None | Some('"')) => {
-                if let Some(next) = letters.next().filter(|next| *next != '\n') {
-                    word.get_or_insert_default().push(next);
-                }
-            }
-            (c, None) if c.is_whitespace() => words.extend(word.take()),
-            (c, _) => word.get_or_insert_default().push(c),
+impl Values for Variables {
+    fn value(&self, name: &str) -> Result<Option<String>, Bad> {
+        match self.environment.get(name).or(self.arguments.get(name)) {
+            Some(Known::Value(value)) => Ok(Some(value.clone())),
+            None if self.in_stage => Ok(None),
+            Some(Known::Later) | None => Err(Bad::Unknown),
         }
     }
-    words.extend(word);
-    words
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::dockerfile::parse::parse;
 
-    #[test]
-    fn words_and_variables_are_read_as_a_builder_reads_them() {
-        assert_eq!(
-            words(r#"A=1 B="x y" C='q $D' D=a\ b E="#),
-            ["A=1", "B=x y", "C=q $D", "D=a b", "E="]
-        );
-        let text =
-            "ARG TAG=3.20\nARG IMAGE=alpine:$TAG\nARG NONE\nFROM ${IMAGE}\nENV OLD some words\n";
-        let dockerfile = parse_dockerfile::parse(text).unwrap();
-        let variables = Variables::of(&dockerfile.instructions[..3]);
-        assert_eq!(variables.expand("${IMAGE}").as_deref(), Some("alpine:3.20"));
-        assert_eq!(variables.expand("a$TAG-b").as_deref(), Some("a3.20-b"));
-        assert_eq!(variables.expand("${NONE:-x}/y").as_deref(), Some("x/y"));
-        assert_eq!(variables.expand("$NONE"), None);
-        assert_eq!(variables.expand("$NOWHERE"), None);
+    fn learned(text: &str) -> Variables {
+        let file = parse(text).unwrap();
+        let first = file.instructions.iter().position(|one| one.name == "FROM").unwrap();
+        let globals = Variables::of(&file.instructions[..first]);
         let mut stage = Variables::default();
         stage.enter_stage();
-        assert_eq!(stage.expand("a${NOWHERE}b$TAG").as_deref(), Some("ab"));
-        stage.learn(&dockerfile.instructions[0], &variables);
-        assert_eq!(stage.expand("${TAG:+set} \\$TAG $").as_deref(), Some("set $TAG $"));
-        assert_eq!(stage.expand("$PATH"), None);
+        for instruction in &file.instructions[first..] {
+            stage.learn(instruction, &globals);
+        }
+        stage
+    }
+
+    #[test]
+    fn variables_are_read_as_a_builder_reads_them() {
+        let text = "ARG TAG=3.20\nARG IMAGE=\"alpine:$TAG\"\nARG NONE\nFROM ${IMAGE}\n";
+        let file = parse(text).unwrap();
+        let variables = Variables::of(&file.instructions[..3]);
+        let of = |text: &str| variables.expand(text, '\\');
+        assert_eq!(of("${IMAGE}").as_deref(), Some("alpine:3.20"));
+        assert_eq!(of("a$TAG-b").as_deref(), Some("a3.20-b"));
+        assert_eq!(of("${NONE:-x}/y").as_deref(), Some("x/y"));
+        assert_eq!(of("${TAG%.*}").as_deref(), Some("3"));
+        assert_eq!(of("'$TAG'").as_deref(), Some("$TAG"));
+        for unknown in ["$NONE", "$NOWHERE", "${BROKEN", "$TARGETARCH"] {
+            assert_eq!(of(unknown), None, "{unknown}");
+        }
+        let stage =
+            learned("ARG G=1\nFROM a\nARG G\nARG A=2 B=$A\nENV OLD some 'words'\nENV C=$OLD\n");
+        let of = |text: &str| stage.expand(text, '\\');
+        assert_eq!(of("a${NOWHERE}b$G$A$B").as_deref(), Some("ab122"));
+        assert_eq!(of("${A:+set}\\$A$").as_deref(), Some("set$A$"));
+        assert_eq!(of("$C").as_deref(), Some("some words"));
+        assert_eq!(of("$PATH"), None);
+    }
+
+    #[test]
+    fn arguments_end_with_their_stage_and_the_environment_does_not() {
+        let mut stage = learned("FROM a\nARG A=1\nENV B=$A\n");
         stage.enter_stage();
-        assert_eq!(stage.expand("$TAG").as_deref(), Some(""));
-        assert_eq!(variables.expand("${BROKEN"), None);
-        let env = assignments(&dockerfile.instructions[4]);
-        assert_eq!(env, [("OLD".to_owned(), Some("some words".to_owned()))]);
+        assert_eq!((stage.value("A"), stage.value("B")), (Some(""), Some("1")));
+        // ENV wins over ARG, wherever they stand.
+        let both = learned("FROM a\nENV A=env\nARG A=arg\n");
+        assert_eq!(both.value("A"), Some("env"));
+    }
+
+    #[test]
+    fn one_instruction_is_read_with_what_was_set_before_it() {
+        let stage = learned("FROM a\nENV A=1\nENV A=2 B=$A\n");
+        assert_eq!((stage.value("A"), stage.value("B")), (Some("2"), Some("1")));
+    }
+
+    #[test]
+    fn values_that_double_are_not_followed_for_ever() {
+        let stage = learned(&format!("FROM a\nENV A=xxxxxxxx\n{}", "ENV A=$A$A\n".repeat(200)));
+        assert_eq!(stage.value("A"), None);
     }
 }

@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 pub(crate) use cluster::report;
-pub(crate) use references::{Asked, References, asked};
+pub(crate) use references::{Asked, Pushed, References, asked, pushes};
 
 use super::object::{Object, short};
 use crate::api::external_secrets::push_secret::PushSecretSpec;
@@ -37,8 +37,17 @@ const GROUP: &str = "external-secrets.io";
 const GENERATORS: &str = "generators.external-secrets.io";
 
 /// The generators that Gabion has.
-const GENERATORS_HERE: [&str; 6] =
-    ["Password", "UUID", "SSHKey", "MFA", "Fake", "ClusterGenerator"];
+const GENERATORS_HERE: [&str; 9] = [
+    "Password",
+    "UUID",
+    "SSHKey",
+    "MFA",
+    "Fake",
+    "ECRAuthorizationToken",
+    "STSSessionToken",
+    "Webhook",
+    "ClusterGenerator",
+];
 
 /// The page that says what can be done.
 const PAGE: &str = "docs/migrate-from-eso.md";
@@ -143,8 +152,28 @@ fn of_eso(switch: &Switch, object: &Object<'_>) -> Vec<Finding> {
             found.extend(pushed(&inner["pushSecretSpec"], &at));
         }
         "SecretStore" | "ClusterSecretStore" => store::evaluate(object, &mut found),
-        "ClusterGenerator" => found.extend(cluster_generator(inner)),
+        "ClusterGenerator" => {
+            found.extend(cluster_generator(inner));
+            let hook = &inner["generator"]["webhookSpec"];
+            found.extend(webhook(hook, &spec().keys(&["generator", "webhookSpec"])));
+        }
+        "Webhook" => found.extend(webhook(inner, &spec())),
         _ => {}
+    }
+    found
+}
+
+/// What differs of a generator that asks a server.
+fn webhook(hook: &Value, at: &FieldPath) -> Vec<Finding> {
+    if !hook.is_object() {
+        return Vec::new();
+    }
+    let message = "Gabion asks only hosts that --webhook-generator-hosts names, follows no redirect and uses no proxy";
+    let remedy = "name the host of the last address in the flag";
+    let mut found = vec![differs(at.key("url"), message, remedy)];
+    if !hook["auth"].is_null() {
+        let remedy = "send credentials in headers";
+        found.push(lacks(at.key("auth"), "Gabion does not authenticate by NTLM", remedy));
     }
     found
 }

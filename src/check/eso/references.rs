@@ -1,6 +1,6 @@
 //! What an object depends on: its stores, and generators of the whole cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -11,6 +11,7 @@ use crate::check::report::{Located, Report};
 use crate::policy::FieldPath;
 use crate::policy::Finding;
 use crate::policy::Severity;
+use crate::secrets::plan::push::claims::Claim;
 
 /// An object that others depend on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +19,9 @@ struct Key {
     kind: String,
     name: String,
 }
+
+/// Entries of one remote secret that are compared with each other.
+const MOST_AT_ONE_PLACE: usize = 100;
 
 /// What is known of one.
 #[derive(Clone, Debug)]
@@ -38,6 +42,24 @@ enum Question {
     HasNoPrefix,
 }
 
+/// A remote secret that a PushSecret writes to, or a field of it.
+#[derive(Debug)]
+struct Push {
+    claim: Claim,
+    /// The store, with its namespace where it has one.
+    store: (Key, Option<String>),
+    /// The PushSecret: its namespace and its name.
+    by: (Option<String>, String),
+}
+
+/// A place that is written to, with what to say if another PushSecret writes there.
+#[derive(Debug)]
+pub(crate) struct Pushed {
+    push: Push,
+    /// What to say; the message is written when the other one is known.
+    pub(crate) finding: Finding,
+}
+
 /// A dependency, with what to say if it does not hold.
 #[derive(Debug)]
 pub(crate) struct Asked {
@@ -53,6 +75,7 @@ pub(crate) struct Asked {
 pub(crate) struct References {
     known: BTreeMap<Key, Vec<Known>>,
     asked: Vec<(Asked, usize, Located)>,
+    pushes: Vec<(Push, usize, Located)>,
     /// Objects that have to do with ESO.
     pub(crate) objects: usize,
 }
@@ -89,6 +112,33 @@ fn pushed(inner: &Value, at: &FieldPath, namespace: Option<&str>, all: &mut Vec<
         let Some(name) = text(store, "/name") else { continue };
         all.push(ask(kind, name, namespace, at.key("name"), Question::Works));
     }
+}
+
+/// The places that a PushSecret writes to, each with what to say if another one writes there.
+pub(crate) fn pushes(object: &Object<'_>) -> Vec<Pushed> {
+    if (object.group(), object.kind) != (GROUP, "PushSecret") {
+        return Vec::new();
+    }
+    let inner = &object.value["spec"];
+    let own = namespace(object.value).map(ToOwned::to_owned);
+    let by = (own.clone(), text(object.value, "/metadata/name").unwrap_or_default().to_owned());
+    let mut all = Vec::new();
+    for (store, _) in items(inner, "secretStoreRefs", &spec()) {
+        let kind = text(store, "/kind").unwrap_or("SecretStore").to_owned();
+        let Some(name) = text(store, "/name").map(ToOwned::to_owned) else { continue };
+        let place = own.clone().filter(|_| !kind.starts_with("Cluster"));
+        for (entry, at) in items(inner, "data", &spec()) {
+            let remote = &entry["match"]["remoteRef"];
+            let Some(remote_key) = text(remote, "/remoteKey") else { continue };
+            let claim = Claim::at(remote_key, text(remote, "/property").unwrap_or_default());
+            let at = at.keys(&["match", "remoteRef", "remoteKey"]);
+            let remedy = "let one PushSecret write it, or give each a property of its own";
+            let finding = differs(at, "", remedy);
+            let store = (Key { kind: kind.clone(), name: name.clone() }, place.clone());
+            all.push(Pushed { push: Push { claim, store, by: by.clone() }, finding });
+        }
+    }
+    all
 }
 
 fn ask(
@@ -168,8 +218,42 @@ impl References {
         self.asked.extend(located.into_iter().next().map(|located| (asked, file, located)));
     }
 
+    /// Remembers a place that is written to.
+    pub(crate) fn push(&mut self, pushed: Pushed, file: usize, located: Vec<Located>) {
+        self.pushes.extend(located.into_iter().next().map(|located| (pushed.push, file, located)));
+    }
+
+    /// Names each place that several PushSecrets write to, at all but the first of them.
+    fn shared(&mut self, report: &mut Report) {
+        let mut places = BTreeMap::<(Key, Option<String>, String), Vec<Push>>::new();
+        let mut said = BTreeSet::new();
+        for (push, file, mut located) in std::mem::take(&mut self.pushes) {
+            let (store, namespace) = push.store.clone();
+            let place = (store, namespace, push.claim.remote_key.clone());
+            let earlier = places.entry(place).or_default();
+            let other =
+                earlier.iter().find(|one| one.by != push.by && one.claim.overlaps(&push.claim));
+            if let Some(other) = other {
+                let name = short(&other.by.1);
+                located.finding.message = format!(
+                    "PushSecret {name} writes the same remote secret {}: the one that pushed first keeps it, and the other gets RemoteTaken",
+                    short(&push.claim.remote_key)
+                );
+                let key = (push.by.clone(), located.finding.message.clone());
+                if let Some(file) = report.files.get_mut(file).filter(|_| said.insert(key)) {
+                    file.findings.push(located);
+                }
+            }
+            // Beyond this many, one of them is named already.
+            if earlier.len() < MOST_AT_ONE_PLACE {
+                earlier.push(push);
+            }
+        }
+    }
+
     /// Adds to a report what could only be known at the end.
-    pub(crate) fn finish(self, report: &mut Report) {
+    pub(crate) fn finish(mut self, report: &mut Report) {
+        self.shared(report);
         for (asked, file, mut located) in self.asked {
             let all = self.known.get(&asked.key).map(Vec::as_slice).unwrap_or_default();
             let mut there = all.iter().filter(|known| {

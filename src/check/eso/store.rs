@@ -10,7 +10,7 @@ use crate::policy::FieldPath;
 use crate::policy::Finding;
 
 /// The providers that Gabion has.
-pub(super) const PROVIDERS: [&str; 2] = ["aws", "fake"];
+pub(super) const PROVIDERS: [&str; 3] = ["aws", "fake", "kubernetes"];
 /// Session tags that an operator sets.
 const RESERVED: [&str; 3] = ["esonamespace", "esostorename", "esostorekind"];
 
@@ -45,6 +45,8 @@ pub(super) fn evaluate(object: &Object<'_>, found: &mut Vec<Finding>) {
         found.push(lacks(path, message, remedy));
     } else if value["spec"]["provider"]["aws"].is_object() {
         aws(object, &spec().keys(&["provider", "aws"]), found);
+    } else if value["spec"]["provider"]["kubernetes"].is_object() {
+        kubernetes(value, &spec().keys(&["provider", "kubernetes"]), found);
     }
     class(value, found);
     for (condition, at) in items(&value["spec"], "conditions", &spec()) {
@@ -73,6 +75,34 @@ fn class(object: &Value, found: &mut Vec<Finding>) {
     let message = format!("the store belongs to the operator of class {:?}", short(class));
     let remedy = format!("run Gabion with --controller-class={} if it is to have it", short(class));
     found.push(differs(spec().key("controller"), message, &remedy).noted());
+}
+
+fn kubernetes(object: &Value, at: &FieldPath, found: &mut Vec<Finding>) {
+    let store = &object["spec"]["provider"]["kubernetes"];
+    if store["authRef"].is_object() {
+        return;
+    }
+    let url = text(store, "/server/url").unwrap_or_default();
+    if !store["auth"].is_object() {
+        let message =
+            "a store of Kubernetes without auth reads nothing: Gabion never reads as itself";
+        found.push(lacks(
+            at.key("auth"),
+            message,
+            "set auth.serviceAccount, auth.token or auth.cert",
+        ));
+    }
+    if url.starts_with("http://") {
+        let message = "Gabion sends credentials to an API server over TLS only";
+        found.push(lacks(at.keys(&["server", "url"]), message, "use its https:// address"));
+    }
+    let is_own =
+        url.is_empty() || url.trim_start_matches("https://").starts_with("kubernetes.default");
+    if store["auth"]["serviceAccount"].is_object() && !is_own {
+        let message = "the token for another server has the audience of auth.serviceAccount.audiences, or else the URL, and never that of this cluster";
+        let remedy = "have that server accept this audience";
+        found.push(differs(at.keys(&["auth", "serviceAccount"]), message, remedy).noted());
+    }
 }
 
 fn aws(object: &Object<'_>, at: &FieldPath, found: &mut Vec<Finding>) {

@@ -155,6 +155,10 @@ fn what_gabion_lacks_is_named_with_its_field() {
             "LACKS spec.target.template.type: ",
         ),
         (
+            store("SecretStore", &json!({"kubernetes": {"remoteNamespace": "x"}})),
+            "LACKS spec.provider.kubernetes.auth: a store of Kubernetes without auth",
+        ),
+        (
             store("SecretStore", &json!({"vault": {"server": "x"}})),
             "LACKS spec.provider.vault: Gabion has no provider vault",
         ),
@@ -196,6 +200,11 @@ fn what_differs_is_named_and_what_is_harmless_is_a_note() {
     says(
         &spec(|spec| spec["dataFrom"] = json!([{"find": {"tags": {"a": "b"}}}])),
         &["DIFFERS spec.dataFrom[0].find.tags: "],
+    );
+    says(
+        &json!({"apiVersion": "generators.external-secrets.io/v1alpha1", "kind": "Webhook", "metadata": {"name": "a"},
+            "spec": {"url": "https://a.example/", "result": {}}}),
+        &["DIFFERS spec.url: "],
     );
     says(&spec(|spec| spec["refreshInterval"] = "0".into()), &["*DIFFERS spec.refreshInterval: "]);
     says(

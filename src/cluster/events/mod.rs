@@ -17,6 +17,8 @@ use recorder::Recorder;
 
 /// Waiting events beyond this number are dropped (and counted in the log): events are a courtesy.
 const CAPACITY: usize = 1024;
+/// What went as it should is told only while so much room is left: it must not be in the way of what did not.
+const ROUTINE_NEEDS: usize = CAPACITY - CAPACITY / 16;
 /// The same warning about the same object is repeated at most this often.
 const REPEAT_AFTER: Duration = Duration::from_hours(1);
 /// Different (object, reason, text) triples that are remembered.
@@ -44,6 +46,8 @@ pub struct Event {
 pub enum EventType {
     /// Something was done: always published.
     Done,
+    /// Something went as it should: published unless many others wait, or nobody wants to know.
+    Routine,
     /// Something is worth knowing: published once an hour.
     Hint,
     /// Something is wrong: published once an hour.
@@ -52,12 +56,25 @@ pub enum EventType {
 
 /// Where controllers record events.
 #[derive(Clone)]
-pub struct Events(mpsc::Sender<Event>);
+pub struct Events {
+    sender: mpsc::Sender<Event>,
+    routine: bool,
+}
 
 impl Events {
+    /// The same, that tells of what went as it should, or does not.
+    pub(crate) fn routine(self, routine: bool) -> Self {
+        Self { routine, ..self }
+    }
+
     /// Hands an event over without waiting.
     pub fn record(&self, event: Event) {
-        if self.0.try_send(event).is_err() {
+        if event.event_type == EventType::Routine
+            && (!self.routine || self.sender.capacity() <= ROUTINE_NEEDS)
+        {
+            return;
+        }
+        if self.sender.try_send(event).is_err() {
             tracing::debug!("an event was dropped: too many are waiting");
         }
     }
@@ -84,7 +101,7 @@ pub fn events(
             () = too_late => tracing::warn!("the last events were not published within a second"),
         }
     };
-    (Events(sender), publish)
+    (Events { sender, routine: true }, publish)
 }
 
 struct Publisher {
@@ -122,7 +139,7 @@ fn is_news(
     published_at: &mut HashMap<(String, &'static str, String), Instant>,
     event: &Event,
 ) -> bool {
-    if event.event_type == EventType::Done {
+    if matches!(event.event_type, EventType::Done | EventType::Routine) {
         return true;
     }
     if published_at.len() >= REMEMBERED {
@@ -147,6 +164,23 @@ mod tests {
     fn event(message: &str, event_type: EventType) -> Event {
         let regarding = ObjectReference { uid: Some("u".into()), ..ObjectReference::default() };
         Event { regarding, reason: "UpdateFailed", message: message.into(), event_type }
+    }
+
+    #[test]
+    fn what_went_as_it_should_never_takes_the_room_of_what_did_not() {
+        let (sender, mut receiver) = mpsc::channel(CAPACITY);
+        let events = Events { sender, routine: true };
+        for _ in 0..CAPACITY {
+            events.record(event("fine", EventType::Routine));
+        }
+        assert_eq!(receiver.len(), CAPACITY / 16);
+        events.record(event("not fine", EventType::Warning));
+        assert_eq!(receiver.len(), CAPACITY / 16 + 1);
+        while receiver.try_recv().is_ok() {}
+        let quiet = events.routine(false);
+        quiet.record(event("fine", EventType::Routine));
+        quiet.record(event("done", EventType::Done));
+        assert_eq!(receiver.len(), 1);
     }
 
     #[test]

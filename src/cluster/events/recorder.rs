@@ -98,7 +98,7 @@ impl Recorder {
             reporting_instance: Some(self.replica.clone()),
             type_: Some(match event.event_type {
                 EventType::Warning => "Warning".to_owned(),
-                EventType::Done | EventType::Hint => "Normal".to_owned(),
+                EventType::Done | EventType::Routine | EventType::Hint => "Normal".to_owned(),
             }),
             ..ApiEvent::default()
         };

@@ -211,7 +211,7 @@ pub(crate) static CONTROLS: [Control; 30] = [
         FILE,
         Severity::High,
         [
-            "Everything of External Secrets Operator works under Gabion",
+            "What of External Secrets Operator does not work under Gabion",
             "with --eso: objects of External Secrets Operator, flags of its Deployment",
             "keep External Secrets Operator for it, in a class of its own",
         ],
@@ -222,7 +222,7 @@ pub(crate) static CONTROLS: [Control; 30] = [
         FILE,
         Severity::Medium,
         [
-            "Nothing of External Secrets Operator works differently under Gabion",
+            "What of External Secrets Operator works differently under Gabion",
             "with --eso: objects of External Secrets Operator, its webhooks, alerts on its metrics",
             "read docs/external-secrets.md, which says what differs",
         ],

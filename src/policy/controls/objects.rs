@@ -111,8 +111,8 @@ pub(crate) static CONTROLS: [Control; 17] = [
         ControlId::HbNpNone,
         Severity::Medium,
         [
-            "A NetworkPolicy selects every pod",
-            "labels of pod templates, podSelector of NetworkPolicies",
+            "A NetworkPolicy restricts who connects to every pod",
+            "labels of pod templates, podSelector and policyTypes of NetworkPolicies",
             "add a NetworkPolicy that denies by default, or set network.defaultDeny in the baseline",
         ],
         (&["5.3.2"], NETWORK),
@@ -161,8 +161,8 @@ pub(crate) static CONTROLS: [Control; 17] = [
         ControlId::HbPdb,
         Severity::Low,
         [
-            "Workloads with several replicas have a PodDisruptionBudget",
-            "PodDisruptionBudgets, replicas and labels of Deployments and StatefulSets",
+            "A PodDisruptionBudget keeps workloads available and lets nodes be drained",
+            "PodDisruptionBudgets, autoscalers, replicas and labels of Deployments and StatefulSets",
             "add a PodDisruptionBudget with maxUnavailable: 1",
         ],
         (&[], &[]),

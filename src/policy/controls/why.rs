@@ -279,7 +279,7 @@ static WHY: [(ControlId, &str); ControlId::ALL.len()] = [
     (ControlId::HbIngTls, "Passwords, cookies and tokens cross the network unencrypted."),
     (
         ControlId::HbNpNone,
-        "Every pod in the cluster can reach a pod that no policy selects. It is a note if no policy for the namespace is among the files, because the cluster may have one.",
+        "Every pod in the cluster can reach a pod that no policy for incoming connections selects. It is a note if no policy for the namespace is among the files, because the cluster may have one.",
     ),
     (
         ControlId::HbProcNs,
@@ -299,7 +299,7 @@ static WHY: [(ControlId, &str); ControlId::ALL.len()] = [
     ),
     (
         ControlId::HbPdb,
-        "A drain can evict all replicas at once. It is a note, because the PodDisruptionBudget may be elsewhere.",
+        "Without a PodDisruptionBudget, a drain can evict all replicas at once. That is a note, because it may be elsewhere. With one that keeps every pod, a drain never ends.",
     ),
     (
         ControlId::HbSchema,

@@ -219,7 +219,7 @@ fn denied(message: &str, subject: Subject<'_>) -> ProviderError {
     }
 }
 
-const KNOWN_ACTIONS: [&str; 26] = [
+const KNOWN_ACTIONS: [&str; 29] = [
     "secretsmanager:GetSecretValue",
     "secretsmanager:BatchGetSecretValue",
     "secretsmanager:DescribeSecret",
@@ -246,9 +246,12 @@ const KNOWN_ACTIONS: [&str; 26] = [
     "ssm:DeleteParameter",
     "kms:GenerateDataKey",
     "kms:Encrypt",
+    "sts:GetSessionToken",
+    "ecr:GetAuthorizationToken",
+    "ecr-public:GetAuthorizationToken",
 ];
 
-fn unreachable_because(what: &str, subject: Subject<'_>) -> ProviderError {
+pub(super) fn unreachable_because(what: &str, subject: Subject<'_>) -> ProviderError {
     let service = subject.action.split(':').next().unwrap_or_default();
     ProviderError::Unavailable {
         reason: format!("{service} in {}: {what}", subject.region),

@@ -7,6 +7,7 @@ mod parameter_store;
 mod secrets_manager;
 mod source;
 mod throttling;
+mod tokens;
 
 use std::{
     collections::HashMap,
@@ -34,6 +35,7 @@ use throttling::Throttling;
 
 pub(crate) use source::unusable;
 pub use source::{AssumedRole, AwsSettings, AwsSource, BaseCredentials, RetrySettings, Service};
+pub(crate) use tokens::{Made, Registry, SessionRequest, login, session};
 
 /// Where AWS is, if not at its own addresses. All of them are URLs such as `http://127.0.0.1:4566`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub struct Endpoints {
     pub parameter_store: Option<String>,
     /// Security Token Service.
     pub sts: Option<String>,
+    /// The registries of containers, private and public.
+    pub registry: Option<String>,
     /// Validated cryptography; not together with an address of one's own.
     pub fips: bool,
     /// IPv4 and IPv6; not together with an address of one's own.

@@ -32,7 +32,7 @@ use super::ProviderError;
 use super::ReadRequest;
 use super::Validation;
 use super::aws;
-use super::aws::Platform;
+use super::aws::{AwsSource, Made, Platform, Registry, SessionRequest};
 use super::metrics::Metrics;
 use crate::lane::Lane;
 use crate::provider::endpoint::Endpoint;
@@ -244,6 +244,19 @@ impl Fetcher {
         &self.0.metrics
     }
 
+    /// What paces and counts the calls of a provider that is connected by its caller. Those of one name share a pace,
+    /// and what is known of their server.
+    pub(crate) fn meter(&self, name: &str) -> Meter {
+        let (account, endpoint) = (self.account(name.to_owned()), self.endpoint(name.to_owned()));
+        Meter {
+            metrics: self.0.metrics.clone(),
+            payer_of_sts: account.clone(),
+            account,
+            sts: endpoint.clone(),
+            reader: endpoint,
+        }
+    }
+
     fn batcher(&self, connection: &Connection) -> Arc<Batcher> {
         let mut batchers = held(&self.0.batchers);
         if let Some(batcher) = batchers.get(&connection.identity) {
@@ -259,17 +272,41 @@ impl Fetcher {
         match backend {
             Backend::Connected(provider) => provider.clone(),
             Backend::Aws(source) => {
-                let meter = Meter {
-                    metrics: self.0.metrics.clone(),
-                    account: self.account(source.account()),
-                    payer_of_sts: self.account(source.base_account()),
-                    reader: self.endpoint(source.endpoint()),
-                    sts: self.endpoint(format!("sts/{}", source.region())),
-                };
+                let meter = self.meter_of(source, source.endpoint());
                 let pause = self.0.settings.batch_pause;
                 aws::connect(&self.0.platform, source, meter, pause)
             }
         }
+    }
+
+    fn meter_of(&self, source: &AwsSource, reader: String) -> Meter {
+        Meter {
+            metrics: self.0.metrics.clone(),
+            account: self.account(source.account()),
+            payer_of_sts: self.account(source.base_account()),
+            reader: self.endpoint(reader),
+            sts: self.endpoint(format!("sts/{}", source.region())),
+        }
+    }
+
+    /// A session of STS for others. Made anew each time.
+    pub(crate) async fn session(
+        &self,
+        source: &AwsSource,
+        request: SessionRequest,
+    ) -> Result<Made, ProviderError> {
+        let meter = self.meter_of(source, format!("sts/{}", source.region()));
+        self.within(aws::session(&self.0.platform, source, meter, request)).await
+    }
+
+    /// A login to registries of AWS. Made anew each time.
+    pub(crate) async fn login(
+        &self,
+        source: &AwsSource,
+        registry: Registry,
+    ) -> Result<Made, ProviderError> {
+        let meter = self.meter_of(source, format!("ecr/{registry:?}/{}", source.region()));
+        self.within(aws::login(&self.0.platform, source, meter, registry)).await
     }
 
     fn endpoint(&self, name: String) -> Arc<Endpoint> {

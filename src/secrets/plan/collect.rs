@@ -15,6 +15,7 @@ use super::find::Found;
 use super::find::Search;
 use super::generate::Generated;
 use super::key::{Key, KeyName};
+use super::keys;
 use super::rewrite;
 use super::template::Engine;
 use crate::api::external_secrets::external_secret::ConversionStrategy;
@@ -227,7 +228,7 @@ pub(crate) fn collect(
         match (&entry.extract, &entry.find) {
             (Some(remote), _) => match value(spec, &field, remote, answer)? {
                 Some(value) => {
-                    collected.data.extend(extract(&field, entry, remote, &value, engine)?);
+                    collected.data.extend(extract(&field, entry, answer, &value, engine)?);
                 }
                 None => collected.missing.push(field),
             },
@@ -285,7 +286,15 @@ fn value(
     };
     let (field, key) = (|| field.to_owned(), || remote.key.clone());
     let no_value = || PlanError::NoValue { field: field(), key: key() };
-    let Some(path) = remote.property.as_deref().filter(|path| !path.is_empty()) else {
+    let property = remote.property.as_deref().filter(|path| !path.is_empty());
+    if let (Some(keys), Some(path)) = (&fetched.keys, property) {
+        let found =
+            keys::value(keys, path).map_err(|error| property_error(error, field(), key()))?;
+        let absent =
+            || PlanError::PropertyAbsent { field: field(), key: key(), property: path.to_owned() };
+        return found.ok_or_else(absent).map(Some);
+    }
+    let Some(path) = property else {
         return fetched
             .text
             .as_ref()
@@ -316,14 +325,21 @@ fn property_error(error: PropertyError, field: String, key: String) -> PlanError
     }
 }
 
-/// Every key of a JSON object, under names that a Secret can have.
+/// Every key of a secret, or of a JSON object, under names that a Secret can have.
 fn extract(
     field: &str,
     entry: &DataFromEntry,
-    remote: &RemoteRef,
+    answer: &Answer,
     value: &SecretBytes,
     engine: &mut Engine<'_>,
 ) -> Result<BTreeMap<String, SecretBytes>, PlanError> {
+    let Some(remote) = &entry.extract else { return Ok(BTreeMap::new()) };
+    if let Answer::Read { result: Ok(fetched), .. } = answer
+        && let Some(keys) = &fetched.keys
+        && remote.property.as_deref().is_none_or(str::is_empty)
+    {
+        return finished(field, entry, &Policies::from(remote), keys.clone(), engine);
+    }
     let data = match gjson::entries(value.expose()) {
         Ok(data) => data,
         // The value of a property is no JSON of its own where it is a string.

@@ -75,6 +75,9 @@ pub(crate) fn may_mint(uses: &[GeneratorUse]) -> bool {
             GeneratorKind::Password
                 | GeneratorKind::Uuid
                 | GeneratorKind::SshKey
+                | GeneratorKind::EcrAuthorizationToken
+                | GeneratorKind::StsSessionToken
+                | GeneratorKind::Webhook
                 | GeneratorKind::ClusterGenerator
         )
     })

@@ -20,6 +20,7 @@ pub mod find;
 pub mod generate;
 pub(crate) mod hash;
 pub mod key;
+mod keys;
 pub(crate) mod metadata;
 pub(crate) mod policy;
 pub(crate) mod push;
@@ -27,6 +28,7 @@ pub mod rewrite;
 pub(crate) mod status;
 pub(crate) mod store_status;
 pub mod template;
+pub(crate) mod webhook;
 pub(crate) mod window;
 
 pub(crate) use access::BadCondition;

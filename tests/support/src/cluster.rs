@@ -34,6 +34,8 @@ fn address(kind: &str) -> Address {
         "Job" => ("batch/v1", "jobs", true),
         "Event" => ("events.k8s.io/v1", "events", true),
         "NetworkPolicy" => ("networking.k8s.io/v1", "networkpolicies", true),
+        "Role" => ("rbac.authorization.k8s.io/v1", "roles", true),
+        "RoleBinding" => ("rbac.authorization.k8s.io/v1", "rolebindings", true),
         "ClusterRole" => ("rbac.authorization.k8s.io/v1", "clusterroles", false),
         "CustomResourceDefinition" => {
             ("apiextensions.k8s.io/v1", "customresourcedefinitions", false)
@@ -52,6 +54,11 @@ fn address(kind: &str) -> Address {
         "SSHKey" => ("generators.external-secrets.io/v1alpha1", "sshkeys", true),
         "Fake" => ("generators.external-secrets.io/v1alpha1", "fakes", true),
         "MFA" => ("generators.external-secrets.io/v1alpha1", "mfas", true),
+        "ECRAuthorizationToken" => {
+            ("generators.external-secrets.io/v1alpha1", "ecrauthorizationtokens", true)
+        }
+        "STSSessionToken" => ("generators.external-secrets.io/v1alpha1", "stssessiontokens", true),
+        "Webhook" => ("generators.external-secrets.io/v1alpha1", "webhooks", true),
         "Grafana" => ("generators.external-secrets.io/v1alpha1", "grafanas", true),
         "ClusterGenerator" => {
             ("generators.external-secrets.io/v1alpha1", "clustergenerators", false)

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     ControlPlane, Failure, Operator, Options, Result, fetch, free_port, repository,
-    secrets_manager::SecretsManager,
+    secrets_manager::SecretsManager, webhook_address,
 };
 
 /// Access key of the default chain: what the operator's own environment holds.
@@ -131,6 +131,9 @@ impl Subsystem {
             format!("--metrics-addr={metrics}"),
             format!("--health-addr={health}"),
         ];
+        if self == Self::Secrets {
+            arguments.push(format!("--webhook-generator-hosts={}", webhook_address()?));
+        }
         // A flag of the test replaces ours.
         let name = |flag: &str| flag.split('=').next().map(str::to_owned);
         let is_free = |own: &&&str| !flags.iter().any(|flag| name(flag) == name(own));

@@ -42,7 +42,7 @@ pub use kubectl::Kubectl;
 pub use leash::{Leash, process_exists};
 pub use moto::Moto;
 pub use operator::{Operator, Stopped};
-pub use ports::free_port;
+pub use ports::{free_port, webhook_address};
 pub use programs::{control_plane_program, gabion, helm_program, python_environment, repository};
 pub use rustix::process::Signal;
 pub use wait::{SOON, at_rest, eventually, next_second};

@@ -2,8 +2,17 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::TcpListener;
+use std::sync::OnceLock;
 
 use crate::{Failure, Result};
+
+/// Where a test may serve what Webhook generators ask for: the operators of tests may ask there.
+pub fn webhook_address() -> Result<String> {
+    static PORT: OnceLock<Result<u16, String>> = OnceLock::new();
+    let port = PORT.get_or_init(|| free_port().map_err(|failure| failure.to_string()));
+    let port = port.as_ref().map_err(|why| Failure::new(why.as_str()))?;
+    Ok(format!("127.0.0.1:{port}"))
+}
 
 /// A port on 127.0.0.1 that nobody listens on: below the range that the kernel gives to outgoing
 /// connections, so that it stays free until a process that is started with it listens there.

@@ -411,7 +411,13 @@ async fn answer(
     let target = header("x-amz-target").and_then(|value| {
         let (service, operation) = value.split_once('.')?;
         let ssm = service == "AmazonSSM";
-        (ssm || service == "secretsmanager").then(|| (ssm, operation.to_owned()))
+        match service {
+            "AmazonSSM" | "secretsmanager" | "AmazonEC2ContainerRegistry_V20150921" => {
+                Some((ssm, operation.to_owned()))
+            }
+            "SpencerFrontendService" => Some((false, format!("Public{operation}"))),
+            _ => None,
+        }
     });
     let body = request.into_body().collect().await.map_err(|_| Dropped)?.to_bytes();
     let call = Call::parse(target, access_key, &body);
@@ -620,7 +626,8 @@ impl Contents {
             "ListSecrets" => self.list(call),
             "CreateSecret" | "PutSecretValue" | "UpdateSecret" | "TagResource"
             | "UntagResource" | "RestoreSecret" | "DeleteSecret" => self.write(call),
-            "AssumeRole" | "AssumeRoleWithWebIdentity" => self.assume(call),
+            "AssumeRole" | "AssumeRoleWithWebIdentity" | "GetSessionToken" => self.assume(call),
+            "GetAuthorizationToken" | "PublicGetAuthorizationToken" => Ok(login(call)),
             "GetCallerIdentity" => Ok(caller(call)),
             _ => Err(("InvalidAction", "no such operation".to_owned())),
         };
@@ -852,6 +859,20 @@ fn lets_through(filter: &Value, name: &str, tags: &BTreeMap<String, String>) -> 
         Some("tag-value") => tags.values().any(|value| begins(value)),
         _ => false,
     }
+}
+
+/// A login to the registries of whoever asks.
+fn login(call: &Call) -> String {
+    let password = format!("AWS:login:of:{}", call.access_key);
+    let token = base64::engine::general_purpose::STANDARD.encode(password);
+    let login = serde_json::json!({
+        "authorizationToken": token,
+        "expiresAt": 1_700_000_000.5,
+        "proxyEndpoint": "https://000000000000.dkr.ecr.eu-west-1.amazonaws.com",
+    });
+    let public = call.operation.starts_with("Public");
+    let data = if public { login } else { serde_json::json!([login]) };
+    serde_json::json!({"authorizationData": data}).to_string()
 }
 
 fn caller(call: &Call) -> String {

@@ -90,7 +90,7 @@ impl ParameterStore {
 /// Gives a batch's values to those who asked for them.
 fn place(batch: GetParametersOutput, names: &[String], answers: &mut Answers) {
     for parameter in batch.parameters.unwrap_or_default() {
-        let fetched = Fetched { text: parameter.value.map(Into::into), binary: None };
+        let fetched = Fetched { text: parameter.value.map(Into::into), ..Fetched::default() };
         for (asked, answer) in names.iter().zip(answers.iter_mut()) {
             let is_meant = [&parameter.name, &parameter.arn]
                 .into_iter()

@@ -66,7 +66,7 @@ impl ParameterStore {
         match self.calls.call(Operation::GetParameter, lane, &name, call).await {
             Ok(answer) => {
                 let text = answer.parameter.and_then(|parameter| parameter.value);
-                Ok(Fetched { text: text.map(Into::into), binary: None })
+                Ok(Fetched { text: text.map(Into::into), ..Fetched::default() })
             }
             Err(ProviderError::NoSuchVersion { key, .. }) => Err(ProviderError::NoSuchVersion {
                 version: version.or(selector(&key)).unwrap_or_default().to_owned(),
@@ -95,7 +95,7 @@ impl ParameterStore {
         let pairs = answer.tag_list.unwrap_or_default().into_iter();
         let pairs = pairs.map(|tag| (tag.key, serde_json::Value::from(tag.value)));
         let object = serde_json::Value::Object(pairs.collect());
-        Ok(Fetched { text: Some(object.to_string().into()), binary: None })
+        Ok(Fetched { text: Some(object.to_string().into()), ..Fetched::default() })
     }
 }
 

@@ -159,6 +159,7 @@ fn place(entry: SecretValueEntry, ids: &[String], answers: &mut Answers) {
     let fetched = Fetched {
         text: secret_string.map(Into::into),
         binary: secret_binary.map(|blob| blob.into_inner().into()),
+        ..Fetched::default()
     };
     let mut wanted = matching(ids, |id| means(id, &arn, &name)).peekable();
     while let Some(index) = wanted.next() {

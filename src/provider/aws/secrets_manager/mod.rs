@@ -64,6 +64,7 @@ impl SecretsManager {
             Ok(answer) => Ok(Fetched {
                 text: answer.secret_string.map(Into::into),
                 binary: answer.secret_binary.map(|blob| blob.into_inner().into()),
+                ..Fetched::default()
             }),
             Err(error @ ProviderError::NoSuchVersion { .. }) => {
                 Err(self.which_versions(error, &id, request, lane).await)
@@ -110,7 +111,7 @@ impl SecretsManager {
             tag.key().map(|key| (key.to_owned(), serde_json::Value::from(value)))
         });
         let object = serde_json::Value::Object(pairs.collect());
-        Ok(Fetched { text: Some(object.to_string().into()), binary: None })
+        Ok(Fetched { text: Some(object.to_string().into()), ..Fetched::default() })
     }
 
     async fn describe(&self, id: &str, lane: Lane) -> Result<DescribeSecretOutput, ProviderError> {

@@ -22,11 +22,17 @@ fn kind(store: &StoreId) -> &'static str {
 }
 
 fn text(text: &str) -> Answer {
-    answer(Ok(Arc::new(Fetched { text: Some(SecretBytes::from(text.to_owned())), binary: None })))
+    answer(Ok(Arc::new(Fetched {
+        text: Some(SecretBytes::from(text.to_owned())),
+        ..Fetched::default()
+    })))
 }
 
 fn binary(bytes: &[u8]) -> Answer {
-    answer(Ok(Arc::new(Fetched { text: None, binary: Some(SecretBytes::new(bytes.to_vec())) })))
+    answer(Ok(Arc::new(Fetched {
+        binary: Some(SecretBytes::new(bytes.to_vec())),
+        ..Fetched::default()
+    })))
 }
 
 fn missing() -> Answer {
@@ -352,7 +358,7 @@ fn errors_never_quote_a_value() {
 
 /// What was found, by full name.
 fn found(pairs: &[(&str, &str)]) -> Answer {
-    let fetched = |text: &str| Fetched { text: Some(text.to_owned().into()), binary: None };
+    let fetched = |text: &str| Fetched { text: Some(text.to_owned().into()), ..Fetched::default() };
     let pair = |(name, text): &(&str, &str)| ((*name).to_owned(), Arc::new(fetched(text)));
     Answer::Found(Ok(pairs.iter().map(pair).collect()))
 }

@@ -90,7 +90,7 @@ fn values_are_texts_or_bytes_and_nothing_is_an_error() {
     let fetched = |text: Option<&str>, bytes: Option<&[u8]>| {
         let text = text.map(|text| SecretBytes::from(text.to_owned()));
         let binary = bytes.map(|bytes| SecretBytes::new(bytes.to_vec()));
-        Arc::new(Fetched { text, binary })
+        Arc::new(Fetched { text, binary, ..Fetched::default() })
     };
     let found = vec![
         ("a/text".to_owned(), fetched(Some("x"), None)),
