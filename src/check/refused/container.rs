@@ -9,7 +9,8 @@ use crate::policy::FieldPath;
 use crate::quantity::Quantity;
 
 const PROBES: [&str; 3] = ["livenessProbe", "readinessProbe", "startupProbe"];
-const HANDLERS: [&str; 5] = ["exec", "httpGet", "tcpSocket", "grpc", "sleep"];
+const OF_PROBES: [&str; 4] = ["exec", "httpGet", "tcpSocket", "grpc"];
+const OF_HOOKS: [&str; 4] = ["exec", "httpGet", "tcpSocket", "sleep"];
 const SOURCES: [&str; 5] =
     ["fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef"];
 
@@ -40,7 +41,7 @@ pub(super) fn evaluate(
         let at = at.keys(&["lifecycle", hook]);
         let hook = &container["lifecycle"][hook];
         if !hook.is_null() {
-            handler(hook, &at, found);
+            handler(hook, &at, OF_HOOKS, found);
         }
         let sleeps = hook["sleep"]["seconds"].as_i64();
         if let Some(sleeps) = sleeps.filter(|sleeps| *sleeps < 0 || *sleeps > grace.max(1)) {
@@ -95,7 +96,8 @@ fn environment(container: &Value, at: &FieldPath, found: &mut Found) {
     }
 }
 
-fn amount(value: &Value) -> Option<Quantity> {
+/// A quantity, written as text or as a number.
+pub(super) fn amount(value: &Value) -> Option<Quantity> {
     match value {
         Value::String(text) => Quantity::parse(text.trim()),
         Value::Number(number) => Quantity::parse(&number.to_string()),
@@ -105,7 +107,7 @@ fn amount(value: &Value) -> Option<Quantity> {
 
 /// Whether a resource is one that Kubernetes itself hands out.
 fn is_native(name: &str) -> bool {
-    !name.contains('/') || name.starts_with("kubernetes.io/")
+    !name.contains('/') || name.contains("kubernetes.io/")
 }
 
 /// Requests and limits.
@@ -129,18 +131,28 @@ fn resources(container: &Value, at: &FieldPath, found: &mut Found) {
             }
         }
     }
+    requests(resources, &at, found);
+}
+
+/// Requests beside their limits.
+fn requests(resources: &Value, at: &FieldPath, found: &mut Found) {
+    let limits = &resources["limits"];
     for (name, value) in fields(&resources["requests"]) {
-        let (Some(request), Some(limit)) = (amount(value), amount(&resources["limits"][name]))
-        else {
-            continue;
-        };
+        let Some(request) = amount(value) else { continue };
         let at = at.keys(&["requests", name]);
+        // What cannot be shared is given as it is asked for.
+        let is_exact = !is_native(name) || name.starts_with("hugepages-");
+        if is_exact && !limits.is_string() && limits[name].is_null() {
+            found.add(at, format!("the request of {name} needs a limit that is the same"));
+            continue;
+        }
+        let Some(limit) = amount(&limits[name]) else { continue };
         if request > limit {
-            let limit = shown(&resources["limits"][name]);
+            let limit = shown(&limits[name]);
             let message =
                 format!("requests {} of {name}, above its limit of {limit}", shown(value));
             found.add(at, message);
-        } else if !is_native(name) && request != limit {
+        } else if is_exact && request != limit {
             found.add(at, format!("the request of {name} must be its limit"));
         }
     }
@@ -186,7 +198,7 @@ fn probes(container: &Value, at: &FieldPath, found: &mut Found) {
         if probe.is_null() {
             continue;
         }
-        handler(probe, &at, found);
+        handler(probe, &at, OF_PROBES, found);
         for field in ["initialDelaySeconds", "periodSeconds", "timeoutSeconds", "failureThreshold"]
         {
             found.bounded(probe, &at, field, (0, i64::MAX));
@@ -208,8 +220,8 @@ fn probes(container: &Value, at: &FieldPath, found: &mut Found) {
 }
 
 /// What a probe or a hook does: one thing.
-fn handler(holder: &Value, at: &FieldPath, found: &mut Found) {
-    match set(holder, &HANDLERS).as_slice() {
+fn handler(holder: &Value, at: &FieldPath, offered: [&str; 4], found: &mut Found) {
+    match set(holder, &offered).as_slice() {
         [one] => {
             let (handler, at) = (&holder[*one], at.key(one));
             found.port(handler, &at, "port");
@@ -221,7 +233,10 @@ fn handler(holder: &Value, at: &FieldPath, found: &mut Found) {
                 found.add(at.key("command"), "a command is needed");
             }
         }
-        [] => found.add(at.clone(), "has no handler: give one of exec, httpGet, tcpSocket, grpc"),
+        [] => {
+            let offered = offered.join(", ");
+            found.add(at.clone(), format!("has no handler: give one of {offered}"));
+        }
         several => {
             found.add(at.clone(), format!("has several handlers: {}", several.join(" and ")));
         }

@@ -1,5 +1,7 @@
 //! Names, labels and keys.
 
+use std::net::IpAddr;
+
 use serde_json::Value;
 
 use super::{Found, fields, quoted, root, text};
@@ -9,8 +11,15 @@ use crate::policy::FieldPath;
 /// Kinds whose names are one label of a host name.
 const LABELS: [&str; 2] = ["Namespace", "Service"];
 /// Groups in which any name is one that can stand in an address.
-const FREE: [&str; 4] =
-    ["rbac.authorization.k8s.io", "certificates.k8s.io", "flowcontrol.apiserver.k8s.io", "policy"];
+const FREE: [&str; 5] = [
+    "rbac.authorization.k8s.io",
+    "certificates.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+    "policy",
+    "apiregistration.k8s.io",
+];
+/// Groups of questions, which are answered and not kept.
+const REVIEWS: [&str; 2] = ["authentication.k8s.io", "authorization.k8s.io"];
 
 /// The name and the labels of an object.
 pub(super) fn of_object(object: &Object<'_>, found: &mut Found) {
@@ -18,7 +27,8 @@ pub(super) fn of_object(object: &Object<'_>, found: &mut Found) {
     let at = root().key("metadata");
     let given = |field: &str| metadata[field].as_str().is_some_and(|name| !name.is_empty());
     // The API server finds a name for a LimitRange.
-    if !given("name") && !given("generateName") && object.kind != "LimitRange" {
+    let nameless = object.kind == "LimitRange" || REVIEWS.contains(&object.group());
+    if !given("name") && !given("generateName") && !nameless {
         return found.add(at.key("name"), "the object has no name");
     }
     if let Some(name) = text(&metadata["name"]).filter(|name| !name.is_empty())
@@ -27,6 +37,7 @@ pub(super) fn of_object(object: &Object<'_>, found: &mut Found) {
         let problem = match object.kind {
             kind if LABELS.contains(&kind) => no_label(name),
             "CronJob" if name.len() > 52 => Some("is longer than 52 characters"),
+            "IPAddress" => name.parse::<IpAddr>().is_err().then_some("is no IP address"),
             _ => no_subdomain(name),
         };
         if let Some(problem) = problem {

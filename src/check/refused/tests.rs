@@ -29,6 +29,22 @@ fn what_contradicts_itself_is_named_at_its_field() {
             "resources.requests.cpu: requests 2 of cpu, above its limit of 500m",
         ),
         (
+            json!({"resources": {"requests": {"nvidia.com/gpu": 1}}}),
+            "resources.requests[\"nvidia.com/gpu\"]: the request of nvidia.com/gpu needs a limit that is the same",
+        ),
+        (
+            json!({"resources": {"requests": {"nvidia.com/gpu": 1}, "limits": {"nvidia.com/gpu": 2}}}),
+            "resources.requests[\"nvidia.com/gpu\"]: the request of nvidia.com/gpu must be its limit",
+        ),
+        (
+            json!({"resources": {"requests": {"hugepages-2Mi": "2Mi"}, "limits": {"hugepages-2Mi": "4Mi"}}}),
+            "resources.requests.hugepages-2Mi: the request of hugepages-2Mi must be its limit",
+        ),
+        (
+            json!({"lifecycle": {"preStop": {}}}),
+            "lifecycle.preStop: has no handler: give one of exec, httpGet, tcpSocket, sleep",
+        ),
+        (
             json!({"volumeMounts": [{"name": "w", "mountPath": "/w"}]}),
             "volumeMounts[0].name: there is no volume \"w\"",
         ),
@@ -61,6 +77,13 @@ fn what_contradicts_itself_is_named_at_its_field() {
         found(&pod(&none, &both)),
         ["spec.volumes[0]: has several types: emptyDir and hostPath"]
     );
+    let limit = json!({"volumes": [{"name": "v", "emptyDir": {"sizeLimit": -1}}]});
+    assert_eq!(found(&pod(&none, &limit)), ["spec.volumes[0].emptyDir.sizeLimit: is below zero"]);
+    let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "a"}, "spec": {
+        "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": 0}}}});
+    assert_eq!(found(&claim), ["spec.resources.requests.storage: must be above zero"]);
+    let address = json!({"apiVersion": "networking.k8s.io/v1", "kind": "IPAddress", "metadata": {"name": "a"}});
+    assert_eq!(found(&address), ["metadata.name: the name \"a\" is no IP address"]);
 }
 
 #[test]
@@ -76,6 +99,19 @@ fn what_is_filled_in_later_and_what_is_right_is_fine() {
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "${NAME}-web"}, "spec": {
             "selector": {"matchLabels": {"app": "${NAME}"}},
             "template": {"metadata": {"labels": {"app": "${NAME}"}}, "spec": {"containers": [{"name": "a", "image": "a"}]}}}}),
+        pod(
+            &json!({"resources": {"requests": {"nvidia.com/gpu": 1, "hugepages-2Mi": "2Mi", "cpu": 1},
+            "limits": {"nvidia.com/gpu": "1", "hugepages-2Mi": "2Mi"}}}),
+            &none,
+        ),
+        pod(
+            &json!({"resources": {"requests": {"nvidia.com/gpu": 1}, "limits": "${LIMITS}"}}),
+            &none,
+        ),
+        pod(&none, &json!({"volumes": [{"name": "v", "emptyDir": {}, "sizeLimit": "1Gi"}]})),
+        json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {}}),
+        json!({"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": "v1."}}),
+        json!({"apiVersion": "networking.k8s.io/v1", "kind": "IPAddress", "metadata": {"name": "2001:db8::1"}}),
         // Nothing is known of a version that is gone, and a patch of one value is none of a kind.
         json!({"apiVersion": "apps/v1beta1", "kind": "Deployment", "spec": {"replicas": -1}}),
         json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "A B"}}),

@@ -4,12 +4,55 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Found, Volumes, fields, items, listed, names, quoted, text};
+use super::container::amount;
+use super::{Found, Volumes, items, listed, names, quoted, set, text};
 use crate::policy::FieldPath;
 use crate::policy::Subject;
 use crate::policy::WorkloadKind;
 use crate::quantity::Quantity;
 
+/// Types of volumes.
+const TYPES: [&str; 30] = [
+    "awsElasticBlockStore",
+    "azureDisk",
+    "azureFile",
+    "cephfs",
+    "cinder",
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "fc",
+    "flexVolume",
+    "flocker",
+    "gcePersistentDisk",
+    "gitRepo",
+    "glusterfs",
+    "hostPath",
+    "image",
+    "iscsi",
+    "nfs",
+    "persistentVolumeClaim",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "projected",
+    "quobyte",
+    "rbd",
+    "scaleIO",
+    "secret",
+    "storageos",
+    "vsphereVolume",
+];
+/// Sources of projected volumes.
+const PROJECTED: [&str; 6] = [
+    "clusterTrustBundle",
+    "configMap",
+    "downwardAPI",
+    "podCertificate",
+    "secret",
+    "serviceAccountToken",
+];
 /// Volumes that hold files by name.
 const FILES: [&str; 3] = ["configMap", "secret", "downwardAPI"];
 
@@ -32,8 +75,7 @@ pub(super) fn evaluate<'v>(
                 found.add(at.key("name"), format!("a second volume is called {name:?}"));
             }
         }
-        let sources = fields(volume).map(|(name, _)| name.as_str()).filter(|name| *name != "name");
-        let sources: Vec<_> = sources.collect();
+        let sources = set(volume, &TYPES);
         if sources.len() > 1 {
             found.add(at.clone(), format!("has several types: {}", sources.join(" and ")));
         }
@@ -52,8 +94,7 @@ pub(super) fn evaluate<'v>(
 
 fn details(volume: &Value, at: &FieldPath, found: &mut Found) {
     let directory = &volume["emptyDir"];
-    let limit = directory["sizeLimit"].as_str().and_then(Quantity::parse);
-    if limit.is_some_and(Quantity::is_negative) {
+    if amount(&directory["sizeLimit"]).is_some_and(Quantity::is_negative) {
         found.add(at.keys(&["emptyDir", "sizeLimit"]), "is below zero");
     }
     for kind in FILES {
@@ -64,7 +105,7 @@ fn details(volume: &Value, at: &FieldPath, found: &mut Found) {
     let (projected, at) = (&volume["projected"], at.key("projected"));
     found.bounded(projected, &at, "defaultMode", (0, 0o777));
     for (source, at) in listed(projected, &at, "sources") {
-        let kinds: Vec<_> = fields(source).map(|(name, _)| name.as_str()).collect();
+        let kinds = set(source, &PROJECTED);
         if kinds.len() > 1 {
             found.add(at.clone(), format!("has several sources: {}", kinds.join(" and ")));
         }
@@ -106,8 +147,7 @@ pub(super) fn claim(spec: &Value, at: &FieldPath, found: &mut Found) {
     if storage.is_null() {
         return found.add(path, "a request of storage is needed");
     }
-    let amount = storage.as_str().map(str::trim).and_then(Quantity::parse);
-    if amount.is_some_and(|amount| amount <= Quantity::ZERO) {
+    if amount(storage).is_some_and(|amount| amount <= Quantity::ZERO) {
         found.add(path, "must be above zero");
     }
 }

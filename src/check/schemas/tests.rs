@@ -80,6 +80,10 @@ fn unknown_fields_and_wrong_types_of_built_in_kinds_are_named() {
         ),
         (pod(&json!({"containers": [{}]})), "spec.containers[0].name: field name is missing"),
         (
+            pod(&json!({"containers": [{"name": ""}]})),
+            "spec.containers[0].name: field name is empty",
+        ),
+        (
             json!({"apiVersion": "v1", "kind": "Secret", "data": {"a": "no base"}}),
             "data.a: is not base64: encode it, or move it to stringData",
         ),
@@ -101,6 +105,7 @@ fn what_the_api_server_reads_is_fine() {
                 "livenessProbe": {"httpGet": {"port": "http", "path": "/"}}}],
             "securityContext": null, "terminationGracePeriodSeconds": 30.0,
         })),
+        json!({"apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver", "spec": {"tokenRequests": [{"audience": ""}]}}),
         json!({"apiVersion": "v1", "kind": "Secret", "data": {"a": "aGk=\n", "b": null, "c": "ENC[x]"}, "sops": {"mac": "x"}}),
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "status": {"any": 1}, "spec": {
             "replicas": "${REPLICAS}", "selector": {"$patch": "replace"}, "template": {"metadata": {"creationTimestamp": null}}}}),
@@ -126,6 +131,7 @@ fn versions_that_are_gone_are_named_with_the_one_to_write() {
     for (version, kind, since, api) in [
         ("apps/v1beta1", "Deployment", 16, "apps/v1"),
         ("batch/v1beta1", "CronJob", 25, "batch/v1"),
+        ("batch/v2alpha1", "CronJob", 21, "batch/v1"),
         ("policy/v1beta1", "PodDisruptionBudget", 25, "policy/v1"),
         ("autoscaling/v2beta2", "HorizontalPodAutoscaler", 26, "autoscaling/v2"),
         ("networking.k8s.io/v1beta1", "Ingress", 22, "networking.k8s.io/v1"),
@@ -142,6 +148,9 @@ fn versions_that_are_gone_are_named_with_the_one_to_write() {
     }
     let said = |version: &str, kind: &str| of_kind(&Schemas::default(), version, kind).unwrap();
     assert!(said("policy/v1beta1", "PodSecurityPolicy").ends_with("serves this kind any more"));
+    assert!(
+        said("networking.k8s.io/v1alpha1", "ClusterCIDR").contains("gone since Kubernetes 1.29")
+    );
     assert!(said("apps/v1", "Deploymnt").ends_with("write kind: Deployment"));
     assert!(
         said("v1", "Deployment").ends_with("write apiVersion: apps/v1, and compare the fields")

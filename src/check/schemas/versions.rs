@@ -10,7 +10,7 @@ use crate::policy::Severity;
 
 /// What API servers served before the versions that are known, and the minor version that serves it no longer. A kind
 /// that is named stands before the rest of its version.
-const REMOVED: [(&str, &str, u32); 32] = [
+const REMOVED: [(&str, &str, u32); 34] = [
     ("extensions/v1beta1", "Ingress", 22),
     ("extensions/v1beta1", "", 16),
     ("apps/v1beta1", "", 16),
@@ -34,6 +34,7 @@ const REMOVED: [(&str, &str, u32); 32] = [
     ("storage.k8s.io/v1beta1", "StorageClass", 22),
     ("storage.k8s.io/v1beta1", "VolumeAttachment", 22),
     ("storage.k8s.io/v1beta1", "CSIStorageCapacity", 27),
+    ("batch/v2alpha1", "CronJob", 21),
     ("batch/v1beta1", "", 25),
     ("discovery.k8s.io/v1beta1", "", 25),
     ("events.k8s.io/v1beta1", "", 25),
@@ -41,6 +42,7 @@ const REMOVED: [(&str, &str, u32); 32] = [
     ("policy/v1beta1", "", 25),
     ("autoscaling/v2beta1", "", 25),
     ("autoscaling/v2beta2", "", 26),
+    ("networking.k8s.io/v1alpha1", "ClusterCIDR", 29),
     ("flowcontrol.apiserver.k8s.io/v1beta2", "", 29),
     ("flowcontrol.apiserver.k8s.io/v1beta3", "", 32),
 ];

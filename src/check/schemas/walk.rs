@@ -17,6 +17,8 @@ use crate::quantity::Quantity;
 
 /// Findings of one object; a file in another format would have one for each field.
 pub(super) const MOST: usize = 40;
+/// Fields that must be given and may be empty: the API server itself as the audience of a token, and its oldest group.
+const MAY_BE_EMPTY: [&str; 2] = ["audience", "group"];
 /// Values within values.
 const DEEPEST: usize = 100;
 /// Names that are compared with one that is not known.
@@ -93,7 +95,9 @@ impl<'v> Walk<'v> {
         for (name, _) in needed {
             let problem = match given.get(*name) {
                 None | Some(Value::Null) => "is missing",
-                Some(Value::String(text)) if text.is_empty() => "is empty",
+                Some(Value::String(text)) if text.is_empty() && !MAY_BE_EMPTY.contains(name) => {
+                    "is empty"
+                }
                 Some(_) => continue,
             };
             self.push(Some(name), format!("field {name} {problem}"), Severity::High);
