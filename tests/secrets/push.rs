@@ -505,7 +505,15 @@ async fn push_two_objects_on_one_remote_key_the_second_is_refused_and_takes_over
     // The first lets go.
     scene.delete(KIND, "first").await?;
     is_synced(&scene, "second").await?;
-    remote_is(&scene, "db", Some(&value("two"))).await
+    remote_is(&scene, "db", Some(&value("two"))).await?;
+
+    // What its Secret took back is not kept alive by who was refused.
+    scene.create(push("third", data("one"), json!({}))).await?;
+    fails(&scene, "third", "is pushed by PushSecret push-two/second").await?;
+    scene.patch(KIND, "second", json!({"spec": {"deletionPolicy": "Delete"}})).await?;
+    is_synced(&scene, "second").await?;
+    scene.delete("Secret", "source").await?;
+    remote_is(&scene, "db", None).await
 }
 
 #[tokio::test]

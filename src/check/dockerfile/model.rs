@@ -84,7 +84,7 @@ impl<'d> Model<'d> {
         let mut variables = Variables::default();
         let mut parent: Option<&Stage> = None;
         for stage in self.lineage().into_iter().rev() {
-            variables.enter_stage();
+            variables.enter_stage(&self.globals, stage.image.as_deref());
             let kept = parent.into_iter().flat_map(|parent| self.steps_of(parent));
             let kept = kept.filter_map(|(number, step)| Some((number, step.later.as_deref()?)));
             for (number, step) in kept.chain(self.steps_of(stage)) {

@@ -106,7 +106,8 @@ fn the_user_is_the_last_one_of_the_final_stage_and_what_it_starts_from() {
     assert_eq!(users(&format!("{from}\nUSER root\nUSER 1001:1001\n")), none);
     assert_eq!(users(&format!("{from}\nUSER app\n")), ["2 HB-DF-USER note"]);
     assert_eq!(users(&format!("{from}\nENV U=0\nUSER $U\n")), ["3 HB-DF-USER"]);
-    assert_eq!(users(&format!("{from}\nUSER $UNKNOWN\n")), ["2 HB-DF-USER"]);
+    assert_eq!(users(&format!("{from}\nUSER $OF_THE_BASE\n")), none);
+    assert_eq!(users("FROM scratch\nUSER $UNKNOWN\n"), ["2 HB-DF-USER"]);
     assert_eq!(users(&format!("{from}\nARG WHO\nUSER $WHO\n")), none);
     assert_eq!(users(&format!("{from} AS base\nUSER 1001\nFROM BASE\nRUN true\n")), none);
     assert_eq!(users(&format!("{from} AS a\nUSER 1\n{from}\n")), ["3 HB-DF-USER"]);
@@ -306,7 +307,9 @@ fn reports_11_here_documents_behind_a_word_are_data() {
 fn reports_12_variables_that_nothing_sets_are_empty() {
     let from = format!("FROM alpine:3@sha256:{}", "a".repeat(64));
     let of = |text: &str| found(text);
-    assert_eq!(of(&format!("{from}\nUSER $RUN_AS\n")), ["2 HB-DF-USER"]);
+    // The base may set it, as those of .NET set APP_UID.
+    assert_eq!(of(&format!("{from}\nUSER $RUN_AS\n")), [""; 0]);
+    assert_eq!(of("FROM scratch\nUSER $RUN_AS\n"), ["2 HB-DF-USER"]);
     // An argument before FROM is not seen in a stage that does not declare it.
     assert_eq!(of(&format!("ARG APP_USER=1001\n{from}\nUSER $APP_USER\n")), ["3 HB-DF-USER"]);
     assert_eq!(of(&format!("ARG U=1001\n{from}\nARG U\nUSER $U\n")), [""; 0]);

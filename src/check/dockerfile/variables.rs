@@ -1,6 +1,6 @@
 //! Variables of a Dockerfile, as far as the file itself sets them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     instruction::Instruction,
@@ -39,7 +39,10 @@ const LONGEST: usize = 16 << 10;
 pub(crate) struct Variables {
     environment: BTreeMap<String, Known>,
     arguments: BTreeMap<String, Known>,
-    /// Of a stage, where what nobody sets is empty. Before the first stage such a variable is not reported.
+    /// Arguments that ended before this stage: here they are empty.
+    ended: BTreeSet<String>,
+    /// Nothing but this file sets anything, so that what it does not set is empty. Any other base may set more.
+    is_whole: bool,
     in_stage: bool,
 }
 
@@ -56,10 +59,13 @@ impl Variables {
         variables
     }
 
-    /// Those at the start of a stage: what stages before it set in its environment, and no argument.
-    pub(crate) fn enter_stage(&mut self) {
-        self.arguments.clear();
+    /// Those at the start of a stage: what stages before it set in its environment, and no argument. The first one
+    /// starts from `image`.
+    pub(crate) fn enter_stage(&mut self, globals: &Self, image: Option<&str>) {
+        self.ended.extend(std::mem::take(&mut self.arguments).into_keys());
         if !self.in_stage {
+            self.ended.extend(globals.arguments.keys().cloned());
+            self.is_whole = image == Some("scratch");
             let later = OF_BASES.map(|name| (name.to_owned(), Known::Later));
             self.environment.extend(later);
             self.in_stage = true;
@@ -97,8 +103,13 @@ impl Variables {
         match self.environment.get(name).or(self.arguments.get(name)) {
             Some(Known::Value(value)) => Some(value),
             Some(Known::Later) => None,
-            None => self.in_stage.then_some(""),
+            None => self.is_empty(name).then_some(""),
         }
+    }
+
+    /// Whether a variable that is not set is certainly so.
+    fn is_empty(&self, name: &str) -> bool {
+        self.in_stage && (self.is_whole || self.ended.contains(name))
     }
 
     /// A text without its quotes and with its variables replaced; `None` if one is not known.
@@ -115,7 +126,7 @@ impl Values for Variables {
     fn value(&self, name: &str) -> Result<Option<String>, Bad> {
         match self.environment.get(name).or(self.arguments.get(name)) {
             Some(Known::Value(value)) => Ok(Some(value.clone())),
-            None if self.in_stage => Ok(None),
+            None if self.is_empty(name) => Ok(None),
             Some(Known::Later) | None => Err(Bad::Unknown),
         }
     }
@@ -131,7 +142,7 @@ mod tests {
         let first = file.instructions.iter().position(|one| one.name == "FROM").unwrap();
         let globals = Variables::of(&file.instructions[..first]);
         let mut stage = Variables::default();
-        stage.enter_stage();
+        stage.enter_stage(&globals, Some("scratch"));
         for instruction in &file.instructions[first..] {
             stage.learn(instruction, &globals);
         }
@@ -164,7 +175,7 @@ mod tests {
     #[test]
     fn arguments_end_with_their_stage_and_the_environment_does_not() {
         let mut stage = learned("FROM a\nARG A=1\nENV B=$A\n");
-        stage.enter_stage();
+        stage.enter_stage(&Variables::default(), None);
         assert_eq!((stage.value("A"), stage.value("B")), (Some(""), Some("1")));
         // ENV wins over ARG, wherever they stand.
         let both = learned("FROM a\nENV A=env\nARG A=arg\n");

@@ -44,11 +44,19 @@ impl Pusher<'_> {
         })
     }
 
-    /// Whether somebody means a place.
+    /// Whether somebody means a place. As long as this object stays, those whom it keeps away hold nothing there: else
+    /// they would keep alive what it takes back.
     pub(super) fn is_meant(&self, store: &Store, claim: &Claim, whose: Whose) -> bool {
-        self.claimants(store, claim)
-            .iter()
-            .any(|object| whose == Whose::OfAnybody || ObjectKey::of(&**object) != *self.key)
+        let name = store_name(&store.key);
+        let own = Rank::of(self.object, &name, claim);
+        let stays = self.object.metadata.deletion_timestamp.is_none();
+        self.claimants(store, claim).iter().any(|object| {
+            whose == Whose::OfAnybody
+                || ObjectKey::of(&**object) != *self.key
+                    && (!stays
+                        || has_pushed(object, &name, claim)
+                        || Rank::of(object, &name, claim) < own)
+        })
     }
 
     /// Those who mean a place and may have it. Those of other namespaces count only if the store means the same account

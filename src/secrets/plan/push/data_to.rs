@@ -39,8 +39,7 @@ pub(crate) fn expand<E>(
 where
     E: From<PushError> + From<PlanError>,
 {
-    let explicit: BTreeSet<&str> =
-        spec.data.iter().filter_map(|data| data.matches.secret_key.as_deref()).collect();
+    let explicit = explicit(spec, data);
     let mut all = Vec::new();
     for (nth, data_to) in spec.data_to.iter().enumerate() {
         let field = format!("dataTo[{nth}]");
@@ -61,7 +60,9 @@ where
             }
             continue;
         }
-        keys.retain(|key| !explicit.contains(key.as_str()));
+        for key in &explicit {
+            keys.remove(&value::name(&data_to.conversion_strategy, key));
+        }
         // Before any of them is rewritten.
         let count = all.len() + keys.len();
         if count > MOST {
@@ -78,6 +79,20 @@ where
         }
     }
     Ok(all)
+}
+
+/// The keys of the Secret that `data` names, each by a strategy of its own.
+fn explicit<'a>(spec: &PushSecretSpec, data: &'a Data) -> Vec<&'a str> {
+    let mut named: Vec<(&PushConversionStrategy, &str)> = Vec::new();
+    for entry in &spec.data {
+        let key = entry.matches.secret_key.as_deref();
+        named.extend(key.map(|key| (&entry.conversion_strategy, key)));
+    }
+    let is_named = |key: &&str| {
+        let mut named = named.iter();
+        named.any(|(strategy, wanted)| value::name(strategy, key) == *wanted)
+    };
+    data.keys().map(String::as_str).filter(is_named).collect()
 }
 
 /// Why something is refused, in words.

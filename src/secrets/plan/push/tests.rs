@@ -489,6 +489,21 @@ fn data_to_reads_keys_after_their_conversion() {
         "match": {"regexp": "^@"}}]);
     let found = expanded(&data_to(&reverse, &json!([])), &keys).unwrap();
     assert_eq!(found, [(("SecretStore/aws".into(), "@a".into()), vec!["@a".into()])].into());
+
+    // What `data` names is the same key, whatever either of them calls it.
+    let all = json!([{"storeRef": {"name": "aws"}, "conversionStrategy": "ReverseUnicode"}]);
+    let mut by_data = entry("_U0040_a", "special", "");
+    let plain = expanded(&data_to(&all, &json!([by_data])), &keys).unwrap();
+    by_data["match"]["secretKey"] = json!("@a");
+    by_data["conversionStrategy"] = json!("ReverseUnicode");
+    let reversed = expanded(&data_to(&all, &json!([by_data])), &keys).unwrap();
+    let names = |found: &BTreeMap<(String, String), Vec<String>>| -> Vec<String> {
+        found.keys().map(|(_, remote)| remote.clone()).collect()
+    };
+    assert_eq!((names(&plain), names(&reversed)), (vec!["b".into()], vec!["b".into()]));
+    by_data["conversionStrategy"] = json!("None");
+    let another = expanded(&data_to(&all, &json!([by_data])), &keys).unwrap();
+    assert_eq!(names(&another), ["@a", "b"], "there is no key of that name");
 }
 
 #[test]

@@ -97,15 +97,19 @@ pub(crate) fn names<'a>(
 ) -> Result<BTreeMap<String, &'a SecretBytes>, PushError> {
     let mut converted = BTreeMap::new();
     for (key, value) in data {
-        let name = match strategy {
-            PushConversionStrategy::ReverseUnicode => reversed(key),
-            _ => key.clone(),
-        };
-        if converted.insert(name, value).is_some() {
+        if converted.insert(name(strategy, key), value).is_some() {
             return Err(PushError::KeyCollision { field: field.to_owned() });
         }
     }
     Ok(converted)
+}
+
+/// The name that a key has after conversion.
+pub(crate) fn name(strategy: &PushConversionStrategy, key: &str) -> String {
+    match strategy {
+        PushConversionStrategy::ReverseUnicode => reversed(key),
+        _ => key.to_owned(),
+    }
 }
 
 /// Turns `_U0040_` into the character that it stands for.
