@@ -14,6 +14,10 @@ pub(super) enum BaseUser {
 /// Words in the name of an image that say that it does not run as root.
 const NOT_ROOT: [&str; 5] = ["nonroot", "non-root", "rootless", "unprivileged", "chiseled"];
 
+/// Words in the name of an image of Windows, whose users have names and no numbers.
+const WINDOWS: [&str; 4] =
+    ["nanoserver", "servercore", "mcr.microsoft.com/windows", "dotnet/framework"];
+
 /// Docker's official images, and where copies of them are.
 const OFFICIAL: [&str; 3] =
     ["docker.io/library/", "public.ecr.aws/docker/library/", "mirror.gcr.io/library/"];
@@ -115,7 +119,7 @@ const ROOT: [&str; 12] = [
 ];
 
 /// Other images that do not, with everything below them.
-const OTHER: [&str; 8] = [
+const OTHER: [&str; 9] = [
     "docker.elastic.co/elasticsearch",
     "docker.elastic.co/kibana",
     "docker.elastic.co/logstash",
@@ -123,6 +127,7 @@ const OTHER: [&str; 8] = [
     "docker.io/grafana/grafana",
     "docker.io/jenkins/jenkins",
     "docker.io/prom/prometheus",
+    "mcr.microsoft.com/dotnet/monitor",
     "quay.io/keycloak/keycloak",
 ];
 
@@ -157,6 +162,9 @@ pub(super) fn of(written: &str, image: Option<&str>) -> BaseUser {
     if NOT_ROOT.iter().any(|word| name.contains(word)) {
         return BaseUser::Other;
     }
+    if WINDOWS.iter().any(|word| name.contains(word)) {
+        return BaseUser::Unknown;
+    }
     let Some(image) = image else { return BaseUser::Unknown };
     if image == "scratch" {
         return BaseUser::Root;
@@ -165,7 +173,8 @@ pub(super) fn of(written: &str, image: Option<&str>) -> BaseUser {
     let repository = reference.repository.as_str();
     let tag = reference.tag.as_deref();
     if let Some(name) = OFFICIAL.iter().find_map(|from| repository.strip_prefix(from)) {
-        return official(name);
+        let is_cli = name == "wordpress" && tag.is_some_and(|tag| tag.starts_with("cli"));
+        return if is_cli { BaseUser::Other } else { official(name) };
     }
     if let Some(name) = RED_HAT.iter().find_map(|from| repository.strip_prefix(from)) {
         return red_hat(name);

@@ -117,12 +117,23 @@ fn is_substituted(word: &str) -> bool {
 
 /// Whether the server is not asked who it is.
 fn careless(step: &Step) -> bool {
-    let short =
-        |word: &String| word.starts_with('-') && !word.starts_with("--") && word.contains('k');
+    let short = |word: &String| cluster(word).contains('k');
     match step.program() {
         "curl" => step.has("--insecure") || step.arguments().1.iter().any(short),
         "wget" => step.has("--no-check-certificate"),
         _ => false,
+    }
+}
+
+/// The short flags of curl in a word: the first that has a value ends them, and the rest is that.
+fn cluster(word: &str) -> &str {
+    const VALUED: &str = "AbcCdDeEFHKmoPQrtTuUwxXyYz";
+    let Some(letters) = word.strip_prefix('-').filter(|rest| !rest.starts_with('-')) else {
+        return "";
+    };
+    match letters.find(|letter| VALUED.contains(letter)) {
+        Some(at) => letters.get(..=at).unwrap_or(letters),
+        None => letters,
     }
 }
 
@@ -206,11 +217,7 @@ fn is_kept(steps: &[Step]) -> bool {
 /// Whether it is written to a file. A key with which something else is verified is fetched so.
 fn keeps(step: &Step) -> bool {
     let (program, arguments) = step.arguments();
-    let short = |letter: char| {
-        arguments
-            .iter()
-            .any(|word| word.starts_with('-') && !word.starts_with("--") && word.contains(letter))
-    };
+    let short = |letter: char| arguments.iter().any(|word| cluster(word).contains(letter));
     let all = step.words.join(" ");
     let apart = [
         "/dev/null",

@@ -318,7 +318,7 @@ fn reports_12_variables_that_nothing_sets_are_empty() {
     assert_eq!(of(&format!("{from} AS a\nARG U=1001\nFROM a\nUSER $U\n")), ["4 HB-DF-USER"]);
     assert_eq!(of(&format!("{from} AS a\nENV U=1001\nFROM a\nUSER $U\n")), [""; 0]);
     // It counts where it stands, not where it is set later.
-    assert_eq!(of(&format!("{from}\nUSER $U\nENV U=1001\n")), ["2 HB-DF-USER"]);
+    assert_eq!(of("FROM scratch\nUSER $U\nENV U=1001\n"), ["2 HB-DF-USER"]);
 }
 
 #[test]
@@ -360,6 +360,8 @@ fn reports_13_of_bases_of_which_nothing_is_known_nothing_is_claimed() {
         "mcr.microsoft.com/dotnet/runtime-deps:9.0-noble-chiseled-extra",
         "mcr.microsoft.com/dotnet/aspnet:9.0-azurelinux3.0-distroless",
         "haproxy:3.0",
+        "wordpress:cli-2.10",
+        "mcr.microsoft.com/dotnet/monitor:9",
         "memcached:1.6-alpine",
         "elasticsearch:8.15.0",
         "docker.elastic.co/kibana/kibana:8.15.0",
@@ -605,4 +607,22 @@ fn any_text_is_read_without_a_panic_and_positions_are_those_of_instructions() {
         }
     }
     assert!(read > 1_000, "{read}");
+}
+
+#[test]
+fn short_flags_end_with_the_value_of_one() {
+    let fetched = |line: &str| {
+        let all = stage(&format!("RUN {line}"));
+        all.iter().any(|finding| finding.contains("HB-DF-FETCH"))
+    };
+    for line in [
+        "curl -fsSLo/bin/kubectl https://a.example/y && echo 'a /bin/kubectl' | sha256sum -c",
+        "curl -s -XPOST http://localhost:9200/_refresh",
+        "curl -s -bcookies.txt https://a.example/ | jq .x",
+    ] {
+        assert!(!fetched(line), "{line}");
+    }
+    for line in ["curl -fskL https://a.example/ | jq .x", "curl -sSLO https://a.example/tool"] {
+        assert!(fetched(line), "{line}");
+    }
 }
