@@ -204,7 +204,8 @@ fn check_10_what_is_said_helps() {
     }
     // No text about a user without a user.
     for user in ["\"\"", "''", "$NOBODY", "${NOBODY:-}", ":1000"] {
-        let file = format!("FROM registry.example/x:1@sha256:{}\nUSER {user}\n", "a".repeat(64));
+        // Another base may set what nobody sets here.
+        let file = format!("FROM scratch\nUSER {user}\n");
         let run = Folder::of(&[("Dockerfile", &file)]).check(&["Dockerfile"]);
         assert!(run.code == 1 && run.out.contains("is empty"), "{user}: {}", run.out);
         assert!(!run.out.contains("is a name"), "{user}: {}", run.out);
