@@ -308,7 +308,10 @@ impl Reconciler<'_> {
                 Settings::Aws(aws::Call::Session(source, request)) => {
                     fetcher.session(source, request.clone()).await.map(named)
                 }
-                Settings::Webhook(call) => call.ask().await,
+                Settings::Webhook(call) => {
+                    let _turn = self.context.webhooks.turn(&self.key.namespace).await;
+                    call.ask().await
+                }
                 _ => continue,
             };
             let refused = |source| Error::GeneratorRefused {

@@ -185,6 +185,41 @@ impl Served {
     }
 }
 
+/// Takes our mark from the Secret of a webhook, and waits until it is back.
+async fn a_label_is_repaired(scene: &Scene<'_>) -> Result<()> {
+    let label = "reconcile.external-secrets.io/managed";
+    let unmarked = json!({"metadata": {"labels": {label: null}}});
+    scene.patch("Secret", "hook", unmarked).await?;
+    eventually(SOON, "the label of Secret hook", || async {
+        let secret = scene.get("Secret", "hook").await?.unwrap_or_default();
+        match secret["metadata"]["labels"][label].as_str() {
+            Some("true") => Ok(()),
+            found => Err(Failure::new(format!("the label is {found:?}"))),
+        }
+    })
+    .await?;
+    scene.settle().await
+}
+
+/// Of a template that takes only what the server makes nobody can tell which keys depend on it: what was altered is new
+/// then, and never left as it is.
+async fn a_template_that_takes_nothing_else(scene: &Scene<'_>, hook: &Value) -> Result<()> {
+    let mut document = hook.clone();
+    document["url"] = json!(format!("http://{}/document", webhook_address()?));
+    generator(scene, "Webhook", "document", document).await?;
+    let from = json!([{"sourceRef": {"generatorRef": {"kind": "Webhook", "name": "document"}}}]);
+    let mut object = scene.external("document", json!({"data": [], "dataFrom": from}));
+    object["spec"]["secretStoreRef"] = Value::Null;
+    object["spec"]["target"]["template"] = json!({"data": {
+        "a": "{{ (.document | fromJson).a }}", "fixed": "as it is"}});
+    scene.create(object).await?;
+    scene.ready("document").await?;
+    let rendered = json!({"a": "1", "fixed": "as it is"});
+    scene.data_is("document", rendered.clone()).await?;
+    scene.patch("Secret", "document", json!({"stringData": {"fixed": "altered"}})).await?;
+    scene.data_is("document", rendered).await
+}
+
 #[tokio::test]
 async fn webhooks_ask_servers_that_the_flag_names_and_nobody_else() -> Result<()> {
     let scene = Scene::bare(Subsystem::Secrets.shared()?, "gen-webhook").await?;
@@ -223,21 +258,10 @@ async fn webhooks_ask_servers_that_the_flag_names_and_nobody_else() -> Result<()
         "{request}"
     );
     assert!(request.ends_with("{\"user\": \"a b&c\"}"), "{request}");
-    // Nobody is asked for a value that only its label's repair would throw away.
     let asked = served.requests().len();
-    let unmarked = json!({"reconcile.external-secrets.io/managed": null});
-    scene.patch("Secret", "hook", json!({"metadata": {"labels": unmarked}})).await?;
-    eventually(SOON, "the label of Secret hook", || async {
-        let secret = scene.get("Secret", "hook").await?.unwrap_or_default();
-        match secret["metadata"]["labels"]["reconcile.external-secrets.io/managed"].as_str() {
-            Some("true") => Ok(()),
-            label => Err(Failure::new(format!("the label is {label:?}"))),
-        }
-    })
-    .await?;
-    scene.settle().await?;
+    a_label_is_repaired(&scene).await?;
     scene.data_is("hook", made.clone()).await?;
-    assert_eq!(served.requests().len(), asked);
+    assert_eq!(served.requests().len(), asked, "for a value that would be thrown away");
     // A repair of the data keeps it, a refresh makes it anew.
     scene.patch("Secret", "hook", json!({"stringData": {"added": "x"}})).await?;
     scene.settle().await?;
@@ -246,22 +270,7 @@ async fn webhooks_ask_servers_that_the_flag_names_and_nobody_else() -> Result<()
     scene.settle().await?;
     assert_ne!(scene.data("hook").await?, Some(made));
 
-    // Of a template that takes only what the server makes nobody can tell which keys depend on it: what was altered is
-    // new then, and never left as it is.
-    let mut document = spec.clone();
-    document["url"] = json!(format!("http://{address}/document"));
-    generator(&scene, "Webhook", "document", document).await?;
-    let from = json!([{"sourceRef": {"generatorRef": {"kind": "Webhook", "name": "document"}}}]);
-    let mut object = scene.external("document", json!({"data": [], "dataFrom": from}));
-    object["spec"]["secretStoreRef"] = Value::Null;
-    object["spec"]["target"]["template"] = json!({"data": {
-        "a": "{{ (.document | fromJson).a }}", "fixed": "as it is"}});
-    scene.create(object).await?;
-    scene.ready("document").await?;
-    let rendered = json!({"a": "1", "fixed": "as it is"});
-    scene.data_is("document", rendered.clone()).await?;
-    scene.patch("Secret", "document", json!({"stringData": {"fixed": "altered"}})).await?;
-    scene.data_is("document", rendered).await?;
+    a_template_that_takes_nothing_else(&scene, &spec).await?;
 
     let inner = json!({"kind": "Webhook", "generator": {"webhookSpec": spec}});
     generator(&scene, "ClusterGenerator", "gen-webhook", inner).await?;
