@@ -4,7 +4,7 @@
 //! nothing else; `plan` modules decide, values in and values out; [`cluster`] is the only code that talks to
 //! the API server and [`provider`] the only code that talks to a secret manager; [`secrets`] and
 //! [`hardening`] are the controllers; [`check`] applies the rules to files; [`inspect`]
-//! tells people what state a cluster is in, by the survey; [`operator`] wires them and is the
+//! and [`ui`] tell people what state a cluster is in, by the survey; [`operator`] wires them and is the
 //! only module that sees all others. Which module may import which is a table in `tests/layers`.
 
 #![warn(unreachable_pub)]
@@ -36,3 +36,4 @@ pub mod secrets;
 pub(crate) mod survey;
 pub mod telemetry;
 pub(crate) mod text;
+pub mod ui;

@@ -12,6 +12,7 @@ use gabion::{
     config::Config,
     inspect::{self, Question},
     operator, telemetry,
+    ui::{self, Ui},
 };
 
 #[cfg(target_os = "linux")]
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Command::Check(flags) if flags.watches() => return watch(&flags),
         Command::Check(flags) => return check(*flags),
         Command::Inspect(question) => return ask(*question),
+        Command::Ui(ui) => return page(*ui),
         Command::Completion(shell) => {
             cli::completion(shell, &mut UntilClosed::new(io::stdout().lock()));
             Ok(())
@@ -123,6 +125,24 @@ fn ask(question: Question) -> ExitCode {
             inspect::ExitStatus::Unknown.code()
         }
     })
+}
+
+/// What fails here is the user's to see, not a log's.
+#[allow(clippy::print_stderr)]
+fn page(ui: Ui) -> ExitCode {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let ended = runtime.map_err(|error| error.to_string()).and_then(|runtime| {
+        let mut output = UntilClosed::new(io::stdout());
+        runtime.block_on(ui::serve(ui, &mut output)).map_err(|error| error.to_string())
+    });
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            ExitCode::from(inspect::ExitStatus::Unknown.code())
+        }
+    }
 }
 
 #[allow(clippy::print_stdout)]

@@ -1,4 +1,4 @@
-//! The flags of `gabion status`, `explain` and `doctor`. They have kubectl's names.
+//! The flags of `gabion status`, `explain`, `doctor` and `ui`. They have kubectl's names.
 
 use std::{env, io::IsTerminal, path::PathBuf, time::Duration};
 
@@ -10,6 +10,7 @@ use crate::{
     duration,
     inspect::{Doctor, Explain, Format, Question, Status, Subsystem},
     survey::Kind,
+    ui::Ui,
 };
 
 /// Whom to ask.
@@ -223,5 +224,33 @@ impl DoctorFlags {
             before_uninstall: self.before_uninstall,
             wait: self.wait,
         })
+    }
+}
+
+/// Flags of `gabion ui`.
+#[derive(Debug, Args)]
+pub(crate) struct UiFlags {
+    /// Port on 127.0.0.1; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8090)]
+    port: u16,
+    /// Open the page in a browser
+    #[arg(long)]
+    open: bool,
+    #[command(flatten)]
+    operator: OperatorFlags,
+    #[command(flatten)]
+    target: TargetFlags,
+}
+
+impl UiFlags {
+    pub(super) fn ui(self) -> Ui {
+        let heartbeat = self.operator.heartbeat();
+        Ui {
+            target: self.target.target(),
+            port: self.port,
+            open: self.open,
+            class: self.operator.controller_class,
+            heartbeat,
+        }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) use flags::RunFlags;
 pub use generated::{completion, man_pages};
 pub use lsp::LspFlags;
 
-use crate::{config::Config, inspect::Question};
+use crate::{config::Config, inspect::Question, ui::Ui};
 
 /// Keeps a cluster's secrets in step with AWS Secrets Manager and its namespaces hardened.
 ///
@@ -78,6 +78,17 @@ enum Subcommands {
     /// Exit code: 0 all is in order, 1 there is a problem, 2 nobody can tell.
     #[command(verbatim_doc_comment)]
     Doctor(Box<inspect::DoctorFlags>),
+    /// Show the state of a cluster as a page on this machine, until Ctrl-C.
+    ///
+    /// Reads with your own rights, changes nothing, and shows no value of a secret. The page answers to this
+    /// machine only. It is as new as the cluster: what changes is there within about a second.
+    ///
+    ///   gabion ui --open                  # and open it in a browser
+    ///   gabion ui --context prod --port 0 # another cluster, any free port
+    ///
+    /// Exit code: 0 when it is interrupted, 2 if the cluster gives no answer or the port is taken.
+    #[command(verbatim_doc_comment)]
+    Ui(Box<inspect::UiFlags>),
     /// Print a completion script for a shell.
     Completion {
         /// The shell
@@ -103,6 +114,8 @@ pub enum Command {
     Check(Box<CheckFlags>),
     /// `gabion status`, `explain` or `doctor`.
     Inspect(Box<Question>),
+    /// `gabion ui`.
+    Ui(Box<Ui>),
     /// `gabion completion`.
     Completion(clap_complete::Shell),
     /// `gabion man`.
@@ -119,6 +132,7 @@ pub fn parse() -> Command {
         Subcommands::Status(flags) => Command::Inspect(Box::new(flags.question())),
         Subcommands::Explain(flags) => Command::Inspect(Box::new(flags.question())),
         Subcommands::Doctor(flags) => Command::Inspect(Box::new(flags.question())),
+        Subcommands::Ui(flags) => Command::Ui(Box::new(flags.ui())),
         Subcommands::Completion { shell } => Command::Completion(shell),
         Subcommands::Man { folder } => Command::Man(folder),
         Subcommands::Lsp(flags) => Command::Lsp(flags),
@@ -160,6 +174,12 @@ pub fn flags_markdown() -> String {
             );
             tables(&mut text, command, "##");
         }
+    }
+    if let Some(ui) = command.find_subcommand("ui") {
+        text.push_str(
+            "\n# Flags of `gabion ui`\n\n`gabion ui [FLAGS]`; what it does: [The page](ui.md).\n",
+        );
+        tables(&mut text, ui, "##");
     }
     if let Some(lsp) = command.find_subcommand("lsp") {
         text.push_str(

@@ -88,9 +88,10 @@ impl ReadError {
 /// A connection of a user.
 pub(crate) struct Reader {
     client: Client,
-    url: String,
+    pub(super) config: Config,
+    pub(super) url: String,
     namespace: String,
-    timeout: Duration,
+    pub(super) timeout: Duration,
 }
 
 impl Reader {
@@ -115,8 +116,8 @@ impl Reader {
         config.read_timeout = Some(target.timeout);
         let (url, namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
         let url = url.trim_end_matches('/').to_owned();
-        let client = Client::try_from(config).map_err(|error| none(&error))?;
-        Ok(Self { client, url, namespace, timeout: target.timeout })
+        let client = Client::try_from(config.clone()).map_err(|error| none(&error))?;
+        Ok(Self { client, config, url, namespace, timeout: target.timeout })
     }
 
     /// The API server's address.
@@ -147,43 +148,51 @@ impl Reader {
             .body(body);
         let refused = |message: String| ReadError::Refused { code: 0, message };
         let request = request.map_err(|error| refused(error.to_string()))?;
-        let stalled =
-            || ReadError::Stalled { url: self.url.clone(), seconds: self.timeout.as_secs() };
         match time::timeout(self.timeout, self.client.request::<Value>(request)).await {
-            Err(_) => Err(stalled()),
+            Err(_) => Err(self.stalled()),
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(kube::Error::Api(status))) => Err(match status.code {
+            Ok(Err(error)) => Err(self.meaning(path, &error)),
+        }
+    }
+
+    pub(super) fn stalled(&self) -> ReadError {
+        ReadError::Stalled { url: self.url.clone(), seconds: self.timeout.as_secs() }
+    }
+
+    /// What a failure of the client means.
+    pub(super) fn meaning(&self, path: &str, error: &kube::Error) -> ReadError {
+        if let kube::Error::Api(status) = error {
+            return match status.code {
                 401 => ReadError::Unauthorized { url: self.url.clone() },
                 403 => ReadError::Forbidden(status.message.clone()),
                 404 => ReadError::NotFound(path.to_owned()),
                 code => ReadError::Refused { code, message: status.message.clone() },
-            }),
-            Ok(Err(error)) => {
-                let cause = innermost(&error);
-                let waited = cause.contains("timed out") || cause.contains("deadline");
-                Err(if waited {
-                    stalled()
-                } else {
-                    ReadError::Unreachable { url: self.url.clone(), cause }
-                })
-            }
+            };
+        }
+        let cause = innermost(error);
+        let waited = cause.contains("timed out") || cause.contains("deadline");
+        if waited {
+            self.stalled()
+        } else {
+            ReadError::Unreachable { url: self.url.clone(), cause }
         }
     }
 
     /// Every object of a list, page by page: no more than one page is held. `begin` is called before the first page,
-    /// and again if the API server has forgotten what the list began with.
+    /// and again if the API server has forgotten what the list began with. Returns the version of the list, from which a
+    /// watch can go on.
     pub(crate) async fn list(
         &self,
         path: &str,
         labels: Option<&str>,
-        on: &mut dyn FnMut(Step),
-    ) -> Result<(), ReadError> {
+        on: &mut (dyn FnMut(Step) + Send),
+    ) -> Result<String, ReadError> {
         let escaped = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let mut base = format!("{path}?limit={PAGE}");
         if let Some(labels) = labels {
             base = format!("{base}&labelSelector={}", escaped(labels));
         }
-        let mut last = Ok(());
+        let mut last = Ok(String::new());
         for _ in 0..RESTARTS {
             on(Step::Begin);
             let mut at = base.clone();
@@ -196,7 +205,10 @@ impl Reader {
                     items.drain(..).for_each(|item| on(Step::Object(item)));
                 }
                 match page["metadata"]["continue"].as_str() {
-                    None | Some("") => return Ok(()),
+                    None | Some("") => {
+                        let version = page["metadata"]["resourceVersion"].as_str();
+                        return Ok(version.unwrap_or_default().to_owned());
+                    }
                     Some(token) => at = format!("{base}&continue={}", escaped(token)),
                 }
             };

@@ -3,10 +3,15 @@
 const PAGE: &str = include_str!("../../docs/reasons.md");
 
 /// Meaning and remedy of the first word in the texts that is a reason.
-pub(super) fn of<'a>(
+pub(crate) fn of<'a>(
     texts: impl IntoIterator<Item = &'a str>,
 ) -> Option<(&'static str, &'static str)> {
     texts.into_iter().flat_map(words).find_map(row)
+}
+
+/// The first word of a text that is a reason of that page.
+pub(crate) fn reason(text: &str) -> Option<&str> {
+    words(text).find(|word| row(word).is_some())
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
@@ -31,5 +36,7 @@ mod tests {
         let (meaning, remedy) = of(["no reason here", "AccessDenied: denied"]).unwrap();
         assert!(meaning.contains("identity") && remedy.contains("IAM"), "{meaning} {remedy}");
         assert!(of(["nothing", ""]).is_none());
+        assert_eq!(reason("data[0]: AccessDenied: denied"), Some("AccessDenied"));
+        assert_eq!(reason("data[0]: denied"), None);
     }
 }

@@ -4,11 +4,11 @@
 mod definitions;
 mod doctor;
 mod explain;
-mod help;
+pub(crate) mod help;
 mod leftovers;
 mod rights;
 mod status;
-mod text;
+pub(crate) mod text;
 
 use std::io::{self, Write};
 

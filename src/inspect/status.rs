@@ -147,7 +147,7 @@ async fn list(
             );
             Ok((partial, Some(note)))
         }
-        outcome => outcome.map(|()| (partial, None)),
+        outcome => outcome.map(|_| (partial, None)),
     }
 }
 

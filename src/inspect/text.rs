@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::survey::State;
 
 /// Without what could steer a terminal or turn the order of letters around: names and messages hold what users wrote.
-pub(super) fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let steers = |c: char| {
         c.is_control()
             || matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
@@ -17,12 +17,12 @@ pub(super) fn plain(text: &str) -> String {
 }
 
 /// An age as kubectl shows it: the two largest units.
-pub(super) fn age(since: Option<Timestamp>, now: Timestamp) -> String {
+pub(crate) fn age(since: Option<Timestamp>, now: Timestamp) -> String {
     since.map_or_else(|| "-".to_owned(), |since| short(now.duration_since(since)))
 }
 
 /// Time that is to come.
-pub(super) fn ahead(at: Option<Timestamp>, now: Timestamp) -> String {
+pub(crate) fn ahead(at: Option<Timestamp>, now: Timestamp) -> String {
     match at.map(|at| at.duration_since(now)) {
         None => "-".to_owned(),
         Some(rest) if rest.is_negative() => "now".to_owned(),

@@ -29,6 +29,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cluster", &["lane", "meta", "retry"]),
     ("provider", &["lane", "meta", "outbound", "secret_bytes"]),
     ("inspect", &["api", "cluster", "survey"]),
+    ("ui", &["cluster", "inspect", "survey", "text"]),
     ("telemetry", &["cluster", "provider"]),
     ("config", &["outbound", "provider", "telemetry"]),
     ("runtime", &["cluster", "config", "telemetry"]),
@@ -95,6 +96,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "provider",
             "survey",
             "telemetry",
+            "ui",
         ],
     ),
     ("operator", &["api", "cluster", "config", "hardening", "runtime", "secrets", "telemetry"]),
@@ -300,7 +302,7 @@ fn the_binary_sees_what_it_starts() {
             found.into_iter().map(|path| path[0].clone()).collect::<Vec<_>>()
         })
         .collect();
-    let allowed = ["check", "cli", "config", "inspect", "operator", "telemetry"];
+    let allowed = ["check", "cli", "config", "inspect", "operator", "telemetry", "ui"];
     assert!(seen.iter().all(|room| allowed.contains(&room.as_str())), "{seen:?}");
 }
 

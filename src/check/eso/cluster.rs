@@ -121,7 +121,7 @@ impl Survey<'_> {
             })
             .await;
         match listed {
-            Ok(()) => {}
+            Ok(_) => {}
             // A kind that the cluster does not know has no objects.
             Err(ReadError::NotFound(_)) => return false,
             Err(error) => {
