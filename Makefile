@@ -2,13 +2,13 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test judges check deny crds chart golden bench race fuzz prepare prerequisites
+.PHONY: help demo test ui-test judges check deny crds chart golden bench race fuzz prepare prerequisites
 
 # Suites in tests/ that look at files and take seconds in total.
 CHECK_TESTS := contract layers manifests
 
 help: ## print this list
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 	@echo
 	@echo "The first demo or test on a machine takes about 18 minutes on two cores: it builds a control plane"
 	@echo "from source into $${XDG_CACHE_HOME:-~/.cache}/gabion. Later runs reuse it."
@@ -23,6 +23,10 @@ test: prepare ## run all tests
 	@echo "Compiling gabion and its tests (about three minutes the first time)"
 	dev/test.sh
 	dev/image-check.sh
+
+ui-test: prepare ## look at every page of gabion ui in Chromium: axe, console, flows (CHROMIUM=/usr/bin/chromium)
+	@cargo build --quiet --bin gabion
+	dev/ui-test.sh
 
 judges: prepare ## compare evaluator, policies and the PodSecurity plugin on 20,000 pods (GABION_JUDGES_SEED=...)
 	GABION_JUDGES_PODS=$${GABION_JUDGES_PODS:-20000} GABION_JUDGES_DETAILS=1 cargo test --test judges

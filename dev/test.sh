@@ -10,7 +10,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
 # Suites whose tests wait for servers, which can take longer than they allow for.
-live="check control_plane examples hardening hardening_server install judges provider scripted secrets"
+live="check control_plane examples hardening hardening_server install judges provider scripted secrets ui"
 
 if [[ ${CI:-} == true ]]; then
   export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-20261130}

@@ -221,7 +221,8 @@ fn schedule(row: &mut Row, object: &Value, settings: &Settings) {
         row.why = if windows {
             "it is due, and has syncWindows".to_owned()
         } else {
-            format!("its last refresh was {age:#} ago and its interval is {interval:#}")
+            let whole = SignedDuration::from_secs(age.as_secs());
+            format!("its last refresh was {whole:#} ago and its interval is {interval:#}")
         };
     } else if age.saturating_add(SOON) >= interval && interval > settings.heartbeat {
         row.state = State::Due;

@@ -363,7 +363,7 @@ fn completion_and_man_pages_know_every_command() -> Result<()> {
     }
     let text = super::helm::text(folder.path())?;
     assert_eq!(ask(folder.path(), &["man", &text])?.code, Some(0));
-    for command in ["", "-run", "-check", "-crds", "-status", "-explain", "-doctor"] {
+    for command in ["", "-run", "-check", "-crds", "-status", "-explain", "-doctor", "-ui"] {
         let page = std::fs::read_to_string(folder.path().join(format!("gabion{command}.1")))?;
         assert!(page.contains(".SH NAME"), "{command}");
     }

@@ -75,7 +75,7 @@ fn place(one: &Hardened) -> Markup {
     let held = list(&one.kept, "/status/held").filter_map(serde_json::Value::as_str);
     html! {
         details id={ "in-" (one.row.namespace) } open {
-            summary { a href={ "/namespaces/" (one.row.namespace) } { (plain(&one.row.namespace)) } }
+            summary { (plain(&one.row.namespace)) }
             ul.look {
                 @for item in held { li { div.head { (tag("warn", "Held")) } p.why { (plain(item)) } } }
                 @for item in list(&one.kept, "/status/conflicts") {
@@ -85,6 +85,7 @@ fn place(one: &Hardened) -> Markup {
                     }
                 }
             }
+            p.more { a href={ "/namespaces/" (one.row.namespace) } { "What is in force in " (plain(&one.row.namespace)) } }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::Content;
+use super::namespaces::stage_tone;
 use super::parts::{
     ago, badge, empty, number, plain, secret_link, state_link, store_link, tag, tone,
 };
@@ -139,29 +140,29 @@ fn named(row: &Row) -> Markup {
     }
 }
 
-/// Reasons of what is wrong, by how often.
+/// Reasons of what is wrong, by how often; without one, the state.
 fn reasons(rows: &[Row]) -> Markup {
-    let mut texts: BTreeMap<&str, usize> = BTreeMap::new();
-    for row in rows.iter().filter(|row| row.state.is_notable()) {
-        *texts.entry(row.why.as_str()).or_default() += 1;
+    let mut texts: BTreeMap<(State, &str), usize> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.state.is_problem()) {
+        *texts.entry((row.state, row.why.as_str())).or_default() += 1;
     }
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for (index, (text, count)) in texts.iter().enumerate() {
+    let mut counts: BTreeMap<(&str, String), usize> = BTreeMap::new();
+    for (index, ((state, text), count)) in texts.iter().enumerate() {
         let reason = if index < MAX_TEXTS { help::reason(text) } else { None };
-        *counts.entry(reason.unwrap_or("Other")).or_default() += count;
+        let key = match reason {
+            Some(reason) => (reason, format!("/secrets?q={reason}")),
+            None => (state.word(), state_link(*state)),
+        };
+        *counts.entry(key).or_default() += count;
     }
     let mut counts: Vec<_> = counts.into_iter().collect();
-    counts.sort_by_key(|(reason, count)| (std::cmp::Reverse(*count), *reason));
+    counts.sort_by_key(|((reason, _), count)| (std::cmp::Reverse(*count), *reason));
     html! {
         @if counts.is_empty() { (empty("No failure to explain.")) }
         @else {
             ul.lines {
-                @for (reason, count) in counts.iter().take(SHOWN) {
-                    li {
-                        @if *reason == "Other" { span { "Other" } }
-                        @else { a href={ "/secrets?q=" (reason) } { (reason) } }
-                        span.num { (number(*count)) }
-                    }
+                @for ((reason, link), count) in counts.iter().take(SHOWN) {
+                    li { a href=(link) { (reason) } span.num { (number(*count)) } }
                 }
             }
         }
@@ -189,10 +190,10 @@ fn baselines(picture: &Picture) -> Markup {
         @if picture.baselines.is_empty() { (empty("There is no baseline.")) }
         ul.lines {
             @for one in picture.baselines.iter().take(SHOWN) {
-                @let stage = one.kept.pointer("/status/stage").and_then(|stage| stage.as_str()).unwrap_or("–");
+                @let stage = one.kept.pointer("/status/stage").and_then(|stage| stage.as_str()).unwrap_or("No stage");
                 @let selected = one.kept.pointer("/status/namespaces/selected").and_then(serde_json::Value::as_u64);
                 li {
-                    span { (badge(one.row.state)) " " a href="/policies" { (plain(&one.row.name)) } " " (tag("calm", stage)) }
+                    span { (badge(one.row.state)) " " a href="/policies" { (plain(&one.row.name)) } " " (tag(stage_tone(stage), stage)) }
                     @if let Some(selected) = selected { span.num { (selected) @if selected == 1 { " namespace" } @else { " namespaces" } } }
                 }
             }

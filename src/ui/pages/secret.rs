@@ -153,9 +153,18 @@ fn remedy(row: &Row) -> Markup {
         @if let Some((meaning, todo)) = found {
             section.remedy aria-labelledby="remedy" {
                 h2 #remedy { "What to do" }
-                p { (todo) }
-                p.small { "It means: " (meaning) }
+                p { (marked(todo)) }
+                p.small { "It means: " (marked(meaning)) }
             }
+        }
+    }
+}
+
+/// A text of ours, with what stands between backticks as code.
+fn marked(text: &str) -> Markup {
+    html! {
+        @for (index, part) in text.split('`').enumerate() {
+            @if index % 2 == 1 { code { (part) } } @else { (part) }
         }
     }
 }
