@@ -114,7 +114,7 @@ counts = lambda total, applied, held: {
     "selected": total,
     "applied": applied,
     "held": held,
-    "byStage": {"observe": 0, "audit": 0, "warn": 0, "enforce": 0},
+    "byStage": {},
 }
 production = {"stage": "Enforce", "level": "restricted", "policyRevision": "6f1c0b9d", "namespaces": counts(3, 3, 0)}
 staging = {"stage": "Audit", "level": "baseline", "policyRevision": "a07d22e4", "namespaces": counts(2, 1, 1)}
