@@ -51,6 +51,8 @@ pub struct Limits {
     pub write_parameters: Limit,
     /// `AssumeRole` and its kin; users report throttling at rates far below those of reads.
     pub sts: Limit,
+    /// Calls to queues, which have no quota.
+    pub queue: Limit,
     /// Calls to an API server of Kubernetes, per store. It shares itself out among those who ask.
     pub kubernetes: Limit,
 }
@@ -67,6 +69,7 @@ impl Default for Limits {
             write: Limit { per_second: 20.0, burst: 20.0 },
             write_parameters: Limit { per_second: 2.0, burst: 3.0 },
             sts: Limit { per_second: 25.0, burst: 50.0 },
+            queue: Limit { per_second: 500.0, burst: 500.0 },
             kubernetes: Limit { per_second: 50.0, burst: 100.0 },
         }
     }
@@ -83,6 +86,7 @@ pub(crate) struct Account {
     pub(crate) write: Bucket,
     pub(crate) write_parameters: Bucket,
     pub(crate) sts: Bucket,
+    pub(crate) queue: Bucket,
     pub(crate) kubernetes: Bucket,
 }
 
@@ -98,6 +102,7 @@ impl Account {
             write: Bucket::new(limits.write),
             write_parameters: Bucket::new(limits.write_parameters),
             sts: Bucket::new(limits.sts),
+            queue: Bucket::new(limits.queue),
             kubernetes: Bucket::new(limits.kubernetes),
         }
     }
@@ -145,6 +150,10 @@ impl Meter {
             | Operation::GetSessionToken
             | Operation::GetAuthorizationToken
             | Operation::GetPublicAuthorizationToken => &self.payer_of_sts.sts,
+            Operation::GetQueueUrl
+            | Operation::ReceiveMessage
+            | Operation::DeleteMessageBatch
+            | Operation::ChangeMessageVisibilityBatch => &self.account.queue,
             Operation::GetKubernetesSecret
             | Operation::ListKubernetesSecrets
             | Operation::ReviewRules => &self.account.kubernetes,

@@ -37,14 +37,25 @@ const MANAGER: &str = "external-secrets";
 pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
     let (started, clock) = (Timestamp::now(), Instant::now());
     let Some(tracked) = context.index.external(&key) else { return Next::Idle };
-    let reconciler = Reconciler { context: &context, key: &key, tracked: &tracked, now: started };
+    let (look, event) = (context.wakes.begin(), context.wakes.is_pending(&key));
+    let reconciler =
+        Reconciler { context: &context, key: &key, tracked: &tracked, now: started, event };
     let converged = match tokio::time::timeout(DEADLINE, Box::pin(reconciler.converge())).await {
         Ok(converged) => converged,
         Err(_) => Err(Error::Deadline(DEADLINE.as_secs())),
     };
     let outcome = match &converged {
-        Ok(Converged::Waiting) => return Next::Idle,
-        Ok(Converged::NotDue) => return next_refresh(&context, &key, started),
+        Ok(Converged::Waiting) => {
+            if tracked.object.metadata.deletion_timestamp.is_some() {
+                context.wakes.forget(&key);
+            }
+            return Next::Idle;
+        }
+        Ok(Converged::NotDue) => {
+            // What a window holds back is read when it opens.
+            context.wakes.finish(&key, look, false);
+            return next_refresh(&context, &key, started);
+        }
         Ok(Converged::Again(pause)) => return next_in(*pause),
         Ok(Converged::Done(done, _)) => done.as_outcome(),
         Err(error) if is_soon_over(error, context.externals.failures(&key)) => return Next::Retry,
@@ -67,6 +78,9 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
     count(&context, &key, reason, converged.is_ok(), clock.elapsed());
     if converged.is_ok() {
         log_success(&key, reason, !matches!(reported, Ok(false)), clock.elapsed());
+    }
+    if reported.is_ok() {
+        context.wakes.finish(&key, look, true);
     }
     match (&converged, reported) {
         (_, Err(ApiError::NotFound { .. })) => Next::Idle,
@@ -121,6 +135,7 @@ fn next_refresh(context: &Context, key: &ObjectKey, now: Timestamp) -> Next {
         last_read,
         in_order: true,
         template_changed: false,
+        event: context.wakes.is_pending(key),
         joining: false,
         restart: context.restart(),
         now,

@@ -97,7 +97,8 @@ impl Reconciler<'_> {
             let fake = store.spec.provider.fake.is_some();
             let at_once = if store.spec.provider.kubernetes.is_some() { 16 } else { usize::MAX };
             asked.push(async move {
-                let anew = why == Why::Edited;
+                // An answer that was sent for before the event may be as old.
+                let anew = why == Why::Edited || self.event;
                 let allowed = list.as_ref();
                 let connection = &connection;
                 let asking = Asking { connection, lane, anew, at_once, budget, allowed };

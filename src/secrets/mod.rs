@@ -9,6 +9,7 @@ mod converge;
 mod digest;
 pub(crate) mod environment;
 mod error;
+mod events;
 mod external_secret;
 mod fetch;
 mod find;
@@ -30,13 +31,17 @@ mod token;
 mod turns;
 mod watches;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use cluster_objects::ClusterObjects;
 use context::Context;
+use events::{EventQueues, Wakes};
 use index::Index;
 use outage::Outages;
 use pushes::Pushes;
@@ -100,6 +105,8 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
         cluster_externals: ClusterObjects::default(),
         cluster_pushes: ClusterObjects::default(),
         pushes: Pushes::default(),
+        wakes: Wakes::default(),
+        event_queues: EventQueues::default(),
         externals: Queue::new("externalsecret", bounds),
         validations: Queue::new("secretstore", Bounds { per_group: 1, ..bounds }),
         clusters: Queue::new("clusterexternalsecret", bounds),
@@ -131,6 +138,7 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
     let caches = watches::start(&context, runtime);
     let (tasks, stop) = (&mut *runtime.tasks, runtime.stop);
     tasks.spawn(validate(Arc::clone(&context), stop.clone()));
+    tasks.spawn(events::read_queues(Arc::clone(&context), caches.clone(), stop.clone()));
     tasks.spawn(synchronise(Arc::clone(&context), caches, stop.clone()));
     tasks.spawn(recover(Arc::clone(&context), stop.clone()));
     tasks.spawn(tidy(context, stop.clone()));
@@ -221,6 +229,7 @@ async fn tidy(context: Arc<Context>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = time::sleep(TIDY_EVERY) => {}
         }
+        context.wakes.tidy(Instant::now());
         let used = context.stores.identities();
         context.fetcher.retain(&|identity| used.contains(identity));
     }

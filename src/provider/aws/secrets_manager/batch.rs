@@ -154,11 +154,12 @@ impl SecretsManager {
 
 /// Gives an entry to every request that means it.
 fn place(entry: SecretValueEntry, ids: &[String], answers: &mut Answers) {
-    let SecretValueEntry { arn, name, secret_string, secret_binary, .. } = entry;
+    let SecretValueEntry { arn, name, secret_string, secret_binary, version_id, .. } = entry;
     let (arn, name) = (arn.unwrap_or_default(), name.unwrap_or_default());
     let fetched = Fetched {
         text: secret_string.map(Into::into),
         binary: secret_binary.map(|blob| blob.into_inner().into()),
+        version: version_id,
         ..Fetched::default()
     };
     let mut wanted = matching(ids, |id| means(id, &arn, &name)).peekable();
