@@ -256,7 +256,13 @@ impl Consumer {
         let strangers = match self.trust {
             Trust::Ours => {
                 let (queue, bytes) = (self.arn.to_string(), body.len());
-                tracing::warn!(queue, message = id, bytes, receives, "a message is no event: deleted");
+                tracing::warn!(
+                    queue,
+                    message = id,
+                    bytes,
+                    receives,
+                    "a message is no event: deleted"
+                );
                 self.count(Source::Other, "malformed");
                 self.delete(handle);
                 return None;

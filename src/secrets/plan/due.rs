@@ -108,6 +108,7 @@ impl Restart {
 /// An edit counts under `refreshInterval: 0`, too. Under `CreatedOnce` only a first success, and a Secret
 /// that is not in order, count.
 pub(crate) fn due(object: &ExternalSecret, known: Known) -> Result<Due, PlanError> {
+    says_on_event(object)?;
     let status = object.status.as_ref();
     let synced =
         status.and_then(|s| s.synced_resource_version.as_deref()).filter(|v| !v.is_empty());
@@ -193,14 +194,19 @@ fn periodic(
 /// Whether an event refreshes it: an interval of zero means "never by itself", unless the annotation says otherwise.
 pub(crate) fn heeds_events(object: &ExternalSecret) -> Result<bool, PlanError> {
     let periodic = matches!(object.spec.refresh_policy, None | Some(RefreshPolicy::Periodic));
+    Ok(periodic && (says_on_event(object)? || interval(object)?.is_positive()))
+}
+
+/// Whether the annotation asks for refreshes by events.
+fn says_on_event(object: &ExternalSecret) -> Result<bool, PlanError> {
     match object.annotations().get(ON_EVENT_ANNOTATION).map(String::as_str) {
-        Some(REFRESH) => Ok(periodic),
+        None => Ok(false),
+        Some(REFRESH) => Ok(true),
         Some(value) => Err(PlanError::Annotation {
             name: ON_EVENT_ANNOTATION,
             value: shortened(value, 64),
             wanted: REFRESH,
         }),
-        None => Ok(periodic && interval(object)?.is_positive()),
     }
 }
 

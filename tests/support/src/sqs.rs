@@ -134,6 +134,14 @@ impl Sqs {
         id
     }
 
+    /// Every message is visible now, as when the time of hiding it is over.
+    pub fn show(&self, name: &str) {
+        for message in &mut self.contents().queue(name).messages {
+            message.visible_at = Instant::now();
+        }
+        self.state.arrived.notify_waiters();
+    }
+
     /// This access key may do nothing with this queue.
     pub fn deny(&self, name: &str, access_key: &str) {
         self.contents().denied.push((name.to_owned(), access_key.to_owned()));

@@ -49,7 +49,7 @@ pub(crate) fn assign<S: Ord + Clone>(
             let reads = reading.iter().any(|(arn, who)| *arn == want.arn && *who == want.who);
             (want.owner != Owner::Operator, !reads, want.since.is_none(), want.since)
         };
-        rank(a).cmp(&rank(b)).then_with(|| a.owner.cmp(&b.owner))
+        rank(a).cmp(&rank(b)).then_with(|| (&a.owner, &a.arn).cmp(&(&b.owner, &b.arn)))
     });
     let mut by_queue: BTreeMap<QueueArn, (Who, bool)> = BTreeMap::new();
     let mut assignment = Assignment { readers: BTreeMap::new(), refused: Vec::new() };
