@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 
 use super::cluster_objects::ClusterObjects;
 use super::error::Error;
-use super::events::{EventQueues, Wakes};
+use super::events::{queues::EventQueues, wakes::Wakes};
 use super::index::{Index, StoreKey};
 use super::outage::Outages;
 use super::plan::due::Restart;

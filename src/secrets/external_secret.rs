@@ -13,6 +13,7 @@ use super::error::Error;
 use super::error::RECHECK;
 use super::index::Tracked;
 use super::plan::due;
+use super::plan::events::ledger::Look;
 use super::plan::status::Outcome;
 use super::plan::status::Stamp;
 use super::plan::status::next_status;
@@ -45,17 +46,8 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
         Err(_) => Err(Error::Deadline(DEADLINE.as_secs())),
     };
     let outcome = match &converged {
-        Ok(Converged::Waiting) => {
-            if tracked.object.metadata.deletion_timestamp.is_some() {
-                context.wakes.forget(&key);
-            }
-            return Next::Idle;
-        }
-        Ok(Converged::NotDue) => {
-            // What a window holds back is read when it opens.
-            context.wakes.finish(&key, look, false);
-            return next_refresh(&context, &key, started);
-        }
+        Ok(Converged::Waiting) => return waiting(&context, &key, &tracked),
+        Ok(Converged::NotDue) => return not_due(&context, &key, look, started),
         Ok(Converged::Again(pause)) => return next_in(*pause),
         Ok(Converged::Done(done, _)) => done.as_outcome(),
         Err(error) if is_soon_over(error, context.externals.failures(&key)) => return Next::Retry,
@@ -99,6 +91,20 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
             Retry::OnChange => Next::RetryAfter(RECHECK),
         },
     }
+}
+
+/// Something else has to happen first. One that is being deleted is refreshed no more, whatever events say.
+fn waiting(context: &Context, key: &ObjectKey, tracked: &Tracked) -> Next {
+    if tracked.object.metadata.deletion_timestamp.is_some() {
+        context.wakes.forget(key);
+    }
+    Next::Idle
+}
+
+/// What a window holds back of events is read when it opens.
+fn not_due(context: &Context, key: &ObjectKey, look: Look, now: Timestamp) -> Next {
+    context.wakes.finish(key, look, false);
+    next_refresh(context, key, now)
 }
 
 /// What is not worth a word, because the next try will most likely not meet it.

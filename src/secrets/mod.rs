@@ -41,7 +41,7 @@ use tokio_util::sync::CancellationToken;
 
 use cluster_objects::ClusterObjects;
 use context::Context;
-use events::{EventQueues, Wakes};
+use events::{queues::EventQueues, wakes::Wakes};
 use index::Index;
 use outage::Outages;
 use pushes::Pushes;
@@ -113,6 +113,18 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
         cluster_pushing: Queue::new("clusterpushsecret", bounds),
         pushing: Queue::new("pushsecret", Bounds { max_concurrent, ..PUSHES }),
     });
+    show_queues(&context, runtime);
+    let caches = watches::start(&context, runtime);
+    let (tasks, stop) = (&mut *runtime.tasks, runtime.stop);
+    tasks.spawn(validate(Arc::clone(&context), stop.clone()));
+    tasks.spawn(events::read_queues(Arc::clone(&context), caches.clone(), stop.clone()));
+    tasks.spawn(synchronise(Arc::clone(&context), caches, stop.clone()));
+    tasks.spawn(recover(Arc::clone(&context), stop.clone()));
+    tasks.spawn(tidy(context, stop.clone()));
+}
+
+/// Figures and health of the queues.
+fn show_queues(context: &Context, runtime: &Runtime<'_>) {
     let (metrics, limits) = (runtime.metrics, runtime.health.patience().limits());
     let queue = context.externals.clone();
     metrics.queue(queue.name(), move || queue.stats());
@@ -134,14 +146,6 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
     for queue in [context.clusters.clone(), context.cluster_pushing.clone()] {
         runtime.health.live_unless(move || queue.unhealthy_reason(limits));
     }
-
-    let caches = watches::start(&context, runtime);
-    let (tasks, stop) = (&mut *runtime.tasks, runtime.stop);
-    tasks.spawn(validate(Arc::clone(&context), stop.clone()));
-    tasks.spawn(events::read_queues(Arc::clone(&context), caches.clone(), stop.clone()));
-    tasks.spawn(synchronise(Arc::clone(&context), caches, stop.clone()));
-    tasks.spawn(recover(Arc::clone(&context), stop.clone()));
-    tasks.spawn(tidy(context, stop.clone()));
 }
 
 async fn validate(context: Arc<Context>, stop: CancellationToken) {

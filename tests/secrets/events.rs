@@ -25,7 +25,7 @@ fn time(nth: usize) -> String {
 
 impl Scene<'_> {
     /// A queue of this scene that a store names; its name.
-    async fn queue_of(&self, store: &str) -> Result<String> {
+    pub async fn queue_of(&self, store: &str) -> Result<String> {
         let name = format!("{}-events", self.ns);
         let arn = self.env.sqs.create(&name);
         self.annotate(store, &arn).await?;
@@ -39,7 +39,7 @@ impl Scene<'_> {
     }
 
     /// A new version of a secret at the source, and the event that tells it.
-    fn rotate(&self, name: &str, nth: usize, text: &str) -> Value {
+    pub fn rotate(&self, name: &str, nth: usize, text: &str) -> Value {
         let (full, version) = (self.remote(name), version(nth));
         let stages = &["AWSCURRENT"];
         let arn = self.env.aws.put_version(&full, &version, stages, &value(text));
@@ -47,7 +47,7 @@ impl Scene<'_> {
     }
 
     /// Waits until the condition of a store about its queue has this reason; its message.
-    async fn events_ready(&self, store: &str, reason: &str) -> Result<String> {
+    pub async fn events_ready(&self, store: &str, reason: &str) -> Result<String> {
         let what = format!("EventsReady of {}/{store}", self.ns);
         eventually(SOON, &what, || async {
             let object = self.get("SecretStore", store).await?.unwrap_or_default();

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::{sync::Notify, time};
 use tokio_util::sync::CancellationToken;
 
-use super::Served;
+use super::served::Served;
 use super::wakes::{ReaderId, When};
 use crate::cluster::queue::Lane;
 use crate::provider::ProviderError;
@@ -20,6 +20,7 @@ use crate::provider::aws::queue::{BATCH, HIDDEN_SECONDS, Message, MessageQueue};
 use crate::provider::fetcher::Connection;
 use crate::retry::Pauses;
 use crate::secrets::context::Context;
+use crate::secrets::index::StoreKey;
 use crate::secrets::plan::events::condition::QueueState;
 use crate::secrets::plan::events::ledger::Receipt;
 use crate::secrets::plan::events::parse::{Event, Parsed, Source, parse};
@@ -217,8 +218,7 @@ impl Consumer {
             self.state = Some(state.clone());
         }
         for owner in self.served.owners() {
-            let (queues, arn) = (&self.context.event_queues, Some(&self.arn));
-            queues.set_state(&self.context, &owner, arn, state.clone());
+            self.context.note_queue(&owner, Some(&self.arn), state);
         }
     }
 
@@ -290,7 +290,9 @@ impl Consumer {
             self.count(event.source, outcome);
             return self.delete(message.handle);
         }
-        let readers = self.context.concerned(event, &self.served);
+        let counts = |store: &StoreKey| self.served.covers(store);
+        let mut readers = self.context.readers((&event.secret, &event.change), counts);
+        readers.retain(|reader| reader.heeds);
         if readers.is_empty() {
             self.count(event.source, "unused");
             return self.delete(message.handle);

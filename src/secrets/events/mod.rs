@@ -4,60 +4,29 @@
 //! at: [`wakes`] keeps the books, [`consumer`] reads a queue, [`queues`] says which ones are read.
 
 mod consumer;
-mod queues;
-mod wakes;
+pub(crate) mod queues;
+mod served;
+pub(crate) mod wakes;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::{task::JoinHandle, time};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use queues::EventQueues;
-pub(crate) use wakes::Wakes;
-
 use super::auth::is_referent;
 use super::context::Context;
-use super::index::StoreKey;
-use super::plan::collect::StoreId;
-use super::plan::events::asks::{Reader, Scope, StoreFacts};
 use super::plan::events::assign::{Owner, Want, Who, assign};
 use super::plan::events::condition::QueueState;
-use super::plan::events::parse::Event;
-use super::plan::events::secret::Holder;
 use super::plan::store_status::Queue;
 use super::store::{Caller, Store};
-use crate::api::external_secrets::aws::{AwsProvider, AwsService};
-use crate::cluster::{CacheSync, ObjectKey};
+use crate::cluster::CacheSync;
 use crate::provider::aws::QueueArn;
 use consumer::Consumer;
 use queues::Wanted;
+use served::Served;
 
 /// Readers that stop have this long to put back what they hold.
 const STOPPING: Duration = Duration::from_secs(3);
-
-/// For whom a queue is read.
-#[derive(Default)]
-pub(crate) struct Served(Mutex<BTreeSet<Owner<StoreKey>>>);
-
-impl Served {
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<Owner<StoreKey>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn owners(&self) -> Vec<Owner<StoreKey>> {
-        self.lock().iter().cloned().collect()
-    }
-
-    /// Whether events of the queue count for users of a store. Those of the operator count for all.
-    fn covers(&self, store: &StoreKey) -> bool {
-        let owners = self.lock();
-        owners.contains(&Owner::Operator) || owners.contains(&Owner::Store(store.clone()))
-    }
-}
 
 /// Notes the queue that a store names; what its status should say of it.
 pub(crate) fn declare(context: &Context, store: &Store) -> Queue {
@@ -68,7 +37,7 @@ pub(crate) fn declare(context: &Context, store: &Store) -> Queue {
     };
     let refuse = |state: QueueState| {
         queues.unwant(&store.key);
-        queues.set_state(context, &Owner::Store(store.key.clone()), None, state.clone());
+        context.note_queue(&Owner::Store(store.key.clone()), None, &state);
         Queue::Known(state)
     };
     let arn = match QueueArn::parse(text) {
@@ -121,60 +90,6 @@ fn says_receiving(store: &Store, arn: &QueueArn) -> bool {
     conditions.any(|it| it.message.as_ref() == Some(&message))
 }
 
-impl Context {
-    /// The ExternalSecrets that an event concerns, among the users of those for whom its queue is read.
-    fn concerned(&self, event: &Event, served: &Served) -> Vec<Reader> {
-        let prefixes = self.stores.prefixes();
-        let facts = |store: &StoreId, object: &ObjectKey| {
-            let key = store_key(store, object);
-            served.covers(&key).then(|| self.facts(&key))?
-        };
-        self.index.readers(|asks| asks.concerned(event, Scope::Refreshed, &prefixes, facts))
-    }
-
-    /// All ExternalSecrets that read what an event is about, whether events refresh them or not.
-    #[cfg_attr(not(test), expect(dead_code, reason = "asked by whoever rotates a secret"))]
-    pub(crate) fn readers_of(&self, event: &Event) -> Vec<Reader> {
-        let prefixes = self.stores.prefixes();
-        let facts = |store: &StoreId, object: &ObjectKey| self.facts(&store_key(store, object));
-        self.index.readers(|asks| asks.concerned(event, Scope::Everybody, &prefixes, facts))
-    }
-
-    /// Where a store reads, if it is one of ours and of AWS.
-    fn facts(&self, key: &StoreKey) -> Option<StoreFacts> {
-        let is_enabled = if key.is_cluster() {
-            self.config.cluster_stores
-        } else {
-            self.config.namespaced_stores
-        };
-        let (store, _, _) = self.stores.find(key).filter(|_| is_enabled)?;
-        let aws = store.spec.provider.aws.as_ref().filter(|_| self.is_ours(&store))?;
-        let holder = match aws.service {
-            AwsService::SecretsManager => Holder::SecretsManager,
-            AwsService::ParameterStore => Holder::ParameterStore,
-            AwsService::CertificateManager | AwsService::Other(_) => return None,
-        };
-        Some(StoreFacts {
-            holder,
-            region: aws.region.trim().to_owned(),
-            prefix: aws.prefix.clone().unwrap_or_default(),
-            account: account(aws),
-        })
-    }
-}
-
-fn store_key(store: &StoreId, object: &ObjectKey) -> StoreKey {
-    let namespace = if store.cluster { "" } else { &*object.namespace };
-    StoreKey(ObjectKey::new(namespace, &store.name))
-}
-
-/// The account of the last role.
-fn account(aws: &AwsProvider) -> Option<String> {
-    let role = aws.role.as_ref().filter(|role| !role.is_empty());
-    let account = role.or(aws.additional_roles.last())?.split(':').nth(4)?;
-    (!account.is_empty()).then(|| account.to_owned())
-}
-
 struct Running {
     served: Arc<Served>,
     stop: CancellationToken,
@@ -205,14 +120,14 @@ pub(crate) async fn read_queues(context: Arc<Context>, caches: CacheSync, stop: 
             running.extract_if(.., |key, _| !assignment.readers.contains_key(key)).collect();
         end(ended.into_iter().map(|(_, reader)| reader)).await;
         for (owner, arn, state) in assignment.refused {
-            context.event_queues.set_state(&context, &owner, Some(&arn), state);
+            context.note_queue(&owner, Some(&arn), &state);
         }
         for (key, owners) in assignment.readers {
             let reader = running.entry(key).or_insert_with_key(|(arn, _)| {
                 let first = wanted.iter().find(|it| Some(&it.want.owner) == owners.first());
                 start(&context, arn, first, &stop)
             });
-            *reader.served.lock() = owners.into_iter().collect();
+            reader.served.set(owners);
         }
         tokio::select! {
             () = stop.cancelled() => break,

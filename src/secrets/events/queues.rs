@@ -7,10 +7,8 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::cluster::queue::Lane;
 use crate::provider::aws::QueueArn;
 use crate::provider::fetcher::Connection;
-use crate::secrets::context::Context;
 use crate::secrets::index::StoreKey;
 use crate::secrets::plan::events::assign::{Owner, Want};
 use crate::secrets::plan::events::condition::QueueState;
@@ -88,38 +86,21 @@ impl EventQueues {
         self.lock().states.get(&(owner.clone(), None)).cloned()
     }
 
-    /// Notes how it stands with the queue of an owner. If that is news, its status says so.
-    pub(crate) fn set_state(
+    /// Notes how it stands with the queue of an owner. If that is news: how many queues there are by each reason.
+    pub(super) fn set_state(
         &self,
-        context: &Context,
         owner: &Owner<StoreKey>,
         arn: Option<&QueueArn>,
-        queue: QueueState,
-    ) {
-        let (_, reason, message) = queue.condition();
-        let is_news = {
-            let mut state = self.lock();
-            let arn = arn.filter(|_| *owner == Owner::Operator).cloned();
-            let old = state.states.insert((owner.clone(), arn), queue.clone());
-            let count = |reason| {
-                let of_reason = state.states.values().filter(|it| it.condition().1 == reason);
-                i64::try_from(of_reason.count()).unwrap_or(i64::MAX)
-            };
-            for reason in QueueState::REASONS {
-                context.metrics.events.queues(reason, count(reason));
-            }
-            old != Some(queue)
+        queue: &QueueState,
+    ) -> Option<Vec<(&'static str, i64)>> {
+        let mut state = self.lock();
+        let arn = arn.filter(|_| *owner == Owner::Operator).cloned();
+        let old = state.states.insert((owner.clone(), arn), queue.clone());
+        let count = |reason| {
+            let of_reason = state.states.values().filter(|it| it.condition().1 == reason);
+            (reason, i64::try_from(of_reason.count()).unwrap_or(i64::MAX))
         };
-        if !is_news {
-            return;
-        }
-        match owner {
-            Owner::Operator => tracing::info!(reason, message, "the queue of --events-queue"),
-            Owner::Store(key) => {
-                tracing::info!(store = ?key, reason, message, "the queue of a store");
-                context.validations.wake(key, key, Lane::Urgent);
-            }
-        }
+        (old.as_ref() != Some(queue)).then(|| QueueState::REASONS.map(count).into())
     }
 
     /// Waits until the wishes are others than before.

@@ -311,7 +311,8 @@ mod tests {
     }
 
     fn reader(is_guess: bool) -> Vec<Reader> {
-        vec![Reader { object: object(), reads: vec![(store(), request())], is_guess }]
+        let reads = vec![(store(), request())];
+        vec![Reader { object: object(), reads, is_guess, heeds: true }]
     }
 
     fn stale(wakes: &Wakes, version: &str) -> Option<Duration> {

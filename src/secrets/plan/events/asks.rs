@@ -10,7 +10,7 @@ use std::{
 
 use gotemplate::regexp::{Refusal, Regexp};
 
-use super::parse::{Change, Event};
+use super::parse::Change;
 use super::secret::{Arn, EventSecret, Holder};
 use crate::cluster::ObjectKey;
 use crate::provider::{Content, ReadRequest, Version};
@@ -40,15 +40,8 @@ pub(crate) struct Reader {
     pub(crate) reads: Vec<(StoreId, ReadRequest)>,
     /// Nobody can tell whether it is concerned: it searches by tags, which no event tells.
     pub(crate) is_guess: bool,
-}
-
-/// Who reads a version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scope {
-    /// Those that events refresh.
-    Refreshed,
-    /// All, also those without an interval.
-    Everybody,
+    /// Events refresh it. Those without an interval read the secret all the same.
+    pub(crate) heeds: bool,
 }
 
 /// What all ExternalSecrets ask for.
@@ -131,17 +124,17 @@ impl Asks {
         })
     }
 
-    /// The ExternalSecrets that an event concerns. `facts` tells of a store of a namespace whether events count for
-    /// it, and `prefixes` are those of all stores.
-    pub(crate) fn concerned(
+    /// The ExternalSecrets that read a secret by what changed of it. `facts` tells where a store reads, if it counts, and
+    /// `prefixes` are those of all stores.
+    pub(crate) fn readers(
         &self,
-        event: &Event,
-        scope: Scope,
+        secret: &EventSecret,
+        change: &Change,
         prefixes: &BTreeSet<String>,
         facts: impl Fn(&StoreId, &ObjectKey) -> Option<StoreFacts>,
     ) -> Vec<Reader> {
         let mut candidates: BTreeSet<&ObjectKey> = self.searching.iter().collect();
-        for name in &event.secret.names {
+        for name in &secret.names {
             let whole = std::iter::once(&**name);
             let keys = prefixes.iter().filter_map(|prefix| name.strip_prefix(&**prefix));
             for key in whole.chain(keys) {
@@ -149,9 +142,7 @@ impl Asks {
             }
         }
         let readers = candidates.into_iter().filter_map(|object| {
-            let asked = self.objects.get(object)?;
-            let counts = asked.heeds || scope == Scope::Everybody;
-            counts.then(|| self.reader(object, asked, event, &facts))?
+            self.reader(object, self.objects.get(object)?, (secret, change), &facts)
         });
         readers.collect()
     }
@@ -160,19 +151,18 @@ impl Asks {
         &self,
         object: &ObjectKey,
         asked: &Asked,
-        event: &Event,
+        event: (&EventSecret, &Change),
         facts: &impl Fn(&StoreId, &ObjectKey) -> Option<StoreFacts>,
     ) -> Option<Reader> {
         let (mut reads, mut certain, mut guess) = (Vec::new(), false, false);
         for (store, ask) in &asked.lookups {
-            let Some(facts) = facts(store, object).filter(|facts| is_there(facts, &event.secret))
-            else {
+            let Some(facts) = facts(store, object).filter(|facts| is_there(facts, event.0)) else {
                 continue;
             };
             match ask {
                 Ask::Read(request) if means(&facts, request, event) => {
                     certain = true;
-                    if shows_version(&request.version, &event.change) {
+                    if shows_version(&request.version, event.1) {
                         reads.push((store.clone(), request.clone()));
                     }
                 }
@@ -184,12 +174,18 @@ impl Asks {
             }
         }
         let is_guess = guess && !certain;
-        (certain || guess).then(|| Reader { object: object.clone(), reads, is_guess })
+        let heeds = asked.heeds;
+        (certain || guess).then(|| Reader { object: object.clone(), reads, is_guess, heeds })
     }
 
     /// Whether a search may find the secret, as far as names tell.
-    fn finds(&self, facts: &StoreFacts, search: &Search, event: &Event) -> bool {
-        let is_asked_for = match &event.change {
+    fn finds(
+        &self,
+        facts: &StoreFacts,
+        search: &Search,
+        (secret, change): (&EventSecret, &Change),
+    ) -> bool {
+        let is_asked_for = match change {
             Change::Any => true,
             Change::Label(label) => label == CURRENT,
             Change::Tags => !search.filter.tags.is_empty(),
@@ -199,11 +195,7 @@ impl Asks {
         let path =
             if path.starts_with(prefix) { path.to_owned() } else { format!("{prefix}{path}") };
         is_asked_for
-            && event
-                .secret
-                .names
-                .iter()
-                .any(|name| name.starts_with(&path) && self.matches(search, name))
+            && secret.names.iter().any(|name| name.starts_with(&path) && self.matches(search, name))
     }
 
     fn matches(&self, search: &Search, name: &str) -> bool {
@@ -232,14 +224,18 @@ fn is_there(facts: &StoreFacts, secret: &EventSecret) -> bool {
     facts.holder == secret.holder && facts.region == secret.region
 }
 
-fn means(facts: &StoreFacts, request: &ReadRequest, event: &Event) -> bool {
+fn means(
+    facts: &StoreFacts,
+    request: &ReadRequest,
+    (secret, change): (&EventSecret, &Change),
+) -> bool {
     let full = format!("{}{}", facts.prefix, request.key);
     // A name means the secret of the account that asks.
-    let is_elsewhere = match (&facts.account, &event.secret.account) {
+    let is_elsewhere = match (&facts.account, &secret.account) {
         (Some(own), Some(account)) => own != account && Arn::parse(&full).is_none(),
         _ => false,
     };
-    !is_elsewhere && event.secret.is_meant_by(&full) && is_asked_for(request, &event.change)
+    !is_elsewhere && secret.is_meant_by(&full) && is_asked_for(request, change)
 }
 
 fn is_asked_for(request: &ReadRequest, change: &Change) -> bool {

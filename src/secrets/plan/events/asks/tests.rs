@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::provider::Filter;
-use crate::secrets::plan::events::parse::Source;
+use crate::secrets::plan::events::parse::{Event, Source};
 use crate::secrets::plan::events::secret::without_suffix;
 
 const REGION: &str = "eu-west-1";
@@ -82,7 +82,7 @@ fn woken(asks: &[(&str, Ask)], event: &Event) -> Vec<usize> {
     for (nth, (name, ask)) in asks.iter().enumerate() {
         index.put(&key(nth), vec![lookup(store(name), ask.clone())], true);
     }
-    let found = index.concerned(event, Scope::Refreshed, &prefixes(), facts);
+    let found = index.readers(&event.secret, &event.change, &prefixes(), facts);
     (0..asks.len()).filter(|nth| found.iter().any(|it| it.object == key(*nth))).collect()
 }
 
@@ -147,10 +147,10 @@ fn those_that_events_do_not_refresh_are_consumers_all_the_same() {
     let ask = read("db", Version::Current, Content::Value);
     asks.put(&key, vec![lookup(store("plain"), ask)], false);
     let event = event("db", label("AWSCURRENT"));
-    assert!(asks.concerned(&event, Scope::Refreshed, &prefixes(), facts).is_empty());
-    assert_eq!(asks.concerned(&event, Scope::Everybody, &prefixes(), facts).len(), 1);
+    let readers = |asks: &Asks| asks.readers(&event.secret, &event.change, &prefixes(), facts);
+    assert!(matches!(&readers(&asks)[..], [Reader { heeds: false, .. }]));
     asks.remove(&key);
-    assert!(asks.concerned(&event, Scope::Everybody, &prefixes(), facts).is_empty());
+    assert!(readers(&asks).is_empty());
     assert!(asks.by_name.is_empty() && asks.patterns.is_empty() && asks.objects.is_empty());
 }
 
@@ -267,7 +267,7 @@ proptest! {
         }
         let event = event(name, change);
         let mut found: Vec<_> = index
-            .concerned(&event, Scope::Refreshed, &prefixes(), facts)
+            .readers(&event.secret, &event.change, &prefixes(), facts)
             .into_iter()
             .map(|reader| (reader.object.name.parse::<u8>().unwrap(), reader.is_guess))
             .collect();
