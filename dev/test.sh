@@ -16,6 +16,9 @@ if [[ ${CI:-} == true ]]; then
   export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-20261130}
 fi
 
+# Tests against servers wait most of the time: two for each core run in half the time.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(nproc)))}
+
 # The test runner reports times only with an unstable option, which this variable lets a stable one take. It is set for
 # the tests' own processes alone: the compiler would build everything anew with it.
 triple=$(rustc -vV | sed -n 's/^host: //p')

@@ -12,15 +12,15 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
-use hyper_rustls::{ConfigBuilderExt as _, FixedServerNameResolver, HttpsConnector};
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector};
 use hyper_util::{
     client::legacy::{
         Client,
@@ -48,6 +48,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 const IDLE: usize = 4;
 /// For how long they are kept.
 const IDLE_FOR: Duration = Duration::from_secs(30);
+/// For how long the certificates of the system count as they were read.
+const ROOTS_STAY: Duration = Duration::from_mins(10);
 /// An answer that is larger waits for others that are: each is in memory as a whole.
 const SMALL: usize = 64 << 10;
 /// Large answers that are received at once.
@@ -232,12 +234,31 @@ impl Outbound {
     }
 }
 
+/// Those of the system. They are read again now and then: an image's bundle may be mounted and replaced.
+fn system_roots() -> Result<Arc<RootCertStore>, SetupError> {
+    static READ: Mutex<Option<(Instant, Arc<RootCertStore>)>> = Mutex::new(None);
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((at, roots)) = read.as_ref()
+        && at.elapsed() < ROOTS_STAY
+    {
+        return Ok(Arc::clone(roots));
+    }
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if store.is_empty() {
+        return Err(SetupError::Roots);
+    }
+    let roots = Arc::new(store);
+    *read = Some((Instant::now(), Arc::clone(&roots)));
+    Ok(roots)
+}
+
 fn tls(roots: Roots, certificate: Option<ClientCertificate>) -> Result<ClientConfig, SetupError> {
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|_| SetupError::Roots)?;
     let builder = match roots {
-        Roots::System => builder.with_native_roots().map_err(|_| SetupError::Roots)?,
+        Roots::System => builder.with_root_certificates(system_roots()?),
         Roots::Only(certificates) => {
             let mut store = RootCertStore::empty();
             for certificate in certificates {

@@ -44,6 +44,8 @@ pub(crate) struct Context {
     pub(crate) templates: Cache,
     /// Turns at rendering.
     pub(crate) rendering: Turns,
+    /// Turns at asking webhooks: each answer is in memory as a whole.
+    pub(crate) webhooks: Turns,
     pub(crate) outages: Outages,
     pub(crate) cluster_externals: ClusterObjects<ClusterExternalSecret>,
     pub(crate) cluster_pushes: ClusterObjects<ClusterPushSecret>,

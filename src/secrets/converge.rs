@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::error::Error;
-use super::generate::Sources;
+use super::generate::{AsMade, Sources};
 use super::index::Verified;
 use super::observe::Target;
 use super::plan::collect;
@@ -141,6 +141,18 @@ impl Reconciler<'_> {
         let Some(generators) = self.generators(&wanted.uses).await? else {
             return Ok(Converged::Waiting);
         };
+        let target = match self.as_made(target, &generators, wanted.is_refresh).await? {
+            AsMade::Kept(target, rendered) => {
+                let read_at = self.read_at(wanted.is_refresh);
+                let done = self.act(target, rendered, false, why).await?;
+                self.context.index.remember(self.key, self.uid(), |m| m.refreshed = Some(read_at));
+                if self.wants_rename_tidied(why) {
+                    super::cleanup::orphans(self).await?;
+                }
+                return Ok(Converged::Done(done, read_at));
+            }
+            AsMade::Unknown(target) => target,
+        };
         let answers = self.fetch(&wanted.lookups, why).await?;
         let Some(answers) = answers else { return Ok(Converged::Waiting) };
         if let Some(pause) = self.context.wakes.stale(self.key, &wanted.lookups, &answers) {
@@ -162,8 +174,7 @@ impl Reconciler<'_> {
         } else {
             (target, false)
         };
-        // Values that were kept are as old as they were: the next refresh is not later for it.
-        let read_at = if is_kept && !wanted.is_refresh { self.last_read() } else { self.now };
+        let read_at = if is_kept { self.read_at(wanted.is_refresh) } else { self.now };
         let mut done = self.act(target, rendered, empty, why).await?;
         if let Done::Synced(_, written) = &mut done {
             written.template.clone_from(&template);
@@ -177,6 +188,11 @@ impl Reconciler<'_> {
             super::cleanup::orphans(self).await?;
         }
         Ok(Converged::Done(done, read_at))
+    }
+
+    /// When values that were kept count as read: the next refresh is not later for it.
+    fn read_at(&self, is_refresh: bool) -> Timestamp {
+        if is_refresh { self.now } else { self.last_read() }
     }
 
     /// When what is in the Secret was read, as far as that is known.

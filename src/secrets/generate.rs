@@ -1,7 +1,10 @@
 //! Asking generators, and keeping what they made before where no refresh is due.
 
 mod aws;
+mod keep;
 mod webhook;
+
+pub(super) use keep::AsMade;
 
 use std::{collections::BTreeMap, sync::OnceLock};
 
@@ -13,10 +16,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::error::Error;
-use super::observe::Target;
 use super::plan::collect::{self, Answer, Collected};
-use super::plan::desired::Rendered;
-use super::plan::generate::{self, GENERATED, Generated, GeneratorUse};
+use super::plan::generate::{Generated, GeneratorUse};
 use super::plan::policy;
 use crate::api::external_secrets::external_secret::GeneratorKind;
 use crate::api::generators::aws::{ECRAuthorizationToken, STSSessionToken};
@@ -278,7 +279,7 @@ impl Reconciler<'_> {
         let again: Asked;
         let asked = if let Some(asked) = sources.asked.get() {
             // Once more, to see what depends on it.
-            again = asked.iter().map(|(nth, made)| (*nth, altered(made))).collect();
+            again = asked.iter().map(|(nth, made)| (*nth, keep::altered(made))).collect();
             &again
         } else {
             let asked = self.ask(&sources.generators).await?;
@@ -307,7 +308,10 @@ impl Reconciler<'_> {
                 Settings::Aws(aws::Call::Session(source, request)) => {
                     fetcher.session(source, request.clone()).await.map(named)
                 }
-                Settings::Webhook(call) => call.ask().await,
+                Settings::Webhook(call) => {
+                    let _turn = self.context.webhooks.turn(&self.key.namespace).await;
+                    call.ask().await
+                }
                 _ => continue,
             };
             let refused = |source| Error::GeneratorRefused {
@@ -351,66 +355,6 @@ impl Reconciler<'_> {
         let _turn = self.context.rendering.turn(&self.key.namespace).await;
         tokio::task::block_in_place(work)
     }
-
-    async fn rendered_again(
-        &self,
-        sources: &Sources<'_>,
-    ) -> Result<BTreeMap<String, SecretBytes>, Error> {
-        let collected = self.collect(sources).await?;
-        Ok(self.render(collected.data).await?.0.data)
-    }
-
-    /// Marks values that were made with the refresh they were made for, or keeps those that are in the Secret: if no
-    /// refresh is due, or if they were made for this one already and only the status does not say so.
-    /// True if they were kept.
-    pub(super) async fn keep_made(
-        &self,
-        target: Target,
-        rendered: &mut Rendered,
-        sources: &Sources<'_>,
-        is_refresh: bool,
-    ) -> Result<(Target, bool), Error> {
-        let mark = generate::refresh_mark(self.object());
-        let noted = match &target {
-            Target::Absent => None,
-            Target::Read(existing) => existing.annotations.get(GENERATED).cloned(),
-            Target::Intact(_) => {
-                self.context.index.secret(&self.target()).and_then(|digest| digest.generated)
-            }
-        };
-        let existing = match target {
-            target if is_refresh && noted.as_ref() != Some(&mark) => {
-                rendered.annotations.insert(GENERATED.to_owned(), mark);
-                return Ok((target, false));
-            }
-            Target::Read(existing) => Some(*existing),
-            Target::Intact(_) => self.read().await?,
-            Target::Absent => None,
-        };
-        let Some(existing) = existing else {
-            rendered.annotations.insert(GENERATED.to_owned(), mark);
-            return Ok((Target::Absent, false));
-        };
-        // What differs between two renderings is what depends on values that were made.
-        let other = match self.rendered_again(sources).await {
-            Ok(other) => other,
-            // A template may not take what others did not make: then all of it counts as made.
-            Err(_) if sources.ask_others() => {
-                rendered.data.keys().map(|key| (key.clone(), SecretBytes::default())).collect()
-            }
-            Err(error) => return Err(error),
-        };
-        let is_kept = generate::keep(&mut rendered.data, &other, &existing.data);
-        let noted = noted.filter(|_| is_kept).or_else(|| (!is_kept).then_some(mark));
-        rendered.annotations.extend(noted.map(|mark| (GENERATED.to_owned(), mark)));
-        Ok((Target::Read(Box::new(existing)), is_kept))
-    }
-}
-
-/// The same keys with other values.
-fn altered(made: &Values) -> Values {
-    let other = |value: &SecretBytes| SecretBytes::new([value.expose(), b"0"].concat());
-    made.iter().map(|(key, value)| (key.clone(), other(value))).collect()
 }
 
 fn mismatch(one: &GeneratorUse, kind: &str) -> Error {

@@ -66,6 +66,8 @@ use crate::telemetry::ProviderCalls;
 
 use gotemplate::Cache;
 
+/// Calls of webhooks that are under way at once.
+const WEBHOOKS_AT_ONCE: usize = 32;
 /// ExternalSecrets of one store under way at once.
 const PER_STORE: usize = 64;
 /// PushSecrets under way at once: each holds the data of its Secret meanwhile. A part of the places is for edits alone.
@@ -81,38 +83,7 @@ const TIDY_EVERY: Duration = Duration::from_mins(1);
 
 /// Starts the watches and controllers.
 pub(crate) fn start(runtime: &mut Runtime<'_>) {
-    let max_concurrent = runtime.config.concurrency;
-    let bounds = Bounds { max_concurrent, per_group: PER_STORE, in_all: IN_ALL, periodic: IN_ALL };
-    let mut config = runtime.config.secrets.clone();
-    // Cluster-scoped objects cannot be watched with rights in one namespace.
-    config.cluster_stores &= runtime.config.namespace.is_none();
-    config.cluster_external_secrets &= runtime.config.namespace.is_none();
-    config.cluster_push_secrets &= runtime.config.namespace.is_none() && config.push_secrets;
-    let context = Arc::new(Context {
-        started: jiff::Timestamp::now(),
-        fetcher: Fetcher::new(FetcherSettings::default(), Platform::new(config.aws.clone())),
-        config,
-        writer: runtime.writer.clone(),
-        server: runtime.server.clone(),
-        events: runtime.events.clone().routine(runtime.config.secrets.routine_events),
-        metrics: Arc::clone(runtime.metrics),
-        index: Index::default(),
-        stores: Stores::default(),
-        template_inputs: TemplateInputs::default(),
-        templates: Cache::new(TEMPLATES),
-        rendering: Turns::new(turns::cores()),
-        outages: Outages::default(),
-        cluster_externals: ClusterObjects::default(),
-        cluster_pushes: ClusterObjects::default(),
-        pushes: Pushes::default(),
-        wakes: Wakes::default(),
-        event_queues: EventQueues::default(),
-        externals: Queue::new("externalsecret", bounds),
-        validations: Queue::new("secretstore", Bounds { per_group: 1, ..bounds }),
-        clusters: Queue::new("clusterexternalsecret", bounds),
-        cluster_pushing: Queue::new("clusterpushsecret", bounds),
-        pushing: Queue::new("pushsecret", Bounds { max_concurrent, ..PUSHES }),
-    });
+    let context = context(runtime);
     show_queues(&context, runtime);
     let caches = watches::start(&context, runtime);
     let (tasks, stop) = (&mut *runtime.tasks, runtime.stop);
@@ -146,6 +117,43 @@ fn show_queues(context: &Context, runtime: &Runtime<'_>) {
     for queue in [context.clusters.clone(), context.cluster_pushing.clone()] {
         runtime.health.live_unless(move || queue.unhealthy_reason(limits));
     }
+}
+
+/// What all controllers share.
+fn context(runtime: &Runtime<'_>) -> Arc<Context> {
+    let max_concurrent = runtime.config.concurrency;
+    let bounds = Bounds { max_concurrent, per_group: PER_STORE, in_all: IN_ALL, periodic: IN_ALL };
+    let mut config = runtime.config.secrets.clone();
+    // Cluster-scoped objects cannot be watched with rights in one namespace.
+    config.cluster_stores &= runtime.config.namespace.is_none();
+    config.cluster_external_secrets &= runtime.config.namespace.is_none();
+    config.cluster_push_secrets &= runtime.config.namespace.is_none() && config.push_secrets;
+    Arc::new(Context {
+        started: jiff::Timestamp::now(),
+        fetcher: Fetcher::new(FetcherSettings::default(), Platform::new(config.aws.clone())),
+        config,
+        writer: runtime.writer.clone(),
+        server: runtime.server.clone(),
+        events: runtime.events.clone().routine(runtime.config.secrets.routine_events),
+        metrics: Arc::clone(runtime.metrics),
+        index: Index::default(),
+        stores: Stores::default(),
+        template_inputs: TemplateInputs::default(),
+        templates: Cache::new(TEMPLATES),
+        rendering: Turns::new(turns::cores()),
+        webhooks: Turns::new(WEBHOOKS_AT_ONCE),
+        outages: Outages::default(),
+        cluster_externals: ClusterObjects::default(),
+        cluster_pushes: ClusterObjects::default(),
+        pushes: Pushes::default(),
+        wakes: Wakes::default(),
+        event_queues: EventQueues::default(),
+        externals: Queue::new("externalsecret", bounds),
+        validations: Queue::new("secretstore", Bounds { per_group: 1, ..bounds }),
+        clusters: Queue::new("clusterexternalsecret", bounds),
+        cluster_pushing: Queue::new("clusterpushsecret", bounds),
+        pushing: Queue::new("pushsecret", Bounds { max_concurrent, ..PUSHES }),
+    })
 }
 
 async fn validate(context: Arc<Context>, stop: CancellationToken) {

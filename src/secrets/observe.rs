@@ -76,7 +76,7 @@ impl Reconciler<'_> {
                 == Some(&hash::created_by(&self.key.namespace, &self.key.name))
     }
 
-    fn merges(&self) -> bool {
+    pub(crate) fn merges(&self) -> bool {
         let creation = &self.object().spec.target.creation_policy;
         matches!(creation, CreationPolicy::Merge | CreationPolicy::CreateOrMerge)
     }

@@ -174,15 +174,25 @@ impl Pushes {
 
     /// Records what an object means, now that all of it is known. Those who mean what it meant before.
     pub(crate) fn means(&self, key: &ObjectKey, groups: &[entries::Group]) -> Vec<ObjectKey> {
+        self.means_these(key, places_of(groups, &key.namespace))
+    }
+
+    /// Records that an object has nothing to push: it means what it has pushed, and nothing else. Those who mean what it
+    /// meant before.
+    pub(crate) fn means_only(&self, key: &ObjectKey, pushed: &report::Synced) -> Vec<ObjectKey> {
+        self.means_these(key, places_pushed(pushed, &key.namespace).collect())
+    }
+
+    fn means_these(&self, key: &ObjectKey, now: Places) -> Vec<ObjectKey> {
         let mut state = self.lock();
         let Some(entry) = state.entries.get(key) else { return Vec::new() };
         if entry.tracked.object.metadata.deletion_timestamp.is_some() {
             return Vec::new();
         }
-        let (before, now) = (entry.places.clone(), places_of(groups, &key.namespace));
-        if before == now {
+        if entry.places == now {
             return Vec::new();
         }
+        let before = entry.places.clone();
         state.disclaim(key, &before);
         state.claim(key, &now);
         let gone: BTreeSet<_> = before.difference(&now).cloned().collect();
@@ -200,8 +210,13 @@ impl Pushes {
         let state = self.lock();
         let users = state.by_place.get(&(store.clone(), claim.remote_key.clone()));
         let entries = users.into_iter().flatten().filter_map(|user| state.entries.get(user));
-        let mean = entries
-            .filter(|entry| entry.places.iter().any(|(of, it)| of == store && it.overlaps(claim)));
+        let first = (store.clone(), Claim::at(&claim.remote_key, ""));
+        let is_here =
+            |(of, it): &&(StoreKey, Claim)| of == store && it.remote_key == claim.remote_key;
+        let mean = entries.filter(|entry| {
+            let mut here = entry.places.range(&first..).take_while(is_here);
+            here.any(|(_, it)| it.overlaps(claim))
+        });
         mean.map(|entry| entry.tracked.object.clone()).collect()
     }
 
@@ -209,7 +224,7 @@ impl Pushes {
     pub(crate) fn still_means(&self, object: &PushSecret, store: &StoreKey, claim: &Claim) -> bool {
         self.lock().entry_of(object).is_some_and(|entry| {
             entry.tracked.object.metadata.deletion_timestamp.is_none()
-                && entry.places.iter().any(|(of, it)| of == store && it == claim)
+                && entry.places.contains(&(store.clone(), claim.clone()))
         })
     }
 
@@ -382,15 +397,30 @@ fn places(object: &PushSecret) -> Places {
     let Ok(groups) = entries::groups(spec) else { return BTreeSet::new() };
     let mut places = places_of(&groups, &namespace);
     if !spec.data_to.is_empty() {
-        let named = entries::stores(spec).unwrap_or_default();
-        let status = object.status.iter().flat_map(|status| &status.synced_push_secrets);
-        for (store, entries) in status.filter(|(store, _)| named.contains(store)) {
-            let Some(store) = store_key(store, &namespace) else { continue };
-            let claims = entries.values().map(|data| Claim::of(&data.matches.remote_ref));
-            places.extend(claims.map(|claim| (store.clone(), claim)));
-        }
+        let named: BTreeSet<_> = entries::stores(spec)
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|store| store_key(store, &namespace))
+            .collect();
+        let pushed = object.status.iter().map(|status| &status.synced_push_secrets);
+        let pushed = pushed.flat_map(|pushed| places_pushed(pushed, &namespace));
+        places.extend(pushed.filter(|(store, _)| named.contains(store)));
     }
     places
+}
+
+/// The places that a status lists.
+fn places_pushed<'a>(
+    pushed: &'a report::Synced,
+    namespace: &'a str,
+) -> impl Iterator<Item = (StoreKey, Claim)> + 'a {
+    pushed
+        .iter()
+        .filter_map(|(store, entries)| Some((store_key(store, namespace)?, entries)))
+        .flat_map(|(store, entries)| {
+            let claims = entries.values().map(|data| Claim::of(&data.matches.remote_ref));
+            claims.map(move |claim| (store.clone(), claim))
+        })
 }
 
 fn places_of(groups: &[entries::Group], namespace: &str) -> Places {

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use serde_json::{Value, json};
-use support::{Result, Subsystem, webhook_address};
+use support::{Failure, Result, SOON, Subsystem, eventually, webhook_address};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -68,7 +68,7 @@ async fn aws_makes_logins_and_sessions_for_whoever_may_ask() -> Result<()> {
     assert!(session["access_key_id"].as_str().is_some_and(|key| key.starts_with("ASIA")));
     assert!(session["expiration"].as_str().is_some_and(|time| time.parse::<u64>().is_ok()));
 
-    // A repair asks again and keeps what was made; a refresh is new.
+    // A repair of the data asks again and keeps what was made; a refresh is new.
     scene.patch("Secret", "session", json!({"stringData": {"added": "x"}})).await?;
     scene.settle().await?;
     scene.data_is("session", session.clone()).await?;
@@ -161,6 +161,7 @@ impl Served {
             "/ok" => {
                 ok(json!({"data": {"password": value(&format!("made-{nth}")), "n": 1}}).to_string())
             }
+            "/document" => ok(json!({"data": {"document": "{\"a\": 1}"}}).to_string()),
             "/redirect" => (
                 "302 Found",
                 format!("Location: http://{}/ok\r\n", webhook_address().unwrap()),
@@ -182,6 +183,41 @@ impl Served {
     fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
+}
+
+/// Takes our mark from the Secret of a webhook, and waits until it is back.
+async fn a_label_is_repaired(scene: &Scene<'_>) -> Result<()> {
+    let label = "reconcile.external-secrets.io/managed";
+    let unmarked = json!({"metadata": {"labels": {label: null}}});
+    scene.patch("Secret", "hook", unmarked).await?;
+    eventually(SOON, "the label of Secret hook", || async {
+        let secret = scene.get("Secret", "hook").await?.unwrap_or_default();
+        match secret["metadata"]["labels"][label].as_str() {
+            Some("true") => Ok(()),
+            found => Err(Failure::new(format!("the label is {found:?}"))),
+        }
+    })
+    .await?;
+    scene.settle().await
+}
+
+/// Of a template that takes only what the server makes nobody can tell which keys depend on it: what was altered is new
+/// then, and never left as it is.
+async fn a_template_that_takes_nothing_else(scene: &Scene<'_>, hook: &Value) -> Result<()> {
+    let mut document = hook.clone();
+    document["url"] = json!(format!("http://{}/document", webhook_address()?));
+    generator(scene, "Webhook", "document", document).await?;
+    let from = json!([{"sourceRef": {"generatorRef": {"kind": "Webhook", "name": "document"}}}]);
+    let mut object = scene.external("document", json!({"data": [], "dataFrom": from}));
+    object["spec"]["secretStoreRef"] = Value::Null;
+    object["spec"]["target"]["template"] = json!({"data": {
+        "a": "{{ (.document | fromJson).a }}", "fixed": "as it is"}});
+    scene.create(object).await?;
+    scene.ready("document").await?;
+    let rendered = json!({"a": "1", "fixed": "as it is"});
+    scene.data_is("document", rendered.clone()).await?;
+    scene.patch("Secret", "document", json!({"stringData": {"fixed": "altered"}})).await?;
+    scene.data_is("document", rendered).await
 }
 
 #[tokio::test]
@@ -222,13 +258,19 @@ async fn webhooks_ask_servers_that_the_flag_names_and_nobody_else() -> Result<()
         "{request}"
     );
     assert!(request.ends_with("{\"user\": \"a b&c\"}"), "{request}");
-    // A repair keeps it, a refresh makes it anew.
+    let asked = served.requests().len();
+    a_label_is_repaired(&scene).await?;
+    scene.data_is("hook", made.clone()).await?;
+    assert_eq!(served.requests().len(), asked, "for a value that would be thrown away");
+    // A repair of the data keeps it, a refresh makes it anew.
     scene.patch("Secret", "hook", json!({"stringData": {"added": "x"}})).await?;
     scene.settle().await?;
     scene.data_is("hook", made.clone()).await?;
     scene.force("hook", "1").await?;
     scene.settle().await?;
     assert_ne!(scene.data("hook").await?, Some(made));
+
+    a_template_that_takes_nothing_else(&scene, &spec).await?;
 
     let inner = json!({"kind": "Webhook", "generator": {"webhookSpec": spec}});
     generator(&scene, "ClusterGenerator", "gen-webhook", inner).await?;

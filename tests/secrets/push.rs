@@ -513,6 +513,30 @@ async fn push_two_objects_on_one_remote_key_the_second_is_refused_and_takes_over
     scene.patch(KIND, "second", json!({"spec": {"deletionPolicy": "Delete"}})).await?;
     is_synced(&scene, "second").await?;
     scene.delete("Secret", "source").await?;
+    remote_is(&scene, "db", None).await?;
+    // Who has nothing to push keeps nothing from anybody.
+    scene
+        .create(json!({"kind": "Secret", "metadata": {"name": "other"},
+        "stringData": {"one": value("other")}}))
+        .await?;
+    let from = json!({"secret": {"name": "other"}});
+    scene.patch(KIND, "third", json!({"spec": {"selector": from}})).await?;
+    remote_is(&scene, "db", Some(&value("other"))).await
+}
+
+#[tokio::test]
+async fn push_a_store_of_another_controller_stops_all_and_says_so() -> Result<()> {
+    let scene = Scene::new("push-mixed").await?;
+    source(&scene, json!({"one": value("one")})).await?;
+    let mut theirs = scene.store("theirs");
+    theirs["spec"]["controller"] = json!("another");
+    scene.create(theirs).await?;
+    scene.settle().await?;
+    let stores = json!([{"name": "aws"}, {"name": "theirs"}]);
+    let spec = json!({"secretStoreRefs": stores});
+    scene.create(push("mixed", json!([entry(&scene, "one", "db", "")]), spec)).await?;
+    let text = scene.event("mixed", "NotPushed").await?;
+    assert!(text.contains("SecretStore \"theirs\" for another one"), "{text}");
     remote_is(&scene, "db", None).await
 }
 

@@ -65,7 +65,7 @@ async fn push_who_is_refused_holds_nobody_up() -> Result<()> {
         is_synced(&allowed, name).await?;
     }
 
-    // One that may, and has nothing to push, has the place until it may not any more.
+    // One that may, and whose Secret lacks the key, has the place until it may not any more.
     let labels = |label: Value| json!({"metadata": {"labels": {"may": label}}});
     for scene in [&refused, &allowed] {
         scene.patch("Namespace", &scene.ns, labels(json!("push"))).await?;
@@ -75,9 +75,9 @@ async fn push_who_is_refused_holds_nobody_up() -> Result<()> {
         "spec": {"conditions": selector}});
     refused.patch("ClusterSecretStore", &refused.ns, open).await?;
     let mut empty = shared(&refused, "empty", "c");
-    empty["spec"]["selector"] = json!({"secret": {"name": "none"}});
+    empty["spec"]["data"][0]["match"]["secretKey"] = json!("absent");
     refused.create(empty).await?;
-    fails(&refused, "empty", "does not exist").await?;
+    fails(&refused, "empty", "absent").await?;
     allowed.create(shared(&refused, "c", "c")).await?;
     fails(&allowed, "c", "is pushed by PushSecret push-refused/empty").await?;
     refused.patch("Namespace", &refused.ns, labels(Value::Null)).await?;

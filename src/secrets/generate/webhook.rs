@@ -9,7 +9,6 @@ use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
-use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use crate::api::external_secrets::kubernetes::{CaProvider, CaProviderType};
@@ -25,8 +24,6 @@ use crate::secrets::plan::template::Engine;
 use crate::secrets::plan::{generate::GeneratorUse, webhook};
 use crate::secrets::reconciler::Reconciler;
 
-/// Calls under way at once: each answer is in memory as a whole.
-static CALLS: Semaphore = Semaphore::const_new(32);
 /// Label of a Secret that webhooks may use.
 const LABEL: (&str, &str) = ("external-secrets.io/type", "webhook");
 const METHODS: [Method; 5] =
@@ -306,9 +303,6 @@ impl Call {
         }
         let request = request.body(self.body.to_vec().into());
         let request = request.map_err(|_| invalid("the request could not be formed".to_owned()))?;
-        let Ok(_permit) = CALLS.acquire().await else {
-            return Err(away("too many webhooks are asked at once".to_owned()));
-        };
         let bounds = Bounds { time: self.time, bytes: MOST_BYTES };
         let answer =
             self.outbound.send(request, bounds, host).await.map_err(|error| match error {

@@ -10,6 +10,7 @@ use super::super::environment::SystemEnvironment;
 use super::super::error::Error;
 use super::super::plan::push::data_to::expand;
 use super::super::plan::push::entries::{self, Group};
+use super::super::plan::push::report::Synced;
 use super::super::plan::rewrite;
 use super::super::plan::template::{self, Contents, Engine, InputKind};
 use super::super::template_inputs::{Mark, Version};
@@ -54,29 +55,41 @@ impl Pusher<'_> {
         Ok(Some(Source { data, mark: mark.finish() }))
     }
 
-    /// What is asked for of these data. What `dataTo` came to counts as meant from now on.
+    /// What is asked for of these data. It counts as meant from now on.
     pub(super) async fn groups(&self, source: &Source) -> Result<Vec<Group>, Error> {
+        let groups = self.expanded(source).await?;
+        self.wake_rivals(self.context.pushes.means(self.key, &groups));
+        Ok(groups)
+    }
+
+    /// There is nothing to push: others may have what this one only asked for.
+    pub(super) fn means_only(&self, pushed: &Synced) {
+        self.wake_rivals(self.context.pushes.means_only(self.key, pushed));
+    }
+
+    /// Others may have been refused what this one does not mean any more.
+    fn wake_rivals(&self, rivals: Vec<ObjectKey>) {
+        for rival in rivals {
+            self.context.wake_push(&rival, Lane::Urgent);
+        }
+    }
+
+    async fn expanded(&self, source: &Source) -> Result<Vec<Group>, Error> {
         let spec = &self.object.spec;
         if spec.data_to.is_empty() {
             return Ok(entries::groups(spec)?);
         }
         let context = self.context;
-        let turn = context.rendering.turn(&self.key.namespace).await;
-        let groups = tokio::task::block_in_place(|| {
+        let _turn = context.rendering.turn(&self.key.namespace).await;
+        tokio::task::block_in_place(|| {
             let (environment, limits) = (&mut SystemEnvironment, Limits::default());
             let delimiters = &context.config.delimiters;
             let mut engine = Engine::new(&context.templates, delimiters, environment, &limits);
             let expanded = expand(spec, &source.data, |field, operations, names| {
                 rewrite::rewrite(field, operations, names, &mut engine).map_err(Error::from)
             })?;
-            Ok::<_, Error>(entries::gather(spec, expanded)?)
-        })?;
-        drop(turn);
-        // Others may have been refused what this one does not mean any more.
-        for rival in context.pushes.means(self.key, &groups) {
-            context.wake_push(&rival, Lane::Urgent);
-        }
-        Ok(groups)
+            Ok(entries::gather(spec, expanded)?)
+        })
     }
 
     async fn read(

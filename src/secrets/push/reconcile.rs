@@ -12,14 +12,15 @@ use super::super::context::Context;
 use super::super::error::{Error, RECHECK};
 use super::super::plan::push::PushError;
 use super::super::plan::push::claims::Claim;
+use super::super::plan::push::decide::shown;
 use super::super::plan::push::entries::{self, Group, id};
 use super::super::plan::push::report::{Due, Outcome, Synced, due, is_by_gabion, is_edited};
-use super::super::pushes::store_key;
+use super::super::pushes::{store_key, store_name};
 use super::data::Source;
 use super::remote::{Pushed, Target};
 use super::{AT_ONCE, KIND, Pusher, Whose, ahead, by_store, leave::advice};
 use crate::api::external_secrets::push_secret::{PushDeletionPolicy, PushSecret};
-use crate::cluster::{ObjectKey, queue::Next, write::ApiError};
+use crate::cluster::{ObjectKey, events::EventType, queue::Next, write::ApiError};
 use crate::lane::Lane;
 use crate::retry::Retry;
 
@@ -208,6 +209,24 @@ impl Pusher<'_> {
         stores.all(|store| self.context.is_served(&store))
     }
 
+    /// Says that nothing is pushed where only some of the stores are for another controller. Two that write one status
+    /// would forget what the other one pushed.
+    fn warn_of_shared(&self) {
+        let stores = entries::stores(&self.object.spec).unwrap_or_default();
+        let keys = stores.iter().filter_map(|store| store_key(store, &self.key.namespace));
+        let (ours, others): (Vec<_>, Vec<_>) =
+            keys.partition(|store| self.context.is_served(store));
+        if let (Some(ours), Some(other)) = (ours.first(), others.first()) {
+            let (ours, other) = (store_name(ours), store_name(other));
+            let text = format!(
+                "not pushed: {} is for this controller and {} for another one; use a PushSecret for each",
+                shown(&ours),
+                shown(&other)
+            );
+            self.record("NotPushed", text, EventType::Warning);
+        }
+    }
+
     /// Whether it is ours alone to let go: we pushed it, and its stores were given to another controller since.
     fn is_abandoned(&self) -> bool {
         let tracked = self.context.pushes.find(self.key);
@@ -228,6 +247,7 @@ impl Pusher<'_> {
 
     async fn pass(&self, now: Timestamp, is_paced: bool) -> Result<Pass, Error> {
         if !self.all_ours() && !self.is_abandoned() {
+            self.warn_of_shared();
             return Ok(Pass::Waiting);
         }
         if self.object.metadata.deletion_timestamp.is_some() {
@@ -363,6 +383,7 @@ impl Pusher<'_> {
             status.conditions.iter().any(|c| c.reason.as_deref() == Some("SourceDeleted"))
         });
         if !deletes || recorded.is_empty() && !was_gone {
+            self.means_only(&recorded);
             return Err(PushError::SourceMissing { name: name.to_owned() }.into());
         }
         let removed = self.remove_all(&recorded, Whose::OfOthers).await;
@@ -370,6 +391,7 @@ impl Pusher<'_> {
             return Ok(Pass::Waiting);
         }
         let (failures, synced) = (removed.failures, removed.left);
+        self.means_only(&synced);
         Ok(Pass::Done { failures, synced, source: String::new(), source_gone: true })
     }
 
