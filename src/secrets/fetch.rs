@@ -76,7 +76,11 @@ impl Reconciler<'_> {
         lookups: &[Lookup],
         why: Why,
     ) -> Result<Option<Vec<Answer>>, Error> {
-        let lane = if why.is_urgent() { Lane::Urgent } else { Lane::Periodic };
+        let lane = match why {
+            why if why.is_urgent() => Lane::Urgent,
+            Why::Event => Lane::Event,
+            _ => Lane::Periodic,
+        };
         let (patterns, budget) = (patterns(lookups)?, Budget::default());
         let mut by_store: BTreeMap<&collect::StoreId, Vec<usize>> = BTreeMap::new();
         for (nth, lookup) in lookups.iter().enumerate() {

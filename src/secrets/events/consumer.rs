@@ -305,7 +305,7 @@ impl Consumer {
         let woken = self.context.wakes.received(self.id, event, readers, clock);
         for (object, when) in &woken.objects {
             match when {
-                When::Now => self.context.wake(object, Lane::Periodic),
+                When::Now => self.context.wake(object, Lane::Event),
                 When::At(at) => self.context.wake_at(object, *at),
             }
         }

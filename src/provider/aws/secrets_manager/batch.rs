@@ -39,7 +39,7 @@ impl SecretsManager {
     fn may_batch(&self, requests: &[&ReadRequest], lane: Lane) -> bool {
         use crate::provider::Provider as _;
         let patience = match lane {
-            Lane::Urgent => Duration::from_millis(200),
+            Lane::Urgent | Lane::Event => Duration::from_millis(200),
             Lane::Periodic => Duration::from_secs(2),
         };
         let waits = |operation| self.calls.meter.bucket(operation).wait(lane) > patience;
