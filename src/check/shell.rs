@@ -31,6 +31,8 @@ fn nested(text: &str, depth: usize) -> Vec<Step> {
         words: Vec::new(),
         word: String::new(),
         documents: Vec::new(),
+        groups: 0,
+        cases: 0,
     };
     reader.read();
     reader.steps
@@ -53,6 +55,9 @@ struct Reader<'t> {
     word: String,
     /// Here-documents that begin behind this line.
     documents: Vec<Document>,
+    /// Parentheses that are open, and `case` without its `esac`.
+    groups: usize,
+    cases: usize,
 }
 
 impl Reader<'_> {
@@ -64,13 +69,18 @@ impl Reader<'_> {
                 '"' => self.quoted(),
                 '`' => self.backquoted(),
                 '$' if self.letters.peek() == Some(&'(') => self.substituted('$'),
+                '$' if self.letters.peek() == Some(&'\'') => self.escaped_literal(),
                 '<' | '>' if self.letters.peek() == Some(&'(') => self.substituted(c),
                 '<' if self.letters.peek() == Some(&'<') => self.document(),
                 '#' if self.word.is_empty() => {
                     while self.letters.next_if(|c| *c != '\n').is_some() {}
                 }
-                '(' if self.word.is_empty() => self.end(false),
-                ')' | ';' => self.end(false),
+                '(' if self.word.is_empty() => {
+                    self.groups += 1;
+                    self.end(false);
+                }
+                ')' => self.closed(),
+                ';' => self.end(false),
                 '\n' => {
                     self.end(false);
                     self.documents();
@@ -100,10 +110,28 @@ impl Reader<'_> {
         }
     }
 
+    /// A parenthesis closes a group, or ends a pattern of `case`, which is no command.
+    fn closed(&mut self) {
+        self.end_word();
+        if self.groups > 0 {
+            self.groups -= 1;
+        } else if self.cases > 0 {
+            // `a|b)`
+            self.words.clear();
+            while self.steps.pop_if(|step| step.piped).is_some() {}
+        }
+        self.end(false);
+    }
+
     /// Ends a command. What stands behind the end of a group goes on from the last command in it.
     fn end(&mut self, piped: bool) {
         self.end_word();
         let step = Step { words: std::mem::take(&mut self.words), piped };
+        match step.words.first().map(String::as_str) {
+            Some("case") => self.cases += 1,
+            Some("esac") => self.cases = self.cases.saturating_sub(1),
+            _ => {}
+        }
         if step.words.is_empty() || step.words == ["}"] {
             self.steps.last_mut().into_iter().for_each(|last| last.piped |= piped);
         } else {
@@ -132,6 +160,24 @@ impl Reader<'_> {
                 break;
             }
         }
+    }
+
+    /// `$'...'`: a quote in it may be escaped.
+    fn escaped_literal(&mut self) {
+        self.letters.next();
+        self.word.push('\'');
+        while let Some(c) = self.letters.next().filter(|c| *c != '\'') {
+            match (c, self.letters.peek()) {
+                ('\\', Some('\'')) => self.word.push_str("'\\''"),
+                ('\\', Some('\\')) => self.word.push('\\'),
+                _ => {
+                    self.word.push(c);
+                    continue;
+                }
+            }
+            self.letters.next();
+        }
+        self.word.push('\'');
     }
 
     fn quoted(&mut self) {

@@ -1,8 +1,7 @@
 //! What an image is built on: minimal, from where it may come, pinned; and how many stages there are.
 
-use super::{Model, Stage, finding};
+use super::{Model, Stage, finding, tools};
 use crate::api::gabion::hardening_baseline::Tags;
-use crate::check::shell;
 use crate::policy::ControlId;
 use crate::policy::Finding;
 use crate::policy::Settings;
@@ -144,14 +143,9 @@ fn stages(model: &Model<'_>, lineage: &[&Stage]) -> Option<Finding> {
     let control = ControlId::HbDfStage;
     let shipped = |number: usize| lineage.iter().any(|stage| stage.range.contains(&number));
     let building = model.commands().filter(|(number, _)| shipped(*number));
-    let building =
-        building.filter(|(number, _)| model.is_own(*number)).find_map(|(number, steps)| {
-            let kept = steps.iter().enumerate().find_map(|(at, step)| {
-                let later = steps.get(at + 1..).unwrap_or_default();
-                builds(step).filter(|tool| !is_removed(tool, later))
-            });
-            kept.map(|tool| (number, tool.to_string()))
-        });
+    let building = building
+        .filter(|(number, _)| model.is_own(*number))
+        .find_map(|(number, steps)| tools::kept(steps).map(|tool| (number, tool)));
     if let Some((number, tool)) = building {
         let message = format!("{tool} runs in the stage that becomes the image");
         return Some(finding(control, number, message));
@@ -161,100 +155,9 @@ fn stages(model: &Model<'_>, lineage: &[&Stage]) -> Option<Finding> {
     let name = repository.rsplit('/').next().unwrap_or_default();
     let from = lineage.last().map(|stage| stage.range.start)?;
     let only = if model.stages.len() == 1 { "the only stage" } else { "the final stage" };
-    TOOLCHAINS.contains(&name).then(|| {
+    // The slim variants of Swift hold what its programs need, and no compiler.
+    let runs_only = name == "swift" && image.contains("slim");
+    (TOOLCHAINS.contains(&name) && !runs_only).then(|| {
         finding(control, from, format!("{only} starts from {image:?}, which holds a compiler"))
-    })
-}
-
-/// A tool that a command builds with, or installs.
-struct Tool {
-    /// The command as it is shown.
-    shown: String,
-    /// The package, or the group of packages that can be removed together.
-    package: Option<String>,
-}
-
-impl std::fmt::Display for Tool {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.shown)
-    }
-}
-
-/// Packages that hold a compiler, or what drives one.
-const PACKAGES: [&str; 12] = [
-    "build-essential",
-    "build-base",
-    "gcc",
-    "g++",
-    "gcc-c++",
-    "clang",
-    "make",
-    "cmake",
-    "automake",
-    "autoconf",
-    "golang",
-    "cargo",
-];
-
-/// The tool that a command builds with, if it builds.
-fn builds(step: &shell::Step) -> Option<Tool> {
-    let (program, arguments) = step.arguments();
-    let first = arguments.iter().find(|word| !word.starts_with('-')).map_or("", String::as_str);
-    let compiler =
-        ["make", "cmake", "gcc", "g++", "cc", "javac", "mvn", "mvnw", "gradle", "gradlew", "ninja"];
-    let with_verb = [
-        ("go", "build"),
-        ("go", "install"),
-        ("cargo", "build"),
-        ("cargo", "install"),
-        ("dotnet", "publish"),
-        ("dotnet", "build"),
-    ];
-    if compiler.contains(&program) {
-        return Some(Tool { shown: program.to_owned(), package: None });
-    }
-    if with_verb.contains(&(program, first)) {
-        return Some(Tool { shown: format!("{program} {first}"), package: None });
-    }
-    let installs = is_manager(program) && matches!(first, "install" | "add");
-    let tool = arguments.iter().map(|word| package(word)).find(|word| PACKAGES.contains(word))?;
-    let flag = arguments.iter().position(|word| matches!(word.as_str(), "--virtual" | "-t"));
-    // apk can remove together what it installed under one name.
-    let group = flag.filter(|_| program == "apk").and_then(|at| arguments.get(at + 1));
-    let shown = format!("{program} {first} {tool}");
-    let package = group.map_or(tool, String::as_str).to_owned();
-    installs.then_some(Tool { shown, package: Some(package) })
-}
-
-fn is_manager(program: &str) -> bool {
-    matches!(
-        program,
-        "apt-get" | "apt" | "aptitude" | "apk" | "yum" | "dnf" | "microdnf" | "zypper"
-    )
-}
-
-/// The name of a package without version and architecture: `gcc=4:12`, `gcc:amd64`, `make~4`, `gcc-13.2`.
-fn package(word: &str) -> &str {
-    let word = word.trim_matches(['"', '\'']);
-    let name = word.split(['=', '~', ':', '<', '>']).next().unwrap_or(word);
-    match name.rsplit_once('-') {
-        Some((before, version)) if version.starts_with(|c: char| c.is_ascii_digit()) => before,
-        _ => name,
-    }
-}
-
-/// Whether later commands of the same RUN remove a tool, and so leave nothing behind.
-fn is_removed(tool: &Tool, later: &[shell::Step]) -> bool {
-    later.iter().any(|step| {
-        let (program, arguments) = step.arguments();
-        let verbs = ["purge", "remove", "autoremove", "del", "erase"];
-        let removes =
-            is_manager(program) && arguments.iter().any(|word| verbs.contains(&word.as_str()));
-        let is_own = |word: &String| match &tool.package {
-            Some(own) => package(word) == package(own) || word.starts_with('$'),
-            // What built something came from a package, a group of them, or a list of them.
-            None => PACKAGES.contains(&package(word)) || word.starts_with(['$', '.']),
-        };
-        removes && arguments.iter().any(is_own)
     })
 }

@@ -78,7 +78,7 @@ const MANAGERS: [Manager; 5] = [
     Manager {
         programs: &["pip"],
         installs: &["install"],
-        flags: &["--no-cache-dir"],
+        flags: &["--no-cache-dir", "--no-cache"],
         removed: &[".cache"],
         cleaned: &["cache purge"],
         mounted: &[".cache", "pip"],
@@ -120,7 +120,7 @@ impl Manager {
         let (program, arguments) = step.arguments();
         let module = program.starts_with("python") && arguments.iter().any(|word| word == "pip");
         self.programs.iter().any(|own| match *own {
-            "pip" => module || program.starts_with("pip"),
+            "pip" => module || is_pip(program),
             own => own == program,
         })
     }
@@ -135,9 +135,42 @@ impl Manager {
     fn is_cleaned_by(&self, step: &Step) -> bool {
         let text = step.arguments().1.join(" ");
         let removes = matches!(step.program(), "rm" | "find");
-        removes && self.removed.iter().any(|path| text.contains(path))
+        removes && self.removed.iter().any(|path| text.contains(path) || is_below(path, step))
             || self.is_own(step) && self.cleaned.iter().any(|words| text.contains(words))
     }
+}
+
+/// pip itself under its names, such as `pip3.12`: not pipenv, nor pipx.
+pub(super) fn is_pip(program: &str) -> bool {
+    let rest = program.strip_prefix("pip");
+    rest.is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || c == '.'))
+}
+
+/// Whether `rm -r` takes a folder together with what it is in: `/var/cache`, `/var/cache/*`, `/var/{cache,log}/*`.
+fn is_below(path: &str, step: &Step) -> bool {
+    let (program, arguments) = step.arguments();
+    let recursive = |word: &String| {
+        word.starts_with('-') && word.contains(['r', 'R']) && !word.starts_with("--")
+            || word == "--recursive"
+    };
+    program == "rm"
+        && arguments.iter().any(recursive)
+        && arguments.iter().flat_map(|word| spread(word)).any(|operand| {
+            let folder = operand.trim_end_matches('*').trim_end_matches('/');
+            folder.len() > 1
+                && path
+                    .strip_prefix(folder)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+}
+
+/// What the first braces in a word stand for.
+fn spread(word: &str) -> Vec<String> {
+    let parts = word.split_once('{').and_then(|(before, rest)| {
+        let (within, after) = rest.split_once('}')?;
+        Some(within.split(',').map(|one| format!("{before}{one}{after}")).collect())
+    });
+    parts.unwrap_or_else(|| vec![word.to_owned()])
 }
 
 /// Whether a variable has a value: by the command itself, by an `export` before it, or by the file. pip takes every value

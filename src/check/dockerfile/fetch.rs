@@ -1,5 +1,7 @@
 //! What is fetched while building, and whether anybody verifies it.
 
+use std::path::Path;
+
 use super::{Model, finding};
 use crate::check::shell::{self, Step};
 use crate::policy::ControlId;
@@ -34,7 +36,7 @@ pub(crate) fn evaluate(model: &Model<'_>) -> Vec<Finding> {
     for (number, own) in model.instructions.iter().enumerate() {
         let own = own.kept();
         let sources = if own.name == "ADD" { own.sources() } else { Vec::new() };
-        if let Some(url) = sources.iter().find(|source| is_url(source))
+        if let Some(url) = sources.iter().find(|source| is_url(source) && !is_commit(source))
             && own.flag("checksum").is_none()
         {
             let message = format!("ADD fetches {url} unchecked", url = without_query(url));
@@ -56,6 +58,15 @@ pub(crate) fn evaluate(model: &Model<'_>) -> Vec<Finding> {
 fn is_url(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     lower.starts_with("http://") || lower.starts_with("https://")
+}
+
+/// `https://host/repository.git#<commit>`: the commit is a checksum of all that is fetched.
+fn is_commit(url: &str) -> bool {
+    let Some((repository, of)) = url.split_once('#') else { return false };
+    let commit = of.split(':').next().unwrap_or_default();
+    Path::new(repository).extension().is_some_and(|end| end == "git")
+        && matches!(commit.len(), 40 | 64)
+        && commit.chars().all(|c| c.is_ascii_hexdigit())
 }
 
 /// A query can hold a token, and so can what stands before the host.
@@ -80,7 +91,8 @@ fn trusting(steps: &[Step]) -> Option<&'static str> {
         return Some("RUN downloads without checking the server's certificate");
     }
     let is_verified = steps.iter().any(|step| {
-        VERIFIERS.contains(&step.program()) || step.words.iter().any(|word| word.contains("sha256"))
+        VERIFIERS.contains(&step.program())
+            || step.words.iter().any(|word| word.starts_with("--") && word.contains("sha256"))
     });
     if is_verified {
         return None;
@@ -196,7 +208,7 @@ fn written(step: &Step) -> Option<String> {
 }
 
 fn fetches(step: &Step) -> bool {
-    matches!(step.program(), "curl" | "wget")
+    matches!(step.program(), "curl" | "wget") && !step.only_tells()
 }
 
 /// Whether a download becomes a file, or is unpacked as it comes.

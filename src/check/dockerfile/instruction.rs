@@ -63,6 +63,12 @@ impl Instruction {
         let mut words = self.words();
         words.pop();
         words.retain(|word| !matches!(here_documents::of(word), Ok(Some(_))));
+        if self.list.is_none() {
+            // Quotes and escapes are no part of a name; what cannot be read stays as it is.
+            for word in &mut words {
+                *word = words::plain(word, self.escape).unwrap_or_else(|_| word.clone());
+            }
+        }
         words
     }
 

@@ -16,6 +16,7 @@ mod parse;
 mod patterns;
 mod run;
 mod secrets;
+mod tools;
 mod user;
 mod variables;
 mod words;

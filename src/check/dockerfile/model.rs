@@ -59,7 +59,7 @@ impl<'d> Model<'d> {
             names.extend(name.clone().map(|name| (name, index)));
             stages.push(Stage { range: start..end, name, image, written, parent });
         }
-        let commands = commands(instructions);
+        let commands = commands(instructions, &stages);
         Self { file, instructions, stages, globals, names, commands }
     }
 
@@ -124,24 +124,31 @@ impl<'d> Model<'d> {
     }
 }
 
-/// The commands of each RUN, as far as a shell of Unix runs them.
-fn commands(instructions: &[Instruction]) -> Vec<Vec<Step>> {
-    let mut is_foreign = false;
-    let of = |instruction: &Instruction| {
-        match instruction.name.as_str() {
-            "FROM" => is_foreign = false,
-            "SHELL" => {
-                let program =
-                    instruction.list.iter().flatten().next().map(|one| one.to_lowercase());
-                let program = program.unwrap_or_default();
-                is_foreign =
-                    ["cmd", "powershell", "pwsh"].iter().any(|name| program.contains(name));
+/// The commands of each RUN, as far as a shell of Unix runs them. A stage has the shell of the one that it starts from.
+fn commands(instructions: &[Instruction], stages: &[Stage]) -> Vec<Vec<Step>> {
+    let mut commands = vec![Vec::new(); instructions.len()];
+    let mut left_foreign: Vec<bool> = Vec::with_capacity(stages.len());
+    for stage in stages {
+        let inherited = stage.parent.and_then(|parent| left_foreign.get(parent));
+        let mut is_foreign = inherited.copied().unwrap_or_default();
+        let own = instructions.get(stage.range.clone()).unwrap_or_default();
+        let places = commands.get_mut(stage.range.clone()).unwrap_or_default();
+        for (instruction, place) in own.iter().zip(places) {
+            if instruction.name == "SHELL" {
+                is_foreign = is_shell_of_windows(instruction);
             }
-            _ => {}
+            let own = instruction.kept();
+            if own.name == "RUN" && (own.list.is_some() || !is_foreign) {
+                *place = shell::steps(&run::text(own));
+            }
         }
-        let own = instruction.kept();
-        let runs = own.name == "RUN" && (own.list.is_some() || !is_foreign);
-        if runs { shell::steps(&run::text(own)) } else { Vec::new() }
-    };
-    instructions.iter().map(of).collect()
+        left_foreign.push(is_foreign);
+    }
+    commands
+}
+
+fn is_shell_of_windows(instruction: &Instruction) -> bool {
+    let program = instruction.list.iter().flatten().next().map(|one| one.to_lowercase());
+    let program = program.unwrap_or_default();
+    ["cmd", "powershell", "pwsh"].iter().any(|name| program.contains(name))
 }

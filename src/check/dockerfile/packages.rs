@@ -1,6 +1,6 @@
 //! What package managers install: without questions, without extras, by version.
 
-use super::{Model, finding};
+use super::{Model, caches::is_pip, finding};
 use crate::check::shell::Step;
 use crate::policy::ControlId;
 use crate::policy::Finding;
@@ -10,7 +10,8 @@ pub(crate) fn evaluate(model: &Model<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     model.walk(&mut |number, step, _| {
         let steps = model.steps(number, step);
-        if let Some((message, remedy)) = steps.iter().find_map(careless) {
+        let mut asked = steps.iter().enumerate().filter(|(at, _)| !is_answered(steps, *at));
+        if let Some((message, remedy)) = asked.find_map(|(_, step)| careless(step)) {
             findings.push(finding(ControlId::HbDfInstall, number, message).with_remedy(remedy));
         }
         if let Some((package, remedy)) = steps.iter().find_map(unpinned) {
@@ -21,19 +22,67 @@ pub(crate) fn evaluate(model: &Model<'_>) -> Vec<Finding> {
     findings
 }
 
-/// The program of a command, its verb, and what follows it without flags.
+/// Whether `yes` answers what the command asks.
+fn is_answered(steps: &[Step], at: usize) -> bool {
+    let before = at.checked_sub(1).and_then(|before| steps.get(before));
+    before.is_some_and(|before| before.piped && before.program() == "yes")
+}
+
+/// Flags whose value is the next word.
+const VALUED: [&str; 34] = [
+    "-t",
+    "--target-release",
+    "-o",
+    "--virtual",
+    "-X",
+    "--repository",
+    "--repositories-file",
+    "--root",
+    "--keys-dir",
+    "--target",
+    "--prefix",
+    "-i",
+    "--index-url",
+    "--extra-index-url",
+    "-f",
+    "--find-links",
+    "--platform",
+    "--python-version",
+    "--implementation",
+    "--abi",
+    "--src",
+    "--upgrade-strategy",
+    "--progress-bar",
+    "--timeout",
+    "--retries",
+    "--cache-dir",
+    "--trusted-host",
+    "--proxy",
+    "--log",
+    "--registry",
+    "--loglevel",
+    "--install-dir",
+    "--bindir",
+    "--source",
+];
+
+/// The program of a command, its verb, and what follows it without flags. `python -m pip` is pip.
 fn verb(step: &Step) -> Option<(&str, &str, Vec<&str>)> {
     let (program, arguments) = step.arguments();
     let mut words = Vec::new();
     let mut all = arguments.iter().map(String::as_str);
     while let Some(word) = all.next() {
-        if matches!(word, "-t" | "--target-release" | "-o" | "--virtual") {
+        if VALUED.contains(&word) {
             all.next();
         } else if !word.starts_with('-') {
             words.push(word);
         }
     }
     let (verb, packages) = words.split_first()?;
+    if program.starts_with("python") && *verb == "pip" && step.has("-m") {
+        let (verb, packages) = packages.split_first()?;
+        return Some(("pip", verb, packages.to_vec()));
+    }
     Some((program, verb, packages.to_vec()))
 }
 
@@ -86,7 +135,7 @@ fn unpinned(step: &Step) -> Option<(&str, &'static str)> {
         ("gem", "install") if !step.has("-v") && !step.has("--version") => {
             (&[":"], "write package:version")
         }
-        (program, "install") if program.starts_with("pip") => {
+        (program, "install") if is_pip(program) => {
             let listed = ["-r", "--requirement", "-c", "--constraint", "-e"];
             if listed.iter().any(|flag| step.has(flag)) {
                 return None;

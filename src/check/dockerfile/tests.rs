@@ -626,3 +626,96 @@ fn short_flags_end_with_the_value_of_one() {
         assert!(fetched(line), "{line}");
     }
 }
+
+#[test]
+fn what_only_looks_like_a_tool_or_is_taken_back_is_no_tool() {
+    for lines in [
+        "RUN command -v make || true",
+        "RUN make --version",
+        "RUN case \"$X\" in make|gcc) true ;; esac",
+        "RUN apk add --no-cache --virtual=deps gcc && make && apk del deps",
+        "RUN apk add --no-cache --virtual deps gcc && make && apk del deps",
+    ] {
+        assert_eq!(stage(lines), [""; 0], "{lines}");
+    }
+    let marked = "RUN apt-get update && apt-get install -y --no-install-recommends gcc && gcc a.c \
+                  && apt-mark auto '.*' && apt-get purge -y --auto-remove && rm -rf /var/lib/apt/lists/*";
+    assert_eq!(stage(marked), [""; 0]);
+    for lines in [
+        "RUN apk add --no-cache --virtual=deps gcc && make",
+        "RUN apt-mark auto x && make",
+        "RUN apk add --no-cache --virtual a gcc && make && apk del b",
+    ] {
+        assert_eq!(stage(lines), ["2 HB-DF-STAGE"], "{lines}");
+    }
+}
+
+#[test]
+fn names_in_quotes_are_names() {
+    for lines in ["COPY \"id_rsa\" /x", "ADD 'keys/server.key' /x", "COPY i\\d_rsa /x"] {
+        assert_eq!(stage(lines), ["2 HB-DF-SECRET"], "{lines}");
+    }
+}
+
+#[test]
+fn a_commit_is_a_checksum_and_a_word_is_none() {
+    let commit = "0123456789".repeat(4);
+    let pinned = format!("ADD https://example.org/a/b.git#{commit}:docs /b");
+    assert_eq!(stage(&pinned), [""; 0]);
+    for lines in [
+        "ADD https://example.org/a/b.git#main /b".to_owned(),
+        format!("ADD https://example.org/a/b.tar#{commit} /b"),
+        "RUN curl -fsSLo sha256 https://example.org/a && sh sha256".to_owned(),
+    ] {
+        assert_eq!(stage(&lines), ["2 HB-DF-FETCH"], "{lines}");
+    }
+}
+
+#[test]
+fn a_folder_takes_what_is_in_it() {
+    for (lines, is_clean) in [
+        ("RUN apk add a && rm -rf /var/cache/*", true),
+        ("RUN apk add a && rm -rf /var/cache", true),
+        ("RUN apk add a && rm -rf /tmp/* /var/{cache,log}/*", true),
+        ("RUN apk add a && rm -rf /var/cache/fontconfig", false),
+        ("RUN apk add a && rm /var/cache/*", false),
+        ("RUN pip install --no-cache a==1", true),
+        ("RUN pip3.12 install a==1", false),
+        ("RUN pipenv install", true),
+    ] {
+        let wanted = if is_clean { &[][..] } else { &["2 HB-DF-CLEAN"] };
+        assert_eq!(stage(lines), wanted, "{lines}");
+    }
+}
+
+#[test]
+fn installations_are_read_with_the_values_of_their_flags() {
+    for (lines, wanted) in [
+        (
+            "RUN yes | apt-get install --no-install-recommends a=1 && rm -rf /var/lib/apt/lists/*",
+            None,
+        ),
+        (
+            "RUN apt-get install --no-install-recommends a=1 && rm -rf /var/lib/apt/lists/*",
+            Some("HB-DF-INSTALL"),
+        ),
+        ("RUN pip install --no-cache-dir --index-url mirror a==1", None),
+        ("RUN python3 -m pip install --no-cache-dir a", Some("HB-DF-PIN note")),
+        ("RUN python3 -m pip install --no-cache-dir a==1", None),
+        ("RUN npm install -g --registry mirror a@1", None),
+    ] {
+        let wanted: Vec<_> = wanted.map(|id| format!("2 {id}")).into_iter().collect();
+        assert_eq!(whole_stage(lines), wanted, "{lines}");
+    }
+}
+
+#[test]
+fn a_stage_has_the_shell_of_the_one_it_starts_from() {
+    let digest = "a".repeat(64);
+    let text = format!(
+        "FROM alpine:3.20@sha256:{digest} AS a\nSHELL [\"pwsh\", \"-c\"]\nFROM a\nRUN make\nUSER 1001\n"
+    );
+    assert_eq!(found(&text), [""; 0]);
+    let slim = format!("FROM swift:6-slim@sha256:{digest}\nUSER 1001\n");
+    assert_eq!(found(&slim), [""; 0]);
+}

@@ -5,6 +5,7 @@
 mod container;
 mod names;
 mod pod;
+mod scheduling;
 mod traffic;
 mod values;
 mod volumes;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Found, container, items, listed, names, profile, quoted, text, volumes};
+use super::{Found, container, items, listed, names, profile, quoted, scheduling, text, volumes};
 use crate::policy::FieldPath;
 use crate::policy::Subject;
 
@@ -30,7 +30,8 @@ pub(super) fn evaluate(subject: &Subject<'_>, object: &Value, found: &mut Found)
         found.add(at.key("containers"), "a pod needs a container");
     }
     host_ports(subject, found);
-    scheduling(spec, &at, found);
+    scheduling::evaluate(spec, &at, found);
+    network(spec, &at, found);
     security(spec, &at, found);
     found.bounded(spec, &at, "activeDeadlineSeconds", (1, i64::from(i32::MAX)));
     if !subject.at.0.is_empty() {
@@ -74,22 +75,18 @@ fn host_ports(subject: &Subject<'_>, found: &mut Found) {
     }
 }
 
-fn scheduling(spec: &Value, at: &FieldPath, found: &mut Found) {
-    for (toleration, at) in listed(spec, at, "tolerations") {
-        let is = |field: &str, word: &str| toleration[field].as_str().unwrap_or_default() == word;
-        if is("key", "") && !is("operator", "Exists") {
-            found.add(at.key("operator"), "must be Exists, as there is no key");
-        }
-        if is("operator", "Exists") && !is("value", "") {
-            found.add(at.key("value"), "must be left out, as the operator is Exists");
-        }
-        if toleration["tolerationSeconds"].is_i64() && !is("effect", "NoExecute") {
-            found.add(at.key("effect"), "must be NoExecute, as there are tolerationSeconds");
+/// What the pod is called in the network, and whom it asks for names.
+fn network(spec: &Value, at: &FieldPath, found: &mut Found) {
+    for field in ["hostname", "subdomain"] {
+        let name = text(&spec[field]).filter(|name| !name.is_empty());
+        if let Some(problem) = name.and_then(names::no_label) {
+            found.add(at.key(field), format!("{} {problem}", quoted(name.unwrap_or_default())));
         }
     }
-    for (constraint, at) in listed(spec, at, "topologySpreadConstraints") {
-        if constraint["maxSkew"].as_i64().is_some_and(|skew| skew < 1) {
-            found.add(at.key("maxSkew"), "must be 1 or more");
+    for field in ["serviceAccountName", "nodeName", "priorityClassName", "runtimeClassName"] {
+        let name = text(&spec[field]).filter(|name| !name.is_empty());
+        if let Some(problem) = name.and_then(names::no_subdomain) {
+            found.add(at.key(field), format!("{} {problem}", quoted(name.unwrap_or_default())));
         }
     }
     let nameservers = items(&spec["dnsConfig"]["nameservers"]);

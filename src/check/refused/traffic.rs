@@ -1,12 +1,13 @@
 //! Services, Ingresses and NetworkPolicies.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use ipnet::IpNet;
 use serde_json::Value;
 
 use super::{
-    Found, is_filled_in_later, is_set, items, listed, names, quoted, root, set, text, workload,
+    Found, is_filled_in_later, is_set, items, listed, names, quoted, root, scheduling, set, text,
+    workload,
 };
 use crate::policy::FieldPath;
 
@@ -70,6 +71,40 @@ fn outside(spec: &Value, at: &FieldPath, kind: &str, found: &mut Found) {
     let seconds = &spec["sessionAffinityConfig"]["clientIP"];
     let path = at.keys(&["sessionAffinityConfig", "clientIP"]);
     found.bounded(seconds, &path, "timeoutSeconds", (1, 86_400));
+    let affinity = text(&spec["sessionAffinity"]).filter(|word| !word.is_empty());
+    scheduling::one_of(affinity, &["None", "ClientIP"], &at.key("sessionAffinity"), found);
+    addresses(spec, at, kind, found);
+}
+
+/// Addresses and ranges of addresses of a Service.
+fn addresses(spec: &Value, at: &FieldPath, kind: &str, found: &mut Found) {
+    let no_address = |text: &str| text.parse::<IpAddr>().is_err();
+    let own = text(&spec["clusterIP"]).filter(|ip| !matches!(*ip, "" | "None"));
+    if own.is_some_and(no_address) {
+        found.add(at.key("clusterIP"), "is no IP address, and not None");
+    } else if own.is_some() && kind == "ExternalName" {
+        found.add(at.key("clusterIP"), "must be left out, as the type is ExternalName");
+    }
+    for (ip, at) in listed(spec, at, "externalIPs") {
+        if text(ip).is_some_and(no_address) {
+            found.add(at, "is no IP address");
+        }
+    }
+    let ranges = items(&spec["loadBalancerSourceRanges"]);
+    if !ranges.is_empty() && kind != "LoadBalancer" {
+        let message = format!("must be left out, as the type is {kind}");
+        found.add(at.key("loadBalancerSourceRanges"), message);
+    }
+    for (range, at) in listed(spec, at, "loadBalancerSourceRanges") {
+        if text(range).is_some_and(|range| range.trim().parse::<IpNet>().is_err()) {
+            found.add(at, "is no range of addresses, such as 10.0.0.0/8");
+        }
+    }
+    let name = text(&spec["externalName"]).filter(|_| kind == "ExternalName");
+    let name = name.map(|name| name.trim_end_matches('.')).filter(|name| !name.is_empty());
+    if let Some(problem) = name.and_then(names::no_subdomain) {
+        found.add(at.key("externalName"), format!("the host {problem}"));
+    }
 }
 
 pub(super) fn ingress(object: &Value, found: &mut Found) {
@@ -88,11 +123,7 @@ pub(super) fn ingress(object: &Value, found: &mut Found) {
             found.add(http.key("paths"), "a path is needed");
         }
         for (path, at) in listed(&rule["http"], &http, "paths") {
-            let exact = matches!(path["pathType"].as_str(), Some("Exact" | "Prefix"));
-            let given = path["path"].as_str().unwrap_or_default();
-            if exact && !given.starts_with('/') && !is_filled_in_later(given) {
-                found.add(at.key("path"), "must begin with '/'");
-            }
+            self::path(path, &at, found);
             if path["backend"].is_object() {
                 backend(&path["backend"], &at.key("backend"), found);
             }
@@ -105,9 +136,34 @@ pub(super) fn ingress(object: &Value, found: &mut Found) {
     }
 }
 
+fn path(path: &Value, at: &FieldPath, found: &mut Found) {
+    const KINDS: [&str; 3] = ["Exact", "Prefix", "ImplementationSpecific"];
+    const PARTS: [&str; 5] = ["//", "/./", "/../", "%2f", "%2F"];
+    let kind = text(&path["pathType"]);
+    scheduling::one_of(kind, &KINDS, &at.key("pathType"), found);
+    let given = path["path"].as_str().unwrap_or_default();
+    if is_filled_in_later(given) {
+        return;
+    }
+    if !matches!(kind, Some("Exact" | "Prefix")) {
+        if kind == Some("ImplementationSpecific") && !given.is_empty() && !given.starts_with('/') {
+            found.add(at.key("path"), "must begin with '/'");
+        }
+        return;
+    }
+    if !given.starts_with('/') {
+        return found.add(at.key("path"), "must begin with '/'");
+    }
+    if let Some(part) = PARTS.iter().find(|part| given.contains(*part)) {
+        found.add(at.key("path"), format!("must not hold {part:?}"));
+    } else if let Some(end) = ["/..", "/."].iter().find(|end| given.ends_with(*end)) {
+        found.add(at.key("path"), format!("must not end in {end:?}"));
+    }
+}
+
 fn host(given: &Value, at: &FieldPath, found: &mut Found) {
     let Some(host) = text(given).filter(|host| !host.is_empty()) else { return };
-    if host.parse::<std::net::IpAddr>().is_ok() {
+    if host.parse::<IpAddr>().is_ok() {
         return found.add(at.clone(), "must be a host name, and not an address");
     }
     let bare = host.strip_prefix("*.").unwrap_or(host);

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Found, fields, items, listed, names, quoted, root, text, workload};
+use super::{Found, fields, items, listed, names, quoted, root, scheduling, text, workload};
 use crate::check::object::Object;
+use crate::policy::FieldPath;
 
 /// The keys that a Secret of a type must have.
 const NEEDED: [(&str, &[&str]); 4] = [
@@ -67,6 +68,38 @@ pub(super) fn autoscaler(object: &Value, found: &mut Found) {
     }
     if least.is_some_and(|least| least < 0) {
         found.add(at.key("minReplicas"), "is below zero");
+    }
+    for (metric, at) in listed(spec, &at, "metrics") {
+        self::metric(metric, &at, found);
+    }
+}
+
+/// What an autoscaler measures: one source, the one that its type names, with a target.
+fn metric(metric: &Value, at: &FieldPath, found: &mut Found) {
+    const SOURCES: [(&str, &str); 5] = [
+        ("Resource", "resource"),
+        ("ContainerResource", "containerResource"),
+        ("Pods", "pods"),
+        ("Object", "object"),
+        ("External", "external"),
+    ];
+    let Some(kind) = text(&metric["type"]) else { return };
+    let Some((_, own)) = SOURCES.iter().find(|(known, _)| *known == kind) else {
+        let known: Vec<_> = SOURCES.iter().map(|(known, _)| *known).collect();
+        return scheduling::one_of(Some(kind), &known, &at.key("type"), found);
+    };
+    for (_, source) in &SOURCES {
+        if source != own && !metric[*source].is_null() {
+            found.add(at.key(source), format!("must be left out, as the type is {kind}"));
+        }
+    }
+    if metric[*own].is_null() {
+        return found.add(at.key(own), format!("must be given, as the type is {kind}"));
+    }
+    let (target, at) = (&metric[*own]["target"], at.keys(&[own, "target"]));
+    let given = ["value", "averageValue", "averageUtilization"];
+    if target.is_object() && given.iter().all(|field| target[*field].is_null()) {
+        found.add(at, "a value is needed, such as averageUtilization");
     }
 }
 

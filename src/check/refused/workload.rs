@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{Found, fields, items, listed, names, quoted, root, text};
+use crate::duration;
 use crate::policy::FieldPath;
 use crate::policy::Subject;
 use crate::policy::WorkloadKind;
@@ -10,6 +11,7 @@ use crate::policy::WorkloadKind;
 pub(super) fn evaluate(subject: &Subject<'_>, object: &Value, found: &mut Found) {
     let (spec, at) = (&object["spec"], root().key("spec"));
     restart(subject, found);
+    deadline(subject, found);
     match subject.kind {
         WorkloadKind::Deployment
         | WorkloadKind::ReplicaSet
@@ -106,6 +108,25 @@ pub(super) fn selector(selector: &Value, at: &FieldPath, found: &mut Found) {
     }
 }
 
+/// Pods that are to run for ever have no deadline.
+fn deadline(subject: &Subject<'_>, found: &mut Found) {
+    let endless = matches!(
+        subject.kind,
+        WorkloadKind::Deployment
+            | WorkloadKind::StatefulSet
+            | WorkloadKind::DaemonSet
+            | WorkloadKind::ReplicaSet
+            | WorkloadKind::ReplicationController
+    );
+    if endless && !subject.spec["activeDeadlineSeconds"].is_null() {
+        let kind = subject.kind.as_str();
+        found.add(
+            subject.in_spec(&["activeDeadlineSeconds"]),
+            format!("must be left out in a {kind}"),
+        );
+    }
+}
+
 /// Who restarts what ends: the controller, or the kubelet.
 fn restart(subject: &Subject<'_>, found: &mut Found) {
     let stated = text(&subject.spec["restartPolicy"]);
@@ -155,6 +176,11 @@ fn job(subject: &Subject<'_>, object: &Value, found: &mut Found) {
     ] {
         found.bounded(spec, &at, field, (0, i64::MAX));
     }
+    let is_chosen = fields(&spec["selector"]).any(|(_, part)| !empty(part));
+    if is_chosen && spec["manualSelector"] != true {
+        let message = "must be left out: it is made for each Job, unless manualSelector is true";
+        found.add(at.key("selector"), message);
+    }
     if spec["completionMode"] == "Indexed" && spec["completions"].is_null() {
         found.add(at.key("completions"), "must be given, as the completionMode is Indexed");
     }
@@ -194,7 +220,9 @@ fn no_schedule(schedule: &str) -> Option<String> {
         return Some("the time zone must be in timeZone, and not in the schedule".to_owned());
     }
     if schedule.starts_with('@') {
-        let known = WORDS.contains(&schedule) || schedule.starts_with("@every ");
+        let every = schedule.strip_prefix("@every ");
+        let known =
+            WORDS.contains(&schedule) || every.is_some_and(|d| duration::parse(d).is_some());
         return (!known).then(|| format!("{} is no schedule", quoted(schedule)));
     }
     let parts: Vec<_> = schedule.split_whitespace().collect();
@@ -310,6 +338,8 @@ mod tests {
             "5-1 * * * *",
             "*/0 * * * *",
             "@often",
+            "@every 1d",
+            "@every soon",
             "TZ=UTC 0 1 * * *",
             "0 0 0 1 1 *",
             "a * * * *",

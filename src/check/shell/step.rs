@@ -64,6 +64,10 @@ impl Step {
             let is_document = word.starts_with("<<") && !word.starts_with("<<<");
             if is_assignment(word) || is_document || KEYWORDS.contains(&name) {
                 at += 1;
+            } else if name == "command"
+                && self.words.get(at + 1).is_some_and(|flag| is_question(flag))
+            {
+                break;
             } else if let Some((_, valued, more)) = WRAPPERS.iter().find(|(own, ..)| *own == name) {
                 at += 1;
                 while let Some(flag) = self.words.get(at).filter(|word| word.starts_with('-')) {
@@ -75,6 +79,11 @@ impl Step {
             }
         }
         at
+    }
+
+    /// Whether the program only says what it is, as in `make --version`.
+    pub(crate) fn only_tells(&self) -> bool {
+        matches!(self.arguments().1, [word, ..] if matches!(word.as_str(), "--version" | "-version" | "--help"))
     }
 
     /// Whether a word is among the arguments.
@@ -138,6 +147,11 @@ fn named(word: &str) -> &str {
         return word;
     }
     word.rsplit('/').next().unwrap_or(word)
+}
+
+/// `command -v NAME` looks a command up and runs nothing.
+fn is_question(flag: &str) -> bool {
+    matches!(flag, "-v" | "-V" | "-pv" | "-pV")
 }
 
 fn is_short(word: &str) -> bool {

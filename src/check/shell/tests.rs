@@ -30,6 +30,13 @@ fn commands_within_commands_are_read() {
         ("x \"`curl a`\"", &["x", "curl"]),
         ("bash <(curl a)", &["bash", "curl"]),
         ("(cd /x && make)", &["cd", "make"]),
+        (
+            "case $x in make) gcc;; ninja|cmake) (ant) ;; esac; cc",
+            &["case", "gcc", "ant", "esac", "cc"],
+        ),
+        ("case $x in\n make)\n gcc\n ;;\n *) ;;\nesac\n(make)", &["case", "gcc", "esac", "make"]),
+        ("command -v make && command make", &["command", "make"]),
+        (r"sh -c $'a \'b\'; c'", &["sh", "a", "c"]),
         ("a=$((1+2)); b", &["b"]),
         ("sh -ec \"make \\\"$(nproc)\\\"\"", &["sh", "nproc", "make", "nproc"]),
         ("bash -o pipefail -c 'a | b'", &["bash", "a", "b"]),
