@@ -31,6 +31,8 @@ pub enum Operation {
     PutSecretValue,
     /// Description or key of a secret.
     UpdateSecret,
+    /// A label of a version of a secret, moved.
+    UpdateSecretVersionStage,
     /// Tags of a secret, added.
     TagResource,
     /// Tags of a secret, removed.
@@ -67,7 +69,7 @@ pub enum Operation {
 
 impl Operation {
     /// All of them.
-    pub(crate) const ALL: [Self; 28] = [
+    pub(crate) const ALL: [Self; 29] = [
         Self::GetSecretValue,
         Self::BatchGetSecretValue,
         Self::DescribeSecret,
@@ -80,6 +82,7 @@ impl Operation {
         Self::CreateSecret,
         Self::PutSecretValue,
         Self::UpdateSecret,
+        Self::UpdateSecretVersionStage,
         Self::TagResource,
         Self::UntagResource,
         Self::RestoreSecret,
@@ -113,6 +116,7 @@ impl Operation {
             | Self::CreateSecret
             | Self::PutSecretValue
             | Self::UpdateSecret
+            | Self::UpdateSecretVersionStage
             | Self::TagResource
             | Self::UntagResource
             | Self::RestoreSecret
@@ -150,6 +154,7 @@ impl Operation {
             Self::CreateSecret => "CreateSecret",
             Self::PutSecretValue => "PutSecretValue",
             Self::UpdateSecret => "UpdateSecret",
+            Self::UpdateSecretVersionStage => "UpdateSecretVersionStage",
             Self::TagResource => "TagResource",
             Self::UntagResource => "UntagResource",
             Self::RestoreSecret => "RestoreSecret",
@@ -186,6 +191,7 @@ impl Operation {
             Self::CreateSecret => "secretsmanager:CreateSecret",
             Self::PutSecretValue => "secretsmanager:PutSecretValue",
             Self::UpdateSecret => "secretsmanager:UpdateSecret",
+            Self::UpdateSecretVersionStage => "secretsmanager:UpdateSecretVersionStage",
             Self::TagResource => "secretsmanager:TagResource",
             Self::UntagResource => "secretsmanager:UntagResource",
             Self::RestoreSecret => "secretsmanager:RestoreSecret",

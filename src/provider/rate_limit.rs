@@ -132,6 +132,7 @@ impl Meter {
             Operation::CreateSecret
             | Operation::PutSecretValue
             | Operation::UpdateSecret
+            | Operation::UpdateSecretVersionStage
             | Operation::TagResource
             | Operation::UntagResource
             | Operation::RestoreSecret

@@ -117,7 +117,9 @@ impl Reconciler<'_> {
         // What is made here cannot be rendered again: a template that changed counts from the next refresh on.
         let template_changed = !generate::may_mint(&uses) && self.template_changed();
         let (restart, now) = (self.context.restart(), self.now);
-        let known = due::Known { last_read, in_order, template_changed, joining, restart, now };
+        let rotated = self.tracked.memory.is_rotated();
+        let known =
+            due::Known { last_read, in_order, template_changed, rotated, joining, restart, now };
         let why = match due::due(object, known)? {
             Due::Now(why) => why,
             Due::At(_) | Due::Never => {

@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::index::StoreKey;
 use super::plan::allowed_keys::{self, AllowedKeys};
+use super::plan::rotation;
 use crate::api::external_secrets::secret_store::ClusterSecretStore;
 use crate::api::external_secrets::secret_store::SecretStore;
 use crate::api::external_secrets::secret_store::SecretStoreStatus;
@@ -37,6 +38,8 @@ pub(crate) struct Store {
     pub(crate) deleting: bool,
     /// The remote keys that namespaces may read, if they are listed.
     pub(crate) allowed_keys: Option<Arc<AllowedKeys>>,
+    /// Whether its users may rotate what they reach through it.
+    pub(crate) allows_rotation: bool,
 }
 
 impl From<SecretStore> for Store {
@@ -62,6 +65,9 @@ impl Store {
     ) -> Self {
         let annotations = meta.annotations.as_ref();
         let list = annotations.and_then(|all| all.get(allowed_keys::ANNOTATION));
+        let allows = annotations.and_then(|all| all.get(rotation::ALLOW));
+        // Whoever may write a SecretStore has its credentials anyway.
+        let allows_rotation = !key.is_cluster() || allows.is_some_and(|value| value == "true");
         Self {
             key,
             uid: Uid::of(meta),
@@ -70,6 +76,7 @@ impl Store {
             spec,
             status,
             deleting: meta.deletion_timestamp.is_some(),
+            allows_rotation,
             allowed_keys: list.map(|text| Arc::new(AllowedKeys::read(text))),
         }
     }

@@ -92,7 +92,8 @@ impl Stores {
                 if entry.store.uid == store.uid
                     && entry.store.generation == store.generation
                     && entry.store.deleting == store.deleting
-                    && entry.store.allowed_keys == store.allowed_keys =>
+                    && entry.store.allowed_keys == store.allowed_keys
+                    && entry.store.allows_rotation == store.allows_rotation =>
             {
                 entry.store = Arc::new(store);
                 decodable_again

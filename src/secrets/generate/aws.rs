@@ -81,6 +81,7 @@ impl Reconciler<'_> {
             status: None,
             deleting: false,
             allowed_keys: None,
+            allows_rotation: false,
         };
         let source = auth::aws_source(self.context, &store, is_cluster).await;
         source.map_err(|error| match error {

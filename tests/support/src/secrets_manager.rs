@@ -46,6 +46,8 @@ pub enum Fault {
     Throttle,
     /// No answer, ever.
     Hang,
+    /// It is done, and there is no answer, ever.
+    Unanswered,
     /// Status 200 and half a JSON document with a value in it.
     Garbage,
     /// The connection is closed without an answer.
@@ -434,7 +436,7 @@ async fn answer(
         Some(Fault::Drop) => return Err(Dropped),
         _ => {}
     }
-    let reply = match fault {
+    let reply = match &fault {
         Some(Fault::Broken) => call.refusal("InternalServiceError", "request 0f3b failed", 500),
         Some(Fault::Throttle) if call.sts => call.refusal("Throttling", "Rate exceeded", 400),
         Some(Fault::Throttle) => call.refusal("ThrottlingException", "Rate exceeded", 400),
@@ -447,6 +449,9 @@ async fn answer(
         }
         _ => state.contents.lock().expect("no panic while held").reply(&call),
     };
+    if matches!(fault, Some(Fault::Unanswered)) {
+        pending::<()>().await;
+    }
     let kind = if reply.xml { "text/xml" } else { "application/x-amz-json-1.1" };
     Ok(Response::builder()
         .status(reply.status)
