@@ -89,7 +89,6 @@ async fn t16_a_value_is_rotated_and_its_consumers_have_it() -> Result<()> {
         "remoteRef": {"key": scene.remote("db"), "property": "password"}}]});
     scene.synced("db", spec).await?;
     scene.holds("db", &value("old")).await?;
-    scene.env.aws.reset_counts();
     rotate(&scene, "db", "1").await?;
     let object = says(&scene, "db", "Complete").await?;
     scene.holds("db", &new()).await?;
@@ -162,7 +161,7 @@ async fn t18_t19_what_somebody_does_meanwhile_and_missing_rights() -> Result<()>
     rotation(&scene, "moved", json!({})).await?;
     let remote = scene.remote("moved");
     let key = &scene.access_key;
-    aws.fault("PutSecretValue", &Fault::Delay(Duration::from_secs(1)), 1);
+    aws.fault_of_key(key, Some(Fault::Delay(Duration::from_millis(300))));
     rotate(&scene, "moved", "1").await?;
     eventually(SOON, "the new version is on its way", || async {
         let asked = aws.calls_of("PutSecretValue", key) > 0;
@@ -170,6 +169,7 @@ async fn t18_t19_what_somebody_does_meanwhile_and_missing_rights() -> Result<()>
     })
     .await?;
     scene.put("moved", &document("by hand"));
+    aws.fault_of_key(key, None);
     says(&scene, "moved", "CurrentMoved").await?;
     assert_eq!(aws.value_of(&remote), Some(document("by hand")));
     assert_eq!(aws.version_at(&remote, "AWSPENDING"), None);

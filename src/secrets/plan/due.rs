@@ -61,6 +61,7 @@ impl Why {
 
 /// What the controller knows beside the object itself.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
 pub(crate) struct Known {
     /// When the providers last answered, if this process has seen it. The status may be older, because an
     /// unchanged refresh is not always written.

@@ -6,7 +6,7 @@ use aws_lc_rs::rand;
 use jiff::Timestamp;
 
 use super::super::error::Error;
-use super::super::index::{StoreKey, Tracked};
+use super::super::index::{Memory, StoreKey, Tracked};
 use super::super::plan::generate;
 use super::super::plan::push::claims::Claim;
 use super::super::plan::rotation::attempt::{Attempt, Ending, PENDING, Phase, leftover, moved};
@@ -16,7 +16,7 @@ use super::super::plan::rotation::schedule::Schedule;
 use super::super::plan::rotation::status::{self, Begin};
 use super::super::plan::rotation::value;
 use super::{Rotator, Trouble};
-use crate::api::external_secrets::external_secret::ExternalSecret;
+use crate::api::external_secrets::external_secret::{ExternalSecret, ExternalSecretSpec};
 use crate::cluster::{events::EventType, queue::Next};
 use crate::provider::fetcher::Connection;
 use crate::provider::rotate::{Described, Effect, Valued};
@@ -157,11 +157,11 @@ impl Rotator<'_> {
         let spec = &self.object.spec.value;
         let one = generate::of_rotation(&spec.generator_ref).map_err(Error::from)?;
         // Generators are asked as an ExternalSecret of this namespace asks them.
-        let mut external = ExternalSecret::new(&self.key.name, Default::default());
+        let mut external = ExternalSecret::new(&self.key.name, ExternalSecretSpec::default());
         external.metadata.namespace = Some(self.key.namespace.to_string());
         external.metadata.uid.clone_from(&self.object.metadata.uid);
         let (object, version) = (std::sync::Arc::new(external), "".into());
-        let tracked = Tracked { object, version, memory: Default::default() };
+        let tracked = Tracked { object, version, memory: Memory::default() };
         let (context, key, now) = (self.context, self.key, Timestamp::now());
         let made = Reconciler { context, key, tracked: &tracked, now }.make_one(&one).await?;
         let (source, limits) =

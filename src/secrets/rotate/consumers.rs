@@ -110,7 +110,8 @@ fn is_held_back(object: &ExternalSecret, now: Timestamp) -> bool {
 }
 
 fn had_failed(object: &ExternalSecret, before: Timestamp) -> bool {
-    failed_since(object).is_some_and(|since| since < before)
+    // Conditions have whole seconds.
+    failed_since(object).is_some_and(|since| since.as_second() < before.as_second())
 }
 
 fn failed_since(object: &ExternalSecret) -> Option<Timestamp> {

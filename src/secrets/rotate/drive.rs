@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::super::error::Error;
 use super::super::index::StoreKey;
 use super::super::plan::rotation::attempt::{
-    Attempt, CURRENT, Consumers, Ending, Facts, Phase, Step, moved, next,
+    Attempt, CURRENT, Consumers, Ending, Facts, Phase, Stages, Step, moved, next,
 };
 use super::super::plan::rotation::status;
 use super::begin::next_at;
@@ -57,7 +57,7 @@ impl Rotator<'_> {
                     let (to, from) = (to.as_deref(), from.as_deref());
                     self.relabel(&connection, &label, to, from).await?;
                 }
-                Step::Wait => return Ok(("Propagating", self.pause(&attempt, now))),
+                Step::Wait => return Ok(("Propagating", pause(&attempt, now))),
                 Step::End(ending) => return self.end(store, &attempt, ending, now).await,
             }
         }
@@ -95,7 +95,7 @@ impl Rotator<'_> {
             && is_known
             && facts.consumers != Consumers::TimedOut
         {
-            let mut stages = Default::default();
+            let mut stages = Stages::default();
             moved(&mut stages, CURRENT, Some(&attempt.token));
             self.seen = Some(stages);
         }
@@ -133,12 +133,11 @@ impl Rotator<'_> {
         attempt: &Attempt,
         label: &str,
     ) -> Result<(), Trouble> {
-        let value = match self.prepared.take() {
-            Some(value) => value,
-            None => {
-                let present = self.value(connection, Some(&attempt.from)).await?;
-                self.compose(&present).await?
-            }
+        let value = if let Some(value) = self.prepared.take() {
+            value
+        } else {
+            let present = self.value(connection, Some(&attempt.from)).await?;
+            self.compose(&present).await?
         };
         let effect = Effect::Put { token: &attempt.token, label, value: &value };
         match self.effect(connection, effect).await? {
@@ -181,13 +180,6 @@ impl Rotator<'_> {
         }
     }
 
-    fn pause(&self, attempt: &Attempt, now: Timestamp) -> Next {
-        let waited = now.duration_since(attempt.promoted_at.unwrap_or(now)) / 4;
-        let pause = Duration::try_from(waited).unwrap_or_default().clamp(LOOKS.0, LOOKS.1);
-        let pause = SignedDuration::try_from(pause).unwrap_or_default();
-        next_at(now.checked_add(pause).unwrap_or(now), now)
-    }
-
     /// Says how it ended.
     async fn end(
         &mut self,
@@ -218,4 +210,11 @@ impl Rotator<'_> {
         // When the next one is due.
         Ok((ending.as_str(), next_at(now, now)))
     }
+}
+
+fn pause(attempt: &Attempt, now: Timestamp) -> Next {
+    let waited = now.duration_since(attempt.promoted_at.unwrap_or(now)) / 4;
+    let pause = Duration::try_from(waited).unwrap_or_default().clamp(LOOKS.0, LOOKS.1);
+    let pause = SignedDuration::try_from(pause).unwrap_or_default();
+    next_at(now.checked_add(pause).unwrap_or(now), now)
 }

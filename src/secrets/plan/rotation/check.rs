@@ -1,5 +1,7 @@
 //! Whether a rotation may begin: refusals, in the order in which they help most.
 
+use std::fmt::Write as _;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::attempt::{CURRENT, PENDING, at};
@@ -64,15 +66,21 @@ pub(crate) fn age(value: &Valued, now: Timestamp) -> Result<(), Refusal> {
 /// The label of an object: 16 digits of a hash of its uid.
 pub(crate) fn label(uid: &str) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, uid.as_bytes());
-    let hex = digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}"));
-    format!("GABION-{}", hex.collect::<String>())
+    format!("GABION-{}", hex(digest.as_ref().get(..8).unwrap_or_default()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 /// A random id of a version.
 pub(crate) fn token(mut random: [u8; 16]) -> String {
     random[6] = random[6] & 0x0f | 0x40;
     random[8] = random[8] & 0x3f | 0x80;
-    let hex: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex(&random);
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
