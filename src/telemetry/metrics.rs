@@ -19,7 +19,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::{Health, PerObject, exposition, objects::ObjectSeries};
+use super::{Health, PerObject, events::EventMetrics, exposition, objects::ObjectSeries};
 use crate::cluster::{RequestCounts, queue::QueueStats};
 
 /// Everything that is counted.
@@ -32,6 +32,8 @@ pub(crate) struct Metrics {
     pub(crate) reconciles: ReconcileMetrics,
     /// Rotations that ended.
     pub(crate) rotations: RotationMetrics,
+    /// Events of secret managers.
+    pub(crate) events: EventMetrics,
     /// Series per object, as far as they are wanted.
     pub(crate) objects: Option<ObjectSeries>,
 }
@@ -46,6 +48,8 @@ impl Metrics {
         reconciles.register(&mut registry);
         let rotations = RotationMetrics::default();
         rotations.register(&mut registry);
+        let events = EventMetrics::default();
+        events.register(&mut registry);
         registry.register_collector(Box::new(Watches(health.clone())));
         let queues = Queues::default();
         registry.register_collector(Box::new(queues.clone()));
@@ -59,7 +63,7 @@ impl Metrics {
             objects.register(&mut registry);
         }
         let registry = Mutex::new(registry);
-        Arc::new(Self { registry, queues, requests, reconciles, rotations, objects })
+        Arc::new(Self { registry, queues, requests, reconciles, rotations, events, objects })
     }
 
     /// Registers more series.
@@ -339,6 +343,9 @@ mod tests {
             metrics.reconciles.drift_repaired("Secret");
             metrics.reconciles.tampered("ValidatingAdmissionPolicy");
             metrics.reconciles.fight("Namespace");
+            metrics.events.count("secretsmanager", "woke");
+            metrics.events.seconds("sync", Duration::ZERO);
+            metrics.events.queues("Receiving", 1);
             let objects = metrics.objects.clone().unwrap();
             objects.reconciled(&ObjectKey::new("shop", "db"), false, Duration::ZERO, || true);
             let text = metrics.render_plain().unwrap();

@@ -82,6 +82,8 @@ impl Reconciler<'_> {
             deleting: false,
             allowed_keys: None,
             allows_rotation: false,
+            created: None,
+            events_queue: None,
         };
         let source = auth::aws_source(self.context, &store, is_cluster).await;
         source.map_err(|error| match error {

@@ -40,6 +40,7 @@ fn known(seconds: i64) -> Known {
         in_order: true,
         template_changed: false,
         rotated: false,
+        event: false,
         joining: false,
         restart: Restart { at: at(0), heartbeat: SignedDuration::from_mins(15) },
         now: at(seconds),
