@@ -297,13 +297,25 @@ impl From<&ProviderError> for CallOutcome {
 }
 
 /// Counters since the start of the process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Metrics {
     calls: [[AtomicU64; CallOutcome::ALL.len()]; Operation::ALL.len()],
     requests: AtomicU64,
     joined: AtomicU64,
     packed: AtomicU64,
     slowdowns: AtomicU64,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            calls: std::array::from_fn(|_| Default::default()),
+            requests: AtomicU64::default(),
+            joined: AtomicU64::default(),
+            packed: AtomicU64::default(),
+            slowdowns: AtomicU64::default(),
+        }
+    }
 }
 
 impl Metrics {

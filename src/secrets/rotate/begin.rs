@@ -163,7 +163,9 @@ impl Rotator<'_> {
         let (object, version) = (std::sync::Arc::new(external), "".into());
         let tracked = Tracked { object, version, memory: Memory::default() };
         let (context, key, now) = (self.context, self.key, Timestamp::now());
-        let made = Reconciler { context, key, tracked: &tracked, now }.make_one(&one).await?;
+        let made = Reconciler { context, key, tracked: &tracked, now, event: false }
+            .make_one(&one)
+            .await?;
         let (source, limits) =
             (&mut crate::secrets::environment::SystemEnvironment, gotemplate::Limits::default());
         let _turn = self.context.rendering.turn(&self.key.namespace).await;

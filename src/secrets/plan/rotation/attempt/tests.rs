@@ -213,7 +213,8 @@ proptest! {
         let current = at(&aws.stages, CURRENT);
         match ending {
             Ending::Complete => prop_assert!(current == Some(TOKEN) || when >= steps || matches!(other, Other::Puts | Other::TakesBack)),
-            Ending::RolledBack => prop_assert_eq!(current, Some("old")),
+            // Somebody may put a value after the last move and before the last word.
+            Ending::RolledBack => prop_assert!(matches!(current, Some("old" | "foreign"))),
             _ => prop_assert!(current != Some(TOKEN)),
         }
     }
