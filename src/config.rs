@@ -74,6 +74,8 @@ pub(crate) struct SecretsConfig {
     pub(crate) push_secrets: bool,
     /// ClusterPushSecrets are reconciled, if PushSecrets are.
     pub(crate) cluster_push_secrets: bool,
+    /// Whether SecretRotations are served.
+    pub(crate) rotations: bool,
     /// SecretStores are reconciled.
     pub(crate) namespaced_stores: bool,
     /// An ExternalSecret waits for its store to be Ready.

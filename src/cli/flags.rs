@@ -71,6 +71,9 @@ pub(crate) struct RunFlags {
     /// Reconcile ClusterPushSecrets, if PushSecrets are reconciled
     #[arg(long, env = "GABION_ENABLE_CLUSTER_PUSH_SECRET_RECONCILER", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     enable_cluster_push_secret_reconciler: bool,
+    /// Rotate secrets of AWS Secrets Manager as SecretRotations say
+    #[arg(long, env = "GABION_ENABLE_SECRET_ROTATION", help_heading = "Secrets", default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    enable_secret_rotation: bool,
     /// Reconcile SecretStores
     #[arg(long, env = "GABION_ENABLE_SECRET_STORE_RECONCILER", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     enable_secret_store_reconciler: bool,
@@ -210,6 +213,7 @@ impl RunFlags {
                 cluster_external_secrets: self.enable_cluster_external_secret_reconciler,
                 push_secrets: self.enable_push_secret_reconciler,
                 cluster_push_secrets: self.enable_cluster_push_secret_reconciler,
+                rotations: self.enable_secret_rotation,
                 namespaced_stores: self.enable_secret_store_reconciler,
                 store_gate: self.enable_flood_gate,
                 store_interval: self.store_requeue_interval,

@@ -178,6 +178,7 @@ impl ExplainFlags {
 
 /// Flags of `gabion doctor`.
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // each is a flag of its own
 pub(crate) struct DoctorFlags {
     /// ServiceAccount of the operator, as NAMESPACE/NAME: its permissions are checked; without it your own
     #[arg(long, value_name = "NAMESPACE/NAME", value_parser = account)]
@@ -191,6 +192,9 @@ pub(crate) struct DoctorFlags {
     /// The operator runs with --enable-secrets=false: the permissions of secrets are not needed
     #[arg(long)]
     hardening_only: bool,
+    /// The operator runs with --enable-secret-rotation: the permissions of rotation are needed
+    #[arg(long)]
+    rotation: bool,
     /// Name every object that would hang after an uninstall
     #[arg(long)]
     before_uninstall: bool,
@@ -221,6 +225,7 @@ impl DoctorFlags {
                 (_, true) => Subsystem::Hardening,
                 _ => Subsystem::Both,
             },
+            rotation: self.rotation,
             before_uninstall: self.before_uninstall,
             wait: self.wait,
         })

@@ -28,6 +28,8 @@ pub struct Doctor {
     pub(crate) scope: Option<String>,
     /// What of it is switched on.
     pub(crate) subsystem: Subsystem,
+    /// Whether SecretRotations are served.
+    pub(crate) rotation: bool,
     pub(crate) before_uninstall: bool,
     pub(crate) wait: Duration,
 }
@@ -148,8 +150,8 @@ async fn served(reader: &Reader) -> Result<Outcome, InspectError> {
 }
 
 async fn permissions(doctor: &Doctor, reader: &Reader) -> Result<Outcome, InspectError> {
-    let wanted =
-        rights::wanted(doctor.scope.as_deref(), doctor.subsystem).map_err(InspectError::Read)?;
+    let wanted = rights::wanted(doctor.scope.as_deref(), doctor.subsystem, doctor.rotation)
+        .map_err(InspectError::Read)?;
     let account = doctor.account.as_ref().map(|(namespace, name)| (&**namespace, &**name));
     let mut missing = Vec::new();
     for right in &wanted {

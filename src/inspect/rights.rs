@@ -16,6 +16,9 @@ const WHOLE: [(&str, Subsystem); 8] = [
     (include_str!("../../config/rbac/dns.yaml"), Subsystem::Hardening),
 ];
 
+/// The role for SecretRotations.
+const ROTATION: &str = include_str!("../../config/overlays/rotation/rbac.yaml");
+
 /// The role for one namespace.
 const ONE: &str = include_str!("../../config/overlays/namespaces/rbac.yaml");
 
@@ -68,14 +71,21 @@ impl Right {
     }
 }
 
-/// Every permission that the manifests grant: in `scope` only, or in the whole cluster.
-pub(super) fn wanted(scope: Option<&str>, subsystem: Subsystem) -> Result<Vec<Right>, String> {
+/// Every permission that the manifests grant: in `scope` only, or in the whole cluster; with those of `rotation`.
+pub(super) fn wanted(
+    scope: Option<&str>,
+    subsystem: Subsystem,
+    rotation: bool,
+) -> Result<Vec<Right>, String> {
     let needed =
         |of: Subsystem| of == Subsystem::Both || subsystem == Subsystem::Both || of == subsystem;
-    let files: Vec<_> = match scope {
+    let mut files: Vec<_> = match scope {
         Some(_) => vec![ONE],
         None => WHOLE.iter().filter(|(_, of)| needed(*of)).map(|(file, _)| *file).collect(),
     };
+    if rotation {
+        files.push(ROTATION);
+    }
     let mut all = Vec::new();
     for file in files {
         let documents: Vec<Value> =
@@ -150,7 +160,7 @@ mod tests {
 
     #[test]
     fn every_permission_of_the_manifests_is_asked_for() {
-        let all = wanted(None, Subsystem::Both).unwrap();
+        let all = wanted(None, Subsystem::Both, false).unwrap();
         let shown: Vec<_> = all.iter().map(Right::shown).collect();
         for right in [
             "get secrets",
@@ -162,10 +172,13 @@ mod tests {
         ] {
             assert!(shown.iter().any(|found| found == right), "{right}: {shown:#?}");
         }
-        let one = wanted(Some("shop"), Subsystem::Both).unwrap();
+        let one = wanted(Some("shop"), Subsystem::Both, false).unwrap();
         assert!(one.iter().all(|right| right.namespace == "shop") && one.len() > 20);
-        let secrets = wanted(None, Subsystem::Secrets).unwrap();
-        let hardening = wanted(None, Subsystem::Hardening).unwrap();
+        let secrets = wanted(None, Subsystem::Secrets, false).unwrap();
+        let hardening = wanted(None, Subsystem::Hardening, false).unwrap();
+        let rotation = wanted(None, Subsystem::Both, true).unwrap();
+        let patches = |right: &Right| right.shown() == "patch secretrotations.gabion.dev/status";
+        assert!(rotation.iter().any(patches) && !all.iter().any(patches));
         assert!(secrets.len() < all.len() && hardening.len() < all.len());
         assert!(all.iter().all(|right| secrets.contains(right) || hardening.contains(right)));
     }

@@ -31,6 +31,8 @@ pub enum Operation {
     PutSecretValue,
     /// Description or key of a secret.
     UpdateSecret,
+    /// A label of a version of a secret, moved.
+    UpdateSecretVersionStage,
     /// Tags of a secret, added.
     TagResource,
     /// Tags of a secret, removed.
@@ -75,7 +77,7 @@ pub enum Operation {
 
 impl Operation {
     /// All of them.
-    pub(crate) const ALL: [Self; 32] = [
+    pub(crate) const ALL: [Self; 33] = [
         Self::GetSecretValue,
         Self::BatchGetSecretValue,
         Self::DescribeSecret,
@@ -88,6 +90,7 @@ impl Operation {
         Self::CreateSecret,
         Self::PutSecretValue,
         Self::UpdateSecret,
+        Self::UpdateSecretVersionStage,
         Self::TagResource,
         Self::UntagResource,
         Self::RestoreSecret,
@@ -125,6 +128,7 @@ impl Operation {
             | Self::CreateSecret
             | Self::PutSecretValue
             | Self::UpdateSecret
+            | Self::UpdateSecretVersionStage
             | Self::TagResource
             | Self::UntagResource
             | Self::RestoreSecret
@@ -166,6 +170,7 @@ impl Operation {
             Self::CreateSecret => "CreateSecret",
             Self::PutSecretValue => "PutSecretValue",
             Self::UpdateSecret => "UpdateSecret",
+            Self::UpdateSecretVersionStage => "UpdateSecretVersionStage",
             Self::TagResource => "TagResource",
             Self::UntagResource => "UntagResource",
             Self::RestoreSecret => "RestoreSecret",
@@ -206,6 +211,7 @@ impl Operation {
             Self::CreateSecret => "secretsmanager:CreateSecret",
             Self::PutSecretValue => "secretsmanager:PutSecretValue",
             Self::UpdateSecret => "secretsmanager:UpdateSecret",
+            Self::UpdateSecretVersionStage => "secretsmanager:UpdateSecretVersionStage",
             Self::TagResource => "secretsmanager:TagResource",
             Self::UntagResource => "secretsmanager:UntagResource",
             Self::RestoreSecret => "secretsmanager:RestoreSecret",
@@ -291,13 +297,25 @@ impl From<&ProviderError> for CallOutcome {
 }
 
 /// Counters since the start of the process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Metrics {
     calls: [[AtomicU64; CallOutcome::ALL.len()]; Operation::ALL.len()],
     requests: AtomicU64,
     joined: AtomicU64,
     packed: AtomicU64,
     slowdowns: AtomicU64,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            calls: std::array::from_fn(|_| Default::default()),
+            requests: AtomicU64::default(),
+            joined: AtomicU64::default(),
+            packed: AtomicU64::default(),
+            slowdowns: AtomicU64::default(),
+        }
+    }
 }
 
 impl Metrics {

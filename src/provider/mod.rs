@@ -11,6 +11,7 @@ pub(crate) mod kubernetes;
 pub mod metrics;
 pub mod push;
 pub mod rate_limit;
+pub mod rotate;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -262,6 +263,11 @@ pub trait Provider: Send + Sync {
 
     /// The writing side, if it has one.
     fn push(&self) -> Option<&dyn push::Push> {
+        None
+    }
+
+    /// The side that rotates, if it has one.
+    fn rotate(&self) -> Option<&dyn rotate::Rotate> {
         None
     }
 }

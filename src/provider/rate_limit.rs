@@ -137,6 +137,7 @@ impl Meter {
             Operation::CreateSecret
             | Operation::PutSecretValue
             | Operation::UpdateSecret
+            | Operation::UpdateSecretVersionStage
             | Operation::TagResource
             | Operation::UntagResource
             | Operation::RestoreSecret

@@ -13,6 +13,7 @@ use super::index::{Index, StoreKey};
 use super::outage::Outages;
 use super::plan::due::Restart;
 use super::pushes::Pushes;
+use super::rotations::{self, Rotations};
 use super::stores::Stores;
 use super::template_inputs::TemplateInputs;
 use super::turns::Turns;
@@ -62,6 +63,9 @@ pub(crate) struct Context {
     pub(crate) cluster_pushing: Queue<ObjectKey, Arc<str>>,
     /// PushSecrets, in groups by their first store and their namespace.
     pub(crate) pushing: Queue<ObjectKey, (StoreKey, Arc<str>)>,
+    pub(crate) rotations: Rotations,
+    /// SecretRotations, in groups by store.
+    pub(crate) rotating: Queue<ObjectKey, StoreKey>,
 }
 
 impl Context {
@@ -86,6 +90,15 @@ impl Context {
         if self.pushes.find(key).is_some() {
             let group = (self.pushes.group(key), Arc::clone(&key.namespace));
             self.pushing.wake(key, &group, lane);
+        }
+    }
+
+    /// Queues a SecretRotation, in the group of its store.
+    pub(crate) fn wake_rotation(&self, key: &ObjectKey, lane: Lane) {
+        if let Some(object) = self.rotations.find(key) {
+            let none = || StoreKey::none(&key.namespace);
+            let group = rotations::store_of(&object).unwrap_or_else(none);
+            self.rotating.wake(key, &group, lane);
         }
     }
 

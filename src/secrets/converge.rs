@@ -117,9 +117,17 @@ impl Reconciler<'_> {
         // What is made here cannot be rendered again: a template that changed counts from the next refresh on.
         let template_changed = !generate::may_mint(&uses) && self.template_changed();
         let (restart, now) = (self.context.restart(), self.now);
-        let event = self.event;
-        let known =
-            due::Known { last_read, in_order, template_changed, event, joining, restart, now };
+        let (rotated, event) = (self.tracked.memory.is_rotated(), self.event);
+        let known = due::Known {
+            last_read,
+            in_order,
+            template_changed,
+            rotated,
+            event,
+            joining,
+            restart,
+            now,
+        };
         let why = match due::due(object, known)? {
             Due::Now(why) => why,
             Due::At(_) | Due::Never => {

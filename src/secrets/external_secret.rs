@@ -141,6 +141,7 @@ fn next_refresh(context: &Context, key: &ObjectKey, now: Timestamp) -> Next {
         last_read,
         in_order: true,
         template_changed: false,
+        rotated: tracked.memory.is_rotated(),
         event: context.wakes.is_pending(key),
         joining: false,
         restart: context.restart(),

@@ -292,6 +292,15 @@ impl Reconciler<'_> {
         Ok(collected.await?)
     }
 
+    /// What one generator makes, for the first time.
+    pub(super) async fn make_one(&self, one: &GeneratorUse) -> Result<Values, Error> {
+        let settings = self.settings(one).await?;
+        let generators = [ResolvedGenerator { of: one.clone(), settings }];
+        let asked = self.ask(&generators).await?;
+        let mut generated = self.generate(&generators, &asked).await?;
+        Ok(generated.remove(&one.nth).unwrap_or_default())
+    }
+
     /// Has others make values, one after the other.
     async fn ask(&self, generators: &[ResolvedGenerator]) -> Result<Asked, Error> {
         let mut asked = Asked::new();

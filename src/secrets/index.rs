@@ -81,12 +81,21 @@ pub(crate) struct Tracked {
 pub(crate) struct Memory {
     /// When the provider was last read with success (status is written less often).
     pub(crate) refreshed: Option<jiff::Timestamp>,
+    /// When a SecretRotation last brought another value into force.
+    pub(crate) woken: Option<jiff::Timestamp>,
     /// The target exactly as it was last written or verified: uid, resourceVersion and data hash.
     pub(crate) verified: Option<Verified>,
     /// State of what the template was read from, when it was last rendered.
     pub(crate) template: Option<String>,
     /// Empty answers in a row: a Secret is deleted only on a proven loss.
     pub(crate) losses: u32,
+}
+
+impl Memory {
+    /// Whether another value came into force since it was read.
+    pub(crate) fn is_rotated(&self) -> bool {
+        self.woken.is_some_and(|woken| self.refreshed.is_none_or(|read| read < woken))
+    }
 }
 
 /// A state of a Secret that is known to be right.

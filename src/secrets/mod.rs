@@ -22,6 +22,8 @@ mod push;
 mod pushes;
 mod reconciler;
 mod render;
+mod rotate;
+mod rotations;
 mod secret_store;
 mod store;
 mod stores;
@@ -45,6 +47,7 @@ use events::{queues::EventQueues, wakes::Wakes};
 use index::Index;
 use outage::Outages;
 use pushes::Pushes;
+use rotations::Rotations;
 use stores::Stores;
 use template_inputs::TemplateInputs;
 use turns::Turns;
@@ -68,6 +71,8 @@ use gotemplate::Cache;
 
 /// Calls of webhooks that are under way at once.
 const WEBHOOKS_AT_ONCE: usize = 32;
+/// SecretRotations between their first look and their promotion, in all and of one store.
+const ROTATIONS: Bounds = Bounds { max_concurrent: 4, per_group: 2, in_all: 4, periodic: 3 };
 /// ExternalSecrets of one store under way at once.
 const PER_STORE: usize = 64;
 /// PushSecrets under way at once: each holds the data of its Secret meanwhile. A part of the places is for edits alone.
@@ -101,6 +106,12 @@ fn show_queues(context: &Context, runtime: &Runtime<'_>) {
     metrics.queue(queue.name(), move || queue.stats());
     let queue = context.pushing.clone();
     metrics.queue(queue.name(), move || queue.stats());
+    if context.config.rotations {
+        let queue = context.rotating.clone();
+        metrics.queue(queue.name(), move || queue.stats());
+        let queue = context.rotating.clone();
+        runtime.health.live_unless(move || queue.unhealthy_reason(limits));
+    }
     let queue = context.validations.clone();
     metrics.queue(queue.name(), move || queue.stats());
     for queue in [context.clusters.clone(), context.cluster_pushing.clone()] {
@@ -153,6 +164,8 @@ fn context(runtime: &Runtime<'_>) -> Arc<Context> {
         clusters: Queue::new("clusterexternalsecret", bounds),
         cluster_pushing: Queue::new("clusterpushsecret", bounds),
         pushing: Queue::new("pushsecret", Bounds { max_concurrent, ..PUSHES }),
+        rotations: Rotations::default(),
+        rotating: Queue::new("secretrotation", ROTATIONS),
     })
 }
 
@@ -189,6 +202,8 @@ async fn synchronise(context: Arc<Context>, caches: CacheSync, stop: Cancellatio
     };
     let (pushing, of_pushes) = (context.pushing.clone(), Arc::clone(&context));
     let push = move |key| push::reconcile(Arc::clone(&of_pushes), key);
+    let (rotating, of_rotations) = (context.rotating.clone(), Arc::clone(&context));
+    let rotate = move |key| rotate::reconcile(Arc::clone(&of_rotations), key);
     let work = move |key| external_secret::reconcile(Arc::clone(&context), key);
     // Who has a remote secret is known only when all PushSecrets are, and all stores.
     let pushes = async {
@@ -206,7 +221,7 @@ async fn synchronise(context: Arc<Context>, caches: CacheSync, stop: Cancellatio
                 }
             }
         }
-        pushing.run(stop.clone(), push).await;
+        tokio::join!(pushing.run(stop.clone(), push), rotating.run(stop.clone(), rotate));
     };
     tokio::join!(
         externals.run(stop.clone(), work),

@@ -73,6 +73,9 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: StoreKey) -> Next {
         for user in context.pushes.users_of_store(&key) {
             context.wake_push(&user, Lane::Urgent);
         }
+        for user in context.rotations.users_of_store(&key) {
+            context.wake_rotation(&user, Lane::Urgent);
+        }
     }
     context.metrics.reconciles.done(key.kind(), reason, started.elapsed());
     let queue = events::declare(&context, &store);

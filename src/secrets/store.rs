@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::index::StoreKey;
 use super::plan::allowed_keys::{self, AllowedKeys};
 use super::plan::events::QUEUE_ANNOTATION;
+use super::plan::rotation;
 use crate::api::external_secrets::secret_store::ClusterSecretStore;
 use crate::api::external_secrets::secret_store::SecretStore;
 use crate::api::external_secrets::secret_store::SecretStoreStatus;
@@ -39,6 +40,8 @@ pub(crate) struct Store {
     pub(crate) deleting: bool,
     /// The remote keys that namespaces may read, if they are listed.
     pub(crate) allowed_keys: Option<Arc<AllowedKeys>>,
+    /// Whether its users may rotate what they reach through it.
+    pub(crate) allows_rotation: bool,
     /// Since when it exists.
     pub(crate) created: Option<Timestamp>,
     /// The queue whose events wake its ExternalSecrets, as it is written.
@@ -68,6 +71,9 @@ impl Store {
     ) -> Self {
         let annotations = meta.annotations.as_ref();
         let list = annotations.and_then(|all| all.get(allowed_keys::ANNOTATION));
+        let allows = annotations.and_then(|all| all.get(rotation::ALLOW));
+        // Whoever may write a SecretStore has its credentials anyway.
+        let allows_rotation = !key.is_cluster() || allows.is_some_and(|value| value == "true");
         Self {
             key,
             uid: Uid::of(meta),
@@ -76,6 +82,7 @@ impl Store {
             spec,
             status,
             deleting: meta.deletion_timestamp.is_some(),
+            allows_rotation,
             created: meta.creation_timestamp.as_ref().map(|time| time.0),
             events_queue: annotations
                 .and_then(|all| all.get(QUEUE_ANNOTATION))

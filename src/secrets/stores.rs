@@ -92,7 +92,8 @@ impl Stores {
                 if entry.store.uid == store.uid
                     && entry.store.generation == store.generation
                     && entry.store.deleting == store.deleting
-                    && entry.store.allowed_keys == store.allowed_keys =>
+                    && entry.store.allowed_keys == store.allowed_keys
+                    && entry.store.allows_rotation == store.allows_rotation =>
             {
                 // What it is connected with stays as it is.
                 let other_queue = entry.store.events_queue != store.events_queue;

@@ -12,7 +12,7 @@ use super::{
     context::Context,
     index::{News, StoreKey},
     plan::template::{self, InputKind},
-    push,
+    push, rotate,
     store::{Input, InputVersion, Store},
 };
 use crate::api::external_secrets::cluster_external_secret::ClusterExternalSecret;
@@ -64,6 +64,10 @@ pub(crate) fn start(context: &Arc<Context>, runtime: &mut Runtime<'_>) -> CacheS
     if context.config.push_secrets {
         let objects = within(&client, namespace);
         watches.follow_if_served("PushSecret", objects, push::push_secret);
+    }
+    if context.config.rotations {
+        let objects = within(&client, namespace);
+        watches.follow_if_served("SecretRotation", objects, rotate::secret_rotation);
     }
     let config = &context.config;
     if config.cluster_stores || config.cluster_external_secrets || config.cluster_push_secrets {

@@ -30,6 +30,8 @@ pub(crate) struct Metrics {
     pub(crate) requests: RequestCounts,
     /// Outcomes of reconciling.
     pub(crate) reconciles: ReconcileMetrics,
+    /// Rotations that ended.
+    pub(crate) rotations: RotationMetrics,
     /// Events of secret managers.
     pub(crate) events: EventMetrics,
     /// Series per object, as far as they are wanted.
@@ -44,6 +46,8 @@ impl Metrics {
         let reconciles = ReconcileMetrics::default();
         requests.register(&mut registry);
         reconciles.register(&mut registry);
+        let rotations = RotationMetrics::default();
+        rotations.register(&mut registry);
         let events = EventMetrics::default();
         events.register(&mut registry);
         registry.register_collector(Box::new(Watches(health.clone())));
@@ -59,7 +63,7 @@ impl Metrics {
             objects.register(&mut registry);
         }
         let registry = Mutex::new(registry);
-        Arc::new(Self { registry, queues, requests, reconciles, events, objects })
+        Arc::new(Self { registry, queues, requests, reconciles, rotations, events, objects })
     }
 
     /// Registers more series.
@@ -99,6 +103,26 @@ struct OutcomeLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KindLabel {
     kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EndingLabel {
+    outcome: &'static str,
+}
+
+/// How rotations ended.
+#[derive(Clone, Default)]
+pub(crate) struct RotationMetrics(Family<EndingLabel, Counter>);
+
+impl RotationMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.register("gabion_rotations", "Rotations that ended, by how", self.0.clone());
+    }
+
+    /// Counts one.
+    pub(crate) fn ended(&self, outcome: &'static str) {
+        self.0.get_or_create(&EndingLabel { outcome }).inc();
+    }
 }
 
 /// Outcomes of reconciling, by the reasons of `docs/reasons.md`.

@@ -91,6 +91,7 @@ async fn exercise(env: &TestEnv) -> Result<()> {
     every_namespace(&scene).await?;
     generators(&scene).await?;
     pushes(&scene).await?;
+    crate::rotation::is_rotated(&scene).await?;
     elections(env).await
 }
 
@@ -349,6 +350,9 @@ fn rights_are_exactly_those_used(env: &TestEnv) -> Result<()> {
             granted.extend(rights_in(&path)?);
         }
     }
+    let of_rotation = rights_in(&repository().join("config/overlays/rotation/rbac.yaml"))?;
+    allowed.extend(of_rotation.iter().cloned());
+    granted.extend(of_rotation);
     let unused: Vec<_> = granted.difference(&used).collect();
     assert!(unused.is_empty(), "granted and never used: {unused:#?}");
     let strange: Vec<_> = used.difference(&allowed).collect();

@@ -34,6 +34,7 @@ mod references;
 mod refresh;
 mod restart;
 mod rights;
+mod rotation;
 mod rules;
 mod scene;
 mod status;

@@ -1,4 +1,4 @@
-//! The `CustomResourceDefinitions` of the hardening subsystem, in the form that is applied to a cluster.
+//! The `CustomResourceDefinitions` of the group, in the form that is applied to a cluster.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
@@ -6,9 +6,10 @@ use serde_json::{Map, Value, json};
 
 use super::hardening_baseline::HardeningBaseline;
 use super::namespace_hardening::NamespaceHardening;
+use super::secret_rotation::SecretRotation;
 use crate::api::gabion::schema::rules;
 
-/// The definitions of `HardeningBaseline` and `NamespaceHardening`.
+/// The definitions of `HardeningBaseline`, `NamespaceHardening` and `SecretRotation`.
 pub fn crds() -> Vec<CustomResourceDefinition> {
     vec![
         finished(
@@ -21,6 +22,11 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
             "self.metadata.name == 'effective'",
             "metadata.name must be effective: the operator writes one object per namespace",
         )),
+        finished(
+            SecretRotation::crd(),
+            "!has(oldSelf.spec) || (self.spec.storeRef == oldSelf.spec.storeRef && self.spec.remoteRef == oldSelf.spec.remoteRef)",
+            "spec.storeRef and spec.remoteRef cannot be changed; create another SecretRotation",
+        ),
     ]
 }
 

@@ -221,7 +221,7 @@ fn denied(message: &str, subject: Subject<'_>) -> ProviderError {
     }
 }
 
-const KNOWN_ACTIONS: [&str; 29] = [
+const KNOWN_ACTIONS: [&str; 30] = [
     "secretsmanager:GetSecretValue",
     "secretsmanager:BatchGetSecretValue",
     "secretsmanager:DescribeSecret",
@@ -238,6 +238,7 @@ const KNOWN_ACTIONS: [&str; 29] = [
     "secretsmanager:CreateSecret",
     "secretsmanager:PutSecretValue",
     "secretsmanager:UpdateSecret",
+    "secretsmanager:UpdateSecretVersionStage",
     "secretsmanager:TagResource",
     "secretsmanager:UntagResource",
     "secretsmanager:RestoreSecret",

@@ -7,6 +7,7 @@ mod batcher;
 mod connection;
 mod lists;
 mod push;
+mod rotate;
 
 use std::{
     collections::HashMap,

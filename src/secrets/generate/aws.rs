@@ -81,6 +81,7 @@ impl Reconciler<'_> {
             status: None,
             deleting: false,
             allowed_keys: None,
+            allows_rotation: false,
             created: None,
             events_queue: None,
         };

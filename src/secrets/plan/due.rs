@@ -47,6 +47,8 @@ pub(crate) enum Why {
     Failed,
     /// An object that its template is read from changed.
     Template,
+    /// A SecretRotation brought another value into force.
+    Rotation,
     /// An event says that the remote secret changed: a refresh that comes early.
     Event,
 }
@@ -54,7 +56,10 @@ pub(crate) enum Why {
 impl Why {
     /// Whether a person is waiting.
     pub(crate) fn is_urgent(self) -> bool {
-        matches!(self, Self::NeverSynced | Self::Edited | Self::Drift | Self::Template)
+        matches!(
+            self,
+            Self::NeverSynced | Self::Edited | Self::Drift | Self::Template | Self::Rotation
+        )
     }
 }
 
@@ -69,6 +74,8 @@ pub(crate) struct Known {
     pub(crate) in_order: bool,
     /// Whether an object that its template is read from changed since it was rendered.
     pub(crate) template_changed: bool,
+    /// Whether a SecretRotation brought another value into force since it was read.
+    pub(crate) rotated: bool,
     /// Whether an event woke it since it was read.
     pub(crate) event: bool,
     /// A refresh may happen as soon as its window is open, to share a call with others of its store.
@@ -130,6 +137,10 @@ pub(crate) fn due(object: &ExternalSecret, known: Known) -> Result<Due, PlanErro
         RefreshPolicy::OnChange | RefreshPolicy::CreatedOnce => Ok(Due::Never),
         // Whatever made it fail may be gone without a trace, as when an edit is taken back.
         RefreshPolicy::Periodic if has_failed(object) => Ok(Due::Now(Why::Failed)),
+        RefreshPolicy::Periodic if known.rotated => match &object.spec.sync_windows {
+            Some(windows) => Ok(held_back(Why::Rotation, window::gate(windows, known.now)?)),
+            None => Ok(Due::Now(Why::Rotation)),
+        },
         RefreshPolicy::Periodic => {
             let heeds_events = heeds_events(object)?;
             let interval = interval(object)?;
@@ -278,6 +289,7 @@ mod tests {
             last_read: None,
             in_order: true,
             template_changed: false,
+            rotated: false,
             event: false,
             joining: false,
             restart: Restart { at: at(0), heartbeat: SignedDuration::from_mins(15) },
@@ -387,6 +399,16 @@ mod tests {
         ] {
             assert_eq!(due(&synced(policy, "0"), changed).unwrap(), wanted);
         }
+    }
+
+    #[test]
+    fn a_rotation_is_read_at_once_unless_time_never_refreshes_it() {
+        let woken = |seconds| Known { rotated: true, ..known(seconds) };
+        let of = |policy, interval| due(&synced(policy, interval), woken(1)).unwrap();
+        assert_eq!(of(None, "1h"), Due::Now(Why::Rotation));
+        assert_eq!(of(None, "0"), Due::Now(Why::Rotation));
+        assert_eq!(of(Some(RefreshPolicy::OnChange), "1h"), Due::Never);
+        assert_eq!(of(Some(RefreshPolicy::CreatedOnce), "1h"), Due::Never);
     }
 
     #[test]

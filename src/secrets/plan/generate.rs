@@ -17,6 +17,8 @@ use crate::provider::SecretBytes;
 /// Annotation of a Secret that says for which refresh the values in it were made.
 pub(crate) const GENERATED: &str = "gabion.dev/generated";
 const API_VERSION: &str = "generators.external-secrets.io/v1alpha1";
+/// In place of an index: the generator of a SecretRotation.
+const OF_ROTATION: usize = usize::MAX;
 /// Most generators of one object.
 const MAX_USES: usize = 16;
 
@@ -26,7 +28,7 @@ pub(crate) type Generated = BTreeMap<usize, BTreeMap<String, SecretBytes>>;
 /// One reference to a generator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GeneratorUse {
-    /// Index of the entry of `dataFrom`.
+    /// Index of the entry of `dataFrom`, or [`OF_ROTATION`].
     pub(crate) nth: usize,
     /// Its kind.
     pub(crate) kind: GeneratorKind,
@@ -37,8 +39,32 @@ pub struct GeneratorUse {
 impl GeneratorUse {
     /// Where it is in the object.
     pub(crate) fn field(&self) -> String {
+        if self.nth == OF_ROTATION {
+            return "value.generatorRef".to_owned();
+        }
         format!("dataFrom[{}].sourceRef.generatorRef", self.nth)
     }
+}
+
+/// The generator that a SecretRotation names.
+pub(crate) fn of_rotation(reference: &GeneratorRef) -> Result<GeneratorUse, PlanError> {
+    checked(OF_ROTATION, reference)
+}
+
+fn checked(nth: usize, reference: &GeneratorRef) -> Result<GeneratorUse, PlanError> {
+    let GeneratorRef { api_version, kind, name } = reference;
+    let found = GeneratorUse { nth, kind: kind.clone(), name: name.clone() };
+    if let Some(version) = api_version.as_deref().filter(|version| !version.is_empty())
+        && version != API_VERSION
+    {
+        let field = format!("{}.apiVersion", found.field());
+        return Err(PlanError::UnknownValue { field, value: version.to_owned() });
+    }
+    if let GeneratorKind::Other(value) = kind {
+        let field = format!("{}.kind", found.field());
+        return Err(PlanError::UnknownValue { field, value: value.clone() });
+    }
+    Ok(found)
 }
 
 /// Every generator that an object names.
@@ -46,19 +72,9 @@ pub fn uses(spec: &ExternalSecretSpec) -> Result<Vec<GeneratorUse>, PlanError> {
     let mut uses = Vec::new();
     for (nth, entry) in spec.data_from.iter().enumerate() {
         let source = entry.source_ref.as_ref().and_then(|source| source.generator_ref.as_ref());
-        let Some(GeneratorRef { api_version, kind, name }) = source else { continue };
-        let found = GeneratorUse { nth, kind: kind.clone(), name: name.clone() };
-        if let Some(version) = api_version.as_deref().filter(|version| !version.is_empty())
-            && version != API_VERSION
-        {
-            let field = format!("{}.apiVersion", found.field());
-            return Err(PlanError::UnknownValue { field, value: version.to_owned() });
+        if let Some(reference) = source {
+            uses.push(checked(nth, reference)?);
         }
-        if let GeneratorKind::Other(value) = kind {
-            let field = format!("{}.kind", found.field());
-            return Err(PlanError::UnknownValue { field, value: value.clone() });
-        }
-        uses.push(found);
     }
     if uses.len() > MAX_USES {
         return Err(PlanError::TooManyGenerators { count: uses.len() });
@@ -89,12 +105,18 @@ pub(crate) fn is_refresh(object: &ExternalSecret, known: Known, why: Why) -> boo
     match why {
         Why::NeverSynced | Why::Edited | Why::Interval => true,
         Why::Template | Why::Event => false,
-        Why::Drift | Why::Clock | Why::Failed => {
+        Why::Drift | Why::Clock | Why::Failed | Why::Rotation => {
             let mut calm = object.clone();
             if let Some(status) = &mut calm.status {
                 status.conditions.clear();
             }
-            let known = Known { in_order: true, template_changed: false, event: false, ..known };
+            let known = Known {
+                in_order: true,
+                template_changed: false,
+                rotated: false,
+                event: false,
+                ..known
+            };
             let due = due::due(&calm, known);
             matches!(due, Ok(Due::Now(Why::NeverSynced | Why::Edited | Why::Interval)))
         }

@@ -96,7 +96,7 @@ enum Schedule {
 }
 
 /// Allowed values of each field, one bit each.
-struct Cron {
+pub(crate) struct Cron {
     minutes: u64,
     hours: u64,
     days: Field,
@@ -148,14 +148,27 @@ impl Schedule {
 }
 
 impl Cron {
+    /// Cron's five fields, or one of its macros.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        match Schedule::parse(text)? {
+            Schedule::Cron(cron) => Some(*cron),
+            Schedule::Every(_) => None,
+        }
+    }
+
     fn next(&self, after: Timestamp) -> Option<Timestamp> {
-        let after = TimeZone::UTC.to_datetime(after);
+        let next = self.next_local(TimeZone::UTC.to_datetime(after))?;
+        TimeZone::UTC.to_timestamp(next).ok()
+    }
+
+    /// The first time after `after` on a clock that is never set.
+    pub(crate) fn next_local(&self, after: DateTime) -> Option<DateTime> {
         let mut date = after.date();
         for _ in 0..MAX_DAYS {
             if self.has_day(date)
                 && let Some(time) = self.first_on(date, after)
             {
-                return TimeZone::UTC.to_timestamp(time).ok();
+                return Some(time);
             }
             date = date.tomorrow().ok()?;
         }

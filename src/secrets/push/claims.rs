@@ -92,7 +92,7 @@ impl Context {
     }
 
     /// False if a store is for another controller, or of a kind that is switched off.
-    pub(super) fn is_served(&self, key: &StoreKey) -> bool {
+    pub(crate) fn is_served(&self, key: &StoreKey) -> bool {
         let config = &self.config;
         let enabled =
             if key.is_cluster() { config.cluster_stores } else { config.namespaced_stores };
@@ -100,7 +100,7 @@ impl Context {
     }
 
     /// Whether a store is for another controller.
-    pub(super) fn is_of_others(&self, key: &StoreKey) -> bool {
+    pub(crate) fn is_of_others(&self, key: &StoreKey) -> bool {
         self.stores.find(key).is_some_and(|(store, _, _)| !self.is_ours(&store))
     }
 }

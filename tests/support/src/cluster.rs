@@ -48,6 +48,7 @@ fn address(kind: &str) -> Address {
         }
         "HardeningBaseline" => ("gabion.dev/v1alpha1", "hardeningbaselines", false),
         "NamespaceHardening" => ("gabion.dev/v1alpha1", "namespacehardenings", true),
+        "SecretRotation" => ("gabion.dev/v1alpha1", "secretrotations", true),
         "ExternalSecret" => ("external-secrets.io/v1", "externalsecrets", true),
         "Password" => ("generators.external-secrets.io/v1alpha1", "passwords", true),
         "UUID" => ("generators.external-secrets.io/v1alpha1", "uuids", true),

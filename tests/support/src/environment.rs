@@ -16,7 +16,7 @@ pub const OWN_KEY: &str = "AKIAOWNENVIRONMENT";
 /// What the operator runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subsystem {
-    /// External secrets, with all rights of `config/rbac`.
+    /// External secrets, with all rights of `config/rbac` and of rotation.
     Secrets,
     /// Hardening, without the rights that only secrets need.
     Hardening,
@@ -26,7 +26,12 @@ impl Subsystem {
     /// The manifests of `config/` that install it, in order.
     const fn manifests(self) -> &'static [&'static str] {
         match self {
-            Self::Secrets => &["operator/namespace.yaml", "operator/service-account.yaml", "rbac"],
+            Self::Secrets => &[
+                "operator/namespace.yaml",
+                "operator/service-account.yaml",
+                "rbac",
+                "overlays/rotation/rbac.yaml",
+            ],
             Self::Hardening => &[
                 "operator/namespace.yaml",
                 "operator/service-account.yaml",
@@ -41,7 +46,7 @@ impl Subsystem {
 
     const fn flags(self) -> &'static [&'static str] {
         match self {
-            Self::Secrets => &["--log-level=debug"],
+            Self::Secrets => &["--log-level=debug", "--enable-secret-rotation"],
             Self::Hardening => &["--enable-secrets=false", "--log-level=info,gabion=debug"],
         }
     }

@@ -4,7 +4,10 @@
 //! size, texts of errors. Signatures are not checked; the access key id of each request is recorded. It runs
 //! on a thread of its own, on a free loopback port, and ends when the value is dropped.
 
+mod stages;
 mod writes;
+
+pub use stages::Managed;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -43,6 +46,8 @@ pub enum Fault {
     Throttle,
     /// No answer, ever.
     Hang,
+    /// It is done, and there is no answer, ever.
+    Unanswered,
     /// Status 200 and half a JSON document with a value in it.
     Garbage,
     /// The connection is closed without an answer.
@@ -79,6 +84,7 @@ struct Secret {
     description: Option<String>,
     kms_key: Option<String>,
     deleted: bool,
+    managed: Managed,
 }
 
 #[derive(Clone)]
@@ -86,6 +92,8 @@ struct Stored {
     stages: Vec<String>,
     /// Ready to go into an answer: `"SecretString":"..."` or `"SecretBinary":"..."`.
     field: String,
+    /// A time long ago where there is none.
+    created: Option<SystemTime>,
 }
 
 #[derive(Default)]
@@ -428,7 +436,7 @@ async fn answer(
         Some(Fault::Drop) => return Err(Dropped),
         _ => {}
     }
-    let reply = match fault {
+    let reply = match &fault {
         Some(Fault::Broken) => call.refusal("InternalServiceError", "request 0f3b failed", 500),
         Some(Fault::Throttle) if call.sts => call.refusal("Throttling", "Rate exceeded", 400),
         Some(Fault::Throttle) => call.refusal("ThrottlingException", "Rate exceeded", 400),
@@ -441,6 +449,9 @@ async fn answer(
         }
         _ => state.contents.lock().expect("no panic while held").reply(&call),
     };
+    if matches!(fault, Some(Fault::Unanswered)) {
+        pending::<()>().await;
+    }
     let kind = if reply.xml { "text/xml" } else { "application/x-amz-json-1.1" };
     Ok(Response::builder()
         .status(reply.status)
@@ -547,7 +558,7 @@ impl Contents {
             version.stages.retain(|stage| !stages.contains(&stage.as_str()));
         }
         let stages = stages.iter().map(|stage| (*stage).to_owned()).collect();
-        secret.versions.insert(id.to_owned(), Stored { stages, field });
+        secret.versions.insert(id.to_owned(), Stored { stages, field, created: None });
         let arn = secret.arn.clone();
         let partial = arn[..arn.len() - 7].to_owned();
         self.names_by_arn.insert(arn.clone(), name.to_owned());
@@ -624,8 +635,14 @@ impl Contents {
             "BatchGetSecretValue" => self.batch(call),
             "DescribeSecret" => self.describe(call),
             "ListSecrets" => self.list(call),
-            "CreateSecret" | "PutSecretValue" | "UpdateSecret" | "TagResource"
-            | "UntagResource" | "RestoreSecret" | "DeleteSecret" => self.write(call),
+            "CreateSecret"
+            | "PutSecretValue"
+            | "UpdateSecret"
+            | "TagResource"
+            | "UntagResource"
+            | "RestoreSecret"
+            | "DeleteSecret"
+            | "UpdateSecretVersionStage" => self.write(call),
             "AssumeRole" | "AssumeRoleWithWebIdentity" | "GetSessionToken" => self.assume(call),
             "GetAuthorizationToken" | "PublicGetAuthorizationToken" => Ok(login(call)),
             "GetCallerIdentity" => Ok(caller(call)),
@@ -700,8 +717,9 @@ impl Contents {
         let _ = write!(
             text,
             "\"ARN\":\"{arn}\",\"Name\":\"{name}\",\"VersionId\":\"{version_id}\",{},\
-             \"VersionStages\":{stages},\"CreatedDate\":1.7e9",
-            stored.field
+             \"VersionStages\":{stages},\"CreatedDate\":{}",
+            stored.field,
+            stored.created()
         );
         Ok(text)
     }
@@ -771,6 +789,18 @@ impl Contents {
         }
         if secret.deleted {
             output["DeletedDate"] = json!(1.7e9);
+        }
+        let managed = &secret.managed;
+        output["RotationEnabled"] = json!(managed.rotates);
+        let texts = [
+            ("OwningService", &managed.owner),
+            ("Type", &managed.partner),
+            ("PrimaryRegion", &managed.primary_region),
+        ];
+        for (field, text) in texts {
+            if let Some(text) = text {
+                output[field] = json!(text);
+            }
         }
         Ok(output.to_string())
     }

@@ -3,6 +3,7 @@
 mod batch;
 mod list;
 mod push;
+mod rotate;
 
 use std::{fmt, time::Duration};
 
@@ -24,6 +25,7 @@ use crate::provider::Version;
 use crate::provider::metrics::Operation;
 use crate::provider::push::Push;
 use crate::provider::rate_limit::Meter;
+use crate::provider::rotate::Rotate;
 
 /// AWS's limit of one `BatchGetSecretValue`.
 const BATCH: usize = 20;
@@ -171,6 +173,10 @@ impl Provider for SecretsManager {
     }
 
     fn push(&self) -> Option<&dyn Push> {
+        Some(self)
+    }
+
+    fn rotate(&self) -> Option<&dyn Rotate> {
         Some(self)
     }
 }

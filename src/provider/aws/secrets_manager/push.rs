@@ -15,7 +15,7 @@ type Revision = Result<Option<String>, ProviderError>;
 
 impl SecretsManager {
     /// The name of a secret that is pushed. By its ARN it would be another one than by its name, for all who compare.
-    fn written_name(&self, key: &str) -> Result<String, ProviderError> {
+    pub(super) fn written_name(&self, key: &str) -> Result<String, ProviderError> {
         let name = self.calls.full_name(key);
         if name.starts_with("arn:") {
             let reason = "a secret that is pushed is named by its name, without an ARN".to_owned();

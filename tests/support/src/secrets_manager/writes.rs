@@ -29,11 +29,8 @@ impl Contents {
             return Err(("InvalidRequestException", MARKED.to_owned()));
         }
         match call.operation.as_str() {
-            "PutSecretValue" => {
-                let field = value(call)?;
-                let arn = self.put(&name, field);
-                return Ok(self.written(&name, &arn));
-            }
+            "PutSecretValue" => return self.put_value(call, &name),
+            "UpdateSecretVersionStage" => return self.stage(call, &name),
             "UpdateSecret" => self.describe_anew(call, &name),
             "TagResource" => self.secret(&name).tags.extend(tags(call)),
             "UntagResource" => {
@@ -104,7 +101,7 @@ impl Contents {
     }
 }
 
-fn value(call: &Call) -> Result<String, Refusal> {
+pub(super) fn value(call: &Call) -> Result<String, Refusal> {
     let (field, text) = match (call.text("SecretString"), call.text("SecretBinary")) {
         (Some(text), None) => ("SecretString", text),
         (None, Some(binary)) => ("SecretBinary", binary),
