@@ -302,7 +302,7 @@ impl Index {
     /// Records a Secret as our own write left it.
     pub(crate) fn secret_written(&self, key: &ObjectKey, meta: &ObjectMeta) {
         let mut digest = Digest::of(meta);
-        digest.touched = false;
+        (digest.touched, digest.shown) = (false, false);
         let mut state = self.lock();
         // The watch may have delivered a later change, or its deletion, before the answer to our write arrived.
         let overtaken = state.secrets.get(key).is_some_and(|known| digest.is_older_than(known));
@@ -330,6 +330,11 @@ impl Index {
         let Some(known) = state.externals.get(key) else { return Vec::new() };
         let users = state.by_target.get(known.target()).into_iter().flatten();
         users.filter(|user| *user != key).cloned().collect()
+    }
+
+    /// The ExternalSecrets that want a Secret.
+    pub(crate) fn writers(&self, target: &ObjectKey) -> Vec<ObjectKey> {
+        self.lock().by_target.get(target).cloned().unwrap_or_default()
     }
 
     /// Name of another ExternalSecret that has written this Secret whole and goes on doing so.

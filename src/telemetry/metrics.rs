@@ -19,7 +19,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::{Health, PerObject, exposition, objects::ObjectSeries};
+use super::{Health, PerObject, exposition, objects::ObjectSeries, rollouts::RolloutMetrics};
 use crate::cluster::{RequestCounts, queue::QueueStats};
 
 /// Everything that is counted.
@@ -30,6 +30,8 @@ pub(crate) struct Metrics {
     pub(crate) requests: RequestCounts,
     /// Outcomes of reconciling.
     pub(crate) reconciles: ReconcileMetrics,
+    /// Rollouts of workloads.
+    pub(crate) rollouts: RolloutMetrics,
     /// Series per object, as far as they are wanted.
     pub(crate) objects: Option<ObjectSeries>,
 }
@@ -42,6 +44,8 @@ impl Metrics {
         let reconciles = ReconcileMetrics::default();
         requests.register(&mut registry);
         reconciles.register(&mut registry);
+        let rollouts = RolloutMetrics::default();
+        rollouts.register(&mut registry);
         registry.register_collector(Box::new(Watches(health.clone())));
         let queues = Queues::default();
         registry.register_collector(Box::new(queues.clone()));
@@ -54,7 +58,14 @@ impl Metrics {
         if let Some(objects) = &objects {
             objects.register(&mut registry);
         }
-        Arc::new(Self { registry: Mutex::new(registry), queues, requests, reconciles, objects })
+        Arc::new(Self {
+            registry: Mutex::new(registry),
+            queues,
+            requests,
+            reconciles,
+            rollouts,
+            objects,
+        })
     }
 
     /// Registers more series.
@@ -314,6 +325,7 @@ mod tests {
             metrics.reconciles.drift_repaired("Secret");
             metrics.reconciles.tampered("ValidatingAdmissionPolicy");
             metrics.reconciles.fight("Namespace");
+            metrics.rollouts.count("Deployment", "started");
             let objects = metrics.objects.clone().unwrap();
             objects.reconciled(&ObjectKey::new("shop", "db"), false, Duration::ZERO, || true);
             let text = metrics.render_plain().unwrap();

@@ -33,6 +33,7 @@ mod references;
 mod refresh;
 mod restart;
 mod rights;
+mod rollouts;
 mod rules;
 mod scene;
 mod status;
