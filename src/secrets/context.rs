@@ -8,11 +8,12 @@ use k8s_openapi::api::core::v1::ObjectReference;
 
 use super::cluster_objects::ClusterObjects;
 use super::error::Error;
+use super::events::{queues::EventQueues, wakes::Wakes};
 use super::index::{Index, StoreKey};
 use super::outage::Outages;
 use super::plan::due::Restart;
 use super::pushes::Pushes;
-use super::rollout::Rollouts;
+use super::rollout::known::Rollouts;
 use super::stores::Stores;
 use super::template_inputs::TemplateInputs;
 use super::turns::Turns;
@@ -53,6 +54,10 @@ pub(crate) struct Context {
     pub(crate) rollouts: Rollouts,
     /// ExternalSecrets whose workloads roll, in groups by namespace.
     pub(crate) rolling: Queue<ObjectKey, Arc<str>>,
+    /// Whom events woke.
+    pub(crate) wakes: Wakes,
+    /// The queues that stores name.
+    pub(crate) event_queues: EventQueues,
     pub(crate) externals: Queue<ObjectKey, StoreKey>,
     pub(crate) validations: Queue<StoreKey, StoreKey>,
     /// Namespaces of ClusterExternalSecrets, in groups by the name of the object; without a namespace, its status.
@@ -86,6 +91,12 @@ impl Context {
             let group = (self.pushes.group(key), Arc::clone(&key.namespace));
             self.pushing.wake(key, &group, lane);
         }
+    }
+
+    /// Queues an ExternalSecret for a moment to come.
+    pub(crate) fn wake_at(&self, key: &ObjectKey, at: Instant) {
+        let Some(group) = self.index.group(key) else { return };
+        self.externals.schedule(key, &group, at, at);
     }
 
     /// Queues an ExternalSecret, in the group of its first store.

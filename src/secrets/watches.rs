@@ -131,6 +131,7 @@ fn external_gone(context: &Context, key: &ObjectKey, uid: &Uid) {
         context.wake(&rival, Lane::Urgent);
     }
     context.template_inputs.unused(key);
+    context.wakes.forget(key);
     context.externals.forget(key);
     context.rollouts.gone(key);
     context.rolling.forget(key);
@@ -150,8 +151,9 @@ fn secret(context: &Context, change: Change<PartialObjectMeta<Secret>>) {
             let mut woken = context.template_inputs.seen(InputKind::Secret, &key, &object.metadata);
             woken.extend(context.index.secret_applied(&key, &object.metadata));
             if object.metadata.annotations.iter().flatten().any(|(key, _)| key == REVISION) {
-                let writers = context.index.writers(&key);
-                writers.iter().for_each(|writer| context.wake_rollout(writer));
+                for writer in context.index.writers(&key) {
+                    context.wake_rollout(&writer);
+                }
             }
             woken
         }
@@ -279,6 +281,7 @@ fn store_undecodable(context: &Context, object: &Undecodable) -> bool {
 
 fn store_gone(context: &Context, key: &StoreKey) {
     context.stores.deleted(key);
+    context.event_queues.withdraw(key);
     context.validations.forget(key);
     context.outages.forget_store(key);
     context.pushes.store_gone(key);
@@ -288,6 +291,7 @@ fn store_gone(context: &Context, key: &StoreKey) {
 
 fn stores_listed(context: &Context, cluster: bool, present: &HashSet<ObjectKey>) {
     for key in context.stores.listed(cluster, present) {
+        context.event_queues.withdraw(&key);
         context.validations.forget(&key);
         context.pushes.store_gone(&key);
         wake_pushes(context, context.pushes.users_of_store(&key));

@@ -19,7 +19,10 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::{Health, PerObject, exposition, objects::ObjectSeries, rollouts::RolloutMetrics};
+use super::{
+    Health, PerObject, events::EventMetrics, exposition, objects::ObjectSeries,
+    rollouts::RolloutMetrics,
+};
 use crate::cluster::{RequestCounts, queue::QueueStats};
 
 /// Everything that is counted.
@@ -32,6 +35,8 @@ pub(crate) struct Metrics {
     pub(crate) reconciles: ReconcileMetrics,
     /// Rollouts of workloads.
     pub(crate) rollouts: RolloutMetrics,
+    /// Events of secret managers.
+    pub(crate) events: EventMetrics,
     /// Series per object, as far as they are wanted.
     pub(crate) objects: Option<ObjectSeries>,
 }
@@ -46,6 +51,8 @@ impl Metrics {
         reconciles.register(&mut registry);
         let rollouts = RolloutMetrics::default();
         rollouts.register(&mut registry);
+        let events = EventMetrics::default();
+        events.register(&mut registry);
         registry.register_collector(Box::new(Watches(health.clone())));
         let queues = Queues::default();
         registry.register_collector(Box::new(queues.clone()));
@@ -58,14 +65,8 @@ impl Metrics {
         if let Some(objects) = &objects {
             objects.register(&mut registry);
         }
-        Arc::new(Self {
-            registry: Mutex::new(registry),
-            queues,
-            requests,
-            reconciles,
-            rollouts,
-            objects,
-        })
+        let registry = Mutex::new(registry);
+        Arc::new(Self { registry, queues, requests, reconciles, rollouts, events, objects })
     }
 
     /// Registers more series.
@@ -326,6 +327,9 @@ mod tests {
             metrics.reconciles.tampered("ValidatingAdmissionPolicy");
             metrics.reconciles.fight("Namespace");
             metrics.rollouts.count("Deployment", "started");
+            metrics.events.count("secretsmanager", "woke");
+            metrics.events.seconds("sync", Duration::ZERO);
+            metrics.events.queues("Receiving", 1);
             let objects = metrics.objects.clone().unwrap();
             objects.reconciled(&ObjectKey::new("shop", "db"), false, Duration::ZERO, || true);
             let text = metrics.render_plain().unwrap();

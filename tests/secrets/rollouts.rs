@@ -3,9 +3,11 @@
 //! There is no kubelet: a workload without replicas is complete at once, one with replicas never is.
 
 use serde_json::{Value, json};
-use support::{Failure, Result, SOON, Subsystem, TestEnv, condition, eventually, repository};
+use support::{
+    Failure, Result, SOON, Subsystem, TestEnv, audit, condition, eventually, repository,
+};
 
-use crate::scene::{Scene, value};
+use crate::scene::{MARK, Scene, value};
 
 const LIST: &str = "gabion.dev/secrets";
 
@@ -102,10 +104,13 @@ async fn prepare(scene: &Scene<'_>) -> Result<()> {
     }
     let manual = json!({"updateStrategy": {"type": "OnDelete"}});
     scene.create(workload("DaemonSet", "manual", manual)).await?;
+    scene.create(workload("DaemonSet", "agent", json!({}))).await?;
+    scene.create(workload("StatefulSet", "db", json!({"serviceName": "db"}))).await?;
     for (name, notes) in [
         ("one", vec![("rollout", "Deployment/api, CronJob/report")]),
         ("two", vec![("rollout", "selector: app=api")]),
         ("auto", vec![("rollout", "auto-env")]),
+        ("sets", vec![("rollout", "StatefulSet/db, DaemonSet/agent"), ("rollout-parallel", "2")]),
         (
             "shut",
             vec![
@@ -126,7 +131,8 @@ async fn prepare(scene: &Scene<'_>) -> Result<()> {
     Ok(())
 }
 
-const ALL: [&str; 9] = ["one", "two", "auto", "shut", "rest", "hand", "lost", "bad", "fight"];
+const ALL: [&str; 10] =
+    ["one", "two", "auto", "sets", "shut", "rest", "hand", "lost", "bad", "fight"];
 
 #[tokio::test]
 async fn workloads_roll_once_for_each_change_and_never_otherwise() -> Result<()> {
@@ -180,11 +186,51 @@ async fn workloads_roll_once_for_each_change_and_never_otherwise() -> Result<()>
     scene.rollout("hand", "False", "NotRolling").await?;
     assert_eq!(scene.template("DaemonSet", "manual").await?, (Value::Null, 1));
 
+    sets(&scene).await?;
     fights_end(&scene).await?;
     no_image_changes(&scene).await?;
     let metric =
         env.counter("gabion_rollouts_total{kind=\"Deployment\",outcome=\"started\"}").await?;
     assert_eq!(metric, 5, "api, used, paused, crash and fought");
+    assert!(!env.operator.log().contains(MARK), "a value in the log");
+    for kind in ["deployments", "statefulsets", "daemonsets"] {
+        for verb in ["get", "list", "patch"] {
+            let all = audit::requests(env.plane());
+            assert!(all.iter().any(|r| r.resource == kind && r.verb == verb), "{verb} {kind}");
+        }
+    }
+    Ok(())
+}
+
+/// Other kinds; the test plays their controllers.
+async fn sets(scene: &Scene<'_>) -> Result<()> {
+    let kinds = [
+        (
+            "StatefulSet",
+            "db",
+            json!({"observedGeneration": 2, "replicas": 0, "updatedReplicas": 0}),
+        ),
+        (
+            "DaemonSet",
+            "agent",
+            json!({"observedGeneration": 2, "currentNumberScheduled": 0,
+            "desiredNumberScheduled": 0, "numberMisscheduled": 0, "numberReady": 0}),
+        ),
+    ];
+    for (kind, name, status) in kinds {
+        let what = format!("{kind} {name} rolls");
+        eventually(SOON, &what, || async {
+            let template = scene.template(kind, name).await?;
+            if template == (json!("sets=2"), 2) {
+                Ok(())
+            } else {
+                Err(Failure::new(format!("{template:?}")))
+            }
+        })
+        .await?;
+        scene.patch_status(kind, name, status).await?;
+    }
+    scene.rollout("sets", "True", "Complete").await?;
     Ok(())
 }
 

@@ -370,7 +370,7 @@ pub struct GabionStatus {
     pub template: Option<String>,
     /// How far the workloads that use the Secret are with its data. Only where rollouts are asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rollout: Option<RolloutStatus>,
+    pub rollout: Option<Box<RolloutStatus>>,
 }
 
 /// How far the workloads that use a Secret are with its data.

@@ -44,6 +44,11 @@ impl Limits {
         self.rolling.iter().any(|(taken, _)| taken == place)
     }
 
+    /// Whether something rolls on behalf of an ExternalSecret.
+    pub(crate) fn holds(&self, by: &ObjectKey) -> bool {
+        self.rolling.iter().any(|(_, owner)| owner == by)
+    }
+
     fn at_once(&self) -> usize {
         let places: BTreeSet<_> = self.rolling.iter().map(|(place, _)| place).collect();
         places.len()

@@ -4,8 +4,9 @@
 //! nothing at all.
 
 mod cluster;
-mod known;
+pub(crate) mod known;
 mod limits;
+mod look;
 mod start;
 
 use std::{
@@ -14,12 +15,11 @@ use std::{
 };
 
 use jiff::Timestamp;
-
-pub(crate) use known::Rollouts;
+use kube::Resource;
 
 use self::{
-    known::Known,
-    limits::Place,
+    cluster::Found,
+    look::Look,
     start::{Hold, Starts},
 };
 use super::context::Context;
@@ -34,7 +34,7 @@ use crate::cluster::{
     write::{ApiError, Part, PatchKind},
 };
 use crate::secrets::plan::rollout::{
-    ask::{Ask, MAX_TARGETS},
+    ask::MAX_TARGETS,
     report::{self, Verdict, verdict},
     wave::{self, Change, Standing, Wave},
     workload::Workload,
@@ -45,35 +45,32 @@ const STATUS_MANAGER: &str = "external-secrets";
 /// How often a workload that rolls is looked at.
 const OFTEN: Duration = Duration::from_secs(2);
 const SELDOM: Duration = Duration::from_secs(10);
-
-/// One look at the workloads of one ExternalSecret.
-struct Look<'a> {
-    context: &'a Context,
-    key: &'a ObjectKey,
-    tracked: &'a Tracked,
-    known: &'a Known,
-    ask: &'a Ask,
-    status: RolloutStatus,
-    change: Change<'a>,
-    now: Timestamp,
-}
+/// How often one that is paused is.
+const PAUSED: Duration = Duration::from_mins(5);
 
 /// Looks at one ExternalSecret.
 pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
     let Some(tracked) = context.index.external(&key) else { return Next::Idle };
     let Some(known) = context.rollouts.get(&key) else { return Next::Idle };
     let now = Timestamp::now();
-    let reconciler = Reconciler { context: &context, key: &key, tracked: &tracked, now };
+    let event = false;
+    let reconciler = Reconciler { context: &context, key: &key, tracked: &tracked, now, event };
     if tracked.object.metadata.deletion_timestamp.is_some() || !reconciler.all_ours() {
         return Next::Idle;
     }
+    // Nothing rolls on behalf of one that asks for nothing, or has no Secret: what did counts no more.
+    let let_go = || context.rollouts.limits().observe(&key, []);
     let ask = match &known.ask {
         Ok(Some(ask)) => ask,
-        Ok(None) => return answered(say(&context, &key, &tracked, None, None).await, Next::Idle),
+        Ok(None) => {
+            let_go();
+            return answered(&say(&context, &key, &tracked, None, None).await, Next::Idle);
+        }
         Err(invalid) => {
+            let_go();
             let text = verdict("False", "InvalidRollout", invalid.to_string());
             let status = known.status.clone();
-            return answered(say(&context, &key, &tracked, status, Some(&text)).await, Next::Idle);
+            return answered(&say(&context, &key, &tracked, status, Some(&text)).await, Next::Idle);
         }
     };
     // A first success wakes it.
@@ -81,6 +78,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
     let synced = version.is_some_and(|version| **version == *tracked.version);
     let counts = synced || known.status.is_some();
     let Some(digest) = context.index.secret(&known.secret).filter(|_| counts) else {
+        let_go();
         return Next::Idle;
     };
     if !digest.shown {
@@ -116,12 +114,7 @@ impl Look<'_> {
             return Next::Idle;
         }
         // The wave waits for room: nothing is read meanwhile.
-        let fresh = self.known.wave.rolled.is_empty();
-        if !settled
-            && fresh
-            && self.known.is_checked
-            && !self.context.rollouts.limits().has_room(Instant::now())
-        {
+        if !settled && self.known.is_checked && self.must_wait() {
             return next_in(SELDOM);
         }
         let found = match cluster::find(&self.context.writer, self.ask, &self.known.secret).await {
@@ -143,20 +136,29 @@ impl Look<'_> {
         let rolling = if settled { Vec::new() } else { standing.rolling.iter().map(of).collect() };
         self.context.rollouts.limits().observe(self.key, rolling);
         if settled {
-            let text = report::of_done(&standing, &found.missing, revision);
-            return self.end(self.status.clone(), &text, Next::Idle).await;
+            let listed = self.is_listed(&found.workloads);
+            let text = report::of_done(&standing, &found.missing, revision, listed);
+            return self.rest(self.status.clone(), &text, &standing).await;
         }
         if let Some(failure) = &standing.failed {
             return self.fail(failure, &found.workloads).await;
         }
         if standing.rolling.is_empty() && standing.next.is_empty() {
-            return self.finish(&standing, &found.missing).await;
+            return self.finish(&standing, &found).await;
         }
         self.go_on(&standing, &found.workloads).await
     }
 
-    fn place(&self, workload: &Workload) -> Place {
-        (Arc::clone(&self.key.namespace), workload.kind, workload.name.clone())
+    /// Nothing of it rolls, and nothing may start.
+    fn must_wait(&self) -> bool {
+        let mut limits = self.context.rollouts.limits();
+        let rolls = !self.known.wave.rolled.is_empty() || limits.holds(self.key);
+        !rolls && !limits.has_room(Instant::now())
+    }
+
+    /// Whether a workload ever rolled for the Secret.
+    fn is_listed(&self, workloads: &[Workload]) -> bool {
+        workloads.iter().any(|workload| workload.listed.contains_key(self.change.secret))
     }
 
     fn checked(&self) {
@@ -165,8 +167,8 @@ impl Look<'_> {
     }
 
     fn record(&self, reason: &'static str, text: String, how: EventType) {
-        let (context, key, tracked, now) = (self.context, self.key, self.tracked, self.now);
-        Reconciler { context, key, tracked, now }.record(reason, text, how);
+        let about = self.tracked.object.object_ref(&());
+        self.context.record(about, reason, text, how);
     }
 
     /// Rolls what may be rolled now, and looks again.
@@ -207,22 +209,35 @@ impl Look<'_> {
     }
 
     /// Everything that could be rolled is done.
-    async fn finish(&self, standing: &Standing, missing: &[String]) -> Next {
+    async fn finish(&self, standing: &Standing, found: &Found) -> Next {
         let revision = self.change.revision;
         let rolled = !self.known.wave.rolled.is_empty();
         let status = RolloutStatus {
             done: revision.max(self.status.done),
             revision: Some(revision),
-            waiting: report::names(&standing.paused),
+            waiting: Vec::new(),
             failed: None,
         };
-        let text = report::of_done(standing, missing, revision);
+        let listed = self.is_listed(&found.workloads);
+        let text = report::of_done(standing, &found.missing, revision, listed);
         if rolled {
             let text = format!("revision {revision} of Secret {:?}", self.change.secret);
             self.record("RolloutComplete", text, EventType::Done);
             self.context.metrics.rollouts.wave(self.known.since.elapsed());
         }
-        self.end(status, &text, Next::Idle).await
+        self.rest(status, &text, standing).await
+    }
+
+    /// Nothing is left to do, but to see when somebody resumes what is paused.
+    async fn rest(&self, status: RolloutStatus, text: &Verdict, standing: &Standing) -> Next {
+        let status = RolloutStatus { waiting: report::names(&standing.paused), ..status };
+        if standing.paused.is_empty() {
+            return self.end(status, text, Next::Idle).await;
+        }
+        let next = self.end(status, text, next_in(PAUSED)).await;
+        let uid = self.known.uid.as_deref();
+        self.context.rollouts.update(self.key, uid, |known| known.is_checked = false);
+        next
     }
 
     /// The wave ends: what was not rolled keeps its pods.
@@ -256,13 +271,19 @@ impl Look<'_> {
             // Nothing to say about the object.
             _ => return Next::Retry,
         };
+        self.context.rollouts.limits().observe(self.key, []);
         self.end(self.status.clone(), &text, Next::RetryAfter(RECHECK)).await
     }
 
     async fn end(&self, status: RolloutStatus, text: &Verdict, next: Next) -> Next {
         let uid = self.known.uid.as_deref();
         self.context.rollouts.update(self.key, uid, |known| known.status = Some(status.clone()));
-        answered(say(self.context, self.key, self.tracked, Some(status), Some(text)).await, next)
+        let said = say(self.context, self.key, self.tracked, Some(status), Some(text)).await;
+        if said.is_err() {
+            // What is not on record is looked at again, and said then.
+            self.context.rollouts.update(self.key, uid, |known| known.is_checked = false);
+        }
+        answered(&said, next)
     }
 }
 
@@ -271,11 +292,12 @@ fn next_in(pause: Duration) -> Next {
     Next::At { earliest: due, due }
 }
 
-fn answered(written: Result<(), ApiError>, next: Next) -> Next {
+fn answered(written: &Result<(), ApiError>, next: Next) -> Next {
     match written {
         Ok(()) => next,
         Err(ApiError::NotFound { .. }) => Next::Idle,
-        Err(_) => next_in(Duration::from_millis(500)),
+        Err(ApiError::Conflict { .. }) => next_in(Duration::from_millis(500)),
+        Err(_) => Next::Retry,
     }
 }
 

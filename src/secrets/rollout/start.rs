@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Look, cluster, known::Known};
+use super::{cluster, known::Known, look::Look};
 use crate::cluster::{ObjectKey, write::ApiError};
 use crate::secrets::plan::{
     rollout::{

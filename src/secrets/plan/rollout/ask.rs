@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
+use super::revision::ROLLOUT;
 use super::workload::{Kind, Workload};
 use crate::duration;
 use crate::secrets::plan::window::Window;
 
-/// Which workloads roll. An ExternalSecret without it asks for no rollouts.
-pub(crate) const ROLLOUT: &str = "gabion.dev/rollout";
 const METHOD: &str = "gabion.dev/rollout-method";
 const WINDOW: &str = "gabion.dev/rollout-window";
 const MIN_INTERVAL: &str = "gabion.dev/rollout-min-interval";

@@ -59,7 +59,12 @@ pub(crate) fn failed(failure: &Failure, revision: u64, retry: &str) -> FailedRol
 }
 
 /// What is said when nothing is left to do.
-pub(crate) fn of_done(standing: &Standing, missing: &[String], revision: u64) -> Verdict {
+pub(crate) fn of_done(
+    standing: &Standing,
+    missing: &[String],
+    revision: u64,
+    listed: bool,
+) -> Verdict {
     if let Some(missing) = missing.first() {
         let text = "does not exist in this namespace; name another one in the annotation gabion.dev/rollout";
         return verdict("False", "TargetMissing", format!("{missing} {text}"));
@@ -73,8 +78,8 @@ pub(crate) fn of_done(standing: &Standing, missing: &[String], revision: u64) ->
         let names = standing.paused.join(", ");
         return verdict("Unknown", "Paused", format!("rolls when it is resumed: {names}"));
     }
-    if standing.complete.is_empty() {
-        return verdict("True", "NoChange", "the data did not change since rollouts are asked for");
+    if !listed {
+        return verdict("True", "NoChange", "no workload had to roll since rollouts are asked for");
     }
     verdict("True", "Complete", format!("every workload runs with revision {revision}"))
 }
@@ -97,7 +102,7 @@ pub(crate) fn next_status(
     let old = old.unwrap_or(&absent);
     let mut new = old.clone();
     if rollout.is_some() || new.gabion.is_some() {
-        new.gabion.get_or_insert_default().rollout = rollout;
+        new.gabion.get_or_insert_default().rollout = rollout.map(Box::new);
     }
     let before = old.conditions.iter().find(|condition| condition.type_ == ROLLOUT_COMPLETE);
     let Some(verdict) = verdict else {

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use kube::ResourceExt;
 
-use super::ask::ROLLOUT;
 use crate::api::external_secrets::external_secret::ExternalSecret;
 use crate::api::external_secrets::external_secret::RolloutStatus;
 
+/// Annotation of an ExternalSecret: which workloads roll. One without it asks for no rollouts.
+pub(crate) const ROLLOUT: &str = "gabion.dev/rollout";
 /// Annotation of a Secret: how often its data changed. It says nothing about the data.
 pub(crate) const REVISION: &str = "gabion.dev/revision";
 /// Annotation of a pod template: for which revision of which Secret its pods were made.
@@ -17,7 +18,7 @@ const MAX_ENTRIES: usize = 64;
 
 /// The rollouts that an object's status tells of.
 pub(crate) fn stored(object: &ExternalSecret) -> Option<&RolloutStatus> {
-    object.status.as_ref()?.gabion.as_ref()?.rollout.as_ref()
+    object.status.as_ref()?.gabion.as_ref()?.rollout.as_deref()
 }
 
 /// The revision that a Secret carries.

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
-    ask::{Ask, ROLLOUT, Targets},
-    revision::{self, SECRETS},
+    ask::{Ask, Targets},
+    revision::{self, ROLLOUT, SECRETS},
     wave::{self, Change, Wave},
     workload::{Kind, Object, Progress, Refusal, Workload},
 };
@@ -198,7 +198,7 @@ struct World {
 }
 
 impl World {
-    fn status(&mut self) -> &mut Option<RolloutStatus> {
+    fn status(&mut self) -> &mut Option<Box<RolloutStatus>> {
         let status = self.object.status.get_or_insert_with(ExternalSecretStatus::default);
         &mut status.gabion.get_or_insert_with(GabionStatus::default).rollout
     }
@@ -250,8 +250,8 @@ impl World {
             self.memory.rolled.insert(format!("u{nth}"));
         }
         if requests > 0 && standing.next.is_empty() && standing.rolling.is_empty() {
-            *self.status() =
-                Some(RolloutStatus { done: revision, revision: Some(revision), ..status });
+            let new = RolloutStatus { done: revision, revision: Some(revision), ..status };
+            *self.status() = Some(Box::new(new));
         }
     }
 }
