@@ -7,7 +7,7 @@ use super::plan::{
     existing::{CREATED_BY, DATA_HASH, MANAGED},
     generate::GENERATED,
     hash,
-    rollout::revision::REVISION,
+    rollout::revision::{self, REVISION},
 };
 use crate::meta::{ResourceVersion, Uid};
 
@@ -57,7 +57,7 @@ impl Digest {
             generated: annotation(GENERATED),
             touched: touched_by_others(meta),
             revision: annotation(REVISION).and_then(|number| {
-                Some(Box::new(Revision { number: number.parse().ok()?, at: written_at(meta) }))
+                Some(Box::new(Revision { number: revision::parse(&number)?, at: written_at(meta) }))
             }),
             shown: true,
         }

@@ -328,10 +328,16 @@ impl Index {
     /// Records a Secret as our own write left it.
     pub(crate) fn secret_written(&self, key: &ObjectKey, meta: &ObjectMeta) {
         let mut digest = Digest::of(meta);
-        (digest.touched, digest.shown) = (false, false);
+        digest.touched = false;
         let mut state = self.lock();
         // The watch may have delivered a later change, or its deletion, before the answer to our write arrived.
-        let overtaken = state.secrets.get(key).is_some_and(|known| digest.is_older_than(known));
+        let known = state.secrets.get(key);
+        let overtaken = known.is_some_and(|known| digest.is_older_than(known));
+        // Or this very state of it.
+        digest.shown = known.is_some_and(|known| {
+            known.shown
+                && (&known.uid, &known.resource_version) == (&digest.uid, &digest.resource_version)
+        });
         if !overtaken && !state.tombstones.contains(&digest.uid) {
             state.put_secret(key, digest);
         }

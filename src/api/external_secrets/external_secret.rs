@@ -377,11 +377,11 @@ pub struct GabionStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RolloutStatus {
     /// Revision of the Secret for which nothing is left to do.
-    #[schemars(range(min = 0))]
+    #[schemars(schema_with = "revision_number")]
     pub done: u64,
     /// Revision of the Secret up to which the workloads were looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
+    #[schemars(schema_with = "revision_number")]
     pub revision: Option<u64>,
     /// Workloads that are not done yet, at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_absent")]
@@ -395,7 +395,7 @@ pub struct RolloutStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FailedRollout {
     /// Revision of the Secret.
-    #[schemars(range(min = 0))]
+    #[schemars(schema_with = "revision_number")]
     pub revision: u64,
     /// Kind and name of the workload.
     pub workload: String,
@@ -420,6 +420,11 @@ pub struct WrittenTarget {
     pub uid: String,
     /// Its resourceVersion.
     pub resource_version: String,
+}
+
+/// One that a client of JSON reads exactly.
+fn revision_number(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "integer", "format": "int64", "minimum": 0})
 }
 
 fn refresh_interval(_: &mut SchemaGenerator) -> Schema {

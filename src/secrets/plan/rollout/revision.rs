@@ -13,6 +13,8 @@ pub(crate) const ROLLOUT: &str = "gabion.dev/rollout";
 pub(crate) const REVISION: &str = "gabion.dev/revision";
 /// Annotation of a pod template: for which revision of which Secret its pods were made.
 pub(crate) const SECRETS: &str = "gabion.dev/secrets";
+/// The largest integer that every reader of JSON keeps.
+const LARGEST: u64 = (1 << 53) - 1;
 /// Entries of that list.
 const MAX_ENTRIES: usize = 64;
 
@@ -21,9 +23,14 @@ pub(crate) fn stored(object: &ExternalSecret) -> Option<&RolloutStatus> {
     object.status.as_ref()?.gabion.as_ref()?.rollout.as_deref()
 }
 
+/// Reads a revision. A number that JSON does not carry exactly is none.
+pub(crate) fn parse(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|number| *number <= LARGEST)
+}
+
 /// The revision that a Secret carries.
 pub(crate) fn present(annotations: &BTreeMap<String, String>) -> Option<u64> {
-    annotations.get(REVISION)?.parse().ok()
+    parse(annotations.get(REVISION)?)
 }
 
 /// The highest revision that the status of an object knows.
@@ -34,7 +41,7 @@ fn known(object: &ExternalSecret) -> u64 {
 /// The revision that a write of changed data sets. `None`: the object asks for no rollouts.
 pub(crate) fn next(object: &ExternalSecret, present: Option<u64>) -> Option<u64> {
     let asks = object.annotations().contains_key(ROLLOUT);
-    asks.then(|| present.unwrap_or_default().max(known(object)).saturating_add(1))
+    asks.then(|| (present.unwrap_or_default().max(known(object)) + 1).min(LARGEST))
 }
 
 /// The revision of a Secret that is made anew with the data that it had.
@@ -47,7 +54,7 @@ pub(crate) fn again(object: &ExternalSecret) -> Option<u64> {
 pub(crate) fn listed(text: &str) -> BTreeMap<String, u64> {
     let entries = text.split(',').filter_map(|entry| {
         let (name, revision) = entry.trim().split_once('=')?;
-        Some((name.to_owned(), revision.parse().ok()?))
+        Some((name.to_owned(), parse(revision)?))
     });
     entries.take(MAX_ENTRIES).collect()
 }

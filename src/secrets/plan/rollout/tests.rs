@@ -101,7 +101,7 @@ proptest! {
 
     #[test]
     fn lists_are_read_as_they_were_written(
-        entries in prop::collection::btree_map("[a-z]{1,8}(-[a-z]{1,4})?", any::<u64>(), 0..20),
+        entries in prop::collection::btree_map("[a-z]{1,8}(-[a-z]{1,4})?", 0..1_u64 << 53, 0..20),
     ) {
         prop_assert_eq!(revision::listed(&revision::list(&entries)), entries);
     }
