@@ -86,6 +86,10 @@ pub(crate) struct SecretsConfig {
     pub(crate) heartbeat: Duration,
     /// What opens and closes an action of a template.
     pub(crate) delimiters: Delimiters,
+    /// Workloads roll when the data of their Secret changes.
+    pub(crate) rollouts: bool,
+    /// How long a Secret has to be visible before a workload is rolled for it.
+    pub(crate) rollout_settle: Duration,
     /// Existing Secrets that nobody's ExternalSecret made may be taken over.
     pub(crate) adopt_unmanaged: bool,
     /// Which stores may use the operator's own credentials.

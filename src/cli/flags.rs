@@ -77,6 +77,12 @@ pub(crate) struct RunFlags {
     /// Reconcile SecretStores
     #[arg(long, env = "GABION_ENABLE_SECRET_STORE_RECONCILER", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     enable_secret_store_reconciler: bool,
+    /// Roll the workloads that an ExternalSecret names in the annotation gabion.dev/rollout when its Secret changes; needs config/overlays/rollouts
+    #[arg(long, env = "GABION_ENABLE_ROLLOUTS", help_heading = "Secrets", default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    enable_rollouts: bool,
+    /// How long kubelets may take to see a changed Secret: no workload is rolled for it sooner
+    #[arg(long, env = "GABION_ROLLOUT_SETTLE", help_heading = "Secrets", default_value = "2s", value_parser = duration::unsigned, value_name = "DURATION")]
+    rollout_settle: Duration,
     /// ExternalSecrets wait until their store is Ready
     #[arg(long, env = "GABION_ENABLE_FLOOD_GATE", help_heading = "Secrets", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     enable_flood_gate: bool,
@@ -214,6 +220,8 @@ impl RunFlags {
                 push_secrets: self.enable_push_secret_reconciler,
                 cluster_push_secrets: self.enable_cluster_push_secret_reconciler,
                 rotations: self.enable_secret_rotation,
+                rollouts: self.enable_rollouts,
+                rollout_settle: self.rollout_settle,
                 namespaced_stores: self.enable_secret_store_reconciler,
                 store_gate: self.enable_flood_gate,
                 store_interval: self.store_requeue_interval,

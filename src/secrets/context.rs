@@ -14,6 +14,7 @@ use super::outage::Outages;
 use super::plan::due::Restart;
 use super::pushes::Pushes;
 use super::rotations::{self, Rotations};
+use super::rollout::known::Rollouts;
 use super::stores::Stores;
 use super::template_inputs::TemplateInputs;
 use super::turns::Turns;
@@ -51,6 +52,9 @@ pub(crate) struct Context {
     pub(crate) cluster_externals: ClusterObjects<ClusterExternalSecret>,
     pub(crate) cluster_pushes: ClusterObjects<ClusterPushSecret>,
     pub(crate) pushes: Pushes,
+    pub(crate) rollouts: Rollouts,
+    /// ExternalSecrets whose workloads roll, in groups by namespace.
+    pub(crate) rolling: Queue<ObjectKey, Arc<str>>,
     /// Whom events woke.
     pub(crate) wakes: Wakes,
     /// The queues that stores name.
@@ -113,6 +117,13 @@ impl Context {
         // One that is gone must not come back because somebody still had its key.
         let Some(group) = self.index.group(key) else { return };
         self.externals.wake(key, &group, lane);
+    }
+
+    /// Looks at the workloads that use the Secret of an ExternalSecret.
+    pub(crate) fn wake_rollout(&self, key: &ObjectKey) {
+        if self.config.rollouts && self.rollouts.knows(key) {
+            self.rolling.wake(key, &key.namespace, Lane::Urgent);
+        }
     }
 
     /// Why nothing is known of a store.

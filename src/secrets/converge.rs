@@ -19,12 +19,13 @@ use super::plan::desired::desired;
 use super::plan::due;
 use super::plan::due::Due;
 use super::plan::due::Why;
-use super::plan::existing::Existing;
+use super::plan::existing::{DATA_HASH, Existing};
 use super::plan::generate;
 use super::plan::hash;
 use super::plan::policy;
 use super::plan::policy::Action;
 use super::plan::policy::Leave;
+use super::plan::rollout::revision::{self, REVISION};
 use super::plan::status::Outcome;
 use super::target;
 use crate::api::external_secrets::external_secret::CreationPolicy;
@@ -300,7 +301,12 @@ impl Reconciler<'_> {
         desired(self.object(), rendered.clone(), None)?;
         let (writer, key, manager) = (&self.context.writer, self.target(), self.manager());
         let (version, data) = (&verified.resource_version, &rendered.data);
-        let written = target::replace_data(writer, &key, version, data, &new_hash, &manager);
+        let mut marks = vec![(DATA_HASH, new_hash.clone())];
+        let digest = self.context.index.secret(&key).filter(|now| now.resource_version == *version);
+        let Some(digest) = digest else { return Ok(None) };
+        let present = digest.revision.map(|revision| revision.number);
+        marks.extend(revision::next(self.object(), present).map(|n| (REVISION, n.to_string())));
+        let written = target::replace_data(writer, &key, version, data, &marks, &manager);
         match written.await {
             Ok(meta) => {
                 self.record_updated();
@@ -326,7 +332,14 @@ impl Reconciler<'_> {
 
     async fn create(&self, rendered: Rendered) -> Result<Done, Error> {
         let (contributed, shape) = (hash::data_hash(&rendered.data), self.shape(&rendered));
-        let desired = desired(self.object(), rendered, None)?;
+        let mut desired = desired(self.object(), rendered, None)?;
+        // A Secret that was deleted and comes back with the same data is no change for its readers.
+        let verified = self.tracked.memory.verified.as_ref();
+        if verified.is_some_and(|last| last.contributed.as_ref() == Some(&contributed))
+            && let Some(revision) = revision::again(self.object())
+        {
+            desired.annotations.insert(REVISION.to_owned(), revision.to_string());
+        }
         let writer = &self.context.writer;
         let meta = target::create(writer, &self.target(), &desired, &self.manager()).await?;
         let text = format!("Secret {:?} created", &*self.target().name);
@@ -400,7 +413,7 @@ impl Reconciler<'_> {
     fn synced(&self, uid: &Uid, resource_version: &ResourceVersion) -> Done {
         let target =
             WrittenTarget { uid: uid.to_string(), resource_version: resource_version.to_string() };
-        let written = GabionStatus { target: Some(target), template: None };
+        let written = GabionStatus { target: Some(target), ..GabionStatus::default() };
         Done::Synced(self.target().name.to_string(), written)
     }
 

@@ -82,7 +82,10 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
             context.index.remember(&key, reconciler.uid(), |memory| memory.refreshed = None);
             Next::Retry
         }
-        (Ok(_), Ok(_)) => next_refresh(&context, &key, started),
+        (Ok(_), Ok(_)) => {
+            context.wake_rollout(&key);
+            next_refresh(&context, &key, started)
+        }
         (Err(error), Ok(_)) => match error.class().1 {
             Retry::Backoff => {
                 let scouting = context.outages.pause(&key, Instant::now());
@@ -215,8 +218,17 @@ fn patch_of(old: Option<&ExternalSecretStatus>, new: &ExternalSecretStatus) -> s
     if old.binding.is_some() && new.binding.is_none() {
         patch["binding"] = serde_json::Value::Null;
     }
-    if old.gabion.is_some() && new.gabion.is_none() {
-        patch["gabion"] = serde_json::Value::Null;
+    match (&old.gabion, &new.gabion) {
+        (Some(_), None) => patch["gabion"] = serde_json::Value::Null,
+        (Some(old), Some(new)) => {
+            if old.target.is_some() && new.target.is_none() {
+                patch["gabion"]["target"] = serde_json::Value::Null;
+            }
+            if old.template.is_some() && new.template.is_none() {
+                patch["gabion"]["template"] = serde_json::Value::Null;
+            }
+        }
+        _ => {}
     }
     patch
 }

@@ -340,7 +340,13 @@ impl Index {
         digest.touched = false;
         let mut state = self.lock();
         // The watch may have delivered a later change, or its deletion, before the answer to our write arrived.
-        let overtaken = state.secrets.get(key).is_some_and(|known| digest.is_older_than(known));
+        let known = state.secrets.get(key);
+        let overtaken = known.is_some_and(|known| digest.is_older_than(known));
+        // Or this very state of it.
+        digest.shown = known.is_some_and(|known| {
+            known.shown
+                && (&known.uid, &known.resource_version) == (&digest.uid, &digest.resource_version)
+        });
         if !overtaken && !state.tombstones.contains(&digest.uid) {
             state.put_secret(key, digest);
         }
@@ -365,6 +371,11 @@ impl Index {
         let Some(known) = state.externals.get(key) else { return Vec::new() };
         let users = state.by_target.get(known.target()).into_iter().flatten();
         users.filter(|user| *user != key).cloned().collect()
+    }
+
+    /// The ExternalSecrets that want a Secret.
+    pub(crate) fn writers(&self, target: &ObjectKey) -> Vec<ObjectKey> {
+        self.lock().by_target.get(target).cloned().unwrap_or_default()
     }
 
     /// Name of another ExternalSecret that has written this Secret whole and goes on doing so.

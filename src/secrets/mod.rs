@@ -24,6 +24,7 @@ mod reconciler;
 mod render;
 mod rotate;
 mod rotations;
+mod rollout;
 mod secret_store;
 mod store;
 mod stores;
@@ -48,6 +49,7 @@ use index::Index;
 use outage::Outages;
 use pushes::Pushes;
 use rotations::Rotations;
+use rollout::known::Rollouts;
 use stores::Stores;
 use template_inputs::TemplateInputs;
 use turns::Turns;
@@ -77,6 +79,8 @@ const ROTATIONS: Bounds = Bounds { max_concurrent: 4, per_group: 2, in_all: 4, p
 const PER_STORE: usize = 64;
 /// PushSecrets under way at once: each holds the data of its Secret meanwhile. A part of the places is for edits alone.
 const PUSHES: Bounds = Bounds { max_concurrent: 256, per_group: 8, in_all: 256, periodic: 192 };
+/// ExternalSecrets whose workloads are looked at at once.
+const ROLLOUTS: Bounds = Bounds { max_concurrent: 16, per_group: 4, in_all: 64, periodic: 64 };
 /// ExternalSecrets under way at once in all, those included that wait for a silent provider.
 const IN_ALL: usize = 4096;
 /// Bytes of parsed templates that are kept.
@@ -117,11 +121,17 @@ fn show_queues(context: &Context, runtime: &Runtime<'_>) {
     for queue in [context.clusters.clone(), context.cluster_pushing.clone()] {
         metrics.queue(queue.name(), move || queue.stats());
     }
+    if context.config.rollouts {
+        let queue = context.rolling.clone();
+        metrics.queue(queue.name(), move || queue.stats());
+    }
     let calls = ProviderCalls(Arc::clone(context.fetcher.metrics()));
     metrics.register(|registry| registry.register_collector(Box::new(calls)));
     let queue = context.externals.clone();
     runtime.health.live_unless(move || queue.unhealthy_reason(limits));
     let queue = context.pushing.clone();
+    runtime.health.live_unless(move || queue.unhealthy_reason(limits));
+    let queue = context.rolling.clone();
     runtime.health.live_unless(move || queue.unhealthy_reason(limits));
     let queue = context.validations.clone();
     runtime.health.live_unless(move || queue.unhealthy_reason(limits));
@@ -163,6 +173,8 @@ fn context(runtime: &Runtime<'_>) -> Arc<Context> {
         validations: Queue::new("secretstore", Bounds { per_group: 1, ..bounds }),
         clusters: Queue::new("clusterexternalsecret", bounds),
         cluster_pushing: Queue::new("clusterpushsecret", bounds),
+        rollouts: Rollouts::default(),
+        rolling: Queue::new("rollout", ROLLOUTS),
         pushing: Queue::new("pushsecret", Bounds { max_concurrent, ..PUSHES }),
         rotations: Rotations::default(),
         rotating: Queue::new("secretrotation", ROTATIONS),
@@ -204,6 +216,8 @@ async fn synchronise(context: Arc<Context>, caches: CacheSync, stop: Cancellatio
     let push = move |key| push::reconcile(Arc::clone(&of_pushes), key);
     let (rotating, of_rotations) = (context.rotating.clone(), Arc::clone(&context));
     let rotate = move |key| rotate::reconcile(Arc::clone(&of_rotations), key);
+    let (rolling, of_rollouts) = (context.rolling.clone(), Arc::clone(&context));
+    let roll = move |key| rollout::reconcile(Arc::clone(&of_rollouts), key);
     let work = move |key| external_secret::reconcile(Arc::clone(&context), key);
     // Who has a remote secret is known only when all PushSecrets are, and all stores.
     let pushes = async {
@@ -225,6 +239,7 @@ async fn synchronise(context: Arc<Context>, caches: CacheSync, stop: Cancellatio
     };
     tokio::join!(
         externals.run(stop.clone(), work),
+        rolling.run(stop.clone(), roll),
         clusters.run(stop.clone(), provision),
         distributions.run(stop.clone(), distribute),
         pushes

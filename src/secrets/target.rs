@@ -6,10 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use serde_json::{Map, Value, json};
 
-use super::plan::{
-    desired::Desired,
-    existing::{DATA_HASH, Existing},
-};
+use super::plan::{desired::Desired, existing::Existing};
 use crate::cluster::{
     ObjectKey,
     write::{ApiError, Part, PatchKind, Writer},
@@ -72,16 +69,18 @@ pub(crate) async fn replace_data(
     key: &ObjectKey,
     resource_version: &ResourceVersion,
     data: &BTreeMap<String, SecretBytes>,
-    data_hash: &str,
+    marks: &[(&str, String)],
     manager: &str,
 ) -> Result<ObjectMeta, ApiError> {
-    let annotation = format!("/metadata/annotations/{}", DATA_HASH.replace('/', "~1"));
-    let body = json!([
+    let mut body = vec![
         // Sets the version the write is based on: a conflict if it is not the present one.
-        {"op": "replace", "path": "/metadata/resourceVersion", "value": resource_version},
-        {"op": "add", "path": "/data", "value": encoded(data)},
-        {"op": "add", "path": annotation, "value": data_hash},
-    ]);
+        json!({"op": "replace", "path": "/metadata/resourceVersion", "value": resource_version}),
+        json!({"op": "add", "path": "/data", "value": encoded(data)}),
+    ];
+    body.extend(marks.iter().map(|(annotation, value)| {
+        let path = format!("/metadata/annotations/{}", annotation.replace('/', "~1"));
+        json!({"op": "add", "path": path, "value": value})
+    }));
     writer.patch::<Secret>(key, Part::Object, PatchKind::Json, &body, manager).await
 }
 

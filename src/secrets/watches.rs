@@ -11,6 +11,7 @@ use super::{
     cluster_objects::owned_metadata,
     context::Context,
     index::{News, StoreKey},
+    plan::rollout::revision::REVISION,
     plan::template::{self, InputKind},
     push, rotate,
     store::{Input, InputVersion, Store},
@@ -95,7 +96,11 @@ fn external_secret(context: &Context, change: Change<ExternalSecret>) {
             let rivals = context.index.rivals(&key);
             let synced = object.status.as_ref().is_some_and(|status| status.refresh_time.is_some());
             let meta = owned_metadata(&object.metadata);
+            let rolls = context.config.rollouts && context.rollouts.seen(&key, &object);
             let news = context.index.external_applied(object);
+            if rolls {
+                context.wake_rollout(&key);
+            }
             cluster_object::child_seen::<ClusterExternalSecret>(context, &key, &meta);
             if news != News::Nothing {
                 context.template_inputs.used(&key, inputs);
@@ -132,6 +137,8 @@ fn external_gone(context: &Context, key: &ObjectKey, uid: &Uid) {
     context.template_inputs.unused(key);
     context.wakes.forget(key);
     context.externals.forget(key);
+    context.rollouts.gone(key);
+    context.rolling.forget(key);
     context.outages.forget(key);
     if let Some(objects) = &context.metrics.objects {
         objects.forget(key);
@@ -147,6 +154,11 @@ fn secret(context: &Context, change: Change<PartialObjectMeta<Secret>>) {
             seen_by_pushes(context, InputKind::Secret, &key, &object.metadata);
             let mut woken = context.template_inputs.seen(InputKind::Secret, &key, &object.metadata);
             woken.extend(context.index.secret_applied(&key, &object.metadata));
+            if object.metadata.annotations.iter().flatten().any(|(key, _)| key == REVISION) {
+                for writer in context.index.writers(&key) {
+                    context.wake_rollout(&writer);
+                }
+            }
             woken
         }
         Change::Deleted(object) => {

@@ -19,7 +19,10 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::{Health, PerObject, events::EventMetrics, exposition, objects::ObjectSeries};
+use super::{
+    Health, PerObject, events::EventMetrics, exposition, objects::ObjectSeries,
+    rollouts::RolloutMetrics,
+};
 use crate::cluster::{RequestCounts, queue::QueueStats};
 
 /// Everything that is counted.
@@ -32,6 +35,8 @@ pub(crate) struct Metrics {
     pub(crate) reconciles: ReconcileMetrics,
     /// Rotations that ended.
     pub(crate) rotations: RotationMetrics,
+    /// Rollouts of workloads.
+    pub(crate) rollouts: RolloutMetrics,
     /// Events of secret managers.
     pub(crate) events: EventMetrics,
     /// Series per object, as far as they are wanted.
@@ -48,6 +53,8 @@ impl Metrics {
         reconciles.register(&mut registry);
         let rotations = RotationMetrics::default();
         rotations.register(&mut registry);
+        let rollouts = RolloutMetrics::default();
+        rollouts.register(&mut registry);
         let events = EventMetrics::default();
         events.register(&mut registry);
         registry.register_collector(Box::new(Watches(health.clone())));
@@ -63,7 +70,7 @@ impl Metrics {
             objects.register(&mut registry);
         }
         let registry = Mutex::new(registry);
-        Arc::new(Self { registry, queues, requests, reconciles, rotations, events, objects })
+        Arc::new(Self { registry, queues, requests, reconciles, rotations, rollouts, events, objects })
     }
 
     /// Registers more series.
@@ -343,6 +350,7 @@ mod tests {
             metrics.reconciles.drift_repaired("Secret");
             metrics.reconciles.tampered("ValidatingAdmissionPolicy");
             metrics.reconciles.fight("Namespace");
+            metrics.rollouts.count("Deployment", "started");
             metrics.events.count("secretsmanager", "woke");
             metrics.events.seconds("sync", Duration::ZERO);
             metrics.events.queues("Receiving", 1);

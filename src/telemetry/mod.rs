@@ -8,6 +8,7 @@ mod logs;
 mod metrics;
 mod objects;
 mod provider;
+mod rollouts;
 
 pub(crate) use admin::{ServeError, bind, serve_health, serve_metrics};
 pub(crate) use health::Health;

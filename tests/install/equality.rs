@@ -158,6 +158,11 @@ fn with_rotation_it_is_the_overlay() -> Result<()> {
 }
 
 #[test]
+fn with_rollouts_it_is_the_overlay() -> Result<()> {
+    assert_equal("config/overlays/rollouts", &["--set=rollouts.enabled=true"])
+}
+
+#[test]
 fn on_openshift_it_is_the_overlay() -> Result<()> {
     assert_equal("config/overlays/openshift", &["--api-versions=security.openshift.io/v1"])
 }

@@ -142,6 +142,8 @@ fn every_other_kustomization_can_be_built() -> Result<()> {
     let rendered = kubectl.run(&["kustomize", &folder("config/overlays/replicas")?])?;
     assert!(rendered.contains("--enable-leader-election"));
     let rendered = kubectl.run(&["kustomize", &folder("config/overlays/openshift")?])?;
+    let rollouts = kubectl.run(&["kustomize", &folder("config/overlays/rollouts")?])?;
+    assert!(rollouts.contains("--enable-rollouts") && rollouts.contains("gabion-rollouts"));
     assert!(rendered.contains("openshift-dns") && !rendered.contains("runAsUser: 65532"));
     Ok(())
 }

@@ -35,6 +35,7 @@ mod refresh;
 mod restart;
 mod rights;
 mod rotation;
+mod rollouts;
 mod rules;
 mod scene;
 mod status;

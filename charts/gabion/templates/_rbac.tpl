@@ -23,6 +23,14 @@
 {{- end }}
 {{- end }}
 {{- $_ := set $meta "labels" (merge (include "gabion.labels" $root | fromYaml) $meta.labels) }}
+{{- if eq $object.kind "ValidatingAdmissionPolicy" }}
+{{- $account := printf "system:serviceaccount:%s:%s" (include "gabion.namespace" $root) (include "gabion.serviceAccountName" $root) }}
+{{- range $object.spec.matchConditions }}
+{{- $_ := set . "expression" (replace "system:serviceaccount:gabion-system:gabion" $account .expression) }}
+{{- end }}
+{{- else if eq $object.kind "ValidatingAdmissionPolicyBinding" }}
+{{- $_ := set $object.spec "policyName" $meta.name }}
+{{- end }}
 {{- if $object.roleRef }}
 {{- $_ := set $object.roleRef "name" $meta.name }}
 {{- $subject := dict "kind" "ServiceAccount" "name" (include "gabion.serviceAccountName" $root) "namespace" (include "gabion.namespace" $root) }}

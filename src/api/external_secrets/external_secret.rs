@@ -368,6 +368,48 @@ pub struct GabionStatus {
     /// A mark of the ConfigMaps and Secrets that the template was read from, as they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
+    /// How far the workloads that use the Secret are with its data. Only where rollouts are asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Box<RolloutStatus>>,
+}
+
+/// How far the workloads that use a Secret are with its data.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RolloutStatus {
+    /// Revision of the Secret for which nothing is left to do.
+    #[schemars(schema_with = "revision_number")]
+    pub done: u64,
+    /// Revision of the Secret up to which the workloads were looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "revision_number")]
+    pub revision: Option<u64>,
+    /// Workloads that are not done yet, at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_absent")]
+    pub waiting: Vec<String>,
+    /// The wave that failed: it is not tried again by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<FailedRollout>,
+}
+
+/// A wave of rollouts that failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FailedRollout {
+    /// Revision of the Secret.
+    #[schemars(schema_with = "revision_number")]
+    pub revision: u64,
+    /// Kind and name of the workload.
+    pub workload: String,
+    /// Why.
+    pub cause: String,
+    /// RolloutFailed or RolloutReverted.
+    pub reason: String,
+    /// Value of the annotation gabion.dev/rollout-retry when it failed.
+    #[serde(
+        default,
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_is_absent"
+    )]
+    pub retry: String,
 }
 
 /// One state of one Secret.
@@ -378,6 +420,11 @@ pub struct WrittenTarget {
     pub uid: String,
     /// Its resourceVersion.
     pub resource_version: String,
+}
+
+/// One that a client of JSON reads exactly.
+fn revision_number(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "integer", "format": "int64", "minimum": 0})
 }
 
 fn refresh_interval(_: &mut SchemaGenerator) -> Schema {

@@ -13,6 +13,7 @@ use super::{
     existing::{CREATED_BY, DATA_HASH, Existing, MANAGED},
     hash,
     policy::target_name,
+    rollout::revision::{self, REVISION},
 };
 use crate::api::external_secrets::external_secret::CreationPolicy;
 use crate::api::external_secrets::external_secret::ExternalSecret;
@@ -128,6 +129,13 @@ pub(crate) fn desired(
     let mut annotations =
         desired_map(rendered.annotations, &old.annotations, &old.ours.annotations);
     annotations.insert(DATA_HASH.to_owned(), hash::data_hash(&data));
+    // No template sets it or takes it away, and whoever else writes this Secret keeps it.
+    annotations.remove(REVISION);
+    let (present, changed) = (revision::present(&old.annotations), data != old.data);
+    let next = if changed || existing.is_none() { revision::next(object, present) } else { None };
+    if let Some(revision) = next.or(present) {
+        annotations.insert(REVISION.to_owned(), revision.to_string());
+    }
     let mut finalizers = old.finalizers.clone();
     finalizers.extend(rendered.finalizers.into_iter().filter(|new| !old.finalizers.contains(new)));
     Ok(Desired {

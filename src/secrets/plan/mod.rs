@@ -27,6 +27,7 @@ pub(crate) mod policy;
 pub(crate) mod push;
 pub mod rewrite;
 pub(crate) mod rotation;
+pub(crate) mod rollout;
 pub(crate) mod status;
 pub(crate) mod store_status;
 pub mod template;

@@ -114,14 +114,19 @@ pub(crate) fn next_status(
     match outcome {
         Outcome::Synced { name, written } => {
             new.binding = Some(Binding { name: (*name).to_owned() });
-            new.gabion = Some(written.clone());
+            // Those are told by whoever rolls the workloads.
+            let rollout = old.gabion.as_ref().and_then(|gabion| gabion.rollout.clone());
+            new.gabion = Some(GabionStatus { rollout, ..written.clone() });
         }
         Outcome::Deleted
         | Outcome::Left(
             Leave::AlreadyDeleted | Leave::NothingToMergeInto | Leave::NothingToWrite,
         ) => {
             new.binding = None;
-            new.gabion = None;
+            // How far the workloads are counts for a Secret that is made anew, too.
+            let rollout = old.gabion.as_ref().and_then(|gabion| gabion.rollout.clone());
+            new.gabion = rollout
+                .map(|rollout| GabionStatus { rollout: Some(rollout), ..GabionStatus::default() });
         }
         Outcome::Left(Leave::Retained) | Outcome::Failed { .. } => {}
     }

@@ -1,13 +1,13 @@
 //! `syncWindows`: when periodic refreshes are allowed.
 //!
-//! A window opens at each time of a schedule and stays open for a duration. Schedules are cron's five fields
-//! in UTC, its macros, or `@every` and a duration. Where both the day of the month and the day of the week are
-//! restricted, one of them is enough.
+//! A window opens at each time of a schedule and stays open for a duration. Schedules are cron's five fields (of
+//! `syncWindows` in UTC, of rollouts in a time zone), its macros, or `@every` and a duration. Where both the day of the
+//! month and the day of the week are restricted, one of them is enough.
 
 use jiff::{
     SignedDuration, Timestamp,
     civil::{Date, DateTime},
-    tz::TimeZone,
+    tz::{AmbiguousOffset, TimeZone},
 };
 
 use super::error::PlanError;
@@ -43,7 +43,7 @@ pub(crate) fn gate(windows: &SyncWindows, now: Timestamp) -> Result<Gate, PlanEr
             field: format!("syncWindows.windows[{nth}].duration"),
             text: window.duration.clone(),
         })?;
-        Ok(Window { schedule, length })
+        Ok(Window { schedule, length, zone: TimeZone::UTC })
     });
     let parsed: Vec<Window> = parsed.collect::<Result<_, PlanError>>()?;
     match &windows.kind {
@@ -56,11 +56,12 @@ pub(crate) fn gate(windows: &SyncWindows, now: Timestamp) -> Result<Gate, PlanEr
     }
 }
 
-fn allowed(windows: &[Window], now: Timestamp) -> Gate {
+/// What windows that allow something say about `now`.
+pub(crate) fn allowed(windows: &[Window], now: Timestamp) -> Gate {
     if windows.iter().any(|window| window.closes(now).is_some()) {
         return Gate::Open;
     }
-    let opens = windows.iter().filter_map(|window| window.schedule.next(now)).min();
+    let opens = windows.iter().filter_map(|window| window.opens(now)).min();
     opens.map_or(Gate::Closed, Gate::ClosedUntil)
 }
 
@@ -77,25 +78,46 @@ fn denied(windows: &[Window], now: Timestamp) -> Gate {
     Gate::ClosedUntil(free)
 }
 
-struct Window {
+/// A time that comes again and again.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Window {
     schedule: Schedule,
     length: SignedDuration,
+    zone: TimeZone,
 }
 
 impl Window {
+    /// A window in a time zone, from `<schedule> / <duration>` or `<schedule> / <duration> / <time zone>`. `None` if it
+    /// is none.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        // A step has no spaces around its slash.
+        let mut parts = text.split(" / ").map(str::trim);
+        let schedule = Schedule::parse(parts.next()?)?;
+        let length = duration::parse(parts.next()?).filter(SignedDuration::is_positive)?;
+        let zone = parts.next().map_or(Some(TimeZone::UTC), |name| TimeZone::get(name).ok())?;
+        parts.next().is_none().then_some(Self { schedule, length, zone })
+    }
+
+    /// When it opens next.
+    fn opens(&self, after: Timestamp) -> Option<Timestamp> {
+        self.schedule.next(after, &self.zone)
+    }
+
     /// When the window that is open at `now` closes.
     fn closes(&self, now: Timestamp) -> Option<Timestamp> {
-        let opened = self.schedule.next(now.checked_sub(self.length).ok()?)?;
+        let opened = self.opens(now.checked_sub(self.length).ok()?)?;
         (opened <= now).then(|| opened.checked_add(self.length).ok()).flatten()
     }
 }
 
+#[derive(Clone, Debug, PartialEq)]
 enum Schedule {
     Every(SignedDuration),
     Cron(Box<Cron>),
 }
 
 /// Allowed values of each field, one bit each.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Cron {
     minutes: u64,
     hours: u64,
@@ -104,7 +126,7 @@ pub(crate) struct Cron {
     weekdays: Field,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Field {
     bits: u64,
     restricted: bool,
@@ -139,10 +161,10 @@ impl Schedule {
     }
 
     /// The first time after `after`.
-    fn next(&self, after: Timestamp) -> Option<Timestamp> {
+    fn next(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         match self {
             Self::Every(every) => after.checked_add(*every).ok(),
-            Self::Cron(cron) => cron.next(after),
+            Self::Cron(cron) => cron.next(after, zone),
         }
     }
 }
@@ -156,13 +178,24 @@ impl Cron {
         }
     }
 
-    fn next(&self, after: Timestamp) -> Option<Timestamp> {
-        let next = self.next_local(TimeZone::UTC.to_datetime(after))?;
-        TimeZone::UTC.to_timestamp(next).ok()
+    /// The first time after `after`. A local time that is skipped comes at the moment of the change, and one that comes
+    /// twice counts once.
+    pub(crate) fn next(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+        let mut local = zone.to_datetime(after);
+        loop {
+            local = self.next_local(local)?;
+            let ambiguous = zone.to_ambiguous_timestamp(local);
+            let is_skipped = matches!(ambiguous.offset(), AmbiguousOffset::Gap { .. });
+            let earlier = ambiguous.earlier().ok()?;
+            let at = if is_skipped { zone.following(earlier).next()?.timestamp() } else { earlier };
+            if at > after {
+                return Some(at);
+            }
+        }
     }
 
     /// The first time after `after` on a clock that is never set.
-    pub(crate) fn next_local(&self, after: DateTime) -> Option<DateTime> {
+    fn next_local(&self, after: DateTime) -> Option<DateTime> {
         let mut date = after.date();
         for _ in 0..MAX_DAYS {
             if self.has_day(date)
@@ -253,7 +286,7 @@ mod tests {
     }
 
     fn next(text: &str, after: &str) -> Option<Timestamp> {
-        schedule(text).next(at(after))
+        schedule(text).next(at(after), &TimeZone::UTC)
     }
 
     fn windows(kind: SyncWindowKind, windows: &[(&str, &str)]) -> SyncWindows {
@@ -360,6 +393,35 @@ mod tests {
         assert!(then > at("2026-03-02T09:00:00"));
         let never = windows(SyncWindowKind::Allow, &[("0 0 30 2 *", "1h")]);
         assert_eq!(gate(&never, at("2026-03-02T08:00:00")).unwrap(), Gate::Closed);
+    }
+
+    #[test]
+    fn windows_of_a_time_zone_follow_its_clock() {
+        let berlin = |text: &str| [Window::parse(&format!("{text} / Europe/Berlin")).unwrap()];
+        let nights = berlin("30 2 * * * / 2h");
+        for (now, expected) in [
+            ("2026-01-10T01:29:59", Gate::ClosedUntil(at("2026-01-10T01:30:00"))),
+            ("2026-01-10T03:29:59", Gate::Open),
+            ("2026-07-10T00:30:00", Gate::Open),
+            // The clock goes from 2 to 3: what would be at half past two is an hour later.
+            ("2026-03-29T01:29:59", Gate::ClosedUntil(at("2026-03-29T01:30:00"))),
+            ("2026-03-29T01:30:00", Gate::Open),
+            // Half past two comes twice: the first one counts.
+            ("2026-10-25T00:30:00", Gate::Open),
+            ("2026-10-25T02:30:00", Gate::ClosedUntil(at("2026-10-26T01:30:00"))),
+        ] {
+            assert_eq!(allowed(&nights, at(now)), expected, "{now}");
+        }
+        for text in [
+            "",
+            "0 2 * * *",
+            "0 2 * * * / 1d",
+            "0 2 * * * / 1h / Mars",
+            "* / 1h",
+            "0 2 * * * / 1h / UTC / x",
+        ] {
+            assert!(Window::parse(text).is_none(), "{text}");
+        }
     }
 
     #[test]

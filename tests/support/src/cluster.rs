@@ -31,6 +31,8 @@ fn address(kind: &str) -> Address {
         "LimitRange" => ("v1", "limitranges", true),
         "Deployment" => ("apps/v1", "deployments", true),
         "DaemonSet" => ("apps/v1", "daemonsets", true),
+        "StatefulSet" => ("apps/v1", "statefulsets", true),
+        "ReplicaSet" => ("apps/v1", "replicasets", true),
         "Job" => ("batch/v1", "jobs", true),
         "Event" => ("events.k8s.io/v1", "events", true),
         "NetworkPolicy" => ("networking.k8s.io/v1", "networkpolicies", true),

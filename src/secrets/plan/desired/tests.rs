@@ -313,3 +313,45 @@ impl Desired {
         }
     }
 }
+
+#[test]
+fn the_revision_grows_with_the_data_and_with_nothing_else() {
+    use crate::api::external_secrets::external_secret::{
+        ExternalSecretStatus, GabionStatus, RolloutStatus,
+    };
+    let plain = object(CreationPolicy::Merge);
+    let mut asks = plain.clone();
+    asks.annotations_mut().insert("gabion.dev/rollout".to_owned(), "auto".to_owned());
+    let number = |desired: &Desired| revision::present(&desired.annotations);
+    let write = |object: &ExternalSecret, value: &str, existing: Option<&Existing>| {
+        let mut new = rendered(&[("k", value)]);
+        // A template sets no revision.
+        new.annotations = map(&[(REVISION, "99"), ("note", value)]);
+        desired(object, new, existing).unwrap()
+    };
+    assert_eq!(number(&write(&plain, "a", None)), None, "nobody asked");
+    let first = write(&asks, "a", None);
+    assert_eq!(number(&first), Some(1));
+    let mut existing = stored(&first);
+    assert!(!write(&asks, "a", Some(&existing)).differs(&existing));
+    existing.annotations.insert("theirs".to_owned(), "x".to_owned());
+    existing.annotations.insert("note".to_owned(), "b".to_owned());
+    let repaired = write(&asks, "a", Some(&existing));
+    assert!(repaired.differs(&existing));
+    assert_eq!(number(&repaired), Some(1), "metadata only");
+    assert_eq!(number(&write(&asks, "b", Some(&existing))), Some(2));
+    assert_eq!(
+        number(&write(&plain, "b", Some(&existing))),
+        Some(1),
+        "it spares what others count"
+    );
+    existing.annotations.insert(REVISION.to_owned(), "nonsense".to_owned());
+    assert_eq!(number(&write(&asks, "b", Some(&existing))), Some(1));
+
+    // A Secret that is made anew counts on.
+    let rollout = RolloutStatus { done: 7, revision: Some(8), ..RolloutStatus::default() };
+    let gabion = GabionStatus { rollout: Some(Box::new(rollout)), ..GabionStatus::default() };
+    asks.status = Some(ExternalSecretStatus { gabion: Some(gabion), ..Default::default() });
+    assert_eq!(number(&write(&asks, "c", None)), Some(9));
+    assert_eq!(revision::again(&asks), Some(8));
+}

@@ -1,9 +1,6 @@
 //! When a secret is to be rotated.
 
-use jiff::{
-    SignedDuration, Timestamp,
-    tz::{AmbiguousOffset, TimeZone},
-};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use super::error::RotationError;
 use crate::api::gabion::secret_rotation::Schedule as Spec;
@@ -120,7 +117,7 @@ impl Schedule {
                 let mut last = None;
                 let mut from = oldest;
                 loop {
-                    match next(cron, zone, from) {
+                    match cron.next(from, zone) {
                         Some(at) if late(at) <= now => (last, from) = (Some(at), at),
                         later => {
                             return match (last, later) {
@@ -132,22 +129,6 @@ impl Schedule {
                     }
                 }
             }
-        }
-    }
-}
-
-/// The first time of a schedule after `after`. A local time that is skipped comes at the moment of the change, and one
-/// that comes twice counts once.
-fn next(cron: &Cron, zone: &TimeZone, after: Timestamp) -> Option<Timestamp> {
-    let mut local = zone.to_datetime(after);
-    loop {
-        local = cron.next_local(local)?;
-        let ambiguous = zone.to_ambiguous_timestamp(local);
-        let is_skipped = matches!(ambiguous.offset(), AmbiguousOffset::Gap { .. });
-        let earlier = ambiguous.earlier().ok()?;
-        let at = if is_skipped { zone.following(earlier).next()?.timestamp() } else { earlier };
-        if at > after {
-            return Some(at);
         }
     }
 }

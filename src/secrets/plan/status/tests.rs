@@ -17,7 +17,7 @@ fn stamp(seconds: i64) -> Stamp {
 
 fn written(version: &str) -> GabionStatus {
     let target = WrittenTarget { uid: "u".to_owned(), resource_version: version.to_owned() };
-    GabionStatus { target: Some(target), template: None }
+    GabionStatus { target: Some(target), ..GabionStatus::default() }
 }
 
 fn synced() -> Outcome<'static> {
