@@ -66,6 +66,7 @@ pub fn compiled(settings: &Settings, name: &str) -> PolicySet {
         selection: Selection { selector, ..Selection::default() },
         protected: Protected::new("gabion-system", []),
         behind: BTreeSet::new(),
+        waivers: Vec::new(),
     };
     compile(settings, &scope, Stage::Enforce).expect("settings that some pod can hold")
 }

@@ -45,7 +45,7 @@ pub(crate) struct Kept {
 
 /// Brings the policies of a baseline that is in force as far as they get.
 pub(crate) async fn keep(context: &Context, name: &str, known: &Baseline) -> Kept {
-    let desired = match context.admissions.desired(name, known) {
+    let desired = match context.admissions.desired(name, known, &[]) {
         Ok(Some(desired)) => desired,
         Ok(None) => return Kept { admission: None, again: None },
         Err(error) => return Kept { admission: Some(failed(known, error)), again: Some(FAILED) },

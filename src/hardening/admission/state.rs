@@ -30,6 +30,7 @@ use crate::hardening::plan::baseline::Compiled;
 use crate::hardening::plan::error::Error;
 use crate::marks::FIELD_MANAGER;
 use crate::policy::selection::Protected;
+use crate::policy::waivers::Waiver;
 
 /// Where pods are tried, and which namespaces no policy reaches.
 #[derive(Clone, Debug)]
@@ -59,10 +60,18 @@ struct State {
 #[derive(Default)]
 struct Entry {
     uid: Uid,
-    desired: Option<(Arc<Compiled>, Arc<Desired>)>,
+    desired: Option<Made>,
     proof: Proof,
     /// Digest of each object as we last wrote it.
     written: BTreeMap<AdmissionKey, String>,
+}
+
+/// What was made, and what from.
+#[derive(Clone)]
+struct Made {
+    compiled: Arc<Compiled>,
+    waivers: Vec<Waiver>,
+    desired: Arc<Desired>,
 }
 
 /// Whether two forms of a baseline have the same policies.
@@ -97,6 +106,7 @@ impl Admissions {
         &self,
         name: &str,
         known: &Baseline,
+        waivers: &[Waiver],
     ) -> Result<Option<Arc<Desired>>, Error> {
         if !self.is_listed() {
             return Err(Error::NeedsClusterInstall);
@@ -111,14 +121,18 @@ impl Admissions {
             }
             entry.desired.clone()
         };
-        if let Some((before, desired)) = cached
-            && same_policies(&before, compiled)
+        if let Some(before) = &cached
+            && same_policies(&before.compiled, compiled)
+            && before.waivers == waivers
         {
-            return Ok(Some(desired));
+            let desired = &before.desired;
+            return Ok(Some(Arc::clone(desired)));
         }
-        let made = Arc::new(desired(compiled, &self.site.namespace, &self.site.protected)?);
+        let (site, compiled) = (&self.site, Arc::clone(compiled));
+        let made = Arc::new(desired(&compiled, &site.namespace, &site.protected, waivers)?);
         if let Some(entry) = self.lock().baselines.get_mut(name) {
-            entry.desired = Some((Arc::clone(compiled), Arc::clone(&made)));
+            let (desired, waivers) = (Arc::clone(&made), waivers.to_vec());
+            entry.desired = Some(Made { compiled, waivers, desired });
         }
         Ok(Some(made))
     }
