@@ -62,6 +62,8 @@ struct Entry {
     uid: Uid,
     desired: Option<Made>,
     proof: Proof,
+    /// Whether a revision of it denies.
+    denies: bool,
     /// Digest of each object as we last wrote it.
     written: BTreeMap<AdmissionKey, String>,
 }
@@ -212,6 +214,26 @@ impl Admissions {
     /// What was proved for a baseline.
     pub(crate) fn proof(&self, name: &str) -> Proof {
         self.lock().baselines.get(name).map(|entry| entry.proof.clone()).unwrap_or_default()
+    }
+
+    /// Remembers that policies of a baseline deny; true if that is news.
+    pub(crate) fn denies_now(&self, name: &str) -> bool {
+        let mut state = self.lock();
+        let entry = state.baselines.get_mut(name);
+        entry.is_some_and(|entry| !std::mem::replace(&mut entry.denies, true))
+    }
+
+    /// Remembers that they need not deny any more: the baseline went back a stage.
+    pub(crate) fn denies_no_more(&self, name: &str) {
+        if let Some(entry) = self.lock().baselines.get_mut(name) {
+            entry.denies = false;
+        }
+    }
+
+    /// Whether policies of a baseline were seen to deny, by this process.
+    pub(crate) fn denies(&self, name: &str, uid: &Uid) -> bool {
+        let state = self.lock();
+        state.baselines.get(name).is_some_and(|entry| entry.denies && entry.uid == *uid)
     }
 
     /// Remembers a proof.

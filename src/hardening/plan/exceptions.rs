@@ -6,15 +6,16 @@ use std::collections::BTreeSet;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use jiff::{Span, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::Value;
 
 use crate::api::gabion::baseline_exception::{
-    BaselineException, BaselineExceptionSpec, ExemptContainerType, MAX_CONTAINERS, MAX_CONTROLS,
-    WorkloadTargetKind,
+    BaselineException, BaselineExceptionSpec, BaselineExceptionStatus, ExemptContainerType,
+    MAX_CONTAINERS, MAX_CONTROLS, WorkloadTargetKind,
 };
 use crate::api::gabion::baseline_exception_approval::BaselineExceptionApproval;
 use crate::policy::ControlId;
-use crate::policy::waivers::{ExemptOne, Waiver, is_waivable};
+use crate::policy::waivers::{ExemptOne, MAX_TEXT, MAX_WAIVERS, Waiver, is_waivable};
 use crate::text::shortened;
 
 /// Longest life of an exception and of an approval: ninety days.
@@ -80,6 +81,70 @@ impl Standing {
             ..Self::without(State::Rejected, message)
         }
     }
+}
+
+/// Those of the waivers, each with the creation of its exception, that there is room for: the oldest.
+pub(crate) fn that_fit(mut approved: Vec<(Timestamp, Waiver)>) -> Vec<Waiver> {
+    approved.sort();
+    let mut room = MAX_TEXT;
+    let fits = |(_, waiver): &(Timestamp, Waiver)| match room.checked_sub(waiver.size()) {
+        Some(left) => {
+            room = left;
+            true
+        }
+        None => false,
+    };
+    let mut fitting: Vec<_> = approved.into_iter().filter(fits).map(|(_, waiver)| waiver).collect();
+    fitting.truncate(MAX_WAIVERS);
+    fitting
+}
+
+/// What is said of one that does not fit.
+pub(crate) fn no_room() -> String {
+    format!(
+        "is approved, but {MAX_WAIVERS} exceptions or {} KiB of them are in force, and older ones come first; let some \
+         end, or name fewer containers",
+        MAX_TEXT / 1024
+    )
+}
+
+/// The status of an exception; `None` if it says so already.
+pub(crate) fn next_status(
+    exception: &BaselineException,
+    standing: &Standing,
+    now: Timestamp,
+) -> Option<BaselineExceptionStatus> {
+    let before = exception.status.clone().unwrap_or_default();
+    let status = BaselineExceptionStatus {
+        observed_generation: exception.metadata.generation,
+        state: Some(standing.state.as_str().to_owned()),
+        message: Some(standing.message.clone()),
+        spec_hash: Some(spec_hash(&exception.spec)),
+        approved_by: standing.approved_by.clone(),
+        ends_at: standing.ends.map(Time),
+        conditions: conditions(&before.conditions, exception, standing, now),
+    };
+    (exception.status.as_ref() != Some(&status)).then_some(status)
+}
+
+/// One condition: Active.
+fn conditions(
+    before: &[Condition],
+    exception: &BaselineException,
+    standing: &Standing,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let holds = if standing.state == State::Active { "True" } else { "False" };
+    let before = before.iter().find(|old| old.type_ == "Active" && old.status == holds);
+    let second = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    vec![Condition {
+        type_: "Active".to_owned(),
+        status: holds.to_owned(),
+        reason: standing.state.as_str().to_owned(),
+        message: standing.message.clone(),
+        observed_generation: exception.metadata.generation,
+        last_transition_time: before.map_or(Time(second), |old| old.last_transition_time.clone()),
+    }]
 }
 
 /// Lower-case hexadecimal SHA-256 of a spec: canonical JSON, with sorted keys, without white space and absent fields.

@@ -47,6 +47,8 @@ fn address(kind: &str) -> Address {
             ("admissionregistration.k8s.io/v1", "validatingadmissionpolicybindings", false)
         }
         "HardeningBaseline" => ("gabion.dev/v1alpha1", "hardeningbaselines", false),
+        "BaselineException" => ("gabion.dev/v1alpha1", "baselineexceptions", true),
+        "BaselineExceptionApproval" => ("gabion.dev/v1alpha1", "baselineexceptionapprovals", false),
         "NamespaceHardening" => ("gabion.dev/v1alpha1", "namespacehardenings", true),
         "ExternalSecret" => ("external-secrets.io/v1", "externalsecrets", true),
         "Password" => ("generators.external-secrets.io/v1alpha1", "passwords", true),
