@@ -62,8 +62,8 @@ struct Entry {
     uid: Uid,
     desired: Option<Made>,
     proof: Proof,
-    /// Whether a revision of it denies.
-    denies: bool,
+    /// What a revision that denies was made from.
+    denies: Option<Arc<Compiled>>,
     /// Digest of each object as we last wrote it.
     written: BTreeMap<AdmissionKey, String>,
 }
@@ -216,24 +216,32 @@ impl Admissions {
         self.lock().baselines.get(name).map(|entry| entry.proof.clone()).unwrap_or_default()
     }
 
-    /// Remembers that policies of a baseline deny; true if that is news.
+    /// Remembers that the present policies of a baseline deny; true if that is news.
     pub(crate) fn denies_now(&self, name: &str) -> bool {
         let mut state = self.lock();
-        let entry = state.baselines.get_mut(name);
-        entry.is_some_and(|entry| !std::mem::replace(&mut entry.denies, true))
+        let Some(entry) = state.baselines.get_mut(name) else { return false };
+        let made = entry.desired.as_ref().map(|made| Arc::clone(&made.compiled));
+        let before = std::mem::replace(&mut entry.denies, made);
+        match (&before, &entry.denies) {
+            (Some(before), Some(now)) => !same_policies(before, now),
+            (_, now) => now.is_some(),
+        }
     }
 
     /// Remembers that they need not deny any more: the baseline went back a stage.
     pub(crate) fn denies_no_more(&self, name: &str) {
         if let Some(entry) = self.lock().baselines.get_mut(name) {
-            entry.denies = false;
+            entry.denies = None;
         }
     }
 
-    /// Whether policies of a baseline were seen to deny, by this process.
-    pub(crate) fn denies(&self, name: &str, uid: &Uid) -> bool {
+    /// Whether policies of a baseline as it is now were seen to deny, by this process. Those of an earlier form may
+    /// ask for less, for as long as the next revision does not pass its probes.
+    pub(crate) fn denies(&self, compiled: &Compiled) -> bool {
         let state = self.lock();
-        state.baselines.get(name).is_some_and(|entry| entry.denies && entry.uid == *uid)
+        let entry = state.baselines.get(&compiled.name);
+        let made = entry.and_then(|entry| entry.denies.as_ref());
+        made.is_some_and(|made| same_policies(made, compiled))
     }
 
     /// Remembers a proof.

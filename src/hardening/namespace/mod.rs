@@ -182,8 +182,7 @@ impl Reconciler<'_> {
     fn floor(&self, selecting: &[Compiled]) -> Option<Floor> {
         let mut judging =
             selecting.iter().filter(|b| b.stage == Stage::Enforce && b.pod_security.is_some());
-        let denies = |b: &Compiled| self.context.admissions.denies(&b.name, &b.uid);
-        if !judging.all(denies) {
+        if !judging.all(|b| self.context.admissions.denies(b)) {
             return None;
         }
         Floor::of(&self.context.exceptions.in_force(self.now), self.name)
