@@ -368,3 +368,49 @@ fn types(object: &Value) -> Types {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hardening::plan::baseline::compile;
+    use serde_json::json;
+
+    /// A baseline at Enforce with this level of Pod Security, in force.
+    fn known(level: &str) -> (Baseline, Arc<Compiled>) {
+        let object = json!({
+            "apiVersion": "gabion.dev/v1alpha1", "kind": "HardeningBaseline",
+            "metadata": {"name": "b", "uid": "u"},
+            "spec": {"namespaceSelector": {"matchLabels": {"set": "b"}}, "rollout": {"target": "Enforce"},
+                     "podSecurity": {"level": level}},
+        });
+        let object: Arc<crate::api::gabion::hardening_baseline::HardeningBaseline> =
+            Arc::new(serde_json::from_value(object).unwrap());
+        let compiled = Arc::new(compile(&object, 37).unwrap());
+        let phase = Some(Phase::InForce(Arc::clone(&compiled)));
+        (Baseline { object, unreadable: None, vanished: false, phase, refused: None }, compiled)
+    }
+
+    /// Otherwise a label would give way although nothing asks for what it asked for.
+    #[test]
+    fn policies_that_deny_say_nothing_of_a_baseline_that_was_made_stricter_since() {
+        let protected = Protected::new("gabion-system", []);
+        let admissions =
+            Admissions::new(ProbeSite { namespace: "gabion-probe".to_owned(), protected });
+        for kind in [AdmissionKind::Policy, AdmissionKind::Binding] {
+            admissions.listed(kind, &HashSet::new());
+        }
+        let ((before, milder), (after, stricter)) = (known("baseline"), known("restricted"));
+        assert!(!admissions.denies(&milder) && !admissions.denies_now("b"));
+
+        assert!(admissions.desired("b", &before, &[]).is_ok_and(|made| made.is_some()));
+        assert!(!admissions.denies(&milder), "they were not seen to deny yet");
+        assert!(admissions.denies_now("b") && !admissions.denies_now("b"), "news once");
+        assert!(admissions.denies(&milder) && !admissions.denies(&stricter));
+
+        assert!(admissions.desired("b", &after, &[]).is_ok_and(|made| made.is_some()));
+        assert!(!admissions.denies(&stricter), "the new revision is only wanted");
+        assert!(admissions.denies_now("b") && admissions.denies(&stricter));
+        admissions.denies_no_more("b");
+        assert!(!admissions.denies(&stricter));
+    }
+}
