@@ -83,15 +83,15 @@ impl State {
         });
         let waivers = Arc::new(decision::that_fit(approved.collect()));
         let ends = waivers.iter().map(|waiver| waiver.until).min();
-        let to = ends.unwrap_or(Timestamp::MAX).min(self.next_start(now));
+        let to = ends.unwrap_or(Timestamp::MAX).min(later(now));
         self.cached = Some(Cached { from: now, to, waivers: Arc::clone(&waivers) });
         waivers
     }
+}
 
-    /// Nothing begins by the clock alone; one that was crowded out may come in when another ends, which is a change.
-    fn next_start(&self, now: Timestamp) -> Timestamp {
-        now.checked_add(jiff::SignedDuration::from_mins(10)).unwrap_or(Timestamp::MAX)
-    }
+/// Nothing begins by the clock alone, so this only bounds how long a clock that jumped is believed.
+fn later(now: Timestamp) -> Timestamp {
+    now.checked_add(LOOK_AGAIN).unwrap_or(Timestamp::MAX)
 }
 
 impl Exceptions {
