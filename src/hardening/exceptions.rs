@@ -19,6 +19,7 @@ use super::plan::error::Error;
 use super::plan::exceptions::{self as decision, Standing, State as Stands};
 use crate::api::gabion::baseline_exception::BaselineException;
 use crate::api::gabion::baseline_exception_approval::BaselineExceptionApproval;
+use crate::api::gabion::hardening_baseline::ExceptionCounts;
 use crate::cluster::{
     Change, ObjectKey,
     events::EventType,
@@ -32,6 +33,8 @@ use crate::retry::Retry;
 const KIND: &str = "BaselineException";
 /// How long the clock is trusted: if it jumps, this is when that is noticed.
 const LOOK_AGAIN: Duration = Duration::from_mins(10);
+/// What ends within this time ends soon.
+const SOON: Duration = Duration::from_hours(24);
 const RECHECK: Duration = Duration::from_hours(1);
 
 /// What is known of exceptions and approvals. Every method locks for a moment only.
@@ -83,15 +86,15 @@ impl State {
         });
         let waivers = Arc::new(decision::that_fit(approved.collect()));
         let ends = waivers.iter().map(|waiver| waiver.until).min();
-        let to = ends.unwrap_or(Timestamp::MAX).min(self.next_start(now));
+        let to = ends.unwrap_or(Timestamp::MAX).min(later(now));
         self.cached = Some(Cached { from: now, to, waivers: Arc::clone(&waivers) });
         waivers
     }
+}
 
-    /// Nothing begins by the clock alone; one that was crowded out may come in when another ends, which is a change.
-    fn next_start(&self, now: Timestamp) -> Timestamp {
-        now.checked_add(jiff::SignedDuration::from_mins(10)).unwrap_or(Timestamp::MAX)
-    }
+/// Nothing begins by the clock alone, so this only bounds how long a clock that jumped is believed.
+fn later(now: Timestamp) -> Timestamp {
+    now.checked_add(LOOK_AGAIN).unwrap_or(Timestamp::MAX)
 }
 
 impl Exceptions {
@@ -141,6 +144,28 @@ impl Exceptions {
         }
         let next = state.in_force(now).iter().map(|waiver| waiver.until).min();
         (counts, next.map(|until| until.as_second() - now.as_second()))
+    }
+
+    /// How many there are in the namespaces that a baseline reaches.
+    pub(crate) fn counts(&self, now: Timestamp, reached: impl Fn(&str) -> bool) -> ExceptionCounts {
+        // Asked without the lock: what is reached is somebody else's to know.
+        let (asked, in_force) = {
+            let mut state = self.lock();
+            let waiting = state.asked.values().filter(|object| {
+                let said = object.status.as_ref().and_then(|status| status.state.as_deref());
+                said == Some(Stands::Requested.as_str())
+            });
+            let waiting: Vec<_> = waiting.filter_map(|object| object.namespace()).collect();
+            (waiting, state.in_force(now))
+        };
+        let count = |counted: usize| i64::try_from(counted).unwrap_or(i64::MAX);
+        let active: Vec<_> = in_force.iter().filter(|w| reached(&w.namespace)).collect();
+        let soon = now.checked_add(SOON).unwrap_or(Timestamp::MAX);
+        ExceptionCounts {
+            requested: count(asked.iter().filter(|namespace| reached(namespace)).count()),
+            active: count(active.len()),
+            expiring_soon: count(active.iter().filter(|waiver| waiver.until <= soon).count()),
+        }
     }
 
     /// True if it is news to a policy or to a status.
@@ -288,6 +313,9 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Arc<str>) -> Next {
     };
     let Some(ends) = ends else { return Next::Idle };
     let left = Duration::try_from(ends.duration_since(now)).unwrap_or(Duration::ZERO);
+    if standing.state == Stands::Active && left < SOON {
+        context.wake_baselines();
+    }
     let pause = if left.is_zero() { LOOK_AGAIN } else { left.min(LOOK_AGAIN) };
     let due = Instant::now() + pause;
     Next::At { earliest: due, due }
@@ -315,6 +343,7 @@ async fn say(
         .await;
     patched.map_err(|error| explain("patch", &format!("{KIND}/{}", key.name), &error))?;
     if is_news {
+        context.wake_baselines();
         let (reason, event_type) = match standing.state {
             Stands::Requested => ("ExceptionRequested", EventType::Done),
             Stands::Active => ("ExceptionActive", EventType::Done),

@@ -13,7 +13,8 @@ use super::literal::{all_of, any_of, text as literal};
 use super::rules;
 use super::rules::pod::{Container, ContainerKind, Pod, list, text};
 use super::subject::{Subject, WorkloadKind};
-use crate::api::gabion::baseline_exception::{ExemptContainerType, WorkloadTargetKind};
+use crate::api::gabion::baseline_exception::ExemptContainerType;
+use crate::api::gabion::baseline_exception::WorkloadTargetKind as Kind;
 
 /// Most waivers in one policy.
 pub const MAX_WAIVERS: usize = 200;
@@ -32,7 +33,7 @@ pub struct Waiver {
     /// What is waived.
     pub controls: BTreeSet<ControlId>,
     /// The kind of the workload.
-    pub kind: WorkloadTargetKind,
+    pub kind: Kind,
     /// Its name.
     pub name: String,
     /// The containers that are excused.
@@ -104,22 +105,19 @@ impl Waiver {
 
     fn target_of_pod(&self) -> String {
         let name = literal(&self.name);
-        let owned = |api: &str, kind: &str, test: &str| owned_by(api, kind, test);
         let exact = format!("o.name == {name}");
-        let apps = |kind: &str| owned("apps/v1", kind, &exact);
+        let apps = |kind: &str| owned_by("apps/v1", kind, &exact);
         match self.kind {
-            WorkloadTargetKind::Pod => format!("object.metadata.name == {name}"),
-            WorkloadTargetKind::Deployment => {
-                owned("apps/v1", "ReplicaSet", &begins(&self.name, "^[a-z0-9]+$"))
+            Kind::Pod => format!("object.metadata.name == {name}"),
+            Kind::Deployment => {
+                owned_by("apps/v1", "ReplicaSet", &begins(&self.name, "^[a-z0-9]+$"))
             }
-            WorkloadTargetKind::ReplicaSet => apps("ReplicaSet"),
-            WorkloadTargetKind::StatefulSet => apps("StatefulSet"),
-            WorkloadTargetKind::DaemonSet => apps("DaemonSet"),
-            WorkloadTargetKind::Job => owned("batch/v1", "Job", &exact),
-            WorkloadTargetKind::CronJob => {
-                owned("batch/v1", "Job", &begins(&self.name, "^[0-9]+$"))
-            }
-            WorkloadTargetKind::Unknown => "false".to_owned(),
+            Kind::ReplicaSet => apps("ReplicaSet"),
+            Kind::StatefulSet => apps("StatefulSet"),
+            Kind::DaemonSet => apps("DaemonSet"),
+            Kind::Job => owned_by("batch/v1", "Job", &exact),
+            Kind::CronJob => owned_by("batch/v1", "Job", &begins(&self.name, "^[0-9]+$")),
+            Kind::Unknown => "false".to_owned(),
         }
     }
 
@@ -133,17 +131,14 @@ impl Waiver {
             format!("(request.kind.kind == '{kind}' && {owned})")
         };
         match self.kind {
-            WorkloadTargetKind::Deployment => {
+            Kind::Deployment => {
                 any_of([is("Deployment"), made("ReplicaSet", "apps/v1", "Deployment")])
             }
-            WorkloadTargetKind::CronJob => {
-                any_of([is("CronJob"), made("Job", "batch/v1", "CronJob")])
+            Kind::CronJob => any_of([is("CronJob"), made("Job", "batch/v1", "CronJob")]),
+            Kind::ReplicaSet | Kind::StatefulSet | Kind::DaemonSet | Kind::Job => {
+                is(self.kind.as_str())
             }
-            WorkloadTargetKind::ReplicaSet
-            | WorkloadTargetKind::StatefulSet
-            | WorkloadTargetKind::DaemonSet
-            | WorkloadTargetKind::Job => is(self.kind.as_str()),
-            WorkloadTargetKind::Pod | WorkloadTargetKind::Unknown => "false".to_owned(),
+            Kind::Pod | Kind::Unknown => "false".to_owned(),
         }
     }
 }
@@ -285,9 +280,7 @@ impl Waiver {
             rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(made_up))
         };
         let hash = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
-        use WorkloadTargetKind as Kind;
         match (request.kind, self.kind) {
-            (_, Kind::Unknown) => false,
             (WorkloadKind::Pod, Kind::Pod) => named,
             (WorkloadKind::Pod, Kind::Deployment) => {
                 owner("apps/v1", "ReplicaSet", &|name| made(name, &hash))
@@ -297,10 +290,9 @@ impl Waiver {
             }
             (WorkloadKind::Pod, Kind::Job) => owner("batch/v1", "Job", &exact),
             (WorkloadKind::Pod, kind) => owner("apps/v1", kind.as_str(), &exact),
-            (_, Kind::Pod) => false,
             (WorkloadKind::ReplicaSet, Kind::Deployment) => owner("apps/v1", "Deployment", &exact),
             (WorkloadKind::Job, Kind::CronJob) => owner("batch/v1", "CronJob", &exact),
-            (kind, wanted) => kind.as_str() == wanted.as_str() && named,
+            (kind, wanted) => named && kind.as_str() == wanted.as_str(),
         }
     }
 }

@@ -350,6 +350,7 @@ mod tests {
             let calls = crate::telemetry::ProviderCalls(Arc::default());
             metrics.register(|registry| registry.register_collector(Box::new(calls)));
             metrics.queue("externalsecret", QueueStats::default);
+            metrics.exceptions(|| (BTreeMap::from([("Active", 1)]), Some(60)));
             metrics.requests.count("create", "Secret", "ok");
             metrics.reconciles.done("ExternalSecret", "SecretSynced", Duration::ZERO);
             metrics.reconciles.drift_repaired("Secret");
