@@ -189,7 +189,16 @@ async fn hardening_13_an_exception_needs_somebody_else_and_ends_when_it_is_edite
     // An edit voids it.
     let wider = json!({"spec": {"containers": [
         {"name": "main", "imageRepository": IMAGE}, {"name": "more", "imageRepository": IMAGE}]}});
-    scene.cluster.patch("BaselineException", NAME, "gpu", wider).await?;
+    // Nobody writes into a request of another what they then approve.
+    let edit = |user: &str| {
+        let change = wider.to_string();
+        let patch =
+            ["patch", "bex", "gpu", "-n", NAME, "--as", user, "--type=merge", "-p", &change];
+        people.0.run(&patch)
+    };
+    let why = edit("sec").expect_err("it is dev's").to_string();
+    assert!(why.contains("only spec.requestedBy may change the spec"), "{why}");
+    edit("dev")?;
     let gpu = stands(&scene, "gpu", "ApprovalMismatch").await?;
     label_is(&scene, "restricted").await?;
     answers(&scene, "gpu-5d4f", Some("PSS-privileged")).await?;
