@@ -309,3 +309,56 @@ impl<'a> Request<'a> {
         Self { namespace, kind: subject.kind, metadata: &object["metadata"], created }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_and_a_digest_may_follow_a_repository_and_nothing_else() {
+        let digest = format!("@sha256:{}", "0".repeat(64));
+        for rest in ["", ":1", ":v1_2-3.4", &digest, &format!(":1{digest}")] {
+            assert!(is_tag_and_digest(rest), "{rest}");
+        }
+        for rest in
+            [":5000/x", "/x", "x", ":", ":-1", "@sha256:00", "@md5:0", ":1:2", ":1@", "\n", ":1\n"]
+        {
+            assert!(!is_tag_and_digest(rest), "{rest:?}");
+        }
+        let image = regex::Regex::new(&format!("^a{TAG_AND_DIGEST}")).expect("a pattern");
+        for rest in [":5000/x", ":1\n", "\n", "@sha256:00", digest.as_str(), ":1", ""] {
+            assert_eq!(image.is_match(&format!("a{rest}")), is_tag_and_digest(rest), "{rest:?}");
+        }
+    }
+
+    #[test]
+    fn hardening_12_no_word_of_a_tenant_leaves_its_literal() {
+        let hostile = "') || true || ('\u{2028}\\ \n${x}";
+        let waiver = Waiver {
+            namespace: hostile.to_owned(),
+            exception: hostile.to_owned(),
+            controls: [ControlId::PssPrivileged].into(),
+            kind: Kind::Deployment,
+            name: hostile.to_owned(),
+            containers: vec![ExemptOne {
+                list: ExemptContainerType::Container,
+                name: hostile.to_owned(),
+                repository: hostile.to_owned(),
+            }],
+            until: Timestamp::UNIX_EPOCH,
+        };
+        for templates in [false, true] {
+            let cel = waiver.cel(templates);
+            // Every quote of it would be written as its code point.
+            assert!(cel.is_ascii() && !cel.contains("') || true"), "{cel}");
+            assert!(cel.matches("\\u0027) || true || (\\u0027").count() > 3, "{cel}");
+        }
+    }
+
+    #[test]
+    fn what_policies_judge_in_pods_can_be_waived_and_nothing_else() {
+        let waivable = ControlId::ALL.iter().filter(|id| is_waivable(**id));
+        assert!(waivable.clone().all(|id| id.control().target == super::super::Target::Pod));
+        assert_eq!(waivable.count(), rules::all().count() - 1);
+    }
+}

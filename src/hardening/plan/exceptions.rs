@@ -400,6 +400,28 @@ mod tests {
     }
 
     #[test]
+    fn the_oldest_exceptions_come_first_and_what_does_not_fit_is_left_out() {
+        let asked = exception(24);
+        let waiver = active(&asked, &[&approval(&asked, 24)], now()).waiver.expect("active");
+        let many = (0..300).map(|age| (hours(-age), with_name(&waiver, age))).collect();
+        let fitting = that_fit(many);
+        assert_eq!(fitting.len(), MAX_WAIVERS);
+        assert_eq!((&*fitting[0].exception, &*fitting[199].exception), ("e299", "e100"));
+        let container = &waiver.containers[0];
+        let large = |nth: i64| Waiver {
+            containers: vec![ExemptOne { repository: "a".repeat(255), ..container.clone() }; 16],
+            ..with_name(&waiver, nth)
+        };
+        let fitting = that_fit((0..100).map(|age| (hours(-age), large(age))).collect());
+        let size: usize = fitting.iter().map(Waiver::size).sum();
+        assert!(fitting.len() < 100 && size <= MAX_TEXT, "{} {size}", fitting.len());
+    }
+
+    fn with_name(waiver: &Waiver, nth: i64) -> Waiver {
+        Waiver { exception: format!("e{nth}"), ..waiver.clone() }
+    }
+
+    #[test]
     fn the_hash_is_of_canonical_json() {
         let spec = exception(24).spec;
         let canonical = "{\"containers\":[{\"imageRepository\":\"registry.corp.example/prod/driver\",\"name\":\"driver\"}],\
