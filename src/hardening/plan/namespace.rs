@@ -60,16 +60,16 @@ pub struct NamespaceObserved {
     /// What was found of them when they were read last.
     pub refused_pods: Option<String>,
     /// How far the enforce label gives way to exceptions, if it may.
-    pub(crate) floor: Option<Floor>,
+    pub floor: Option<Floor>,
 }
 
 /// The level at which the Pod Security plugin lets everything in that is excused: admission policies then judge the rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Floor {
+pub struct Floor {
     /// The level.
-    pub(crate) level: Level,
+    pub level: Level,
     /// The exceptions that need it.
-    pub(crate) exceptions: Vec<String>,
+    pub exceptions: Vec<String>,
 }
 
 impl Floor {
