@@ -46,11 +46,11 @@ pub struct CheckFlags {
     /// Leave out files and folders whose path ends with this pattern: * matches within a name, ** across folders. Can be repeated
     #[arg(long, value_name = "PATTERN", value_parser = glob, help_heading = "Rules")]
     exclude: Vec<Regex>,
-    /// Do not evaluate this control. Can be repeated
-    #[arg(long, value_name = "CONTROL", value_parser = catalogue::named, help_heading = "Rules")]
+    /// Do not evaluate this control. Can be repeated, or be a list with commas
+    #[arg(long, value_name = "CONTROL", value_delimiter = ',', value_parser = catalogue::named, help_heading = "Rules")]
     skip: Vec<ControlId>,
-    /// Evaluate this control and no other. Can be repeated
-    #[arg(long, value_name = "CONTROL", value_parser = catalogue::named, help_heading = "Rules")]
+    /// Evaluate this control and no other. Can be repeated, or be a list with commas
+    #[arg(long, value_name = "CONTROL", value_delimiter = ',', value_parser = catalogue::named, help_heading = "Rules")]
     only: Vec<ControlId>,
     /// Version of Kubernetes that the manifests are for, such as 1.35; by default the newest one that is known
     #[arg(long, value_name = "VERSION", value_parser = minor_version, help_heading = "Rules")]

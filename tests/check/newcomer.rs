@@ -155,7 +155,10 @@ fn check_5_everything_is_said_once_and_summed_up() {
     assert!(summary.out.lines().count() < 15, "{}", summary.out);
     // What a project does not want is left out by one word.
     let run = folder.check(&["--skip", "HB-RES,HB-LOG-ENV", "x.yaml"]);
+    assert_eq!(run.code, 1, "{}", run.all());
     assert!(!run.out.contains("HB-RES ") && !run.out.contains("HB-LOG-ENV "), "{}", run.out);
+    let run = folder.check(&["--only", "HB-RES,HB-LOG-ENV", "x.yaml"]);
+    assert!(run.out.contains("HB-RES ") && !run.out.contains("HB-ROFS "), "{}", run.out);
 }
 
 #[test]
