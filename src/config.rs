@@ -6,7 +6,7 @@ use gotemplate::Delimiters;
 
 use crate::{
     outbound::AllowedHost,
-    provider::aws::Endpoints,
+    provider::aws::{Endpoints, QueueArn},
     telemetry::{LogFormat, PerObject},
 };
 
@@ -90,6 +90,10 @@ pub(crate) struct SecretsConfig {
     pub(crate) ambient_credentials: AmbientCredentials,
     /// Events tell also of what went as it should.
     pub(crate) routine_events: bool,
+    /// Queues of events that wake every ExternalSecret.
+    pub(crate) events_queues: Vec<QueueArn>,
+    /// Queues that are read at once.
+    pub(crate) events_queues_max: usize,
     /// Hosts that Webhook generators may ask.
     pub(crate) webhook_hosts: Vec<AllowedHost>,
     /// Where AWS is, if not at its own addresses.

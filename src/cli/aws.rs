@@ -21,6 +21,7 @@ pub(super) fn endpoints(variable: impl Fn(&str) -> Option<String>) -> Endpoints 
         ]),
         parameter_store: first(["AWS_SSM_ENDPOINT", "AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL"]),
         sts: first(["AWS_STS_ENDPOINT", "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"]),
+        queues: first(["AWS_SQS_ENDPOINT", "AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL"]),
         registry: first(["AWS_ECR_ENDPOINT", "AWS_ENDPOINT_URL_ECR", "AWS_ENDPOINT_URL"]),
         fips: is_true("AWS_USE_FIPS_ENDPOINT"),
         dual_stack: is_true("AWS_USE_DUALSTACK_ENDPOINT"),

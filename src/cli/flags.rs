@@ -9,6 +9,7 @@ use crate::cluster::Patience;
 use crate::config::{AmbientCredentials, Config, ElectionConfig, HardeningConfig, SecretsConfig};
 use crate::duration;
 use crate::outbound::AllowedHost;
+use crate::provider::aws::QueueArn;
 use crate::telemetry::{LogFormat, PerObject};
 use gotemplate::Delimiters;
 
@@ -106,6 +107,18 @@ pub(crate) struct RunFlags {
         value_name = "HOSTS"
     )]
     webhook_generator_hosts: Vec<AllowedHost>,
+    /// ARNs of SQS queues, separated by commas, whose events of secrets wake every ExternalSecret that reads them; read with the operator's own identity
+    #[arg(long, env = "GABION_EVENTS_QUEUE", help_heading = "Secrets", value_delimiter = ',', value_parser = QueueArn::parse, value_name = "ARNS")]
+    events_queue: Vec<QueueArn>,
+    /// Queues of events that are read at most, those of stores included
+    #[arg(
+        long,
+        env = "GABION_EVENTS_QUEUES_MAX",
+        help_heading = "Secrets",
+        default_value_t = 50,
+        value_name = "NUMBER"
+    )]
+    events_queues_max: usize,
     /// Opening delimiter of template actions
     #[arg(long, env = "GABION_TEMPLATE_LEFT_DELIMITER", help_heading = "Secrets", default_value = "{{", value_parser = delimiter)]
     template_left_delimiter: String,
@@ -205,6 +218,8 @@ impl RunFlags {
                 ambient_credentials: self.ambient_credentials,
                 routine_events: self.routine_events,
                 webhook_hosts: self.webhook_generator_hosts.clone(),
+                events_queues: self.events_queue,
+                events_queues_max: self.events_queues_max,
                 aws: aws::endpoints(|name| std::env::var(name).ok()),
                 delimiters: Delimiters {
                     left: self.template_left_delimiter,

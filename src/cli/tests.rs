@@ -42,6 +42,7 @@ fn wrong_values_are_refused_with_what_to_do() {
         (vec!["--metrics-addr=nowhere"], "write 127.0.0.1:8080 or :8080"),
         (vec!["--store-requeue-interval=soon"], "write it like 90s, 5m or 1h30m"),
         (vec!["--concurrency=0"], "at least 1"),
+        (vec!["--events-queue=https://sqs.example"], "write the ARN of an SQS queue"),
         (vec!["--stall-timeout=5s"], "write 20s or more"),
         (vec!["--log-format=xml"], "use json or text"),
         (vec!["--per-object-metrics=some"], "none of failing, all and off"),

@@ -63,11 +63,19 @@ pub enum Operation {
     GetAuthorizationToken,
     /// A login to the public registry.
     GetPublicAuthorizationToken,
+    /// Where a queue is.
+    GetQueueUrl,
+    /// Messages of a queue.
+    ReceiveMessage,
+    /// Messages that are done.
+    DeleteMessageBatch,
+    /// Messages that are not done yet, or put back.
+    ChangeMessageVisibilityBatch,
 }
 
 impl Operation {
     /// All of them.
-    pub(crate) const ALL: [Self; 28] = [
+    pub(crate) const ALL: [Self; 32] = [
         Self::GetSecretValue,
         Self::BatchGetSecretValue,
         Self::DescribeSecret,
@@ -96,6 +104,10 @@ impl Operation {
         Self::GetSessionToken,
         Self::GetAuthorizationToken,
         Self::GetPublicAuthorizationToken,
+        Self::GetQueueUrl,
+        Self::ReceiveMessage,
+        Self::DeleteMessageBatch,
+        Self::ChangeMessageVisibilityBatch,
     ];
 
     /// The operation of this name.
@@ -129,6 +141,10 @@ impl Operation {
             Self::AssumeRole | Self::AssumeRoleWithWebIdentity | Self::GetSessionToken => "AWS/STS",
             Self::GetAuthorizationToken => "AWS/ECR",
             Self::GetPublicAuthorizationToken => "AWS/ECRPublic",
+            Self::GetQueueUrl
+            | Self::ReceiveMessage
+            | Self::DeleteMessageBatch
+            | Self::ChangeMessageVisibilityBatch => "AWS/SQS",
             Self::GetKubernetesSecret | Self::ListKubernetesSecrets | Self::ReviewRules => {
                 "Kubernetes"
             }
@@ -163,6 +179,10 @@ impl Operation {
             Self::GetKubernetesSecret => "GetSecret",
             Self::ReviewRules => "CreateSelfSubjectRulesReview",
             Self::GetSessionToken => "GetSessionToken",
+            Self::GetQueueUrl => "GetQueueUrl",
+            Self::ReceiveMessage => "ReceiveMessage",
+            Self::DeleteMessageBatch => "DeleteMessageBatch",
+            Self::ChangeMessageVisibilityBatch => "ChangeMessageVisibilityBatch",
             Self::GetAuthorizationToken | Self::GetPublicAuthorizationToken => {
                 "GetAuthorizationToken"
             }
@@ -202,6 +222,10 @@ impl Operation {
             Self::GetSessionToken => "sts:GetSessionToken",
             Self::GetAuthorizationToken => "ecr:GetAuthorizationToken",
             Self::GetPublicAuthorizationToken => "ecr-public:GetAuthorizationToken",
+            Self::GetQueueUrl => "sqs:GetQueueUrl",
+            Self::ReceiveMessage => "sqs:ReceiveMessage",
+            Self::DeleteMessageBatch => "sqs:DeleteMessage",
+            Self::ChangeMessageVisibilityBatch => "sqs:ChangeMessageVisibility",
         }
     }
 }

@@ -86,6 +86,8 @@ pub struct Fetched {
     pub keys: Option<BTreeMap<String, SecretBytes>>,
     /// The Secret that was read, where it is one of Kubernetes: it may be the one that is to be written.
     pub uid: Option<Uid>,
+    /// The id of the version that was read, where the provider tells it.
+    pub version: Option<String>,
 }
 
 impl fmt::Debug for Fetched {

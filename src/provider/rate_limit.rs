@@ -1,6 +1,6 @@
 //! Token buckets: how many calls per second Gabion allows itself, per account and region.
 //!
-//! A bucket has two lanes: while an urgent call waits, no periodic one passes. A throttling answer halves
+//! A bucket has lanes: while a call of one waits, none of a later one passes. A throttling answer halves
 //! the rate, and it grows back over half a minute.
 
 use std::{
@@ -51,6 +51,8 @@ pub struct Limits {
     pub write_parameters: Limit,
     /// `AssumeRole` and its kin; users report throttling at rates far below those of reads.
     pub sts: Limit,
+    /// Calls to queues, which have no quota.
+    pub queue: Limit,
     /// Calls to an API server of Kubernetes, per store. It shares itself out among those who ask.
     pub kubernetes: Limit,
 }
@@ -67,6 +69,7 @@ impl Default for Limits {
             write: Limit { per_second: 20.0, burst: 20.0 },
             write_parameters: Limit { per_second: 2.0, burst: 3.0 },
             sts: Limit { per_second: 25.0, burst: 50.0 },
+            queue: Limit { per_second: 500.0, burst: 500.0 },
             kubernetes: Limit { per_second: 50.0, burst: 100.0 },
         }
     }
@@ -83,6 +86,7 @@ pub(crate) struct Account {
     pub(crate) write: Bucket,
     pub(crate) write_parameters: Bucket,
     pub(crate) sts: Bucket,
+    pub(crate) queue: Bucket,
     pub(crate) kubernetes: Bucket,
 }
 
@@ -98,6 +102,7 @@ impl Account {
             write: Bucket::new(limits.write),
             write_parameters: Bucket::new(limits.write_parameters),
             sts: Bucket::new(limits.sts),
+            queue: Bucket::new(limits.queue),
             kubernetes: Bucket::new(limits.kubernetes),
         }
     }
@@ -145,6 +150,10 @@ impl Meter {
             | Operation::GetSessionToken
             | Operation::GetAuthorizationToken
             | Operation::GetPublicAuthorizationToken => &self.payer_of_sts.sts,
+            Operation::GetQueueUrl
+            | Operation::ReceiveMessage
+            | Operation::DeleteMessageBatch
+            | Operation::ChangeMessageVisibilityBatch => &self.account.queue,
             Operation::GetKubernetesSecret
             | Operation::ListKubernetesSecrets
             | Operation::ReviewRules => &self.account.kubernetes,
@@ -208,8 +217,8 @@ pub(crate) struct Bucket {
     limit: Limit,
     level: Mutex<Level>,
     /// The head of each lane holds its turn while it sleeps: first come, first served, and one timer.
-    turns: [tokio::sync::Mutex<()>; 2],
-    waiting: [AtomicUsize; 2],
+    turns: [tokio::sync::Mutex<()>; Lane::ALL.len()],
+    waiting: [AtomicUsize; Lane::ALL.len()],
 }
 
 struct Level {
@@ -226,30 +235,28 @@ impl Bucket {
         Self {
             limit,
             level: Mutex::new(level),
-            turns: [tokio::sync::Mutex::new(()), tokio::sync::Mutex::new(())],
-            waiting: [AtomicUsize::new(0), AtomicUsize::new(0)],
+            turns: Lane::ALL.map(|_| tokio::sync::Mutex::new(())),
+            waiting: Lane::ALL.map(|_| AtomicUsize::new(0)),
         }
     }
 
     /// Waits for a token and takes it.
     pub(crate) async fn take(&self, lane: Lane) {
-        let ahead = match lane {
-            Lane::Urgent => self.waiting(Lane::Urgent),
-            Lane::Periodic => self.waiting(Lane::Urgent) + self.waiting(Lane::Periodic),
-        };
-        if ahead == 0 && self.try_take().is_ok() {
+        let ahead = || Lane::ALL.into_iter().filter(|other| *other < lane);
+        let first = || ahead().all(|other| self.waiting(other) == 0);
+        if self.waiting(lane) == 0 && first() && self.try_take().is_ok() {
             return;
         }
         let _queued = Queued::new(&self.waiting[lane as usize]);
         let _turn = self.turns[lane as usize].lock().await;
         loop {
-            let pause = if lane == Lane::Periodic && self.waiting(Lane::Urgent) > 0 {
-                Duration::from_millis(5)
-            } else {
+            let pause = if first() {
                 match self.try_take() {
                     Ok(()) => return,
                     Err(pause) => pause,
                 }
+            } else {
+                Duration::from_millis(5)
             };
             tokio::time::sleep(pause.min(NAP)).await;
         }
@@ -257,10 +264,8 @@ impl Bucket {
 
     /// About how long a call of this lane would wait now.
     pub(crate) fn wait(&self, lane: Lane) -> Duration {
-        let mut ahead = self.waiting(Lane::Urgent) + 1;
-        if lane == Lane::Periodic {
-            ahead += self.waiting(Lane::Periodic);
-        }
+        let before = Lane::ALL.into_iter().filter(|other| *other <= lane);
+        let ahead = 1 + before.map(|other| self.waiting(other)).sum::<usize>();
         let level = self.refilled();
         #[expect(clippy::cast_precision_loss, reason = "an estimate of a few thousand waiters")]
         let missing = (ahead as f64 - level.tokens).max(0.0);

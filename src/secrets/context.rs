@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 
 use super::cluster_objects::ClusterObjects;
 use super::error::Error;
+use super::events::{queues::EventQueues, wakes::Wakes};
 use super::index::{Index, StoreKey};
 use super::outage::Outages;
 use super::plan::due::Restart;
@@ -49,6 +50,10 @@ pub(crate) struct Context {
     pub(crate) cluster_externals: ClusterObjects<ClusterExternalSecret>,
     pub(crate) cluster_pushes: ClusterObjects<ClusterPushSecret>,
     pub(crate) pushes: Pushes,
+    /// Whom events woke.
+    pub(crate) wakes: Wakes,
+    /// The queues that stores name.
+    pub(crate) event_queues: EventQueues,
     pub(crate) externals: Queue<ObjectKey, StoreKey>,
     pub(crate) validations: Queue<StoreKey, StoreKey>,
     /// Namespaces of ClusterExternalSecrets, in groups by the name of the object; without a namespace, its status.
@@ -82,6 +87,12 @@ impl Context {
             let group = (self.pushes.group(key), Arc::clone(&key.namespace));
             self.pushing.wake(key, &group, lane);
         }
+    }
+
+    /// Queues an ExternalSecret for a moment to come.
+    pub(crate) fn wake_at(&self, key: &ObjectKey, at: Instant) {
+        let Some(group) = self.index.group(key) else { return };
+        self.externals.schedule(key, &group, at, at);
     }
 
     /// Queues an ExternalSecret, in the group of its first store.

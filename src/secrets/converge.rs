@@ -117,7 +117,9 @@ impl Reconciler<'_> {
         // What is made here cannot be rendered again: a template that changed counts from the next refresh on.
         let template_changed = !generate::may_mint(&uses) && self.template_changed();
         let (restart, now) = (self.context.restart(), self.now);
-        let known = due::Known { last_read, in_order, template_changed, joining, restart, now };
+        let event = self.event;
+        let known =
+            due::Known { last_read, in_order, template_changed, event, joining, restart, now };
         let why = match due::due(object, known)? {
             Due::Now(why) => why,
             Due::At(_) | Due::Never => {
@@ -153,6 +155,9 @@ impl Reconciler<'_> {
         };
         let answers = self.fetch(&wanted.lookups, why).await?;
         let Some(answers) = answers else { return Ok(Converged::Waiting) };
+        if let Some(pause) = self.context.wakes.stale(self.key, &wanted.lookups, &answers) {
+            return Ok(Converged::Again(pause));
+        }
         let sources = Sources::new(&answers, generators);
         let collected = self.collect(&sources).await?;
         for field in &collected.missing {

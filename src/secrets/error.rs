@@ -346,6 +346,7 @@ fn plan_reason(error: &PlanError) -> &'static str {
     match error {
         PlanError::NotImplemented { .. } => "NotImplemented",
         PlanError::UnknownValue { .. } => "UnknownValue",
+        PlanError::Annotation { .. } => "InvalidAnnotation",
         PlanError::Duration { .. } => "InvalidDuration",
         PlanError::Schedule { .. } => "InvalidSchedule",
         PlanError::Regexp { .. } | PlanError::CostlyRegexp { .. } => "InvalidRegexp",

@@ -13,6 +13,7 @@ use super::error::Error;
 use super::error::RECHECK;
 use super::index::Tracked;
 use super::plan::due;
+use super::plan::events::ledger::Look;
 use super::plan::status::Outcome;
 use super::plan::status::Stamp;
 use super::plan::status::next_status;
@@ -37,14 +38,16 @@ const MANAGER: &str = "external-secrets";
 pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
     let (started, clock) = (Timestamp::now(), Instant::now());
     let Some(tracked) = context.index.external(&key) else { return Next::Idle };
-    let reconciler = Reconciler { context: &context, key: &key, tracked: &tracked, now: started };
+    let (look, event) = (context.wakes.begin(), context.wakes.is_pending(&key));
+    let reconciler =
+        Reconciler { context: &context, key: &key, tracked: &tracked, now: started, event };
     let converged = match tokio::time::timeout(DEADLINE, Box::pin(reconciler.converge())).await {
         Ok(converged) => converged,
         Err(_) => Err(Error::Deadline(DEADLINE.as_secs())),
     };
     let outcome = match &converged {
-        Ok(Converged::Waiting) => return Next::Idle,
-        Ok(Converged::NotDue) => return next_refresh(&context, &key, started),
+        Ok(Converged::Waiting) => return waiting(&context, &key, &tracked),
+        Ok(Converged::NotDue) => return not_due(&context, &key, look, started),
         Ok(Converged::Again(pause)) => return next_in(*pause),
         Ok(Converged::Done(done, _)) => done.as_outcome(),
         Err(error) if is_soon_over(error, context.externals.failures(&key)) => return Next::Retry,
@@ -68,6 +71,9 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
     if converged.is_ok() {
         log_success(&key, reason, !matches!(reported, Ok(false)), clock.elapsed());
     }
+    if reported.is_ok() {
+        context.wakes.finish(&key, look, true);
+    }
     match (&converged, reported) {
         (_, Err(ApiError::NotFound { .. })) => Next::Idle,
         (_, Err(error)) => {
@@ -85,6 +91,20 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
             Retry::OnChange => Next::RetryAfter(RECHECK),
         },
     }
+}
+
+/// Something else has to happen first. One that is being deleted is refreshed no more, whatever events say.
+fn waiting(context: &Context, key: &ObjectKey, tracked: &Tracked) -> Next {
+    if tracked.object.metadata.deletion_timestamp.is_some() {
+        context.wakes.forget(key);
+    }
+    Next::Idle
+}
+
+/// What a window holds back of events is read when it opens.
+fn not_due(context: &Context, key: &ObjectKey, look: Look, now: Timestamp) -> Next {
+    context.wakes.finish(key, look, false);
+    next_refresh(context, key, now)
 }
 
 /// What is not worth a word, because the next try will most likely not meet it.
@@ -121,6 +141,7 @@ fn next_refresh(context: &Context, key: &ObjectKey, now: Timestamp) -> Next {
         last_read,
         in_order: true,
         template_changed: false,
+        event: context.wakes.is_pending(key),
         joining: false,
         restart: context.restart(),
         now,

@@ -76,7 +76,11 @@ impl Reconciler<'_> {
         lookups: &[Lookup],
         why: Why,
     ) -> Result<Option<Vec<Answer>>, Error> {
-        let lane = if why.is_urgent() { Lane::Urgent } else { Lane::Periodic };
+        let lane = match why {
+            why if why.is_urgent() => Lane::Urgent,
+            Why::Event => Lane::Event,
+            _ => Lane::Periodic,
+        };
         let (patterns, budget) = (patterns(lookups)?, Budget::default());
         let mut by_store: BTreeMap<&collect::StoreId, Vec<usize>> = BTreeMap::new();
         for (nth, lookup) in lookups.iter().enumerate() {
@@ -97,7 +101,8 @@ impl Reconciler<'_> {
             let fake = store.spec.provider.fake.is_some();
             let at_once = if store.spec.provider.kubernetes.is_some() { 16 } else { usize::MAX };
             asked.push(async move {
-                let anew = why == Why::Edited;
+                // An answer that was sent for before the event may be as old.
+                let anew = why == Why::Edited || self.event;
                 let allowed = list.as_ref();
                 let connection = &connection;
                 let asking = Asking { connection, lane, anew, at_once, budget, allowed };

@@ -15,6 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use packed::Packed;
 
 use super::digest::Digest;
+use super::plan::events::asks::{Asks, Reader};
 use super::plan::{due, existing::MANAGED};
 use crate::api::external_secrets::external_secret::ExternalSecret;
 use crate::api::external_secrets::external_secret::ExternalSecretSpec;
@@ -114,6 +115,8 @@ pub(crate) struct NamespaceFacts {
 #[derive(Default)]
 pub(crate) struct Index {
     state: Mutex<State>,
+    /// What ExternalSecrets ask for, once somebody wants to know. Locked after the state, never before it.
+    asks: Mutex<Option<Asks>>,
 }
 
 /// Namespace of a Secret, and its created-by label.
@@ -166,6 +169,9 @@ impl Index {
         if news != News::Nothing {
             state.unlink(&key);
             state.link(&key, &packed);
+            if let Some(asks) = &mut *self.asks() {
+                packed.ask(&key, asks);
+            }
         }
         state.externals.insert(key, packed);
         news
@@ -176,6 +182,9 @@ impl Index {
         let mut state = self.lock();
         state.unlink(key);
         state.externals.remove(key);
+        if let Some(asks) = &mut *self.asks() {
+            asks.remove(key);
+        }
     }
 
     /// Every ExternalSecret that is known and not in `present`.
@@ -232,6 +241,23 @@ impl Index {
     /// The ExternalSecrets that use a store.
     pub(crate) fn users_of_store(&self, store: &StoreKey) -> Vec<ObjectKey> {
         self.lock().by_store.get(store).into_iter().flatten().cloned().collect()
+    }
+
+    /// Asks who reads a secret. The first question makes the list, which is kept from then on: without one it would only
+    /// cost memory.
+    pub(crate) fn readers(&self, ask: impl FnOnce(&Asks) -> Vec<Reader>) -> Vec<Reader> {
+        let known = self.asks().is_some();
+        if !known {
+            let state = self.lock();
+            self.asks().get_or_insert_with(|| {
+                let mut asks = Asks::default();
+                for (key, packed) in &state.externals {
+                    packed.ask(key, &mut asks);
+                }
+                asks
+            });
+        }
+        self.asks().as_ref().map(ask).unwrap_or_default()
     }
 
     /// The stores that ExternalSecrets of a namespace use.
@@ -383,6 +409,10 @@ impl Index {
     /// What is known of a namespace.
     pub(crate) fn namespace(&self, name: &str) -> Option<NamespaceFacts> {
         self.lock().namespaces.get(name).cloned()
+    }
+
+    fn asks(&self) -> MutexGuard<'_, Option<Asks>> {
+        self.asks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

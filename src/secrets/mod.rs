@@ -9,6 +9,7 @@ mod converge;
 mod digest;
 pub(crate) mod environment;
 mod error;
+mod events;
 mod external_secret;
 mod fetch;
 mod find;
@@ -30,13 +31,17 @@ mod token;
 mod turns;
 mod watches;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use cluster_objects::ClusterObjects;
 use context::Context;
+use events::{queues::EventQueues, wakes::Wakes};
 use index::Index;
 use outage::Outages;
 use pushes::Pushes;
@@ -79,6 +84,18 @@ const TIDY_EVERY: Duration = Duration::from_mins(1);
 /// Starts the watches and controllers.
 pub(crate) fn start(runtime: &mut Runtime<'_>) {
     let context = context(runtime);
+    show_queues(&context, runtime);
+    let caches = watches::start(&context, runtime);
+    let (tasks, stop) = (&mut *runtime.tasks, runtime.stop);
+    tasks.spawn(validate(Arc::clone(&context), stop.clone()));
+    tasks.spawn(events::read_queues(Arc::clone(&context), caches.clone(), stop.clone()));
+    tasks.spawn(synchronise(Arc::clone(&context), caches, stop.clone()));
+    tasks.spawn(recover(Arc::clone(&context), stop.clone()));
+    tasks.spawn(tidy(context, stop.clone()));
+}
+
+/// Figures and health of the queues.
+fn show_queues(context: &Context, runtime: &Runtime<'_>) {
     let (metrics, limits) = (runtime.metrics, runtime.health.patience().limits());
     let queue = context.externals.clone();
     metrics.queue(queue.name(), move || queue.stats());
@@ -100,13 +117,6 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
     for queue in [context.clusters.clone(), context.cluster_pushing.clone()] {
         runtime.health.live_unless(move || queue.unhealthy_reason(limits));
     }
-
-    let caches = watches::start(&context, runtime);
-    let (tasks, stop) = (&mut *runtime.tasks, runtime.stop);
-    tasks.spawn(validate(Arc::clone(&context), stop.clone()));
-    tasks.spawn(synchronise(Arc::clone(&context), caches, stop.clone()));
-    tasks.spawn(recover(Arc::clone(&context), stop.clone()));
-    tasks.spawn(tidy(context, stop.clone()));
 }
 
 /// What all controllers share.
@@ -136,6 +146,8 @@ fn context(runtime: &Runtime<'_>) -> Arc<Context> {
         cluster_externals: ClusterObjects::default(),
         cluster_pushes: ClusterObjects::default(),
         pushes: Pushes::default(),
+        wakes: Wakes::default(),
+        event_queues: EventQueues::default(),
         externals: Queue::new("externalsecret", bounds),
         validations: Queue::new("secretstore", Bounds { per_group: 1, ..bounds }),
         clusters: Queue::new("clusterexternalsecret", bounds),
@@ -229,6 +241,7 @@ async fn tidy(context: Arc<Context>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = time::sleep(TIDY_EVERY) => {}
         }
+        context.wakes.tidy(Instant::now());
         let used = context.stores.identities();
         context.fetcher.retain(&|identity| used.contains(identity));
     }

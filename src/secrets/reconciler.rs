@@ -22,6 +22,8 @@ pub(crate) struct Reconciler<'a> {
     pub(crate) tracked: &'a Tracked,
     /// The time.
     pub(crate) now: Timestamp,
+    /// Whether an event woke it since it was read.
+    pub(crate) event: bool,
 }
 
 impl Reconciler<'_> {

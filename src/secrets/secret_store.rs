@@ -14,11 +14,12 @@ use super::auth::is_tagged_by_caller;
 use super::context::Context;
 use super::error::Error;
 use super::error::RECHECK;
+use super::events;
 use super::index::StoreKey;
 use super::plan::access::{self, Access};
 use super::plan::allowed_keys::{ANNOTATION, Patterns};
-use super::plan::store_status::StoreOutcome;
 use super::plan::store_status::next_status;
+use super::plan::store_status::{Queue, StoreOutcome};
 use super::store::{Caller, Store};
 use super::stores::Readiness;
 use super::stores::User;
@@ -50,6 +51,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: StoreKey) -> Next {
     let Some((store, before, epoch)) = context.stores.find(&key) else { return Next::Idle };
     // One that is being deleted serves until it is gone: what holds it may take long.
     if !context.is_ours(&store) {
+        context.event_queues.withdraw(&key);
         // One that is being deleted waits for it no longer.
         for user in context.pushes.users_of_store(&key) {
             context.wake_push(&user, Lane::Periodic);
@@ -73,7 +75,8 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: StoreKey) -> Next {
         }
     }
     context.metrics.reconciles.done(key.kind(), reason, started.elapsed());
-    let reported = report(&context, &store, &outcome).await;
+    let queue = events::declare(&context, &store);
+    let reported = report(&context, &store, &outcome, &queue).await;
     // One that the status calls usable already was so before this process.
     let is_new = reason == "Valid" && !says_ready(&store, reason);
     if changed && (!ready || is_new) {
@@ -171,9 +174,14 @@ async fn validate(context: &Context, store: &Store, epoch: u64) -> (StoreOutcome
     }
 }
 
-async fn report(context: &Context, store: &Store, outcome: &StoreOutcome) -> Result<(), ApiError> {
+async fn report(
+    context: &Context,
+    store: &Store,
+    outcome: &StoreOutcome,
+    queue: &Queue,
+) -> Result<(), ApiError> {
     let old = store.status.as_ref();
-    let Some(next) = next_status(old, outcome, store.generation, Timestamp::now()) else {
+    let Some(next) = next_status(old, outcome, queue, store.generation, Timestamp::now()) else {
         return Ok(());
     };
     let written = write_status(context, store, &next).await?;

@@ -2,10 +2,12 @@
 
 use std::{fmt, sync::Arc};
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::index::StoreKey;
 use super::plan::allowed_keys::{self, AllowedKeys};
+use super::plan::events::QUEUE_ANNOTATION;
 use crate::api::external_secrets::secret_store::ClusterSecretStore;
 use crate::api::external_secrets::secret_store::SecretStore;
 use crate::api::external_secrets::secret_store::SecretStoreStatus;
@@ -37,6 +39,10 @@ pub(crate) struct Store {
     pub(crate) deleting: bool,
     /// The remote keys that namespaces may read, if they are listed.
     pub(crate) allowed_keys: Option<Arc<AllowedKeys>>,
+    /// Since when it exists.
+    pub(crate) created: Option<Timestamp>,
+    /// The queue whose events wake its ExternalSecrets, as it is written.
+    pub(crate) events_queue: Option<Arc<str>>,
 }
 
 impl From<SecretStore> for Store {
@@ -70,6 +76,10 @@ impl Store {
             spec,
             status,
             deleting: meta.deletion_timestamp.is_some(),
+            created: meta.creation_timestamp.as_ref().map(|time| time.0),
+            events_queue: annotations
+                .and_then(|all| all.get(QUEUE_ANNOTATION))
+                .map(|text| text.as_str().into()),
             allowed_keys: list.map(|text| Arc::new(AllowedKeys::read(text))),
         }
     }

@@ -1,7 +1,7 @@
 //! The stores as they are known: their spec, whether they are ready, and the connections made of them.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -94,8 +94,10 @@ impl Stores {
                     && entry.store.deleting == store.deleting
                     && entry.store.allowed_keys == store.allowed_keys =>
             {
+                // What it is connected with stays as it is.
+                let other_queue = entry.store.events_queue != store.events_queue;
                 entry.store = Arc::new(store);
-                decodable_again
+                decodable_again || other_queue
             }
             Some(entry) => {
                 entry.store = Arc::new(store);
@@ -283,6 +285,14 @@ impl Stores {
         let state = self.lock();
         let connections = state.entries.get(key).into_iter().flat_map(|e| e.connections.values());
         connections.map(|connection| connection.identity().clone()).collect()
+    }
+
+    /// What stands in front of keys, in any store of AWS.
+    pub(crate) fn prefixes(&self) -> BTreeSet<String> {
+        let state = self.lock();
+        let providers = state.entries.values().filter_map(|it| it.store.spec.provider.aws.as_ref());
+        let prefixes = providers.filter_map(|aws| aws.prefix.clone());
+        prefixes.filter(|prefix| !prefix.is_empty()).collect()
     }
 
     /// The identities of all connections in use.

@@ -126,6 +126,7 @@ fn external_gone(context: &Context, key: &ObjectKey, uid: &Uid) {
         context.wake(&rival, Lane::Urgent);
     }
     context.template_inputs.unused(key);
+    context.wakes.forget(key);
     context.externals.forget(key);
     context.outages.forget(key);
     if let Some(objects) = &context.metrics.objects {
@@ -268,6 +269,7 @@ fn store_undecodable(context: &Context, object: &Undecodable) -> bool {
 
 fn store_gone(context: &Context, key: &StoreKey) {
     context.stores.deleted(key);
+    context.event_queues.withdraw(key);
     context.validations.forget(key);
     context.outages.forget_store(key);
     context.pushes.store_gone(key);
@@ -277,6 +279,7 @@ fn store_gone(context: &Context, key: &StoreKey) {
 
 fn stores_listed(context: &Context, cluster: bool, present: &HashSet<ObjectKey>) {
     for key in context.stores.listed(cluster, present) {
+        context.event_queues.withdraw(&key);
         context.validations.forget(&key);
         context.pushes.store_gone(&key);
         wake_pushes(context, context.pushes.users_of_store(&key));

@@ -20,7 +20,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::{Health, PerObject, exposition, objects::ObjectSeries};
+use super::{Health, PerObject, events::EventMetrics, exposition, objects::ObjectSeries};
 use crate::cluster::{RequestCounts, queue::QueueStats};
 
 /// Everything that is counted.
@@ -31,6 +31,8 @@ pub(crate) struct Metrics {
     pub(crate) requests: RequestCounts,
     /// Outcomes of reconciling.
     pub(crate) reconciles: ReconcileMetrics,
+    /// Events of secret managers.
+    pub(crate) events: EventMetrics,
     /// Series per object, as far as they are wanted.
     pub(crate) objects: Option<ObjectSeries>,
 }
@@ -43,6 +45,8 @@ impl Metrics {
         let reconciles = ReconcileMetrics::default();
         requests.register(&mut registry);
         reconciles.register(&mut registry);
+        let events = EventMetrics::default();
+        events.register(&mut registry);
         registry.register_collector(Box::new(Watches(health.clone())));
         let queues = Queues::default();
         registry.register_collector(Box::new(queues.clone()));
@@ -55,7 +59,8 @@ impl Metrics {
         if let Some(objects) = &objects {
             objects.register(&mut registry);
         }
-        Arc::new(Self { registry: Mutex::new(registry), queues, requests, reconciles, objects })
+        let registry = Mutex::new(registry);
+        Arc::new(Self { registry, queues, requests, reconciles, events, objects })
     }
 
     /// Registers more series.
@@ -356,6 +361,9 @@ mod tests {
             metrics.reconciles.drift_repaired("Secret");
             metrics.reconciles.tampered("ValidatingAdmissionPolicy");
             metrics.reconciles.fight("Namespace");
+            metrics.events.count("secretsmanager", "woke");
+            metrics.events.seconds("sync", Duration::ZERO);
+            metrics.events.queues("Receiving", 1);
             let objects = metrics.objects.clone().unwrap();
             objects.reconciled(&ObjectKey::new("shop", "db"), false, Duration::ZERO, || true);
             let text = metrics.render_plain().unwrap();

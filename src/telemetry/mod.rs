@@ -1,6 +1,7 @@
 //! Logs, metrics and the admin servers.
 
 mod admin;
+mod events;
 mod exposition;
 mod health;
 mod logs;

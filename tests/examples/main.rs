@@ -13,7 +13,8 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use support::{
-    ControlPlane, Failure, Kubectl, Moto, Operator, Result, eventually, free_port, repository,
+    ControlPlane, Failure, Kubectl, Moto, Operator, Result, envelopes, eventually, free_port,
+    repository,
 };
 
 /// Files whose kinds other products define, none of which is installed here.
@@ -25,7 +26,7 @@ const NAMESPACE: &str = "shop";
 const SOON: Duration = Duration::from_mins(1);
 
 /// The data of the Secret of each ExternalSecret in `examples/secrets`, by its name.
-const ARRIVES: [(&str, &[(&str, &str)]); 31] = [
+const ARRIVES: [(&str, &[(&str, &str)]); 32] = [
     (
         "database",
         &[
@@ -90,6 +91,7 @@ const ARRIVES: [(&str, &[(&str, &str)]); 31] = [
     ("read-once", &[("greeting", "hello")]),
     // It writes nothing.
     ("readable", &[]),
+    ("rotated-by-event", &[("password", "mailbox-1")]),
     // A ClusterExternalSecret creates it.
     ("shared-licence", &[("licence", "licence-1")]),
     ("taken-over", &[("greeting", "hello")]),
@@ -209,7 +211,38 @@ async fn the_secrets_of_the_examples_arrive() -> Result<()> {
     for made in ["pushed-by-pattern/greeting", "pushed-by-pattern", "backup"] {
         aws.get_secret_value().secret_id(made).send().await?;
     }
-    Ok(())
+    follows_the_event(&moto, &secrets).await
+}
+
+/// The SDK's own wire, against the SQS of others: a rotated value arrives by its event, and the message is done.
+async fn follows_the_event(moto: &Moto, secrets: &Api<Secret>) -> Result<()> {
+    let (aws, queues) = (moto.secrets_manager().await, moto.queues().await);
+    let (key, text) = ("shop/mailbox", "mailbox-2");
+    let put = aws.put_secret_value().secret_id(key).secret_string(text).send().await?;
+    let (arn, version) = (put.arn().unwrap_or_default(), put.version_id().unwrap_or_default());
+    let time = "2026-01-02T03:04:05Z";
+    let event = envelopes::label_updated(arn, key, "AWSCURRENT", version, time).to_string();
+    let found = queues.get_queue_url().queue_name("gabion-events").send().await?;
+    let url = found.queue_url().unwrap_or_default();
+    queues.send_message().queue_url(url).message_body(event).send().await?;
+    eventually(SOON, "the rotated value", || async {
+        let data = secrets.get("rotated-by-event").await?.data.unwrap_or_default();
+        match data.get("password") {
+            Some(found) if found.0 == text.as_bytes() => Ok(()),
+            _ => Err(Failure::new("it is the old one")),
+        }
+    })
+    .await?;
+    let hidden = aws_sdk_sqs::types::QueueAttributeName::ApproximateNumberOfMessagesNotVisible;
+    eventually(SOON, "the message is deleted", || async {
+        let asked = queues.get_queue_attributes().queue_url(url).attribute_names(hidden.clone());
+        let answer = asked.send().await?;
+        match answer.attributes().and_then(|all| all.get(&hidden)).map(String::as_str) {
+            Some("0") => Ok(()),
+            other => Err(Failure::new(format!("in hand: {other:?}"))),
+        }
+    })
+    .await
 }
 
 /// What the examples ask of AWS.
@@ -219,10 +252,12 @@ async fn fill(moto: &Moto) -> Result<()> {
         ("shop/keystore", STANDARD.encode("a keystore")),
         ("shop/keystore-password", "changeit".to_owned()),
         ("company/licence", "licence-1".to_owned()),
+        ("shop/mailbox", "mailbox-1".to_owned()),
         ("tenants/shop/mail", "mail-1".to_owned()),
     ] {
         aws.create_secret().name(name).secret_string(text).send().await?;
     }
+    moto.queues().await.create_queue().queue_name("gabion-events").send().await?;
     let parameters = moto.parameter_store().await;
     for (name, text) in [
         ("/shop/feature", "on"),

@@ -201,7 +201,7 @@ async fn hardening_13_an_exception_needs_somebody_else_and_ends_when_it_is_edite
     edit("dev")?;
     let gpu = stands(&scene, "gpu", "ApprovalMismatch").await?;
     label_is(&scene, "restricted").await?;
-    answers(&scene, "gpu-5d4f", Some("PSS-privileged")).await?;
+    answers(&scene, "gpu-5d4f", Some("violates PodSecurity")).await?;
 
     // What is over is over.
     people.create("sec", &approval("short", &gpu, "sec", 8))?;
@@ -209,5 +209,5 @@ async fn hardening_13_an_exception_needs_somebody_else_and_ends_when_it_is_edite
     label_is(&scene, "privileged").await?;
     stands(&scene, "gpu", "Expired").await?;
     label_is(&scene, "restricted").await?;
-    answers(&scene, "gpu-5d4f", Some("PSS-privileged")).await
+    answers(&scene, "gpu-5d4f", Some("violates PodSecurity")).await
 }

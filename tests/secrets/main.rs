@@ -15,6 +15,7 @@ mod confidentiality;
 mod creation;
 mod deletion;
 mod drift;
+mod events;
 mod faults;
 mod find;
 mod gaps;

@@ -230,12 +230,39 @@ async fn of_two_replicas_one_writes_and_the_other_takes_over_when_it_hangs() -> 
     scene.holds("db", &value("2")).await?;
     assert_eq!(writes_of(&env, &second), 0, "the second waits");
 
+    // It has a message of events in hand, whose secret cannot be read now.
+    let queue = scene.queue_of("aws").await?;
+    scene.events_ready("aws", "Unproven").await?;
+    scene.rotate("event", 1, "1");
+    scene.synced("event", json!({})).await?;
+    for operation in ["GetSecretValue", "BatchGetSecretValue"] {
+        env.aws.standing_fault(operation, Some(Fault::Hang));
+    }
+    let message = scene.rotate("event", 2, "2").to_string();
+    let message = env.sqs.send(&queue, message);
+    eventually(SOON, "the message is received", || async {
+        if env.sqs.receives_of(&queue, &message) > 0 { Ok(()) } else { Err("not yet") }
+    })
+    .await?;
+
     // It falls asleep with no request half sent.
     at_rest(|| writes_of(&env, &first)).await;
     env.operator.signal(Signal::STOP)?;
+    for operation in ["GetSecretValue", "BatchGetSecretValue"] {
+        env.aws.standing_fault(operation, None);
+    }
     scene.put("db", &value("3"));
     scene.holds("db", &value("3")).await?;
     assert!(writes_of(&env, &second) > 0);
+    // T8: the second reads the queue, and the first deletes nothing of it when it wakes up.
+    eventually(SOON, "the second reads the message and is done with it", || async {
+        // The one that sleeps may have asked for messages before, and be given one more.
+        env.sqs.show(&queue);
+        if env.sqs.depth(&queue) == 0 { Ok(()) } else { Err("not yet") }
+    })
+    .await?;
+    scene.holds("event", &value("2")).await?;
+    let deletes = env.sqs.calls("DeleteMessageBatch", &queue);
 
     let before = writes_of(&env, &first);
     drop(scene);
@@ -244,6 +271,7 @@ async fn of_two_replicas_one_writes_and_the_other_takes_over_when_it_hangs() -> 
     assert_eq!(code, Some(1), "who lost the lease ends");
     assert!(env.operator.log().contains("lost the lease"), "{}", env.operator.log());
     assert_eq!(writes_of(&env, &first), before, "and writes nothing more");
+    assert_eq!(env.sqs.calls("DeleteMessageBatch", &queue), deletes, "nor deletes a message");
 
     // Given back, the lease is taken at once.
     assert_eq!(other.stop(SOON)?.code, Some(0));

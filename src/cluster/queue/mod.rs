@@ -1,7 +1,8 @@
 //! The work queue: which object is reconciled next, and when.
 //!
 //! - An object is never worked on twice at the same time; what happens meanwhile makes it run once more.
-//! - Two lanes: urgent work (never synced, edited by a person, drifted) passes periodic refreshes.
+//! - Three lanes: urgent work (never synced, edited by a person, drifted) passes refreshes that events ask for, and these
+//!   pass periodic ones.
 //! - An object that takes longer than a second no longer counts against the objects that run at once, so slow
 //!   reads do not hold up others; and one group (a store) has a bounded number of running objects.
 //! - Groups take turns. Whenever a group has a ready object and there is room for it, one is handed out.
@@ -57,7 +58,7 @@ pub(crate) struct Bounds {
     pub(crate) per_group: usize,
     /// Objects that run at once, slow ones included: what bounds the memory.
     pub(crate) in_all: usize,
-    /// Of these, how many may be of the periodic lane. Fewer leave room, here and at the server that all work
+    /// Of these, how many may be of other lanes than the urgent one. Fewer leave room, here and at the server that all work
     /// waits for, so that urgent work is done at once however much periodic work there is.
     pub(crate) periodic: usize,
 }

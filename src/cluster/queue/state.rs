@@ -17,11 +17,11 @@ use std::{
 
 use super::{Bounds, Next, QueueStats};
 use crate::lane::Lane;
-use groups::{Groups, LANES, PerLane, Position};
+use groups::{Groups, PerLane, Position};
 pub(crate) use health::{Cause, Limits, Stuck};
 
-/// After this many urgent objects have passed a periodic one that could start, it gets its turn.
-const URGENT_IN_A_ROW: u32 = 16;
+/// After this many objects of lanes before its own have passed one that could start, it gets its turn.
+const PASSES_IN_A_ROW: u32 = 16;
 
 #[derive(Clone, Debug)]
 struct Entry<G> {
@@ -82,8 +82,8 @@ pub(crate) struct State<K, G> {
     failing: usize,
     /// How many objects have joined a line so far.
     joined: u64,
-    /// Urgent objects that have passed a periodic one that could start.
-    passed: u32,
+    /// Objects that have passed one of the lane that could start.
+    passed: PerLane<u32>,
     /// Since when objects are handed out. Before that, waiting is no sign of trouble.
     began: Option<Instant>,
     last_finish: Option<Instant>,
@@ -100,6 +100,7 @@ struct Books<K, G> {
     /// All positions in all lines, so that the longest wait is known at once.
     ready: BTreeSet<Position>,
     running: usize,
+    /// Those that are not urgent.
     running_periodic: usize,
     /// Running and not slow.
     fast: usize,
@@ -123,7 +124,7 @@ where
             }
             Phase::Running(run) => {
                 self.running += 1;
-                self.running_periodic += usize::from(run.lane == Lane::Periodic);
+                self.running_periodic += usize::from(run.lane != Lane::Urgent);
                 self.fast += usize::from(!run.slow);
                 self.groups.start(&run.group);
             }
@@ -143,7 +144,7 @@ where
             }
             Phase::Running(run) => {
                 self.running -= 1;
-                self.running_periodic -= usize::from(run.lane == Lane::Periodic);
+                self.running_periodic -= usize::from(run.lane != Lane::Urgent);
                 self.fast -= usize::from(!run.slow);
                 self.groups.finish(&run.group);
             }
@@ -178,7 +179,7 @@ where
             books,
             failing: 0,
             joined: 0,
-            passed: 0,
+            passed: PerLane::default(),
             began: None,
             last_finish: None,
             full: PerLane::default(),
@@ -192,12 +193,10 @@ where
         match &mut entry.phase {
             Phase::Running(run) => {
                 run.gone = false;
-                if run.again != Some(Lane::Urgent) {
-                    run.again = Some(lane);
-                }
+                run.again = Some(run.again.map_or(lane, |again| again.min(lane)));
                 false
             }
-            Phase::Ready { position, lane: Lane::Periodic } if lane == Lane::Urgent => {
+            Phase::Ready { position, lane: present } if lane < *present => {
                 let position = *position;
                 self.shift(key, Phase::Ready { position, lane });
                 true
@@ -280,7 +279,7 @@ where
                 started.push(Running { key });
             }
         }
-        for lane in LANES {
+        for lane in Lane::ALL {
             if !self.books.has_room(lane) {
                 *self.full.get_mut(lane) = Some(now);
             }
@@ -400,21 +399,19 @@ where
         }
     }
 
-    /// The lane that has the next turn, if anything can be handed out.
+    /// The lane that has the next turn, if anything can be handed out: the first, unless it has passed a later one often
+    /// enough.
     fn next_lane(&mut self) -> Option<Lane> {
-        let can_start = |lane| self.books.has_room(lane) && self.books.groups.has_next(lane);
-        match (can_start(Lane::Urgent), can_start(Lane::Periodic)) {
-            (true, true) if self.passed < URGENT_IN_A_ROW => {
-                self.passed += 1;
-                Some(Lane::Urgent)
-            }
-            (true, false) => Some(Lane::Urgent),
-            (_, true) => {
-                self.passed = 0;
-                Some(Lane::Periodic)
-            }
-            (false, false) => None,
+        let can_start =
+            |lane: &Lane| self.books.has_room(*lane) && self.books.groups.has_next(*lane);
+        let able: Vec<Lane> = Lane::ALL.into_iter().filter(can_start).collect();
+        let waited = |lane: &&Lane| *self.passed.get(**lane) >= PASSES_IN_A_ROW;
+        let next = *able.iter().rev().find(waited).or(able.first())?;
+        for lane in able.into_iter().filter(|lane| *lane > next) {
+            *self.passed.get_mut(lane) += 1;
         }
+        *self.passed.get_mut(next) = 0;
+        Some(next)
     }
 
     fn start(&mut self, key: &K, now: Instant) -> bool {

@@ -33,6 +33,30 @@ fn no_backoff(_: u32) -> Duration {
     Duration::from_secs(1)
 }
 
+/// Events pass refreshes, edits pass both, and nobody waits for ever.
+#[test]
+fn e11_an_edit_passes_events_and_these_pass_refreshes() {
+    let now = Instant::now();
+    let mut state = State::new(Bounds { max_concurrent: 1, per_group: 1, in_all: 1, periodic: 1 });
+    for nth in 0..40_u32 {
+        state.wake(&(1_000 + nth), &1_000, Lane::Periodic, now);
+        state.wake(&(2_000 + nth), &2_000, Lane::Event, now);
+    }
+    state.wake(&1, &1, Lane::Urgent, now);
+    // One that waits for a refresh is brought forward by an event, and by an edit.
+    state.wake(&1_039, &1_000, Lane::Event, now);
+    let mut order = Vec::new();
+    while let Some(running) = state.start_due(now).0.pop() {
+        order.push(running.key);
+        state.finish(&running.key, &Next::Idle, now, |_| Duration::ZERO);
+    }
+    assert_eq!(order.len(), 81);
+    assert_eq!(order[0], 1);
+    let refreshes = |keys: &[u32]| keys.iter().filter(|key| (1_000..1_039).contains(*key)).count();
+    assert_eq!(refreshes(&order[..16]), 0, "{order:?}");
+    assert_eq!(refreshes(&order[..44]), 2, "each seventeenth turn is theirs");
+}
+
 #[test]
 fn urgent_work_passes_periodic_work() {
     let (mut state, now) = state();

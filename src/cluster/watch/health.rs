@@ -137,7 +137,7 @@ impl WatchHealth {
 }
 
 /// The watches whose first list must be in before anything is decided.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct CacheSync {
     required: Vec<Arc<WatchHealth>>,
     optional: Vec<Arc<WatchHealth>>,

@@ -94,9 +94,11 @@ pub(super) fn refused(
             version: String::new(),
             available: Vec::new(),
         },
-        "ResourceNotFoundException" | "ParameterNotFound" | "InvalidResourceId" => {
-            ProviderError::NotFound { key: key() }
-        }
+        "ResourceNotFoundException"
+        | "ParameterNotFound"
+        | "InvalidResourceId"
+        | "QueueDoesNotExist"
+        | "AWS.SimpleQueueService.NonExistentQueue" => ProviderError::NotFound { key: key() },
         "ParameterVersionNotFound" => ProviderError::NoSuchVersion {
             key: key(),
             version: String::new(),

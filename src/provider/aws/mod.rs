@@ -4,6 +4,8 @@ mod calls;
 mod credentials;
 mod errors;
 mod parameter_store;
+pub(crate) mod queue;
+mod queue_arn;
 mod secrets_manager;
 mod source;
 mod throttling;
@@ -18,6 +20,7 @@ use std::{
 use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_secretsmanager::{self as secretsmanager, config::retry::RetryPartition};
+use aws_sdk_sqs as sqs;
 use aws_sdk_ssm as ssm;
 use aws_sdk_sts as sts;
 use aws_smithy_http_client::{Connector, proxy::ProxyConfig, tls};
@@ -33,6 +36,7 @@ use parameter_store::ParameterStore;
 use secrets_manager::SecretsManager;
 use throttling::Throttling;
 
+pub use queue_arn::QueueArn;
 pub(crate) use source::unusable;
 pub use source::{AssumedRole, AwsSettings, AwsSource, BaseCredentials, RetrySettings, Service};
 pub(crate) use tokens::{Made, Registry, SessionRequest, login, session};
@@ -46,6 +50,8 @@ pub struct Endpoints {
     pub parameter_store: Option<String>,
     /// Security Token Service.
     pub sts: Option<String>,
+    /// Simple Queue Service.
+    pub queues: Option<String>,
     /// The registries of containers, private and public.
     pub registry: Option<String>,
     /// Validated cryptography; not together with an address of one's own.
@@ -148,6 +154,30 @@ impl Platform {
             None => config = config.use_fips(self.fips()).use_dual_stack(self.dual_stack()),
         }
         ssm::Client::from_conf(config.build())
+    }
+
+    /// A client of queues in a region, which may be another one than that of the secrets.
+    fn queues(
+        &self,
+        region: &str,
+        credentials: &Arc<Credentials>,
+        meter: &Arc<Meter>,
+    ) -> sqs::Client {
+        let mut config = sqs::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(region.to_owned()))
+            .http_client(self.0.http.clone())
+            .timeout_config(queue::timeouts())
+            .retry_config(queue::retries())
+            .retry_partition(RetryPartition::custom("queue").build())
+            .interceptor(Throttling(meter.clone()))
+            .identity_cache(sqs::config::IdentityCache::no_cache())
+            .credentials_provider(signing(credentials));
+        match &self.0.endpoints.queues {
+            Some(url) => config = config.endpoint_url(url),
+            None => config = config.use_fips(self.fips()).use_dual_stack(self.dual_stack()),
+        }
+        sqs::Client::from_conf(config.build())
     }
 
     /// A client of STS that signs with `credentials`; without any it can only exchange tokens.

@@ -147,6 +147,19 @@ impl AwsSource {
         self.fingerprint
     }
 
+    /// A digest of who asks, whatever is asked and wherever. Whoever only names a role proves nothing, and is told apart
+    /// by whose word it is.
+    pub(crate) fn who(&self) -> [u8; 32] {
+        let mut who = AwsSettings::new("");
+        who.credentials = self.settings.credentials.clone();
+        who.additional_roles.clone_from(&self.settings.additional_roles);
+        who.role.clone_from(&self.settings.role);
+        if !matches!(who.credentials, BaseCredentials::Static { .. }) {
+            who.prefix.clone_from(&self.settings.tenant);
+        }
+        fingerprint(&who)
+    }
+
     /// Whose quota reads count against: the account of the last role, else of the base credentials; with the
     /// region, because quotas are regional.
     ///

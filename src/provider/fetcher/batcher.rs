@@ -65,7 +65,7 @@ impl PendingRead {
 struct Board {
     /// Slots that may still be joined.
     open: HashMap<Arc<ReadRequest>, Arc<PendingRead>>,
-    queues: [Queue; 2],
+    queues: [Queue; Lane::ALL.len()],
 }
 
 /// What waits in one lane.
@@ -91,8 +91,8 @@ enum Next {
 pub(super) struct Batcher {
     provider: Arc<dyn Provider>,
     board: Mutex<Board>,
-    wake: [Notify; 2],
-    permits: [Arc<Semaphore>; 2],
+    wake: [Notify; Lane::ALL.len()],
+    permits: [Arc<Semaphore>; Lane::ALL.len()],
     settings: FetcherSettings,
     metrics: Arc<Metrics>,
     lists: Lists,
@@ -108,8 +108,8 @@ impl Batcher {
         Self {
             provider,
             board: Mutex::default(),
-            wake: [Notify::new(), Notify::new()],
-            permits: [permits(), permits()],
+            wake: Lane::ALL.map(|_| Notify::new()),
+            permits: Lane::ALL.map(|_| permits()),
             settings,
             metrics,
             lists: Lists::new(settings.concurrency),
@@ -140,7 +140,7 @@ impl Batcher {
     /// How long requests of a lane wait for company.
     fn window(&self, lane: Lane) -> Duration {
         match lane {
-            Lane::Urgent => self.settings.urgent_window,
+            Lane::Urgent | Lane::Event => self.settings.urgent_window,
             Lane::Periodic => self.settings.periodic_window,
         }
     }

@@ -80,6 +80,14 @@ impl Connection {
         Self { identity: identity.clone(), backend: Backend::Connected(provider) }
     }
 
+    /// Who asks, if it is somebody whom AWS knows: whatever is asked, and whichever store it is for.
+    pub(crate) fn who(&self) -> Option<[u8; 32]> {
+        match &self.backend {
+            Backend::Aws(source) => Some(source.who()),
+            Backend::Connected(_) => None,
+        }
+    }
+
     /// The full identity, to compare in [`Fetcher::retain`](super::Fetcher::retain) and to ask for
     /// [`Fetcher::notes`](super::Fetcher::notes).
     pub fn identity(&self) -> &Identity {

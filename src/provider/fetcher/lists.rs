@@ -32,13 +32,13 @@ struct Open {
 pub(super) struct Lists {
     open: Mutex<HashMap<Filter, Open>>,
     /// Lists under way at once, of each lane: one that is urgent waits for no periodic one.
-    pub(super) permits: [Arc<Semaphore>; 2],
+    pub(super) permits: [Arc<Semaphore>; Lane::ALL.len()],
 }
 
 impl Lists {
     pub(super) fn new(at_once: usize) -> Self {
         let permits = || Arc::new(Semaphore::new(at_once.max(1)));
-        Self { open: Mutex::default(), permits: [permits(), permits()] }
+        Self { open: Mutex::default(), permits: Lane::ALL.map(|_| permits()) }
     }
 
     /// Joins an equal list that is under way, or begins the one that `make` makes; it says when it is sent. Also
@@ -54,8 +54,7 @@ impl Lists {
         open.retain(|_, list| list.names.upgrade().is_some());
         // A periodic list may have to wait for its turn longer than an urgent one.
         let may_join = |list: &&Open| {
-            (list.lane == Lane::Urgent || lane == Lane::Periodic)
-                && (join == Join::Any || !list.sent.load(Ordering::Relaxed))
+            list.lane <= lane && (join == Join::Any || !list.sent.load(Ordering::Relaxed))
         };
         let known = open.get(&filter).filter(may_join).and_then(|list| list.names.upgrade());
         // One that has its answer is over, although somebody may not have taken it yet.

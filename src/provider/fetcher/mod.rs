@@ -32,7 +32,8 @@ use super::ProviderError;
 use super::ReadRequest;
 use super::Validation;
 use super::aws;
-use super::aws::{AwsSource, Made, Platform, Registry, SessionRequest};
+use super::aws::queue::MessageQueue;
+use super::aws::{AwsSettings, AwsSource, Made, Platform, QueueArn, Registry, SessionRequest};
 use super::metrics::Metrics;
 use crate::lane::Lane;
 use crate::provider::endpoint::Endpoint;
@@ -307,6 +308,22 @@ impl Fetcher {
     ) -> Result<Made, ProviderError> {
         let meter = self.meter_of(source, format!("ecr/{registry:?}/{}", source.region()));
         self.within(aws::login(&self.0.platform, source, meter, registry)).await
+    }
+
+    /// A queue, read with the identity of a connection; without one, with Gabion's own. `None`: that identity is not one
+    /// of AWS.
+    pub(crate) fn queue(
+        &self,
+        connection: Option<&Connection>,
+        arn: &QueueArn,
+    ) -> Option<MessageQueue> {
+        let source = match connection.map(|connection| &connection.backend) {
+            Some(Backend::Aws(source)) => source.clone(),
+            Some(Backend::Connected(_)) => return None,
+            None => AwsSource::new(AwsSettings::new(&*arn.region)).ok()?,
+        };
+        let meter = self.meter_of(&source, format!("sqs/{}", arn.region));
+        Some(MessageQueue::connect(&self.0.platform, &source, meter, arn))
     }
 
     fn endpoint(&self, name: String) -> Arc<Endpoint> {

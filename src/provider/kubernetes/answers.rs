@@ -60,7 +60,7 @@ impl Secret {
             text: Some(text),
             keys: Some(keys),
             uid: Some(self.metadata.uid),
-            binary: None,
+            ..Fetched::default()
         })
     }
 

@@ -81,6 +81,8 @@ impl Reconciler<'_> {
             status: None,
             deleting: false,
             allowed_keys: None,
+            created: None,
+            events_queue: None,
         };
         let source = auth::aws_source(self.context, &store, is_cluster).await;
         source.map_err(|error| match error {

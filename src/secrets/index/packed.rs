@@ -9,6 +9,8 @@ use super::{Memory, StoreKey, Tracked, stores_of, target_key};
 use crate::api::external_secrets::external_secret::{CreationPolicy, ExternalSecret};
 use crate::cluster::ObjectKey;
 use crate::meta::{ResourceVersion, Uid};
+use crate::secrets::plan::events::asks::Asks;
+use crate::secrets::plan::{collect, due};
 
 /// What is kept of an ExternalSecret.
 #[derive(Clone)]
@@ -93,6 +95,19 @@ impl Packed {
     pub(super) fn stores(&self, key: &ObjectKey) -> BTreeSet<StoreKey> {
         let object = self.object.decoded();
         object.map(|object| stores_of(&object.spec, &key.namespace)).unwrap_or_default()
+    }
+
+    /// Notes what it asks for. One that is wrong asks for nothing, nor does one that is being deleted.
+    pub(super) fn ask(&self, key: &ObjectKey, asks: &mut Asks) {
+        let object = self.object.decoded();
+        let object = object.filter(|object| object.metadata.deletion_timestamp.is_none());
+        let lookups = object.as_ref().and_then(|object| collect::lookups(&object.spec).ok());
+        match (object, lookups) {
+            (Some(object), Some(lookups)) => {
+                asks.put(key, lookups, due::heeds_events(&object).unwrap_or_default());
+            }
+            _ => asks.remove(key),
+        }
     }
 
     /// False if `new` is this state, or an earlier one, as when a watch lags behind our own write.

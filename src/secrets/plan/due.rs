@@ -5,12 +5,14 @@ use kube::ResourceExt;
 
 use super::condition::READY;
 use super::error::PlanError;
+use super::events::{ON_EVENT_ANNOTATION, REFRESH};
 use super::hash;
 use super::window;
 use super::window::Gate;
 use crate::api::external_secrets::external_secret::ExternalSecret;
 use crate::api::external_secrets::external_secret::RefreshPolicy;
 use crate::duration;
+use crate::text::shortened;
 
 /// Interval of an object that has none.
 const DEFAULT_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
@@ -45,6 +47,8 @@ pub(crate) enum Why {
     Failed,
     /// An object that its template is read from changed.
     Template,
+    /// An event says that the remote secret changed: a refresh that comes early.
+    Event,
 }
 
 impl Why {
@@ -56,6 +60,7 @@ impl Why {
 
 /// What the controller knows beside the object itself.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
 pub(crate) struct Known {
     /// When the providers last answered, if this process has seen it. The status may be older, because an
     /// unchanged refresh is not always written.
@@ -64,6 +69,8 @@ pub(crate) struct Known {
     pub(crate) in_order: bool,
     /// Whether an object that its template is read from changed since it was rendered.
     pub(crate) template_changed: bool,
+    /// Whether an event woke it since it was read.
+    pub(crate) event: bool,
     /// A refresh may happen as soon as its window is open, to share a call with others of its store.
     pub(crate) joining: bool,
     /// What this process cannot know of the time before it.
@@ -101,6 +108,7 @@ impl Restart {
 /// An edit counts under `refreshInterval: 0`, too. Under `CreatedOnce` only a first success, and a Secret
 /// that is not in order, count.
 pub(crate) fn due(object: &ExternalSecret, known: Known) -> Result<Due, PlanError> {
+    says_on_event(object)?;
     let status = object.status.as_ref();
     let synced =
         status.and_then(|s| s.synced_resource_version.as_deref()).filter(|v| !v.is_empty());
@@ -123,17 +131,22 @@ pub(crate) fn due(object: &ExternalSecret, known: Known) -> Result<Due, PlanErro
         // Whatever made it fail may be gone without a trace, as when an edit is taken back.
         RefreshPolicy::Periodic if has_failed(object) => Ok(Due::Now(Why::Failed)),
         RefreshPolicy::Periodic => {
+            let heeds_events = heeds_events(object)?;
             let interval = interval(object)?;
             let last = known
                 .last_read
                 .filter(|read| *read <= known.now)
                 .map_or_else(|| known.restart.latest_read(written, interval), |r| r.max(written));
-            let due = periodic(object, last, &known, interval);
+            let due = match periodic(object, last, &known, interval) {
+                due @ Due::Now(_) => due,
+                _ if known.event && heeds_events => Due::Now(Why::Event),
+                due => due,
+            };
             let windows = object.spec.sync_windows.as_ref();
             // They hold back refreshes that are merely due, not edits and repairs.
             match (due, windows) {
-                (Due::Now(Why::Interval), Some(windows)) => {
-                    Ok(held_back(window::gate(windows, known.now)?))
+                (Due::Now(why @ (Why::Interval | Why::Event)), Some(windows)) => {
+                    Ok(held_back(why, window::gate(windows, known.now)?))
                 }
                 (due, _) => Ok(due),
             }
@@ -141,9 +154,9 @@ pub(crate) fn due(object: &ExternalSecret, known: Known) -> Result<Due, PlanErro
     }
 }
 
-fn held_back(gate: Gate) -> Due {
+fn held_back(why: Why, gate: Gate) -> Due {
     match gate {
-        Gate::Open => Due::Now(Why::Interval),
+        Gate::Open => Due::Now(why),
         Gate::ClosedUntil(then) => Due::At(then),
         Gate::Closed => Due::Never,
     }
@@ -175,6 +188,25 @@ fn periodic(
         Ok(at) if at <= known.now => Due::Now(Why::Interval),
         Ok(at) => Due::At(at),
         Err(_) => Due::Never,
+    }
+}
+
+/// Whether an event refreshes it: an interval of zero means "never by itself", unless the annotation says otherwise.
+pub(crate) fn heeds_events(object: &ExternalSecret) -> Result<bool, PlanError> {
+    let periodic = matches!(object.spec.refresh_policy, None | Some(RefreshPolicy::Periodic));
+    Ok(periodic && (says_on_event(object)? || interval(object)?.is_positive()))
+}
+
+/// Whether the annotation asks for refreshes by events.
+fn says_on_event(object: &ExternalSecret) -> Result<bool, PlanError> {
+    match object.annotations().get(ON_EVENT_ANNOTATION).map(String::as_str) {
+        None => Ok(false),
+        Some(REFRESH) => Ok(true),
+        Some(value) => Err(PlanError::Annotation {
+            name: ON_EVENT_ANNOTATION,
+            value: shortened(value, 64),
+            wanted: REFRESH,
+        }),
     }
 }
 
@@ -246,6 +278,7 @@ mod tests {
             last_read: None,
             in_order: true,
             template_changed: false,
+            event: false,
             joining: false,
             restart: Restart { at: at(0), heartbeat: SignedDuration::from_mins(15) },
             now: at(seconds),
@@ -354,6 +387,33 @@ mod tests {
         ] {
             assert_eq!(due(&synced(policy, "0"), changed).unwrap(), wanted);
         }
+    }
+
+    #[test]
+    fn e11_an_event_is_a_refresh_that_comes_early() {
+        let woken = |seconds| Known { event: true, ..known(seconds) };
+        let of = |policy, interval| due(&synced(policy, interval), woken(1)).unwrap();
+        assert_eq!(of(None, "1h"), Due::Now(Why::Event));
+        assert_eq!(of(Some(RefreshPolicy::OnChange), "1h"), Due::Never);
+        assert_eq!(of(Some(RefreshPolicy::CreatedOnce), "1h"), Due::Never);
+        assert_eq!(of(None, "0"), Due::Never);
+        // A refresh that is due anyway is one for which values are made, too.
+        assert_eq!(due(&synced(None, "1h"), woken(3600)).unwrap(), Due::Now(Why::Interval));
+        let mut object = synced(None, "0");
+        object.annotations_mut().insert(ON_EVENT_ANNOTATION.to_owned(), REFRESH.to_owned());
+        let status = object.status.clone().unwrap();
+        let in_step = Some(version(&object));
+        object.status = Some(ExternalSecretStatus {
+            synced_resource_version: in_step.clone(),
+            ..status.clone()
+        });
+        assert_eq!(due(&object, woken(1)).unwrap(), Due::Now(Why::Event));
+        assert_eq!(due(&object, known(1)).unwrap(), Due::Never);
+        object.annotations_mut().insert(ON_EVENT_ANNOTATION.to_owned(), "yes".to_owned());
+        let in_step = Some(version(&object));
+        object.status = Some(ExternalSecretStatus { synced_resource_version: in_step, ..status });
+        let problem = due(&object, woken(1)).unwrap_err().to_string();
+        assert!(problem.contains("gabion.dev/on-event"), "{problem}");
     }
 
     #[test]

@@ -23,6 +23,16 @@ pub enum PlanError {
         /// The value.
         value: String,
     },
+    /// An annotation of ours has a value that it does not have.
+    #[error("metadata.annotations[{name}] is {value:?}: write {wanted}, or remove it")]
+    Annotation {
+        /// Its name.
+        name: &'static str,
+        /// The value.
+        value: String,
+        /// What it may be.
+        wanted: &'static str,
+    },
     /// Not a duration.
     #[error("spec.{field} is {text:?}, which is no duration: write for example 30s, 15m or 1h0m0s")]
     Duration {
@@ -414,6 +424,7 @@ impl PlanError {
             }
             Self::NotImplemented { .. }
             | Self::UnknownValue { .. }
+            | Self::Annotation { .. }
             | Self::Duration { .. }
             | Self::Schedule { .. }
             | Self::Regexp { .. }
@@ -477,6 +488,7 @@ impl PlanError {
             | Self::TooLarge { .. } => Retry::Backoff,
             Self::NotImplemented { .. }
             | Self::UnknownValue { .. }
+            | Self::Annotation { .. }
             | Self::Duration { .. }
             | Self::Schedule { .. }
             | Self::Regexp { .. }

@@ -19,7 +19,7 @@ pub(crate) const MOST_FOUND: usize = 5_000;
 pub(crate) const MOST_BYTES: usize = 2 << 20;
 
 /// One `find` of an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Search {
     /// What the provider is asked for. Objects whose filters are equal share the list.
     pub(crate) filter: Filter,

@@ -88,13 +88,13 @@ pub(crate) fn may_mint(uses: &[GeneratorUse]) -> bool {
 pub(crate) fn is_refresh(object: &ExternalSecret, known: Known, why: Why) -> bool {
     match why {
         Why::NeverSynced | Why::Edited | Why::Interval => true,
-        Why::Template => false,
+        Why::Template | Why::Event => false,
         Why::Drift | Why::Clock | Why::Failed => {
             let mut calm = object.clone();
             if let Some(status) = &mut calm.status {
                 status.conditions.clear();
             }
-            let known = Known { in_order: true, template_changed: false, ..known };
+            let known = Known { in_order: true, template_changed: false, event: false, ..known };
             let due = due::due(&calm, known);
             matches!(due, Ok(Due::Now(Why::NeverSynced | Why::Edited | Why::Interval)))
         }

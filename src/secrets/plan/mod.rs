@@ -15,6 +15,7 @@ pub mod decode;
 pub(crate) mod desired;
 pub mod due;
 pub(crate) mod error;
+pub(crate) mod events;
 pub(crate) mod existing;
 pub mod find;
 pub mod generate;

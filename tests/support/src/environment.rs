@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     ControlPlane, Failure, Operator, Options, Result, fetch, free_port, repository,
-    secrets_manager::SecretsManager, webhook_address,
+    secrets_manager::SecretsManager, sqs::Sqs, webhook_address,
 };
 
 /// Access key of the default chain: what the operator's own environment holds.
@@ -120,7 +120,7 @@ impl Subsystem {
         self,
         plane: &ControlPlane,
         kubeconfig: &Path,
-        aws: &str,
+        (aws, sqs): (&str, &str),
         flags: &[&str],
     ) -> Result<(Operator, String, String)> {
         let metrics = format!("127.0.0.1:{}", free_port()?);
@@ -141,6 +141,7 @@ impl Subsystem {
         arguments.extend(own.chain(flags).map(|&flag| flag.to_owned()));
         let environment = [
             ("AWS_ENDPOINT_URL", aws),
+            ("AWS_ENDPOINT_URL_SQS", sqs),
             ("AWS_ACCESS_KEY_ID", OWN_KEY),
             ("AWS_SECRET_ACCESS_KEY", "example"),
             ("AWS_EC2_METADATA_DISABLED", "true"),
@@ -161,6 +162,8 @@ pub struct TestEnv {
     pub operator: Operator,
     /// Plays AWS.
     pub aws: SecretsManager,
+    /// Plays its queues.
+    pub sqs: Sqs,
     /// Where `/metrics` is.
     pub metrics: String,
     /// Where `/healthz` and `/readyz` are.
@@ -191,10 +194,10 @@ impl TestEnv {
         kubeconfig: PathBuf,
         flags: &[&str],
     ) -> Result<Self> {
-        let aws = SecretsManager::start();
-        let (operator, metrics, health) =
-            subsystem.run(plane.get(), &kubeconfig, &aws.url(), flags)?;
-        Ok(Self { operator, aws, metrics, health, subsystem, kubeconfig, plane })
+        let (aws, sqs) = (SecretsManager::start(), Sqs::start());
+        let urls = (&*aws.url(), &*sqs.url());
+        let (operator, metrics, health) = subsystem.run(plane.get(), &kubeconfig, urls, flags)?;
+        Ok(Self { operator, aws, sqs, metrics, health, subsystem, kubeconfig, plane })
     }
 
     /// The control plane.
@@ -219,16 +222,17 @@ impl TestEnv {
 
     /// The same, with another kubeconfig.
     pub fn another_with(&self, kubeconfig: &Path, flags: &[&str]) -> Result<(Operator, String)> {
-        let (operator, _, health) =
-            self.subsystem.run(self.plane(), kubeconfig, &self.aws.url(), flags)?;
+        let urls = (&*self.aws.url(), &*self.sqs.url());
+        let (operator, _, health) = self.subsystem.run(self.plane(), kubeconfig, urls, flags)?;
         Ok((operator, health))
     }
 
     /// Replaces the operator by a new process with these flags. The old one is killed if it still runs.
     pub fn start_again(&mut self, flags: &[&str]) -> Result<()> {
         self.operator.kill();
+        let urls = (&*self.aws.url(), &*self.sqs.url());
         let (operator, metrics, health) =
-            self.subsystem.run(self.plane(), &self.kubeconfig, &self.aws.url(), flags)?;
+            self.subsystem.run(self.plane(), &self.kubeconfig, urls, flags)?;
         (self.operator, self.metrics, self.health) = (operator, metrics, health);
         Ok(())
     }

@@ -18,6 +18,7 @@ pub mod api_proxy;
 pub mod audit;
 mod cluster;
 mod control_plane;
+pub mod envelopes;
 mod environment;
 mod failure;
 mod http_get;
@@ -31,6 +32,7 @@ mod parameter_store;
 mod ports;
 mod programs;
 pub mod secrets_manager;
+pub mod sqs;
 mod wait;
 
 pub use cluster::{Cluster, condition, path};

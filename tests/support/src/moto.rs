@@ -82,6 +82,11 @@ impl Moto {
         aws_sdk_ssm::Client::new(&self.config().await)
     }
 
+    /// A client of its queues.
+    pub async fn queues(&self) -> aws_sdk_sqs::Client {
+        aws_sdk_sqs::Client::new(&self.config().await)
+    }
+
     async fn config(&self) -> SdkConfig {
         aws_config::defaults(BehaviorVersion::latest())
             .region(Region::from_static(Self::REGION))

@@ -3,14 +3,14 @@
 use std::{collections::BTreeMap, fmt::Debug, hash::Hash, time::Instant};
 
 use super::{
-    Books, Phase, State, URGENT_IN_A_ROW, Window,
-    groups::{Groups, LANES, TURN},
+    Books, PASSES_IN_A_ROW, Phase, State, Window,
+    groups::{Groups, TURN},
 };
 
 use crate::lane::Lane;
 
 pub(crate) const A_TURN: u32 = TURN;
-pub(crate) const IN_A_ROW: u32 = URGENT_IN_A_ROW;
+pub(crate) const IN_A_ROW: u32 = PASSES_IN_A_ROW;
 
 /// The state without what does not matter for what is handed out from now on: numbers are ranks, times are
 /// microseconds from now.
@@ -18,7 +18,7 @@ pub(crate) const IN_A_ROW: u32 = URGENT_IN_A_ROW;
 pub(crate) struct Canonical<K, G> {
     objects: BTreeMap<K, (G, Doing<G>, u32)>,
     rounds: Vec<Vec<(G, u32)>>,
-    passed: u32,
+    passed: [u32; Lane::ALL.len()],
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -71,7 +71,7 @@ where
         for (name, group) in &books.groups.by_name {
             let expected = &anew.groups.by_name[name];
             assert_eq!((group.running, &group.windows), (expected.running, &expected.windows));
-            for lane in LANES {
+            for lane in Lane::ALL {
                 assert_eq!(group.lines.get(lane), expected.lines.get(lane));
                 let turn = group.turns.get(lane);
                 assert_eq!(turn.is_some(), !group.lines.get(lane).is_empty());
@@ -82,7 +82,7 @@ where
                 assert!(turn.is_none_or(|turn| (1..=TURN).contains(&turn.left)));
             }
         }
-        for lane in LANES {
+        for lane in Lane::ALL {
             let taking_part = anew.groups.rounds.get(lane).len();
             assert_eq!(books.groups.rounds.get(lane).len(), taking_part);
         }
@@ -93,7 +93,7 @@ where
     pub(crate) fn could_start(&self) -> bool {
         self.books.groups.by_name.values().any(|group| {
             group.running < self.books.bounds.per_group
-                && LANES
+                && Lane::ALL
                     .iter()
                     .any(|lane| self.books.has_room(*lane) && !group.lines.get(*lane).is_empty())
         })
@@ -151,7 +151,7 @@ where
             };
             (key.clone(), (entry.group.clone(), doing, entry.failures))
         });
-        let rounds = LANES.iter().map(|lane| {
+        let rounds = Lane::ALL.iter().map(|lane| {
             let groups = self.books.groups.by_name.iter();
             let turns: BTreeMap<u64, (G, u32)> = groups
                 .filter_map(|(name, group)| {
@@ -161,6 +161,10 @@ where
                 .collect();
             turns.into_values().collect()
         });
-        Canonical { objects: objects.collect(), rounds: rounds.collect(), passed: self.passed }
+        Canonical {
+            objects: objects.collect(),
+            rounds: rounds.collect(),
+            passed: Lane::ALL.map(|lane| *self.passed.get(lane)),
+        }
     }
 }

@@ -16,8 +16,6 @@ use crate::lane::Lane;
 /// enough that a store with thousands of objects does not keep the others waiting.
 pub(crate) const TURN: u32 = 20;
 
-pub(crate) const LANES: [Lane; 2] = [Lane::Urgent, Lane::Periodic];
-
 /// Where an object stands in its line. Unique, and the longest wait comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position {
@@ -29,6 +27,7 @@ pub(crate) struct Position {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PerLane<T> {
     urgent: T,
+    event: T,
     periodic: T,
 }
 
@@ -36,6 +35,7 @@ impl<T> PerLane<T> {
     pub(crate) fn get(&self, lane: Lane) -> &T {
         match lane {
             Lane::Urgent => &self.urgent,
+            Lane::Event => &self.event,
             Lane::Periodic => &self.periodic,
         }
     }
@@ -43,6 +43,7 @@ impl<T> PerLane<T> {
     pub(crate) fn get_mut(&mut self, lane: Lane) -> &mut T {
         match lane {
             Lane::Urgent => &mut self.urgent,
+            Lane::Event => &mut self.event,
             Lane::Periodic => &mut self.periodic,
         }
     }
@@ -69,7 +70,11 @@ pub(crate) struct Turn {
 impl<K> Default for Group<K> {
     fn default() -> Self {
         Self {
-            lines: PerLane { urgent: BTreeMap::new(), periodic: BTreeMap::new() },
+            lines: PerLane {
+                urgent: BTreeMap::new(),
+                event: BTreeMap::new(),
+                periodic: BTreeMap::new(),
+            },
             turns: PerLane::default(),
             windows: BTreeSet::new(),
             running: 0,
@@ -82,7 +87,7 @@ impl<K> Group<K> {
     fn is_unused(&self) -> bool {
         self.running == 0
             && self.windows.is_empty()
-            && LANES.iter().all(|lane| self.lines.get(*lane).is_empty())
+            && Lane::ALL.iter().all(|lane| self.lines.get(*lane).is_empty())
     }
 }
 
@@ -104,7 +109,11 @@ where
         Self {
             per_group,
             by_name: HashMap::new(),
-            rounds: PerLane { urgent: BTreeMap::new(), periodic: BTreeMap::new() },
+            rounds: PerLane {
+                urgent: BTreeMap::new(),
+                event: BTreeMap::new(),
+                periodic: BTreeMap::new(),
+            },
             turns_given: 0,
         }
     }
@@ -188,7 +197,7 @@ where
     fn settle(&mut self, group: &G) {
         let Some(found) = self.by_name.get_mut(group) else { return };
         let below_bound = found.running < self.per_group;
-        for lane in LANES {
+        for lane in Lane::ALL {
             let round = self.rounds.get_mut(lane);
             if found.lines.get(lane).is_empty() {
                 if let Some(turn) = found.turns.get_mut(lane).take() {

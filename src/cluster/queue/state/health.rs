@@ -8,10 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    State,
-    groups::{Group, LANES},
-};
+use super::{State, groups::Group};
 use crate::lane::Lane;
 
 /// How long nothing may happen.
@@ -102,7 +99,7 @@ where
     ) -> Option<Stuck<G>> {
         let groups = &self.books.groups.by_name;
         let lines = groups.iter().flat_map(|(name, group)| {
-            LANES.iter().filter_map(move |lane| {
+            Lane::ALL.iter().filter_map(move |lane| {
                 let since = group.lines.get(*lane).first_key_value()?.0.since;
                 Some((name, group, *lane, since))
             })
@@ -115,7 +112,7 @@ where
         Some(Stuck {
             cause,
             group: (groups.len() > 1).then(|| name.clone()),
-            waiting: LANES.iter().map(|lane| group.lines.get(*lane).len()).sum(),
+            waiting: Lane::ALL.iter().map(|lane| group.lines.get(*lane).len()).sum(),
             running: group.running,
             oldest_wait: now.saturating_duration_since(since),
             idle,

@@ -51,10 +51,10 @@ pub(super) struct Naive {
     pub(super) bounds: Bounds,
     pub(super) now: u64,
     pub(super) objects: Vec<Object>,
-    pub(super) urgent_round: Vec<(Group, u32)>,
-    pub(super) periodic_round: Vec<(Group, u32)>,
+    /// Of each lane, in the order of lanes.
+    pub(super) rounds: [Vec<(Group, u32)>; 3],
     pub(super) joined: u64,
-    pub(super) passed: u32,
+    pub(super) passed: [u32; 3],
 }
 
 impl Naive {
@@ -63,10 +63,9 @@ impl Naive {
             bounds,
             now: 0,
             objects: Vec::new(),
-            urgent_round: Vec::new(),
-            periodic_round: Vec::new(),
+            rounds: [const { Vec::new() }; 3],
             joined: 0,
-            passed: 0,
+            passed: [0; 3],
         }
     }
 
@@ -126,13 +125,10 @@ impl Naive {
         match &mut self.assign(key, group).doing {
             Doing::Running(run) => {
                 run.gone = false;
-                run.again =
-                    if lane == Lane::Urgent { Some(lane) } else { run.again.or(Some(lane)) };
+                run.again = run.again.into_iter().chain([lane]).min();
             }
             Doing::Ready { lane: present, .. } => {
-                if lane == Lane::Urgent {
-                    *present = lane;
-                }
+                *present = lane.min(*present);
                 self.update_rounds();
             }
             Doing::Idle | Doing::Waiting { .. } => self.line_up(key, lane, now),
@@ -188,9 +184,7 @@ impl Naive {
                 _ => None,
             })
             .collect();
-        for (lane, round) in
-            [(Lane::Urgent, &mut self.urgent_round), (Lane::Periodic, &mut self.periodic_round)]
-        {
+        for (lane, round) in Lane::ALL.into_iter().zip(&mut self.rounds) {
             round.retain(|(group, _)| ready.contains(&(*group, lane)));
             for (group, _) in ready.iter().filter(|(_, of)| *of == lane) {
                 if round.iter().all(|(member, _)| member != group) {
@@ -253,13 +247,12 @@ impl Naive {
             |holds: &dyn Fn(&Run) -> bool| runs.iter().filter(|(_, run)| holds(run)).count();
         if count(&|run| !run.slow) >= self.bounds.max_concurrent
             || runs.len() >= self.bounds.in_all
-            || (lane == Lane::Periodic
-                && count(&|run| run.lane == Lane::Periodic) >= self.bounds.periodic)
+            || (lane != Lane::Urgent
+                && count(&|run| run.lane != Lane::Urgent) >= self.bounds.periodic)
         {
             return None;
         }
-        let round = if lane == Lane::Urgent { &self.urgent_round } else { &self.periodic_round };
-        let (group, _) = round
+        let (group, _) = self.rounds[lane as usize]
             .iter()
             .find(|(group, _)| count(&|run| run.counts_in == *group) < self.bounds.per_group)?;
         let in_line = self.objects.iter().filter_map(|object| match object.doing {
@@ -275,18 +268,21 @@ impl Naive {
         self.ring();
         let mut started = Vec::new();
         loop {
-            let urgent = self.candidate(Lane::Urgent);
-            let periodic = self.candidate(Lane::Periodic);
-            let (key, lane) = match (urgent, periodic) {
-                (Some(_), Some(key)) if self.passed >= IN_A_ROW => (key, Lane::Periodic),
-                (Some(key), _) => (key, Lane::Urgent),
-                (None, Some(key)) => (key, Lane::Periodic),
-                (None, None) => return started,
-            };
-            if lane == Lane::Periodic {
-                self.passed = 0;
-            } else if periodic.is_some() {
-                self.passed += 1;
+            let able: Vec<_> = Lane::ALL
+                .into_iter()
+                .filter_map(|lane| self.candidate(lane).map(|key| (lane, key)))
+                .collect();
+            // The last that has waited long enough, else the first.
+            let mut next = able.first();
+            for one in &able {
+                if self.passed[one.0 as usize] >= IN_A_ROW {
+                    next = Some(one);
+                }
+            }
+            let Some((lane, key)) = next.copied() else { return started };
+            self.passed[lane as usize] = 0;
+            for (later, _) in able.iter().filter(|(other, _)| *other > lane) {
+                self.passed[*later as usize] += 1;
             }
             let object = self.object(key).unwrap();
             let Doing::Ready { since, .. } = object.doing else { unreachable!() };
@@ -300,11 +296,7 @@ impl Naive {
                 later: None,
                 gone: false,
             });
-            let round = if lane == Lane::Urgent {
-                &mut self.urgent_round
-            } else {
-                &mut self.periodic_round
-            };
+            let round = &mut self.rounds[lane as usize];
             let at = round.iter().position(|(member, _)| *member == group).unwrap();
             round[at].1 -= 1;
             if round[at].1 == 0 {

@@ -142,7 +142,7 @@ impl Pair {
 }
 
 fn lane() -> impl Strategy<Value = Lane> {
-    prop_oneof![Just(Lane::Urgent), Just(Lane::Periodic)]
+    prop_oneof![Just(Lane::Urgent), Just(Lane::Event), Just(Lane::Periodic)]
 }
 
 fn answer() -> impl Strategy<Value = Answer> {

@@ -39,7 +39,7 @@ impl SecretsManager {
     fn may_batch(&self, requests: &[&ReadRequest], lane: Lane) -> bool {
         use crate::provider::Provider as _;
         let patience = match lane {
-            Lane::Urgent => Duration::from_millis(200),
+            Lane::Urgent | Lane::Event => Duration::from_millis(200),
             Lane::Periodic => Duration::from_secs(2),
         };
         let waits = |operation| self.calls.meter.bucket(operation).wait(lane) > patience;
@@ -154,11 +154,12 @@ impl SecretsManager {
 
 /// Gives an entry to every request that means it.
 fn place(entry: SecretValueEntry, ids: &[String], answers: &mut Answers) {
-    let SecretValueEntry { arn, name, secret_string, secret_binary, .. } = entry;
+    let SecretValueEntry { arn, name, secret_string, secret_binary, version_id, .. } = entry;
     let (arn, name) = (arn.unwrap_or_default(), name.unwrap_or_default());
     let fetched = Fetched {
         text: secret_string.map(Into::into),
         binary: secret_binary.map(|blob| blob.into_inner().into()),
+        version: version_id,
         ..Fetched::default()
     };
     let mut wanted = matching(ids, |id| means(id, &arn, &name)).peekable();

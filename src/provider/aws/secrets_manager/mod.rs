@@ -64,6 +64,7 @@ impl SecretsManager {
             Ok(answer) => Ok(Fetched {
                 text: answer.secret_string.map(Into::into),
                 binary: answer.secret_binary.map(|blob| blob.into_inner().into()),
+                version: answer.version_id,
                 ..Fetched::default()
             }),
             Err(error @ ProviderError::NoSuchVersion { .. }) => {

@@ -39,6 +39,7 @@ fn known(seconds: i64) -> Known {
         last_read: Some(at(0)),
         in_order: true,
         template_changed: false,
+        event: false,
         joining: false,
         restart: Restart { at: at(0), heartbeat: SignedDuration::from_mins(15) },
         now: at(seconds),
