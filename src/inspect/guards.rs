@@ -58,6 +58,12 @@ fn without_defaults(spec: &Value) -> Value {
                 matching.remove(field);
             }
         }
+        let rules = matching.get_mut("resourceRules").and_then(Value::as_array_mut);
+        for rule in rules.into_iter().flatten().filter_map(Value::as_object_mut) {
+            if rule.get("scope").is_some_and(|scope| scope == "*") {
+                rule.remove("scope");
+            }
+        }
     }
     spec
 }
@@ -93,6 +99,7 @@ mod tests {
                     matching["matchPolicy"] = "Equivalent".into();
                     matching["objectSelector"] = json!({});
                     matching["namespaceSelector"] = json!({});
+                    matching["resourceRules"][0]["scope"] = "*".into();
                 }
             }
             json!({ "items": those })
@@ -112,6 +119,7 @@ mod tests {
             ("/items/0/spec/matchConditions/0/expression", json!("false")),
             ("/items/1/spec/matchConstraints/objectSelector", json!({"matchLabels": {"a": "b"}})),
             ("/items/1/spec/matchConstraints/resourceRules/0/operations", json!(["UPDATE"])),
+            ("/items/1/spec/matchConstraints/resourceRules/0/scope", json!("Namespaced")),
         ] {
             let mut changed = policies.clone();
             *changed.pointer_mut(pointer).unwrap() = weaker;
