@@ -71,9 +71,9 @@ fn without_defaults(spec: &Value) -> Value {
 /// A binding of this policy denies, everywhere.
 fn denies(bindings: &Value, policy: &Value) -> bool {
     items(bindings).map(|binding| &binding["spec"]).any(|spec| {
-        let actions = spec["validationActions"].as_array().into_iter().flatten();
+        let mut actions = spec["validationActions"].as_array().into_iter().flatten();
         spec["policyName"] == *policy
-            && actions.into_iter().any(|action| action == "Deny")
+            && actions.any(|action| action == "Deny")
             && spec["matchResources"].is_null()
             && spec["paramRef"].is_null()
     })
