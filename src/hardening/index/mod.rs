@@ -257,13 +257,6 @@ impl Index {
         there.map(|(name, _)| Arc::clone(name)).collect()
     }
 
-    /// Labels of a namespace that there is.
-    pub(crate) fn namespace_labels(&self, name: &str) -> Option<BTreeMap<String, String>> {
-        let state = self.lock();
-        let entry = state.namespaces.get(name).filter(|entry| !entry.observed.uid.is_empty());
-        entry.map(|entry| entry.observed.labels.clone())
-    }
-
     /// Records a DNS Service (`None` = gone). True if it changed.
     pub(crate) fn dns_service_seen(&self, key: (String, String), seen: Option<DnsService>) -> bool {
         let mut state = self.lock();
