@@ -202,6 +202,7 @@ fn policies() -> Result<PolicySet> {
         selection: Selection { selector, ..Selection::default() },
         protected: Protected::new("gabion-system", []),
         behind: BTreeSet::new(),
+        waivers: Vec::new(),
     };
     Ok(compile(&settings, &scope, Stage::Enforce)?)
 }

@@ -16,12 +16,13 @@ use super::{
     index::{Baseline, Phase},
     plan::{
         baseline::{Compiled, compile},
-        baseline_status::{next_status, next_teardown},
+        baseline_status::{next_status, next_teardown, with_exceptions},
         error::Error,
         teardown::{Deletion, FINALIZER, Leaving, TeardownGate, has_begun, may_begin},
     },
 };
 use crate::api::gabion::hardening_baseline::DeletionPolicy;
+use crate::api::gabion::hardening_baseline::ExceptionCounts;
 use crate::api::gabion::hardening_baseline::HardeningBaseline;
 use crate::api::gabion::hardening_baseline::HardeningBaselineStatus;
 use crate::cluster::{
@@ -154,7 +155,8 @@ async fn keep(context: &Context, name: &str, known: &Baseline) -> Result<Next, E
         found.as_ref(),
         Timestamp::now(),
     );
-    if let Some(status) = next {
+    let counts = excused(context, in_force.as_deref());
+    if let Some(status) = with_exceptions(object.status.as_ref(), next, counts) {
         write_status(context, name, &object, status).await?;
     }
     if let Some(error) = &known.refused {
@@ -163,6 +165,16 @@ async fn keep(context: &Context, name: &str, known: &Baseline) -> Result<Next, E
         return Ok(Next::RetryAfter(again.unwrap_or(RECHECK)));
     }
     Ok(again.map_or(Next::Idle, in_a_while))
+}
+
+/// The exceptions in the namespaces that a baseline reaches.
+fn excused(context: &Context, in_force: Option<&Compiled>) -> ExceptionCounts {
+    context.exceptions.counts(Timestamp::now(), |namespace| {
+        let labels = context.index.namespace_labels(namespace);
+        in_force.zip(labels).is_some_and(|(compiled, labels)| {
+            compiled.selection.reaches(namespace, &labels, &context.protected)
+        })
+    })
 }
 
 /// Ordered: paused if it looks like an accident, then every namespace is planned without it, then it may go.

@@ -6,6 +6,7 @@
 mod admission;
 mod apply;
 mod baseline;
+mod exceptions;
 mod index;
 mod namespace;
 pub mod plan;
@@ -20,6 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +39,7 @@ use crate::runtime::Runtime;
 use crate::policy::selection::Protected;
 use crate::telemetry::Metrics;
 use admission::{Admissions, ProbeSite};
+use exceptions::Exceptions;
 use index::Index;
 use usage::Usage;
 
@@ -52,10 +55,13 @@ pub(crate) struct Context {
     metrics: Arc<Metrics>,
     index: Index,
     admissions: Admissions,
+    exceptions: Arc<Exceptions>,
     usage: Usage,
     protected: Protected,
     namespaces: Queue<Arc<str>, ()>,
     baselines: Queue<Arc<str>, ()>,
+    /// Exceptions, by namespace and name.
+    excused: Queue<Arc<str>, ()>,
     /// Minor version of the API server: what a baseline without a version is pinned to. Known before the
     /// first baseline is compiled.
     server_minor: OnceLock<u16>,
@@ -79,24 +85,22 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
         metrics: Arc::clone(runtime.metrics),
         index: Index::default(),
         admissions: Admissions::new(ProbeSite { namespace: probe, protected: protected.clone() }),
+        exceptions: Arc::default(),
         usage: Usage::default(),
         protected,
         namespaces: Queue::new("namespace", bounds),
         baselines: Queue::new("baseline", bounds),
+        excused: Queue::new("exception", bounds),
         server_minor: OnceLock::new(),
     });
-    let (namespaces, baselines) = (context.namespaces.clone(), context.baselines.clone());
-    runtime.metrics.queue(namespaces.name(), {
-        let queue = namespaces.clone();
-        move || queue.stats()
-    });
-    runtime.metrics.queue(baselines.name(), {
-        let queue = baselines.clone();
-        move || queue.stats()
-    });
     let limits = runtime.health.patience().limits();
-    runtime.health.live_unless(move || namespaces.unhealthy_reason(limits));
-    runtime.health.live_unless(move || baselines.unhealthy_reason(limits));
+    for queue in [&context.namespaces, &context.baselines, &context.excused] {
+        let (stats, health) = (queue.clone(), queue.clone());
+        runtime.metrics.queue(queue.name(), move || stats.stats());
+        runtime.health.live_unless(move || health.unhealthy_reason(limits));
+    }
+    let exceptions = Arc::clone(&context.exceptions);
+    runtime.metrics.exceptions(move || exceptions.figures(Timestamp::now()));
     let waiting = Arc::downgrade(&context);
     runtime.health.ready_unless(move || {
         let asked = waiting.upgrade()?.server_minor.get().is_none();
@@ -136,8 +140,14 @@ async fn harden(context: Arc<Context>, client: Client, caches: CacheSync, stop: 
         let context = Arc::clone(&context);
         until(stop.clone(), async move { admission::sweep(&context).await })
     };
-    let of_namespaces = move |name| namespace::reconcile(Arc::clone(&context), name);
+    let of_namespaces = {
+        let context = Arc::clone(&context);
+        move |name| namespace::reconcile(Arc::clone(&context), name)
+    };
+    let excused = context.excused.clone();
+    let of_exceptions = move |key| exceptions::reconcile(Arc::clone(&context), key);
     tokio::join!(
+        excused.run(stop.clone(), of_exceptions),
         baselines.run(stop.clone(), of_baselines),
         namespaces.run(stop, of_namespaces),
         sweep

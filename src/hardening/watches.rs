@@ -10,6 +10,7 @@ use kube::{Api, Resource, ResourceExt};
 
 use super::Context;
 use super::admission;
+use super::exceptions;
 use super::index::last_writer;
 use super::plan::dns::DNS_SERVICES;
 use super::plan::dns::DnsService;
@@ -63,6 +64,9 @@ pub(crate) fn start(context: &Arc<Context>, runtime: &mut Runtime<'_>) -> CacheS
             dns_service(context, elsewhere, change);
         });
     }
+    watches.follow_if_served("BaselineException", Api::all(client.clone()), exceptions::exception);
+    let approvals = Api::all(client);
+    watches.follow_if_served("BaselineExceptionApproval", approvals, exceptions::approval);
     admission::follow(&mut watches);
     watches.caches()
 }

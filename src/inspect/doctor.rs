@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::guards;
 use super::leftovers::{self, Finding};
 use super::rights::{self, Subsystem};
 use super::{ExitStatus, InspectError, definitions, text};
@@ -85,6 +86,10 @@ async fn look(doctor: &Doctor) -> Result<Vec<Checked>, InspectError> {
     let mut all = vec![("API server", server(&reader).await?)];
     all.push(("definitions", served(&reader).await?));
     all.push(("permissions", permissions(doctor, &reader).await?));
+    if doctor.scope.is_none() && doctor.subsystem != Subsystem::Secrets {
+        let fine = "who asks for exceptions and who approves them is checked";
+        all.push(("guards", of(guards::missing(&reader).await, fine)));
+    }
     all.push(("operator", rollout(&reader).await));
     all.push(("other operators", of(leftovers::operators(&reader).await, "none")));
     all.push(("webhooks", of(leftovers::webhooks(&reader).await, "none is left over")));

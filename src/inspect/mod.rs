@@ -4,6 +4,7 @@
 mod definitions;
 mod doctor;
 mod explain;
+mod guards;
 pub(crate) mod help;
 mod leftovers;
 mod rights;

@@ -107,7 +107,7 @@ fn metadata(name: &str, scope: &Scope) -> Value {
 }
 
 fn policy(family: &Family, settings: &Settings, scope: &Scope, revision: &str) -> Value {
-    let mut spec = policy_spec(family, settings, (&scope.name, revision));
+    let mut spec = policy_spec(family, settings, (&scope.name, revision), &scope.waivers);
     spec["matchConstraints"]["namespaceSelector"] = selector(scope, false);
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1",

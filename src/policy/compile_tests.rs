@@ -30,6 +30,7 @@ fn scope() -> Scope {
         selection: Selection { selector, exclude: ["legacy".to_owned()].into() },
         protected: Protected::new("gabion-system", ["platform".to_owned()]),
         behind: ["slow".to_owned()].into(),
+        waivers: Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@ use super::finding::{FieldPath, Finding};
 use super::rules::{Pod, all, asked};
 use super::settings::Settings;
 use super::subject::Subject;
+use super::waivers::{Excuse, Request, Waiver};
 
 /// Everything that a workload breaks, in the order of the table and then of the object.
 ///
@@ -28,6 +29,19 @@ pub fn evaluate(settings: &Settings, subject: &Subject<'_>) -> Vec<Finding> {
             }
         }));
     }
+    findings
+}
+
+/// The same for a request, without what approved exceptions excuse.
+pub fn evaluate_excused(
+    settings: &Settings,
+    subject: &Subject<'_>,
+    request: &Request<'_>,
+    waivers: &[Waiver],
+) -> Vec<Finding> {
+    let (pod, excuse) = (Pod::new(subject), Excuse::of(waivers, request));
+    let mut findings = evaluate(settings, subject);
+    findings.retain(|finding| !excuse.covers(finding.control.id, &finding.path, &pod));
     findings
 }
 

@@ -11,6 +11,7 @@ use super::settings::Settings;
 use super::subject::WorkloadKind;
 use crate::policy::fast_path::holds;
 use crate::policy::fast_path::of_pod;
+use crate::policy::waivers::{Compiled as Waivers, Waiver};
 
 /// One policy.
 pub(super) struct Family {
@@ -44,13 +45,18 @@ pub(super) fn policy_spec(
     family: &Family,
     settings: &Settings,
     (baseline, revision): (&str, &str),
+    waivers: &[Waiver],
 ) -> Value {
     let mut variables = objects(family);
+    let waivers = Waivers(waivers);
+    variables.extend(waivers.variables(family.templates()));
     let compiled: Vec<(&Rule, Cel)> =
         family.rules.iter().map(|rule| (*rule, (rule.cel)(settings))).collect();
     variables.extend(lists(&compiled));
     for (rule, cel) in &compiled {
-        variables.push(kept(rule, cel));
+        let excused = waivers.excused(rule.id);
+        variables.extend(excused.iter().map(|names| (excused_by(rule.id), names.clone())));
+        variables.push(kept(rule, cel, excused.is_some()));
     }
     let mark = family.mark(revision);
     variables.push(("failed".into(), failed(family, settings, &mark)));
@@ -179,20 +185,24 @@ fn lists(compiled: &[(&Rule, Cel)]) -> Variables {
         compiled.iter().any(|(_, cel)| cel.each.as_ref().is_some_and(|(over, _)| *over == wanted))
     };
     if walks(Over::Images) {
-        let of = |list: &str| {
-            format!("variables.spec.?{list}.orValue([]).map(c, string(c.?image.orValue('')))")
-        };
-        let volumes = "variables.spec.?volumes.orValue([]).filter(v, has(v.image))\
-                       .map(v, string(v.image.?reference.orValue('')))";
-        let images = format!(
-            "({} + {} + {} + {volumes}).filter(i, i != '')",
-            of("initContainers"),
-            of("containers"),
-            of("ephemeralContainers")
-        );
-        variables.push(("images".into(), images));
+        variables.push(("images".into(), images("")));
     }
     variables
+}
+
+/// The images of those containers that a filter leaves, and of volumes.
+fn images(filter: &str) -> String {
+    let of = |list: &str| {
+        format!("variables.spec.?{list}.orValue([]){filter}.map(c, string(c.?image.orValue('')))")
+    };
+    let volumes = "variables.spec.?volumes.orValue([]).filter(v, has(v.image))\
+                   .map(v, string(v.image.?reference.orValue('')))";
+    format!(
+        "({} + {} + {} + {volumes}).filter(i, i != '')",
+        of("initContainers"),
+        of("containers"),
+        of("ephemeralContainers")
+    )
 }
 
 /// Id of a control as part of a variable's name.
@@ -200,16 +210,26 @@ fn word(id: ControlId) -> String {
     id.as_str().replace('-', "_")
 }
 
-/// Whether one rule is kept.
-fn kept(rule: &Rule, cel: &Cel) -> (String, String) {
-    let each = cel.each.as_ref().map(|(over, ok)| walk(*over, ok));
-    let kept = all_of(cel.pod.iter().map(|pod| format!("({pod})")).chain(each));
+/// Name of the variable that holds the names of the containers that are excused from a control.
+fn excused_by(id: ControlId) -> String {
+    format!("excused_{}", word(id))
+}
+
+/// Whether one rule is kept: by every item that is not excused, and by the pod as a whole unless every container is.
+fn kept(rule: &Rule, cel: &Cel, waived: bool) -> (String, String) {
+    let names = waived.then(|| format!("variables.{}", excused_by(rule.id)));
+    let each = cel.each.as_ref().map(|(over, ok)| walk(*over, ok, names.as_deref()));
+    let whole = cel.pod.iter().map(|pod| match &names {
+        Some(names) => format!("(({pod}) || variables.containers.all(c, c.name in {names}))"),
+        None => format!("({pod})"),
+    });
+    let kept = all_of(whole.chain(each));
     let kept = any_of([kept].into_iter().chain(cel.unless.clone()));
     let kept = of_pod("variables.spec", "variables.annotations", &kept);
     (format!("kept_{}", word(rule.id)), kept)
 }
 
-fn walk(over: Over, ok: &str) -> String {
+fn walk(over: Over, ok: &str, excused: Option<&str>) -> String {
     let (list, item) = match over {
         Over::Containers => ("variables.containers", "c"),
         Over::Lasting => ("variables.lasting", "c"),
@@ -221,7 +241,13 @@ fn walk(over: Over, ok: &str) -> String {
         Over::Lasting | Over::Main => format!("({ok})"),
         Over::Images => cel_read(&format!("({ok})")),
     };
-    format!("{list}.all({item}, {ok})")
+    match (over, excused) {
+        (_, None) => format!("{list}.all({item}, {ok})"),
+        (Over::Images, Some(names)) => {
+            format!("{}.all({item}, {ok})", images(&format!(".filter(c, !(c.name in {names}))")))
+        }
+        (_, Some(names)) => format!("{list}.all({item}, {ok} || c.name in {names})"),
+    }
 }
 
 /// What is not kept: id and remedy of each control, and the sentinel when it is asked for.

@@ -24,11 +24,12 @@ pub mod selection;
 pub mod settings;
 pub(crate) mod subject;
 pub mod version;
+pub mod waivers;
 
 pub use compile::{PolicySet, compile};
 pub use controls::{Control, ControlId, Severity, Target};
 pub(crate) use error::PolicyError;
-pub use evaluate::evaluate;
+pub use evaluate::{evaluate, evaluate_excused};
 pub use finding::{FieldPath, Finding, Segment};
 pub use scope::Scope;
 pub use settings::Settings;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::meta::Uid;
 use crate::policy::selection::Protected;
 use crate::policy::selection::Selection;
+use crate::policy::waivers::Waiver;
 
 /// The namespaces that a set of policies reaches, and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,4 +20,6 @@ pub struct Scope {
     pub protected: Protected,
     /// Namespaces that are still behind: left out of the binding that denies.
     pub behind: BTreeSet<String>,
+    /// What approved exceptions excuse, at most [`super::waivers::MAX_WAIVERS`].
+    pub waivers: Vec<Waiver>,
 }

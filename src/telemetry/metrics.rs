@@ -1,6 +1,7 @@
 //! Metrics. Labels come from closed sets, but for the series per object in `objects`.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -88,6 +89,16 @@ impl Metrics {
         queues.push((name, Box::new(stats)));
     }
 
+    /// Registers the metrics of exceptions: how many are in each state, and in how many seconds the next one ends.
+    pub(crate) fn exceptions(
+        &self,
+        figures: impl Fn() -> (BTreeMap<&'static str, i64>, Option<i64>) + Send + Sync + 'static,
+    ) {
+        self.register(|registry| {
+            registry.register_collector(Box::new(Exceptions(Box::new(figures))));
+        });
+    }
+
     /// All series as OpenMetrics text.
     pub(crate) fn render(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
@@ -98,6 +109,36 @@ impl Metrics {
     /// All series in Prometheus' own text format.
     pub(crate) fn render_plain(&self) -> Result<String, fmt::Error> {
         self.render().map(|text| exposition::plain(&text))
+    }
+}
+
+type Figures = Box<dyn Fn() -> (BTreeMap<&'static str, i64>, Option<i64>) + Send + Sync>;
+
+struct Exceptions(Figures);
+
+impl fmt::Debug for Exceptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Exceptions")
+    }
+}
+
+impl Collector for Exceptions {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        let (states, next) = (self.0)();
+        let none = ConstGauge::new(0i64);
+        let help = "BaselineExceptions by state";
+        let mut series =
+            encoder.encode_descriptor("gabion_exceptions", help, None, none.metric_type())?;
+        for (state, count) in states {
+            ConstGauge::new(count).encode(series.encode_family(&[("state", state)])?)?;
+        }
+        if let Some(seconds) = next {
+            let (name, unit) = ("gabion_exception_expiry", Some(&Unit::Seconds));
+            let help = "Until the next exception that is in force ends; absent if none is";
+            let series = encoder.encode_descriptor(name, help, unit, none.metric_type())?;
+            ConstGauge::new(seconds).encode(series)?;
+        }
+        Ok(())
     }
 }
 
@@ -345,6 +386,7 @@ mod tests {
             let calls = crate::telemetry::ProviderCalls(Arc::default());
             metrics.register(|registry| registry.register_collector(Box::new(calls)));
             metrics.queue("externalsecret", QueueStats::default);
+            metrics.exceptions(|| (BTreeMap::from([("Active", 1)]), Some(60)));
             metrics.requests.count("create", "Secret", "ok");
             metrics.reconciles.done("ExternalSecret", "SecretSynced", Duration::ZERO);
             metrics.reconciles.drift_repaired("Secret");

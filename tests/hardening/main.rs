@@ -13,6 +13,7 @@ mod appearance;
 mod attacks;
 mod boot;
 mod deletion;
+mod exceptions;
 mod fights;
 mod hostile;
 mod limits;

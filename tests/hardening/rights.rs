@@ -67,6 +67,20 @@ async fn do_everything(scene: &Scene<'_>) -> Result<()> {
         };
         cluster.until("ValidatingAdmissionPolicy", "", name, check).await?;
     }
+    let ask = json!({
+        "kind": "BaselineException", "metadata": {"name": "ask", "namespace": "all"},
+        "spec": {
+            "controls": ["PSS-privileged"], "target": {"kind": "Deployment", "name": "gpu"},
+            "containers": [{"name": "main", "imageRepository": "registry.example.com/prod/app"}],
+            "reason": "for every right", "expiresAt": "2999-01-01T00:00:00Z", "requestedBy": "dev",
+        },
+    });
+    cluster.create(ask).await?;
+    let check = |object: &Value| match &object["status"]["state"] {
+        state if *state == "Rejected" => Ok(()),
+        _ => Err(object.to_string()),
+    };
+    cluster.until("BaselineException", "all", "ask", check).await?;
     let lie = json!({"status": {"level": "privileged"}});
     cluster.patch("NamespaceHardening", "all", "effective", lie).await?;
     scene.effective("all", |status| status["level"] == "restricted").await?;

@@ -8,6 +8,8 @@
     reason = "a test says so by failing, and tables of cases read better whole"
 )]
 
+mod guards;
+
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::OnceLock;

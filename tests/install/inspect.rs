@@ -302,6 +302,7 @@ async fn the_doctor_names_what_is_missing_old_or_left_over() -> Result<()> {
             &[
                 "versions are served in full",
                 "of docs/rbac.md",
+                "who approves them is checked",
                 "nothing would hang",
                 "none is left over",
             ],
@@ -338,6 +339,15 @@ async fn the_doctor_names_what_is_missing_old_or_left_over() -> Result<()> {
         })
         .to_string(),
     )?;
+    let toothless = json!({"spec": {"validationActions": ["Audit"]}}).to_string();
+    kubectl.run(&[
+        "patch",
+        "validatingadmissionpolicybinding",
+        "gabion-guard-approvals",
+        "--type=merge",
+        "-p",
+        &toothless,
+    ])?;
     eventually(SOON, "every problem is named", || {
         says(
             1,
@@ -347,6 +357,7 @@ async fn the_doctor_names_what_is_missing_old_or_left_over() -> Result<()> {
                 "HardeningBaseline production has a finalizer",
                 "kubectl patch hb production --type merge",
                 "the webhook externalsecret-validate",
+                "the policy gabion-guard-approvals is missing, changed, or no binding lets it deny",
             ],
         )
     })

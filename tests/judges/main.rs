@@ -29,6 +29,7 @@ mod test_random;
 
 mod agreement;
 mod corpus;
+mod excused;
 mod fixtures;
 mod hostile;
 mod images;

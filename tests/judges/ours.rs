@@ -19,6 +19,7 @@ use gabion::policy::compile;
 use gabion::policy::selection::Protected;
 use gabion::policy::selection::Selection;
 use gabion::policy::version::PssVersion;
+use gabion::policy::waivers::Waiver;
 use serde_json::Value;
 
 use crate::{live::Answer, plugin::Bar};
@@ -58,6 +59,11 @@ fn check(control: &Control) -> String {
 
 /// The policies of these settings for namespaces with the label `bar: name`.
 pub fn compiled(settings: &Settings, name: &str) -> PolicySet {
+    compiled_with(settings, name, &[])
+}
+
+/// The same with exceptions in force.
+pub fn compiled_with(settings: &Settings, name: &str, waivers: &[Waiver]) -> PolicySet {
     let labels: BTreeMap<_, _> = [("bar".to_owned(), name.to_owned())].into();
     let selector = Selector { match_labels: labels, ..Selector::default() };
     let scope = Scope {
@@ -66,6 +72,7 @@ pub fn compiled(settings: &Settings, name: &str) -> PolicySet {
         selection: Selection { selector, ..Selection::default() },
         protected: Protected::new("gabion-system", []),
         behind: BTreeSet::new(),
+        waivers: waivers.to_vec(),
     };
     compile(settings, &scope, Stage::Enforce).expect("settings that some pod can hold")
 }

@@ -141,7 +141,12 @@ fn what_people_get_is_bound_to_nobody_and_leaves_cluster_wide_objects_to_adminis
             let namespaced = ["externalsecrets", "pushsecrets", "secretstores"]
                 .iter()
                 .any(|kind| resource == format!("{kind}.external-secrets.io"));
-            assert!(reads || namespaced, "{resource} {verb}");
+            let asks = resource == "baselineexceptions.gabion.dev" && verb != "approve";
+            // A role of its own, which is part of no built-in one.
+            let approves = role["metadata"]["name"] == "gabion-exception-approver"
+                && role["metadata"]["labels"].as_object().is_some_and(|labels| labels.len() == 1)
+                && resource.starts_with("baselineexception");
+            assert!(reads || namespaced || asks || approves, "{resource} {verb}");
             assert!(
                 resource.ends_with(".external-secrets.io") || resource.ends_with(".gabion.dev")
             );

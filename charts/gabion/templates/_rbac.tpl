@@ -7,12 +7,15 @@
 {{- $aggregate := dict "view" $v.rbac.aggregateToView "edit" $v.rbac.aggregateToEdit "admin" $v.rbac.aggregateToAdmin }}
 {{- range $text := regexSplit "(?m)^---\\s*$" ($root.Files.Get (printf "files/rbac/%s" .file)) -1 }}
 {{- $object := fromYaml $text }}
-{{- if and $object.kind (or $v.rbac.create (has $object.kind (list "Namespace" "ResourceQuota"))) }}
+{{- if and $object.kind (or $v.rbac.create (has $object.kind (list "Namespace" "ResourceQuota" "ValidatingAdmissionPolicy" "ValidatingAdmissionPolicyBinding"))) }}
 {{- $meta := $object.metadata }}
 {{- if eq $object.kind "Namespace" }}
 {{- $_ := set $meta "name" (get $namespaces $meta.name) }}
 {{- else if hasPrefix "gabion" $meta.name }}
 {{- $_ := set $meta "name" (printf "%s%s" $full (trimPrefix "gabion" $meta.name)) }}
+{{- end }}
+{{- if and $object.spec (hasKey ($object.spec | default dict) "policyName") }}
+{{- $_ := set $object.spec "policyName" $meta.name }}
 {{- end }}
 {{- if $meta.namespace }}
 {{- $_ := set $meta "namespace" (get $namespaces $meta.namespace | default $meta.namespace) }}

@@ -4,14 +4,22 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt as _;
 use serde_json::{Map, Value, json};
 
+use super::baseline_exception::BaselineException;
+use super::baseline_exception_approval::BaselineExceptionApproval;
 use super::hardening_baseline::HardeningBaseline;
 use super::namespace_hardening::NamespaceHardening;
 use super::secret_rotation::SecretRotation;
 use crate::api::gabion::schema::rules;
 
-/// The definitions of `HardeningBaseline`, `NamespaceHardening` and `SecretRotation`.
+/// The definitions of all kinds of `gabion.dev`.
 pub fn crds() -> Vec<CustomResourceDefinition> {
+    const NAME: (&str, &str) = (
+        "size(self.metadata.name) <= 63",
+        "metadata.name must have at most 63 characters; choose a shorter name",
+    );
     vec![
+        finished(BaselineException::crd(), NAME.0, NAME.1),
+        finished(BaselineExceptionApproval::crd(), NAME.0, NAME.1),
         finished(
             HardeningBaseline::crd(),
             "size(self.metadata.name) <= 40 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",

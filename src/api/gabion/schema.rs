@@ -41,6 +41,8 @@ pub(crate) const MEASURED: [&str; 10] = [
 pub(crate) const STATED: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 /// `host[:port][/path]`, lower case.
 const REGISTRY: &str = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$";
+/// An image without tag and digest: `[host[:port]/]path`, lower case.
+pub(crate) const IMAGE_REPOSITORY: &str = r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$";
 /// Go duration without a sign.
 const GO_DURATION: &str = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$";
 
@@ -60,6 +62,35 @@ pub(crate) fn dns_labels(_: &mut SchemaGenerator) -> Schema {
 /// One DNS label.
 pub(crate) fn dns_label(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "minLength": 1, "maxLength": 63, "pattern": DNS_LABEL })
+}
+
+/// Ids of 1 to 16 controls. Which of them can be waived is no matter of the schema, and told in the status.
+pub(crate) fn control_ids(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array", "minItems": 1, "maxItems": 16, "x-kubernetes-list-type": "set",
+        "items": { "type": "string", "minLength": 1, "maxLength": 64, "pattern": "^(PSS|HB)-[A-Za-z0-9_-]+$" },
+    })
+}
+
+/// Name of one object.
+pub(crate) fn object_name(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "minLength": 1, "maxLength": 253,
+                   "pattern": "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$" })
+}
+
+/// An image without tag and digest. The host may have a port.
+pub(crate) fn image_repository(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": IMAGE_REPOSITORY })
+}
+
+/// Name of a user, as the API server knows it.
+pub(crate) fn user_name(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "minLength": 1, "maxLength": 256 })
+}
+
+/// Lower-case hexadecimal SHA-256.
+pub(crate) fn spec_hash(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "maxLength": 64, "pattern": "^[0-9a-f]{64}$" })
 }
 
 /// A list of at most 16 names of cluster objects.

@@ -8,6 +8,7 @@ mod work;
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
@@ -16,14 +17,16 @@ use serde::Serialize;
 
 use super::{
     Context,
-    index::Baseline,
+    index::{Baseline, Phase},
     plan::{
-        admission::{Admission, AdmissionKey, AdmissionKind},
+        admission::{Admission, AdmissionKey, AdmissionKind, Progress},
         error::Error,
     },
 };
+use crate::api::gabion::hardening_baseline::Stage;
 use crate::cluster::{Change, queue::Lane};
 use crate::meta::Uid;
+use crate::policy::waivers::Waiver;
 use crate::runtime::Dependency;
 use crate::runtime::Watches;
 
@@ -45,12 +48,40 @@ pub(crate) struct Kept {
 
 /// Brings the policies of a baseline that is in force as far as they get.
 pub(crate) async fn keep(context: &Context, name: &str, known: &Baseline) -> Kept {
-    let desired = match context.admissions.desired(name, known) {
+    let waivers = waivers(context, known);
+    let desired = match context.admissions.desired(name, known, &waivers) {
         Ok(Some(desired)) => desired,
         Ok(None) => return Kept { admission: None, again: None },
         Err(error) => return Kept { admission: Some(failed(known, error)), again: Some(FAILED) },
     };
-    Work { context, name, known, desired: Some(desired) }.keep().await
+    let kept = Work { context, name, known, desired: Some(desired) }.keep().await;
+    if kept.admission.as_ref().is_some_and(|admission| admission.stage != Stage::Enforce) {
+        context.admissions.denies_no_more(name);
+    }
+    let denies = kept.admission.as_ref().is_some_and(|admission| {
+        admission.stage == Stage::Enforce && admission.progress == Progress::InForce
+    });
+    if denies && context.admissions.denies_now(name) {
+        // Labels may give way to exceptions from now on.
+        let excused = context.exceptions.in_force(Timestamp::now());
+        for waiver in excused.iter() {
+            context.namespaces.wake(&waiver.namespace.as_str().into(), &(), Lane::Urgent);
+        }
+    }
+    kept
+}
+
+/// What is excused in the namespaces that a baseline reaches.
+fn waivers(context: &Context, known: &Baseline) -> Vec<Waiver> {
+    let Some(Phase::InForce(compiled)) = &known.phase else { return Vec::new() };
+    let excused = context.exceptions.in_force(Timestamp::now());
+    let reached = |waiver: &&Waiver| {
+        let labels = context.index.namespace_labels(&waiver.namespace);
+        labels.is_some_and(|labels| {
+            compiled.selection.reaches(&waiver.namespace, &labels, &context.protected)
+        })
+    };
+    excused.iter().filter(reached).cloned().collect()
 }
 
 /// Takes the policies of a baseline away: bindings first. True when none is left.

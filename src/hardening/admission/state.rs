@@ -30,6 +30,7 @@ use crate::hardening::plan::baseline::Compiled;
 use crate::hardening::plan::error::Error;
 use crate::marks::FIELD_MANAGER;
 use crate::policy::selection::Protected;
+use crate::policy::waivers::Waiver;
 
 /// Where pods are tried, and which namespaces no policy reaches.
 #[derive(Clone, Debug)]
@@ -59,10 +60,20 @@ struct State {
 #[derive(Default)]
 struct Entry {
     uid: Uid,
-    desired: Option<(Arc<Compiled>, Arc<Desired>)>,
+    desired: Option<Made>,
     proof: Proof,
+    /// What a revision that denies was made from.
+    denies: Option<Arc<Compiled>>,
     /// Digest of each object as we last wrote it.
     written: BTreeMap<AdmissionKey, String>,
+}
+
+/// What was made, and what from.
+#[derive(Clone)]
+struct Made {
+    compiled: Arc<Compiled>,
+    waivers: Vec<Waiver>,
+    desired: Arc<Desired>,
 }
 
 /// Whether two forms of a baseline have the same policies.
@@ -97,6 +108,7 @@ impl Admissions {
         &self,
         name: &str,
         known: &Baseline,
+        waivers: &[Waiver],
     ) -> Result<Option<Arc<Desired>>, Error> {
         if !self.is_listed() {
             return Err(Error::NeedsClusterInstall);
@@ -111,14 +123,18 @@ impl Admissions {
             }
             entry.desired.clone()
         };
-        if let Some((before, desired)) = cached
-            && same_policies(&before, compiled)
+        if let Some(before) = &cached
+            && same_policies(&before.compiled, compiled)
+            && before.waivers == waivers
         {
-            return Ok(Some(desired));
+            let desired = &before.desired;
+            return Ok(Some(Arc::clone(desired)));
         }
-        let made = Arc::new(desired(compiled, &self.site.namespace, &self.site.protected)?);
+        let (site, compiled) = (&self.site, Arc::clone(compiled));
+        let made = Arc::new(desired(&compiled, &site.namespace, &site.protected, waivers)?);
         if let Some(entry) = self.lock().baselines.get_mut(name) {
-            entry.desired = Some((Arc::clone(compiled), Arc::clone(&made)));
+            let (desired, waivers) = (Arc::clone(&made), waivers.to_vec());
+            entry.desired = Some(Made { compiled, waivers, desired });
         }
         Ok(Some(made))
     }
@@ -198,6 +214,34 @@ impl Admissions {
     /// What was proved for a baseline.
     pub(crate) fn proof(&self, name: &str) -> Proof {
         self.lock().baselines.get(name).map(|entry| entry.proof.clone()).unwrap_or_default()
+    }
+
+    /// Remembers that the present policies of a baseline deny; true if that is news.
+    pub(crate) fn denies_now(&self, name: &str) -> bool {
+        let mut state = self.lock();
+        let Some(entry) = state.baselines.get_mut(name) else { return false };
+        let made = entry.desired.as_ref().map(|made| Arc::clone(&made.compiled));
+        let before = std::mem::replace(&mut entry.denies, made);
+        match (&before, &entry.denies) {
+            (Some(before), Some(now)) => !same_policies(before, now),
+            (_, now) => now.is_some(),
+        }
+    }
+
+    /// Remembers that they need not deny any more: the baseline went back a stage.
+    pub(crate) fn denies_no_more(&self, name: &str) {
+        if let Some(entry) = self.lock().baselines.get_mut(name) {
+            entry.denies = None;
+        }
+    }
+
+    /// Whether policies of a baseline as it is now were seen to deny, by this process. Those of an earlier form may
+    /// ask for less, for as long as the next revision does not pass its probes.
+    pub(crate) fn denies(&self, compiled: &Compiled) -> bool {
+        let state = self.lock();
+        let entry = state.baselines.get(&compiled.name);
+        let made = entry.and_then(|entry| entry.denies.as_ref());
+        made.is_some_and(|made| same_policies(made, compiled))
     }
 
     /// Remembers a proof.
@@ -322,5 +366,51 @@ fn types(object: &Value) -> Types {
             let line: Vec<_> = text.split_whitespace().collect();
             Types::Warned(line.join(" ").chars().take(300).collect())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hardening::plan::baseline::compile;
+    use serde_json::json;
+
+    /// A baseline at Enforce with this level of Pod Security, in force.
+    fn known(level: &str) -> (Baseline, Arc<Compiled>) {
+        let object = json!({
+            "apiVersion": "gabion.dev/v1alpha1", "kind": "HardeningBaseline",
+            "metadata": {"name": "b", "uid": "u"},
+            "spec": {"namespaceSelector": {"matchLabels": {"set": "b"}}, "rollout": {"target": "Enforce"},
+                     "podSecurity": {"level": level}},
+        });
+        let object: Arc<crate::api::gabion::hardening_baseline::HardeningBaseline> =
+            Arc::new(serde_json::from_value(object).unwrap());
+        let compiled = Arc::new(compile(&object, 37).unwrap());
+        let phase = Some(Phase::InForce(Arc::clone(&compiled)));
+        (Baseline { object, unreadable: None, vanished: false, phase, refused: None }, compiled)
+    }
+
+    /// Otherwise a label would give way although nothing asks for what it asked for.
+    #[test]
+    fn policies_that_deny_say_nothing_of_a_baseline_that_was_made_stricter_since() {
+        let protected = Protected::new("gabion-system", []);
+        let admissions =
+            Admissions::new(ProbeSite { namespace: "gabion-probe".to_owned(), protected });
+        for kind in [AdmissionKind::Policy, AdmissionKind::Binding] {
+            admissions.listed(kind, &HashSet::new());
+        }
+        let ((before, milder), (after, stricter)) = (known("baseline"), known("restricted"));
+        assert!(!admissions.denies(&milder) && !admissions.denies_now("b"));
+
+        assert!(admissions.desired("b", &before, &[]).is_ok_and(|made| made.is_some()));
+        assert!(!admissions.denies(&milder), "they were not seen to deny yet");
+        assert!(admissions.denies_now("b") && !admissions.denies_now("b"), "news once");
+        assert!(admissions.denies(&milder) && !admissions.denies(&stricter));
+
+        assert!(admissions.desired("b", &after, &[]).is_ok_and(|made| made.is_some()));
+        assert!(!admissions.denies(&stricter), "the new revision is only wanted");
+        assert!(admissions.denies_now("b") && admissions.denies(&stricter));
+        admissions.denies_no_more("b");
+        assert!(!admissions.denies(&stricter));
     }
 }

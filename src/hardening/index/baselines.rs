@@ -1,6 +1,9 @@
 //! What is known of baselines.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use super::{Baseline, Index, Phase};
 use crate::api::gabion::hardening_baseline::HardeningBaseline;
@@ -121,5 +124,12 @@ impl Index {
         {
             baseline.object = Arc::new(object);
         }
+    }
+
+    /// Labels of a namespace that there is.
+    pub(crate) fn namespace_labels(&self, name: &str) -> Option<BTreeMap<String, String>> {
+        let state = self.lock();
+        let entry = state.namespaces.get(name).filter(|entry| !entry.observed.uid.is_empty());
+        entry.map(|entry| entry.observed.labels.clone())
     }
 }

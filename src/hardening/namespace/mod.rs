@@ -21,11 +21,12 @@ use super::{
         baseline_status::Standing,
         effective::PODS_FIT,
         error::Error,
-        namespace::{Input, Plan, needs_pods, plan, question_of_pods, remaining},
+        namespace::{Floor, Input, Plan, needs_pods, plan, question_of_pods, remaining},
         steps::Step,
         teardown::Leaving,
     },
 };
+use crate::api::gabion::hardening_baseline::Stage;
 use crate::api::gabion::namespace_hardening::EFFECTIVE;
 use crate::cluster::{
     events::EventType,
@@ -79,6 +80,7 @@ struct Outcome {
 impl Reconciler<'_> {
     async fn reconcile(mut self) -> Outcome {
         let selecting = self.selecting();
+        self.material.observed.floor = self.floor(&selecting);
         if let Some(error) = self.untouchable() {
             return self.leave_alone(&error);
         }
@@ -165,6 +167,7 @@ impl Reconciler<'_> {
     fn observe_again(&mut self, selecting: &[Compiled]) -> bool {
         let Some(mut now) = self.context.index.material(self.name, self.now) else { return true };
         now.observed.pods = self.material.observed.pods.take();
+        now.observed.floor = self.material.observed.floor.take();
         now.pods_asked = self.material.pods_asked;
         let before = std::mem::replace(&mut self.material, now);
         let now = &self.material;
@@ -173,6 +176,16 @@ impl Reconciler<'_> {
             || now.leaving != before.leaving
             || now.broken != before.broken
             || self.selecting() != selecting
+    }
+
+    /// How far the enforce label may give way to exceptions: not before the policies of every baseline deny.
+    fn floor(&self, selecting: &[Compiled]) -> Option<Floor> {
+        let mut judging =
+            selecting.iter().filter(|b| b.stage == Stage::Enforce && b.pod_security.is_some());
+        if !judging.all(|b| self.context.admissions.denies(b)) {
+            return None;
+        }
+        Floor::of(&self.context.exceptions.in_force(self.now), self.name)
     }
 
     fn selecting(&self) -> Vec<Compiled> {

@@ -12,6 +12,7 @@ use super::error::Error;
 use super::teardown::TEARING_DOWN;
 use super::unimplemented::unimplemented_fields;
 use crate::api::gabion::hardening_baseline::Conflict;
+use crate::api::gabion::hardening_baseline::ExceptionCounts;
 use crate::api::gabion::hardening_baseline::HardeningBaseline;
 use crate::api::gabion::hardening_baseline::HardeningBaselineStatus;
 use crate::api::gabion::hardening_baseline::NamespaceCounts;
@@ -107,6 +108,21 @@ pub(crate) fn next_status(
         set(&mut next.conditions, update, baseline.metadata.generation, now);
     }
     (next != old).then_some(next)
+}
+
+/// The next status with the counts of exceptions in it; `None` if nothing changes. Without any exception nothing is said.
+pub(crate) fn with_exceptions(
+    old: Option<&HardeningBaselineStatus>,
+    next: Option<HardeningBaselineStatus>,
+    counts: ExceptionCounts,
+) -> Option<HardeningBaselineStatus> {
+    let counts = (counts != ExceptionCounts::default()).then_some(counts);
+    let said = next.as_ref().or(old).and_then(|status| status.exceptions.clone());
+    if said == counts {
+        return next;
+    }
+    let status = next.or_else(|| old.cloned()).unwrap_or_default();
+    Some(HardeningBaselineStatus { exceptions: counts, ..status })
 }
 
 /// The next status of a baseline that is being deleted. `left` names what is still there, each starting with

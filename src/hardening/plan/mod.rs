@@ -12,6 +12,7 @@ pub(crate) mod conditions;
 pub mod dns;
 pub mod effective;
 pub mod error;
+pub(crate) mod exceptions;
 pub(crate) mod fight;
 pub mod labels;
 pub(crate) mod merge;

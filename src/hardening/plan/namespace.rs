@@ -19,12 +19,14 @@ use super::steps::{self, Chain, Step, Terms};
 use super::teardown::{Departure, Leaving};
 use crate::api::gabion::hardening_baseline::DeletionPolicy;
 use crate::api::gabion::hardening_baseline::Direction;
+use crate::api::gabion::hardening_baseline::Level;
 use crate::api::gabion::hardening_baseline::Stage;
 use crate::api::gabion::namespace_hardening::DnsFound;
 use crate::api::gabion::namespace_hardening::PreviousValue;
 use crate::digest::{Digest, digest};
 use crate::hardening::plan::permissive_policies;
 use crate::meta::{ResourceVersion, Uid};
+use crate::policy::waivers::Waiver;
 
 /// What is seen of a namespace.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,6 +59,37 @@ pub struct NamespaceObserved {
     pub pods: Option<Pods>,
     /// What was found of them when they were read last.
     pub refused_pods: Option<String>,
+    /// How far the enforce label gives way to exceptions, if it may.
+    pub floor: Option<Floor>,
+}
+
+/// The level at which the Pod Security plugin lets everything in that is excused: admission policies then judge the rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Floor {
+    /// The level.
+    pub level: Level,
+    /// The exceptions that need it.
+    pub exceptions: Vec<String>,
+}
+
+impl Floor {
+    /// What these waivers need in a namespace; `None` if they waive no check of the Pod Security Standards.
+    pub(crate) fn of(waivers: &[Waiver], namespace: &str) -> Option<Self> {
+        let needed = |waiver: &Waiver| {
+            let levels = waiver.controls.iter().filter_map(|id| id.control().level);
+            levels.map(below).min()
+        };
+        let here = waivers.iter().filter(|waiver| waiver.namespace == namespace);
+        let needed: Vec<_> = here.filter_map(|waiver| Some((needed(waiver)?, waiver))).collect();
+        let level = needed.iter().map(|(level, _)| *level).min()?;
+        let exceptions = needed.iter().map(|(_, w)| format!("{} until {}", w.exception, w.until));
+        Some(Self { level, exceptions: exceptions.collect() })
+    }
+}
+
+/// The level at which a check of this one is not made.
+fn below(level: Level) -> Level {
+    if level == Level::Restricted { Level::Baseline } else { Level::Privileged }
 }
 
 impl NamespaceObserved {
@@ -155,7 +188,10 @@ pub(crate) fn question_of_pods(baselines: &[Compiled]) -> Option<Digest> {
 /// Plans a namespace. The same input always gives the same plan, and doing it leaves nothing to do.
 pub fn plan(input: Input<'_>) -> Plan {
     let observed = input.observed;
-    let merged = merge::merge(input.baselines);
+    let mut merged = merge::merge(input.baselines);
+    if let Some(floor) = &observed.floor {
+        merged.give_way(floor.level, &floor.exceptions);
+    }
     let enforced = input.baselines.iter().all(|baseline| baseline.stage == Stage::Enforce);
     let mut plan = Plan {
         preview: if enforced { merged.clone() } else { merge::preview(input.baselines) },

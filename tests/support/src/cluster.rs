@@ -49,6 +49,8 @@ fn address(kind: &str) -> Address {
             ("admissionregistration.k8s.io/v1", "validatingadmissionpolicybindings", false)
         }
         "HardeningBaseline" => ("gabion.dev/v1alpha1", "hardeningbaselines", false),
+        "BaselineException" => ("gabion.dev/v1alpha1", "baselineexceptions", true),
+        "BaselineExceptionApproval" => ("gabion.dev/v1alpha1", "baselineexceptionapprovals", false),
         "NamespaceHardening" => ("gabion.dev/v1alpha1", "namespacehardenings", true),
         "SecretRotation" => ("gabion.dev/v1alpha1", "secretrotations", true),
         "ExternalSecret" => ("external-secrets.io/v1", "externalsecrets", true),

@@ -101,7 +101,7 @@ pub struct ExceptionCounts {
     pub requested: i64,
     /// In force.
     pub active: i64,
-    /// In force and about to expire.
+    /// In force for at most another day.
     pub expiring_soon: i64,
 }
 

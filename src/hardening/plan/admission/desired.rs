@@ -17,12 +17,14 @@ use crate::policy::Scope;
 use crate::policy::compile;
 use crate::policy::selection::NAME_LABEL;
 use crate::policy::selection::Protected;
+use crate::policy::waivers::Waiver;
 
 /// What a baseline wants. `probe` is the namespace where pods are tried; it is among the `protected` ones.
 pub(crate) fn desired(
     compiled: &Compiled,
     probe: &str,
     protected: &Protected,
+    waivers: &[Waiver],
 ) -> Result<Desired, Error> {
     let scope = Scope {
         name: compiled.name.clone(),
@@ -30,6 +32,7 @@ pub(crate) fn desired(
         selection: compiled.selection.clone(),
         protected: protected.clone(),
         behind: std::collections::BTreeSet::new(),
+        waivers: waivers.to_vec(),
     };
     let set = compile(&compiled.checks, &scope, compiled.stage)?;
     let maker = Maker { compiled, revision: &set.revision, probe, protected };

@@ -57,6 +57,23 @@ pub struct Merged {
     pub rows: Vec<EffectiveValue>,
 }
 
+impl Merged {
+    /// Lowers the enforce label to what exceptions need.
+    pub(crate) fn give_way(&mut self, floor: Level, exceptions: &[String]) {
+        let Some((level, _)) = self.pod_security.get_mut(&Mode::Enforce) else { return };
+        if *level <= floor {
+            return;
+        }
+        let asked = std::mem::replace(level, floor);
+        let item = format!("podSecurity.{}", Mode::Enforce.as_str());
+        if let Some(row) = self.rows.iter_mut().find(|row| row.item == item) {
+            let why = format!("{asked}, lowered for exception {}", exceptions.join(", "));
+            row.value = floor.to_string();
+            row.reason = shortened(&why, MAX_VALUE);
+        }
+    }
+}
+
 /// What happens to what somebody else made, by what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ConflictPolicies {
