@@ -71,7 +71,16 @@ impl Metrics {
             objects.register(&mut registry);
         }
         let registry = Mutex::new(registry);
-        Arc::new(Self { registry, queues, requests, reconciles, rotations, rollouts, events, objects })
+        Arc::new(Self {
+            registry,
+            queues,
+            requests,
+            reconciles,
+            rotations,
+            rollouts,
+            events,
+            objects,
+        })
     }
 
     /// Registers more series.

@@ -252,6 +252,49 @@ async fn rights_in_one_namespace(plane: &ControlPlane, kubectl: &Kubectl) -> Res
     Ok(())
 }
 
+/// Takes a right, a field and a guard away, and leaves something behind.
+fn spoil(kubectl: &Kubectl) -> Result<()> {
+    let rule = json!([{"op": "replace", "path": "/rules/0/verbs", "value": ["watch", "patch"]}])
+        .to_string();
+    kubectl.run(&["patch", "clusterrole", "gabion-secrets", "--type=json", "-p", &rule])?;
+    let field = json!([{"op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/refreshPolicy"}]);
+    kubectl.run(&[
+        "patch",
+        "crd",
+        "externalsecrets.external-secrets.io",
+        "--type=json",
+        "-p",
+        &field.to_string(),
+    ])?;
+    kubectl.apply_yaml(
+        &json!({
+            "apiVersion": "gabion.dev/v1alpha1",
+            "kind": "HardeningBaseline",
+            "metadata": {"name": "production", "finalizers": ["gabion.dev/teardown"]},
+            "spec": {"namespaceSelector": {"matchLabels": {"environment": "production"}}},
+        })
+        .to_string(),
+    )?;
+    kubectl.apply_yaml(
+        &json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingWebhookConfiguration",
+            "metadata": {"name": "externalsecret-validate"},
+        })
+        .to_string(),
+    )?;
+    let toothless = json!({"spec": {"validationActions": ["Audit"]}}).to_string();
+    kubectl.run(&[
+        "patch",
+        "validatingadmissionpolicybinding",
+        "gabion-guard-approvals",
+        "--type=merge",
+        "-p",
+        &toothless,
+    ])?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn the_doctor_names_what_is_missing_old_or_left_over() -> Result<()> {
     let (plane, _helm, kubectl) = super::life::plane()?;
@@ -310,44 +353,7 @@ async fn the_doctor_names_what_is_missing_old_or_left_over() -> Result<()> {
     })
     .await?;
 
-    let rule = json!([{"op": "replace", "path": "/rules/0/verbs", "value": ["watch", "patch"]}])
-        .to_string();
-    kubectl.run(&["patch", "clusterrole", "gabion-secrets", "--type=json", "-p", &rule])?;
-    let field = json!([{"op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/refreshPolicy"}]);
-    kubectl.run(&[
-        "patch",
-        "crd",
-        "externalsecrets.external-secrets.io",
-        "--type=json",
-        "-p",
-        &field.to_string(),
-    ])?;
-    kubectl.apply_yaml(
-        &json!({
-            "apiVersion": "gabion.dev/v1alpha1",
-            "kind": "HardeningBaseline",
-            "metadata": {"name": "production", "finalizers": ["gabion.dev/teardown"]},
-            "spec": {"namespaceSelector": {"matchLabels": {"environment": "production"}}},
-        })
-        .to_string(),
-    )?;
-    kubectl.apply_yaml(
-        &json!({
-            "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": "ValidatingWebhookConfiguration",
-            "metadata": {"name": "externalsecret-validate"},
-        })
-        .to_string(),
-    )?;
-    let toothless = json!({"spec": {"validationActions": ["Audit"]}}).to_string();
-    kubectl.run(&[
-        "patch",
-        "validatingadmissionpolicybinding",
-        "gabion-guard-approvals",
-        "--type=merge",
-        "-p",
-        &toothless,
-    ])?;
+    spoil(&kubectl)?;
     eventually(SOON, "every problem is named", || {
         says(
             1,

@@ -99,7 +99,7 @@ fn waivers(random: &mut TestRandom) -> Vec<Waiver> {
     made.collect()
 }
 
-fn random_of<'a, T>(nth: usize, of: &'a [T]) -> &'a T {
+fn random_of<T>(nth: usize, of: &[T]) -> &T {
     &of[nth % of.len()]
 }
 

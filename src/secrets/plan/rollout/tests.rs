@@ -14,7 +14,7 @@ use super::{
     workload::{Kind, Object, Progress, Refusal, Workload},
 };
 use crate::api::external_secrets::external_secret::{
-    ExternalSecret, ExternalSecretStatus, GabionStatus, RolloutStatus,
+    ExternalSecret, ExternalSecretSpec, ExternalSecretStatus, GabionStatus, RolloutStatus,
 };
 
 fn notes(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -262,7 +262,7 @@ proptest! {
         steps in prop::collection::vec((0..7_u8, 0..4_usize), 1..60),
     ) {
         let ask = Ask::read(&notes(&[("rollout", "auto"), ("rollout-parallel", "2")])).unwrap().unwrap();
-        let mut object = ExternalSecret::new("es", Default::default());
+        let mut object = ExternalSecret::new("es", ExternalSecretSpec::default());
         object.annotations_mut().insert(ROLLOUT.to_owned(), "auto".to_owned());
         let mut world = World {
             object, secret: None, changed: 0, now: 100, memory: Wave::default(),
@@ -306,7 +306,7 @@ proptest! {
     #[test]
     fn a_first_sync_rolls_nothing_wherever_it_is_killed(secret in prop::option::of(0..9_u64), killed in 0..3_usize) {
         let ask = Ask::read(&notes(&[("rollout", "auto")])).unwrap().unwrap();
-        let mut object = ExternalSecret::new("es", Default::default());
+        let mut object = ExternalSecret::new("es", ExternalSecretSpec::default());
         object.annotations_mut().insert(ROLLOUT.to_owned(), "auto".to_owned());
         let workloads = vec![(1, None, Vec::new())];
         let mut world = World { object, secret, changed: 0, now: 100, workloads, memory: Wave::default() };

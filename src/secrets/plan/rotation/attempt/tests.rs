@@ -110,12 +110,16 @@ fn play(play: &Play) -> (Model, Ending, usize) {
                 if !aws.versions.contains(TOKEN) {
                     aws.put(TOKEN, LABEL);
                 }
-                seen.iter_mut().for_each(|seen| moved(seen, LABEL, Some(TOKEN)));
+                if let Some(seen) = &mut seen {
+                    moved(seen, LABEL, Some(TOKEN));
+                }
                 true
             }
             Step::Move { label, to, from } => {
                 let done = aws.try_move(&label, to.as_deref(), from.as_deref());
-                seen.iter_mut().for_each(|seen| moved(seen, &label, to.as_deref()));
+                if let Some(seen) = &mut seen {
+                    moved(seen, &label, to.as_deref());
+                }
                 done
             }
             Step::Wait => panic!("consumers are never waited for here"),
