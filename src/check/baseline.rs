@@ -106,7 +106,8 @@ fn is_baseline(root: &Node) -> bool {
 }
 
 fn definition() -> Value {
-    let of_baselines = crds().into_iter().next().and_then(|crd| serde_json::to_value(crd).ok());
+    let of_baselines = crds().into_iter().find(|crd| crd.spec.names.kind == "HardeningBaseline");
+    let of_baselines = of_baselines.and_then(|crd| serde_json::to_value(crd).ok());
     let schema = of_baselines
         .and_then(|crd| crd.pointer("/spec/versions/0/schema/openAPIV3Schema").cloned());
     let mut schema = schema.unwrap_or_default();

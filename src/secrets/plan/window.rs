@@ -403,9 +403,9 @@ mod tests {
             ("2026-01-10T01:29:59", Gate::ClosedUntil(at("2026-01-10T01:30:00"))),
             ("2026-01-10T03:29:59", Gate::Open),
             ("2026-07-10T00:30:00", Gate::Open),
-            // The clock goes from 2 to 3: what would be at half past two is an hour later.
-            ("2026-03-29T01:29:59", Gate::ClosedUntil(at("2026-03-29T01:30:00"))),
-            ("2026-03-29T01:30:00", Gate::Open),
+            // The clock goes from 2 to 3: what would be at half past two is at three.
+            ("2026-03-29T00:59:59", Gate::ClosedUntil(at("2026-03-29T01:00:00"))),
+            ("2026-03-29T01:00:00", Gate::Open),
             // Half past two comes twice: the first one counts.
             ("2026-10-25T00:30:00", Gate::Open),
             ("2026-10-25T02:30:00", Gate::ClosedUntil(at("2026-10-26T01:30:00"))),

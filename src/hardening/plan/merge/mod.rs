@@ -4,6 +4,8 @@
 //! ties going to the first name. Each value carries where it came from. Whatever can be ordered, no baseline relaxes; allow
 //! rules cannot: those of the highest priority count, and may open what another does not.
 
+mod registries;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::baseline::{Amounts, Compiled, Owner, PodSecurityAsk};
@@ -167,7 +169,7 @@ pub(crate) fn ranked<'a>(baselines: impl IntoIterator<Item = &'a Compiled>) -> V
 /// Merges the baselines that select a namespace, each at its own stage.
 pub(crate) fn merge(baselines: &[Compiled]) -> Merged {
     let all = ranked(baselines);
-    let mut merged = Merged { registry_conflict: registry_conflict(&all), ..Merged::default() };
+    let mut merged = Merged { registry_conflict: registries::conflict(&all), ..Merged::default() };
     pod_security(&all, &mut merged);
     let at = |stage| {
         all.iter()
@@ -461,32 +463,6 @@ fn checks(checking: &[&Compiled], merged: &mut Merged) {
             row(merged, item.to_owned(), value, &baseline.name, reason);
         }
     }
-}
-
-/// Registries are joined by the admission policies, one per baseline, so that only what all allow can start.
-fn registry_conflict(all: &[&Compiled]) -> Option<String> {
-    let checking: Vec<_> = all.iter().filter(|b| !b.registries.is_empty()).collect();
-    let mut common = checking.first()?.registries.clone();
-    for baseline in &checking[1..] {
-        let narrower = |ours: &String| {
-            let theirs = baseline.registries.iter();
-            theirs.filter_map(|theirs| narrower(ours, theirs)).collect::<Vec<_>>()
-        };
-        common = common.iter().flat_map(narrower).collect();
-    }
-    let names: Vec<_> = checking.iter().map(|b| b.name.as_str()).collect();
-    common.is_empty().then(|| names.join(", "))
-}
-
-/// The one of two registries, or paths in them, that lies inside the other.
-fn narrower(a: &str, b: &str) -> Option<String> {
-    let inside = |inner: &str, outer: &str| {
-        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    if inside(a, b) {
-        return Some(a.to_owned());
-    }
-    inside(b, a).then(|| b.to_owned())
 }
 
 #[cfg(test)]
