@@ -519,8 +519,9 @@ async fn a_hundred_stores_of_an_endpoint_that_is_away_cost_it_a_few_calls_a_seco
         task.await.expect("no panic");
     }
     let (calls, took) = (server.received().len(), begun.elapsed());
-    // The first call of each store goes out before anybody knows; then it is one in half a second, and its retry.
-    let probes = usize::try_from(took.as_millis() / 500).expect("a number") + 4;
+    // The first call of each store goes out before anybody knows; then it is one in half a second, and its retry. Each
+    // store asking for itself would make thousands; on a busy machine a few more go out before the first answer.
+    let probes = usize::try_from(took.as_millis() / 500).expect("a number") + 25;
     assert!(calls <= 2 * (100 + probes), "{calls} calls in {took:?}");
     server.reset_counts();
     tokio::time::sleep(Duration::from_secs(1)).await;

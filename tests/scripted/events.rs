@@ -78,6 +78,23 @@ async fn a_repeated_warning_is_sent_once_and_a_refused_event_stops_no_other() {
 }
 
 #[tokio::test]
+async fn a_warning_that_was_lost_is_told_when_it_comes_again() {
+    let script = Script::of([refusal(500, "InternalError"), accepted(), accepted()]);
+    let stop = CancellationToken::new();
+    let (events, publish) = events(script.client(), Fence::open(), "external-secrets", "me", stop);
+    tokio::spawn(publish);
+
+    for text in ["a", "a", "a", "b"] {
+        events.record(event(text, EventType::Warning));
+    }
+
+    asked(&script, 3).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let notes: Vec<_> = script.asked().iter().map(|asked| asked.body["note"].clone()).collect();
+    assert_eq!(notes, ["a", "a", "b"]);
+}
+
+#[tokio::test]
 async fn who_does_not_lead_tells_nothing() {
     let script = Script::default();
     let stop = CancellationToken::new();

@@ -178,7 +178,13 @@ impl Publisher {
             }
             match time::timeout(PUBLISH, self.recorder.publish(&event)).await {
                 Ok(Ok(())) => continue,
-                Ok(Err(error)) => tracing::warn!(%error, "an event was not published"),
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "an event was not published");
+                    // The same answer would come again.
+                    if is_refusal(&error) {
+                        continue;
+                    }
+                }
                 Err(_) => tracing::warn!("an event was not published: no answer within 10 s"),
             }
             // Nobody has heard of it: it is news when it happens again.
@@ -204,6 +210,10 @@ fn is_news(published_at: &mut Published, event: &Event) -> bool {
     }
     published_at.insert(key, Instant::now());
     true
+}
+
+fn is_refusal(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if matches!(status.code, 400..=499) && status.code != 429)
 }
 
 fn key_of(event: &Event) -> (String, &'static str, String) {
