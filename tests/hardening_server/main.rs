@@ -97,7 +97,15 @@ fn well_formed_baselines_and_every_example_are_taken() -> Result<()> {
     dry_run(&admin, &acknowledged().to_string())?;
     dry_run(&admin, &with("network", json!({ "allow": null, "dns": null })).to_string())?;
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/hardening");
-    admin.run(&["create", "--dry-run=server", "--validate=strict", "-f", folder])?;
+    for file in std::fs::read_dir(folder)? {
+        let path = file?.path();
+        // Whoever asks or approves must be who the object says: another test asks as they do.
+        if ["exception.yaml", "approval.yaml"].iter().any(|name| path.ends_with(name)) {
+            continue;
+        }
+        let path = path.to_string_lossy();
+        admin.run(&["create", "--dry-run=server", "--validate=strict", "-f", &path])?;
+    }
     Ok(())
 }
 
