@@ -17,6 +17,9 @@ pub(crate) const PENDING: &str = "AWSPENDING";
 /// An attempt is given up if it is not promoted in this time.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
 
+/// For so long AWS may show labels as they were before they were moved.
+const LAG: SignedDuration = SignedDuration::from_mins(1);
+
 /// Where the labels are: those of each version.
 pub(crate) type Stages = BTreeMap<String, BTreeSet<String>>;
 
@@ -263,8 +266,13 @@ fn promote(attempt: &Attempt, stages: &Stages, facts: &Facts<'_>) -> Step {
 }
 
 fn propagate(attempt: &Attempt, stages: &Stages, facts: &Facts<'_>) -> Step {
-    if at(stages, CURRENT) != Some(&attempt.token) {
-        return attempt.reverting(Ending::Superseded);
+    match at(stages, CURRENT) {
+        Some(current) if *current == attempt.token => {}
+        // AWS may still show what was before: it is asked again before that is believed.
+        Some(current) if *current == attempt.from && is_just_promoted(attempt, facts) => {
+            return Step::Wait;
+        }
+        _ => return attempt.reverting(Ending::Superseded),
     }
     match facts.consumers {
         // What is in force needs nobody who watches over it.
@@ -274,6 +282,10 @@ fn propagate(attempt: &Attempt, stages: &Stages, facts: &Facts<'_>) -> Step {
         Consumers::TimedOut if facts.automatic => attempt.reverting(Ending::RolledBack),
         Consumers::TimedOut => Step::End(Ending::NeedsRollback),
     }
+}
+
+fn is_just_promoted(attempt: &Attempt, facts: &Facts<'_>) -> bool {
+    attempt.promoted_at.is_some_and(|at| facts.now.duration_since(at) < LAG)
 }
 
 fn revert(attempt: &Attempt, stages: &Stages, facts: &Facts<'_>) -> Step {

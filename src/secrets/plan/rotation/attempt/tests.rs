@@ -56,6 +56,8 @@ struct Play {
     kills: BTreeSet<usize>,
     other: Option<(usize, Other)>,
     timed_out: bool,
+    /// The first look after the promotion shows what was before it.
+    lags: bool,
 }
 
 fn first() -> Attempt {
@@ -74,6 +76,7 @@ fn first() -> Attempt {
 fn play(play: &Play) -> (Model, Ending, usize) {
     let (mut aws, mut stored, mut seen) = (Model::new(), first(), None::<Stages>);
     let (mut puts, mut foreign) = (0, None);
+    let (mut now, mut lags) = (Timestamp::UNIX_EPOCH, play.lags);
     for step in 0..200 {
         match play.other {
             Some((when, Other::Puts)) if when == step => {
@@ -90,11 +93,14 @@ fn play(play: &Play) -> (Model, Ending, usize) {
             _ => {}
         }
         let consumers = if play.timed_out { Consumers::TimedOut } else { Consumers::Synced };
-        let now = Timestamp::UNIX_EPOCH;
         let facts = Facts { label: LABEL, consumers, automatic: true, stop: None, now };
         let done = match next(&stored, seen.as_ref(), &facts) {
             Step::Describe => {
-                seen = Some(aws.stages.clone());
+                let mut shown = aws.stages.clone();
+                if stored.phase == Phase::Propagating && std::mem::take(&mut lags) {
+                    moved(&mut shown, CURRENT, Some("old"));
+                }
+                seen = Some(shown);
                 true
             }
             Step::Write(attempt) => {
@@ -122,7 +128,11 @@ fn play(play: &Play) -> (Model, Ending, usize) {
                 }
                 done
             }
-            Step::Wait => panic!("consumers are never waited for here"),
+            Step::Wait => {
+                now += LAG;
+                seen = None;
+                true
+            }
             Step::End(ending) => {
                 assert!(puts <= 1, "{puts} versions");
                 if let Some(label) = foreign {
@@ -152,6 +162,16 @@ fn t16_a_kill_after_any_effect_changes_nothing() {
             assert_eq!((&aws.stages, ending), (&undisturbed.stages, Ending::Complete), "{kills:?}");
             assert_eq!((aws.promotions, aws.versions.len()), (1, 2), "{kills:?}");
         }
+    }
+}
+
+#[test]
+fn a_look_that_lags_takes_nothing_back() {
+    for kill in 0..20 {
+        let (kills, lags) = (BTreeSet::from([kill]), true);
+        let (aws, ending, _) = play(&Play { kills, lags, ..Play::default() });
+        assert_eq!((ending, aws.promotions), (Ending::Complete, 1), "{kill}");
+        assert_eq!(at(&aws.stages, CURRENT), Some(TOKEN), "{kill}");
     }
 }
 
@@ -210,7 +230,7 @@ proptest! {
         other in prop_oneof![Just(Other::Puts), Just(Other::Locks), Just(Other::TakesBack)],
         timed_out in any::<bool>(),
     ) {
-        let (aws, ending, steps) = play(&Play { kills, other: Some((when, other)), timed_out });
+        let (aws, ending, steps) = play(&Play { kills, other: Some((when, other)), timed_out, lags: false });
         prop_assert!(aws.promotions <= 1);
         prop_assert!(aws.versions.len() <= 3);
         prop_assert!(at(&aws.stages, PENDING) != Some(TOKEN));
