@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 use sha3::{Digest as _, Sha3_256};
 
+use crate::text::hex;
+
 /// Half of a SHA3-256: what is the same has the same, and nobody can make anything else that has it.
 pub(crate) type Digest = [u8; 16];
 
@@ -31,9 +33,5 @@ pub(crate) fn digest(value: &impl Serialize) -> Digest {
 
 /// The same as text, for what people read.
 pub(crate) fn digest_text(value: &impl Serialize) -> String {
-    digest(value).iter().fold(String::with_capacity(32), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
-        text
-    })
+    hex(&digest(value))
 }

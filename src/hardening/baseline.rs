@@ -94,7 +94,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, name: Arc<str>) -> Next {
     if known.vanished {
         // What it made stays in force until it is there again.
         let kept = admission::keep(&context, &name, &known).await;
-        return kept.again.map_or(Next::Idle, in_a_while);
+        return kept.again.map_or(Next::Idle, Next::after);
     }
     let deleting = known.object.metadata.deletion_timestamp.is_some();
     let outcome = if deleting {
@@ -131,7 +131,7 @@ async fn keep(context: &Context, name: &str, known: &Baseline) -> Result<Next, E
         && counted == object.metadata.generation
         && context.index.in_first_round()
     {
-        return Ok(in_a_while(TELL_BASELINES_AFTER));
+        return Ok(Next::after(TELL_BASELINES_AFTER));
     }
     let compiled = match (&known.phase, &known.refused) {
         (_, Some(error)) => Err(error.clone()),
@@ -164,7 +164,7 @@ async fn keep(context: &Context, name: &str, known: &Baseline) -> Result<Next, E
         context.record(object.object_ref(&()), error.class().0, text, EventType::Warning);
         return Ok(Next::RetryAfter(again.unwrap_or(RECHECK)));
     }
-    Ok(again.map_or(Next::Idle, in_a_while))
+    Ok(again.map_or(Next::Idle, Next::after))
 }
 
 /// The exceptions in the namespaces that a baseline reaches.
@@ -185,7 +185,7 @@ async fn take_back(context: &Context, name: &str, known: &Baseline) -> Result<Ne
     }
     let uid = Uid::of(&object.metadata);
     if has_begun(object) && !admission::take_away(context, name, known).await? {
-        return Ok(in_a_while(TEARDOWN_PACE));
+        return Ok(Next::after(TEARDOWN_PACE));
     }
     if has_begun(object) && !matches!(known.phase, Some(Phase::Leaving(..))) {
         return Ok(leave(context, name, object));
@@ -193,7 +193,7 @@ async fn take_back(context: &Context, name: &str, known: &Baseline) -> Result<Ne
     if !matches!(known.phase, Some(Phase::Leaving(..))) {
         match pause(context, object).await? {
             TeardownGate::Proceed => return begin(context, name, known).await,
-            TeardownGate::Settle(left) => return Ok(in_a_while(left)),
+            TeardownGate::Settle(left) => return Ok(Next::after(left)),
             TeardownGate::Stop(error) => {
                 let status = next_teardown(object, &[], Some(&error), Timestamp::now());
                 if let Some(status) = status {
@@ -201,7 +201,7 @@ async fn take_back(context: &Context, name: &str, known: &Baseline) -> Result<Ne
                 }
                 let text = error.to_string();
                 context.record(object.object_ref(&()), error.class().0, text, EventType::Warning);
-                return Ok(in_a_while(Duration::from_secs(10)));
+                return Ok(Next::after(Duration::from_secs(10)));
             }
         }
     }
@@ -214,7 +214,7 @@ async fn take_back(context: &Context, name: &str, known: &Baseline) -> Result<Ne
     if let Some(status) = next_teardown(object, &left, None, Timestamp::now()) {
         write_status(context, name, object, status).await?;
     }
-    Ok(in_a_while(TEARDOWN_PACE))
+    Ok(Next::after(TEARDOWN_PACE))
 }
 
 /// That it begins is written down before anything is undone: a process that goes on with it must not put the
@@ -233,7 +233,7 @@ async fn begin(context: &Context, name: &str, known: &Baseline) -> Result<Next, 
         write_status(context, name, object, status).await?;
     }
     if !admission::take_away(context, name, known).await? {
-        return Ok(in_a_while(TEARDOWN_PACE));
+        return Ok(Next::after(TEARDOWN_PACE));
     }
     Ok(leave(context, name, object))
 }
@@ -242,7 +242,7 @@ async fn begin(context: &Context, name: &str, known: &Baseline) -> Result<Next, 
 fn leave(context: &Context, name: &str, object: &HardeningBaseline) -> Next {
     context.index.set_phase(name, leaving(context, object), None, &context.protected);
     context.wake_all();
-    in_a_while(Duration::from_millis(100))
+    Next::after(Duration::from_millis(100))
 }
 
 fn leaving(context: &Context, object: &HardeningBaseline) -> Phase {
@@ -252,11 +252,6 @@ fn leaving(context: &Context, object: &HardeningBaseline) -> Phase {
         policy: object.spec.deletion_policy.unwrap_or(DeletionPolicy::Revert),
     };
     Phase::Leaving(leaving, selection)
-}
-
-fn in_a_while(pause: Duration) -> Next {
-    let due = Instant::now() + pause;
-    Next::At { earliest: due, due }
 }
 
 /// Whether it may be taken back: not while the definition itself goes, or many baselines go at once.

@@ -316,9 +316,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Arc<str>) -> Next {
     if standing.state == Stands::Active && left < SOON {
         context.wake_baselines();
     }
-    let pause = if left.is_zero() { LOOK_AGAIN } else { left.min(LOOK_AGAIN) };
-    let due = Instant::now() + pause;
-    Next::At { earliest: due, due }
+    Next::after(if left.is_zero() { LOOK_AGAIN } else { left.min(LOOK_AGAIN) })
 }
 
 /// Writes the status if it says something else, and tells of a change of state.

@@ -48,7 +48,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
     let outcome = match &converged {
         Ok(Converged::Waiting) => return waiting(&context, &key, &tracked),
         Ok(Converged::NotDue) => return not_due(&context, &key, look, started),
-        Ok(Converged::Again(pause)) => return next_in(*pause),
+        Ok(Converged::Again(pause)) => return Next::after(*pause),
         Ok(Converged::Done(done, _)) => done.as_outcome(),
         Err(error) if is_soon_over(error, context.externals.failures(&key)) => return Next::Retry,
         Err(_) => Outcome::Failed { headline: "", cause: "", retry: Retry::Backoff },
@@ -164,15 +164,10 @@ fn next_refresh(context: &Context, key: &ObjectKey, now: Timestamp) -> Next {
             Next::At { earliest, due }
         }
         // It became due while it was reconciled.
-        Ok(due::Due::Now(_)) => next_in(Duration::from_millis(100)),
+        Ok(due::Due::Now(_)) => Next::after(Duration::from_millis(100)),
         Ok(due::Due::Never) => Next::Idle,
         Err(_) => Next::RetryAfter(RECHECK),
     }
-}
-
-fn next_in(pause: Duration) -> Next {
-    let due = Instant::now() + pause;
-    Next::At { earliest: due, due }
 }
 
 /// Writes the status, if it is to say something else than it does. True if it was written.

@@ -84,8 +84,8 @@ impl Rotations {
         state.iter().filter(|(_, entry)| uses(entry)).map(|(key, _)| key.clone()).collect()
     }
 
-    /// An older object that rotates the same secret through the same store.
-    pub(crate) fn older(&self, object: &SecretRotation) -> Option<ObjectKey> {
+    /// Older objects that mean the same secret of the same store. Whether they may rotate it is not asked.
+    pub(crate) fn older(&self, object: &SecretRotation) -> Vec<ObjectKey> {
         let age = |of: &SecretRotation| (of.creation_timestamp(), of.uid());
         let state = self.lock();
         let others = state.iter().filter(|(_, other)| {
@@ -96,7 +96,7 @@ impl Rotations {
                 && other.uid() != object.uid()
                 && age(other) < age(object)
         });
-        others.map(|(key, _)| key.clone()).min()
+        others.map(|(key, _)| key.clone()).collect()
     }
 
     /// Records an object as our own write left it, so that its watch event is no news.

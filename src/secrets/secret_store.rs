@@ -92,10 +92,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: StoreKey) -> Next {
     }
     match failure {
         _ if reported.is_err() => Next::Retry,
-        None => {
-            let due = Instant::now() + interval(&context, &store);
-            Next::At { earliest: due, due }
-        }
+        None => Next::after(interval(&context, &store)),
         Some(error) if error.is_outage() => Next::RetryAfter(PROBE_EVERY),
         Some(error) => match error.class().1 {
             Retry::Backoff => Next::Retry,

@@ -11,7 +11,7 @@ use super::Source;
 /// What each room may import. A room sees only rooms that stand above it here, so there are no circles of rooms.
 const ROOMS: &[(&str, &[&str])] = &[
     ("api", &[]),
-    ("digest", &[]),
+    ("digest", &["text"]),
     ("duration", &[]),
     ("lane", &[]),
     ("marks", &[]),

@@ -19,6 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use tokio::{sync::Notify, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +48,19 @@ pub(crate) enum Next {
     Retry,
     /// It failed in a way that only a change can mend: reconcile again after this time all the same.
     RetryAfter(Duration),
+}
+
+impl Next {
+    /// Reconcile again after this time.
+    pub(crate) fn after(pause: Duration) -> Self {
+        let due = Instant::now() + pause;
+        Self::At { earliest: due, due }
+    }
+
+    /// Reconcile again at this moment, at once if it has passed by `now`.
+    pub(crate) fn at(at: Timestamp, now: Timestamp) -> Self {
+        Self::after(Duration::try_from(at.duration_since(now)).unwrap_or_default())
+    }
 }
 
 /// Bounds of a queue.

@@ -421,8 +421,7 @@ impl Reconciler<'_> {
             let left = Duration::try_from(until.duration_since(self.now)).unwrap_or_default();
             pause = pause.min(left.max(Duration::from_secs(1)));
         }
-        let due = Instant::now() + pause;
-        Next::At { earliest: due, due }
+        Next::after(pause)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::api::gabion::baseline_exception::{
 use crate::api::gabion::baseline_exception_approval::BaselineExceptionApproval;
 use crate::policy::ControlId;
 use crate::policy::waivers::{ExemptOne, MAX_TEXT, MAX_WAIVERS, Waiver, is_waivable};
-use crate::text::shortened;
+use crate::text::{hex, shortened};
 
 /// Longest life of an exception and of an approval: ninety days.
 const MOST_HOURS: i64 = 90 * 24;
@@ -152,10 +152,7 @@ pub(crate) fn spec_hash(spec: &BaselineExceptionSpec) -> String {
     // A map of serde_json is sorted; a spec can always be written.
     let canonical = serde_json::to_value(spec).map(|value: Value| value.to_string());
     let hash = digest(&SHA256, canonical.unwrap_or_default().as_bytes());
-    hash.as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
-        text
-    })
+    hex(hash.as_ref())
 }
 
 /// Whether an exception is in force at this moment, given all approvals that there are.

@@ -4,12 +4,13 @@
 //! The text that is hashed is Go's `%+v` of a map. It is streamed into the hash: no text with secret bytes
 //! is ever put together.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::collections::BTreeMap;
 
 use sha3::{Digest, Sha3_224};
 use zeroize::Zeroizing;
 
 use crate::provider::SecretBytes;
+use crate::text::hex;
 
 /// Prefix of the field managers of all ExternalSecrets.
 pub(crate) const MANAGER: &str = "externalsecrets.external-secrets.io/";
@@ -28,7 +29,7 @@ pub(crate) fn data_hash(data: &BTreeMap<String, SecretBytes>) -> String {
         hasher.update(b"]");
     }
     hasher.update(b"]");
-    hex(hasher)
+    hex(&hasher.finalize())
 }
 
 /// What `status.syncedResourceVersion` holds: changes with the spec, the labels and the annotations.
@@ -43,19 +44,19 @@ pub(crate) fn object_version(
     hasher.update(b" labels:");
     hash_map(&mut hasher, labels);
     hasher.update(b"}");
-    format!("{generation}-{}", hex(hasher))
+    format!("{generation}-{}", hex(&hasher.finalize()))
 }
 
 /// Value of the label `reconcile.external-secrets.io/created-by`.
 pub(crate) fn created_by(namespace: &str, name: &str) -> String {
-    hex(Sha3_224::new().chain_update(namespace).chain_update(b"/").chain_update(name))
+    hex(&Sha3_224::new().chain_update(namespace).chain_update(b"/").chain_update(name).finalize())
 }
 
 /// Hash of a map of texts.
 pub(crate) fn text_map(map: &BTreeMap<String, String>) -> String {
     let mut hasher = Sha3_224::new();
     hash_map(&mut hasher, Some(map));
-    hex(hasher)
+    hex(&hasher.finalize())
 }
 
 /// Field manager under which the Secret of an `ExternalSecret` is written.
@@ -65,7 +66,7 @@ pub(crate) fn field_manager(name: &str) -> String {
     if plain.len() <= 63 {
         plain
     } else {
-        format!("{MANAGER}sha3/{}", hex(Sha3_224::new().chain_update(name)))
+        format!("{MANAGER}sha3/{}", hex(&Sha3_224::new().chain_update(name).finalize()))
     }
 }
 
@@ -105,14 +106,6 @@ fn hash_bytes(hasher: &mut Sha3_224, bytes: &[u8]) {
     hasher.update(&text[..used]);
 }
 
-fn hex(hasher: Sha3_224) -> String {
-    hasher.finalize().iter().fold(String::with_capacity(56), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -128,7 +121,7 @@ mod tests {
     }
 
     fn sha3(text: &str) -> String {
-        hex(Sha3_224::new().chain_update(text))
+        hex(&Sha3_224::new().chain_update(text).finalize())
     }
 
     #[test]

@@ -24,7 +24,8 @@ impl Pusher<'_> {
         for entry in &group.entries {
             let claim = Claim::of(&entry.record.matches.remote_ref);
             let own = Rank::of(self.object, &name, &claim);
-            let claimants = self.claimants(&target.store, &claim).into_iter();
+            let claimants =
+                self.context.claimants(&target.store.key, &claim, &self.key.namespace).into_iter();
             let others = claimants.filter(|other| ObjectKey::of(&**other) != *self.key);
             let ranks = others.map(|other| Rank::of(&other, &name, &claim));
             if let Some(holder) = ranks.filter(|rank| *rank < own).min() {
@@ -50,7 +51,7 @@ impl Pusher<'_> {
         let name = store_name(&store.key);
         let own = Rank::of(self.object, &name, claim);
         let stays = self.object.metadata.deletion_timestamp.is_none();
-        self.claimants(store, claim).iter().any(|object| {
+        self.context.claimants(&store.key, claim, &self.key.namespace).iter().any(|object| {
             whose == Whose::OfAnybody
                 || ObjectKey::of(&**object) != *self.key
                     && (!stays
@@ -58,22 +59,30 @@ impl Pusher<'_> {
                         || Rank::of(object, &name, claim) < own)
         })
     }
-
-    /// Those who mean a place and may have it. Those of other namespaces count only if the store means the same account
-    /// for all.
-    fn claimants(&self, store: &Store, claim: &Claim) -> Vec<Arc<PushSecret>> {
-        let across = !is_referent(store);
-        let mut all = self.context.pushes.claimants(&store.key, claim);
-        all.retain(|object| {
-            let key = ObjectKey::of(&**object);
-            (across || key.namespace == self.key.namespace)
-                && self.context.may_claim(object, &key, &store.key, claim)
-        });
-        all
-    }
 }
 
 impl Context {
+    /// Those who mean a place of a store and may have it, as a namespace sees it.
+    pub(crate) fn claimants(
+        &self,
+        store: &StoreKey,
+        claim: &Claim,
+        namespace: &str,
+    ) -> Vec<Arc<PushSecret>> {
+        let mut all = self.pushes.claimants(store, claim);
+        all.retain(|object| {
+            let key = ObjectKey::of(&**object);
+            self.shares(store, &key.namespace, namespace)
+                && self.may_claim(object, &key, store, claim)
+        });
+        all
+    }
+
+    /// Whether a store means the same account for two namespaces. What is not known may.
+    pub(crate) fn shares(&self, store: &StoreKey, one: &str, other: &str) -> bool {
+        one == other || self.stores.find(store).is_none_or(|(store, _, _)| !is_referent(&store))
+    }
+
     /// Whether an object has pushed to a place, or may. What is not known is no reason to take it away from it.
     fn may_claim(
         &self,

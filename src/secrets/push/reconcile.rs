@@ -181,14 +181,11 @@ fn conclude(
 }
 
 fn next_at(due: Due, now: Timestamp) -> Next {
-    let at = match due {
-        Due::Never => return Next::Idle,
-        Due::Now => now,
-        Due::At(at) => at,
-    };
-    let pause = Duration::try_from(at.duration_since(now)).unwrap_or_default();
-    let due = Instant::now() + pause;
-    Next::At { earliest: due, due }
+    match due {
+        Due::Never => Next::Idle,
+        Due::Now => Next::at(now, now),
+        Due::At(at) => Next::at(at, now),
+    }
 }
 
 impl<'a> Pusher<'a> {

@@ -82,7 +82,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
         return Next::Idle;
     };
     if !digest.shown {
-        return next_in(Duration::from_secs(1)); // the watch wakes it sooner
+        return Next::after(Duration::from_secs(1)); // the watch wakes it sooner
     }
     let (revision, at) = digest.revision.map_or((0, Timestamp::UNIX_EPOCH), |r| (r.number, r.at));
     // What is there when rollouts are first asked for is not rolled.
@@ -115,7 +115,7 @@ impl Look<'_> {
         }
         // The wave waits for room: nothing is read meanwhile.
         if !settled && self.known.is_checked && self.must_wait() {
-            return next_in(SELDOM);
+            return Next::after(SELDOM);
         }
         let found = match cluster::find(&self.context.writer, self.ask, &self.known.secret).await {
             Ok(found) => found,
@@ -193,7 +193,7 @@ impl Look<'_> {
         let (text, next) = match hold {
             Some(Hold { reason, text, wait }) if !rolls => {
                 let status = if reason == "RolloutsHeld" { "False" } else { "Unknown" };
-                (verdict(status, reason, text), next_in(wait))
+                (verdict(status, reason, text), Next::after(wait))
             }
             _ => {
                 let text =
@@ -201,7 +201,7 @@ impl Look<'_> {
                 let young = self.known.since.elapsed() < Duration::from_mins(1);
                 (
                     verdict("Unknown", "InProgress", text),
-                    next_in(if young { OFTEN } else { SELDOM }),
+                    Next::after(if young { OFTEN } else { SELDOM }),
                 )
             }
         };
@@ -234,7 +234,7 @@ impl Look<'_> {
         if standing.paused.is_empty() {
             return self.end(status, text, Next::Idle).await;
         }
-        let next = self.end(status, text, next_in(PAUSED)).await;
+        let next = self.end(status, text, Next::after(PAUSED)).await;
         let uid = self.known.uid.as_deref();
         self.context.rollouts.update(self.key, uid, |known| known.is_checked = false);
         next
@@ -287,16 +287,11 @@ impl Look<'_> {
     }
 }
 
-fn next_in(pause: Duration) -> Next {
-    let due = Instant::now() + pause;
-    Next::At { earliest: due, due }
-}
-
 fn answered(written: &Result<(), ApiError>, next: Next) -> Next {
     match written {
         Ok(()) => next,
         Err(ApiError::NotFound { .. }) => Next::Idle,
-        Err(ApiError::Conflict { .. }) => next_in(Duration::from_millis(500)),
+        Err(ApiError::Conflict { .. }) => Next::after(Duration::from_millis(500)),
         Err(_) => Next::Retry,
     }
 }

@@ -1,7 +1,5 @@
 //! Whether a rotation is due and may begin, and its first words in the status.
 
-use std::time::{Duration, Instant};
-
 use aws_lc_rs::rand;
 use jiff::Timestamp;
 
@@ -131,22 +129,29 @@ impl Rotator<'_> {
         };
         self.write_status(status).await?;
         Ok(match begin {
-            Begin::At(at) => next_at(*at, now),
+            Begin::At(at) => Next::at(*at, now),
             _ => Next::Idle,
         })
     }
 
-    /// Refuses what is not to be rotated. Id of the present version otherwise.
+    /// Refuses what is not to be rotated. Id of the present version otherwise. Those whom the store refuses hold nobody
+    /// up: they could be anybody's.
     fn check<'d>(
         &self,
         described: Option<&'d Described>,
         store: &StoreKey,
     ) -> Result<&'d str, Refusal> {
-        if let Some(other) = self.context.rotations.older(&self.object) {
+        let (namespace, remote) = (&*self.key.namespace, self.remote_key());
+        let mut older = self.context.rotations.older(&self.object);
+        older.retain(|other| {
+            self.context.shares(store, &other.namespace, namespace)
+                && !self.context.refuses(store, &other.namespace, remote)
+        });
+        if let Some(other) = older.into_iter().min() {
             return Err(Refusal::Duplicate(other.to_string()));
         }
-        let claim = Claim::at(self.remote_key(), "");
-        if !self.context.pushes.claimants(store, &claim).is_empty() {
+        let claim = Claim::at(remote, "");
+        if !self.context.claimants(store, &claim, namespace).is_empty() {
             return Err(Refusal::Pushed);
         }
         check::current(described, self.uid(), &self.label())
@@ -242,11 +247,4 @@ impl Rotator<'_> {
         self.record("RotationStarted", text, EventType::Routine);
         Ok(attempt)
     }
-}
-
-/// When to look again.
-pub(super) fn next_at(at: Timestamp, now: Timestamp) -> Next {
-    let pause = Duration::try_from(at.duration_since(now)).unwrap_or_default();
-    let due = Instant::now() + pause;
-    Next::At { earliest: due, due }
 }

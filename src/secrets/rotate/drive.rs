@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::super::error::Error;
 use super::super::index::StoreKey;
@@ -10,7 +10,6 @@ use super::super::plan::rotation::attempt::{
     Attempt, CURRENT, Consumers, Ending, Facts, Phase, Stages, Step, moved, next,
 };
 use super::super::plan::rotation::status;
-use super::begin::next_at;
 use super::{Rotator, Trouble};
 use crate::api::gabion::secret_rotation::RollbackPolicy;
 use crate::cluster::{events::EventType, queue::Next};
@@ -208,13 +207,11 @@ impl Rotator<'_> {
         }
         self.finalize(false).await?;
         // When the next one is due.
-        Ok((ending.as_str(), next_at(now, now)))
+        Ok((ending.as_str(), Next::at(now, now)))
     }
 }
 
 fn pause(attempt: &Attempt, now: Timestamp) -> Next {
     let waited = now.duration_since(attempt.promoted_at.unwrap_or(now)) / 4;
-    let pause = Duration::try_from(waited).unwrap_or_default().clamp(LOOKS.0, LOOKS.1);
-    let pause = SignedDuration::try_from(pause).unwrap_or_default();
-    next_at(now.checked_add(pause).unwrap_or(now), now)
+    Next::after(Duration::try_from(waited).unwrap_or_default().clamp(LOOKS.0, LOOKS.1))
 }

@@ -1,13 +1,12 @@
 //! Whether a rotation may begin: refusals, in the order in which they help most.
 
-use std::fmt::Write as _;
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::attempt::{CURRENT, PENDING, at};
 use super::error::{Refusal, TAG};
 use crate::provider::push::{OWNER, OWNER_TAG};
 use crate::provider::rotate::{Described, Valued};
+use crate::text::hex;
 
 /// AWS takes a new version every ten minutes; what is younger was put by somebody else just now.
 pub(crate) const YOUNGEST: SignedDuration = SignedDuration::from_mins(10);
@@ -67,13 +66,6 @@ pub(crate) fn age(value: &Valued, now: Timestamp) -> Result<(), Refusal> {
 pub(crate) fn label(uid: &str) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, uid.as_bytes());
     format!("GABION-{}", hex(digest.as_ref().get(..8).unwrap_or_default()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }
 
 /// A random id of a version.
