@@ -8,7 +8,7 @@ use support::{
     secrets_manager::{Denial, Fault, Managed},
 };
 
-use crate::scene::{Scene, ready_of, value};
+use crate::scene::{Scene, aws_provider, ready_of, value};
 
 const KIND: &str = "SecretRotation";
 
@@ -198,6 +198,42 @@ async fn t18_t19_what_somebody_does_meanwhile_and_missing_rights() -> Result<()>
     says(&scene, "back", "RolledBack").await?;
     assert_eq!(aws.value_of(&scene.remote("back")), Some(document(&value("old"))));
     assert_eq!(aws.version_at(&scene.remote("back"), "AWSPENDING"), None);
+    Ok(())
+}
+
+/// Those whom a shared store refuses: an older rotation and a push of the same secret.
+#[tokio::test]
+async fn who_is_refused_holds_no_rotation_up() -> Result<()> {
+    let refused = Scene::new("rotation-refused").await?;
+    let allowed = refused.beside("not").await?;
+    let remote = refused.remote("db");
+    refused.put("db", &document(&value("old")));
+    let provider = json!({"aws": aws_provider("aws-keys", Some(&refused.ns))});
+    refused
+        .create(json!({"kind": "ClusterSecretStore",
+            "metadata": {"name": refused.ns, "annotations": {"gabion.dev/allow-rotation": "true"}},
+            "spec": {"conditions": [{"namespaces": [allowed.ns]}], "provider": provider}}))
+        .await?;
+    let store = json!({"kind": "ClusterSecretStore", "name": refused.ns});
+    let object = json!({"kind": KIND, "metadata": {"name": "db"}, "spec": {
+        "storeRef": store, "remoteRef": {"key": remote},
+        "value": {"generatorRef": {"kind": "Fake", "name": "new"}, "property": "password"}}});
+    for scene in [&refused, &allowed] {
+        generator(scene).await?;
+        scene.create(object.clone()).await?;
+        scene.says(KIND, "db", |ready| ready["reason"] == "Waiting").await?;
+    }
+    crate::push::source(&refused, json!({"one": value("theirs")})).await?;
+    let data = json!([crate::push::entry(&refused, "one", "db", "")]);
+    let stores = json!({"secretStoreRefs": [store]});
+    refused.create(crate::push::push("db", data, stores)).await?;
+    crate::push::fails(&refused, "db", "denied by spec.conditions").await?;
+
+    rotate(&allowed, "db", "1").await?;
+
+    says(&allowed, "db", "Complete").await?;
+    assert_eq!(refused.env.aws.value_of(&remote), Some(document(&new())));
+    refused.delete("ClusterSecretStore", &refused.ns).await?;
     Ok(())
 }
 
