@@ -11,6 +11,7 @@ use super::Source;
 /// What each room may import. A room sees only rooms that stand above it here, so there are no circles of rooms.
 const ROOMS: &[(&str, &[&str])] = &[
     ("api", &[]),
+    ("text", &[]),
     ("digest", &["text"]),
     ("duration", &[]),
     ("lane", &[]),
@@ -21,7 +22,6 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("quantity", &[]),
     ("retry", &[]),
     ("secret_bytes", &[]),
-    ("text", &[]),
     ("gjson", &["secret_bytes"]),
     ("survey", &["duration", "text"]),
     ("generator", &["api", "secret_bytes"]),
