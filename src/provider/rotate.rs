@@ -47,7 +47,8 @@ pub struct Valued {
 /// One effect.
 #[derive(Clone, Copy)]
 pub enum Effect<'a> {
-    /// A new version with this id and this label, and no other. The same id and value again has no effect.
+    /// A new version with this id and this label, and no other. If there is a version of that id, nothing changes: a
+    /// former try made it.
     Put {
         /// Id of the version.
         token: &'a str,

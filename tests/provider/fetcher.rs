@@ -5,6 +5,7 @@ use gabion::provider::metrics::CallOutcome;
 use gabion::provider::metrics::Operation;
 use gabion::provider::rate_limit::Limit;
 use gabion::provider::rate_limit::Limits;
+use gabion::provider::rotate::Effect;
 
 use super::*;
 use support::secrets_manager::{Denial, Fault};
@@ -47,6 +48,21 @@ async fn an_ask_that_arrives_while_its_equal_is_under_way_joins_it() {
     let (first, second) = tokio::join!(read(&fetcher, &store, "secret-0"), late);
     assert_eq!(first, second);
     assert_eq!(server.calls("GetSecretValue"), 1);
+}
+
+#[tokio::test]
+async fn a_version_that_a_former_try_made_is_made_once() {
+    let server = filled(&names(1));
+    let (fetcher, store) = (fetcher(&server), store("a"));
+    let token = "00000000-0000-0000-0000-0000000000ff";
+    for text in ["first", "made anew after a restart"] {
+        let effect = Effect::Put { token, label: "GABION-1", value: &text.to_owned().into() };
+        let answer = fetcher.effect(&store, "secret-0", effect, Lane::Urgent).await;
+        assert!(answer.is_ok(), "{answer:?}");
+    }
+    assert_eq!(server.versions_of("secret-0"), 2);
+    server.move_stage("secret-0", "AWSCURRENT", Some(token));
+    assert_eq!(server.value_of("secret-0"), Some("first".to_owned()));
 }
 
 #[tokio::test]

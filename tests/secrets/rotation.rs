@@ -21,18 +21,22 @@ fn document(password: &str) -> String {
     json!({"host": "db", "password": password}).to_string()
 }
 
-/// A secret with an old password, and what rotates it.
-async fn rotation(scene: &Scene<'_>, name: &str, spec: Value) -> Result<()> {
-    scene.put(name, &document(&value("old")));
-    let mut object = json!({
+fn object(remote: &str, name: &str) -> Value {
+    json!({
         "kind": KIND,
         "metadata": {"name": name},
         "spec": {
             "storeRef": {"name": "aws"},
-            "remoteRef": {"key": scene.remote(name)},
+            "remoteRef": {"key": remote},
             "value": {"generatorRef": {"kind": "Fake", "name": "new"}, "property": "password"},
         },
-    });
+    })
+}
+
+/// A secret with an old password, and what rotates it.
+async fn rotation(scene: &Scene<'_>, name: &str, spec: Value) -> Result<()> {
+    scene.put(name, &document(&value("old")));
+    let mut object = object(&scene.remote(name), name);
     if let Value::Object(fields) = spec {
         for (field, value) in fields {
             object["spec"][field] = value;
@@ -194,10 +198,161 @@ async fn t18_t19_what_somebody_does_meanwhile_and_missing_rights() -> Result<()>
     // Its Secret takes no other data any more.
     scene.patch("Secret", "back", json!({"immutable": true})).await?;
     scene.settle().await?;
+    // Looks lag all the while.
+    aws.lag(&scene.remote("back"), 2);
     rotate(&scene, "back", "1").await?;
     says(&scene, "back", "RolledBack").await?;
     assert_eq!(aws.value_of(&scene.remote("back")), Some(document(&value("old"))));
     assert_eq!(aws.version_at(&scene.remote("back"), "AWSPENDING"), None);
+    // Another cluster sees by its label who rotates the secret, even if nobody may set tags.
+    let (remote, key) = (scene.remote("back"), scene.access_key.clone());
+    let token = aws.version_at(&remote, "AWSPREVIOUS").unwrap_or_default();
+    assert!(aws.stages_of(&remote)[&token].iter().any(|label| label.starts_with("GABION-")));
+    leftovers(&scene).await?;
+    second(&scene, &remote, &key).await
+}
+
+/// S12: what a request that came late has locked is freed, and so is what a lost status has left.
+async fn leftovers(scene: &Scene<'_>) -> Result<()> {
+    let aws = &scene.env.aws;
+    rotation(scene, "late", json!({"consumers": {"wait": "None"}})).await?;
+    let remote = scene.remote("late");
+    let late = "00000000-0000-0000-0000-00000000abcd";
+    let last =
+        json!({"at": "2026-01-01T00:00:00Z", "version": late, "outcome": "TimedOut", "seconds": 1});
+    scene.patch_status(KIND, "late", json!({"lastRotation": last})).await?;
+    aws.put_version(&remote, late, &["AWSPENDING"], "late");
+    rotate(scene, "late", "1").await?;
+    says(scene, "late", "Complete").await?;
+    assert_eq!(aws.version_at(&remote, "AWSPENDING"), None);
+    assert_eq!(aws.value_of(&remote), Some(document(&new())));
+    Ok(())
+}
+
+/// A namespace with a store of its own, which sees the same secrets.
+async fn another<'s>(scene: &Scene<'s>) -> Result<Scene<'s>> {
+    let other = scene.beside("other").await?;
+    other.create(other.credentials("aws-keys")).await?;
+    other.create(other.store("aws")).await?;
+    generator(&other).await?;
+    Ok(other)
+}
+
+async fn second(scene: &Scene<'_>, remote: &str, key: &str) -> Result<()> {
+    let (aws, other) = (&scene.env.aws, another(scene).await?);
+    for key in [key, &other.access_key] {
+        aws.deny(Denial {
+            operation: Some("TagResource"),
+            secret: Some(remote.to_owned()),
+            access_key: Some(key.to_owned()),
+        });
+    }
+    aws.untag(remote, "gabion.dev/rotated-by");
+    other.create(object(remote, "back")).await?;
+    other.says(KIND, "back", |ready| ready["reason"] == "Waiting").await?;
+    rotate(&other, "back", "1").await?;
+    let object = says(&other, "back", "RotatedElsewhere").await?;
+    let message = ready_of(&object)["message"].as_str().unwrap_or_default().to_owned();
+    assert!(message.contains("secretsmanager:TagResource"), "{message}");
+    Ok(())
+}
+
+/// Two control planes know nothing of each other but what the secret's labels say, like two stores here.
+#[tokio::test]
+async fn t17_of_two_clusters_one_brings_its_value_into_force() -> Result<()> {
+    const SECRETS: usize = 20;
+    let one = Scene::new("rotation-two").await?;
+    let two = another(&one).await?;
+    let aws = &one.env.aws;
+    let names: Vec<_> = (0..SECRETS).map(|nth| format!("s{nth}")).collect();
+    generator(&one).await?;
+    for scene in [&one, &two] {
+        for name in &names {
+            let remote = one.remote(name);
+            if scene.ns == one.ns {
+                scene.put(name, &document(&value("old")));
+            }
+            let mut object = object(&remote, name);
+            object["spec"]["consumers"] = json!({"wait": "None"});
+            scene.create(object).await?;
+        }
+    }
+    for (scene, name) in
+        [&one, &two].into_iter().flat_map(|scene| names.iter().map(move |name| (scene, name)))
+    {
+        scene.says(KIND, name, |ready| ready["reason"] == "Waiting").await?;
+    }
+    let before: Vec<_> =
+        names.iter().map(|name| aws.version_at(&one.remote(name), "AWSCURRENT")).collect();
+    for (nth, name) in names.iter().enumerate() {
+        // No tag decides, so labels have to; and looks lag behind them.
+        let remote = one.remote(name);
+        aws.deny(Denial {
+            operation: Some("TagResource"),
+            secret: Some(remote.clone()),
+            ..Denial::default()
+        });
+        aws.lag(&remote, nth % 3);
+        let (first, second) = if nth % 2 == 0 { (&one, &two) } else { (&two, &one) };
+        tokio::try_join!(rotate(first, name, "1"), rotate(second, name, "1"))?;
+    }
+    let mut winners = 0;
+    for (name, before) in names.iter().zip(before) {
+        let mut reasons = Vec::new();
+        for scene in [&one, &two] {
+            let object = scene.says(KIND, name, |ready| ready["reason"] != "Waiting").await?;
+            reasons.push(ready_of(&object)["reason"].as_str().unwrap_or_default().to_owned());
+        }
+        let remote = one.remote(name);
+        let complete = reasons.iter().filter(|reason| *reason == "Complete").count();
+        assert!(complete <= 1, "{name}: {reasons:?}");
+        winners += complete;
+        // One move from the first version, or none.
+        let label = if complete == 1 { "AWSPREVIOUS" } else { "AWSCURRENT" };
+        assert_eq!(aws.version_at(&remote, label), before, "{name}: {reasons:?}");
+        assert_eq!(aws.version_at(&remote, "AWSPENDING"), None, "{name}: {reasons:?}");
+        for loser in reasons.iter().filter(|reason| *reason != "Complete") {
+            let known = ["Lost", "CurrentMoved", "PendingElsewhere", "TooSoon", "RotatedElsewhere"];
+            assert!(known.contains(&loser.as_str()), "{name}: {reasons:?}");
+        }
+    }
+    assert!(winners > 0);
+    comes_and_goes(&one, &two).await
+}
+
+/// One cluster begins; the other brings its value into force and takes it back. The first one sees the version that it
+/// began with, and that somebody rotated nevertheless.
+async fn comes_and_goes(one: &Scene<'_>, two: &Scene<'_>) -> Result<()> {
+    let aws = &one.env.aws;
+    let (remote, key) = (one.remote("aba"), &two.access_key);
+    rotation(one, "aba", json!({"consumers": {"timeout": "1s"}})).await?;
+    let old = aws.version_at(&remote, "AWSCURRENT");
+    let secret = Some(remote.clone());
+    aws.deny(Denial { operation: Some("TagResource"), secret, ..Denial::default() });
+    let data =
+        json!([{"secretKey": "value", "remoteRef": {"key": remote, "property": "password"}}]);
+    one.synced("aba", json!({"data": data})).await?;
+    one.patch("Secret", "aba", json!({"immutable": true})).await?;
+    one.settle().await?;
+    two.create(object(&remote, "aba")).await?;
+    two.says(KIND, "aba", |ready| ready["reason"] == "Waiting").await?;
+    let puts = aws.calls_of("PutSecretValue", key);
+    aws.fault_of_key(key, Some(Fault::Delay(Duration::from_millis(200))));
+    rotate(two, "aba", "1").await?;
+    eventually(SOON, "a version that nobody reads", || async {
+        let asked = aws.calls_of("PutSecretValue", key) > puts;
+        if asked { Ok(()) } else { Err(Failure::new("not yet")) }
+    })
+    .await?;
+    // What follows waits until the other one is through.
+    aws.fault_of_key(key, Some(Fault::Delay(Duration::from_secs(4))));
+    rotate(one, "aba", "1").await?;
+    says(one, "aba", "RolledBack").await?;
+    assert_eq!(aws.version_at(&remote, "AWSCURRENT"), old);
+    aws.fault_of_key(key, None);
+    says(two, "aba", "CurrentMoved").await?;
+    assert_eq!(aws.version_at(&remote, "AWSCURRENT"), old);
+    assert_eq!(aws.version_at(&remote, "AWSPENDING"), None);
     Ok(())
 }
 

@@ -194,6 +194,9 @@ pub struct AttemptStatus {
     pub token: String,
     /// Id of the version before it.
     pub from: String,
+    /// Id of the version before that one, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<String>,
     /// When it was begun.
     pub since: Time,
     /// Since when the new version is in force.

@@ -7,12 +7,15 @@ use super::super::error::Error;
 use super::super::index::{Memory, StoreKey, Tracked};
 use super::super::plan::generate;
 use super::super::plan::push::claims::Claim;
-use super::super::plan::rotation::attempt::{Attempt, Ending, PENDING, Phase, leftover, moved};
+use super::super::plan::rotation::attempt::{
+    Attempt, Ending, PENDING, PREVIOUS, Phase, at, foreign, leftover, moved,
+};
 use super::super::plan::rotation::check;
 use super::super::plan::rotation::error::{Refusal, TAG};
 use super::super::plan::rotation::schedule::Schedule;
 use super::super::plan::rotation::status::{self, Begin};
 use super::super::plan::rotation::value;
+use super::drive::answer;
 use super::{Rotator, Trouble};
 use crate::api::external_secrets::external_secret::{ExternalSecret, ExternalSecretSpec};
 use crate::cluster::{events::EventType, queue::Next};
@@ -76,8 +79,9 @@ impl Rotator<'_> {
         self.prepared = Some(self.compose(&present).await?);
         let described = self.tidy(&connection, described).await?;
         self.tag(&connection, &described).await?;
+        let previous = at(&described.stages, PREVIOUS).map(ToOwned::to_owned);
         self.seen = Some(described.stages);
-        self.write_first(current, due, now).await.map(Ok)
+        self.write_first((current, previous), due, now).await.map(Ok)
     }
 
     /// Nothing is to be done now.
@@ -154,7 +158,8 @@ impl Rotator<'_> {
         if !self.context.claimants(store, &claim, namespace).is_empty() {
             return Err(Refusal::Pushed);
         }
-        check::current(described, self.uid(), &self.label())
+        let last = status::last_version(&self.object);
+        check::current(described, self.uid(), &self.label(), last)
     }
 
     /// The new value.
@@ -183,23 +188,34 @@ impl Rotator<'_> {
         Ok(tokio::task::block_in_place(engine)?)
     }
 
-    /// Takes the lock off what a lost status left behind.
+    /// Takes the lock off what a lost status or a late request left behind.
     async fn tidy(
-        &self,
+        &mut self,
         connection: &Connection,
         mut described: Described,
     ) -> Result<Described, Trouble> {
-        let left = leftover(&described.stages, &self.label()).map(ToOwned::to_owned);
+        let last = status::last_version(&self.object);
+        let left = leftover(&described.stages, &self.label(), last).map(ToOwned::to_owned);
         let Some(version) = left else { return Ok(described) };
+        // Whoever knows an old status has no attempt to show for its lock: this write would fail.
+        self.finalize(true).await?;
         let effect = Effect::Move { label: PENDING, to: None, from: Some(&version) };
-        self.effect(connection, effect).await?.map_err(Error::from)?;
-        let text = format!("version {version} was left by a rotation that nobody knows: dropped");
-        self.record("RotationFailed", text, EventType::Warning);
+        match self.effect(connection, effect).await?.map_err(answer) {
+            Ok(()) => {
+                let text =
+                    format!("version {version} was left by a rotation that nobody knows: dropped");
+                self.record("RotationFailed", text, EventType::Warning);
+            }
+            // A look that lagged.
+            Err(Ok(_)) => {}
+            Err(Err(error)) => return Err(Error::from(error).into()),
+        }
         moved(&mut described.stages, PENDING, None);
         Ok(described)
     }
 
-    /// Says whose the secret is. Without the right to, it goes on: the lock still holds.
+    /// Says whose the secret is. Without the right to, it goes on, unless a label says that
+    /// somebody else does: the lock still holds.
     async fn tag(&self, connection: &Connection, described: &Described) -> Result<(), Trouble> {
         if check::is_tagged(described, self.uid()) {
             return Ok(());
@@ -207,6 +223,9 @@ impl Rotator<'_> {
         match self.effect(connection, Effect::Tag(TAG, self.uid())).await? {
             Ok(()) => Ok(()),
             Err(error @ ProviderError::Denied { .. }) => {
+                if let Some(other) = foreign(&described.stages, &self.label()) {
+                    return Err(Refusal::MarkedElsewhere(other.to_owned()).into());
+                }
                 let text = format!(
                     "{error}: another cluster does not see that this one rotates the secret"
                 );
@@ -220,7 +239,7 @@ impl Rotator<'_> {
     /// From here on a deletion takes back what is under way, and a restart goes on.
     async fn write_first(
         &mut self,
-        from: String,
+        (from, previous): (String, Option<String>),
         due: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Attempt, Trouble> {
@@ -238,6 +257,7 @@ impl Rotator<'_> {
             phase: Phase::Creating,
             token: check::token(random),
             from,
+            previous,
             since: now,
             promoted_at: None,
             cause: None,

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use super::super::error::Error;
 use super::super::index::StoreKey;
 use super::super::plan::rotation::attempt::{
-    Attempt, CURRENT, Consumers, Ending, Facts, Phase, Stages, Step, moved, next,
+    Answer, Attempt, CURRENT, Consumers, Ending, Facts, Phase, Proved, Stages, Step, at, moved,
+    next,
 };
 use super::super::plan::rotation::status;
 use super::{Rotator, Trouble};
@@ -34,7 +35,7 @@ impl Rotator<'_> {
         let Some(connection) = self.connection(store).await? else {
             return Ok(("Waiting", Next::Idle));
         };
-        let label = self.label();
+        let (label, mut refused) = (self.label(), false);
         for _ in 0..MOST_STEPS {
             let now = Timestamp::now();
             let facts = self.facts(store, &attempt, &label, now);
@@ -54,9 +55,14 @@ impl Rotator<'_> {
                 Step::Put => self.put(&connection, &attempt, &label).await?,
                 Step::Move { label, to, from } => {
                     let (to, from) = (to.as_deref(), from.as_deref());
-                    self.relabel(&connection, &label, to, from).await?;
+                    let done = self.relabel(&connection, &label, to, from).await?;
+                    // A look that lags is asked again, and not at once.
+                    if to == Some(&attempt.token) && std::mem::replace(&mut refused, !done) && !done
+                    {
+                        break;
+                    }
                 }
-                Step::Wait => return Ok(("Propagating", pause(&attempt, now))),
+                Step::Wait => return Ok((attempt.phase.as_str(), pause(&attempt, now))),
                 Step::End(ending) => return self.end(store, &attempt, ending, now).await,
             }
         }
@@ -83,7 +89,7 @@ impl Rotator<'_> {
             is_meant.then_some(Ending::Aborted)
         };
         let automatic = self.object.spec.rollback == RollbackPolicy::Automatic;
-        Facts { label, consumers, automatic, stop, now }
+        Facts { label, proved: self.proved, consumers, automatic, stop, now }
     }
 
     /// Each look at consumers would otherwise ask AWS once more. Before anything is taken back it is asked.
@@ -108,6 +114,7 @@ impl Rotator<'_> {
         now: Timestamp,
     ) -> Result<(), Trouble> {
         self.write_status(status::written(&self.object, attempt, None, now)).await?;
+        self.proved = Proved::default();
         match attempt.phase {
             // What is about to be promoted or put back is looked at once more.
             Phase::Promoting | Phase::Reverting => self.seen = None,
@@ -149,24 +156,29 @@ impl Rotator<'_> {
         Ok(())
     }
 
+    /// Moves a label. False: it is not where it was to be moved from.
     async fn relabel(
         &mut self,
         connection: &Connection,
         label: &str,
         to: Option<&str>,
         from: Option<&str>,
-    ) -> Result<(), Trouble> {
-        match self.effect(connection, Effect::Move { label, to, from }).await? {
+    ) -> Result<bool, Trouble> {
+        match self.effect(connection, Effect::Move { label, to, from }).await?.map_err(answer) {
             Ok(()) => {
                 self.moved(label, to);
-                Ok(())
+                self.proved.note(label, Answer::Moved);
+                Ok(true)
             }
-            // It is not where it was: whoever asks again sees why.
-            Err(ProviderError::Invalid { .. }) => {
-                self.seen = None;
-                Ok(())
+            Err(Ok(answer)) => {
+                self.proved.note(label, answer);
+                // Whoever asks again sees where it is.
+                if self.seen.as_ref().is_some_and(|seen| at(seen, label) == from) {
+                    self.seen = None;
+                }
+                Ok(false)
             }
-            Err(error) => {
+            Err(Err(error)) => {
                 self.seen = None;
                 Err(Error::from(error).into())
             }
@@ -208,6 +220,15 @@ impl Rotator<'_> {
         self.finalize(false).await?;
         // When the next one is due.
         Ok((ending.as_str(), Next::at(now, now)))
+    }
+}
+
+/// What it says of a label that a move of it was refused.
+pub(super) fn answer(error: ProviderError) -> Result<Answer, ProviderError> {
+    match error {
+        ProviderError::Invalid { .. } => Ok(Answer::Elsewhere),
+        ProviderError::NotFound { .. } | ProviderError::NoSuchVersion { .. } => Ok(Answer::Gone),
+        other => Err(other),
     }
 }
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::error::Error;
-use super::plan::rotation::attempt::Stages;
+use super::plan::rotation::attempt::{Proved, Stages};
 use super::plan::rotation::error::{Refusal, RotationError};
 use super::plan::rotation::schedule::Schedule;
 use crate::api::gabion::secret_rotation::SecretRotation;
@@ -38,6 +38,8 @@ struct Rotator<'a> {
     object: Arc<SecretRotation>,
     /// Where the labels are, and `None` after anything that may have changed it.
     seen: Option<Stages>,
+    /// What AWS answered in the present phase.
+    proved: Proved,
     /// The new value.
     prepared: Option<SecretBytes>,
     schedule: Option<Schedule>,

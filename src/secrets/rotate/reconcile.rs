@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::context::Context;
 use super::super::error::{Error, RECHECK};
+use super::super::plan::rotation::attempt::Proved;
 use super::super::plan::rotation::error::Refusal;
 use super::super::plan::rotation::schedule::Schedule;
 use super::super::plan::rotation::{FINALIZER, status};
@@ -33,6 +34,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
         key: &key,
         object,
         seen: None,
+        proved: Proved::default(),
         prepared: None,
         schedule: None,
     };

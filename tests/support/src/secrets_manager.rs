@@ -85,6 +85,7 @@ struct Secret {
     kms_key: Option<String>,
     deleted: bool,
     managed: Managed,
+    lag: stages::Lag,
 }
 
 #[derive(Clone)]
@@ -191,6 +192,10 @@ impl SecretsManager {
     }
 
     /// Marks for deletion, with a recovery window.
+    pub fn untag(&self, name: &str, key: &str) {
+        self.contents().secret(name).tags.remove(key);
+    }
+
     pub fn schedule_deletion(&self, name: &str) {
         self.contents().secret(name).deleted = true;
     }
@@ -769,13 +774,12 @@ impl Contents {
         if self.is_denied(call, "DescribeSecret", Some(self.name_of(id))) {
             return Err(call.denied(id));
         }
-        let name = self.name_of(id);
-        let secret = self.secrets.get(name).ok_or_else(|| {
+        let name = self.name_of(id).to_owned();
+        let secret = self.secrets.get_mut(&name).ok_or_else(|| {
             let message = "Secrets Manager can't find the specified secret.";
             ("ResourceNotFoundException", message.to_owned())
         })?;
-        let stages: BTreeMap<_, _> =
-            secret.versions.iter().map(|(id, v)| (id, &v.stages)).collect();
+        let stages = secret.shown();
         let tags: Vec<_> =
             secret.tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
         let mut output = json!({

@@ -111,7 +111,10 @@ impl SecretsManager {
                     .version_stages(label)
                     .secret_string(text);
                 let call = Box::pin(request.send());
-                self.calls.call(Operation::PutSecretValue, lane, &id, call).await.map(|_| ())
+                match self.calls.call(Operation::PutSecretValue, lane, &id, call).await {
+                    Err(ProviderError::Invalid { reason, .. }) if exists(&reason) => Ok(()),
+                    answer => answer.map(|_| ()),
+                }
             }
             Effect::Move { label, to, from } => {
                 let request = self
@@ -133,6 +136,11 @@ impl SecretsManager {
             }
         }
     }
+}
+
+/// Whether there is a version of this id, with another value.
+fn exists(reason: &str) -> bool {
+    reason.starts_with("ResourceExistsException ")
 }
 
 impl Rotate for SecretsManager {

@@ -12,6 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 pub(crate) const CURRENT: &str = "AWSCURRENT";
 /// Label of the version before it.
 pub(crate) const PREVIOUS: &str = "AWSPREVIOUS";
+/// Begin of the labels that say which SecretRotation made a version.
+pub(crate) const LABELS: &str = "GABION-";
 /// Label that whoever rotates holds meanwhile: AWS keeps it on one version, which makes it a lock.
 pub(crate) const PENDING: &str = "AWSPENDING";
 /// An attempt is given up if it is not promoted in this time.
@@ -29,7 +31,7 @@ pub(crate) fn at<'a>(stages: &'a Stages, label: &str) -> Option<&'a str> {
 }
 
 /// How far an attempt has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Phase {
     /// The new version is made.
     Creating,
@@ -127,7 +129,7 @@ impl Ending {
 }
 
 /// One attempt, as the status has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Attempt {
     pub(crate) number: i64,
     pub(crate) phase: Phase,
@@ -135,6 +137,9 @@ pub(crate) struct Attempt {
     pub(crate) token: String,
     /// Id of the version that was current when it began.
     pub(crate) from: String,
+    /// Id of the version before that one, when it began. Another one there means that somebody rotated meanwhile, even
+    /// if the current version is the same again.
+    pub(crate) previous: Option<String>,
     pub(crate) since: Timestamp,
     /// Since when consumers are waited for.
     pub(crate) promoted_at: Option<Timestamp>,
@@ -163,11 +168,43 @@ pub(crate) enum Consumers {
     TimedOut,
 }
 
+/// What AWS answered when the new version was to lose a label. A look may lag, and such an answer does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Answer {
+    /// The label was there, and is not any more.
+    Moved,
+    /// The label is elsewhere.
+    Elsewhere,
+    /// A version is not there, or the secret is not.
+    Gone,
+}
+
+/// The answers since the phase was entered, as far as this process knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Proved {
+    current: Option<Answer>,
+    pending: Option<Answer>,
+    label: Option<Answer>,
+}
+
+impl Proved {
+    /// Notes an answer.
+    pub(crate) fn note(&mut self, label: &str, answer: Answer) {
+        let of = match label {
+            CURRENT => &mut self.current,
+            PENDING => &mut self.pending,
+            _ => &mut self.label,
+        };
+        *of = Some(answer);
+    }
+}
+
 /// What counts beside labels.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts<'a> {
     /// The label of this object.
     pub(crate) label: &'a str,
+    pub(crate) proved: Proved,
     pub(crate) consumers: Consumers,
     /// Whether it is put back when consumers do not get it.
     pub(crate) automatic: bool,
@@ -210,16 +247,17 @@ pub(crate) fn next(attempt: &Attempt, seen: Option<&Stages>, facts: &Facts<'_>) 
         Phase::Claiming => claim(attempt, stages, facts),
         Phase::Promoting => promote(attempt, stages, facts),
         Phase::Propagating => propagate(attempt, stages, facts),
-        Phase::Reverting => revert(attempt, stages, facts),
+        Phase::Reverting => revert::next(attempt, stages, facts),
     }
 }
 
 /// Why an attempt that is not in force yet goes no further.
 fn stopped(attempt: &Attempt, stages: &Stages, facts: &Facts<'_>) -> Option<Ending> {
     let waited = facts.now.duration_since(attempt.since);
-    match at(stages, CURRENT) {
-        Some(current) if current == attempt.from => {}
-        _ => return Some(Ending::CurrentMoved),
+    let is_as_it_was = at(stages, CURRENT) == Some(&attempt.from)
+        && at(stages, PREVIOUS) == attempt.previous.as_deref();
+    if !is_as_it_was {
+        return Some(Ending::CurrentMoved);
     }
     facts.stop.or_else(|| (waited > PATIENCE).then_some(Ending::TimedOut))
 }
@@ -243,10 +281,11 @@ fn claim(attempt: &Attempt, stages: &Stages, facts: &Facts<'_>) -> Step {
 fn promote(attempt: &Attempt, stages: &Stages, facts: &Facts<'_>) -> Step {
     let current = at(stages, CURRENT);
     if current == Some(&attempt.token) {
-        return release(attempt, stages, PENDING).unwrap_or_else(|| {
-            let attempt = Attempt { promoted_at: Some(facts.now), ..attempt.clone() };
-            attempt.in_phase(Phase::Propagating)
-        });
+        if facts.proved.pending.is_none() {
+            return release(attempt, PENDING, None);
+        }
+        let attempt = Attempt { promoted_at: Some(facts.now), ..attempt.clone() };
+        return attempt.in_phase(Phase::Propagating);
     }
     // It was in force, and the version that came after it pushed it back.
     if at(stages, PREVIOUS) == Some(&attempt.token) {
@@ -255,8 +294,11 @@ fn promote(attempt: &Attempt, stages: &Stages, facts: &Facts<'_>) -> Step {
     if let Some(cause) = stopped(attempt, stages, facts) {
         return attempt.reverting(cause);
     }
-    if at(stages, PENDING) != Some(&attempt.token) {
-        return attempt.reverting(Ending::Lost);
+    match at(stages, PENDING) {
+        Some(holder) if holder == attempt.token => {}
+        Some(holder) if holder != attempt.from => return attempt.reverting(Ending::Lost),
+        // Nobody has the lock: somebody took it off, or the look lags. Taking it again shows which.
+        _ => return attempt.in_phase(Phase::Claiming),
     }
     Step::Move {
         label: CURRENT.to_owned(),
@@ -288,40 +330,26 @@ fn is_just_promoted(attempt: &Attempt, facts: &Facts<'_>) -> bool {
     attempt.promoted_at.is_some_and(|at| facts.now.duration_since(at) < LAG)
 }
 
-fn revert(attempt: &Attempt, stages: &Stages, facts: &Facts<'_>) -> Step {
-    let cause = attempt.cause.unwrap_or(Ending::Lost);
-    // Also one that came into force late, by a request that nobody got an answer to.
-    if at(stages, CURRENT) == Some(&attempt.token) {
-        return Step::Move {
-            label: CURRENT.to_owned(),
-            to: Some(attempt.from.clone()),
-            from: Some(attempt.token.clone()),
-        };
-    }
-    let left = release(attempt, stages, PENDING)
-        .or_else(|| release(attempt, stages, facts.label))
-        .unwrap_or(Step::End(cause));
-    match left {
-        // Nothing of it is undone: what somebody put meanwhile stays.
-        Step::End(Ending::RolledBack) if at(stages, CURRENT) != Some(&attempt.from) => {
-            Step::End(Ending::Superseded)
-        }
-        step => step,
-    }
+/// Takes a label off the new version, or moves it to another one. AWS refuses it if the label is not there.
+fn release(attempt: &Attempt, label: &str, to: Option<&str>) -> Step {
+    let (to, from) = (to.map(ToOwned::to_owned), Some(attempt.token.clone()));
+    Step::Move { label: label.to_owned(), to, from }
 }
 
-/// Takes a label off the new version, if it is there.
-fn release(attempt: &Attempt, stages: &Stages, label: &str) -> Option<Step> {
-    let from = at(stages, label).filter(|holder| *holder == attempt.token)?;
-    Some(Step::Move { label: label.to_owned(), to: None, from: Some(from.to_owned()) })
-}
-
-/// A version of this object that holds the lock and that no attempt knows, because the status was lost.
-pub(crate) fn leftover<'a>(stages: &'a Stages, label: &str) -> Option<&'a str> {
+/// A version of this object that holds the lock and that no attempt knows: the status was lost, or a request came late.
+/// It has the label of this object, or is what the last attempt made.
+pub(crate) fn leftover<'a>(stages: &'a Stages, label: &str, last: Option<&str>) -> Option<&'a str> {
     let version = at(stages, PENDING)?;
     let labels = stages.get(version)?;
-    let is_ours = labels.contains(label) && !labels.contains(CURRENT) && !labels.contains(PREVIOUS);
-    is_ours.then_some(version)
+    let is_ours = labels.contains(label) || last == Some(version);
+    (is_ours && !labels.contains(CURRENT)).then_some(version)
+}
+
+/// The label of another SecretRotation on the current version or the one before it.
+pub(crate) fn foreign<'a>(stages: &'a Stages, label: &str) -> Option<&'a str> {
+    let versions = [CURRENT, PREVIOUS].into_iter().filter_map(|of| stages.get(at(stages, of)?));
+    let mut labels = versions.flatten().map(String::as_str);
+    labels.find(|other| other.starts_with(LABELS) && *other != label)
 }
 
 /// How the labels are after a move that was made.
@@ -341,5 +369,8 @@ pub(crate) fn moved(stages: &mut Stages, label: &str, to: Option<&str>) {
     stages.retain(|_, labels| !labels.is_empty());
 }
 
+mod revert;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod world;

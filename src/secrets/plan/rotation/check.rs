@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::attempt::{CURRENT, PENDING, at};
+use super::attempt::{CURRENT, LABELS, PENDING, at, leftover};
 use super::error::{Refusal, TAG};
 use crate::provider::push::{OWNER, OWNER_TAG};
 use crate::provider::rotate::{Described, Valued};
@@ -12,11 +12,12 @@ use crate::text::hex;
 pub(crate) const YOUNGEST: SignedDuration = SignedDuration::from_mins(10);
 
 /// Id of the present version, if nothing speaks against a new one. `owner` is what the tag says of this object; `label`
-/// is its own.
+/// is its own, and `last` the version that it made last.
 pub(crate) fn current<'a>(
     described: Option<&'a Described>,
     owner: &str,
     label: &str,
+    last: Option<&str>,
 ) -> Result<&'a str, Refusal> {
     let secret = described.ok_or(Refusal::NotFound)?;
     if secret.deleting {
@@ -39,15 +40,11 @@ pub(crate) fn current<'a>(
     }
     let current = at(&secret.stages, CURRENT).ok_or(Refusal::NoCurrent)?;
     match at(&secret.stages, PENDING) {
-        Some(holder) if holder != current && !has(secret, holder, label) => {
+        Some(holder) if holder != current && leftover(&secret.stages, label, last).is_none() => {
             Err(Refusal::PendingElsewhere(holder.to_owned()))
         }
         _ => Ok(current),
     }
-}
-
-fn has(secret: &Described, version: &str, label: &str) -> bool {
-    secret.stages.get(version).is_some_and(|labels| labels.contains(label))
 }
 
 /// Whether the tag says already whose it is.
@@ -65,7 +62,7 @@ pub(crate) fn age(value: &Valued, now: Timestamp) -> Result<(), Refusal> {
 /// The label of an object: 16 digits of a hash of its uid.
 pub(crate) fn label(uid: &str) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, uid.as_bytes());
-    format!("GABION-{}", hex(digest.as_ref().get(..8).unwrap_or_default()))
+    format!("{LABELS}{}", hex(digest.as_ref().get(..8).unwrap_or_default()))
 }
 
 /// A random id of a version.
@@ -95,8 +92,8 @@ mod tests {
     #[test]
     fn s3_refusals_name_their_cause() {
         let fine = described();
-        assert_eq!(current(Some(&fine), "me", "L"), Ok("v1"));
-        assert_eq!(current(Some(&tagged(TAG, "me")), "me", "L"), Ok("v1"));
+        assert_eq!(current(Some(&fine), "me", "L", None), Ok("v1"));
+        assert_eq!(current(Some(&tagged(TAG, "me")), "me", "L", None), Ok("v1"));
         let mut pending = described();
         pending.stages.insert("v2".to_owned(), BTreeSet::from([PENDING.to_owned()]));
         for (secret, expected) in [
@@ -110,12 +107,13 @@ mod tests {
             (Some(pending.clone()), "PendingElsewhere"),
             (Some(Described::default()), "NoCurrent"),
         ] {
-            let refusal = current(secret.as_ref(), "me", "L").unwrap_err();
+            let refusal = current(secret.as_ref(), "me", "L", None).unwrap_err();
             assert_eq!(refusal.reason(), expected);
             assert!(refusal.message().contains(':'), "{}", refusal.message());
         }
         pending.stages.entry("v2".to_owned()).or_default().insert("L".to_owned());
-        assert_eq!(current(Some(&pending), "me", "L"), Ok("v1"));
+        assert_eq!(current(Some(&pending), "me", "L", None), Ok("v1"));
+        assert_eq!(current(Some(&pending), "me", "M", Some("v2")), Ok("v1"));
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub(crate) enum Refusal {
     NotFound,
     Pushed,
     RotatedElsewhere(String),
+    MarkedElsewhere(String),
     Duplicate(String),
     PendingElsewhere(String),
     TooSoon,
@@ -42,7 +43,7 @@ impl Refusal {
             Self::MarkedForDeletion => "MarkedForDeletion",
             Self::NotFound => "NotFound",
             Self::Pushed => "Pushed",
-            Self::RotatedElsewhere(_) => "RotatedElsewhere",
+            Self::RotatedElsewhere(_) | Self::MarkedElsewhere(_) => "RotatedElsewhere",
             Self::Duplicate(_) => "Duplicate",
             Self::PendingElsewhere(_) => "PendingElsewhere",
             Self::TooSoon => "TooSoon",
@@ -80,6 +81,12 @@ impl Refusal {
                 "another SecretRotation rotates this secret (tag {TAG} is {:?}): delete that one and \
                  remove the tag",
                 shown(by)
+            ),
+            Self::MarkedElsewhere(label) => format!(
+                "another SecretRotation rotates this secret (its label is {:?}), and the store's \
+                 identity may not say by a tag whose it is: allow secretsmanager:TagResource, or \
+                 delete the other one and remove its label",
+                shown(label)
             ),
             Self::Duplicate(other) => {
                 format!("the older SecretRotation {other} rotates this secret: delete one of them")

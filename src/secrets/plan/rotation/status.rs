@@ -36,6 +36,7 @@ pub(crate) fn attempt(object: &SecretRotation) -> Option<Attempt> {
         phase,
         token: stored.token.clone(),
         from: stored.from.clone(),
+        previous: stored.previous.clone(),
         since: stored.since.0,
         promoted_at: stored.promoted_at.as_ref().map(|at| at.0),
         cause: stored.cause.as_deref().and_then(Ending::named),
@@ -45,6 +46,12 @@ pub(crate) fn attempt(object: &SecretRotation) -> Option<Attempt> {
 /// The value of the trigger.
 pub(crate) fn trigger(object: &SecretRotation) -> String {
     shortened(object.annotations().get(TRIGGER).map_or("", String::as_str), MAX_TRIGGER)
+}
+
+/// Id of the version that the last attempt made.
+pub(crate) fn last_version(object: &SecretRotation) -> Option<&str> {
+    let last = object.status.as_ref()?.last_rotation.as_ref()?;
+    Some(last.version.as_str())
 }
 
 /// Whether a rotation may begin.
@@ -191,6 +198,7 @@ pub(crate) fn written(
         number: attempt.number,
         token: attempt.token.clone(),
         from: attempt.from.clone(),
+        previous: attempt.previous.clone(),
         since: whole(attempt.since),
         promoted_at: attempt.promoted_at.map(whole),
         cause: attempt.cause.map(|cause| cause.as_str().to_owned()),
@@ -267,7 +275,7 @@ pub(crate) fn message(ending: Ending, attempt: &Attempt) -> String {
             format!("somebody put another value after rotation {number}: it stays in force")
         }
         Ending::CurrentMoved => format!(
-            "somebody put another value during rotation {number}: it stays in force, and version {token} is dropped"
+            "somebody put another value during rotation {number}, or rotated and took it back: what is in force stays, and version {token} is dropped"
         ),
         Ending::Lost => format!(
             "somebody else rotates this secret at the same time: rotation {number} is dropped"

@@ -27,7 +27,24 @@ pub struct Managed {
     pub primary_region: Option<String>,
 }
 
+/// The labels of each version.
+type Labels = BTreeMap<String, Vec<String>>;
+
+/// Looks that lag behind.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lag {
+    /// So many looks after each change show what was before it.
+    looks: usize,
+    left: usize,
+    before: Labels,
+}
+
 impl SecretsManager {
+    /// After each change so many `DescribeSecret` show the labels as they were before it.
+    pub fn lag(&self, name: &str, looks: usize) {
+        self.contents().secret(name).lag = Lag { looks, ..Lag::default() };
+    }
+
     /// Says who else manages a secret.
     pub fn managed(&self, name: &str, managed: Managed) {
         self.contents().secret(name).managed = managed;
@@ -77,6 +94,26 @@ impl Stored {
 }
 
 impl Secret {
+    fn labels(&self) -> Labels {
+        self.versions.iter().map(|(id, version)| (id.clone(), version.stages.clone())).collect()
+    }
+
+    /// The labels, as a look shows them.
+    pub(super) fn shown(&mut self) -> Labels {
+        if self.lag.left == 0 {
+            return self.labels();
+        }
+        self.lag.left -= 1;
+        self.lag.before.clone()
+    }
+
+    /// Called before labels change.
+    fn changes(&mut self) {
+        if self.lag.looks > 0 {
+            (self.lag.left, self.lag.before) = (self.lag.looks, self.labels());
+        }
+    }
+
     fn at(&self, stage: &str) -> Option<&str> {
         let has = |version: &Stored| version.stages.iter().any(|of| of == stage);
         self.versions.iter().find(|(_, version)| has(version)).map(|(id, _)| id.as_str())
@@ -131,14 +168,20 @@ impl Secret {
             _ => {}
         }
         match to {
-            Some(to) => self.attach(stage, to),
+            Some(to) => {
+                self.changes();
+                self.attach(stage, to);
+            }
             None if stage == CURRENT => {
                 return wrong("You can't remove the staging label AWSCURRENT.".to_owned());
             }
             None if from.is_none() => {
                 return wrong("MoveToVersionId or RemoveFromVersionId is needed.".to_owned());
             }
-            None => self.take(stage),
+            None => {
+                self.changes();
+                self.take(stage);
+            }
         }
         Ok(())
     }
@@ -192,6 +235,7 @@ impl Contents {
             }
             None => {
                 secret.make_room()?;
+                secret.changes();
                 let created = Some(SystemTime::now());
                 let stored = Stored { stages: Vec::new(), field, created };
                 secret.versions.insert(token.clone(), stored);

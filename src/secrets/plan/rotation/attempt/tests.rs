@@ -66,6 +66,7 @@ fn first() -> Attempt {
         phase: Phase::Creating,
         token: TOKEN.to_owned(),
         from: "old".to_owned(),
+        previous: None,
         since: Timestamp::UNIX_EPOCH,
         promoted_at: None,
         cause: None,
@@ -77,6 +78,7 @@ fn play(play: &Play) -> (Model, Ending, usize) {
     let (mut aws, mut stored, mut seen) = (Model::new(), first(), None::<Stages>);
     let (mut puts, mut foreign) = (0, None);
     let (mut now, mut lags) = (Timestamp::UNIX_EPOCH, play.lags);
+    let mut proved = Proved::default();
     for step in 0..200 {
         match play.other {
             Some((when, Other::Puts)) if when == step => {
@@ -93,7 +95,7 @@ fn play(play: &Play) -> (Model, Ending, usize) {
             _ => {}
         }
         let consumers = if play.timed_out { Consumers::TimedOut } else { Consumers::Synced };
-        let facts = Facts { label: LABEL, consumers, automatic: true, stop: None, now };
+        let facts = Facts { label: LABEL, proved, consumers, automatic: true, stop: None, now };
         let done = match next(&stored, seen.as_ref(), &facts) {
             Step::Describe => {
                 let mut shown = aws.stages.clone();
@@ -108,7 +110,7 @@ fn play(play: &Play) -> (Model, Ending, usize) {
                 if matches!(attempt.phase, Phase::Promoting | Phase::Reverting) {
                     seen = None;
                 }
-                stored = attempt;
+                (stored, proved) = (attempt, Proved::default());
                 true
             }
             Step::Put => {
@@ -123,10 +125,13 @@ fn play(play: &Play) -> (Model, Ending, usize) {
             }
             Step::Move { label, to, from } => {
                 let done = aws.try_move(&label, to.as_deref(), from.as_deref());
-                if let Some(seen) = &mut seen {
-                    moved(seen, &label, to.as_deref());
+                proved.note(&label, if done { Answer::Moved } else { Answer::Elsewhere });
+                match &mut seen {
+                    Some(seen) if done => moved(seen, &label, to.as_deref()),
+                    Some(shown) if at(shown, &label) == from.as_deref() => seen = None,
+                    _ => {}
                 }
-                done
+                true
             }
             Step::Wait => {
                 now += LAG;
@@ -142,7 +147,7 @@ fn play(play: &Play) -> (Model, Ending, usize) {
             }
         };
         if !done || play.kills.contains(&step) {
-            seen = None;
+            (seen, proved) = (None, Proved::default());
         }
     }
     panic!("no end: {play:?} {stored:?} {:?}", aws.stages);
@@ -200,7 +205,8 @@ fn s5_a_deletion_or_a_long_wait_before_promotion_puts_back() {
             aws.put(TOKEN, PENDING);
             let attempt = Attempt { phase, ..first() };
             let consumers = Consumers::Waiting;
-            let facts = Facts { label: LABEL, consumers, automatic: true, stop, now };
+            let proved = Proved::default();
+            let facts = Facts { label: LABEL, proved, consumers, automatic: true, stop, now };
             let step = next(&attempt, Some(&aws.stages), &facts);
             assert_eq!(step, attempt.reverting(expected), "{phase:?}");
         }
@@ -210,14 +216,30 @@ fn s5_a_deletion_or_a_long_wait_before_promotion_puts_back() {
 #[test]
 fn s12_a_lock_of_ours_that_no_attempt_knows_is_found() {
     let mut aws = Model::new();
-    assert_eq!(leftover(&aws.stages, LABEL), None);
+    assert_eq!(leftover(&aws.stages, LABEL, None), None);
     aws.put("lost", LABEL);
-    assert_eq!(leftover(&aws.stages, LABEL), None);
+    assert_eq!(leftover(&aws.stages, LABEL, None), None);
     aws.put("lost", PENDING);
-    assert_eq!(leftover(&aws.stages, LABEL), Some("lost"));
-    assert_eq!(leftover(&aws.stages, "GABION-other"), None);
+    assert_eq!(leftover(&aws.stages, LABEL, None), Some("lost"));
+    assert_eq!(leftover(&aws.stages, "GABION-other", None), None);
+    assert_eq!(leftover(&aws.stages, "GABION-other", Some("lost")), Some("lost"));
     moved(&mut aws.stages, CURRENT, Some("lost"));
-    assert_eq!(leftover(&aws.stages, LABEL), None);
+    assert_eq!(leftover(&aws.stages, LABEL, None), None);
+    // Somebody put another value since.
+    aws.put("by hand", CURRENT);
+    assert_eq!(leftover(&aws.stages, LABEL, None), Some("lost"));
+}
+
+#[test]
+fn t17_a_label_tells_that_another_one_rotates() {
+    let mut aws = Model::new();
+    aws.put("new", LABEL);
+    assert_eq!(foreign(&aws.stages, "GABION-other"), None, "nothing came of it");
+    moved(&mut aws.stages, CURRENT, Some("new"));
+    assert_eq!(foreign(&aws.stages, "GABION-other"), Some(LABEL));
+    assert_eq!(foreign(&aws.stages, LABEL), None);
+    moved(&mut aws.stages, CURRENT, Some("old"));
+    assert_eq!(foreign(&aws.stages, "GABION-other"), Some(LABEL), "and came back");
 }
 
 proptest! {
