@@ -241,6 +241,8 @@ impl Evaluation<'_> {
             Outcome::Evaluated(findings) => own.get_or_insert_default().extend(findings),
             Outcome::Broken(message) => self.fault(&at, message),
             Outcome::Unknown if has_pods => self.unknown(object, "only the pods of ", " are"),
+            // What kustomize is to do is no object of a cluster.
+            Outcome::Unknown if object.group() == OF_KUSTOMIZE => {}
             Outcome::Unknown if own.is_none() => {
                 across.unevaluated(&kinds::unevaluated(object.group(), object.kind));
                 self.unknown(object, "", " is not");
@@ -278,7 +280,7 @@ impl Evaluation<'_> {
 
     /// Says once in a file that the schema of a kind is not known.
     fn unknown(&mut self, object: &Object<'_>, before: &str, after: &str) {
-        if object.group() == OF_KUSTOMIZE || self.file.remarks.len() >= MOST_REMARKS {
+        if self.file.remarks.len() >= MOST_REMARKS {
             return;
         }
         let name = kinds::unevaluated(object.group(), object.kind);

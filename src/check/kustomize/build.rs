@@ -139,7 +139,9 @@ impl Builder {
                 unknown.key
             )));
         }
-        Kustomization { builder: self, root: &root, folder, real: &real }.run(all)?;
+        let is_alone = self.open.len() == 1 && is_component(&root);
+        let absent = if is_alone { Absent::Elsewhere } else { Absent::Refused };
+        Kustomization { builder: self, root: &root, folder, real: &real, absent }.run(all)?;
         self.open.pop();
         if all.len() > MOST_OBJECTS {
             return Err(Elsewhere(format!("it holds more than {MOST_OBJECTS} objects")));
@@ -172,6 +174,16 @@ struct Kustomization<'b> {
     root: &'b Node,
     folder: &'b Path,
     real: &'b Path,
+    absent: Absent,
+}
+
+/// What a patch means whose object is not there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Absent {
+    /// A mistake: kustomize refuses it.
+    Refused,
+    /// Nothing: a component is looked at without whoever includes it and has the object.
+    Elsewhere,
 }
 
 impl Kustomization<'_> {
@@ -180,8 +192,7 @@ impl Kustomization<'_> {
     }
 
     fn run(&mut self, all: &mut Vec<Resource>) -> Result<(), Refusal> {
-        let is_component = tree::text_at(self.root, &["kind"]) == Some("Component");
-        let mut own = if is_component { std::mem::take(all) } else { Vec::new() };
+        let mut own = if is_component(self.root) { std::mem::take(all) } else { Vec::new() };
         for named in [self.list("resources"), self.list("bases")].concat() {
             self.resource(&named, &mut own)?;
         }
@@ -246,7 +257,7 @@ impl Kustomization<'_> {
             let inline = patch.as_str().is_some_and(|text| text.contains('\n'));
             let documents =
                 if inline { inline_documents(&patch)? } else { self.patch_file(&patch)? };
-            patch_all(&documents, None, own)?;
+            patch_all(&documents, None, own, self.absent)?;
         }
         for patch in self.list("patches") {
             self.patch_with_target(&patch, own)?;
@@ -315,8 +326,13 @@ impl Kustomization<'_> {
         };
         let target = patch.get("target").map(Target::of).transpose();
         let target = target.map_err(|what| Elsewhere(format!("{what} is not known here")))?;
-        patch_all(&documents, target.as_ref(), own)
+        patch_all(&documents, target.as_ref(), own, self.absent)
     }
+}
+
+/// Whether a kustomization changes what those hold that include it.
+fn is_component(root: &Node) -> bool {
+    tree::text_at(root, &["kind"]) == Some("Component")
 }
 
 /// Applies patches to the objects that they are for.
@@ -324,6 +340,7 @@ fn patch_all(
     documents: &[Node],
     target: Option<&Target>,
     own: &mut Vec<Resource>,
+    absent: Absent,
 ) -> Result<(), Refusal> {
     for document in documents {
         let is_list = matches!(document.content, Content::Sequence(_));
@@ -343,7 +360,8 @@ fn patch_all(
             }
             None => {
                 let wanted = Resource { root: document.clone(), former: Vec::new() };
-                if !merge_into(document, own, &|one| is_meant(&wanted, one))? {
+                let is_found = merge_into(document, own, &|one| is_meant(&wanted, one))?;
+                if !is_found && absent == Absent::Refused {
                     let title = format!("{} {}", wanted.kind(), wanted.name());
                     let problem = "which is not among its resources";
                     return Err(Broken(format!("a patch is for {title}, {problem}")));

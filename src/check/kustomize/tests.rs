@@ -194,6 +194,24 @@ fn what_is_wrong_and_what_is_not_here_are_told_apart() {
 }
 
 #[test]
+fn a_component_that_nobody_here_includes_is_no_mistake() {
+    let patches = "resources: [pod.yaml]\npatches: [{patch: '{kind: Pod, apiVersion: v1, metadata: {name: q}}'}]\n";
+    let pod = ("c/pod.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n");
+    let component = format!("kind: Component\n{patches}");
+    let folder = written(&[
+        ("c/kustomization.yaml", &component),
+        pod,
+        ("a/kustomization.yaml", "components: [../c]\n"),
+    ]);
+    let alone = Builder::default().build(&folder.path().join("c"));
+    assert_eq!(alone.map(|built| built.len()), Ok(1));
+    // Whoever includes it must hold what it changes.
+    let problem = "a patch is for Pod q, which is not among its resources";
+    let included = Builder::default().build(&folder.path().join("a"));
+    assert_eq!(included.map(|built| built.len()), Err(Refusal::Broken(problem.to_owned())));
+}
+
+#[test]
 fn bases_of_bases_multiply_within_a_bound() {
     let mut files = vec![("z/kustomization.yaml".to_owned(), "resources: [p.yaml]\n".to_owned())];
     files.push((
