@@ -6,6 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     io::{self, Write},
+    mem,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant, SystemTime},
@@ -27,10 +28,14 @@ type Seen = BTreeMap<PathBuf, (Option<SystemTime>, u64)>;
 /// Evaluates, and again after each change. What to evaluate by is read each time, for it may be what has changed.
 pub fn watch(options: &dyn Fn() -> Result<Options, String>, out: &mut dyn Write) -> io::Result<()> {
     let mut last: Option<Options> = None;
+    let mut parts = BTreeSet::new();
     loop {
-        let mut parts = BTreeSet::new();
+        // Before anything is read: what changes while it is evaluated is a change afterwards.
+        let mut before = last.as_ref().map(|known| look(known, &parts)).unwrap_or_default();
         match options() {
             Ok(options) => {
+                let earlier = mem::replace(&mut before, look(&options, &parts));
+                before.extend(earlier);
                 let report = evaluate(&options, &mut io::empty());
                 output::write(&report, &options, out)?;
                 parts = report.parts;
@@ -39,11 +44,21 @@ pub fn watch(options: &dyn Fn() -> Result<Options, String>, out: &mut dyn Write)
             Err(problem) => writeln!(out, "error: {problem}")?,
         }
         let Some(known) = &last else { return Err(io::Error::other("there is nothing to watch")) };
-        let before = look(known, &parts);
+        let before = since(before, look(known, &parts), &parts);
         out.flush()?;
         let changed = wait(known, &parts, &before);
         writeln!(out, "\nChanged: {}\n", input::shown(&changed))?;
     }
+}
+
+/// What later looks are compared with: what was there before, of what counts now. A part that nobody knew of before the
+/// evaluation counts as it is after it.
+fn since(mut before: Seen, after: Seen, parts: &BTreeSet<PathBuf>) -> Seen {
+    before.retain(|path, _| after.contains_key(path) || !path.exists());
+    for (path, seen) in after.into_iter().filter(|(path, _)| parts.contains(path)) {
+        before.entry(path).or_insert(seen);
+    }
+    before
 }
 
 fn wait(options: &Options, parts: &BTreeSet<PathBuf>, before: &Seen) -> PathBuf {
@@ -83,6 +98,27 @@ fn look(options: &Options, parts: &BTreeSet<PathBuf>) -> Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_changes_while_it_is_evaluated_is_a_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let named = |name: &str| folder.path().join(name);
+        let seen = |files: &[(&str, u64)]| -> Seen {
+            files.iter().map(|(name, size)| (named(name), (None, *size))).collect()
+        };
+        let parts = BTreeSet::from([named("part"), named("other")]);
+        // The file was written meanwhile, one was made, one was deleted, and one is a part from now on.
+        let before = seen(&[("a", 1), ("gone", 1), ("part", 1)]);
+        let after = seen(&[("a", 2), ("new", 1), ("part", 1), ("other", 1)]);
+        let since = since(before, after.clone(), &parts);
+        assert_eq!(since, seen(&[("a", 1), ("gone", 1), ("part", 1), ("other", 1)]));
+        assert!(difference(&since, &after).is_some());
+        // What is there, and counts no more, is no change.
+        fs::write(named("left"), "").unwrap();
+        let before = seen(&[("a", 1), ("left", 1)]);
+        let after = seen(&[("a", 1)]);
+        assert_eq!(super::since(before, after.clone(), &parts), after);
+    }
 
     #[test]
     fn what_is_new_gone_or_another_is_a_change() {
