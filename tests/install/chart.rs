@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 use support::{Result, repository};
@@ -12,34 +10,6 @@ use super::helm::{Helm, chart, object, objects, only, text, value_files};
 
 fn read(path: &str) -> Result<String> {
     Ok(std::fs::read_to_string(repository().join(path))?)
-}
-
-/// Every file below a folder, with its content.
-fn files(folder: &Path) -> Result<BTreeMap<String, String>> {
-    let mut all = BTreeMap::new();
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.file_type()?.is_dir() {
-            let inner = files(&entry.path())?;
-            all.extend(
-                inner.into_iter().map(|(file, content)| (format!("{name}/{file}"), content)),
-            );
-        } else {
-            all.insert(name, std::fs::read_to_string(entry.path())?);
-        }
-    }
-    Ok(all)
-}
-
-#[test]
-fn its_copies_are_those_of_the_sources() -> Result<()> {
-    let fresh = tempfile::tempdir()?;
-    let status = Command::new(repository().join("dev/chart.sh")).arg(fresh.path()).status()?;
-    assert!(status.success());
-    let kept = files(&repository().join("charts/gabion/files"))?;
-    assert!(kept == files(fresh.path())?, "charts/gabion/files is old: run `make chart`");
-    Ok(())
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a file that is not as expected fails the test
 
+mod chart;
 mod kustomizations;
 mod pages;
 mod pod;
