@@ -70,13 +70,21 @@ pub(crate) fn most_addresses(peers: &[NetworkPolicyPeer]) -> bool {
         let kept = without(vec![range(&cidr)], except.iter().filter(|e| same_family(e, &cidr)));
         if matches!(cidr, IpNet::V4(_)) { v4.extend(kept) } else { v6.extend(kept) }
     }
-    let public_v4: Vec<_> = NOT_PUBLIC.iter().filter_map(|text| parse(text)).collect();
-    let public_v4 = without(vec![(0, u128::from(u32::MAX))], public_v4.iter());
     let public_v6: Vec<_> = parse(PUBLIC_V6).iter().map(range).collect();
     is_most(&v4, &[(0, u128::from(u32::MAX))])
-        || is_most(&v4, &public_v4)
+        || is_most(&v4, &public_v4())
         || is_most(&v6, &[(0, u128::MAX)])
         || is_most(&v6, &public_v6)
+}
+
+/// Half of the public addresses of IPv4.
+pub(crate) fn half_of_public_v4() -> u128 {
+    public_v4().iter().map(|(first, last)| last - first + 1).sum::<u128>() / 2
+}
+
+fn public_v4() -> Vec<Range> {
+    let not_public: Vec<_> = NOT_PUBLIC.iter().filter_map(|text| parse(text)).collect();
+    without(vec![(0, u128::from(u32::MAX))], not_public.iter())
 }
 
 /// Selectors of namespaces of those peers that mean every pod there. What they hold for depends on the cluster.

@@ -38,9 +38,10 @@ use crate::runtime::Runtime;
 
 use crate::policy::selection::Protected;
 use crate::telemetry::Metrics;
-use admission::{Admissions, ProbeSite};
+use admission::Admissions;
 use exceptions::Exceptions;
 use index::Index;
+use plan::admission::Site;
 use usage::Usage;
 
 /// As many namespaces in line as make it worth to do something for all of them together.
@@ -84,7 +85,11 @@ pub(crate) fn start(runtime: &mut Runtime<'_>) {
         events: runtime.events.clone(),
         metrics: Arc::clone(runtime.metrics),
         index: Index::default(),
-        admissions: Admissions::new(ProbeSite { namespace: probe, protected: protected.clone() }),
+        admissions: Admissions::new(Site {
+            probe,
+            operator: config.operator_namespace.clone(),
+            protected: protected.clone(),
+        }),
         exceptions: Arc::default(),
         usage: Usage::default(),
         protected,

@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 use super::leftovers::Finding;
 use crate::cluster::{ReadError, Reader};
 
-/// What is installed. A chart gives it other names.
-const SHIPPED: &str = include_str!("../../config/rbac/exceptions.yaml");
-const REMEDY: &str =
-    "install the chart again, or kubectl apply -k config/rbac: without it approvals can be forged";
+/// What is installed, and what happens without it. A chart gives it other names.
+const SHIPPED: [(&str, &str); 2] = [
+    (include_str!("../../config/rbac/exceptions.yaml"), "approvals can be forged"),
+    (include_str!("../../config/rbac/protection.yaml"), "deletionProtection protects nothing"),
+];
 
 /// The guards that are missing, changed or bound to nothing that denies.
 pub(super) async fn missing(reader: &Reader) -> Result<Vec<Finding>, ReadError> {
@@ -24,18 +25,26 @@ pub(super) async fn missing(reader: &Reader) -> Result<Vec<Finding>, ReadError> 
 }
 
 fn judge(policies: &Value, bindings: &Value) -> Vec<Finding> {
-    let shipped: Vec<Value> = serde_saphyr::from_multiple(SHIPPED).unwrap_or_default();
-    let wanted = shipped.iter().filter(|object| object["kind"] == "ValidatingAdmissionPolicy");
+    let shipped = SHIPPED.iter().flat_map(|(file, without)| {
+        let objects: Vec<Value> = serde_saphyr::from_multiple(file).unwrap_or_default();
+        objects.into_iter().map(move |object| (object, without))
+    });
+    let wanted = shipped.filter(|(object, _)| object["kind"] == "ValidatingAdmissionPolicy");
     let stands = |wanted: &Value| {
         let same = |live: &&Value| without_defaults(&live["spec"]) == wanted["spec"];
         items(policies).filter(same).any(|live| denies(bindings, &live["metadata"]["name"]))
     };
     wanted
-        .filter(|wanted| !stands(wanted))
-        .map(|wanted| {
+        .filter(|(wanted, _)| !stands(wanted))
+        .map(|(wanted, without)| {
             let name = wanted["metadata"]["name"].as_str().unwrap_or_default();
             let what = format!("the policy {name} is missing, changed, or no binding lets it deny");
-            Finding(what, REMEDY.to_owned())
+            Finding(
+                what,
+                format!(
+                    "install the chart again, or kubectl apply -k config/rbac: without it {without}"
+                ),
+            )
         })
         .collect()
 }
@@ -85,7 +94,9 @@ mod tests {
 
     /// As the API server gives them back, under the names of a release.
     fn live() -> (Value, Value) {
-        let all: Vec<Value> = serde_saphyr::from_multiple(SHIPPED).unwrap();
+        let files =
+            SHIPPED.iter().map(|(file, _)| serde_saphyr::from_multiple::<Value>(file).unwrap());
+        let all: Vec<Value> = files.flatten().collect();
         let of = |kind: &str| {
             let mut those: Vec<_> =
                 all.iter().filter(|object| object["kind"] == kind).cloned().collect();
@@ -111,8 +122,8 @@ mod tests {
     fn what_was_shipped_is_found_and_each_weaker_form_is_named() {
         let (policies, bindings) = live();
         assert!(judge(&policies, &bindings).is_empty());
-        assert_eq!(judge(&json!({}), &bindings).len(), 2);
-        assert_eq!(judge(&policies, &json!({})).len(), 2);
+        assert_eq!(judge(&json!({}), &bindings).len(), 3);
+        assert_eq!(judge(&policies, &json!({})).len(), 3);
         for (pointer, weaker) in [
             ("/items/0/spec/failurePolicy", json!("Ignore")),
             ("/items/0/spec/validations/0/expression", json!("true")),

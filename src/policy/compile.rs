@@ -136,7 +136,7 @@ fn binding(name: &str, family: &Family, scope: &Scope, stage: Stage) -> Value {
 }
 
 /// The user's selector and, by name, what is never or not yet reached.
-fn selector(scope: &Scope, ahead_only: bool) -> Value {
+pub(super) fn selector(scope: &Scope, ahead_only: bool) -> Value {
     let mut selector = json!({ "matchLabels": scope.selection.selector.match_labels });
     let mut out: std::collections::BTreeSet<&str> = scope.protected.names().collect();
     out.extend(scope.selection.exclude.iter().map(String::as_str));

@@ -12,6 +12,7 @@ mod evaluate;
 pub(crate) mod expressions;
 mod fast_path;
 pub(crate) mod finding;
+pub mod guards;
 pub(crate) mod image;
 pub(crate) mod limits;
 pub(crate) mod literal;

@@ -15,6 +15,7 @@ mod boot;
 mod deletion;
 mod exceptions;
 mod fights;
+mod guards;
 mod hostile;
 mod limits;
 mod network;

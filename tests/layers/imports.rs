@@ -25,7 +25,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("gjson", &["secret_bytes"]),
     ("survey", &["duration", "text"]),
     ("generator", &["api", "secret_bytes"]),
-    ("policy", &["api", "digest", "marks", "meta", "quantity"]),
+    ("policy", &["api", "digest", "marks", "meta", "network_peers", "quantity"]),
     ("cluster", &["lane", "meta", "retry"]),
     ("provider", &["lane", "meta", "outbound", "secret_bytes"]),
     ("inspect", &["api", "cluster", "survey"]),

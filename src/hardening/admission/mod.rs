@@ -30,7 +30,7 @@ use crate::policy::waivers::Waiver;
 use crate::runtime::Dependency;
 use crate::runtime::Watches;
 
-pub(crate) use state::{Admissions, ProbeSite};
+pub(crate) use state::Admissions;
 use work::Work;
 
 /// A revision that is not in force is reconciled again after this time.

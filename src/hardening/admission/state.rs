@@ -24,27 +24,19 @@ use crate::hardening::plan::admission::Mark;
 use crate::hardening::plan::admission::Progress;
 use crate::hardening::plan::admission::Proof;
 use crate::hardening::plan::admission::Seen;
+use crate::hardening::plan::admission::Site;
 use crate::hardening::plan::admission::Types;
 use crate::hardening::plan::admission::desired;
+use crate::hardening::plan::admission::guarded;
 use crate::hardening::plan::baseline::Compiled;
 use crate::hardening::plan::error::Error;
 use crate::marks::FIELD_MANAGER;
-use crate::policy::selection::Protected;
 use crate::policy::waivers::Waiver;
-
-/// Where pods are tried, and which namespaces no policy reaches.
-#[derive(Clone, Debug)]
-pub(crate) struct ProbeSite {
-    /// The probe namespace.
-    pub(crate) namespace: String,
-    /// Protected namespaces, the probe namespace among them.
-    pub(crate) protected: Protected,
-}
 
 /// The state. Every method locks for a moment only.
 pub(crate) struct Admissions {
-    /// Where pods are tried.
-    pub(crate) site: ProbeSite,
+    /// Namespaces with a meaning of their own.
+    pub(crate) site: Site,
     state: Mutex<State>,
     sweep: Notify,
 }
@@ -78,7 +70,8 @@ struct Made {
 
 /// Whether two forms of a baseline have the same policies.
 fn same_policies(a: &Compiled, b: &Compiled) -> bool {
-    (&a.uid, a.stage, &a.selection, &a.checks) == (&b.uid, b.stage, &b.selection, &b.checks)
+    (&a.uid, a.stage, &a.selection, &a.checks, guarded(a))
+        == (&b.uid, b.stage, &b.selection, &b.checks, guarded(b))
 }
 
 /// The policies of a baseline could not be made.
@@ -90,7 +83,7 @@ pub(crate) fn failed(known: &Baseline, error: Error) -> Admission {
 
 impl Admissions {
     /// Nothing is known yet.
-    pub(crate) fn new(site: ProbeSite) -> Self {
+    pub(crate) fn new(site: Site) -> Self {
         Self { site, state: Mutex::default(), sweep: Notify::new() }
     }
 
@@ -130,8 +123,8 @@ impl Admissions {
             let desired = &before.desired;
             return Ok(Some(Arc::clone(desired)));
         }
-        let (site, compiled) = (&self.site, Arc::clone(compiled));
-        let made = Arc::new(desired(&compiled, &site.namespace, &site.protected, waivers)?);
+        let compiled = Arc::clone(compiled);
+        let made = Arc::new(desired(&compiled, &self.site, waivers)?);
         if let Some(entry) = self.lock().baselines.get_mut(name) {
             let (desired, waivers) = (Arc::clone(&made), waivers.to_vec());
             entry.desired = Some(Made { compiled, waivers, desired });
@@ -373,6 +366,7 @@ fn types(object: &Value) -> Types {
 mod tests {
     use super::*;
     use crate::hardening::plan::baseline::compile;
+    use crate::policy::selection::Protected;
     use serde_json::json;
 
     /// A baseline at Enforce with this level of Pod Security, in force.
@@ -394,8 +388,8 @@ mod tests {
     #[test]
     fn policies_that_deny_say_nothing_of_a_baseline_that_was_made_stricter_since() {
         let protected = Protected::new("gabion-system", []);
-        let admissions =
-            Admissions::new(ProbeSite { namespace: "gabion-probe".to_owned(), protected });
+        let (probe, operator) = ("gabion-probe".to_owned(), "gabion-system".to_owned());
+        let admissions = Admissions::new(Site { probe, operator, protected });
         for kind in [AdmissionKind::Policy, AdmissionKind::Binding] {
             admissions.listed(kind, &HashSet::new());
         }

@@ -313,7 +313,7 @@ impl Work<'_> {
     }
 
     async fn try_object(&self, trial: &Trial, object: &Value, label: &str) -> Result<Tried, Error> {
-        let namespace = &self.context.admissions.site.namespace;
+        let namespace = &self.context.admissions.site.probe;
         let mut object = object.clone();
         object["metadata"]["namespace"] = namespace.as_str().into();
         object["metadata"]["labels"][PROBE_LABEL] = label.into();

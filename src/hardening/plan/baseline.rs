@@ -3,39 +3,33 @@
 //! The schema refuses malformed objects when they are written. One that was stored under older rules is found
 //! here, before anything in a namespace changes.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod network;
 
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use std::collections::BTreeMap;
 
 use super::error::Error;
-use crate::api::gabion::hardening_baseline::AllowRule;
 use crate::api::gabion::hardening_baseline::Automount;
 use crate::api::gabion::hardening_baseline::ConflictPolicy;
 use crate::api::gabion::hardening_baseline::DeletionPolicy;
-use crate::api::gabion::hardening_baseline::Direction;
-use crate::api::gabion::hardening_baseline::Dns;
 use crate::api::gabion::hardening_baseline::HardeningBaseline;
 use crate::api::gabion::hardening_baseline::LabelOwnership;
 use crate::api::gabion::hardening_baseline::Level;
-use crate::api::gabion::hardening_baseline::Network;
-use crate::api::gabion::hardening_baseline::Peer;
 use crate::api::gabion::hardening_baseline::PodSecurity;
-use crate::api::gabion::hardening_baseline::Protocol;
 use crate::api::gabion::hardening_baseline::Quantities;
 use crate::api::gabion::hardening_baseline::Resources;
 use crate::api::gabion::hardening_baseline::Selector;
 use crate::api::gabion::hardening_baseline::SelectorOperator;
 use crate::api::gabion::hardening_baseline::Stage;
-use crate::api::gabion::hardening_baseline::UserPolicies;
 use crate::api::gabion::schema::{COUNTED, MEASURED, STATED};
 use crate::meta::Uid;
-use crate::network_peers::most_addresses;
 use crate::policy::Settings;
 use crate::policy::image::canonical_prefix;
 use crate::policy::selection::Selection;
 use crate::policy::version::PssVersion;
 use crate::quantity::Quantity;
 use crate::text::shortened;
+pub(crate) use network::NetworkAsk;
+use network::network;
 
 /// Amounts by resource name.
 pub type Amounts = BTreeMap<String, Quantity>;
@@ -90,21 +84,6 @@ pub(crate) struct PodSecurityAsk {
     pub(crate) version: PssVersion,
     /// Who writes them.
     pub(crate) ownership: LabelOwnership,
-}
-
-/// What a baseline asks of the network.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct NetworkAsk {
-    /// Directions denied unless allowed.
-    pub(crate) deny: BTreeSet<Direction>,
-    /// How DNS stays reachable.
-    pub(crate) dns: Dns,
-    /// Traffic that stays open.
-    pub(crate) allow: Vec<AllowRule>,
-    /// Whether the rules join those of a baseline with a higher priority.
-    pub(crate) additive: bool,
-    /// Whether users' own policies that open everything are reported.
-    pub(crate) reports_users: bool,
 }
 
 /// Checks a stored baseline and fills in its defaults. `server_minor` is the minor version of the API server,
@@ -298,102 +277,6 @@ fn pod_security(
         &LabelOwnership::Unknown,
     )?;
     Ok(PodSecurityAsk { enforce, audit, warn, version, ownership })
-}
-
-fn network(ask: &Network) -> Result<NetworkAsk, Error> {
-    let deny: BTreeSet<Direction> = match &ask.default_deny {
-        None => [Direction::Ingress, Direction::Egress].into(),
-        Some(list) => list.iter().copied().collect(),
-    };
-    if deny.contains(&Direction::Unknown) {
-        return Err(Error::invalid(
-            "network.defaultDeny",
-            "must hold Ingress, Egress, both or nothing",
-        ));
-    }
-    let any_address = ask.acknowledge_any_cidr.unwrap_or_default();
-    for rule in &ask.allow {
-        check_rule(rule, any_address || rule.acknowledge_any_cidr.unwrap_or_default())?;
-    }
-    Ok(NetworkAsk {
-        deny,
-        dns: known("network.dns", ask.dns, Dns::Auto, &Dns::Unknown)?,
-        allow: ask.allow.clone(),
-        additive: ask.additive.unwrap_or_default(),
-        reports_users: ask.guard_user_policies != Some(UserPolicies::Ignore),
-    })
-}
-
-fn check_rule(rule: &AllowRule, any_address: bool) -> Result<(), Error> {
-    let field = format!("network.allow[{}]", rule.name);
-    if rule.from.is_empty() == rule.to_peers.is_empty() {
-        return Err(Error::invalid(field, "needs peers: either from or toPeers"));
-    }
-    for selector in rule.to.iter().chain(&rule.from_pods) {
-        check_selector(&field, selector)?;
-    }
-    for peer in rule.from.iter().chain(&rule.to_peers) {
-        check_peer(&field, peer)?;
-    }
-    let peers: Vec<_> = rule.from.iter().chain(&rule.to_peers).map(super::peers::peer).collect();
-    if most_addresses(&peers) && !any_address {
-        return Err(Error::invalid(
-            field,
-            "opens to every address without acknowledgeAnyCIDR: true",
-        ));
-    }
-    for port in &rule.ports {
-        let known_port = match &port.port {
-            Some(IntOrString::Int(number)) => {
-                (1..=65_535).contains(number) && port.end_port.is_none_or(|end| end >= *number)
-            }
-            Some(IntOrString::String(name)) => !name.is_empty() && port.end_port.is_none(),
-            None => port.end_port.is_none(),
-        };
-        if !known_port || port.protocol == Some(Protocol::Unknown) {
-            return Err(Error::invalid(field, "has a port or protocol that cannot be"));
-        }
-    }
-    Ok(())
-}
-
-fn check_peer(field: &str, peer: &Peer) -> Result<(), Error> {
-    let selectors = [&peer.pod_selector, &peer.namespace_selector];
-    for selector in selectors.into_iter().flatten() {
-        check_selector(field, selector)?;
-    }
-    let selects = peer.pod_selector.is_some() || peer.namespace_selector.is_some();
-    let Some(block) = &peer.ip_block else {
-        return if selects {
-            Ok(())
-        } else {
-            Err(Error::invalid(field, "has an empty peer, which would mean everyone"))
-        };
-    };
-    let Ok(net) = block.cidr.parse::<ipnet::IpNet>() else {
-        return Err(Error::invalid(field, "has an ipBlock that is no CIDR"));
-    };
-    if net.addr() != net.network() {
-        return Err(Error::invalid(
-            field,
-            format!(
-                "has the ipBlock {}, with bits beyond its prefix; write {}",
-                block.cidr,
-                net.trunc()
-            ),
-        ));
-    }
-    let inside = |e: &String| {
-        let e = e.parse::<ipnet::IpNet>();
-        e.is_ok_and(|e| net.contains(&e) && e != net && e.addr() == e.network())
-    };
-    if selects || !block.except.iter().all(inside) {
-        return Err(Error::invalid(
-            field,
-            "has an ipBlock beside a selector, or an except outside its cidr",
-        ));
-    }
-    Ok(())
 }
 
 fn quota(resources: &Resources) -> Result<Amounts, Error> {

@@ -7,7 +7,6 @@ use crate::api::gabion::hardening_baseline::Mesh;
 use crate::api::gabion::hardening_baseline::NewNamespaces;
 use crate::api::gabion::hardening_baseline::Promotion;
 use crate::api::gabion::hardening_baseline::Rollout;
-use crate::api::gabion::hardening_baseline::UserPolicies;
 
 /// Paths, below `spec`, of the fields that are set and not acted on yet, in the order of the schema.
 pub(crate) fn unimplemented_fields(spec: &HardeningBaselineSpec) -> Vec<&'static str> {
@@ -27,10 +26,6 @@ pub(crate) fn unimplemented_fields(spec: &HardeningBaselineSpec) -> Vec<&'static
     }
     if let Some(network) = &spec.network {
         say(network.mesh.is_some_and(|mesh| mesh != Mesh::None), "network.mesh");
-        say(
-            matches!(network.guard_user_policies, Some(UserPolicies::Deny | UserPolicies::Unknown)),
-            "network.guardUserPolicies",
-        );
         say(network.respect_existing == Some(true), "network.respectExisting");
         say(network.dns == Some(Dns::Unknown), "network.dns");
     }
@@ -44,7 +39,6 @@ pub(crate) fn unimplemented_fields(spec: &HardeningBaselineSpec) -> Vec<&'static
         say(asked.contains(&Some(true)), "mutate");
     }
     say(spec.reports.is_some(), "reports");
-    say(spec.deletion_protection == Some(true), "deletionProtection");
     fields
 }
 
@@ -76,12 +70,11 @@ mod tests {
                 "waveSize": "20%", "newNamespaces": "Staged", "paused": true,
                 "acknowledge": ["a"], "approvedWave": 1},
             "images": {"trustPolicies": ["a"], "vulnerabilities": {}},
-            "network": {"mesh": "IstioSidecar", "guardUserPolicies": "Deny", "respectExisting": true},
+            "network": {"mesh": "IstioSidecar", "respectExisting": true},
             "serviceAccounts": {"pullSecrets": [
                 {"source": {"namespace": "a", "name": "b"}, "targetName": "c"}]},
             "istio": {}, "falco": {}, "reports": {},
             "mutate": {"podDefaults": true, "namespaceLabels": true, "serviceAccounts": true},
-            "deletionProtection": true,
         }))
         .unwrap()
     }

@@ -156,7 +156,7 @@ pub struct HardeningBaselineSpec {
     /// What happens to the namespaces when the baseline is deleted. Default: Revert.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
-    /// Deleting needs the annotation gabion.dev/confirm-delete with the baseline's name. Not acted on yet.
+    /// Deleting needs the annotation gabion.dev/confirm-delete with the baseline's name. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_protection: Option<bool>,
 }

@@ -98,7 +98,8 @@ pub struct Network {
     /// Join the rules of a baseline with a higher priority instead of being replaced by them. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub additive: Option<bool>,
-    /// What happens to policies that users add themselves: Ignore or Report; Deny is not acted on yet and reports. Default: Report.
+    /// What happens to policies that users add themselves and that open to everyone what is denied. Deny is for stage Enforce, and
+    /// reports before it. Default: Report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard_user_policies: Option<UserPolicies>,
     /// Count an equivalent policy of the user as ours and create none. Not acted on yet.

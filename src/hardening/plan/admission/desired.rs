@@ -8,6 +8,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 
 use super::{AdmissionKey, AdmissionKind, Desired, Mark, Trial, Wanted};
+use crate::api::gabion::hardening_baseline::Stage;
 use crate::hardening::plan::baseline::Compiled;
 use crate::hardening::plan::error::Error;
 use crate::marks::FIELD_MANAGER;
@@ -15,17 +16,29 @@ use crate::marks::MANAGED_BY;
 use crate::marks::OWNER;
 use crate::policy::Scope;
 use crate::policy::compile;
+use crate::policy::guards::{Guarded, guards};
 use crate::policy::selection::NAME_LABEL;
 use crate::policy::selection::Protected;
 use crate::policy::waivers::Waiver;
 
-/// What a baseline wants. `probe` is the namespace where pods are tried; it is among the `protected` ones.
+/// Namespaces with a meaning of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Site {
+    /// Where pods are tried.
+    pub(crate) probe: String,
+    /// Where Gabion runs.
+    pub(crate) operator: String,
+    /// Those that no baseline reaches, both of the above among them.
+    pub(crate) protected: Protected,
+}
+
+/// What a baseline wants.
 pub(crate) fn desired(
     compiled: &Compiled,
-    probe: &str,
-    protected: &Protected,
+    site: &Site,
     waivers: &[Waiver],
 ) -> Result<Desired, Error> {
+    let Site { probe, protected, .. } = site;
     let scope = Scope {
         name: compiled.name.clone(),
         uid: compiled.uid.clone(),
@@ -36,10 +49,14 @@ pub(crate) fn desired(
     };
     let set = compile(&compiled.checks, &scope, compiled.stage)?;
     let maker = Maker { compiled, revision: &set.revision, probe, protected };
-    let policies =
-        set.policies.iter().map(|policy| maker.policy(policy)).collect::<Result<_, _>>()?;
-    let bindings =
-        set.bindings.iter().map(|binding| maker.binding(binding)).collect::<Result<_, _>>()?;
+    let guards = match compiled.stage {
+        Stage::Enforce => guards(&scope, &guarded(compiled), &site.operator),
+        Stage::Observe | Stage::Audit | Stage::Warn | Stage::Unknown => Vec::new(),
+    };
+    let policies = set.policies.iter().chain(guards.iter().map(|guard| &guard.policy));
+    let policies = policies.map(|policy| maker.policy(policy)).collect::<Result<_, _>>()?;
+    let bindings = set.bindings.iter().chain(guards.iter().map(|guard| &guard.binding));
+    let bindings = bindings.map(|binding| maker.binding(binding)).collect::<Result<_, _>>()?;
     let trials = set.probes.iter().map(|probe| Trial {
         binding: maker.probe(&probe.policy),
         kind: probe.kind,
@@ -55,6 +72,15 @@ pub(crate) fn desired(
         bindings,
         trials,
     })
+}
+
+/// What people are held to.
+pub(crate) fn guarded(compiled: &Compiled) -> Guarded {
+    let refusing = compiled.network.iter().filter(|network| network.refuses_users);
+    Guarded {
+        pod_security: compiled.pod_security.is_some(),
+        network: refusing.flat_map(|network| network.deny.clone()).collect(),
+    }
 }
 
 struct Maker<'a> {

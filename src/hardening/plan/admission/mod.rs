@@ -21,7 +21,7 @@ use crate::api::gabion::hardening_baseline::Stage;
 use crate::meta::{ResourceVersion, Uid};
 use crate::policy::WorkloadKind;
 
-pub(crate) use desired::desired;
+pub(crate) use desired::{Site, desired, guarded};
 pub(crate) use digest::{Mark, released, written};
 pub(crate) use probe::{PROBE_LABEL, ProbeOutcome, Tried, label, outcome};
 pub(crate) use progress::{Admission, Progress};

@@ -55,6 +55,7 @@ fn isolated(rules: &[&str], additive: bool) -> NetworkAsk {
         allow: rules.iter().map(|r| rule(r)).collect(),
         additive,
         reports_users: true,
+        refuses_users: false,
     }
 }
 
@@ -217,6 +218,7 @@ fn any_network() -> impl Strategy<Value = NetworkAsk> {
             dns: if dns { Dns::Auto } else { Dns::None },
             allow: names.into_iter().map(rule).collect(),
             additive,
+            refuses_users: false,
             reports_users: true,
         },
     )
