@@ -1,5 +1,7 @@
 //! Why something could not be read.
 
+use std::fmt::Display;
+
 use super::{Digest, bounds};
 
 /// Why there is no answer from a registry or a layout. Texts name the place and its status, never a token or a header.
@@ -120,7 +122,7 @@ impl RegistryError {
     }
 
     /// Content that cannot be read.
-    pub(super) fn malformed(place: &str, what: impl Into<String>, why: impl ToString) -> Self {
+    pub(super) fn malformed(place: &str, what: impl Into<String>, why: &dyn Display) -> Self {
         Self::Malformed { place: place.to_owned(), what: what.into(), why: why.to_string() }
     }
 }
