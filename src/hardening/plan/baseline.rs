@@ -350,6 +350,7 @@ impl From<&Compiled> for Owner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::gabion::hardening_baseline::{Direction, Dns, Network};
     use serde_json::{Value, json};
 
     fn stored(spec: &Value) -> HardeningBaseline {
