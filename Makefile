@@ -20,6 +20,7 @@ demo: prepare ## sync and rotate a secret and harden a namespace on a real API s
 
 test: prepare ## run all tests
 	@dev/helm/build.sh >/dev/null
+	@dev/promtool/build.sh >/dev/null
 	@echo "Compiling gabion and its tests (about three minutes the first time)"
 	dev/test.sh
 	dev/image-check.sh

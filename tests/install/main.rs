@@ -4,6 +4,7 @@
 
 #![allow(clippy::panic, reason = "a test says so by failing")]
 
+mod alerts;
 mod chart;
 mod equality;
 mod helm;
