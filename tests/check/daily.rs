@@ -109,7 +109,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Watching(Child, Receiver<String>);
 
 impl Watching {
-    fn of(mut command: Command) -> Self {
+    fn of(command: &mut Command) -> Self {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let (sender, receiver) = mpsc::channel();
@@ -150,7 +150,7 @@ fn a_watch_checks_again_after_a_change() {
     let folder = Folder::of(&[("a.yaml", &writable())]);
     let mut command = Command::new(env!("CARGO_BIN_EXE_gabion"));
     command.args(["check", "--watch", "."]).current_dir(folder.path(""));
-    let watching = Watching::of(command);
+    let watching = Watching::of(&mut command);
     watching.says("1 finding (1 high)");
     folder.write("a.yaml", GOOD.as_bytes());
     watching.says("Changed: a.yaml");

@@ -1,6 +1,6 @@
 //! What `gabion status`, `explain` and `doctor` say of a real API server, and without one.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::Read as _;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 use support::{ControlPlane, Failure, Kubectl, Result, SOON, eventually, gabion, repository};
 
 /// What the program said, and how it ended.
-struct Answered {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub struct Answered {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
 }
 
-fn ask(kubeconfig: &Path, arguments: &[&str]) -> Result<Answered> {
+pub fn ask(kubeconfig: &Path, arguments: &[&str]) -> Result<Answered> {
     let output = Command::new(gabion()?)
         .args(arguments)
         .env("KUBECONFIG", kubeconfig)
@@ -111,7 +111,7 @@ fn external(name: &str) -> Value {
 }
 
 /// A status as the operator writes it.
-fn say(kubectl: &Kubectl, object: &str, ready: &str, message: &str, read: &str) -> Result<()> {
+pub fn say(kubectl: &Kubectl, object: &str, ready: &str, message: &str, read: &str) -> Result<()> {
     let (kind, name) = object.split_once('/').unwrap_or((object, ""));
     let now = jiff::Timestamp::now().to_string();
     let reason = if ready == "True" { "SecretSynced" } else { "SecretSyncedError" };
@@ -217,66 +217,6 @@ async fn the_worst_come_first_each_with_its_cause_and_nothing_else() -> Result<(
     assert!(said.out.contains("ss/store     Failing"), "{}", said.out);
     assert!(said.out.contains("es/app-0001  Waiting"), "{}", said.out);
     rights_in_one_namespace(&plane, &kubectl).await
-}
-
-#[tokio::test]
-async fn a_pipeline_waits_for_its_objects_and_a_watch_tells_what_changes() -> Result<()> {
-    let plane = ControlPlane::start_with(&support::Options { audit: false, ..Default::default() })?;
-    let kubectl = plane.admin()?;
-    super::life::populate(&kubectl)?;
-    say(&kubectl, "ss/store", "True", "", "")?;
-    say(&kubectl, "es/app", "False", "data[0]: no luck", "")?;
-    let until = |more: &[&str]| {
-        ask(plane.kubeconfig(), &[&["status", "es", "--for=synced"], more].concat())
-    };
-    let late = until(&["--timeout=1s"])?;
-    assert_eq!(late.code, Some(1), "{}{}", late.out, late.err);
-    assert!(late.out.contains("es/app") && late.out.contains("no luck"), "{}", late.out);
-    let none = until(&["-l", "app=none", "--timeout=1s"])?;
-    assert!(none.code == Some(1) && none.out.contains("no object"), "{}", none.out);
-
-    let mut command = Command::new(gabion()?);
-    command.args(["status", "--watch"]).env("KUBECONFIG", plane.kubeconfig());
-    command.env_remove("KUBERNETES_SERVICE_HOST").stdout(std::process::Stdio::piped());
-    let mut watching = command.spawn()?;
-    let mut lines = BufReader::new(watching.stdout.take().ok_or("no output")?).lines();
-    // The reader of a pipe has no time limit, the program has.
-    let (end, ended) = std::sync::mpsc::channel::<()>();
-    let ends = std::thread::spawn(move || {
-        let _ = ended.recv_timeout(std::time::Duration::from_secs(60));
-        let _ = watching.kill();
-        watching.wait()
-    });
-    let mut says =
-        |part: &str| lines.by_ref().map_while(std::io::Result::ok).any(|line| line.contains(part));
-    assert!(says("es/app  Failing"));
-    let edited = json!({"spec": {"refreshInterval": "2h"}}).to_string();
-    say(&kubectl, "es/app", "True", "", "")?;
-    assert!(says("shop/es/app  Synced (was Failing)"));
-    assert_eq!(until(&["--timeout=30s"])?.out, "1 objects are in step\n");
-
-    // A status about an older generation is no good news.
-    let seen = json!({"status": {"observedGeneration": 1}}).to_string();
-    kubectl.run(&[
-        "patch",
-        "es",
-        "app",
-        "-n",
-        "shop",
-        "--subresource=status",
-        "--type=merge",
-        "-p",
-        &seen,
-    ])?;
-    kubectl.run(&["patch", "es", "app", "-n", "shop", "--type=merge", "-p", &edited])?;
-    let stale = until(&["--timeout=1s"])?;
-    assert!(stale.code == Some(1) && stale.out.contains("not in force yet"), "{}", stale.out);
-    assert!(says("shop/es/app  Waiting (was Synced)"));
-    kubectl.run(&["delete", "es", "app", "-n", "shop"])?;
-    assert!(says("shop/es/app  Gone (was Waiting)"));
-    end.send(())?;
-    ends.join().map_err(|_| "the end of the watch")??;
-    Ok(())
 }
 
 /// A user of one namespace sees it, and no name of another.

@@ -12,6 +12,7 @@ mod inspect;
 mod life;
 mod migrate;
 mod switch;
+mod watching;
 
 use std::{path::Path, time::Duration};
 

@@ -292,7 +292,7 @@ async fn files_get_the_verdict_that_admission_gives_their_objects() -> Result<()
     Api(plane()?.client().await?).namespace("corpus-plain").await?;
     // Both at once: most of the time the API server is asked again whether the policies are in force.
     let sit = |templates| Court::sit(folder.path(), templates);
-    let (warns, denies) = futures::try_join!(sit("Warn"), sit("Deny"))?;
+    let (warns, denies) = tokio::try_join!(sit("Warn"), sit("Deny"))?;
     for court in [warns, denies] {
         let templates = court.templates;
         let tried: Vec<_> = stream::iter(&files)
