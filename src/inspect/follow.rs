@@ -13,7 +13,7 @@ use crate::cluster::Reader;
 use crate::survey::{Kind, Settings, State};
 
 /// The shortest pause between two looks, and the longest.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
+const PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
 /// A pause is this many times as long as the look before it: whoever watches a large cluster asks it a tenth of the time.
 const SHARE: u32 = 9;
 

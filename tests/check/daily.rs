@@ -103,7 +103,7 @@ fn controls_are_listed_and_explained_without_files() {
 }
 
 /// How long a program may take to say the next line.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A program that goes on. It ends with the test, however that ends.
 struct Watching(Child, Receiver<String>);

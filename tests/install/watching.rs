@@ -34,7 +34,7 @@ async fn a_pipeline_waits_for_its_objects_and_a_watch_tells_what_changes() -> Re
     // The reader of a pipe has no time limit, the program has.
     let (end, ended) = std::sync::mpsc::channel::<()>();
     let ends = std::thread::spawn(move || {
-        let _ = ended.recv_timeout(std::time::Duration::from_secs(60));
+        let _ = ended.recv_timeout(std::time::Duration::from_mins(1));
         let _ = watching.kill();
         watching.wait()
     });
