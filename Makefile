@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test ui-test judges check deny crds chart golden bench race fuzz prepare prerequisites
+.PHONY: help try demo test ui-test judges check deny crds chart golden bench race fuzz prepare prerequisites
 
 # Suites in tests/ that look at files and take seconds in total.
 CHECK_TESTS := contract layers manifests
@@ -13,6 +13,9 @@ help: ## print this list
 	@echo "The first demo or test on a machine takes about 18 minutes on two cores: it builds a control plane"
 	@echo "from source into $${XDG_CACHE_HOME:-~/.cache}/gabion. Later runs reuse it."
 
+try: ## check a bad manifest, fix it, and check it again; needs Rust alone
+	@dev/try/run.sh
+
 demo: prepare ## sync and rotate a secret and harden a namespace on a real API server (KEEP=1 leaves it up)
 	@echo "Building gabion and its demo (about three minutes the first time, then seconds)"
 	@cargo build --package gabion --package gabion-demo --bins
@@ -20,6 +23,7 @@ demo: prepare ## sync and rotate a secret and harden a namespace on a real API s
 
 test: prepare ## run all tests
 	@dev/helm/build.sh >/dev/null
+	@dev/promtool/build.sh >/dev/null
 	@echo "Compiling gabion and its tests (about three minutes the first time)"
 	dev/test.sh
 	dev/image-check.sh

@@ -3,14 +3,14 @@
 use std::{
     error::Error,
     io::{self, Write},
-    process::ExitCode,
+    process::{self, ExitCode},
 };
 
 use gabion::{
     check,
     cli::{self, CheckFlags, Command, LspFlags, pipe::UntilClosed},
     config::Config,
-    inspect::{self, Question},
+    inspect::{self, InspectError, Question},
     operator, telemetry,
     ui::{self, Ui},
 };
@@ -107,10 +107,21 @@ fn lsp(flags: LspFlags) -> ExitCode {
 #[allow(clippy::print_stderr)]
 fn ask(question: Question) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let mut output = io::BufWriter::new(UntilClosed::new(io::stdout().lock()));
+    // What has no end of its own ends when nobody reads it any more.
+    let output: Box<dyn Write> = if question.is_endless() {
+        Box::new(io::stdout().lock())
+    } else {
+        Box::new(UntilClosed::new(io::stdout().lock()))
+    };
+    let mut output = io::BufWriter::new(output);
     let ended = runtime.map_err(|error| error.to_string()).and_then(|runtime| {
         let answer = runtime.block_on(inspect::answer(question, &mut output));
-        answer.map_err(|error| error.to_string())
+        match answer {
+            Err(InspectError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                process::exit(i32::from(inspect::ExitStatus::Fine.code()))
+            }
+            answer => answer.map_err(|error| error.to_string()),
+        }
     });
     let ended = ended.and_then(|status| {
         output

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use crate::{
     cluster::Target,
     duration,
-    inspect::{Doctor, Explain, Format, Question, Status, Subsystem},
+    inspect::{Doctor, Explain, Format, Looks, Question, Status, Subsystem},
     survey::Kind,
     ui::Ui,
 };
@@ -74,6 +74,15 @@ pub(crate) struct StatusFlags {
     /// Show every object, not only those that need a look
     #[arg(short, long)]
     all: bool,
+    /// Go on, with a line for each object whose state changes, until it is interrupted
+    #[arg(short, long, conflicts_with = "until")]
+    watch: bool,
+    /// Wait until every object is in this state, and show only what is missing if --timeout is over
+    #[arg(long = "for", value_name = "STATE")]
+    until: Option<UntilWord>,
+    /// How long --for waits
+    #[arg(long, value_name = "DURATION", default_value = "5m", requires = "until", value_parser = duration::unsigned)]
+    timeout: Duration,
     /// How the answer is shown: text fits the terminal, wide cuts nothing, json is for programs
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: FormatWord,
@@ -92,6 +101,12 @@ enum FormatWord {
     Text,
     Wide,
     Json,
+}
+
+/// What can be waited for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum UntilWord {
+    Synced,
 }
 
 /// When to use colours.
@@ -131,6 +146,11 @@ impl StatusFlags {
             labels: self.selector,
             kinds: if self.kinds.is_empty() { Kind::ALL.to_vec() } else { self.kinds },
             all: self.all,
+            looks: match (self.watch, self.until) {
+                (true, _) => Looks::Endless,
+                (false, Some(UntilWord::Synced)) => Looks::UntilSynced(self.timeout),
+                (false, None) => Looks::Once,
+            },
             format: match self.output {
                 FormatWord::Text => Format::Text,
                 FormatWord::Wide => Format::Wide,

@@ -61,8 +61,11 @@ enum Subcommands {
     ///   gabion status                   # the whole cluster, or the namespaces that you may read
     ///   gabion status es -n shop --all  # every ExternalSecret of one namespace
     ///   gabion status -o json           # for programs
+    ///   gabion status --watch           # go on, with a line for each change
+    ///   gabion status es -l app=x --for=synced --timeout=2m   # wait, in a pipeline
     ///
-    /// Exit code: 0 nothing is wrong, 1 something is failing, late or unsupported, 2 nobody can tell.
+    /// Exit code: 0 nothing is wrong, 1 something is failing, late or unsupported, or --for waited in vain,
+    /// 2 nobody can tell.
     #[command(verbatim_doc_comment)]
     Status(Box<inspect::StatusFlags>),
     /// Say why one object is as it is and what to do, or what is in force in a namespace and why.

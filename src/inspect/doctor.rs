@@ -61,7 +61,23 @@ pub(super) async fn run(doctor: &Doctor, out: &mut dyn Write) -> Result<ExitStat
         }
         let all = looked?;
         tell(&all, out)?;
-        return Ok(if problem { ExitStatus::Problem } else { ExitStatus::Fine });
+        return Ok(verdict(&all));
+    }
+}
+
+/// Checks without which nobody can say that all is in order. The others look at what stands beside the operator, which
+/// an account with the rights of the operator may not read.
+const NEEDED: [&str; 2] = ["permissions", "finalizers"];
+
+fn verdict(all: &[Checked]) -> ExitStatus {
+    let unknown =
+        |(what, outcome): &Checked| matches!(outcome, Outcome::Unknown(_)) && NEEDED.contains(what);
+    if all.iter().any(|(_, outcome)| matches!(outcome, Outcome::Problems(_))) {
+        ExitStatus::Problem
+    } else if all.iter().any(unknown) {
+        ExitStatus::Unknown
+    } else {
+        ExitStatus::Fine
     }
 }
 
@@ -216,4 +232,26 @@ async fn rollout(reader: &Reader) -> Outcome {
         );
     }
     if found.is_empty() { Outcome::Fine(seen.join("; ")) } else { Outcome::Problems(found) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn not_knowing_the_permissions_is_no_good_news() {
+        let unknown = || Outcome::Unknown("you may not ask".to_owned());
+        let fine = || Outcome::Fine("all".to_owned());
+        for (all, verdict) in [
+            (vec![("permissions", fine()), ("webhooks", unknown())], ExitStatus::Fine),
+            (vec![("permissions", unknown()), ("webhooks", fine())], ExitStatus::Unknown),
+            (vec![("permissions", fine()), ("finalizers", unknown())], ExitStatus::Unknown),
+            (
+                vec![("permissions", unknown()), ("webhooks", problem("x".to_owned(), "y"))],
+                ExitStatus::Problem,
+            ),
+        ] {
+            assert_eq!(super::verdict(&all), verdict);
+        }
+    }
 }

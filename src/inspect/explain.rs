@@ -151,16 +151,14 @@ fn conditions(object: &Value, settings: &Settings, out: &mut dyn Write) -> io::R
 }
 
 fn remedy(row: &Row, object: &Value, out: &mut dyn Write) -> io::Result<()> {
-    if !row.state.is_notable() {
-        return Ok(());
-    }
     let all = object.pointer("/status/conditions").and_then(Value::as_array);
     let ready = all.into_iter().flatten().filter(|condition| condition["type"] == "Ready");
     let texts: Vec<_> = ready
         .flat_map(|condition| [condition["message"].as_str(), condition["reason"].as_str()])
         .flatten()
         .collect();
-    if let Some((meaning, todo)) = help::of(texts) {
+    if let Some((meaning, todo)) = help::advice(row, texts) {
+        let (meaning, todo) = (text::plain(&meaning), text::plain(&todo));
         writeln!(out, "  meaning   {meaning}\n  to do     {todo}")?;
     }
     Ok(())

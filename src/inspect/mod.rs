@@ -4,6 +4,7 @@
 mod definitions;
 mod doctor;
 mod explain;
+mod follow;
 mod guards;
 pub(crate) mod help;
 mod leftovers;
@@ -16,7 +17,7 @@ use std::io::{self, Write};
 pub(crate) use doctor::Doctor;
 pub(crate) use explain::Explain;
 pub(crate) use rights::Subsystem;
-pub(crate) use status::{Format, Status};
+pub(crate) use status::{Format, Looks, Status};
 
 use crate::cluster::ReadError;
 
@@ -29,6 +30,13 @@ pub enum Question {
     Explain(Explain),
     /// Whether the installation is in order.
     Doctor(Doctor),
+}
+
+impl Question {
+    /// Whether it is answered until somebody interrupts it, or reads no more.
+    pub const fn is_endless(&self) -> bool {
+        matches!(self, Self::Status(Status { looks: Looks::Endless, .. }))
+    }
 }
 
 /// How a command ends.

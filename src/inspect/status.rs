@@ -1,4 +1,4 @@
-//! `gabion status`: what is wrong in a cluster, worst first.
+//! `gabion status`: what is wrong in a cluster, worst first. [`follow`] has what looks more than once.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::text::{self, Cell};
-use super::{ExitStatus, InspectError};
+use super::{ExitStatus, InspectError, follow};
 use crate::cluster::{ReadError, Reader, Step, Target};
 use crate::survey::{self, Kind, Row, Settings, State, Stores};
 
@@ -25,9 +25,21 @@ pub(crate) enum Format {
     Json,
 }
 
+/// How often it looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Looks {
+    /// Once.
+    Once,
+    /// Until it is interrupted, and tells what changes.
+    Endless,
+    /// Until every object is in step, or this time is over.
+    UntilSynced(std::time::Duration),
+}
+
 /// What is asked.
 #[derive(Debug)]
 pub struct Status {
+    pub(crate) looks: Looks,
     pub(crate) target: Target,
     pub(crate) namespace: Option<String>,
     pub(crate) labels: Option<String>,
@@ -42,19 +54,22 @@ pub struct Status {
 
 /// What was found.
 #[derive(Debug, Default)]
-struct Found {
-    rows: Vec<Row>,
-    left_out: usize,
-    counts: BTreeMap<State, usize>,
-    notes: Vec<String>,
-    read: usize,
+pub(super) struct Found {
+    pub(super) rows: Vec<Row>,
+    /// Objects beyond those rows.
+    pub(super) left_out: usize,
+    pub(super) counts: BTreeMap<State, usize>,
+    pub(super) notes: Vec<String>,
+    /// The kinds that could be read.
+    pub(super) read: Vec<Kind>,
     /// Whether there may be objects that nobody could look at.
-    blind: bool,
+    pub(super) blind: bool,
 }
 
 /// What one list brought so far.
 #[derive(Default)]
 struct Partial {
+    all: bool,
     rows: Vec<Row>,
     left_out: usize,
     counts: BTreeMap<State, usize>,
@@ -62,6 +77,26 @@ struct Partial {
 
 pub(super) async fn run(status: &Status, out: &mut dyn Write) -> Result<ExitStatus, InspectError> {
     let reader = Reader::connect(&status.target).await?;
+    match status.looks {
+        Looks::Once => {
+            let (found, settings) = look(status, &reader, status.all).await?;
+            found.show(status, &settings, out)?;
+            Ok(found.verdict())
+        }
+        Looks::Endless => follow::watch(status, &reader, out).await,
+        Looks::UntilSynced(timeout) => follow::wait(status, &reader, timeout, out).await,
+    }
+}
+
+/// Looks at the cluster once. `all` keeps the rows of objects that need no look, too.
+///
+/// # Errors
+/// If the cluster gives no answer at all.
+pub(super) async fn look(
+    status: &Status,
+    reader: &Reader,
+    all: bool,
+) -> Result<(Found, Settings), InspectError> {
     let settings = Settings {
         now: Timestamp::now(),
         heartbeat: status.heartbeat,
@@ -78,34 +113,26 @@ pub(super) async fn run(status: &Status, out: &mut dyn Write) -> Result<ExitStat
         }
         let labels = status.labels.as_deref().filter(|_| shown && kind >= Kind::ExternalSecret);
         let shown = shown && (status.labels.is_none() || labels.is_some());
-        match list(status, &reader, kind, labels, &settings, &mut stores).await {
-            Ok((partial, note)) => {
+        let namespace = status.namespace.as_deref();
+        let mut partial = Partial { all, ..Partial::default() };
+        match list((kind, namespace, labels), reader, &settings, &mut stores, &mut partial).await {
+            Ok(note) => {
                 found.notes.extend(note);
                 if shown {
-                    found.read += 1;
+                    found.read.push(kind);
                     found.take(partial);
                 }
             }
             Err(error) if error.is_final() => return Err(error.into()),
             Err(error) => {
-                let (note, blind) = amiss(&reader, kind, error).await;
+                let (note, blind) = amiss(reader, kind, error).await;
                 found.notes.push(note);
                 found.blind |= blind && shown;
             }
         }
     }
     found.rows.sort_by(Row::order);
-    match status.format {
-        Format::Json => writeln!(out, "{:#}", found.json(&settings))?,
-        Format::Text | Format::Wide => found.text(status, &settings, out)?,
-    }
-    let problems = found.counts.keys().any(|state| state.is_problem());
-    Ok(match (problems, found.read) {
-        (true, _) => ExitStatus::Problem,
-        (false, 0) => ExitStatus::Unknown,
-        (false, _) if found.blind => ExitStatus::Unknown,
-        (false, _) => ExitStatus::Fine,
-    })
+    Ok((found, settings))
 }
 
 /// The path of a kind's list.
@@ -121,33 +148,26 @@ fn path(kind: Kind, namespace: Option<&str>) -> String {
 
 /// Reads a kind where the user may: everywhere, else in the namespace of the context.
 async fn list(
-    status: &Status,
+    (kind, namespace, labels): (Kind, Option<&str>, Option<&str>),
     reader: &Reader,
-    kind: Kind,
-    labels: Option<&str>,
     settings: &Settings,
     stores: &mut Stores,
-) -> Result<(Partial, Option<String>), ReadError> {
-    let mut partial = Partial::default();
+    partial: &mut Partial,
+) -> Result<Option<String>, ReadError> {
     let mut each = |step: Step| match step {
-        Step::Begin => partial = Partial::default(),
-        Step::Object(object) => {
-            partial.add(survey::row(kind, &object, settings, stores), status.all);
-        }
+        Step::Begin => *partial = Partial { all: partial.all, ..Partial::default() },
+        Step::Object(object) => partial.add(survey::row(kind, &object, settings, stores)),
     };
-    let everywhere = path(kind, status.namespace.as_deref());
-    let outcome = reader.list(&everywhere, labels, &mut each).await;
-    match outcome {
-        Err(ReadError::Forbidden(_)) if status.namespace.is_none() && kind.is_namespaced() => {
+    match reader.list(&path(kind, namespace), labels, &mut each).await {
+        Err(ReadError::Forbidden(_)) if namespace.is_none() && kind.is_namespaced() => {
             let own = reader.namespace();
             reader.list(&path(kind, Some(own)), labels, &mut each).await?;
-            let note = format!(
+            Ok(Some(format!(
                 "you may not list {} of the whole cluster: only those in {own} are here",
                 kind.plural()
-            );
-            Ok((partial, Some(note)))
+            )))
         }
-        outcome => outcome.map(|_| (partial, None)),
+        outcome => outcome.map(|_| None),
     }
 }
 
@@ -188,9 +208,9 @@ async fn amiss(reader: &Reader, kind: Kind, error: ReadError) -> (String, bool) 
 }
 
 impl Partial {
-    fn add(&mut self, row: Row, all: bool) {
+    fn add(&mut self, row: Row) {
         *self.counts.entry(row.state).or_default() += 1;
-        if !(all || row.state.is_notable()) {
+        if !(self.all || row.state.is_notable()) {
             return;
         }
         if self.rows.len() < MAX_ROWS {
@@ -208,6 +228,31 @@ impl Found {
         for (state, count) in partial.counts {
             *self.counts.entry(state).or_default() += count;
         }
+    }
+
+    /// Whether something is wrong, if anybody can tell.
+    fn verdict(&self) -> ExitStatus {
+        if self.counts.keys().any(|state| state.is_problem()) {
+            ExitStatus::Problem
+        } else if self.read.is_empty() || self.blind {
+            ExitStatus::Unknown
+        } else {
+            ExitStatus::Fine
+        }
+    }
+
+    /// Writes it in the format that is wanted.
+    pub(super) fn show(
+        &self,
+        status: &Status,
+        settings: &Settings,
+        out: &mut dyn Write,
+    ) -> Result<(), InspectError> {
+        match status.format {
+            Format::Json => writeln!(out, "{:#}", self.json(settings))?,
+            Format::Text | Format::Wide => self.text(status, settings, out)?,
+        }
+        Ok(())
     }
 
     fn json(&self, settings: &Settings) -> Value {

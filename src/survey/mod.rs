@@ -97,11 +97,20 @@ pub(crate) fn row(kind: Kind, object: &Value, settings: &Settings, stores: &mut 
         }
         Kind::HardeningBaseline | Kind::NamespaceHardening => reported(&mut row, object, settings),
     }
+    // Whoever creates the Secret once looks at no change of its object.
+    let once = text(object, "/spec/refreshPolicy") == "CreatedOnce";
+    let fine = matches!(row.state, State::Synced | State::Due | State::Manual);
+    if fine && !once && !is_current(object) {
+        row.state = State::Waiting;
+        row.since = None;
+        "it was changed, and the change is not in force yet".clone_into(&mut row.why);
+    }
     row
 }
 
 /// An object whose condition says all.
 fn reported(row: &mut Row, object: &Value, settings: &Settings) {
+    let count = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
     let deleted = time(object, "/metadata/deletionTimestamp");
     match ready(object) {
         None => unseen(row, object, settings),
@@ -117,7 +126,6 @@ fn reported(row: &mut Row, object: &Value, settings: &Settings) {
             }
         }
     }
-    let count = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
     let (held, conflicts) = (count("/status/heldCount"), count("/status/conflictCount"));
     if row.state == State::Synced && held + conflicts > 0 {
         row.state = State::Waiting;
@@ -193,6 +201,17 @@ fn external_secret(row: &mut Row, object: &Value, settings: &Settings, stores: &
         State::Synced => schedule(row, object, settings),
         _ => {}
     }
+}
+
+/// Whether the status is about the object as it is now. Without a word about that it is taken to be.
+fn is_current(object: &Value) -> bool {
+    let generation = object.pointer("/metadata/generation").and_then(Value::as_i64);
+    let observed = object.pointer("/status/observedGeneration").and_then(Value::as_i64);
+    // External Secrets Operator has no such field, but begins this one with it: GENERATION-HASH.
+    let synced = || text(object, "/status/syncedResourceVersion").split_once('-')?.0.parse().ok();
+    // The API server begins at 1.
+    generation
+        .is_none_or(|now| observed.or_else(synced).is_none_or(|seen| seen == 0 || seen >= now))
 }
 
 /// When an object that is in step is read again, and whether that time is over.

@@ -63,6 +63,29 @@ fn an_interval_within_the_heartbeat_is_not_late_before_the_heartbeat_is_over() {
 }
 
 #[test]
+fn an_object_whose_change_is_not_in_force_waits() {
+    let mut object = external("1h", "True");
+    for (generation, status, state) in [
+        (2, json!({"observedGeneration": 2}), State::Synced),
+        (3, json!({"observedGeneration": 2}), State::Waiting),
+        (2, json!({"syncedResourceVersion": "2-abc"}), State::Synced),
+        (3, json!({"syncedResourceVersion": "2-abc"}), State::Waiting),
+        (3, json!({"syncedResourceVersion": "odd"}), State::Synced),
+        (3, json!({}), State::Synced),
+    ] {
+        object["metadata"]["generation"] = json!(generation);
+        for field in ["observedGeneration", "syncedResourceVersion"] {
+            object["status"][field] = status[field].clone();
+        }
+        assert_eq!(state_of(&object, 60), state, "{generation} {status}");
+    }
+    object["status"]["observedGeneration"] = json!(2);
+    assert_eq!(state_of(&object, 1_000_000), State::Late);
+    object["spec"]["refreshPolicy"] = json!("CreatedOnce");
+    assert_eq!(state_of(&object, 60), State::Manual);
+}
+
+#[test]
 fn what_is_not_read_again_by_itself_is_manual_and_a_window_may_hold_a_refresh_back() {
     assert_eq!(state_of(&external("0", "True"), 1_000_000), State::Manual);
     let mut once = external("1h", "True");

@@ -2,7 +2,9 @@
 
 use std::{
     io::{BufRead as _, BufReader},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
+    sync::mpsc::{self, Receiver},
+    time::Duration,
 };
 
 use super::program::{Folder, GOOD, writable};
@@ -100,24 +102,65 @@ fn controls_are_listed_and_explained_without_files() {
     }
 }
 
+/// How long a program may take to say the next line.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A program that goes on. It ends with the test, however that ends.
+struct Watching(Child, Receiver<String>);
+
+impl Watching {
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (sender, receiver) = mpsc::channel();
+        // A read from a pipe has no time limit, so a thread of its own waits for it.
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self(child, receiver)
+    }
+
+    /// Waits for a line with this text.
+    #[track_caller]
+    fn says(&self, part: &str) {
+        let mut said = Vec::new();
+        loop {
+            match self.1.recv_timeout(PATIENCE) {
+                Ok(line) if line.contains(part) => return,
+                Ok(line) => said.push(line),
+                Err(error) => panic!("it never said {part:?} ({error}), but {said:#?}"),
+            }
+        }
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn a_watch_checks_again_after_a_change() {
     let folder = Folder::of(&[("a.yaml", &writable())]);
     let mut command = Command::new(env!("CARGO_BIN_EXE_gabion"));
-    command.args(["check", "--watch", "."]).current_dir(folder.path("")).stdin(Stdio::null());
-    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let mut until = |part: &str| lines.by_ref().find(|line| line.contains(part)).is_some();
-    assert!(until("1 finding (1 high)"));
+    command.args(["check", "--watch", "."]).current_dir(folder.path(""));
+    let watching = Watching::of(&mut command);
+    watching.says("1 finding (1 high)");
     folder.write("a.yaml", GOOD.as_bytes());
-    assert!(until("Changed: a.yaml") && until("No findings in 1 object"));
+    watching.says("Changed: a.yaml");
+    watching.says("No findings in 1 object");
     // The configuration is read anew, and a slip in it ends nothing.
     folder.write("a.yaml", writable().as_bytes());
-    assert!(until("1 finding (1 high)"));
+    watching.says("1 finding (1 high)");
     folder.write("a.yaml", format!("{GOOD}# end\n").as_bytes());
-    assert!(until("No findings"));
-    child.kill().unwrap();
-    child.wait().unwrap();
+    watching.says("No findings");
+    drop(watching);
     for (arguments, said) in [
         (["--watch", "--fix", "."], "cannot be used with"),
         (["--watch", "-q", "-"], "name a file"),

@@ -225,3 +225,17 @@ fn check_10_what_is_said_helps() {
     let run = Folder::of(&[("x.yaml", &token)]).check(&["x.yaml"]);
     assert!(run.out.contains("HB-TOKEN") && !run.out.contains("exception"), "{}", run.out);
 }
+
+/// `make try`, which is what people run first. The script itself looks at each exit code.
+#[test]
+fn what_is_tried_first_goes_from_findings_to_none() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("dev/try/run.sh");
+    let mut command = std::process::Command::new(script);
+    let run = command.env("GABION", env!("CARGO_BIN_EXE_gabion")).output().unwrap();
+    let out = String::from_utf8(run.stdout).unwrap();
+    assert!(run.status.success(), "{out}{}", String::from_utf8_lossy(&run.stderr));
+    for part in ["13 findings (5 high, 8 medium)", "+            readOnlyRootFilesystem: true"] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    assert!(out.trim_end().contains("No findings in 1 object"), "{out}");
+}

@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 use support::{ControlPlane, Failure, Kubectl, Result, SOON, eventually, gabion, repository};
 
 /// What the program said, and how it ended.
-struct Answered {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub struct Answered {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
 }
 
-fn ask(kubeconfig: &Path, arguments: &[&str]) -> Result<Answered> {
+pub fn ask(kubeconfig: &Path, arguments: &[&str]) -> Result<Answered> {
     let output = Command::new(gabion()?)
         .args(arguments)
         .env("KUBECONFIG", kubeconfig)
@@ -111,7 +111,7 @@ fn external(name: &str) -> Value {
 }
 
 /// A status as the operator writes it.
-fn say(kubectl: &Kubectl, object: &str, ready: &str, message: &str, read: &str) -> Result<()> {
+pub fn say(kubectl: &Kubectl, object: &str, ready: &str, message: &str, read: &str) -> Result<()> {
     let (kind, name) = object.split_once('/').unwrap_or((object, ""));
     let now = jiff::Timestamp::now().to_string();
     let reason = if ready == "True" { "SecretSynced" } else { "SecretSyncedError" };

@@ -4,6 +4,7 @@
 
 #![allow(clippy::panic, reason = "a test says so by failing")]
 
+mod alerts;
 mod chart;
 mod equality;
 mod helm;
@@ -11,6 +12,7 @@ mod inspect;
 mod life;
 mod migrate;
 mod switch;
+mod watching;
 
 use std::{path::Path, time::Duration};
 

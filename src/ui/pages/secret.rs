@@ -148,13 +148,13 @@ fn head(row: &Row, settings: &Settings) -> Markup {
 }
 
 fn remedy(row: &Row) -> Markup {
-    let found = row.state.is_notable().then(|| help::of([row.why.as_str()])).flatten();
+    let found = help::advice(row, [row.why.as_str()]);
     html! {
         @if let Some((meaning, todo)) = found {
             section.remedy aria-labelledby="remedy" {
                 h2 #remedy { "What to do" }
-                p { (marked(todo)) }
-                p.small { "It means: " (marked(meaning)) }
+                p { (marked(&plain(&todo))) }
+                p.small { "It means: " (marked(&plain(&meaning))) }
             }
         }
     }

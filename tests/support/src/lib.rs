@@ -45,6 +45,8 @@ pub use leash::{Leash, process_exists};
 pub use moto::Moto;
 pub use operator::{Operator, Stopped};
 pub use ports::{free_port, webhook_address};
-pub use programs::{control_plane_program, gabion, helm_program, python_environment, repository};
+pub use programs::{
+    control_plane_program, gabion, helm_program, promtool_program, python_environment, repository,
+};
 pub use rustix::process::Signal;
 pub use wait::{SOON, at_rest, eventually, next_second};

@@ -31,6 +31,12 @@ pub fn helm_program() -> Result<&'static Path> {
     once(&PROGRAM, "dev/helm/build.sh")
 }
 
+/// promtool. The first call on a machine builds it.
+pub fn promtool_program() -> Result<&'static Path> {
+    static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    once(&PROGRAM, "dev/promtool/build.sh")
+}
+
 /// The binary under test: where cargo says, or in the folder of the profile, which holds demo and benchmark, in a
 /// folder of their own or not.
 pub fn gabion() -> Result<PathBuf> {
