@@ -65,6 +65,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "quantity",
             "retry",
             "runtime",
+            "secret_bytes",
             "telemetry",
             "text",
         ],
