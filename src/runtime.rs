@@ -121,12 +121,18 @@ impl<'a, 'b, C: Send + Sync + 'static> Watches<'a, 'b, C> {
         let (statuses, write) =
             undecodable::statuses::<K>(self.runtime.writer.clone(), STATUS_MANAGER);
         self.runtime.tasks.spawn(until(self.runtime.stop.clone(), write));
-        self.start((api, Selected::default()), health, Refusal::Fails, sink, move |context: &C, object| {
-            if undecodable(context, object) {
-                // If too many wait, the event has to do.
-                let _ = statuses.try_send(object.clone());
-            }
-        });
+        self.start(
+            (api, Selected::default()),
+            health,
+            Refusal::Fails,
+            sink,
+            move |context: &C, object| {
+                if undecodable(context, object) {
+                    // If too many wait, the event has to do.
+                    let _ = statuses.try_send(object.clone());
+                }
+            },
+        );
     }
 
     /// One more whose kind need not be installed: without it there are no objects. A right that is missing is shown on
@@ -172,7 +178,8 @@ impl<'a, 'b, C: Send + Sync + 'static> Watches<'a, 'b, C> {
             undecodable(&told, &object);
             events.record(warning::<K>(&object));
         };
-        let work = follow((api, selected), health, refusal, report, move |change| sink(&context, change));
+        let work =
+            follow((api, selected), health, refusal, report, move |change| sink(&context, change));
         self.runtime.tasks.spawn(until(self.runtime.stop.clone(), work));
     }
 

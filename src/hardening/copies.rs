@@ -50,7 +50,11 @@ struct Metadata<'a> {
 }
 
 /// Does one step.
-pub(super) async fn write(context: &Context, namespace: &str, step: &CopyStep) -> Result<(), Error> {
+pub(super) async fn write(
+    context: &Context,
+    namespace: &str,
+    step: &CopyStep,
+) -> Result<(), Error> {
     let said = step.object();
     match step {
         CopyStep::Write { name, credential, live, .. } => {
@@ -104,7 +108,7 @@ async fn attach(
         },
         "imagePullSecrets": (!entries.is_empty()).then_some(entries),
     });
-    let (key, kind) = (ObjectKey::new(namespace, &*patch.account), PatchKind::Merge);
+    let (key, kind) = (ObjectKey::new(namespace, &patch.account), PatchKind::Merge);
     let writer = &context.writer;
     let patched =
         writer.patch::<ServiceAccount>(&key, Part::Object, kind, &body, COPIES_MANAGER).await;

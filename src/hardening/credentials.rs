@@ -106,23 +106,31 @@ pub(super) fn follow(watches: &mut Watches<'_, '_, Context>, sources: &[SourceNa
         let api: Api<Credentials> = Api::namespaced(client.clone(), &source.namespace);
         let fields = Some(format!("metadata.name={}", source.name));
         let (selected, source) = (Selected { labels: None, fields }, source.clone());
-        watches.follow_selected("Secret (source)", optional, api, selected, move |context, change| {
-            let found = match change {
-                Change::Applied(object) if object.name_any() == source.name => of(&object),
-                Change::Deleted(object) if object.name_any() == source.name => Source::Missing,
-                Change::Replaced(present) if !present.contains(&key(&source)) => Source::Missing,
-                _ => return,
-            };
-            if context.index.source_seen(&source, found) {
-                tracing::info!(%source, "a source of registry credentials changed");
-                context.wake_all();
-            }
-        });
+        watches.follow_selected(
+            "Secret (source)",
+            optional,
+            api,
+            selected,
+            move |context, change| {
+                let found = match change {
+                    Change::Applied(object) if object.name_any() == source.name => of(&object),
+                    Change::Deleted(object) if object.name_any() == source.name => Source::Missing,
+                    Change::Replaced(present) if !present.contains(&key(&source)) => {
+                        Source::Missing
+                    }
+                    _ => return,
+                };
+                if context.index.source_seen(&source, found) {
+                    tracing::info!(%source, "a source of registry credentials changed");
+                    context.wake_all();
+                }
+            },
+        );
     }
 }
 
 fn key(source: &SourceName) -> ObjectKey {
-    ObjectKey::new(&*source.namespace, &*source.name)
+    ObjectKey::new(&source.namespace, &source.name)
 }
 
 fn of(object: &Credentials) -> Source {

@@ -6,7 +6,8 @@ use std::{borrow::Cow, fmt::Debug};
 use k8s_openapi::{
     api::{
         core::v1::{
-            LimitRange, LimitRangeSpec, LocalObjectReference, Namespace, ResourceQuota, ResourceQuotaSpec, ServiceAccount,
+            LimitRange, LimitRangeSpec, LocalObjectReference, Namespace, ResourceQuota,
+            ResourceQuotaSpec, ServiceAccount,
         },
         networking::v1::{NetworkPolicy, NetworkPolicySpec},
     },

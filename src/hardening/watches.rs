@@ -78,10 +78,8 @@ pub(crate) fn start(context: &Arc<Context>, runtime: &mut Runtime<'_>) -> CacheS
 /// The Secrets that may be copied, none of which was read yet.
 fn sources(context: &Context, runtime: &Runtime<'_>) -> Vec<SourceName> {
     let named = runtime.config.hardening.pull_secret_sources.iter();
-    let named = named.map(|(namespace, name)| SourceName {
-        namespace: namespace.clone(),
-        name: name.clone(),
-    });
+    let named = named
+        .map(|(namespace, name)| SourceName { namespace: namespace.clone(), name: name.clone() });
     let sources: Vec<SourceName> = named.collect();
     for source in &sources {
         context.index.source_seen(source, Source::Unread);

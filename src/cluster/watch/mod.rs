@@ -75,7 +75,8 @@ pub(crate) async fn follow<K>(
     K: Resource + DeserializeOwned,
 {
     let url = api.resource_url().to_owned();
-    let requests = Requests::new(api.into_client(), &url, selected, K::metadata_api(), health.patience);
+    let requests =
+        Requests::new(api.into_client(), &url, selected, K::metadata_api(), health.patience);
     let cache = Cache { health, undecodable: HashMap::new(), report, sink };
     let mut watch = Watch { requests, cache, position: None, relist: false, progress: false };
     let (mut failures, mut refused) = (0_u32, false);

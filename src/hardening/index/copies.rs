@@ -31,6 +31,11 @@ impl Known {
     pub(super) fn is_empty(&self) -> bool {
         self.seen.is_empty()
     }
+
+    /// What stays known when the namespace was made anew: what was seen since. What was taken there is free.
+    pub(super) fn of_new(old: Self) -> Self {
+        Self { seen: old.seen, ..Self::default() }
+    }
 }
 
 impl State {
@@ -98,7 +103,7 @@ impl Index {
         for (namespace, entry) in &mut state.namespaces {
             let Some(copies) = &mut entry.copies else { continue };
             let before = copies.seen.len();
-            copies.seen.retain(|name, _| present.contains(&ObjectKey::new(&**namespace, name)));
+            copies.seen.retain(|name, _| present.contains(&ObjectKey::new(namespace, name)));
             if copies.seen.len() != before {
                 concerned.push(Arc::clone(namespace));
             }
@@ -108,7 +113,13 @@ impl Index {
     }
 
     /// Records a copy as our own write left it.
-    pub(crate) fn copy_written(&self, namespace: &str, name: &str, meta: &ObjectMeta, revision: &str) {
+    pub(crate) fn copy_written(
+        &self,
+        namespace: &str,
+        name: &str,
+        meta: &ObjectMeta,
+        revision: &str,
+    ) {
         let (uid, resource_version) = (Uid::of(meta), ResourceVersion::of(meta));
         let mut state = self.lock();
         let State { namespaces, tombstones, .. } = &mut *state;

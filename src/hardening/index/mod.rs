@@ -471,7 +471,7 @@ impl Entry {
                 ..NamespaceObserved::default()
             },
             effective: old.effective.take(),
-            copies: old.copies.take(),
+            copies: old.copies.take().map(|copies| Box::new(copies::Known::of_new(*copies))),
             ..Self::default()
         }
     }

@@ -61,9 +61,8 @@ impl ObservedCopy {
             own.iter().any(|entry| entry.fields_v1.as_ref().is_some_and(|fields| has(&fields.0)))
         };
         let note = format!("f:{REVISION}");
-        let notes = |fields: &serde_json::Value| {
-            fields["f:metadata"]["f:annotations"].get(&note).is_some()
-        };
+        let notes =
+            |fields: &serde_json::Value| fields["f:metadata"]["f:annotations"].get(&note).is_some();
         let values = |fields: &serde_json::Value| {
             fields["f:data"]
                 .as_object()
@@ -238,7 +237,7 @@ pub(crate) fn decide(
         // Nothing is ours that cannot be seen, and nothing that is there may be overwritten.
         for ask in &merged.pull_secrets {
             let unread = Error::PullSecretUnusable {
-                source: ask.source.to_string(),
+                secret: ask.source.to_string(),
                 why: "cannot be copied before the copies are listed; see /readyz, and apply config/overlays/pull-secrets".into(),
             };
             problems.push(problem(&copies.sources, &ask.source).unwrap_or(unread));
@@ -252,9 +251,9 @@ pub(crate) fn decide(
                 let live = copies.seen.get(&ask.target);
                 match step {
                     Some(step) => decided.steps.push(step),
-                    None => decided.right.extend(
-                        live.map(|live| (ask.target.clone(), live.revision.clone())),
-                    ),
+                    None => decided
+                        .right
+                        .extend(live.map(|live| (ask.target.clone(), live.revision.clone()))),
                 }
                 names.attached.push((&ask.target, ask.attach));
             }
@@ -279,7 +278,7 @@ fn copy(
     let copies = &observed.copies;
     let Some(Source::Usable(credential)) = copies.sources.get(&ask.source) else {
         let unread = || Error::PullSecretUnusable {
-            source: ask.source.to_string(),
+            secret: ask.source.to_string(),
             why: "cannot be copied; see the operator's log".into(),
         };
         return Err(problem(&copies.sources, &ask.source).unwrap_or_else(unread));
@@ -373,13 +372,8 @@ fn attach(
         said.entries.iter().filter(|name| keep || !goes(name)).cloned().collect();
     let missing = wanted.iter().filter(|name| !said.entries.iter().any(|entry| entry == **name));
     let missing: Vec<String> = missing.map(|name| (*name).to_owned()).collect();
-    let note: BTreeSet<String> = said
-        .attached
-        .iter()
-        .filter(|name| stays(name))
-        .chain(&missing)
-        .cloned()
-        .collect();
+    let note: BTreeSet<String> =
+        said.attached.iter().filter(|name| stays(name)).chain(&missing).cloned().collect();
     let note: Vec<String> = note.into_iter().collect();
     let drifted = missing.iter().any(|name| is_ours(name));
     entries.extend(missing);

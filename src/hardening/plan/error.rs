@@ -151,11 +151,11 @@ pub enum Error {
     NeedsClusterInstall,
     /// A Secret that a baseline names cannot be copied.
     #[error(
-        "Secret {source} {why}; until then the copies that there are stay as they are (serviceAccounts.pullSecrets)"
+        "Secret {secret} {why}; until then the copies that there are stay as they are (serviceAccounts.pullSecrets)"
     )]
     PullSecretUnusable {
         /// Namespace and name.
-        source: String,
+        secret: String,
         /// What is wrong, and what to do.
         why: String,
     },
@@ -353,7 +353,7 @@ pub(crate) fn samples() -> Vec<Error> {
         Error::NoProbeNamespace { namespace: "gabion-probe".into() },
         Error::NeedsClusterInstall,
         Error::PullSecretUnusable {
-            source: "platform/registry".into(),
+            secret: "platform/registry".into(),
             why: "does not exist; create it".into(),
         },
         Error::SecretNameTaken { object: "Secret/registry".into() },

@@ -182,5 +182,5 @@ pub(crate) fn problem(sources: &Sources, name: &SourceName) -> Option<Error> {
         Some(Source::Missing) => "does not exist; create it",
         Some(Source::Unusable(why)) => why,
     };
-    Some(Error::PullSecretUnusable { source: name.to_string(), why: why.to_owned() })
+    Some(Error::PullSecretUnusable { secret: name.to_string(), why: why.to_owned() })
 }

@@ -27,13 +27,19 @@ pub(super) fn pull_secrets(enforced: &[&Compiled], merged: &mut Merged) {
             } else {
                 let (used, unused) = (known.source.to_string(), ask.source.to_string());
                 let target = ask.target.clone();
-                merged.pull_secret_problems.push(Error::PullSecretConflict { target, unused, used });
+                merged.pull_secret_problems.push(Error::PullSecretConflict {
+                    target,
+                    unused,
+                    used,
+                });
             }
         }
     }
     for ask in merged.pull_secrets.clone() {
         let bringing = |b: &&&Compiled| {
-            b.pull_secrets.iter().any(|own| (&own.target, &own.source) == (&ask.target, &ask.source))
+            b.pull_secrets
+                .iter()
+                .any(|own| (&own.target, &own.source) == (&ask.target, &ask.source))
         };
         let count = enforced.iter().filter(bringing).count();
         let Some(by) = enforced.iter().find(bringing) else { continue };
