@@ -2,7 +2,8 @@
 //!
 //! Data flows one way: watch -> queue -> observe -> decide -> act -> report. [`api`] holds the kinds and
 //! nothing else; `plan` modules decide, values in and values out; [`cluster`] is the only code that talks to
-//! the API server and [`provider`] the only code that talks to a secret manager; [`secrets`] and
+//! the API server, [`provider`] the only code that talks to a secret manager and [`registry`] the only code that
+//! reads from registries of images; [`secrets`] and
 //! [`hardening`] are the controllers; [`check`] applies the rules to files; [`inspect`]
 //! and [`ui`] tell people what state a cluster is in, by the survey; [`operator`] wires them and is the
 //! only module that sees all others. Which module may import which is a table in `tests/layers`.
@@ -29,6 +30,7 @@ pub(crate) mod outbound;
 pub mod policy;
 pub mod provider;
 pub mod quantity;
+pub mod registry;
 pub(crate) mod retry;
 pub(crate) mod runtime;
 pub(crate) mod secret_bytes;

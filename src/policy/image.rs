@@ -87,8 +87,12 @@ static IS_REFERENCE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(REFER
 /// none.
 pub(crate) fn is_from(image: &str, registries: &[String]) -> bool {
     let repository = canonical(image).repository;
-    registries.iter().any(|registry| within(&repository, registry))
-        && IS_REFERENCE.as_ref().is_some_and(|grammar| grammar.is_match(image))
+    registries.iter().any(|registry| within(&repository, registry)) && is_reference(image)
+}
+
+/// Whether a runtime would read a text as a reference.
+pub(crate) fn is_reference(image: &str) -> bool {
+    IS_REFERENCE.as_ref().is_some_and(|grammar| grammar.is_match(image))
 }
 
 /// [`is_from`] in CEL, for `image` and `repo`.
@@ -166,7 +170,7 @@ fn head(path: &str) -> &str {
 }
 
 /// Whether the first part of a path is a host: the rule of the reference grammar.
-fn is_host(head: &str) -> bool {
+pub(crate) fn is_host(head: &str) -> bool {
     head.contains(['.', ':']) || head == "localhost" || head.bytes().any(|b| b.is_ascii_uppercase())
 }
 

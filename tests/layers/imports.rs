@@ -26,6 +26,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("survey", &["duration", "text"]),
     ("generator", &["api", "secret_bytes"]),
     ("policy", &["api", "digest", "marks", "meta", "quantity"]),
+    ("registry", &["policy", "text"]),
     ("cluster", &["lane", "meta", "retry"]),
     ("provider", &["lane", "meta", "outbound", "secret_bytes"]),
     ("inspect", &["api", "cluster", "survey"]),
@@ -108,6 +109,8 @@ const ONLY: &[(&str, &str, &str)] = &[
     // The offline evaluator asks what the controller would plan, and nothing else of it.
     ("check", "hardening", "hardening::plan"),
     ("check", "secrets", "secrets::plan"),
+    // The one rule of what image references name.
+    ("registry", "policy", "policy::image"),
     // The command line reads where AWS is.
     ("cli", "provider", "provider::aws"),
 ];
