@@ -117,6 +117,8 @@ pub(crate) struct HardeningConfig {
     pub(crate) probe_namespace: String,
     /// More protected namespaces.
     pub(crate) protected: Vec<String>,
+    /// Namespace and name of each Secret that baselines may have copied.
+    pub(crate) pull_secret_sources: Vec<(String, String)>,
 }
 
 /// Settings of leader election.

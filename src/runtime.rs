@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cluster::{
-        CacheSync, Change, Refusal, Server, Undecodable, WatchHealth,
+        CacheSync, Change, Refusal, Selected, Server, Undecodable, WatchHealth,
         events::{Event, EventType, Events},
         follow, undecodable, until,
         write::Writer,
@@ -77,7 +77,22 @@ impl<'a, 'b, C: Send + Sync + 'static> Watches<'a, 'b, C> {
         K: Resource<DynamicType = ()> + DeserializeOwned + 'static,
     {
         let health = self.shown(kind, dependency);
-        self.start(api, health, Refusal::Fails, sink, |_, _| {});
+        self.start((api, Selected::default()), health, Refusal::Fails, sink, |_, _| {});
+    }
+
+    /// One more of some of the objects of a kind.
+    pub(crate) fn follow_selected<K>(
+        &mut self,
+        kind: &'static str,
+        dependency: Dependency,
+        api: Api<K>,
+        selected: Selected,
+        sink: impl Fn(&C, Change<K>) + Send + 'static,
+    ) where
+        K: Resource<DynamicType = ()> + DeserializeOwned + 'static,
+    {
+        let health = self.shown(kind, dependency);
+        self.start((api, selected), health, Refusal::Fails, sink, |_, _| {});
     }
 
     /// The health of a watch, which `/readyz` shows as `kind`.
@@ -106,12 +121,18 @@ impl<'a, 'b, C: Send + Sync + 'static> Watches<'a, 'b, C> {
         let (statuses, write) =
             undecodable::statuses::<K>(self.runtime.writer.clone(), STATUS_MANAGER);
         self.runtime.tasks.spawn(until(self.runtime.stop.clone(), write));
-        self.start(api, health, Refusal::Fails, sink, move |context: &C, object| {
-            if undecodable(context, object) {
-                // If too many wait, the event has to do.
-                let _ = statuses.try_send(object.clone());
-            }
-        });
+        self.start(
+            (api, Selected::default()),
+            health,
+            Refusal::Fails,
+            sink,
+            move |context: &C, object| {
+                if undecodable(context, object) {
+                    // If too many wait, the event has to do.
+                    let _ = statuses.try_send(object.clone());
+                }
+            },
+        );
     }
 
     /// One more whose kind need not be installed: without it there are no objects. A right that is missing is shown on
@@ -125,7 +146,7 @@ impl<'a, 'b, C: Send + Sync + 'static> Watches<'a, 'b, C> {
         K: Resource<DynamicType = ()> + DeserializeOwned + 'static,
     {
         let health = self.shown(kind, Dependency::Optional);
-        self.start(api, health, Refusal::AbsenceIsNormal, sink, |_, _| {});
+        self.start((api, Selected::default()), health, Refusal::AbsenceIsNormal, sink, |_, _| {});
     }
 
     /// One more for what only some clusters have, and only some installations may see.
@@ -138,12 +159,12 @@ impl<'a, 'b, C: Send + Sync + 'static> Watches<'a, 'b, C> {
         K: Resource<DynamicType = ()> + DeserializeOwned + 'static,
     {
         let health = WatchHealth::new(kind, self.runtime.health.patience());
-        self.start(api, health, Refusal::IsNormal, sink, |_, _| {});
+        self.start((api, Selected::default()), health, Refusal::IsNormal, sink, |_, _| {});
     }
 
     fn start<K>(
         &mut self,
-        api: Api<K>,
+        (api, selected): (Api<K>, Selected),
         health: Arc<WatchHealth>,
         refusal: Refusal,
         sink: impl Fn(&C, Change<K>) + Send + 'static,
@@ -157,7 +178,8 @@ impl<'a, 'b, C: Send + Sync + 'static> Watches<'a, 'b, C> {
             undecodable(&told, &object);
             events.record(warning::<K>(&object));
         };
-        let work = follow(api, health, refusal, report, move |change| sink(&context, change));
+        let work =
+            follow((api, selected), health, refusal, report, move |change| sink(&context, change));
         self.runtime.tasks.spawn(until(self.runtime.stop.clone(), work));
     }
 

@@ -8,6 +8,7 @@ use super::{aws, eso::EsoFlags};
 use crate::cluster::Patience;
 use crate::config::{AmbientCredentials, Config, ElectionConfig, HardeningConfig, SecretsConfig};
 use crate::duration;
+use crate::hardening::plan::pull_secrets::SourceName;
 use crate::outbound::AllowedHost;
 use crate::provider::aws::QueueArn;
 use crate::telemetry::{LogFormat, PerObject};
@@ -163,6 +164,9 @@ pub(crate) struct RunFlags {
         value_name = "NAME,..."
     )]
     protected_namespaces: Vec<String>,
+    /// Secrets with registry credentials that baselines may have copied into their namespaces, separated by commas; none by default. Needs config/overlays/pull-secrets
+    #[arg(long, env = "GABION_PULL_SECRET_SOURCES", help_heading = "Hardening", value_delimiter = ',', value_parser = pull_secret_source, value_name = "NAMESPACE/NAME,...")]
+    pull_secret_sources: Vec<(String, String)>,
 
     /// Several replicas: only the holder of a Lease writes
     #[arg(long, env = "GABION_ENABLE_LEADER_ELECTION", help_heading = "Leader election", default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
@@ -197,6 +201,24 @@ pub(crate) struct RunFlags {
     ignored_values: Vec<String>,
     #[command(flatten)]
     eso: EsoFlags,
+}
+
+/// Most Secrets that are followed for their copies: a watch each.
+const MOST_SOURCES: usize = 64;
+
+fn pull_secret_source(text: &str) -> Result<(String, String), String> {
+    let source = SourceName::parse(text)?;
+    Ok((source.namespace, source.name))
+}
+
+/// Each once.
+fn sources(mut named: Vec<(String, String)>) -> Result<Vec<(String, String)>, String> {
+    named.sort();
+    named.dedup();
+    if named.len() > MOST_SOURCES {
+        return Err(format!("--pull-secret-sources names more than {MOST_SOURCES} Secrets"));
+    }
+    Ok(named)
 }
 
 impl RunFlags {
@@ -243,6 +265,7 @@ impl RunFlags {
                 operator_namespace: self.operator_namespace,
                 probe_namespace: self.probe_namespace,
                 protected: self.protected_namespaces,
+                pull_secret_sources: sources(self.pull_secret_sources)?,
             },
             election,
             concurrency: self.concurrency,

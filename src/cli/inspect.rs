@@ -215,6 +215,9 @@ pub(crate) struct DoctorFlags {
     /// The operator runs with --enable-secret-rotation: the permissions of rotation are needed
     #[arg(long)]
     rotation: bool,
+    /// The operator runs with --pull-secret-sources: the permissions of copies of registry credentials are needed
+    #[arg(long)]
+    pull_secrets: bool,
     /// Name every object that would hang after an uninstall
     #[arg(long)]
     before_uninstall: bool,
@@ -246,6 +249,7 @@ impl DoctorFlags {
                 _ => Subsystem::Both,
             },
             rotation: self.rotation,
+            pull_secrets: self.pull_secrets,
             before_uninstall: self.before_uninstall,
             wait: self.wait,
         })

@@ -26,4 +26,4 @@ pub(crate) use reader_watch::{Follower, News};
 pub use requests::RequestCounts;
 pub(crate) use tombstones::Tombstones;
 pub(crate) use undecodable::Undecodable;
-pub(crate) use watch::{CacheSync, Change, Refusal, WatchHealth, follow, until};
+pub(crate) use watch::{CacheSync, Change, Refusal, Selected, WatchHealth, follow, until};

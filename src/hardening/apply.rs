@@ -15,7 +15,7 @@ use k8s_openapi::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    Context,
+    Context, copies,
     plan::{
         error::Error,
         labels::{FieldOwner, LabelPatch, RECORD},
@@ -98,6 +98,7 @@ impl Applier<'_> {
             },
             Step::Labels(patch) => self.labels(patch).await,
             Step::ServiceAccount(patch) => self.service_account(patch).await,
+            Step::PullSecret(step) => copies::write(self.context, self.namespace, step).await,
         }
     }
 

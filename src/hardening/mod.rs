@@ -6,6 +6,8 @@
 mod admission;
 mod apply;
 mod baseline;
+mod copies;
+mod credentials;
 mod exceptions;
 mod index;
 mod namespace;

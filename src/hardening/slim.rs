@@ -6,7 +6,8 @@ use std::{borrow::Cow, fmt::Debug};
 use k8s_openapi::{
     api::{
         core::v1::{
-            LimitRange, LimitRangeSpec, Namespace, ResourceQuota, ResourceQuotaSpec, ServiceAccount,
+            LimitRange, LimitRangeSpec, LocalObjectReference, Namespace, ResourceQuota,
+            ResourceQuotaSpec, ServiceAccount,
         },
         networking::v1::{NetworkPolicy, NetworkPolicySpec},
     },
@@ -37,6 +38,7 @@ pub(crate) struct Parts<Spec, Status> {
     spec: Option<Spec>,
     status: Option<Status>,
     automount_service_account_token: Option<bool>,
+    image_pull_secrets: Option<Vec<LocalObjectReference>>,
 }
 
 /// A kind that can be put together from parts.
@@ -129,6 +131,7 @@ impl FromParts for ServiceAccount {
         Self {
             metadata: parts.metadata,
             automount_service_account_token: parts.automount_service_account_token,
+            image_pull_secrets: parts.image_pull_secrets,
             ..Self::default()
         }
     }

@@ -15,6 +15,7 @@ use serde::{
 use serde_json::{Map, Value, json};
 
 use super::plan::{
+    copies::{ATTACHED, LONGEST_ATTACHED},
     labels::{PREFIX, RECORD},
     objects::{ADOPT, LONGEST_SPEC, PREVIOUS_SPEC},
     service_accounts::PREVIOUS_AUTOMOUNT,
@@ -22,12 +23,13 @@ use super::plan::{
 use crate::marks::OWNER;
 
 /// The annotations that are read, each with the longest text that we would write.
-const READ: [(&str, usize); 5] = [
+const READ: [(&str, usize); 6] = [
     (OWNER, 4 * 1024),
     (ADOPT, 16),
     (RECORD, 2 * 1024),
     (PREVIOUS_AUTOMOUNT, 16),
     (PREVIOUS_SPEC, LONGEST_SPEC),
+    (ATTACHED, LONGEST_ATTACHED),
 ];
 
 #[derive(Default, Deserialize)]

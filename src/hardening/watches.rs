@@ -10,6 +10,7 @@ use kube::{Api, Resource, ResourceExt};
 
 use super::Context;
 use super::admission;
+use super::credentials;
 use super::exceptions;
 use super::index::last_writer;
 use super::plan::dns::DNS_SERVICES;
@@ -20,6 +21,7 @@ use super::plan::objects::Generated;
 use super::plan::objects::GeneratedKey;
 use super::plan::objects::ObjectKind;
 use super::plan::objects::ObservedObject;
+use super::plan::pull_secrets::{Source, SourceName};
 use super::slim::Slim;
 use super::stored::Stored;
 use crate::api::gabion::namespace_hardening::EFFECTIVE;
@@ -34,6 +36,7 @@ use crate::runtime::Watches;
 
 /// Starts every watch.
 pub(crate) fn start(context: &Arc<Context>, runtime: &mut Runtime<'_>) -> CacheSync {
+    let sources = sources(context, runtime);
     let mut watches = Watches::new(runtime, context);
     let client = watches.client();
     let vital = Dependency::Required;
@@ -68,7 +71,20 @@ pub(crate) fn start(context: &Arc<Context>, runtime: &mut Runtime<'_>) -> CacheS
     let approvals = Api::all(client);
     watches.follow_if_served("BaselineExceptionApproval", approvals, exceptions::approval);
     admission::follow(&mut watches);
+    credentials::follow(&mut watches, &sources);
     watches.caches()
+}
+
+/// The Secrets that may be copied, none of which was read yet.
+fn sources(context: &Context, runtime: &Runtime<'_>) -> Vec<SourceName> {
+    let named = runtime.config.hardening.pull_secret_sources.iter();
+    let named = named
+        .map(|(namespace, name)| SourceName { namespace: namespace.clone(), name: name.clone() });
+    let sources: Vec<SourceName> = named.collect();
+    for source in &sources {
+        context.index.source_seen(source, Source::Unread);
+    }
+    sources
 }
 
 fn names(present: &HashSet<ObjectKey>) -> HashSet<Arc<str>> {

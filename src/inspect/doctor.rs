@@ -31,6 +31,8 @@ pub struct Doctor {
     pub(crate) subsystem: Subsystem,
     /// Whether SecretRotations are served.
     pub(crate) rotation: bool,
+    /// Whether registry credentials are copied.
+    pub(crate) pull_secrets: bool,
     pub(crate) before_uninstall: bool,
     pub(crate) wait: Duration,
 }
@@ -171,8 +173,13 @@ async fn served(reader: &Reader) -> Result<Outcome, InspectError> {
 }
 
 async fn permissions(doctor: &Doctor, reader: &Reader) -> Result<Outcome, InspectError> {
-    let wanted = rights::wanted(doctor.scope.as_deref(), doctor.subsystem, doctor.rotation)
-        .map_err(InspectError::Read)?;
+    let wanted = rights::wanted(
+        doctor.scope.as_deref(),
+        doctor.subsystem,
+        doctor.rotation,
+        doctor.pull_secrets,
+    )
+    .map_err(InspectError::Read)?;
     let account = doctor.account.as_ref().map(|(namespace, name)| (&**namespace, &**name));
     let mut missing = Vec::new();
     for right in &wanted {

@@ -19,6 +19,9 @@ const WHOLE: [(&str, Subsystem); 8] = [
 /// The role for SecretRotations.
 const ROTATION: &str = include_str!("../../config/overlays/rotation/rbac.yaml");
 
+/// The role for copies of registry credentials.
+const PULL_SECRETS: &str = include_str!("../../config/overlays/pull-secrets/rbac.yaml");
+
 /// The role for one namespace.
 const ONE: &str = include_str!("../../config/overlays/namespaces/rbac.yaml");
 
@@ -71,11 +74,13 @@ impl Right {
     }
 }
 
-/// Every permission that the manifests grant: in `scope` only, or in the whole cluster; with those of `rotation`.
+/// Every permission that the manifests grant: in `scope` only, or in the whole cluster; with those of `rotation`
+/// and of `pull_secrets`.
 pub(super) fn wanted(
     scope: Option<&str>,
     subsystem: Subsystem,
     rotation: bool,
+    pull_secrets: bool,
 ) -> Result<Vec<Right>, String> {
     let needed =
         |of: Subsystem| of == Subsystem::Both || subsystem == Subsystem::Both || of == subsystem;
@@ -85,6 +90,9 @@ pub(super) fn wanted(
     };
     if rotation {
         files.push(ROTATION);
+    }
+    if pull_secrets {
+        files.push(PULL_SECRETS);
     }
     let mut all = Vec::new();
     for file in files {
@@ -160,7 +168,7 @@ mod tests {
 
     #[test]
     fn every_permission_of_the_manifests_is_asked_for() {
-        let all = wanted(None, Subsystem::Both, false).unwrap();
+        let all = wanted(None, Subsystem::Both, false, false).unwrap();
         let shown: Vec<_> = all.iter().map(Right::shown).collect();
         for right in [
             "get secrets",
@@ -172,13 +180,16 @@ mod tests {
         ] {
             assert!(shown.iter().any(|found| found == right), "{right}: {shown:#?}");
         }
-        let one = wanted(Some("shop"), Subsystem::Both, false).unwrap();
+        let one = wanted(Some("shop"), Subsystem::Both, false, false).unwrap();
         assert!(one.iter().all(|right| right.namespace == "shop") && one.len() > 20);
-        let secrets = wanted(None, Subsystem::Secrets, false).unwrap();
-        let hardening = wanted(None, Subsystem::Hardening, false).unwrap();
-        let rotation = wanted(None, Subsystem::Both, true).unwrap();
+        let secrets = wanted(None, Subsystem::Secrets, false, false).unwrap();
+        let hardening = wanted(None, Subsystem::Hardening, false, false).unwrap();
+        let rotation = wanted(None, Subsystem::Both, true, false).unwrap();
         let patches = |right: &Right| right.shown() == "patch secretrotations.gabion.dev/status";
         assert!(rotation.iter().any(patches) && !all.iter().any(patches));
+        let copies = wanted(None, Subsystem::Hardening, false, true).unwrap();
+        let creates = |right: &Right| right.shown() == "create secrets";
+        assert!(copies.iter().any(creates) && !hardening.iter().any(creates));
         assert!(secrets.len() < all.len() && hardening.len() < all.len());
         assert!(all.iter().all(|right| secrets.contains(right) || hardening.contains(right)));
     }

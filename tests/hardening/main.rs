@@ -21,6 +21,7 @@ mod limits;
 mod network;
 mod policies;
 mod protected;
+mod pull_secrets;
 mod reports;
 mod resources;
 mod rights;

@@ -5,13 +5,16 @@ use std::{collections::BTreeSet, time::Duration};
 use serde_json::{Value, json};
 use support::{Result, SOON, Subsystem, audit, repository};
 
-use crate::scene::{Scene, full};
+use crate::{
+    pull_secrets,
+    scene::{Scene, full},
+};
 
 type Rights = BTreeSet<(String, String, String)>;
 
 /// Group, resource and verb of every rule in a file of roles.
 fn granted(file: &str) -> Result<Rights> {
-    let text = std::fs::read_to_string(repository().join("config/rbac").join(file))?;
+    let text = std::fs::read_to_string(repository().join("config").join(file))?;
     let documents: Vec<Value> = serde_saphyr::from_multiple(&text)?;
     let texts = |value: &Value| -> Vec<String> {
         value
@@ -37,7 +40,11 @@ fn granted(file: &str) -> Result<Rights> {
 /// Everything that hardening does, once.
 async fn do_everything(scene: &Scene<'_>) -> Result<()> {
     let cluster = &scene.cluster;
-    scene.baseline("all", full()).await?;
+    let mut sections = full();
+    sections["serviceAccounts"]["pullSecrets"] = pull_secrets::asking("registry", "registry");
+    pull_secrets::platform(cluster).await?;
+    pull_secrets::source(cluster, "registry", "one").await?;
+    scene.baseline("all", sections).await?;
     scene.hardened("all", &["all"]).await?;
     let edits = [
         ("NetworkPolicy", "gabion-default-deny", json!({"spec": {"ingress": [{}]}})),
@@ -84,6 +91,8 @@ async fn do_everything(scene: &Scene<'_>) -> Result<()> {
     let lie = json!({"status": {"level": "privileged"}});
     cluster.patch("NamespaceHardening", "all", "effective", lie).await?;
     scene.effective("all", |status| status["level"] == "restricted").await?;
+    pull_secrets::source(cluster, "registry", "two").await?;
+    pull_secrets::copied(cluster, "all", "registry", "two").await?;
     scene.take_back("all").await?;
     scene.bare("all").await
 }
@@ -108,13 +117,14 @@ async fn every_right_is_used_and_nothing_is_denied() -> Result<()> {
         .filter(|r| r.code != 403 || r.dry_run)
         .map(|r| (r.group, r.resource, r.verb))
         .collect();
-    let mut own = granted("hardening.yaml")?;
-    own.extend(granted("dns.yaml")?);
-    own.extend(granted("policies.yaml")?);
+    let mut own = granted("rbac/hardening.yaml")?;
+    own.extend(granted("rbac/dns.yaml")?);
+    own.extend(granted("rbac/policies.yaml")?);
+    own.extend(granted("overlays/pull-secrets/rbac.yaml")?);
     let unused: Vec<_> = own.difference(&used).collect();
     assert_eq!(unused, Vec::<&(String, String, String)>::new());
-    own.extend(granted("leases.yaml")?);
-    own.extend(granted("events.yaml")?);
+    own.extend(granted("rbac/leases.yaml")?);
+    own.extend(granted("rbac/events.yaml")?);
     let more: Vec<_> = used.difference(&own).collect();
     assert_eq!(more, Vec::<&(String, String, String)>::new());
     Ok(())

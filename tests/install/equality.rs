@@ -158,6 +158,12 @@ fn with_rotation_it_is_the_overlay() -> Result<()> {
 }
 
 #[test]
+fn with_pull_secrets_it_is_the_overlay() -> Result<()> {
+    let sources = "--set=pullSecretSources={platform/registry-credentials}";
+    assert_equal("config/overlays/pull-secrets", &[sources])
+}
+
+#[test]
 fn with_rollouts_it_is_the_overlay() -> Result<()> {
     assert_equal("config/overlays/rollouts", &["--set=rollouts.enabled=true"])
 }

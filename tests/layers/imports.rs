@@ -66,6 +66,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "quantity",
             "retry",
             "runtime",
+            "secret_bytes",
             "telemetry",
             "text",
         ],

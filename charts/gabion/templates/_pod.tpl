@@ -57,6 +57,7 @@
 {{- if not $v.processClusterPushSecret }}{{ $args = append $args "--enable-cluster-push-secret-reconciler=false" }}{{ end }}
 {{- if and $v.processSecretRotation $v.secrets.enabled (not $v.scopedRBAC) }}{{ $args = append $args "--enable-secret-rotation" }}{{ end }}
 {{- if and $v.rollouts.enabled (not $v.scopedRBAC) }}{{ $args = append $args "--enable-rollouts" }}{{ end }}
+{{- if and $v.pullSecretSources (include "gabion.hardening" .) }}{{ $args = append $args (printf "--pull-secret-sources=%s" (join "," $v.pullSecretSources)) }}{{ end }}
 {{- if not $v.processPushSecret }}{{ $args = append $args "--enable-push-secret-reconciler=false" }}{{ end }}
 {{- if or $v.scopedRBAC (not $v.processClusterStore) }}{{ $args = append $args "--enable-cluster-store-reconciler=false" }}{{ end }}
 {{- if not $v.processSecretStore }}{{ $args = append $args "--enable-secret-store-reconciler=false" }}{{ end }}

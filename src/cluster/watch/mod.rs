@@ -28,6 +28,7 @@ use super::{
 use crate::meta::ResourceVersion;
 use crate::retry::Pauses;
 pub(crate) use health::{CacheSync, WatchHealth};
+pub(crate) use requests::Selected;
 use requests::{Line, Requests, WatchError};
 
 const RETRY: Pauses = Pauses { first: Duration::from_millis(200), longest: Duration::from_secs(5) };
@@ -65,7 +66,7 @@ pub(crate) enum Refusal {
 
 /// Follows every change of the objects of `api` for ever. Dropping the future ends the watch.
 pub(crate) async fn follow<K>(
-    api: Api<K>,
+    (api, selected): (Api<K>, Selected),
     health: Arc<WatchHealth>,
     refusal: Refusal,
     report: impl FnMut(Undecodable) + Send,
@@ -74,7 +75,8 @@ pub(crate) async fn follow<K>(
     K: Resource + DeserializeOwned,
 {
     let url = api.resource_url().to_owned();
-    let requests = Requests::new(api.into_client(), &url, K::metadata_api(), health.patience);
+    let requests =
+        Requests::new(api.into_client(), &url, selected, K::metadata_api(), health.patience);
     let cache = Cache { health, undecodable: HashMap::new(), report, sink };
     let mut watch = Watch { requests, cache, position: None, relist: false, progress: false };
     let (mut failures, mut refused) = (0_u32, false);

@@ -68,10 +68,20 @@ impl WatchError {
     }
 }
 
+/// Which objects of a kind are followed: all, unless it says otherwise.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Selected {
+    /// Those with these labels, as the API server writes a selector.
+    pub(crate) labels: Option<String>,
+    /// Those with these fields.
+    pub(crate) fields: Option<String>,
+}
+
 /// Where the objects of a kind are.
 pub(super) struct Requests {
     client: Client,
     builder: kube::core::Request,
+    selected: Selected,
     /// Ask for metadata only.
     metadata: bool,
     patience: Patience,
@@ -97,14 +107,22 @@ impl Page {
 }
 
 impl Requests {
-    pub(super) fn new(client: Client, url: &str, metadata: bool, patience: Patience) -> Self {
-        Self { client, builder: kube::core::Request::new(url), metadata, patience }
+    pub(super) fn new(
+        client: Client,
+        url: &str,
+        selected: Selected,
+        metadata: bool,
+        patience: Patience,
+    ) -> Self {
+        Self { client, builder: kube::core::Request::new(url), selected, metadata, patience }
     }
 
     /// Asks for one page of a list.
     pub(super) async fn page(&self, token: Option<String>) -> Result<Page, WatchError> {
         let mut params = ListParams::default().limit(PAGE_SIZE);
         params.continue_token = token;
+        params.label_selector.clone_from(&self.selected.labels);
+        params.field_selector.clone_from(&self.selected.fields);
         let request = if self.metadata {
             self.builder.list_metadata(&params)
         } else {
@@ -120,7 +138,9 @@ impl Requests {
 
     /// Asks for what happens after `version`. Returns once the API server has accepted.
     pub(super) async fn watch(&self, version: &str) -> Result<Lines, WatchError> {
-        let params = WatchParams::default().timeout(self.patience.watch_seconds());
+        let mut params = WatchParams::default().timeout(self.patience.watch_seconds());
+        params.label_selector.clone_from(&self.selected.labels);
+        params.field_selector.clone_from(&self.selected.fields);
         let ends = Instant::now() + self.patience.watch();
         let request = if self.metadata {
             self.builder.watch_metadata(&params, version)

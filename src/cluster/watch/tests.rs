@@ -105,7 +105,7 @@ async fn follow_for(server: &Server, health: &Arc<WatchHealth>, seen: &Seen, tim
             delivered.add(format!("= {}", present.join(" ")));
         }
     };
-    let work = follow(api, Arc::clone(health), Refusal::Fails, report, sink);
+    let work = follow((api, Selected::default()), Arc::clone(health), Refusal::Fails, report, sink);
     let _ = time::timeout(time, work).await;
 }
 

@@ -1,4 +1,5 @@
-//! The only code that changes objects, and the only code that reads a `Secret` with its values.
+//! The only code that changes objects, and, but for registry credentials that are copied, the only code that reads a
+//! `Secret` with its values.
 //!
 //! Every write passes the fence, takes one of a bounded number of permits, has a deadline and is counted. A write never
 //! outlives the fence as it was when the write was sent: whoever leads next does not meet it.

@@ -10,7 +10,7 @@ use crate::hardening::plan::service_accounts::{ObservedServiceAccount, ServiceAc
 use crate::meta::ResourceVersion;
 
 impl Index {
-    /// Records a ServiceAccount. True if its automount or our mark on it changed.
+    /// Records a ServiceAccount. True if its automount, its pull secrets or our mark on it changed.
     pub(crate) fn account_applied(&self, account: &ServiceAccount) -> bool {
         let meta = &account.metadata;
         let name = meta.name.as_deref().unwrap_or_default();
@@ -28,8 +28,8 @@ impl Index {
         let noted = same.and_then(|known| known.previous);
         let seen = ObservedServiceAccount::of(account, manager, noted);
         let news = known.is_none_or(|known| {
-            (&known.uid, known.automount, known.previous, known.stray)
-                != (&seen.uid, seen.automount, seen.previous, seen.stray)
+            (&known.uid, known.automount, known.previous, known.stray, &known.pull_secrets)
+                != (&seen.uid, seen.automount, seen.previous, seen.stray, &seen.pull_secrets)
         });
         match place {
             Ok(at) => entry.accounts[at] = seen,

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod baselines;
+mod copies;
 mod objects;
 mod reports;
 
@@ -29,6 +30,7 @@ use super::plan::labels::{LabelPatch, Memory, RECORD, Record};
 use super::plan::namespace::NamespaceObserved;
 use super::plan::objects::{GeneratedKey, ObservedObject, shortened};
 use super::plan::permissive_policies::Opened;
+use super::plan::pull_secrets::Sources;
 use super::plan::resources::UserLimits;
 use super::plan::service_accounts::ObservedServiceAccount;
 use super::plan::teardown::Leaving;
@@ -74,6 +76,8 @@ struct Entry {
     drifted: BTreeSet<String>,
     /// Each object as it was when it was last right. A handful, for which a tree would take the room of eleven.
     right: Vec<(GeneratedKey, Right)>,
+    /// Copies of registry credentials; `None` if there was never one.
+    copies: Option<Box<copies::Known>>,
 }
 
 /// An object that was as it should be: we wrote it so, or found it so.
@@ -161,6 +165,10 @@ struct State {
     unreconciled: HashSet<Arc<str>>,
     dns_services: BTreeMap<(String, String), DnsService>,
     node_local: Option<Vec<IpNet>>,
+    /// Secrets that may be copied.
+    sources: Arc<Sources>,
+    /// Whether the copies that there are were listed.
+    copies_listed: bool,
 }
 
 impl State {
@@ -284,6 +292,7 @@ impl Index {
         observed.limit_ranges = entry.limit_ranges.clone().into_iter().collect();
         observed.reached = is_reached(&state, entry);
         observed.denied = entry.denied();
+        observed.copies = state.copies(entry, now);
         observed.refused_pods =
             entry.pods.as_ref().and_then(|(_, found)| found.as_deref().map(str::to_owned));
         let mut material = Material {
@@ -448,6 +457,7 @@ impl Entry {
             && self.permissive.is_empty()
             && self.limit_ranges.is_empty()
             && self.effective.is_none()
+            && self.copies.as_ref().is_none_or(|copies| copies.is_empty())
     }
 
     /// What stays known when a namespace was deleted and made anew: what was seen since of what is in it.
@@ -461,6 +471,7 @@ impl Entry {
                 ..NamespaceObserved::default()
             },
             effective: old.effective.take(),
+            copies: old.copies.take().map(|copies| Box::new(copies::Known::of_new(*copies))),
             ..Self::default()
         }
     }

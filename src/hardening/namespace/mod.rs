@@ -19,6 +19,7 @@ use super::{
     plan::{
         baseline::Compiled,
         baseline_status::Standing,
+        copies::CopyStep,
         effective::PODS_FIT,
         error::Error,
         namespace::{Floor, Input, Plan, needs_pods, plan, question_of_pods, remaining},
@@ -322,6 +323,7 @@ impl Reconciler<'_> {
                 Step::ServiceAccount(patch) if patch.drifted => {
                     changes.push(Drift::new("ServiceAccount", step.object(), &patch.manager));
                 }
+                Step::PullSecret(step) => changes.extend(self.changed_copy(step)),
                 _ => {}
             }
         }
@@ -331,10 +333,24 @@ impl Reconciler<'_> {
         changes
     }
 
+    fn changed_copy(&self, step: &CopyStep) -> Option<Drift> {
+        let (kind, manager) = match step {
+            CopyStep::Write { name, credential, manager, .. }
+                if self.context.index.copy_was_right(self.name, name, &credential.revision) =>
+            {
+                ("Secret", manager)
+            }
+            CopyStep::Attach(patch) if patch.drifted => ("ServiceAccount", &patch.manager),
+            _ => return None,
+        };
+        Some(Drift::new(kind, step.object(), manager))
+    }
+
     /// Objects that are as they should be now: what is changed from here on was changed by somebody else, also if
     /// another process wrote them.
     fn note_right(&self, after: &Plan) {
         self.context.index.found_right(self.name, &after.right);
+        self.context.index.copies_right(self.name, &after.right_copies);
     }
 
     fn replan(&self, selecting: &[Compiled]) -> Option<Plan> {

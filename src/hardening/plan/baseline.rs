@@ -8,6 +8,7 @@ mod network;
 use std::collections::BTreeMap;
 
 use super::error::Error;
+use super::pull_secrets::{self, PullSecretAsk};
 use crate::api::gabion::hardening_baseline::Automount;
 use crate::api::gabion::hardening_baseline::ConflictPolicy;
 use crate::api::gabion::hardening_baseline::DeletionPolicy;
@@ -65,6 +66,8 @@ pub struct Compiled {
     pub(crate) checks: Settings,
     /// Whether `ServiceAccounts` must not hand out their token.
     pub(crate) automount_disabled: bool,
+    /// Registry credentials that its namespaces get.
+    pub(crate) pull_secrets: Vec<PullSecretAsk>,
     /// What happens to objects that somebody else made.
     pub conflict_policy: ConflictPolicy,
     /// What happens on deletion.
@@ -123,6 +126,9 @@ pub fn compile(baseline: &HardeningBaseline, server_minor: u16) -> Result<Compil
             Automount::Unmanaged,
             &Automount::Unknown,
         )? == Automount::Disabled,
+        pull_secrets: pull_secrets::compile(
+            spec.service_accounts.as_ref().map_or(&[], |accounts| &accounts.pull_secrets),
+        )?,
         conflict_policy: known(
             "conflictPolicy",
             spec.conflict_policy,

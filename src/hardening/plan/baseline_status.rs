@@ -74,6 +74,8 @@ pub(crate) fn owner_of(problem: &Error) -> Option<(&str, &str)> {
     match problem {
         Error::NameTaken { object, manager } => Some((object, manager)),
         Error::FieldOwnedBy { field, manager } => Some((field, manager)),
+        Error::SecretNameTaken { object } => Some((object, "somebody else")),
+        Error::PullSecretConflict { target, used, .. } => Some((target, used)),
         Error::EmptyIntersection(baselines) => Some(("images.allowedRegistries", baselines)),
         _ => None,
     }

@@ -149,6 +149,46 @@ pub enum Error {
         "the operator may not list and watch ValidatingAdmissionPolicies and their bindings: pods are checked by Pod Security labels only; apply config/rbac/policies.yaml, which needs rights in the whole cluster"
     )]
     NeedsClusterInstall,
+    /// A Secret that a baseline names cannot be copied.
+    #[error(
+        "Secret {secret} {why}; until then the copies that there are stay as they are (serviceAccounts.pullSecrets)"
+    )]
+    PullSecretUnusable {
+        /// Namespace and name.
+        secret: String,
+        /// What is wrong, and what to do.
+        why: String,
+    },
+    /// The name of a copy is taken.
+    #[error(
+        "{object} is not ours and is left alone; delete it, or choose another targetName in serviceAccounts.pullSecrets"
+    )]
+    SecretNameTaken {
+        /// Kind and name.
+        object: String,
+    },
+    /// Two baselines want one copy of two sources, or more copies than there may be.
+    #[error(
+        "Secret/{target} is not made from {unused}, because a baseline of higher priority has it made from {used}; choose another targetName in serviceAccounts.pullSecrets"
+    )]
+    PullSecretConflict {
+        /// Name of the copy.
+        target: String,
+        /// The source that is not used.
+        unused: String,
+        /// The source that is.
+        used: String,
+    },
+    /// A `ServiceAccount` has more entries than are written.
+    #[error(
+        "ServiceAccount/{account} has more than {most} imagePullSecrets, and is left alone; shorten that list"
+    )]
+    TooManyPullSecrets {
+        /// Its name.
+        account: String,
+        /// Most entries.
+        most: usize,
+    },
     /// The API server forbids a verb.
     #[error("the API server forbids {verb} on {object}; grant it to the operator's ServiceAccount")]
     Forbidden {
@@ -204,6 +244,10 @@ impl Error {
             Self::ProbeFailed { .. } => ("ProbeFailed", Retry::Backoff),
             Self::NoProbeNamespace { .. } => ("NoProbeNamespace", Retry::Backoff),
             Self::NeedsClusterInstall => ("NeedsClusterInstall", Retry::Backoff),
+            Self::PullSecretUnusable { .. } => ("PullSecretUnusable", Retry::OnChange),
+            Self::SecretNameTaken { .. } => ("SecretNameTaken", Retry::OnChange),
+            Self::PullSecretConflict { .. } => ("PullSecretConflict", Retry::OnChange),
+            Self::TooManyPullSecrets { .. } => ("TooManyPullSecrets", Retry::OnChange),
             Self::Forbidden { .. } => ("Forbidden", Retry::Backoff),
             Self::Rejected { .. } => ("Rejected", Retry::Backoff),
             Self::Stale { .. } => ("Stale", Retry::Backoff),
@@ -221,7 +265,11 @@ impl Error {
     pub(crate) fn is_conflict(&self) -> bool {
         matches!(
             self,
-            Self::NameTaken { .. } | Self::FieldOwnedBy { .. } | Self::EmptyIntersection(_)
+            Self::NameTaken { .. }
+                | Self::FieldOwnedBy { .. }
+                | Self::EmptyIntersection(_)
+                | Self::SecretNameTaken { .. }
+                | Self::PullSecretConflict { .. }
         )
     }
 
@@ -253,6 +301,10 @@ fn origin(object: &str) -> String {
         }
         ("ResourceQuota", _) => "spec.resources.quota.hard".to_owned(),
         ("LimitRange", _) => "spec.resources.containerDefaults or containerMax".to_owned(),
+        ("Secret", _) => "spec.serviceAccounts.pullSecrets".to_owned(),
+        ("ServiceAccount", name) if name.ends_with(" imagePullSecrets") => {
+            "spec.serviceAccounts.pullSecrets".to_owned()
+        }
         ("ServiceAccount", _) => "spec.serviceAccounts.automountToken".to_owned(),
         ("Namespace labels", _) => "spec.podSecurity".to_owned(),
         _ => "the baseline".to_owned(),
@@ -300,6 +352,17 @@ pub(crate) fn samples() -> Vec<Error> {
         Error::ProbeFailed { revision: "9f31c2".into(), words: "denied by a webhook".into() },
         Error::NoProbeNamespace { namespace: "gabion-probe".into() },
         Error::NeedsClusterInstall,
+        Error::PullSecretUnusable {
+            secret: "platform/registry".into(),
+            why: "does not exist; create it".into(),
+        },
+        Error::SecretNameTaken { object: "Secret/registry".into() },
+        Error::PullSecretConflict {
+            target: "registry".into(),
+            unused: "platform/b".into(),
+            used: "platform/a".into(),
+        },
+        Error::TooManyPullSecrets { account: "default".into(), most: 64 },
         Error::Forbidden { verb: "patch", object: object() },
         Error::rejected(&object(), "ports: Invalid value"),
         Error::Stale { object: object() },

@@ -9,6 +9,7 @@ mod amounts;
 pub mod baseline;
 pub(crate) mod baseline_status;
 pub(crate) mod conditions;
+pub mod copies;
 pub mod dns;
 pub mod effective;
 pub mod error;
@@ -25,6 +26,7 @@ pub(crate) mod permissive_policies;
 pub mod pods;
 #[cfg(test)]
 mod pods_tests;
+pub mod pull_secrets;
 pub(crate) mod reach;
 pub(crate) mod resources;
 pub mod service_accounts;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Namespace;
 
 use super::baseline::Compiled;
+use super::copies::{self, Copies};
 use super::dns::DnsFacts;
 use super::error::Error;
 use super::labels::{self, LabelPatch, Memory};
@@ -49,6 +50,8 @@ pub struct NamespaceObserved {
     pub objects: BTreeMap<GeneratedKey, Arc<ObservedObject>>,
     /// Its `ServiceAccounts`.
     pub service_accounts: Vec<ObservedServiceAccount>,
+    /// Copies of registry credentials.
+    pub copies: Copies,
     /// Policies that open a direction to everyone, whoever made them, and whether they carry a mark of ours.
     pub permissive: Vec<(String, BTreeSet<Direction>, bool)>,
     /// Users' own `LimitRanges`.
@@ -133,6 +136,8 @@ pub struct Plan {
     pub(crate) chains: Vec<Chain>,
     /// Objects that are just as they should be.
     pub(crate) right: Vec<(GeneratedKey, Digest)>,
+    /// Copies of registry credentials that are just as they should be, each with its revision.
+    pub(crate) right_copies: Vec<(String, String)>,
     /// Whether the default deny is wanted, and was in force before the plan.
     pub(crate) denied: bool,
     /// What is left alone or held, and why.
@@ -242,7 +247,13 @@ fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     let accounts = service_account_steps(merged, input, departure.policy(), problems);
     let accounts = Chain { name: "serviceAccounts", steps: accounts };
 
-    let mut chains = vec![network, resources, accounts];
+    problems.extend(merged.pull_secret_problems.iter().cloned());
+    let decided = copies::decide(merged, observed, contested, departure.policy(), problems);
+    plan.right_copies = decided.right;
+    let copies = decided.steps.into_iter().map(|step| Step::PullSecret(Box::new(step)));
+    let copies = Chain { name: "pullSecrets", steps: copies.collect() };
+
+    let mut chains = vec![network, resources, accounts, copies];
     // Labels that tighten come first, labels that give way come last.
     chains.insert(if loosening { chains.len() } else { 0 }, label_chain);
     chains.retain(|chain| !chain.steps.is_empty());
@@ -326,7 +337,11 @@ pub fn remaining(uid: &Uid, observed: &NamespaceObserved, plan: &Plan) -> Vec<St
         .filter(|(key, live)| key.could_be_ours() && live.owners.contains(uid));
     let mut left: Vec<String> = owned.map(|(key, _)| format!("{}: {key}", observed.name)).collect();
     // Labels and accounts name no baseline.
-    let shared = plan.steps().filter(|s| matches!(s, Step::Labels(_) | Step::ServiceAccount(_)));
+    let shared = plan.steps().filter(|step| match step {
+        Step::Labels(_) | Step::ServiceAccount(_) => true,
+        Step::PullSecret(step) => step.takes_back(),
+        _ => false,
+    });
     left.extend(shared.map(|step| format!("{}: {}", observed.name, step.object())));
     left.sort();
     left.dedup();

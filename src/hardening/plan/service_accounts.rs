@@ -1,10 +1,11 @@
 //! Whether the `ServiceAccounts` of a namespace hand out their token.
 //!
 //! What the field was before is kept in an annotation of the `ServiceAccount`, written together with the field.
-//! `imagePullSecrets` is never part of a write.
+//! `imagePullSecrets` is never part of these writes: see `copies`.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 
+use super::copies::PullSecretsOf;
 use super::owned::owns_annotation;
 use crate::api::gabion::hardening_baseline::DeletionPolicy;
 use crate::api::gabion::namespace_hardening::PreviousValue;
@@ -53,6 +54,8 @@ pub struct ObservedServiceAccount {
     pub previous: Option<Previous>,
     /// Whether the annotation does not say that, or says something that we did not write.
     pub stray: bool,
+    /// What it says about pull secrets, if anything.
+    pub pull_secrets: Option<Box<PullSecretsOf>>,
     /// Whoever wrote it last, apart from us.
     pub manager: String,
 }
@@ -77,6 +80,7 @@ impl ObservedServiceAccount {
             automount,
             previous,
             stray: text.map(String::as_str) != previous.map(Previous::as_str),
+            pull_secrets: PullSecretsOf::of(account),
             manager,
         }
     }

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::copies::CopyStep;
 use super::error::Error;
 use super::labels::LabelPatch;
 use super::merge::ConflictPolicies;
@@ -58,6 +59,8 @@ pub enum Step {
     Labels(LabelPatch),
     /// Write one `ServiceAccount`.
     ServiceAccount(ServiceAccountPatch),
+    /// Write a copy of registry credentials, or the `ServiceAccount` that uses it.
+    PullSecret(Box<CopyStep>),
 }
 
 impl Step {
@@ -76,6 +79,7 @@ impl Step {
             }
             Self::Labels(_) => "Namespace labels".to_owned(),
             Self::ServiceAccount(patch) => format!("ServiceAccount/{}", patch.name),
+            Self::PullSecret(step) => step.object(),
         }
     }
 }

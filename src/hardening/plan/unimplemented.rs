@@ -29,9 +29,6 @@ pub(crate) fn unimplemented_fields(spec: &HardeningBaselineSpec) -> Vec<&'static
         say(network.respect_existing == Some(true), "network.respectExisting");
         say(network.dns == Some(Dns::Unknown), "network.dns");
     }
-    if let Some(accounts) = &spec.service_accounts {
-        say(!accounts.pull_secrets.is_empty(), "serviceAccounts.pullSecrets");
-    }
     say(spec.istio.is_some(), "istio");
     say(spec.falco.is_some(), "falco");
     if let Some(mutate) = &spec.mutate {
@@ -71,8 +68,6 @@ mod tests {
                 "acknowledge": ["a"], "approvedWave": 1},
             "images": {"trustPolicies": ["a"], "vulnerabilities": {}},
             "network": {"mesh": "IstioSidecar", "respectExisting": true},
-            "serviceAccounts": {"pullSecrets": [
-                {"source": {"namespace": "a", "name": "b"}, "targetName": "c"}]},
             "istio": {}, "falco": {}, "reports": {},
             "mutate": {"podDefaults": true, "namespaceLabels": true, "serviceAccounts": true},
         }))

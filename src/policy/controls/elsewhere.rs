@@ -263,7 +263,7 @@ pub(crate) static CONTROLS: [Control; 30] = [
     ),
     of(
         ControlId::HbPull,
-        PLANNED,
+        CLUSTER,
         Severity::Low,
         [
             "Registry credentials come from one source",
@@ -274,7 +274,7 @@ pub(crate) static CONTROLS: [Control; 30] = [
     ),
     of(
         ControlId::HbPullAttach,
-        PLANNED,
+        CLUSTER,
         Severity::Low,
         [
             "ServiceAccounts use the registry credentials",

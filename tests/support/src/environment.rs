@@ -40,6 +40,7 @@ impl Subsystem {
                 "rbac/dns.yaml",
                 "rbac/events.yaml",
                 "rbac/leases.yaml",
+                "overlays/pull-secrets/rbac.yaml",
             ],
         }
     }
@@ -47,7 +48,11 @@ impl Subsystem {
     const fn flags(self) -> &'static [&'static str] {
         match self {
             Self::Secrets => &["--log-level=debug", "--enable-secret-rotation"],
-            Self::Hardening => &["--enable-secrets=false", "--log-level=info,gabion=debug"],
+            Self::Hardening => &[
+                "--enable-secrets=false",
+                "--log-level=info,gabion=debug",
+                "--pull-secret-sources=platform/registry,platform/second,platform/absent",
+            ],
         }
     }
 

@@ -204,7 +204,7 @@ pub struct ServiceAccounts {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "token_audiences")]
     pub allowed_token_audiences: Vec<String>,
-    /// Registry credentials that are copied into the namespace. Not acted on yet.
+    /// Registry credentials that are copied into the namespace at the stage Enforce.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["targetName"]))]
     pub pull_secrets: Vec<PullSecret>,
@@ -219,7 +219,7 @@ pub struct PullSecret {
     /// Name of the copy.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub target_name: String,
-    /// Which ServiceAccounts use it.
+    /// Which ServiceAccounts use it. Default: AllServiceAccounts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attach: Option<Attach>,
 }

@@ -4,11 +4,14 @@
 //! ties going to the first name. Each value carries where it came from. Whatever can be ordered, no baseline relaxes; allow
 //! rules cannot: those of the highest priority count, and may open what another does not.
 
+mod pull_secrets;
 mod registries;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::baseline::{Amounts, Compiled, Owner, PodSecurityAsk};
+use super::error::Error;
+use super::pull_secrets::PullSecretAsk;
 use crate::api::gabion::hardening_baseline::AllowRule;
 use crate::api::gabion::hardening_baseline::ConflictPolicy;
 use crate::api::gabion::hardening_baseline::Direction;
@@ -45,6 +48,10 @@ pub struct Merged {
     pub(crate) limits: Option<Limits>,
     /// Whether `ServiceAccounts` must not hand out their token.
     pub(crate) automount_disabled: bool,
+    /// Registry credentials, one for each name of a copy.
+    pub(crate) pull_secrets: Vec<PullSecretAsk>,
+    /// Those of them that another baseline keeps from being copied.
+    pub(crate) pull_secret_problems: Vec<Error>,
     /// Baselines whose registries exclude each other, at whatever stage they are.
     pub(crate) registry_conflict: Option<String>,
     /// What happens to labels and objects that somebody else made.
@@ -181,6 +188,7 @@ pub(crate) fn merge(baselines: &[Compiled]) -> Merged {
     quota(&at(Stage::Enforce), &mut merged);
     limits(&at(Stage::Warn), &mut merged);
     automount(&at(Stage::Enforce), &mut merged);
+    pull_secrets::pull_secrets(&at(Stage::Enforce), &mut merged);
     checks(&at(Stage::Audit), &mut merged);
     conflict_policies(&at(Stage::Audit), &mut merged);
     merged

@@ -27,6 +27,7 @@ fn baseline(name: &str, priority: i32) -> Compiled {
         registries: Vec::new(),
         checks: Settings::default(),
         automount_disabled: false,
+        pull_secrets: Vec::new(),
         conflict_policy: ConflictPolicy::Report,
         deletion_policy: DeletionPolicy::Revert,
     }
