@@ -84,6 +84,11 @@ struct RawDescriptor {
     annotations: Option<BTreeMap<String, String>>,
 }
 
+/// A list, which some registries write as `null` if it is empty.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct List(Option<Vec<RawDescriptor>>);
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RawDocument {
@@ -95,19 +100,17 @@ struct RawDocument {
     config: Option<RawDescriptor>,
     #[serde(default)]
     layers: Option<Vec<RawDescriptor>>,
-    /// `Some(None)`: an empty list, as some registries write it.
     #[serde(default, deserialize_with = "present")]
-    manifests: Option<Option<Vec<RawDescriptor>>>,
+    manifests: Option<List>,
     #[serde(default)]
     subject: Option<RawDescriptor>,
     #[serde(default)]
     annotations: Option<BTreeMap<String, String>>,
 }
 
-fn present<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
+/// Tells `null` from nothing.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<List>, D::Error> {
+    List::deserialize(deserializer).map(Some)
 }
 
 /// A type that says something.
@@ -190,7 +193,7 @@ impl Document {
             media_type: raw.media_type.filter(|kind| !kind.is_empty()),
             artifact_type: telling(raw.artifact_type).or_else(|| telling(by_config())),
             layers: all(raw.layers, bounds::LAYERS)?,
-            manifests: all(raw.manifests.flatten(), most)?,
+            manifests: all(raw.manifests.and_then(|list| list.0), most)?,
             subject: raw.subject.map(RawDescriptor::read).transpose()?,
             annotations: raw.annotations.unwrap_or_default(),
             config,
@@ -215,7 +218,7 @@ pub fn referrers(bytes: &[u8]) -> Result<Vec<Descriptor>, DocumentError> {
         return Err(DocumentError::Ambiguous);
     }
     // That nothing is listed must be said by a list.
-    let listed = raw.manifests.ok_or(DocumentError::NoList)?.unwrap_or_default();
+    let listed = raw.manifests.ok_or(DocumentError::NoList)?.0.unwrap_or_default();
     if listed.len() > bounds::REFERRERS {
         return Err(DocumentError::TooMany(bounds::REFERRERS));
     }

@@ -63,21 +63,18 @@ fn challenges(header: &str) -> Option<Vec<(String, Parameters)>> {
         }
         let (word, after) = word(rest)?;
         let after = after.trim_start_matches([' ', '\t']);
-        match after.strip_prefix('=') {
-            Some(value) => {
-                let (value, after) = value_of(value.trim_start_matches([' ', '\t']))?;
-                let (_, parameters) = found.last_mut()?;
-                // Two readers would take two different ones.
-                if parameters.iter().any(|(own, _)| own.eq_ignore_ascii_case(word)) {
-                    return None;
-                }
-                parameters.push((word.to_owned(), value));
-                rest = separated(after)?;
+        if let Some(value) = after.strip_prefix('=') {
+            let (value, after) = value_of(value.trim_start_matches([' ', '\t']))?;
+            let (_, parameters) = found.last_mut()?;
+            // Two readers would take two different ones.
+            if parameters.iter().any(|(own, _)| own.eq_ignore_ascii_case(word)) {
+                return None;
             }
-            None => {
-                found.push((word.to_owned(), Vec::new()));
-                rest = after.trim_start_matches([' ', ',', '\t']);
-            }
+            parameters.push((word.to_owned(), value));
+            rest = separated(after)?;
+        } else {
+            found.push((word.to_owned(), Vec::new()));
+            rest = after.trim_start_matches([' ', ',', '\t']);
         }
     }
     Some(found)

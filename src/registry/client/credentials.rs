@@ -116,12 +116,12 @@ impl DockerConfig {
         let mut entries = BTreeMap::new();
         for (key, entry) in file.auths {
             match entry.credentials() {
-                Some(Some(credentials)) => {
+                Ok(Some(credentials)) => {
                     entries.insert(prefix(&key), credentials);
                 }
                 // Docker leaves an empty entry where a program keeps the password.
-                Some(None) => {}
-                None => return Err(DockerConfigError::Entry(name.to_owned(), key)),
+                Ok(None) => {}
+                Err(Unreadable) => return Err(DockerConfigError::Entry(name.to_owned(), key)),
             }
         }
         Ok(Self { name: name.to_owned(), entries, helpers })
@@ -139,26 +139,29 @@ impl DockerConfig {
     }
 }
 
+/// An entry that cannot be read.
+struct Unreadable;
+
 impl Entry {
-    /// `None`: it cannot be read. `Some(None)`: it is empty.
-    fn credentials(self) -> Option<Option<Credentials>> {
+    /// `None`: it is empty.
+    fn credentials(self) -> Result<Option<Credentials>, Unreadable> {
         if !self.identitytoken.is_empty() {
-            return Some(Some(Credentials::Identity(
-                self.identitytoken.as_bytes().to_vec().into(),
-            )));
+            return Ok(Some(Credentials::Identity(self.identitytoken.as_bytes().to_vec().into())));
         }
         if self.auth.is_empty() {
             if self.username.is_empty() && self.password.is_empty() {
-                return Some(None);
+                return Ok(None);
             }
             let password = self.password.as_bytes().to_vec().into();
-            return Some(Some(Credentials::Password { user: self.username, password }));
+            return Ok(Some(Credentials::Password { user: self.username, password }));
         }
-        let decoded = Zeroizing::new(STANDARD.decode(self.auth.as_bytes()).ok()?);
-        let (user, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
+        let decoded = STANDARD.decode(self.auth.as_bytes()).map_err(|_| Unreadable)?;
+        let decoded = Zeroizing::new(decoded);
+        let text = std::str::from_utf8(&decoded).map_err(|_| Unreadable)?;
+        let (user, password) = text.split_once(':').ok_or(Unreadable)?;
         // Some tools pad the text with zeros.
         let password = password.trim_end_matches('\0').as_bytes().to_vec().into();
-        Some(Some(Credentials::Password { user: user.to_owned(), password }))
+        Ok(Some(Credentials::Password { user: user.to_owned(), password }))
     }
 }
 

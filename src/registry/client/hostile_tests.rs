@@ -274,7 +274,9 @@ fn next(seen: &Seen, nth: usize) -> String {
 
 #[tokio::test]
 async fn all_pages_are_read_and_no_page_of_another_host() {
-    let page = |seen: &Seen| seen.at.split("page=").nth(1).and_then(|nth| nth.parse().ok());
+    let page = |seen: &Seen| -> Option<usize> {
+        seen.at.split("page=").nth(1).and_then(|nth| nth.parse().ok())
+    };
     let pages = move |last: usize, each: usize| {
         move |seen: &Seen| {
             let nth = page(seen).unwrap_or(0);
@@ -545,7 +547,7 @@ async fn what_is_no_tag_makes_no_url() {
 async fn a_name_that_comes_to_mean_this_machine_is_not_connected_to() {
     let asked = Arc::new(AtomicUsize::new(0));
     let times = Arc::clone(&asked);
-    let names = Names::Fixed(Arc::new(move |_| {
+    let names = Names::Fixed(Arc::new(move |_: &str| {
         let first = times.fetch_add(1, Ordering::SeqCst) == 0;
         let address = if first { Ipv4Addr::new(192, 0, 2, 1) } else { Ipv4Addr::LOCALHOST };
         vec![IpAddr::V4(address)]
@@ -568,7 +570,8 @@ async fn a_name_that_comes_to_mean_this_machine_is_not_connected_to() {
 #[tokio::test]
 async fn only_a_registry_in_a_private_network_leads_into_one() {
     let tls_only = |seen_at: Option<IpAddr>| async move {
-        let names = Names::Fixed(Arc::new(|_| vec![IpAddr::V4(Ipv4Addr::new(10, 255, 255, 1))]));
+        let names =
+            Names::Fixed(Arc::new(|_: &str| vec![IpAddr::V4(Ipv4Addr::new(10, 255, 255, 1))]));
         let settings = ClientSettings {
             hosts: [("reg.test".to_owned(), HostSettings { roots: roots(), ..Default::default() })]
                 .into(),
