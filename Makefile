@@ -69,11 +69,12 @@ race: prerequisites ## benchmark templates against Go's engine, and measure host
 FUZZ := RUSTC_BOOTSTRAP=1 cargo fuzz run -s $${SANITIZER:-address}
 FUZZ_ARGS = -runs=$${RUNS:-100000} -max_len=4096 -timeout=30
 
-fuzz: prerequisites ## fuzz templates and paths with RUNS=100000 inputs each (needs cargo-fuzz)
+fuzz: prerequisites ## fuzz templates, paths and answers of registries with RUNS=100000 inputs each (needs cargo-fuzz)
 	@cargo fuzz --version >/dev/null || { echo "cargo install cargo-fuzz"; exit 1; }
 	fuzz/seeds.py
 	crates/gotemplate/fuzz/seeds.py
 	$(FUZZ) property -- $(FUZZ_ARGS) -dict=fuzz/property.dict
+	$(FUZZ) registry -- $(FUZZ_ARGS)
 	cd crates/gotemplate && for target in parse render; do \
 		$(FUZZ) $$target -- $(FUZZ_ARGS) -dict=fuzz/template.dict || exit 1; \
 	done

@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{Request, StatusCode, Uri};
+use http::{HeaderMap, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector};
@@ -25,7 +25,7 @@ use hyper_util::{
     client::legacy::{
         Client,
         connect::{
-            HttpConnector,
+            HttpConnector, HttpInfo,
             dns::{GaiResolver, Name},
         },
     },
@@ -52,8 +52,8 @@ const IDLE_FOR: Duration = Duration::from_secs(30);
 const ROOTS_STAY: Duration = Duration::from_mins(10);
 /// An answer that is larger waits for others that are: each is in memory as a whole.
 const SMALL: usize = 64 << 10;
-/// Large answers that are received at once.
-static LARGE: Semaphore = Semaphore::const_new(16);
+/// Large answers that are received at once, of servers that tenants name.
+pub(crate) static LARGE: Semaphore = Semaphore::const_new(16);
 /// Where clouds hand out credentials to whoever asks from inside, beside link-local addresses.
 const METADATA: [IpAddr; 3] = [
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
@@ -67,11 +67,15 @@ pub(crate) enum Roots {
     System,
     /// These.
     Only(Vec<CertificateDer<'static>>),
+    /// Those that this machine trusts, if there are any, and these.
+    Also(Vec<CertificateDer<'static>>),
 }
 
 /// Which addresses may be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reach {
+    /// All but those that answer this machine alone, and those of private networks.
+    Public,
     /// All but those that answer this machine alone.
     Outside,
     /// All: an administrator named this server.
@@ -98,6 +102,26 @@ pub(crate) struct Settings {
     pub(crate) certificate: Option<ClientCertificate>,
     /// Whether a server without TLS may be asked.
     pub(crate) plain: bool,
+    /// Who resolves names.
+    pub(crate) names: Names,
+    /// Places for large answers, which are in memory as a whole.
+    pub(crate) large: &'static Semaphore,
+}
+
+/// Who resolves names.
+#[derive(Clone)]
+pub(crate) enum Names {
+    /// The resolver of this machine.
+    System(GaiResolver),
+    /// A test.
+    #[cfg(test)]
+    Fixed(Arc<dyn Fn(&str) -> Vec<IpAddr> + Send + Sync>),
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self::System(GaiResolver::new())
+    }
 }
 
 /// How much an answer may be, and how long it may take.
@@ -107,18 +131,23 @@ pub(crate) struct Bounds {
     pub(crate) time: Duration,
     /// Bytes of the body.
     pub(crate) bytes: usize,
+    /// Bytes of the body that are kept if the status is no success: what is beyond is not read. `None`: as above.
+    pub(crate) failure: Option<usize>,
 }
 
 /// An answer. Its body may hold secrets.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// Who answered.
+    pub(crate) from: Option<IpAddr>,
     pub(crate) body: Zeroizing<Vec<u8>>,
 }
 
 /// Why there is no answer. `Display` is fixed text and what the host is called.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OutboundError {
-    /// The address is not for tenants.
+    /// The address may not be reached.
     #[error(
         "{0} is, or resolves to, a loopback or link-local address, or the metadata service of a cloud"
     )]
@@ -162,14 +191,14 @@ pub(crate) enum SetupError {
 pub(crate) struct Outbound {
     client: Client<HttpsConnector<HttpConnector<Guard>>, Full<Bytes>>,
     reach: Reach,
+    large: &'static Semaphore,
 }
 
 impl Outbound {
     /// Sends nothing yet.
     pub(crate) fn new(settings: Settings) -> Result<Self, SetupError> {
-        let Settings { roots, reach, server_name, certificate, plain } = settings;
-        let mut connector =
-            HttpConnector::new_with_resolver(Guard { system: GaiResolver::new(), reach });
+        let Settings { roots, reach, server_name, certificate, plain, names, large } = settings;
+        let mut connector = HttpConnector::new_with_resolver(Guard { names, reach });
         connector.enforce_http(false);
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT));
@@ -189,7 +218,7 @@ impl Outbound {
             .pool_timer(hyper_util::rt::TokioTimer::new())
             .pool_idle_timeout(IDLE_FOR)
             .build(connector);
-        Ok(Self { client, reach })
+        Ok(Self { client, reach, large })
     }
 
     /// Sends a request and reads the answer, whatever its status: also a redirect is an answer. `called` is what errors
@@ -201,10 +230,10 @@ impl Outbound {
         called: &str,
     ) -> Result<Answer, OutboundError> {
         let host = host(request.uri());
-        if self.reach == Reach::Outside && host.parse().is_ok_and(is_internal) {
+        if host.parse().is_ok_and(|at| !self.reach.allows(at)) {
             return Err(OutboundError::Internal(called.to_owned()));
         }
-        let answer = timeout(bounds.time, self.exchange(called, request, bounds.bytes)).await;
+        let answer = timeout(bounds.time, self.exchange(called, request, bounds)).await;
         let late = || OutboundError::Late(called.to_owned(), bounds.time.as_secs());
         answer.unwrap_or_else(|_| Err(late()))
     }
@@ -213,24 +242,31 @@ impl Outbound {
         &self,
         called: &str,
         request: Request<Full<Bytes>>,
-        most: usize,
+        bounds: Bounds,
     ) -> Result<Answer, OutboundError> {
         let sent = self.client.request(request).await;
         let (head, mut body) = sent.map_err(|error| cause(&error, called))?.into_parts();
+        let from = head.extensions.get::<HttpInfo>().map(|info| info.remote_addr().ip());
+        let cut = bounds.failure.filter(|_| !head.status.is_success());
         let (mut whole, mut permit) = (Zeroizing::new(Vec::new()), None);
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| OutboundError::Failed(called.to_owned()))?;
             let Some(part) = frame.data_ref() else { continue };
-            if whole.len() + part.len() > most {
-                return Err(OutboundError::TooLarge(called.to_owned(), most));
+            let room = cut.unwrap_or(bounds.bytes).saturating_sub(whole.len());
+            if part.len() > room {
+                if cut.is_none() {
+                    return Err(OutboundError::TooLarge(called.to_owned(), bounds.bytes));
+                }
+                whole.extend_from_slice(part.get(..room).unwrap_or_default());
+                break;
             }
             if permit.is_none() && whole.len() + part.len() > SMALL {
-                let waited = LARGE.acquire().await;
+                let waited = self.large.acquire().await;
                 permit = Some(waited.map_err(|_| OutboundError::Failed(called.to_owned()))?);
             }
             whole.extend_from_slice(part);
         }
-        Ok(Answer { status: head.status, body: whole })
+        Ok(Answer { status: head.status, headers: head.headers, from, body: whole })
     }
 }
 
@@ -253,6 +289,16 @@ fn system_roots() -> Result<Arc<RootCertStore>, SetupError> {
     Ok(roots)
 }
 
+fn with(
+    mut store: RootCertStore,
+    certificates: Vec<CertificateDer<'static>>,
+) -> Result<RootCertStore, SetupError> {
+    for certificate in certificates {
+        store.add(certificate).map_err(|_| SetupError::Roots)?;
+    }
+    Ok(store)
+}
+
 fn tls(roots: Roots, certificate: Option<ClientCertificate>) -> Result<ClientConfig, SetupError> {
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
@@ -260,11 +306,13 @@ fn tls(roots: Roots, certificate: Option<ClientCertificate>) -> Result<ClientCon
     let builder = match roots {
         Roots::System => builder.with_root_certificates(system_roots()?),
         Roots::Only(certificates) => {
-            let mut store = RootCertStore::empty();
-            for certificate in certificates {
-                store.add(certificate).map_err(|_| SetupError::Roots)?;
-            }
-            builder.with_root_certificates(store)
+            builder.with_root_certificates(with(RootCertStore::empty(), certificates)?)
+        }
+        Roots::Also(certificates) => {
+            // A machine without any is no reason not to trust what an administrator gives.
+            let system = system_roots().map(|roots| RootCertStore::clone(&roots));
+            let system = system.unwrap_or_else(|_| RootCertStore::empty());
+            builder.with_root_certificates(with(system, certificates)?)
         }
     };
     match certificate {
@@ -278,6 +326,38 @@ fn tls(roots: Roots, certificate: Option<ClientCertificate>) -> Result<ClientCon
 /// The host of a URL, without the brackets of an IPv6 address.
 pub(crate) fn host(url: &Uri) -> String {
     url.host().unwrap_or_default().trim_matches(['[', ']']).to_owned()
+}
+
+impl Reach {
+    fn allows(self, address: IpAddr) -> bool {
+        match self {
+            Self::Anywhere => true,
+            Self::Outside => !is_internal(address),
+            Self::Public => !is_internal(address) && !is_private(address),
+        }
+    }
+}
+
+/// Whether an address is of a private network, or of none that the internet has.
+pub(crate) fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            let [first, second, third, _] = address.octets();
+            address.is_private()
+                // Between a provider and its customers; for tests of networks; reserved; for protocols; in documents.
+                || (first == 100 && second & 0xc0 == 64)
+                || (first == 198 && second & 0xfe == 18)
+                || first >= 240
+                || (first == 192 && second == 0 && third == 0)
+                || address.is_documentation()
+        }
+        IpAddr::V6(address) => {
+            // Unique local, and site-local of old.
+            address.is_unique_local()
+                || address.segments().first().is_some_and(|first| first & 0xffc0 == 0xfec0)
+                || inner(address).is_some_and(|inner| is_private(IpAddr::V4(inner)))
+        }
+    }
 }
 
 /// Whether an address answers this machine alone.
@@ -313,10 +393,10 @@ fn inner(address: Ipv6Addr) -> Option<Ipv4Addr> {
     is_embedded.then(|| u32::try_from(address).ok().map(Ipv4Addr::from_bits)).flatten()
 }
 
-/// The system's resolver, without the addresses that tenants may not reach.
+/// A resolver, without the addresses that may not be reached.
 #[derive(Clone)]
 struct Guard {
-    system: GaiResolver,
+    names: Names,
     reach: Reach,
 }
 
@@ -337,11 +417,17 @@ impl Service<Name> for Guard {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        let (mut system, reach) = (self.system.clone(), self.reach);
+        let (names, reach) = (self.names.clone(), self.reach);
         Box::pin(async move {
-            let found: Vec<SocketAddr> = system.call(name).await?.collect();
+            let found: Vec<SocketAddr> = match names {
+                Names::System(mut system) => system.call(name).await?.collect(),
+                #[cfg(test)]
+                Names::Fixed(resolve) => {
+                    resolve(name.as_str()).into_iter().map(|at| SocketAddr::new(at, 0)).collect()
+                }
+            };
             // One that is refused makes the name suspect: another answer may follow.
-            if reach == Reach::Outside && found.iter().any(|at| is_internal(at.ip())) {
+            if found.iter().any(|at| !reach.allows(at.ip())) {
                 return Err(Kept.into());
             }
             Ok(found.into_iter())
@@ -418,6 +504,33 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_private_address_is_known_in_all_its_forms() {
+        let private = |text: &str| is_private(text.parse().expect("an address"));
+        for address in [
+            "10.0.0.1",
+            "192.168.1.1",
+            "172.16.0.1",
+            "172.31.255.255",
+            "100.64.0.1",
+            "100.127.0.1",
+            "198.19.0.1",
+            "192.0.0.8",
+            "240.0.0.1",
+            "fd00::1",
+            "fc00::1",
+            "fec0::1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::a00:1",
+        ] {
+            assert!(private(address), "{address}");
+        }
+        for address in ["93.184.216.34", "100.128.0.1", "172.32.0.1", "192.169.0.1", "2606:4700::1"]
+        {
+            assert!(!private(address), "{address}");
+        }
+    }
+
     async fn outcome(url: &str, reach: Reach, plain: bool) -> OutboundError {
         let settings = Settings {
             roots: Roots::Only(Vec::new()),
@@ -425,10 +538,12 @@ mod tests {
             server_name: None,
             certificate: None,
             plain,
+            names: Names::default(),
+            large: &LARGE,
         };
         let client = Outbound::new(settings).expect("a client");
         let request = Request::get(url).body(Full::default()).expect("a request");
-        let bounds = Bounds { time: Duration::from_secs(5), bytes: 10 };
+        let bounds = Bounds { time: Duration::from_secs(5), bytes: 10, failure: None };
         let called = host(&url.parse().expect("a URL"));
         client
             .send(request, bounds, &called)

@@ -5,5 +5,9 @@
 
 #[path = "../../src/gjson/mod.rs"]
 pub mod gjson;
+mod policy;
+pub mod registry;
 #[path = "../../src/secret_bytes.rs"]
 mod secret_bytes;
+#[path = "../../src/text.rs"]
+mod text;

@@ -70,6 +70,14 @@ pub(crate) fn has_digest(image: &str) -> bool {
     hex.len() == length && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
+/// Whether a text may be a tag.
+pub(crate) fn is_tag(text: &str) -> bool {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    text.len() <= 128
+        && text.bytes().next().is_some_and(is_word)
+        && text.bytes().all(|byte| is_word(byte) || b".-".contains(&byte))
+}
+
 /// [`has_digest`] in CEL, for `image`.
 pub(crate) const CEL_HAS_DIGEST: &str =
     "image.matches('^[^@]*@(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$')";

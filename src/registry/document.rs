@@ -62,6 +62,9 @@ pub enum DocumentError {
     /// A digest that cannot be compared.
     #[error("it names a digest that is not sha256")]
     Digest,
+    /// Another document.
+    #[error("it has no list of manifests")]
+    NoList,
     /// A manifest and an index at once.
     #[error("it has both layers and manifests, so that readers would disagree on what it is")]
     Ambiguous,
@@ -81,6 +84,11 @@ struct RawDescriptor {
     annotations: Option<BTreeMap<String, String>>,
 }
 
+/// A list, which some registries write as `null` if it is empty.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct List(Option<Vec<RawDescriptor>>);
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RawDocument {
@@ -92,12 +100,17 @@ struct RawDocument {
     config: Option<RawDescriptor>,
     #[serde(default)]
     layers: Option<Vec<RawDescriptor>>,
-    #[serde(default)]
-    manifests: Option<Vec<RawDescriptor>>,
+    #[serde(default, deserialize_with = "present")]
+    manifests: Option<List>,
     #[serde(default)]
     subject: Option<RawDescriptor>,
     #[serde(default)]
     annotations: Option<BTreeMap<String, String>>,
+}
+
+/// Tells `null` from nothing.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<List>, D::Error> {
+    List::deserialize(deserializer).map(Some)
 }
 
 /// A type that says something.
@@ -123,6 +136,10 @@ fn parse(bytes: &[u8]) -> Result<RawDocument, DocumentError> {
     }
     if !is_within_depth(bytes, bounds::DEPTH) {
         return Err(DocumentError::TooDeep);
+    }
+    // A list would be read as the fields in their order.
+    if bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+        return Err(DocumentError::Json(1, 1));
     }
     serde_json::from_slice(bytes).map_err(|error| DocumentError::Json(error.line(), error.column()))
 }
@@ -176,7 +193,7 @@ impl Document {
             media_type: raw.media_type.filter(|kind| !kind.is_empty()),
             artifact_type: telling(raw.artifact_type).or_else(|| telling(by_config())),
             layers: all(raw.layers, bounds::LAYERS)?,
-            manifests: all(raw.manifests, most)?,
+            manifests: all(raw.manifests.and_then(|list| list.0), most)?,
             subject: raw.subject.map(RawDescriptor::read).transpose()?,
             annotations: raw.annotations.unwrap_or_default(),
             config,
@@ -200,7 +217,8 @@ pub fn referrers(bytes: &[u8]) -> Result<Vec<Descriptor>, DocumentError> {
     if raw.layers.is_some() {
         return Err(DocumentError::Ambiguous);
     }
-    let listed = raw.manifests.unwrap_or_default();
+    // That nothing is listed must be said by a list.
+    let listed = raw.manifests.ok_or(DocumentError::NoList)?.0.unwrap_or_default();
     if listed.len() > bounds::REFERRERS {
         return Err(DocumentError::TooMany(bounds::REFERRERS));
     }
@@ -259,6 +277,7 @@ mod tests {
             (Document::parse(twice), DocumentError::Json(1, 23)),
             (Document::parse(b""), DocumentError::Json(1, 0)),
             (Document::parse(b"{} x"), DocumentError::Json(1, 4)),
+            (Document::parse(b" []"), DocumentError::Json(1, 1)),
             (Document::parse(&vec![b' '; bounds::MANIFEST + 1]), DocumentError::TooLarge),
         ] {
             assert_eq!(got, Err(why));
@@ -277,6 +296,9 @@ mod tests {
         assert_eq!(list((0..200).map(entry).collect()).expect("a list").len(), 200);
         assert_eq!(list((0..201).map(entry).collect()), Err(DocumentError::TooMany(200)));
         assert_eq!(referrers(b"{\"layers\":[]}"), Err(DocumentError::Ambiguous));
+        assert_eq!(referrers(b"{\"manifests\": null}"), Ok(Vec::new()));
+        assert_eq!(referrers(b"{\"errors\": []}"), Err(DocumentError::NoList));
+        assert_eq!(referrers(b"[]"), Err(DocumentError::Json(1, 1)));
     }
 
     proptest! {

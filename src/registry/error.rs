@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::{Digest, bounds};
+use super::Digest;
 
 /// Why there is no answer from a registry or a layout. Texts name the place and its status, never a token or a header.
 ///
@@ -115,9 +115,8 @@ impl RegistryError {
         matches!(self, Self::Unavailable { .. } | Self::Throttled { .. })
     }
 
-    /// A manifest or list that is larger than [`bounds::MANIFEST`].
+    /// Content that is too large.
     pub(super) fn large(place: &str, what: impl Into<String>, limit: usize) -> Self {
-        debug_assert!(limit <= bounds::LAYOUT_SEARCH);
         Self::TooLarge { place: place.to_owned(), what: what.into(), limit }
     }
 

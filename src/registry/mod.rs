@@ -8,6 +8,7 @@
 //! each place was asked and said so. Whatever else happens is a [`RegistryError`]: nobody could look.
 
 pub mod bounds;
+pub mod client;
 mod digest;
 mod document;
 mod error;
@@ -18,6 +19,7 @@ use std::future::Future;
 
 use hyper::body::Bytes;
 
+pub use client::{Client, ClientSettings, HostSettings, Session};
 pub use digest::{Digest, DigestError};
 pub use document::{Descriptor, Document, DocumentError, referrers};
 pub use error::RegistryError;

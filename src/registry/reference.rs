@@ -30,6 +30,11 @@ impl Repository {
         }
     }
 
+    /// One whose name is known to be canonical.
+    pub(super) fn at(host: String, path: String) -> Self {
+        Self { host, path }
+    }
+
     /// The registry, and its port where that is not the default one. Docker Hub is `docker.io`.
     pub fn host(&self) -> &str {
         &self.host

@@ -26,7 +26,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("survey", &["duration", "text"]),
     ("generator", &["api", "secret_bytes"]),
     ("policy", &["api", "digest", "marks", "meta", "network_peers", "quantity"]),
-    ("registry", &["policy", "text"]),
+    ("registry", &["outbound", "policy", "retry", "secret_bytes", "text"]),
     ("cluster", &["lane", "meta", "retry"]),
     ("provider", &["lane", "meta", "outbound", "secret_bytes"]),
     ("inspect", &["api", "cluster", "survey"]),

@@ -116,7 +116,7 @@ impl KubernetesSource {
             header.set_sensitive(true);
             request.headers_mut().insert(AUTHORIZATION, header);
         }
-        let bounds = Bounds { time: DEADLINE, bytes: MOST_BYTES };
+        let bounds = Bounds { time: DEADLINE, bytes: MOST_BYTES, failure: None };
         let called = format!("{:?}", outbound::host(&self.server));
         self.outbound
             .send(request, bounds, &called)

@@ -16,7 +16,7 @@ use crate::api::external_secrets::kubernetes::{
 };
 use crate::api::external_secrets::references::{SecretKeySelector, ServiceAccountSelector};
 use crate::cluster::ObjectKey;
-use crate::outbound::{self, ClientCertificate, Outbound, Reach, Roots};
+use crate::outbound::{self, ClientCertificate, LARGE, Names, Outbound, Reach, Roots};
 use crate::provider::SecretBytes;
 use crate::provider::aws::unusable;
 use crate::provider::fetcher::{Connection, Identity};
@@ -91,6 +91,8 @@ impl Resolver<'_> {
             server_name: server.name,
             certificate: who.certificate,
             plain: false,
+            names: Names::default(),
+            large: &LARGE,
         };
         let outbound = Outbound::new(settings).map_err(|error| wrong(FIELD, error.to_string()))?;
         let digest = std::mem::take(&mut self.digest);

@@ -16,7 +16,7 @@ use crate::api::generators::webhook::WebhookSpec;
 use crate::cluster::ObjectKey;
 use crate::duration;
 use crate::generator::Values;
-use crate::outbound::{self, Bounds, Outbound, OutboundError, Roots, Settings};
+use crate::outbound::{self, Bounds, LARGE, Names, Outbound, OutboundError, Roots, Settings};
 use crate::provider::{ProviderError, SecretBytes};
 use crate::secrets::environment::SystemEnvironment;
 use crate::secrets::error::Error;
@@ -109,7 +109,15 @@ impl Reconciler<'_> {
         let method = method
             .ok_or_else(|| wrong(one, "spec.method must be GET, POST, PUT, PATCH or DELETE"))?;
         // Which servers may be asked without TLS is a part of the list as well.
-        let settings = Settings { roots, reach, server_name: None, certificate: None, plain: true };
+        let settings = Settings {
+            roots,
+            reach,
+            server_name: None,
+            certificate: None,
+            plain: true,
+            names: Names::default(),
+            large: &LARGE,
+        };
         let outbound = Outbound::new(settings).map_err(|error| wrong(one, error.to_string()))?;
         let path = spec.result.json_path.clone();
         Ok(Call { outbound, method, url, called, headers, body, time, path })
@@ -303,7 +311,7 @@ impl Call {
         }
         let request = request.body(self.body.to_vec().into());
         let request = request.map_err(|_| invalid("the request could not be formed".to_owned()))?;
-        let bounds = Bounds { time: self.time, bytes: MOST_BYTES };
+        let bounds = Bounds { time: self.time, bytes: MOST_BYTES, failure: None };
         let answer =
             self.outbound.send(request, bounds, host).await.map_err(|error| match error {
                 OutboundError::Internal(_) | OutboundError::TooLarge(..) => {
