@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use crate::{
     cluster::Target,
     duration,
-    inspect::{Doctor, Explain, Format, Question, Status, Subsystem},
+    inspect::{Doctor, Explain, Extras, Format, Question, Status, Subsystem},
     survey::Kind,
     ui::Ui,
 };
@@ -195,6 +195,9 @@ pub(crate) struct DoctorFlags {
     /// The operator runs with --enable-secret-rotation: the permissions of rotation are needed
     #[arg(long)]
     rotation: bool,
+    /// The operator runs with --enable-rollouts: the permissions of rollouts are needed
+    #[arg(long)]
+    rollouts: bool,
     /// Name every object that would hang after an uninstall
     #[arg(long)]
     before_uninstall: bool,
@@ -225,7 +228,7 @@ impl DoctorFlags {
                 (_, true) => Subsystem::Hardening,
                 _ => Subsystem::Both,
             },
-            rotation: self.rotation,
+            extras: Extras { rotation: self.rotation, rollouts: self.rollouts },
             before_uninstall: self.before_uninstall,
             wait: self.wait,
         })
