@@ -107,8 +107,12 @@ impl RolloutMetrics {
     pub(crate) fn waits(&self, before: Option<Wait>, now: Option<Wait>) {
         let gauge = |wait: Wait| self.waiting.get_or_create(&WhyLabel { why: wait.name() }).clone();
         if before != now {
-            before.map(|before| gauge(before).dec());
-            now.map(|now| gauge(now).inc());
+            if let Some(before) = before {
+                gauge(before).dec();
+            }
+            if let Some(now) = now {
+                gauge(now).inc();
+            }
         }
     }
 

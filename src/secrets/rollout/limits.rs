@@ -102,14 +102,14 @@ impl Limits {
         if !self.may_start(by, now) {
             return Answer::Waits;
         }
-        self.line.leave(by);
+        self.line.serve(by);
         self.starts.push_back((now, Arc::clone(&by.namespace)));
         self.rolling.insert((place.clone(), by.clone()), now);
         Answer::Starts
     }
 
     /// Who starts next, if there is room: the first in line of the namespace of which the least rolls, then of which the
-    /// least started within a minute, then which waits longest.
+    /// least started within a minute, then which has waited longest for its turn.
     pub(crate) fn turn(&mut self, now: Instant) -> Option<ObjectKey> {
         while self.starts.front().is_some_and(|(start, _)| now.duration_since(*start) >= MINUTE) {
             self.starts.pop_front();

@@ -57,6 +57,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
     let event = false;
     let reconciler = Reconciler { context: &context, key: &key, tracked: &tracked, now, event };
     if tracked.object.metadata.deletion_timestamp.is_some() || !reconciler.all_ours() {
+        context.let_go_of_rollout(&key);
         return Next::Idle;
     }
     // Nothing rolls on behalf of one that asks for nothing, or has no Secret: what did counts no more.

@@ -116,6 +116,23 @@ fn a_namespace_whose_workloads_never_become_complete_holds_up_nobody() {
 }
 
 #[test]
+fn fifty_hostile_namespaces_with_long_lines_leave_everybody_its_turn() {
+    let mut world = World::new();
+    for hostile in 0..50 {
+        world.want(&format!("h{hostile}"), 0..40);
+    }
+    for _ in 0..300 {
+        world.tick(|_| 3);
+    }
+    world.want("victim", 0..2);
+    let since = world.second;
+    while world.wants.iter().any(|(key, _)| *key.namespace == *"victim") {
+        world.tick(|_| 3);
+        assert!(world.second < since + 5 * 60, "two turns, of fifty-one in a hundred seconds each");
+    }
+}
+
+#[test]
 fn several_hostile_namespaces_hold_up_others_for_ten_minutes_at_most_and_never_again() {
     let mut world = World::new();
     let takes = |key: &ObjectKey| if *key.namespace == *"victim" { 5 } else { u64::MAX / 2 };
@@ -226,8 +243,10 @@ struct Model {
     /// Workload, owner, since.
     rolling: Vec<(Place, ObjectKey, u64)>,
     starts: Vec<(u64, String)>,
-    /// Owner, entered, asked last; in order of entry.
+    /// Owner and when it asked last; in order of entry.
     line: Vec<(ObjectKey, u64)>,
+    /// Namespaces in the order of their turns.
+    turns: Vec<String>,
     failures: Vec<(u64, Place)>,
     held: Vec<(Option<String>, u64)>,
 }
@@ -256,23 +275,31 @@ impl Model {
         self.starts.iter().filter(|(at, it)| at + 60 > now && of(it)).count()
     }
 
+    /// Who did not ask again waits no more, and a namespace of which nobody waits has no turn.
+    fn tidy(&mut self, now: u64) {
+        self.line.retain(|(_, asked)| asked + 30 > now);
+        let line = &self.line;
+        self.turns.retain(|turn| line.iter().any(|(key, _)| *key.namespace == **turn));
+    }
+
     /// Whose turn it is, among those who asked within half a minute.
-    fn turn(&mut self, now: u64) -> Option<ObjectKey> {
+    fn turn(&self, now: u64) -> Option<ObjectKey> {
         if self.starts(None, now) >= 30 || self.workloads(None, Some(now)) >= 10 {
             return None;
         }
         let line = self.line.iter().enumerate().filter(|(_, (_, asked))| asked + 30 > now);
-        let mut best: Option<(usize, usize, usize)> = None;
+        let mut best: Option<(usize, usize, usize, usize)> = None;
         for (nth, (key, _)) in line {
             let namespace = &*key.namespace;
             let rolls = self.workloads(Some(namespace), None);
             if rolls >= 5 || self.is_held(namespace, now) {
                 continue;
             }
-            let rank = (rolls, self.starts(Some(namespace), now), nth);
+            let turn = self.turns.iter().position(|turn| turn == namespace).unwrap();
+            let rank = (rolls, self.starts(Some(namespace), now), turn, nth);
             best = Some(best.map_or(rank, |best| best.min(rank)));
         }
-        best.map(|(_, _, nth)| self.line[nth].0.clone())
+        best.map(|(_, _, _, nth)| self.line[nth].0.clone())
     }
 
     fn start(&mut self, place: &Place, by: &ObjectKey, now: u64) -> Answer {
@@ -285,12 +312,19 @@ impl Model {
             Some(known) => known.1 = now,
             None => self.line.push((by.clone(), now)),
         }
+        let namespace = by.namespace.to_string();
+        if !self.turns.contains(&namespace) {
+            self.turns.push(namespace.clone());
+        }
         if self.turn(now).as_ref() != Some(by) {
             return Answer::Waits;
         }
         self.line.retain(|(key, _)| key != by);
+        self.turns.retain(|turn| *turn != namespace);
+        self.turns.push(namespace.clone());
+        self.tidy(now);
         self.rolling.push((place.clone(), by.clone(), now));
-        self.starts.push((now, by.namespace.to_string()));
+        self.starts.push((now, namespace));
         Answer::Starts
     }
 
@@ -358,7 +392,7 @@ proptest! {
             for namespace in names {
                 prop_assert_eq!(limits.held(namespace, clock).is_some(), model.is_held(namespace, now));
             }
-            model.line.retain(|(_, asked)| asked + 30 > now);
+            model.tidy(now);
             prop_assert_eq!(limits.turn(clock), model.turn(now));
         }
     }
