@@ -11,7 +11,6 @@ use kube::ResourceExt;
 use super::limits::{Answer, Limits, Place};
 use crate::api::external_secrets::external_secret::{ExternalSecret, RolloutStatus};
 use crate::cluster::ObjectKey;
-use crate::secrets::context::Context;
 use crate::secrets::index::target_key;
 use crate::secrets::plan::rollout::{
     ask::{Ask, InvalidAsk},
@@ -48,7 +47,7 @@ pub(crate) struct Rollouts {
 
 impl Rollouts {
     /// Records an ExternalSecret. True if it has to be looked at.
-    fn seen(&self, key: &ObjectKey, object: &ExternalSecret) -> bool {
+    pub(super) fn seen(&self, key: &ObjectKey, object: &ExternalSecret) -> bool {
         let ask = Ask::read(object.annotations());
         let stored = revision::stored(object).cloned();
         let said = object.status.iter().flat_map(|status| &status.conditions);
@@ -84,7 +83,7 @@ impl Rollouts {
     }
 
     /// Forgets an ExternalSecret. The context lets go of what it holds.
-    fn gone(&self, key: &ObjectKey) {
+    pub(super) fn gone(&self, key: &ObjectKey) {
         self.lock().remove(key);
     }
 
@@ -126,7 +125,11 @@ impl Rollouts {
     }
 
     /// Does something, unless the ExternalSecret is gone by now: what is noted for it then would never be taken back.
-    fn unless_gone<T>(&self, key: &ObjectKey, change: impl FnOnce(&Self) -> T) -> Option<T> {
+    pub(super) fn unless_gone<T>(
+        &self,
+        key: &ObjectKey,
+        change: impl FnOnce(&Self) -> T,
+    ) -> Option<T> {
         let known = self.lock();
         known.contains_key(key).then(|| change(self))
     }
@@ -143,7 +146,7 @@ impl Rollouts {
     }
 
     /// Notes for what a wave waits; for what it waited before.
-    fn waits(&self, key: &ObjectKey, wait: Option<Wait>) -> Option<Wait> {
+    pub(super) fn waits(&self, key: &ObjectKey, wait: Option<Wait>) -> Option<Wait> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         match wait {
             Some(wait) => waiting.insert(key.clone(), wait),
@@ -153,49 +156,5 @@ impl Rollouts {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Context {
-    /// Records an ExternalSecret. True if its workloads have to be looked at.
-    pub(crate) fn rollout_seen(&self, key: &ObjectKey, object: &ExternalSecret) -> bool {
-        let before = self.rollouts.knows(key);
-        let news = self.rollouts.seen(key, object);
-        if before && !self.rollouts.knows(key) {
-            self.let_go_of_rollout(key);
-        }
-        news
-    }
-
-    /// An ExternalSecret is gone.
-    pub(crate) fn rollout_gone(&self, key: &ObjectKey) {
-        self.rollouts.gone(key);
-        self.let_go_of_rollout(key);
-    }
-
-    /// Nothing rolls on behalf of an ExternalSecret any more, and its wave waits for nothing.
-    pub(super) fn let_go_of_rollout(&self, key: &ObjectKey) {
-        self.rollouts.limits().let_go(key);
-        self.rollout_waits(key, None);
-        self.wake_next_rollout();
-    }
-
-    /// Notes for what a wave waits.
-    pub(super) fn rollout_waits(&self, key: &ObjectKey, wait: Option<Wait>) {
-        if wait.is_none() {
-            let before = self.rollouts.waits(key, None);
-            return self.metrics.rollouts.waits(before, None);
-        }
-        self.rollouts.unless_gone(key, |all| {
-            self.metrics.rollouts.waits(all.waits(key, wait), wait);
-        });
-    }
-
-    /// Wakes the one whose turn it is to start a rollout, so that no place stays free until it looks by itself.
-    pub(super) fn wake_next_rollout(&self) {
-        let next = self.rollouts.limits().turn(Instant::now());
-        if let Some(next) = next {
-            self.wake_rollout(&next);
-        }
     }
 }

@@ -7,6 +7,7 @@ mod cluster;
 pub(crate) mod known;
 mod limits;
 mod look;
+mod places;
 mod start;
 
 use std::{
