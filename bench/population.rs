@@ -123,7 +123,7 @@ fn store() -> Value {
         "metadata": {"name": "store"},
         "spec": {"provider": {"aws": {
             "service": "SecretsManager",
-            "region": "eu-central-1",
+            "region": "eu-west-1",
             "auth": {"secretRef": {
                 "accessKeyIDSecretRef": of("id"),
                 "secretAccessKeySecretRef": of("key"),

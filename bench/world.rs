@@ -106,6 +106,15 @@ impl World {
 
     /// Starts the operator under its own rights, with the settings of `config/`.
     pub fn start_operator(&self) -> Result<Running> {
+        self.start_operator_with(&[], &[])
+    }
+
+    /// The same with more arguments and variables.
+    pub fn start_operator_with(
+        &self,
+        more: &[String],
+        variables: &[(&str, &str)],
+    ) -> Result<Running> {
         let (metrics, health) = (free_port()?, free_port()?);
         let kubeconfig = self.kubeconfig.display().to_string();
         let arguments = [
@@ -119,8 +128,9 @@ impl World {
         ]
         .map(ToOwned::to_owned);
         let extra = std::env::var("GABION_BENCH_ARGS").unwrap_or_default();
+        let extra = extra.split_whitespace().map(ToOwned::to_owned);
         let arguments: Vec<_> =
-            arguments.into_iter().chain(extra.split_whitespace().map(ToOwned::to_owned)).collect();
+            arguments.into_iter().chain(extra).chain(more.iter().cloned()).collect();
         let url = self.aws.url();
         let environment = [
             ("AWS_ENDPOINT_URL", url.as_str()),
@@ -130,6 +140,7 @@ impl World {
             // Each would be one more write, at a time of its own.
             ("GABION_ROUTINE_EVENTS", "false"),
         ];
+        let environment: Vec<_> = environment.iter().chain(variables).copied().collect();
         let started = Instant::now();
         let operator = Operator::start(&arguments, &environment)?;
         let pid = operator.pid()?;

@@ -3,6 +3,7 @@
 mod admit;
 mod cold;
 mod drift;
+mod events;
 mod floor;
 mod harden;
 mod newcomer;
@@ -18,7 +19,7 @@ use std::fmt;
 use support::{Failure, Result};
 
 /// Name, default number of objects, and what it is.
-pub const LIST: [(&str, usize, &str); 13] = [
+pub const LIST: [(&str, usize, &str); 14] = [
     ("floor", 1_000, "the API server's own limit: a plain loop of creates and status patches"),
     ("cold", 1_000, "the operator starts and has to synchronise everything"),
     ("restart", 1_000, "the operator restarts and everything is in sync"),
@@ -27,6 +28,7 @@ pub const LIST: [(&str, usize, &str); 13] = [
     ("rotation", 1_000, "all remote secrets change at once, read every 10 s"),
     ("newcomer", 5_000, "a new object while as many refreshes are due"),
     ("drift", 100, "edited and deleted Secrets are restored; refreshes are forced"),
+    ("events", 1_000, "changes that a queue tells of: one by one, and ten thousand events at once"),
     ("outage", 1_000, "the provider is unavailable for a minute"),
     ("push", 1_000, "PushSecrets for the first time, and comparisons with nothing changed"),
     (
@@ -39,7 +41,7 @@ pub const LIST: [(&str, usize, &str); 13] = [
 ];
 
 /// Everything, in the order of `docs/performance.md`.
-pub const ALL: [&str; 18] = [
+pub const ALL: [&str; 19] = [
     "floor",
     "cold:1000",
     "cold:5000",
@@ -51,6 +53,7 @@ pub const ALL: [&str; 18] = [
     "rotation",
     "newcomer",
     "drift",
+    "events",
     "outage:1000",
     "push",
     "harden:1000",
@@ -89,6 +92,7 @@ impl Workload {
             "rotation" => rotation::run(self.objects).await,
             "newcomer" => newcomer::run(self.objects).await,
             "drift" => drift::run(self.objects).await,
+            "events" => events::run(self.objects).await,
             "status" => status::run(self.objects).await,
             "outage" => outage::run(self.objects).await,
             "push" => push::run(self.objects).await,

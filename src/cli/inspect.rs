@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use crate::{
     cluster::Target,
     duration,
-    inspect::{Doctor, Explain, Format, Looks, Question, Status, Subsystem},
+    inspect::{Doctor, Explain, Extras, Format, Looks, Question, Status, Subsystem},
     survey::Kind,
     ui::Ui,
 };
@@ -215,6 +215,9 @@ pub(crate) struct DoctorFlags {
     /// The operator runs with --enable-secret-rotation: the permissions of rotation are needed
     #[arg(long)]
     rotation: bool,
+    /// The operator runs with --enable-rollouts: the permissions of rollouts are needed
+    #[arg(long)]
+    rollouts: bool,
     /// The operator runs with --pull-secret-sources: the permissions of copies of registry credentials are needed
     #[arg(long)]
     pull_secrets: bool,
@@ -248,8 +251,11 @@ impl DoctorFlags {
                 (_, true) => Subsystem::Hardening,
                 _ => Subsystem::Both,
             },
-            rotation: self.rotation,
-            pull_secrets: self.pull_secrets,
+            extras: Extras {
+                rotation: self.rotation,
+                rollouts: self.rollouts,
+                pull_secrets: self.pull_secrets,
+            },
             before_uninstall: self.before_uninstall,
             wait: self.wait,
         })

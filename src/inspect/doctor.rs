@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::guards;
 use super::leftovers::{self, Finding};
-use super::rights::{self, Subsystem};
+use super::rights::{self, Extras, Subsystem};
 use super::{ExitStatus, InspectError, definitions, text};
 use crate::api::crds;
 use crate::cluster::{ReadError, Reader, Target};
@@ -29,10 +29,8 @@ pub struct Doctor {
     pub(crate) scope: Option<String>,
     /// What of it is switched on.
     pub(crate) subsystem: Subsystem,
-    /// Whether SecretRotations are served.
-    pub(crate) rotation: bool,
-    /// Whether registry credentials are copied.
-    pub(crate) pull_secrets: bool,
+    /// What is off by default and is on.
+    pub(crate) extras: Extras,
     pub(crate) before_uninstall: bool,
     pub(crate) wait: Duration,
 }
@@ -173,13 +171,8 @@ async fn served(reader: &Reader) -> Result<Outcome, InspectError> {
 }
 
 async fn permissions(doctor: &Doctor, reader: &Reader) -> Result<Outcome, InspectError> {
-    let wanted = rights::wanted(
-        doctor.scope.as_deref(),
-        doctor.subsystem,
-        doctor.rotation,
-        doctor.pull_secrets,
-    )
-    .map_err(InspectError::Read)?;
+    let wanted = rights::wanted(doctor.scope.as_deref(), doctor.subsystem, doctor.extras)
+        .map_err(InspectError::Read)?;
     let account = doctor.account.as_ref().map(|(namespace, name)| (&**namespace, &**name));
     let mut missing = Vec::new();
     for right in &wanted {

@@ -16,7 +16,7 @@ use std::io::{self, Write};
 
 pub(crate) use doctor::Doctor;
 pub(crate) use explain::Explain;
-pub(crate) use rights::Subsystem;
+pub(crate) use rights::{Extras, Subsystem};
 pub(crate) use status::{Format, Looks, Status};
 
 use crate::cluster::ReadError;

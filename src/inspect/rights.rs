@@ -16,6 +16,20 @@ const WHOLE: [(&str, Subsystem); 8] = [
     (include_str!("../../config/rbac/dns.yaml"), Subsystem::Hardening),
 ];
 
+/// The roles of what is off by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Extras {
+    /// SecretRotations are served.
+    pub(crate) rotation: bool,
+    /// Workloads roll when their Secrets change.
+    pub(crate) rollouts: bool,
+    /// Registry credentials are copied.
+    pub(crate) pull_secrets: bool,
+}
+
+/// The role for rollouts.
+const ROLLOUTS: &str = include_str!("../../config/overlays/rollouts/rbac.yaml");
+
 /// The role for SecretRotations.
 const ROTATION: &str = include_str!("../../config/overlays/rotation/rbac.yaml");
 
@@ -74,13 +88,11 @@ impl Right {
     }
 }
 
-/// Every permission that the manifests grant: in `scope` only, or in the whole cluster; with those of `rotation`
-/// and of `pull_secrets`.
+/// Every permission that the manifests grant: in `scope` only, or in the whole cluster; with those of `extras`.
 pub(super) fn wanted(
     scope: Option<&str>,
     subsystem: Subsystem,
-    rotation: bool,
-    pull_secrets: bool,
+    extras: Extras,
 ) -> Result<Vec<Right>, String> {
     let needed =
         |of: Subsystem| of == Subsystem::Both || subsystem == Subsystem::Both || of == subsystem;
@@ -88,18 +100,25 @@ pub(super) fn wanted(
         Some(_) => vec![ONE],
         None => WHOLE.iter().filter(|(_, of)| needed(*of)).map(|(file, _)| *file).collect(),
     };
-    if rotation {
+    if extras.rotation {
         files.push(ROTATION);
     }
-    if pull_secrets {
+    if extras.rotation {
+        files.push(ROTATION);
+    }
+    if extras.pull_secrets {
         files.push(PULL_SECRETS);
     }
+    let rollouts = extras.rollouts.then_some(ROLLOUTS);
+    files.extend(rollouts);
     let mut all = Vec::new();
     for file in files {
         let documents: Vec<Value> =
             serde_saphyr::from_multiple(file).map_err(|error| error.to_string())?;
         for role in documents.iter().filter(|role| role["rules"].is_array()) {
             let namespace = match (scope, role["metadata"]["namespace"].as_str()) {
+                // With rights in one namespace, the rules of rollouts are bound there.
+                (Some(scope), None) if Some(file) == rollouts => scope,
                 (Some(scope), Some(_)) => scope,
                 (_, namespace) => namespace.unwrap_or_default(),
             };
@@ -168,7 +187,8 @@ mod tests {
 
     #[test]
     fn every_permission_of_the_manifests_is_asked_for() {
-        let all = wanted(None, Subsystem::Both, false, false).unwrap();
+        let none = Extras::default();
+        let all = wanted(None, Subsystem::Both, none).unwrap();
         let shown: Vec<_> = all.iter().map(Right::shown).collect();
         for right in [
             "get secrets",
@@ -180,14 +200,20 @@ mod tests {
         ] {
             assert!(shown.iter().any(|found| found == right), "{right}: {shown:#?}");
         }
-        let one = wanted(Some("shop"), Subsystem::Both, false, false).unwrap();
+        let one = wanted(Some("shop"), Subsystem::Both, none).unwrap();
         assert!(one.iter().all(|right| right.namespace == "shop") && one.len() > 20);
-        let secrets = wanted(None, Subsystem::Secrets, false, false).unwrap();
-        let hardening = wanted(None, Subsystem::Hardening, false, false).unwrap();
-        let rotation = wanted(None, Subsystem::Both, true, false).unwrap();
+        let secrets = wanted(None, Subsystem::Secrets, none).unwrap();
+        let hardening = wanted(None, Subsystem::Hardening, none).unwrap();
+        let with = Extras { rotation: true, rollouts: true, pull_secrets: false };
+        let rotation = wanted(None, Subsystem::Both, with).unwrap();
         let patches = |right: &Right| right.shown() == "patch secretrotations.gabion.dev/status";
         assert!(rotation.iter().any(patches) && !all.iter().any(patches));
-        let copies = wanted(None, Subsystem::Hardening, false, true).unwrap();
+        let rolls = |right: &Right| right.shown() == "patch deployments.apps";
+        assert!(rotation.iter().any(rolls) && !all.iter().any(rolls));
+        let one = wanted(Some("shop"), Subsystem::Both, with).unwrap();
+        assert!(one.iter().any(|right| right.shown() == "patch deployments.apps in shop"));
+        let with = Extras { pull_secrets: true, ..none };
+        let copies = wanted(None, Subsystem::Hardening, with).unwrap();
         let creates = |right: &Right| right.shown() == "create secrets";
         assert!(copies.iter().any(creates) && !hardening.iter().any(creates));
         assert!(secrets.len() < all.len() && hardening.len() < all.len());

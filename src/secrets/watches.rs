@@ -96,7 +96,7 @@ fn external_secret(context: &Context, change: Change<ExternalSecret>) {
             let rivals = context.index.rivals(&key);
             let synced = object.status.as_ref().is_some_and(|status| status.refresh_time.is_some());
             let meta = owned_metadata(&object.metadata);
-            let rolls = context.config.rollouts && context.rollouts.seen(&key, &object);
+            let rolls = context.config.rollouts && context.rollout_seen(&key, &object);
             let news = context.index.external_applied(object);
             if rolls {
                 context.wake_rollout(&key);
@@ -137,7 +137,7 @@ fn external_gone(context: &Context, key: &ObjectKey, uid: &Uid) {
     context.template_inputs.unused(key);
     context.wakes.forget(key);
     context.externals.forget(key);
-    context.rollouts.gone(key);
+    context.rollout_gone(key);
     context.rolling.forget(key);
     context.outages.forget(key);
     if let Some(objects) = &context.metrics.objects {

@@ -402,6 +402,7 @@ mod tests {
             metrics.reconciles.tampered("ValidatingAdmissionPolicy");
             metrics.reconciles.fight("Namespace");
             metrics.rollouts.count("Deployment", "started");
+            metrics.rollouts.waits(None, Some(crate::telemetry::Wait::Place));
             metrics.rotations.ended("Complete");
             metrics.events.count("secretsmanager", "woke");
             metrics.events.seconds("sync", Duration::ZERO);

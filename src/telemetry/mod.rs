@@ -16,3 +16,4 @@ pub use logs::{LogFormat, init};
 pub(crate) use metrics::Metrics;
 pub(crate) use objects::PerObject;
 pub(crate) use provider::ProviderCalls;
+pub(crate) use rollouts::Wait;

@@ -285,3 +285,90 @@ fn no_image_changes(scene: &Scene<'_>) -> Result<()> {
     patch(list(Value::Null))?;
     Ok(())
 }
+
+/// Workloads that never become complete, one for each name and with an ExternalSecret each.
+async fn hogs(scene: &Scene<'_>, names: &[String]) -> Result<()> {
+    for name in names {
+        scene.create(workload("Deployment", name, json!({"replicas": 1}))).await?;
+        scene.rolls(name, &[("rollout", &format!("Deployment/{name}"))]).await?;
+    }
+    for name in names {
+        scene.rollout(name, "True", "NoChange").await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn t12_no_namespace_and_no_broken_workload_holds_up_the_rollouts_of_others() -> Result<()> {
+    let env = environment()?;
+    let hog = Scene::within(&env, "rollouts-hog").await?;
+    let quiet = Scene::within(&env, "rollouts-quiet").await?;
+    let names: Vec<_> = (0..8).map(|nth| format!("hog{nth}")).collect();
+    hogs(&hog, &names).await?;
+    for (name, spec) in [
+        ("app", json!({})),
+        ("later", json!({})),
+        ("crash", json!({"replicas": 1, "progressDeadlineSeconds": 1})),
+    ] {
+        quiet.create(workload("Deployment", name, spec)).await?;
+    }
+    let broken = ["bad1", "bad2", "bad3"];
+    for name in broken {
+        quiet.rolls(name, &[("rollout", "Deployment/crash")]).await?;
+    }
+    for name in ["app", "later"] {
+        quiet.rolls(name, &[("rollout", &format!("Deployment/{name}"))]).await?;
+    }
+    for name in broken.iter().chain(&["app", "later"]) {
+        quiet.rollout(name, "True", "NoChange").await?;
+    }
+
+    // Eight that never end: five roll, and three say that they wait for a place.
+    let all: Vec<_> = names.iter().map(String::as_str).collect();
+    hog.change(&all, "new").await?;
+    eventually(SOON, "five roll and three wait for a place", || async {
+        let (mut roll, mut wait) = (0, 0);
+        for name in &names {
+            let object = hog.get("ExternalSecret", name).await?.unwrap_or_default();
+            let told = condition(&object, "RolloutComplete");
+            let text = told["message"].as_str().unwrap_or_default();
+            roll += usize::from(told["reason"] == "InProgress");
+            wait += usize::from(told["reason"] == "Pending" && text.contains("waits for a place"));
+        }
+        let gauge = env.counter("gabion_rollouts_waiting{why=\"place\"}").await?;
+        let ok = (roll, wait, gauge) == (5, 3, 3);
+        if ok { Ok(()) } else { Err(Failure::new(format!("{roll} roll, {wait} wait, {gauge}"))) }
+    })
+    .await?;
+
+    // Another namespace rolls meanwhile, and one workload that fails for three of it holds nothing.
+    quiet.change(&["app"], "new").await?;
+    quiet.rollout("app", "True", "Complete").await?;
+    quiet.change(&broken, "new").await?;
+    for name in broken {
+        quiet.rollout(name, "False", "RolloutFailed").await?;
+    }
+    quiet.change(&["later"], "new").await?;
+    quiet.rollout("later", "True", "Complete").await?;
+    assert_eq!(env.counter("gabion_rollouts_waiting{why=\"failures\"}").await?, 0);
+
+    // A place that becomes free goes to one that waits.
+    let rolled = || async {
+        let mut rolled = Vec::new();
+        for name in &names {
+            if hog.template("Deployment", name).await?.0 != Value::Null {
+                rolled.push(name.clone());
+            }
+        }
+        Result::Ok(rolled)
+    };
+    let first = rolled().await?;
+    assert_eq!(first.len(), 5, "{first:?}");
+    hog.delete("ExternalSecret", &first[0]).await?;
+    eventually(SOON, "the next one rolls", || async {
+        let rolled = rolled().await?;
+        if rolled.len() == 6 { Ok(()) } else { Err(Failure::new(format!("{rolled:?}"))) }
+    })
+    .await?;
+    Ok(())
+}

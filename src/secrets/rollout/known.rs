@@ -1,14 +1,14 @@
 //! Which ExternalSecrets ask for rollouts, and what this process remembers of their waves.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
 use kube::ResourceExt;
 
-use super::limits::Limits;
+use super::limits::{Answer, Limits, Place};
 use crate::api::external_secrets::external_secret::{ExternalSecret, RolloutStatus};
 use crate::cluster::ObjectKey;
 use crate::secrets::index::target_key;
@@ -18,6 +18,7 @@ use crate::secrets::plan::rollout::{
     revision,
     wave::Wave,
 };
+use crate::telemetry::Wait;
 
 /// An ExternalSecret that asks for rollouts, or did.
 #[derive(Clone, Debug)]
@@ -40,11 +41,13 @@ pub(crate) struct Known {
 pub(crate) struct Rollouts {
     known: Mutex<BTreeMap<ObjectKey, Known>>,
     limits: Mutex<Limits>,
+    /// Whose wave waits, and for what.
+    waiting: Mutex<HashMap<ObjectKey, Wait>>,
 }
 
 impl Rollouts {
     /// Records an ExternalSecret. True if it has to be looked at.
-    pub(crate) fn seen(&self, key: &ObjectKey, object: &ExternalSecret) -> bool {
+    pub(super) fn seen(&self, key: &ObjectKey, object: &ExternalSecret) -> bool {
         let ask = Ask::read(object.annotations());
         let stored = revision::stored(object).cloned();
         let said = object.status.iter().flat_map(|status| &status.conditions);
@@ -79,10 +82,9 @@ impl Rollouts {
         is_new
     }
 
-    /// Forgets an ExternalSecret.
-    pub(crate) fn gone(&self, key: &ObjectKey) {
+    /// Forgets an ExternalSecret. The context lets go of what it holds.
+    pub(super) fn gone(&self, key: &ObjectKey) {
         self.lock().remove(key);
-        self.limits().observe(key, []);
     }
 
     /// Whether it asks for rollouts, or did.
@@ -120,6 +122,36 @@ impl Rollouts {
     /// The bounds.
     pub(crate) fn limits(&self) -> MutexGuard<'_, Limits> {
         self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something, unless the ExternalSecret is gone by now: what is noted for it then would never be taken back.
+    pub(super) fn unless_gone<T>(
+        &self,
+        key: &ObjectKey,
+        change: impl FnOnce(&Self) -> T,
+    ) -> Option<T> {
+        let known = self.lock();
+        known.contains_key(key).then(|| change(self))
+    }
+
+    /// What rolls on behalf of an ExternalSecret, as it was just seen.
+    pub(super) fn observe(&self, key: &ObjectKey, rolling: Vec<Place>, now: Instant) {
+        self.unless_gone(key, |all| all.limits().observe(key, rolling, now));
+    }
+
+    /// Takes a place.
+    pub(super) fn start(&self, place: &Place, key: &ObjectKey, now: Instant) -> Answer {
+        let answer = self.unless_gone(key, |all| all.limits().start(place, key, now));
+        answer.unwrap_or(Answer::Waits)
+    }
+
+    /// Notes for what a wave waits; for what it waited before.
+    pub(super) fn waits(&self, key: &ObjectKey, wait: Option<Wait>) -> Option<Wait> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        match wait {
+            Some(wait) => waiting.insert(key.clone(), wait),
+            None => waiting.remove(key),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Known>> {

@@ -7,6 +7,7 @@ mod cluster;
 pub(crate) mod known;
 mod limits;
 mod look;
+mod places;
 mod start;
 
 use std::{
@@ -39,6 +40,7 @@ use crate::secrets::plan::rollout::{
     wave::{self, Change, Standing, Wave},
     workload::Workload,
 };
+use crate::telemetry::Wait;
 
 /// Field manager of status writes, as everywhere.
 const STATUS_MANAGER: &str = "external-secrets";
@@ -56,10 +58,11 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Next {
     let event = false;
     let reconciler = Reconciler { context: &context, key: &key, tracked: &tracked, now, event };
     if tracked.object.metadata.deletion_timestamp.is_some() || !reconciler.all_ours() {
+        context.let_go_of_rollout(&key);
         return Next::Idle;
     }
     // Nothing rolls on behalf of one that asks for nothing, or has no Secret: what did counts no more.
-    let let_go = || context.rollouts.limits().observe(&key, []);
+    let let_go = || context.let_go_of_rollout(&key);
     let ask = match &known.ask {
         Ok(Some(ask)) => ask,
         Ok(None) => {
@@ -105,7 +108,7 @@ impl Look<'_> {
     async fn go(&self) -> Next {
         let revision = self.change.revision;
         if let Some(failed) = wave::has_failed(&self.status, revision, self.ask) {
-            self.context.rollouts.limits().observe(self.key, []);
+            self.context.let_go_of_rollout(self.key);
             let text = report::of_failed(failed);
             return self.end(self.status.clone(), &text, Next::Idle).await;
         }
@@ -115,7 +118,11 @@ impl Look<'_> {
         }
         // The wave waits for room: nothing is read meanwhile.
         if !settled && self.known.is_checked && self.must_wait() {
-            return Next::after(SELDOM);
+            let hold = Hold::no_place();
+            self.context.wake_next_rollout();
+            let text = verdict("Unknown", hold.reason, hold.text);
+            self.context.rollout_waits(self.key, Some(hold.wait_for));
+            return self.end(self.status.clone(), &text, Next::after(hold.wait)).await;
         }
         let found = match cluster::find(&self.context.writer, self.ask, &self.known.secret).await {
             Ok(found) => found,
@@ -125,6 +132,7 @@ impl Look<'_> {
             let text = format!(
                 "the annotation gabion.dev/rollout means more than {MAX_TARGETS} workloads: name fewer"
             );
+            self.context.let_go_of_rollout(self.key);
             let text = verdict("False", "InvalidRollout", text);
             return self.end(self.status.clone(), &text, Next::RetryAfter(RECHECK)).await;
         }
@@ -134,8 +142,9 @@ impl Look<'_> {
         self.checked();
         let of = |nth: &usize| self.place(&found.workloads[*nth]);
         let rolling = if settled { Vec::new() } else { standing.rolling.iter().map(of).collect() };
-        self.context.rollouts.limits().observe(self.key, rolling);
+        self.context.rollouts.observe(self.key, rolling, Instant::now());
         if settled {
+            self.context.let_go_of_rollout(self.key);
             let listed = self.is_listed(&found.workloads);
             let text = report::of_done(&standing, &found.missing, revision, listed);
             return self.rest(self.status.clone(), &text, &standing).await;
@@ -152,8 +161,11 @@ impl Look<'_> {
     /// Nothing of it rolls, and nothing may start.
     fn must_wait(&self) -> bool {
         let mut limits = self.context.rollouts.limits();
+        let now = Instant::now();
         let rolls = !self.known.wave.rolled.is_empty() || limits.holds(self.key);
-        !rolls && !limits.has_room(Instant::now())
+        // What holds the namespace is said after a look at the workloads.
+        let held = limits.held(&self.key.namespace, now).is_some();
+        !rolls && !held && !limits.may_start(self.key, now)
     }
 
     /// Whether a workload ever rolled for the Secret.
@@ -176,11 +188,14 @@ impl Look<'_> {
         let mut status = RolloutStatus { failed: None, ..self.status.clone() };
         status.waiting = report::names(&standing.waiting);
         let mut hold = None;
-        let mut started = 0;
+        let (mut started, mut stands_in_line) = (0, false);
         for workload in standing.next.iter().filter_map(|nth| workloads.get(*nth)) {
             match self.start(workload).await {
                 Ok(Starts::Started) => started += 1,
-                Ok(Starts::Held(held)) => hold = hold.or(Some(held)),
+                Ok(Starts::Held(held)) => {
+                    stands_in_line |= held.wait_for == Wait::Place;
+                    hold = hold.or(Some(held));
+                }
                 Err(error) => return self.unread(error).await,
             }
         }
@@ -189,9 +204,16 @@ impl Look<'_> {
                 format!("revision {} of Secret {:?}", self.change.revision, self.change.secret);
             self.record("RolloutStarted", text, EventType::Done);
         }
+        if !stands_in_line {
+            self.context.rollouts.limits().leave(self.key);
+        }
+        // There may be room for more than one, or this one gave its turn away.
+        self.context.wake_next_rollout();
         let rolls = started > 0 || !standing.rolling.is_empty();
+        let waits = hold.as_ref().filter(|_| !rolls).map(|hold| hold.wait_for);
+        self.context.rollout_waits(self.key, waits);
         let (text, next) = match hold {
-            Some(Hold { reason, text, wait }) if !rolls => {
+            Some(Hold { reason, text, wait, .. }) if !rolls => {
                 let status = if reason == "RolloutsHeld" { "False" } else { "Unknown" };
                 (verdict(status, reason, text), Next::after(wait))
             }
@@ -210,6 +232,7 @@ impl Look<'_> {
 
     /// Everything that could be rolled is done.
     async fn finish(&self, standing: &Standing, found: &Found) -> Next {
+        self.context.let_go_of_rollout(self.key);
         let revision = self.change.revision;
         let rolled = !self.known.wave.rolled.is_empty();
         let status = RolloutStatus {
@@ -234,6 +257,7 @@ impl Look<'_> {
         if standing.paused.is_empty() {
             return self.end(status, text, Next::Idle).await;
         }
+        self.context.rollout_waits(self.key, Some(Wait::Paused));
         let next = self.end(status, text, Next::after(PAUSED)).await;
         let uid = self.known.uid.as_deref();
         self.context.rollouts.update(self.key, uid, |known| known.is_checked = false);
@@ -244,15 +268,14 @@ impl Look<'_> {
     async fn fail(&self, failure: &wave::Failure, workloads: &[Workload]) -> Next {
         let failed = report::failed(failure, self.change.revision, &self.ask.retry);
         let text = report::of_failed(&failed);
-        let kind = workloads.iter().find(|workload| workload.to_string() == failure.workload);
+        let workload = workloads.iter().find(|workload| workload.to_string() == failure.workload);
         let outcome = if failure.reverted { "reverted" } else { "failed" };
-        let kind = kind.map_or("", |workload| workload.kind.name());
+        let kind = workload.map_or("", |workload| workload.kind.name());
         self.context.metrics.rollouts.count(kind, outcome);
-        {
-            let mut limits = self.context.rollouts.limits();
-            limits.observe(self.key, []);
-            limits.failed(Instant::now());
+        if let Some(workload) = workload {
+            self.context.rollouts.limits().failed(&self.place(workload), Instant::now());
         }
+        self.context.let_go_of_rollout(self.key);
         self.record("RolloutFailed", text.message.clone(), EventType::Warning);
         let uid = self.known.uid.as_deref();
         self.context.rollouts.update(self.key, uid, |known| known.wave = Wave::default());
@@ -268,10 +291,14 @@ impl Look<'_> {
                 verdict("False", "Forbidden", format!("{message}; {help}"))
             }
             ApiError::Invalid { .. } => verdict("False", "RolloutFailed", error.to_string()),
-            // Nothing to say about the object.
-            _ => return Next::Retry,
+            // Nothing to say about the object. What rolls still does, but nobody waits for it to start another.
+            _ => {
+                self.context.rollouts.limits().leave(self.key);
+                self.context.wake_next_rollout();
+                return Next::Retry;
+            }
         };
-        self.context.rollouts.limits().observe(self.key, []);
+        self.context.let_go_of_rollout(self.key);
         self.end(self.status.clone(), &text, Next::RetryAfter(RECHECK)).await
     }
 

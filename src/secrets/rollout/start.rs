@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{cluster, known::Known, look::Look};
+use super::{cluster, known::Known, limits::Answer, look::Look};
 use crate::cluster::{ObjectKey, write::ApiError};
 use crate::secrets::plan::{
     rollout::{
@@ -17,6 +17,7 @@ use crate::secrets::plan::{
     },
     window::{self, Gate},
 };
+use crate::telemetry::Wait;
 
 /// Changes of several Secrets of a workload within this time are one rollout.
 const DEBOUNCE: Duration = Duration::from_secs(5);
@@ -33,6 +34,7 @@ pub(super) enum Starts {
 
 /// Why it was not.
 pub(super) struct Hold {
+    pub(super) wait_for: Wait,
     pub(super) reason: &'static str,
     pub(super) text: String,
     pub(super) wait: Duration,
@@ -47,8 +49,27 @@ struct Due {
     since: Instant,
 }
 
-fn hold(reason: &'static str, text: impl Into<String>, wait: Duration) -> Starts {
-    Starts::Held(Hold { reason, text: text.into(), wait })
+fn hold(
+    (wait_for, reason): (Wait, &'static str),
+    text: impl Into<String>,
+    wait: Duration,
+) -> Starts {
+    Starts::Held(Hold { wait_for, reason, text: text.into(), wait })
+}
+
+const PENDING: &str = "Pending";
+const HELD: &str = "Held";
+/// What is said of one that stands in line.
+const NO_PLACE: &str = "waits for a place: at most 10 workloads of the cluster, 5 of them in one namespace, roll at \
+    once, and 30 start in a minute; the namespace of which the least rolls is next";
+/// Whoever stands in line asks again this often. It is woken when it is its turn.
+const ASKS: Duration = Duration::from_secs(10);
+
+impl Hold {
+    /// There is no place.
+    pub(super) fn no_place() -> Self {
+        Self { wait_for: Wait::Place, reason: PENDING, text: NO_PLACE.to_owned(), wait: ASKS }
+    }
 }
 
 impl Look<'_> {
@@ -64,11 +85,16 @@ impl Look<'_> {
         let ready = (last + DEBOUNCE.max(settle)).min(first + LONGEST_DEBOUNCE.max(settle));
         if ready > now {
             let text = "waits for more changes of its Secrets, to roll once for all of them";
-            return Ok(hold("Pending", text, ready - now));
+            return Ok(hold((Wait::Changes, PENDING), text, ready - now));
         }
-        if !self.context.rollouts.limits().start(&self.place(workload), self.key, now) {
-            let text = "waits for other rollouts: at most 10 workloads of the cluster at once, 30 a minute";
-            return Ok(hold("Pending", text, Duration::from_secs(5)));
+        let answer = self.context.rollouts.start(&self.place(workload), self.key, now);
+        match answer {
+            Answer::Starts => {}
+            Answer::Waits => return Ok(Starts::Held(Hold::no_place())),
+            Answer::Taken => {
+                let text = format!("{workload} still rolls for another ExternalSecret");
+                return Ok(hold((Wait::Workload, PENDING), text, Duration::from_secs(5)));
+            }
         }
         let mut listed: BTreeMap<String, u64> = workload.listed.clone();
         listed.extend(due.iter().map(|due| (due.secret.clone(), due.revision)));
@@ -114,9 +140,15 @@ impl Look<'_> {
     /// What holds every rollout, or this one.
     fn held(&self, workload: &Workload) -> Option<Starts> {
         let now = Instant::now();
-        if let Some(until) = self.context.rollouts.limits().held(now) {
-            let text = "three waves failed within ten minutes: nothing is rolled for half an hour";
-            return Some(hold("RolloutsHeld", text, (until - now).min(LONGEST_WAIT)));
+        if let Some(held) = self.context.rollouts.limits().held(&self.key.namespace, now) {
+            let text = if held.everywhere {
+                "workloads of three namespaces failed to roll within ten minutes: nothing is rolled for half an hour"
+            } else {
+                "three workloads of the namespace failed to roll within ten minutes: nothing of it is rolled for half \
+                 an hour"
+            };
+            let reason = (Wait::Failures, "RolloutsHeld");
+            return Some(hold(reason, text, (held.until - now).min(LONGEST_WAIT)));
         }
         let windows = &self.ask.windows;
         if !windows.is_empty() {
@@ -124,18 +156,18 @@ impl Look<'_> {
                 Gate::Open => {}
                 Gate::ClosedUntil(then) => {
                     let text = format!("gabion.dev/rollout-window opens at {}", seconds(then));
-                    return Some(hold("Held", text, self.until(then)));
+                    return Some(hold((Wait::Window, HELD), text, self.until(then)));
                 }
                 Gate::Closed => {
                     let text = "gabion.dev/rollout-window never opens";
-                    return Some(hold("Held", text, LONGEST_WAIT));
+                    return Some(hold((Wait::Window, HELD), text, LONGEST_WAIT));
                 }
             }
         }
         let again = workload.patched?.checked_add(self.ask.min_interval).ok()?;
         (again > self.now).then(|| {
             let text = format!("{workload} rolled lately, and rolls again at {}", seconds(again));
-            hold("Held", text, self.until(again))
+            hold((Wait::Window, HELD), text, self.until(again))
         })
     }
 

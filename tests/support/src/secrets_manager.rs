@@ -342,6 +342,11 @@ impl SecretsManager {
         self.contents().counts.get(&key).copied().unwrap_or_default()
     }
 
+    /// Remembers requests from now on, which a server at a given address does not.
+    pub fn remember(&self) {
+        self.contents().received.get_or_insert_default();
+    }
+
     /// Everything that arrived, in order.
     pub fn received(&self) -> Vec<Received> {
         self.contents().received.clone().unwrap_or_default()
