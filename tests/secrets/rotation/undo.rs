@@ -50,7 +50,12 @@ async fn s5_a_person_takes_back_what_is_in_force() -> Result<()> {
             .zip(&versions)
     {
         take_back(&scene, name, version).await?;
-        says(&scene, name, reason).await?;
+        eventually(SOON, reason, || async {
+            let object = scene.get(KIND, name).await?.unwrap_or_default();
+            let outcome = &object["status"]["lastRotation"]["outcome"];
+            if outcome == reason { Ok(()) } else { Err(Failure::new(format!("{outcome}"))) }
+        })
+        .await?;
     }
     scene.holds("done", &value("old")).await?;
     for name in ["done", "manual"] {

@@ -131,7 +131,7 @@ fn s5_a_person_takes_back_what_is_in_force_and_nothing_else() {
             }
         }
     }
-    let two = Setting { clusters: 2, undos: 1, kills: 1, lags: 1, ..PLAIN };
+    let two = Setting { clusters: 2, undos: 1, lags: 1, ..PLAIN };
     assert!(endings(&play(&two), 1).contains(&Some(Ending::RolledBack)));
 }
 
