@@ -89,7 +89,8 @@ impl Rotator<'_> {
             is_meant.then_some(Ending::Aborted)
         };
         let automatic = self.object.spec.rollback == RollbackPolicy::Automatic;
-        Facts { label, proved: self.proved, consumers, automatic, stop, now }
+        let undo = status::is_to_be_undone(&self.object, &attempt.token);
+        Facts { label, proved: self.proved, consumers, automatic, undo, stop, now }
     }
 
     /// Each look at consumers would otherwise ask AWS once more. Before anything is taken back it is asked.
@@ -99,6 +100,7 @@ impl Rotator<'_> {
             && self.seen.is_none()
             && is_known
             && facts.consumers != Consumers::TimedOut
+            && !facts.undo
         {
             let mut stages = Stages::default();
             moved(&mut stages, CURRENT, Some(&attempt.token));
@@ -107,7 +109,7 @@ impl Rotator<'_> {
     }
 
     /// Writes a phase before its first effect.
-    async fn enter(
+    pub(super) async fn enter(
         &mut self,
         store: &StoreKey,
         attempt: &Attempt,
