@@ -27,6 +27,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("generator", &["api", "secret_bytes"]),
     ("policy", &["api", "digest", "marks", "meta", "quantity"]),
     ("registry", &["policy", "text"]),
+    ("trust", &["policy", "registry", "text"]),
+    ("verify", &["registry", "trust"]),
     ("cluster", &["lane", "meta", "retry"]),
     ("provider", &["lane", "meta", "outbound", "secret_bytes"]),
     ("inspect", &["api", "cluster", "survey"]),
@@ -95,9 +97,11 @@ const ROOMS: &[(&str, &[&str])] = &[
             "outbound",
             "policy",
             "provider",
+            "registry",
             "survey",
             "telemetry",
             "ui",
+            "verify",
         ],
     ),
     ("operator", &["api", "cluster", "config", "hardening", "runtime", "secrets", "telemetry"]),
@@ -110,6 +114,7 @@ const ONLY: &[(&str, &str, &str)] = &[
     ("check", "secrets", "secrets::plan"),
     // The one rule of what image references name.
     ("registry", "policy", "policy::image"),
+    ("trust", "policy", "policy::image"),
     // The command line reads where AWS is.
     ("cli", "provider", "provider::aws"),
 ];
@@ -305,7 +310,7 @@ fn the_binary_sees_what_it_starts() {
             found.into_iter().map(|path| path[0].clone()).collect::<Vec<_>>()
         })
         .collect();
-    let allowed = ["check", "cli", "config", "inspect", "operator", "telemetry", "ui"];
+    let allowed = ["check", "cli", "config", "inspect", "operator", "telemetry", "ui", "verify"];
     assert!(seen.iter().all(|room| allowed.contains(&room.as_str())), "{seen:?}");
 }
 
