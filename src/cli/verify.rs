@@ -27,6 +27,7 @@ pub struct VerifyFlags {
     bundle: Option<PathBuf>,
     /// Use no network. This release never does: the flag says that you count on it
     #[arg(long)]
+    #[allow(dead_code)] // it asks for what is so in any case
     offline: bool,
     /// Time by which the validity of keys is judged, such as 2027-01-01T00:00:00Z; by default now
     #[arg(long, value_name = "TIME")]

@@ -95,7 +95,7 @@ impl Candidate {
             }
             Self::Unusable { origin, refusal, .. } => (origin, Err(refusal.clone())),
         };
-        (origin, steps, found)
+        (origin.as_str(), steps, found)
     }
 }
 

@@ -24,13 +24,13 @@ const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
 const END: &str = "-----END PUBLIC KEY-----";
 
 /// The one length that the key of a curve has: with its full point, and nothing else in it. So a key has one encoding.
-const FIXED: &[(&str, usize, &[&dyn VerificationAlgorithm])] = &[
+static FIXED: &[(&str, usize, &[&dyn VerificationAlgorithm])] = &[
     ("ECDSA P-256", 91, &[&ECDSA_P256_SHA256_ASN1]),
     // cosign 2 hashes by SHA-256 for every curve.
     ("ECDSA P-384", 120, &[&ECDSA_P384_SHA256_ASN1, &ECDSA_P384_SHA384_ASN1]),
     ("Ed25519", 44, &[&ED25519]),
 ];
-const RSA: &[&dyn VerificationAlgorithm] = &[
+static RSA: &[&dyn VerificationAlgorithm] = &[
     &RSA_PKCS1_2048_8192_SHA256,
     &RSA_PKCS1_2048_8192_SHA384,
     &RSA_PKCS1_2048_8192_SHA512,
@@ -78,9 +78,9 @@ impl Key {
     }
 
     fn from_der(der: &[u8]) -> Result<Self, String> {
-        for (algorithm, length, ways) in FIXED {
+        for &(algorithm, length, ways) in FIXED {
             // A point alone has other lengths; this begins a SEQUENCE.
-            if der.len() == *length
+            if der.len() == length
                 && der.first() == Some(&0x30)
                 && let Some(ways) = parsed(ways, der)
             {
