@@ -38,4 +38,6 @@ pub mod secrets;
 pub(crate) mod survey;
 pub mod telemetry;
 pub(crate) mod text;
+pub mod trust;
 pub mod ui;
+pub mod verify;

@@ -8,11 +8,12 @@ use std::{
 
 use gabion::{
     check,
-    cli::{self, CheckFlags, Command, LspFlags, pipe::UntilClosed},
+    cli::{self, CheckFlags, Command, LspFlags, VerifyFlags, pipe::UntilClosed},
     config::Config,
     inspect::{self, InspectError, Question},
     operator, telemetry,
     ui::{self, Ui},
+    verify,
 };
 
 #[cfg(target_os = "linux")]
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Command::Run(config) => run(*config),
         Command::Check(flags) if flags.watches() => return watch(&flags),
         Command::Check(flags) => return check(*flags),
+        Command::Verify(flags) => return verify(*flags),
         Command::Inspect(question) => return ask(*question),
         Command::Ui(ui) => return page(*ui),
         Command::Completion(shell) => {
@@ -134,6 +136,26 @@ fn ask(question: Question) -> ExitCode {
         Err(problem) => {
             eprintln!("error: {problem}");
             inspect::ExitStatus::Unknown.code()
+        }
+    })
+}
+
+/// What fails here is the user's to see, not a log's.
+#[allow(clippy::print_stderr)]
+fn verify(flags: VerifyFlags) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let mut output = io::BufWriter::new(UntilClosed::new(io::stdout().lock()));
+    let ended = flags.options().and_then(|options| {
+        let runtime = runtime.map_err(|error| error.to_string())?;
+        let status = runtime.block_on(verify::run(&options, &mut output))?;
+        output.flush().map_err(|error| format!("the answer cannot be written: {error}"))?;
+        Ok(status)
+    });
+    ExitCode::from(match ended {
+        Ok(status) => status.code(),
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            verify::ExitStatus::Usage.code()
         }
     })
 }

@@ -8,6 +8,7 @@ mod generated;
 mod inspect;
 mod lsp;
 pub mod pipe;
+mod verify;
 
 use std::fmt::Write as _;
 
@@ -17,6 +18,7 @@ pub use check::CheckFlags;
 pub(crate) use flags::RunFlags;
 pub use generated::{completion, man_pages};
 pub use lsp::LspFlags;
+pub use verify::VerifyFlags;
 
 use crate::{config::Config, inspect::Question, ui::Ui};
 
@@ -102,6 +104,14 @@ enum Subcommands {
         /// The folder; it must exist
         folder: std::path::PathBuf,
     },
+    /// Say whether images are signed by whom TrustPolicies ask for, from an OCI layout or a bundle, without network.
+    ///
+    ///   gabion verify reg.example/prod/web@sha256:... --policy trust.yaml --layout ./web
+    ///   gabion verify reg.example/prod/web@sha256:... --policy trust.yaml --bundle web.sigstore.json
+    ///
+    /// Exit code: 0 all hold, 1 some do not, 2 wrong usage, 3 nobody could look.
+    #[command(verbatim_doc_comment)]
+    Verify(Box<VerifyFlags>),
     /// Show findings and quick fixes in an editor, by the Language Server Protocol over standard input and output.
     Lsp(Box<LspFlags>),
 }
@@ -123,6 +133,8 @@ pub enum Command {
     Completion(clap_complete::Shell),
     /// `gabion man`.
     Man(std::path::PathBuf),
+    /// `gabion verify`.
+    Verify(Box<VerifyFlags>),
     /// `gabion lsp`.
     Lsp(Box<LspFlags>),
 }
@@ -132,6 +144,7 @@ pub fn parse() -> Command {
     match Cli::parse().command {
         Subcommands::Crds => Command::Crds,
         Subcommands::Check(flags) => Command::Check(flags),
+        Subcommands::Verify(flags) => Command::Verify(flags),
         Subcommands::Status(flags) => Command::Inspect(Box::new(flags.question())),
         Subcommands::Explain(flags) => Command::Inspect(Box::new(flags.question())),
         Subcommands::Doctor(flags) => Command::Inspect(Box::new(flags.question())),
@@ -183,6 +196,12 @@ pub fn flags_markdown() -> String {
             "\n# Flags of `gabion ui`\n\n`gabion ui [FLAGS]`; what it does: [The page](ui.md).\n",
         );
         tables(&mut text, ui, "##");
+    }
+    if let Some(verify) = command.find_subcommand("verify") {
+        text.push_str(
+            "\n# Flags of `gabion verify`\n\n`gabion verify [FLAGS] IMAGE...`; what it does: [Images](images.md).\n",
+        );
+        tables(&mut text, verify, "##");
     }
     if let Some(lsp) = command.find_subcommand("lsp") {
         text.push_str(

@@ -27,6 +27,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("generator", &["api", "secret_bytes"]),
     ("policy", &["api", "digest", "marks", "meta", "network_peers", "quantity"]),
     ("registry", &["outbound", "policy", "retry", "secret_bytes", "text"]),
+    ("trust", &["policy", "registry", "text"]),
+    ("verify", &["registry", "trust"]),
     ("cluster", &["lane", "meta", "retry"]),
     ("provider", &["lane", "meta", "outbound", "secret_bytes"]),
     ("inspect", &["api", "cluster", "survey"]),
@@ -96,9 +98,11 @@ const ROOMS: &[(&str, &[&str])] = &[
             "outbound",
             "policy",
             "provider",
+            "registry",
             "survey",
             "telemetry",
             "ui",
+            "verify",
         ],
     ),
     ("operator", &["api", "cluster", "config", "hardening", "runtime", "secrets", "telemetry"]),
@@ -111,6 +115,7 @@ const ONLY: &[(&str, &str, &str)] = &[
     ("check", "secrets", "secrets::plan"),
     // The one rule of what image references name.
     ("registry", "policy", "policy::image"),
+    ("trust", "policy", "policy::image"),
     // The command line reads where AWS is.
     ("cli", "provider", "provider::aws"),
 ];
@@ -306,7 +311,7 @@ fn the_binary_sees_what_it_starts() {
             found.into_iter().map(|path| path[0].clone()).collect::<Vec<_>>()
         })
         .collect();
-    let allowed = ["check", "cli", "config", "inspect", "operator", "telemetry", "ui"];
+    let allowed = ["check", "cli", "config", "inspect", "operator", "telemetry", "ui", "verify"];
     assert!(seen.iter().all(|room| allowed.contains(&room.as_str())), "{seen:?}");
 }
 
