@@ -157,6 +157,8 @@ impl Model {
                 self.accounts.insert(patch.name.clone(), (patch.automount, patch.previous));
                 self.events.push(format!("ACCOUNT {}", patch.name));
             }
+            // Copies have a model of their own.
+            Step::PullSecret(step) => panic!("{} is not asked for here", step.object()),
         }
     }
 
