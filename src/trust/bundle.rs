@@ -19,7 +19,7 @@ const PAYLOAD: &str = "application/vnd.in-toto+json";
 const STATEMENTS: [&str; 2] =
     ["https://in-toto.io/Statement/v0.1", "https://in-toto.io/Statement/v1"];
 /// What a signature of an image says, as against an attestation about it.
-pub(super) const SIGNATURE: &str = "https://sigstore.dev/cosign/sign/v1";
+pub const SIGNATURE: &str = "https://sigstore.dev/cosign/sign/v1";
 
 /// Whether a media type is that of a bundle, of whatever version.
 pub fn is_bundle(media_type: &str) -> bool {

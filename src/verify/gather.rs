@@ -7,10 +7,12 @@ use crate::{
     trust::{Candidate, Format, Reason, Refusal, bundle, legacy},
 };
 
-/// Candidates that are read for one image.
+/// Candidates of one format that are read for one image.
 const READ: usize = 24;
 /// Bytes that are read for one image, manifests included.
 const BYTES: usize = 32 << 20;
+/// The unsigned remark of cosign on what a bundle says. It decides what is read first, and nothing else.
+const PREDICATE: &str = "dev.sigstore.bundle.predicateType";
 const NOTATION: &str = "application/vnd.cncf.notary.signature";
 
 /// What was found.
@@ -63,7 +65,12 @@ impl<A: Artifacts> Gathering<'_, A> {
                 .as_deref()
                 .is_none_or(|kind| bundle::is_bundle(kind) || kind == NOTATION)
         };
-        for entry in listed.into_iter().filter(may_be) {
+        let is_other = |entry: &Descriptor| {
+            entry.annotations.get(PREDICATE).is_none_or(|kind| kind != bundle::SIGNATURE)
+        };
+        let mut listed: Vec<_> = listed.into_iter().filter(may_be).collect();
+        listed.sort_by_key(is_other);
+        for entry in listed {
             if !self.may_read(Format::Bundle) {
                 return;
             }
@@ -118,6 +125,7 @@ impl<A: Artifacts> Gathering<'_, A> {
     }
 
     async fn legacy(&mut self) {
+        self.reads = READ;
         let tag = self.image.tag(".sig");
         let origin = format!("tag {tag}");
         let manifest: Manifest = match self.artifacts.tagged(self.repository, &tag).await {
