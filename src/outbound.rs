@@ -108,6 +108,10 @@ pub(crate) struct Settings {
     pub(crate) large: &'static Semaphore,
 }
 
+/// A name and its addresses.
+#[cfg(test)]
+type Resolve = Arc<dyn Fn(&str) -> Vec<IpAddr> + Send + Sync>;
+
 /// Who resolves names.
 #[derive(Clone)]
 pub(crate) enum Names {
@@ -115,7 +119,7 @@ pub(crate) enum Names {
     System(GaiResolver),
     /// A test.
     #[cfg(test)]
-    Fixed(Arc<dyn Fn(&str) -> Vec<IpAddr> + Send + Sync>),
+    Fixed(Resolve),
 }
 
 impl Default for Names {

@@ -35,7 +35,7 @@ fn changed(mut whole: Value, at: &str, value: Option<Value>) -> Value {
     let parent = whole.pointer_mut(parent).expect(at);
     match (parent, value) {
         (Value::Array(items), Some(value)) => {
-            items[key.parse::<usize>().expect("a number")] = value
+            items[key.parse::<usize>().expect("a number")] = value;
         }
         (Value::Object(entries), Some(value)) => drop(entries.insert(key.to_owned(), value)),
         (Value::Object(entries), None) => drop(entries.remove(key).expect(at)),

@@ -360,7 +360,7 @@ async fn t12_no_namespace_and_no_broken_workload_holds_up_the_rollouts_of_others
                 rolled.push(name.clone());
             }
         }
-        Result::Ok(rolled)
+        Ok::<_, Failure>(rolled)
     };
     let first = rolled().await?;
     assert_eq!(first.len(), 5, "{first:?}");

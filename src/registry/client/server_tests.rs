@@ -181,8 +181,9 @@ async fn write(stream: &mut TcpStream, reply: Reply) -> Option<()> {
         Reply::Endless(status) => {
             let head = format!("HTTP/1.1 {status} X\r\n\r\n");
             stream.write_all(head.as_bytes()).await.ok()?;
+            let blank = vec![b' '; 65536];
             loop {
-                stream.write_all(&[b' '; 65536]).await.ok()?;
+                stream.write_all(&blank).await.ok()?;
             }
         }
         Reply::Drip => {

@@ -295,7 +295,7 @@ impl Model {
             if rolls >= 5 || self.is_held(namespace, now) {
                 continue;
             }
-            let turn = self.turns.iter().position(|turn| turn == namespace).unwrap();
+            let turn = self.turns.iter().position(|turn| turn == namespace)?;
             let rank = (rolls, self.starts(Some(namespace), now), turn, nth);
             best = Some(best.map_or(rank, |best| best.min(rank)));
         }
