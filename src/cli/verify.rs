@@ -27,7 +27,6 @@ pub struct VerifyFlags {
     bundle: Option<PathBuf>,
     /// Use no network. This release never does: the flag says that you count on it
     #[arg(long)]
-    #[allow(dead_code)] // it asks for what is so in any case
     offline: bool,
     /// Time by which the validity of keys is judged, such as 2027-01-01T00:00:00Z; by default now
     #[arg(long, value_name = "TIME")]
@@ -54,6 +53,11 @@ impl VerifyFlags {
         let source = match (self.layout, self.bundle) {
             (Some(folder), None) => Source::Layout(folder),
             (None, Some(file)) => Source::Bundle(file),
+            _ if self.offline => {
+                return Err(
+                    "--offline reads no registry: give --layout DIR or --bundle FILE".to_owned()
+                );
+            }
             _ => return Err("give one of --layout DIR and --bundle FILE".to_owned()),
         };
         Ok(Options {

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{
     Context, TELL_BASELINES_AFTER, admission,
-    apply::explain,
+    explain::explain,
     index::{Baseline, Phase},
     plan::{
         baseline::{Compiled, compile},

@@ -10,9 +10,9 @@ use serde_json::json;
 
 use super::{
     Context,
-    apply::explain,
+    explain::explain,
     plan::{
-        copies::{ATTACHED, AttachPatch, COPIES_MANAGER, COPY, COPY_LABEL, CopyStep, REVISION},
+        copy::{ATTACHED, AttachPatch, COPIES_MANAGER, COPY, COPY_LABEL, CopyStep, REVISION},
         error::Error,
         pull_secrets::Credential,
     },

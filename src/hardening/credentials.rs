@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use super::{
     Context,
     plan::{
-        copies::{COPY, COPY_LABEL},
+        copy::{COPY, COPY_LABEL},
         pull_secrets::{Source, SourceName},
     },
     slim_metadata::metadata,

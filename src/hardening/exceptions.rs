@@ -14,7 +14,7 @@ use kube::{Resource, ResourceExt};
 use serde_json::json;
 
 use super::Context;
-use super::apply::explain;
+use super::explain::explain;
 use super::plan::error::Error;
 use super::plan::exceptions::{self as decision, Standing, State as Stands};
 use crate::api::gabion::baseline_exception::BaselineException;

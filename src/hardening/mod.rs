@@ -9,6 +9,7 @@ mod baseline;
 mod copies;
 mod credentials;
 mod exceptions;
+mod explain;
 mod index;
 mod namespace;
 pub mod plan;

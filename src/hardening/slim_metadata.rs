@@ -15,7 +15,7 @@ use serde::{
 use serde_json::{Map, Value, json};
 
 use super::plan::{
-    copies::{ATTACHED, LONGEST_ATTACHED},
+    copy::{ATTACHED, LONGEST_ATTACHED},
     labels::{PREFIX, RECORD},
     objects::{ADOPT, LONGEST_SPEC, PREVIOUS_SPEC},
     service_accounts::PREVIOUS_AUTOMOUNT,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::status::{self, Format, Found, Status};
+use super::status::{self, Format, Found, Looks, Status};
 use super::{ExitStatus, InspectError, text};
 use crate::cluster::Reader;
 use crate::survey::{Kind, Settings, State};
@@ -84,6 +84,20 @@ impl Change {
         let was = self.was.map_or_else(String::new, |was| format!(" (was {})", was.word()));
         let why = if self.why.is_empty() { String::new() } else { format!(": {}", self.why) };
         format!("{now:.0}  {object}  {state}{was}{}", text::plain(&why))
+    }
+}
+
+/// Looks as often as is asked.
+pub(super) async fn run(status: &Status, out: &mut dyn Write) -> Result<ExitStatus, InspectError> {
+    let reader = Reader::connect(&status.target).await?;
+    match status.looks {
+        Looks::Once => {
+            let (found, settings) = status::look(status, &reader, status.all).await?;
+            found.show(status, &settings, out)?;
+            Ok(found.verdict())
+        }
+        Looks::Endless => watch(status, &reader, out).await,
+        Looks::UntilSynced(timeout) => wait(status, &reader, timeout, out).await,
     }
 }
 

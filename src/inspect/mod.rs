@@ -86,7 +86,7 @@ pub async fn answer(question: Question, out: &mut dyn Write) -> Result<ExitStatu
     // Without a provider TLS cannot begin. It fails only if there is one already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match question {
-        Question::Status(status) => status::run(&status, out).await,
+        Question::Status(status) => follow::run(&status, out).await,
         Question::Explain(explain) => explain::run(&explain, out).await,
         Question::Doctor(doctor) => doctor::run(&doctor, out).await,
     }

@@ -1,4 +1,4 @@
-//! `gabion status`: what is wrong in a cluster, worst first. [`follow`] has what looks more than once.
+//! `gabion status`: what is wrong in a cluster, worst first. What looks more than once is in `follow`.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::text::{self, Cell};
-use super::{ExitStatus, InspectError, follow};
+use super::{ExitStatus, InspectError};
 use crate::cluster::{ReadError, Reader, Step, Target};
 use crate::survey::{self, Kind, Row, Settings, State, Stores};
 
@@ -73,19 +73,6 @@ struct Partial {
     rows: Vec<Row>,
     left_out: usize,
     counts: BTreeMap<State, usize>,
-}
-
-pub(super) async fn run(status: &Status, out: &mut dyn Write) -> Result<ExitStatus, InspectError> {
-    let reader = Reader::connect(&status.target).await?;
-    match status.looks {
-        Looks::Once => {
-            let (found, settings) = look(status, &reader, status.all).await?;
-            found.show(status, &settings, out)?;
-            Ok(found.verdict())
-        }
-        Looks::Endless => follow::watch(status, &reader, out).await,
-        Looks::UntilSynced(timeout) => follow::wait(status, &reader, timeout, out).await,
-    }
 }
 
 /// Looks at the cluster once. `all` keeps the rows of objects that need no look, too.
@@ -231,7 +218,7 @@ impl Found {
     }
 
     /// Whether something is wrong, if anybody can tell.
-    fn verdict(&self) -> ExitStatus {
+    pub(super) fn verdict(&self) -> ExitStatus {
         if self.counts.keys().any(|state| state.is_problem()) {
             ExitStatus::Problem
         } else if self.read.is_empty() || self.blind {

@@ -419,5 +419,4 @@ fn distinct(authorities: &[Authority]) -> Result<(), Fault> {
 }
 
 #[cfg(test)]
-#[path = "policy_tests.rs"]
 mod tests;

@@ -31,7 +31,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("verify", &["registry", "trust"]),
     ("cluster", &["lane", "meta", "retry"]),
     ("provider", &["lane", "meta", "outbound", "secret_bytes"]),
-    ("inspect", &["api", "cluster", "survey"]),
+    ("inspect", &["api", "cluster", "survey", "text"]),
     ("ui", &["cluster", "inspect", "survey", "text"]),
     ("telemetry", &["cluster", "provider"]),
     ("config", &["outbound", "provider", "telemetry"]),
@@ -94,6 +94,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "cluster",
             "config",
             "duration",
+            "hardening",
             "inspect",
             "outbound",
             "policy",
@@ -118,6 +119,8 @@ const ONLY: &[(&str, &str, &str)] = &[
     ("trust", "policy", "policy::image"),
     // The command line reads where AWS is.
     ("cli", "provider", "provider::aws"),
+    // The one rule of what a flag may name as a source of credentials.
+    ("cli", "hardening", "hardening::plan"),
 ];
 
 /// Modules that may import each other, and why.

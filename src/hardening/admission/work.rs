@@ -22,7 +22,7 @@ use crate::cluster::{
     write::{ApiError, DryRun},
 };
 use crate::hardening::Context;
-use crate::hardening::apply::explain;
+use crate::hardening::explain::explain;
 use crate::hardening::index::Baseline;
 use crate::hardening::plan::admission::Admission;
 use crate::hardening::plan::admission::AdmissionKey;

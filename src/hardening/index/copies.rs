@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{Entry, Index, State, last_writer};
 use crate::cluster::ObjectKey;
-use crate::hardening::plan::copies::{AttachPatch, Copies, ObservedCopy, PullSecretsOf};
+use crate::hardening::plan::copy::{AttachPatch, Copies, ObservedCopy, PullSecretsOf};
 use crate::hardening::plan::pull_secrets::{Source, SourceName};
 use crate::meta::{ResourceVersion, Uid};
 

@@ -34,7 +34,7 @@ use super::plan::pull_secrets::Sources;
 use super::plan::resources::UserLimits;
 use super::plan::service_accounts::ObservedServiceAccount;
 use super::plan::teardown::Leaving;
-use crate::api::gabion::hardening_baseline::{Direction, HardeningBaseline};
+use crate::api::gabion::hardening_baseline::HardeningBaseline;
 use crate::cluster::Tombstones;
 use crate::digest::Digest;
 use crate::marks::FIELD_MANAGER;
@@ -288,7 +288,7 @@ impl Index {
         let entry = state.namespaces.get(name).filter(|entry| !entry.observed.uid.is_empty())?;
         let mut observed = entry.observed.clone();
         observed.service_accounts.clone_from(&entry.accounts);
-        observed.permissive = permissive(&state, entry);
+        observed.permissive = objects::permissive(&state, entry);
         observed.limit_ranges = entry.limit_ranges.clone().into_iter().collect();
         observed.reached = is_reached(&state, entry);
         observed.denied = entry.denied();
@@ -475,24 +475,6 @@ impl Entry {
             ..Self::default()
         }
     }
-}
-
-/// What policies of a namespace open to everyone, among the namespaces that there are.
-fn permissive(state: &State, entry: &Entry) -> Vec<(String, BTreeSet<Direction>, bool)> {
-    let all = || {
-        let there = state.namespaces.values().filter(|entry| !entry.observed.uid.is_empty());
-        there.map(|entry| (entry.observed.name.as_str(), &entry.observed.labels))
-    };
-    let mut found = Vec::new();
-    let mut evaluated = 0;
-    for (name, by) in &entry.permissive {
-        evaluated += usize::from(by.has_selectors());
-        let opened = if evaluated > MOST_EVALUATED { by.at_most() } else { by.among(all) };
-        if !opened.is_empty() {
-            found.push((name.clone(), opened, by.is_marked()));
-        }
-    }
-    found
 }
 
 /// Whether a baseline reached the namespace at any time. In any other namespace an object that looks like one of

@@ -1,8 +1,12 @@
 //! What is known of generated objects.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
-use super::{Entry, Index, Right, State};
+use super::{Entry, Index, MOST_EVALUATED, Right, State};
+use crate::api::gabion::hardening_baseline::Direction;
 use crate::cluster;
 use crate::digest::Digest;
 use crate::hardening::plan::{
@@ -205,4 +209,22 @@ impl Entry {
 /// True if `seen` is an earlier state of the same object.
 fn is_overtaken(seen: &ObservedObject, known: &ObservedObject) -> bool {
     known.uid == seen.uid && seen.resource_version.is_older_than(&known.resource_version)
+}
+
+/// What policies of a namespace open to everyone, among the namespaces that there are.
+pub(super) fn permissive(state: &State, entry: &Entry) -> Vec<(String, BTreeSet<Direction>, bool)> {
+    let all = || {
+        let there = state.namespaces.values().filter(|entry| !entry.observed.uid.is_empty());
+        there.map(|entry| (entry.observed.name.as_str(), &entry.observed.labels))
+    };
+    let mut found = Vec::new();
+    let mut evaluated = 0;
+    for (name, by) in &entry.permissive {
+        evaluated += usize::from(by.has_selectors());
+        let opened = if evaluated > MOST_EVALUATED { by.at_most() } else { by.among(all) };
+        if !opened.is_empty() {
+            found.push((name.clone(), opened, by.is_marked()));
+        }
+    }
+    found
 }

@@ -14,12 +14,13 @@ use k8s_openapi::api::core::v1::ObjectReference;
 
 use super::{
     CROWD, Context,
-    apply::{Applier, explain},
+    apply::Applier,
+    explain::explain,
     index::{Material, REPORT},
     plan::{
         baseline::Compiled,
         baseline_status::Standing,
-        copies::CopyStep,
+        copy::CopyStep,
         effective::PODS_FIT,
         error::Error,
         namespace::{Floor, Input, Plan, needs_pods, plan, question_of_pods, remaining},

@@ -13,7 +13,7 @@ use crate::cluster::{
     write::{Part, PatchKind},
 };
 use crate::hardening::{
-    apply::explain,
+    explain::explain,
     index::{Effective, REPORT},
     plan::{
         baseline::Compiled,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Namespace;
 
 use super::baseline::Compiled;
-use super::copies::{self, Copies};
+use super::copies;
+use super::copy::Copies;
 use super::dns::DnsFacts;
 use super::error::Error;
 use super::labels::{self, LabelPatch, Memory};
@@ -106,6 +107,15 @@ impl NamespaceObserved {
             labels: meta.labels.clone().unwrap_or_default(),
             terminating: meta.deletion_timestamp.is_some(),
             ..Self::default()
+        }
+    }
+
+    /// What matters of it for copies.
+    pub(crate) fn of_copies(&self) -> copies::Seen<'_> {
+        copies::Seen {
+            namespace: &self.name,
+            copies: &self.copies,
+            accounts: &self.service_accounts,
         }
     }
 
@@ -218,7 +228,6 @@ fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     let terms = Terms { policies, departure: &departure, contested, denied };
     let problems = &mut plan.problems;
     problems.extend(merged.registry_conflict.clone().map(Error::EmptyIntersection));
-
     let label_patch = label_patch(merged, input, departure.policy(), problems);
     let loosening = label_patch.as_ref().is_some_and(|patch| !patch.restore.is_empty());
     let label_chain =
@@ -248,10 +257,11 @@ fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     let accounts = Chain { name: "serviceAccounts", steps: accounts };
 
     problems.extend(merged.pull_secret_problems.iter().cloned());
-    let decided = copies::decide(merged, observed, contested, departure.policy(), problems);
+    let decided =
+        copies::decide(merged, observed.of_copies(), contested, departure.policy(), problems);
     plan.right_copies = decided.right;
-    let copies = decided.steps.into_iter().map(|step| Step::PullSecret(Box::new(step)));
-    let copies = Chain { name: "pullSecrets", steps: copies.collect() };
+    let copies =
+        Chain { name: "pullSecrets", steps: decided.steps.into_iter().map(Step::from).collect() };
 
     let mut chains = vec![network, resources, accounts, copies];
     // Labels that tighten come first, labels that give way come last.

@@ -5,7 +5,7 @@
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 
-use super::copies::PullSecretsOf;
+use super::copy::PullSecretsOf;
 use super::owned::owns_annotation;
 use crate::api::gabion::hardening_baseline::DeletionPolicy;
 use crate::api::gabion::namespace_hardening::PreviousValue;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::copies::CopyStep;
+use super::copy::CopyStep;
 use super::error::Error;
 use super::labels::LabelPatch;
 use super::merge::ConflictPolicies;
@@ -61,6 +61,12 @@ pub enum Step {
     ServiceAccount(ServiceAccountPatch),
     /// Write a copy of registry credentials, or the `ServiceAccount` that uses it.
     PullSecret(Box<CopyStep>),
+}
+
+impl From<CopyStep> for Step {
+    fn from(step: CopyStep) -> Self {
+        Self::PullSecret(Box::new(step))
+    }
 }
 
 impl Step {

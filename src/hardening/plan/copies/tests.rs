@@ -3,6 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::hardening::plan::copy::ObservedCopy;
+use crate::hardening::plan::namespace::NamespaceObserved;
+use crate::meta::{ResourceVersion, Uid};
 
 const TARGETS: [&str; 3] = ["registry", "mirror", "team"];
 
@@ -77,7 +80,8 @@ impl Model {
     fn decide(&self, wanted: &[PullSecretAsk], leaving: DeletionPolicy) -> (Decided, Vec<Error>) {
         let merged = Merged { pull_secrets: wanted.to_vec(), ..Merged::default() };
         let mut problems = Vec::new();
-        let decided = decide(&merged, &self.observed, &BTreeMap::new(), leaving, &mut problems);
+        let decided =
+            decide(&merged, self.observed.of_copies(), &BTreeMap::new(), leaving, &mut problems);
         (decided, problems)
     }
 

@@ -1,7 +1,7 @@
 //! Registry credentials that several baselines bring.
 
 use super::super::baseline::Compiled;
-use super::super::copies::MOST_TARGETS;
+use super::super::copy::MOST_TARGETS;
 use super::super::error::Error;
 use super::{Merged, row, why};
 use crate::api::gabion::hardening_baseline::Attach;
