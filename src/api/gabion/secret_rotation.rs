@@ -215,9 +215,6 @@ pub struct LastRotation {
     pub at: Time,
     /// Id of the version that it made.
     pub version: String,
-    /// Id of the version before it, as long as the annotation gabion.dev/rollback can put that one back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<String>,
     /// How.
     pub outcome: String,
     /// How long it took.

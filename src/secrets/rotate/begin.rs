@@ -34,23 +34,8 @@ impl Rotator<'_> {
         check::label(self.uid())
     }
 
-    /// Takes the last rotation back if a person wants that, and otherwise begins one or says when to look again. Taking
-    /// back waits neither for a schedule nor for `spec.suspend`: AWS refuses it if another value is in force by now.
-    pub(super) async fn undo_or_begin(
-        &mut self,
-        store: &StoreKey,
-        now: Timestamp,
-    ) -> Result<Result<Attempt, Next>, Trouble> {
-        let Some(undone) = status::undone(&self.object, now) else {
-            return self.begin(store, now).await;
-        };
-        self.finalize(true).await?;
-        self.enter(store, &undone, now).await?;
-        Ok(Ok(undone))
-    }
-
     /// Begins a rotation, or says when to look again.
-    async fn begin(
+    pub(super) async fn begin(
         &mut self,
         store: &StoreKey,
         now: Timestamp,

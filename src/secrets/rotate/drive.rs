@@ -89,8 +89,7 @@ impl Rotator<'_> {
             is_meant.then_some(Ending::Aborted)
         };
         let automatic = self.object.spec.rollback == RollbackPolicy::Automatic;
-        let undo = status::is_to_be_undone(&self.object, &attempt.token);
-        Facts { label, proved: self.proved, consumers, automatic, undo, stop, now }
+        Facts { label, proved: self.proved, consumers, automatic, stop, now }
     }
 
     /// Each look at consumers would otherwise ask AWS once more. Before anything is taken back it is asked.
@@ -100,7 +99,6 @@ impl Rotator<'_> {
             && self.seen.is_none()
             && is_known
             && facts.consumers != Consumers::TimedOut
-            && !facts.undo
         {
             let mut stages = Stages::default();
             moved(&mut stages, CURRENT, Some(&attempt.token));
@@ -109,7 +107,7 @@ impl Rotator<'_> {
     }
 
     /// Writes a phase before its first effect.
-    pub(super) async fn enter(
+    async fn enter(
         &mut self,
         store: &StoreKey,
         attempt: &Attempt,

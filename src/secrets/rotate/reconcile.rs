@@ -89,7 +89,7 @@ impl Rotator<'_> {
         }
         let attempt = match attempt {
             Some(attempt) => attempt,
-            None => match self.undo_or_begin(&store, now).await? {
+            None => match self.begin(&store, now).await? {
                 Ok(attempt) => attempt,
                 Err(next) => return Ok(("Waiting", next)),
             },

@@ -153,20 +153,7 @@ impl Attempt {
     }
 
     fn reverting(&self, cause: Ending) -> Step {
-        Step::Write(self.taken_back(cause))
-    }
-
-    fn taken_back(&self, cause: Ending) -> Self {
-        Self { phase: Phase::Reverting, cause: Some(cause), ..self.clone() }
-    }
-
-    /// What takes it back after it ended so: its value is in force, and the one before it is still known. Once it was
-    /// tried, whatever came of it, a person has to move labels.
-    pub(crate) fn undone(&self, ending: Ending, now: Timestamp) -> Option<Self> {
-        let is_in_force = matches!(ending, Ending::Complete | Ending::NeedsRollback)
-            && self.phase == Phase::Propagating;
-        let again = Self { since: now, ..self.taken_back(Ending::RolledBack) };
-        is_in_force.then_some(again)
+        Step::Write(Self { phase: Phase::Reverting, cause: Some(cause), ..self.clone() })
     }
 }
 
@@ -221,8 +208,6 @@ pub(crate) struct Facts<'a> {
     pub(crate) consumers: Consumers,
     /// Whether it is put back when consumers do not get it.
     pub(crate) automatic: bool,
-    /// A person wants the old value back, if the new one is in force.
-    pub(crate) undo: bool,
     /// Somebody ends it: a person, or a deletion.
     pub(crate) stop: Option<Ending>,
     pub(crate) now: Timestamp,
@@ -334,7 +319,6 @@ fn propagate(attempt: &Attempt, stages: &Stages, facts: &Facts<'_>) -> Step {
     match facts.consumers {
         // What is in force needs nobody who watches over it.
         _ if facts.stop == Some(Ending::Deleted) => Step::End(Ending::Complete),
-        _ if facts.undo => attempt.reverting(Ending::RolledBack),
         Consumers::Synced => Step::End(Ending::Complete),
         Consumers::Waiting => Step::Wait,
         Consumers::TimedOut if facts.automatic => attempt.reverting(Ending::RolledBack),

@@ -9,8 +9,6 @@ pub(crate) mod value;
 
 /// Any new value of it asks for a rotation now.
 pub(crate) const TRIGGER: &str = "gabion.dev/rotate";
-/// Annotation with the id of a version in force that is to be taken back.
-pub(crate) const ROLLBACK: &str = "gabion.dev/rollback";
 /// With the value `true` on a ClusterSecretStore: its users may rotate through it.
 pub(crate) const ALLOW: &str = "gabion.dev/allow-rotation";
 /// Held while labels are under way.

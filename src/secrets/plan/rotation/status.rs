@@ -4,10 +4,10 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt as _;
 
+use super::TRIGGER;
 use super::attempt::{Attempt, Ending, Phase};
 use super::check::YOUNGEST;
 use super::schedule::{Due, Schedule};
-use super::{ROLLBACK, TRIGGER};
 use crate::api::gabion::secret_rotation::{
     AttemptStatus, LastRotation, SecretRotation, SecretRotationStatus,
 };
@@ -30,6 +30,7 @@ pub(crate) fn attempt(object: &SecretRotation) -> Option<Attempt> {
     let status = object.status.as_ref()?;
     let stored = status.attempt.as_ref()?;
     let phase = Phase::named(status.phase.as_deref()?)?;
+    let is_id = |id: &str| (32..=64).contains(&id.len());
     (is_id(&stored.token) && !stored.from.is_empty()).then(|| Attempt {
         number: stored.number,
         phase,
@@ -42,10 +43,6 @@ pub(crate) fn attempt(object: &SecretRotation) -> Option<Attempt> {
     })
 }
 
-fn is_id(id: &str) -> bool {
-    (32..=64).contains(&id.len())
-}
-
 /// The value of the trigger.
 pub(crate) fn trigger(object: &SecretRotation) -> String {
     shortened(object.annotations().get(TRIGGER).map_or("", String::as_str), MAX_TRIGGER)
@@ -55,30 +52,6 @@ pub(crate) fn trigger(object: &SecretRotation) -> String {
 pub(crate) fn last_version(object: &SecretRotation) -> Option<&str> {
     let last = object.status.as_ref()?.last_rotation.as_ref()?;
     Some(last.version.as_str())
-}
-
-/// Whether a person wants a version taken back. Its id is random: what was meant for one is never taken for another.
-pub(crate) fn is_to_be_undone(object: &SecretRotation, version: &str) -> bool {
-    object.annotations().get(ROLLBACK).is_some_and(|meant| meant == version)
-}
-
-/// The last rotation, if a person wants it taken back and it still can be.
-pub(crate) fn undone(object: &SecretRotation, now: Timestamp) -> Option<Attempt> {
-    let status = object.status.as_ref()?;
-    let last = status.last_rotation.as_ref()?;
-    let from = last.from.clone().filter(|from| !from.is_empty())?;
-    let attempt = Attempt {
-        number: status.attempts.unwrap_or_default(),
-        phase: Phase::Propagating,
-        token: last.version.clone(),
-        from,
-        previous: None,
-        since: now,
-        promoted_at: Some(last.at.0),
-        cause: None,
-    };
-    let is_meant = is_id(&attempt.token) && is_to_be_undone(object, &attempt.token);
-    attempt.undone(Ending::named(&last.outcome)?, now).filter(|_| is_meant)
 }
 
 /// Whether a rotation may begin.
@@ -251,7 +224,6 @@ pub(crate) fn ended(
     status.last_rotation = Some(LastRotation {
         at: whole(now),
         version: attempt.token.clone(),
-        from: attempt.undone(ending, now).map(|undone| undone.from),
         outcome: ending.as_str().to_owned(),
         seconds: now.duration_since(attempt.since).as_secs().max(0),
     });
@@ -294,10 +266,10 @@ pub(crate) fn message(ending: Ending, attempt: &Attempt) -> String {
     match ending {
         Ending::Complete => format!("rotation {number} is complete: version {token} is in force"),
         Ending::RolledBack => format!(
-            "rotation {number} was taken back, because consumers did not get the new value in time or the annotation {ROLLBACK} asked for it: version {from} is in force"
+            "rotation {number} was taken back, because consumers did not get the new value in time: version {from} is in force"
         ),
         Ending::NeedsRollback => format!(
-            "consumers did not get the new value of rotation {number} in time: mend them, or put the old value back with the annotation {ROLLBACK}: {token}, or with aws secretsmanager update-secret-version-stage --version-stage AWSCURRENT --move-to-version-id {from} --remove-from-version-id {token}"
+            "consumers did not get the new value of rotation {number} in time: mend them, or put the old value back with aws secretsmanager update-secret-version-stage --version-stage AWSCURRENT --move-to-version-id {from} --remove-from-version-id {token}"
         ),
         Ending::Superseded => {
             format!("somebody put another value after rotation {number}: it stays in force")

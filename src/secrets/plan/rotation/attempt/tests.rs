@@ -95,15 +95,7 @@ fn play(play: &Play) -> (Model, Ending, usize) {
             _ => {}
         }
         let consumers = if play.timed_out { Consumers::TimedOut } else { Consumers::Synced };
-        let facts = Facts {
-            label: LABEL,
-            proved,
-            consumers,
-            automatic: true,
-            undo: false,
-            stop: None,
-            now,
-        };
+        let facts = Facts { label: LABEL, proved, consumers, automatic: true, stop: None, now };
         let done = match next(&stored, seen.as_ref(), &facts) {
             Step::Describe => {
                 let mut shown = aws.stages.clone();
@@ -214,8 +206,7 @@ fn s5_a_deletion_or_a_long_wait_before_promotion_puts_back() {
             let attempt = Attempt { phase, ..first() };
             let consumers = Consumers::Waiting;
             let proved = Proved::default();
-            let facts =
-                Facts { label: LABEL, proved, consumers, automatic: true, undo: false, stop, now };
+            let facts = Facts { label: LABEL, proved, consumers, automatic: true, stop, now };
             let step = next(&attempt, Some(&aws.stages), &facts);
             assert_eq!(step, attempt.reverting(expected), "{phase:?}");
         }

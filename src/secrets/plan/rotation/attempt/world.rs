@@ -25,10 +25,6 @@ struct Setting {
     scripts: u8,
     /// Somebody ends an attempt.
     stops: u8,
-    /// Somebody takes back what is in force.
-    undos: u8,
-    /// Nothing is taken back but by a person.
-    manual: bool,
     /// A second attempt follows one that came to nothing.
     again: bool,
 }
@@ -43,8 +39,6 @@ const PLAIN: Setting = Setting {
     by_hand: 0,
     scripts: 0,
     stops: 0,
-    undos: 0,
-    manual: false,
     again: false,
 };
 
@@ -58,9 +52,6 @@ struct Cluster {
     is_refused: bool,
     last: Option<String>,
     is_stopped: bool,
-    is_undone: bool,
-    /// What a person may still take back.
-    undoable: Option<Attempt>,
     /// In its memory.
     seen: Option<Stages>,
     proved: Proved,
@@ -88,7 +79,6 @@ struct World {
     by_hand: u8,
     scripts: u8,
     stops: u8,
-    undos: u8,
 }
 
 impl World {
@@ -109,7 +99,6 @@ impl World {
             by_hand: setting.by_hand,
             scripts: setting.scripts,
             stops: setting.stops,
-            undos: setting.undos,
         }
     }
 
@@ -175,8 +164,7 @@ fn step(world: &mut World, nth: usize, setting: &Setting, is_late: bool) {
         if setting.failing == Some(nth) { Consumers::TimedOut } else { Consumers::Synced };
     let stop = cluster.is_stopped.then_some(Ending::Aborted);
     let (proved, now) = (cluster.proved, Timestamp::UNIX_EPOCH);
-    let (automatic, undo) = (!setting.manual, cluster.is_undone);
-    let facts = Facts { label: &own, proved, consumers, automatic, undo, stop, now };
+    let facts = Facts { label: &own, proved, consumers, automatic: true, stop, now };
     match next(&attempt, Some(&stages), &facts) {
         Step::Describe => cluster.seen = None,
         Step::Write(written) => {
@@ -204,8 +192,7 @@ fn step(world: &mut World, nth: usize, setting: &Setting, is_late: bool) {
         }
         Step::Wait => cluster.forget(),
         Step::End(ending) => {
-            cluster.last = Some(attempt.token.clone());
-            cluster.undoable = attempt.undone(ending, now);
+            cluster.last = Some(attempt.token);
             let is_again = setting.again && cluster.attempts < 2 && ending != Ending::Complete;
             cluster.ending = (!is_again).then_some(ending);
             cluster.attempt = cluster.attempt.filter(|_| !is_again);
@@ -274,25 +261,6 @@ fn guard(attempt: &Attempt, own: &str, (label, to, from): &Request) {
     assert!(is_allowed, "{label} moves {way:?} in {attempt:?}");
 }
 
-/// A person takes back what is in force, while consumers read it or later.
-fn undo(all: &mut Vec<World>, world: &World, nth: usize) {
-    if world.undos == 0 {
-        return;
-    }
-    let mut next = world.clone();
-    next.undos -= 1;
-    let cluster = &mut next.clusters[nth];
-    if let Some(attempt) = cluster.undoable.take() {
-        (cluster.attempt, cluster.ending) = (Some(attempt), None);
-        cluster.forget();
-    } else if cluster.attempt.is_some() && cluster.ending.is_none() {
-        cluster.is_undone = true;
-    } else {
-        return;
-    }
-    all.push(next);
-}
-
 /// All that may happen next.
 fn successors(world: &World, setting: &Setting) -> Vec<World> {
     let mut all = Vec::new();
@@ -333,7 +301,6 @@ fn successors(world: &World, setting: &Setting) -> Vec<World> {
 
 fn of_cluster(all: &mut Vec<World>, world: &World, nth: usize, setting: &Setting) {
     let cluster = &world.clusters[nth];
-    undo(all, world, nth);
     // Attempts begin ten minutes apart: no request is that late.
     let is_too_early = cluster.last.is_some() && !world.under_way.is_empty();
     if cluster.is_over() || is_too_early {
