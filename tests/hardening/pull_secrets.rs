@@ -167,8 +167,8 @@ async fn a_secret_of_somebody_else_keeps_its_name() -> Result<()> {
     let plain = json!({"kind": "Secret", "metadata": {"name": "plain", "namespace": "pull-taken"},
         "data": {"theirs": value("x")}});
     let plain = cluster.create(plain).await?;
-    let mut both = asking("second", "second");
-    both[1] = asking("second", "plain")[0].clone();
+    let both: Vec<_> =
+        ["second", "plain"].into_iter().map(|target| asking("second", target)[0].clone()).collect();
     scene.baseline("pull-taken", json!({"serviceAccounts": {"pullSecrets": both}})).await?;
     let status = scene.effective_says("pull-taken", "False", "SecretNameTaken").await?;
     let found = condition(&json!({"status": status}), "Conflict");
@@ -189,7 +189,7 @@ async fn what_cannot_be_copied_is_said_and_nothing_is_written() -> Result<()> {
         [("unlisted", "--pull-secret-sources"), ("absent", "does not exist; create it")]
     {
         scene.baseline("pull-bad", sections(source, "copy")).await?;
-        let said = scene.baseline_says("pull-bad", "Ready", "False", "PullSecretUnusable").await?;
+        let said = scene.baseline_says("pull-bad", "Ready", "False", "NamespaceProblems").await?;
         assert!(said["message"].to_string().contains(words), "{said}");
         assert_eq!(cluster.get("Secret", "pull-bad", "copy").await?, None);
         scene.take_back("pull-bad").await?;

@@ -354,8 +354,8 @@ fn implemented(missing: &[&'static str]) -> ConditionUpdate {
             "FullyImplemented",
             true,
             "AllFields",
-            "Every field that is set is acted on. Planned as defaults, and not there yet: deletionProtection, and \
-             the gates of rollout (promotion, soak, waves).",
+            "Every field that is set is acted on. Planned as defaults, and not there yet: the gates of rollout \
+             (promotion, soak, waves).",
         );
     }
     let message =
