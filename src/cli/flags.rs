@@ -8,7 +8,6 @@ use super::{aws, eso::EsoFlags};
 use crate::cluster::Patience;
 use crate::config::{AmbientCredentials, Config, ElectionConfig, HardeningConfig, SecretsConfig};
 use crate::duration;
-use crate::hardening::plan::pull_secrets::SourceName;
 use crate::outbound::AllowedHost;
 use crate::provider::aws::QueueArn;
 use crate::telemetry::{LogFormat, PerObject};
@@ -207,8 +206,16 @@ pub(crate) struct RunFlags {
 const MOST_SOURCES: usize = 64;
 
 fn pull_secret_source(text: &str) -> Result<(String, String), String> {
-    let source = SourceName::parse(text)?;
-    Ok((source.namespace, source.name))
+    let is_name = |text: &str| {
+        let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b"-.".contains(&c);
+        !text.is_empty() && text.len() <= 253 && text.bytes().all(allowed)
+    };
+    match text.split_once('/') {
+        Some((namespace, name)) if is_name(namespace) && is_name(name) => {
+            Ok((namespace.to_owned(), name.to_owned()))
+        }
+        _ => Err("must be the namespace and the name of a Secret: NAMESPACE/NAME".to_owned()),
+    }
 }
 
 /// Each once.

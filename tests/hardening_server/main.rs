@@ -97,6 +97,8 @@ fn well_formed_baselines_and_every_example_are_taken() -> Result<()> {
     dry_run(&admin, &acknowledged().to_string())?;
     dry_run(&admin, &with("network", json!({ "allow": null, "dns": null })).to_string())?;
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/hardening");
+    // Where the source of registry credentials is.
+    admin.apply_yaml("{apiVersion: v1, kind: Namespace, metadata: {name: platform}}")?;
     for file in std::fs::read_dir(folder)? {
         let path = file?.path();
         // Whoever asks or approves must be who the object says: another test asks as they do.

@@ -94,7 +94,6 @@ const ROOMS: &[(&str, &[&str])] = &[
             "cluster",
             "config",
             "duration",
-            "hardening",
             "inspect",
             "outbound",
             "policy",
@@ -119,8 +118,6 @@ const ONLY: &[(&str, &str, &str)] = &[
     ("trust", "policy", "policy::image"),
     // The command line reads where AWS is.
     ("cli", "provider", "provider::aws"),
-    // The one rule of what a flag may name as a source of credentials.
-    ("cli", "hardening", "hardening::plan"),
 ];
 
 /// Modules that may import each other, and why.

@@ -256,13 +256,8 @@ fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
     let accounts = service_account_steps(merged, input, departure.policy(), problems);
     let accounts = Chain { name: "serviceAccounts", steps: accounts };
 
-    problems.extend(merged.pull_secret_problems.iter().cloned());
-    let decided =
-        copies::decide(merged, observed.of_copies(), contested, departure.policy(), problems);
-    plan.right_copies = decided.right;
-    let copies =
-        Chain { name: "pullSecrets", steps: decided.steps.into_iter().map(Step::from).collect() };
-
+    let (right, copies) = pull_secrets(merged, input, departure.policy(), problems);
+    plan.right_copies = right;
     let mut chains = vec![network, resources, accounts, copies];
     // Labels that tighten come first, labels that give way come last.
     chains.insert(if loosening { chains.len() } else { 0 }, label_chain);
@@ -283,6 +278,20 @@ fn fill(plan: &mut Plan, merged: &Merged, input: Input<'_>) {
         right.iter().any(|(key, _)| key.kind == ObjectKind::NetworkPolicy && key.name == name)
     };
     plan.warnings = permissive_policies::reported(merged, &observed.permissive, is_as_planned);
+}
+
+/// Copies of registry credentials: those that are right, and the writes.
+fn pull_secrets(
+    merged: &Merged,
+    input: Input<'_>,
+    leaving: DeletionPolicy,
+    problems: &mut Vec<Error>,
+) -> (Vec<(String, String)>, Chain) {
+    problems.extend(merged.pull_secret_problems.iter().cloned());
+    let seen = input.observed.of_copies();
+    let decided = copies::decide(merged, seen, input.contested, leaving, problems);
+    let steps = decided.steps.into_iter().map(Step::from).collect();
+    (decided.right, Chain { name: "pullSecrets", steps })
 }
 
 /// A ServiceAccount that somebody else keeps switching on is left alone.
